@@ -1,0 +1,41 @@
+"""The HTTP API of JSON2Video: each call once as data, and two clients that execute the same data.
+
+Knows nothing of Airflow. Names are loaded when they are used, since the two clients stand on
+``requests`` and ``aiohttp``, and the results on ``pydantic``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_json2video.api.async_client import AsyncJson2VideoClient
+    from airflow_json2video.api.calls import Call
+    from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.endpoint import DEFAULT_HOST, check_api_key, check_host
+
+__all__ = [
+    "DEFAULT_HOST",
+    "AsyncJson2VideoClient",
+    "Call",
+    "Json2VideoClient",
+    "check_api_key",
+    "check_host",
+]
+
+_HOMES = {
+    "AsyncJson2VideoClient": "async_client",
+    "Call": "calls",
+    "DEFAULT_HOST": "endpoint",
+    "Json2VideoClient": "client",
+    "check_api_key": "endpoint",
+    "check_host": "endpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,227 @@
+"""The asynchronous client, on ``aiohttp``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from functools import lru_cache
+from types import SimpleNamespace, TracebackType
+from typing import Any, TypeVar
+
+import aiohttp
+import certifi
+
+from airflow_json2video.api.calls import Call
+from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint
+from airflow_json2video.api.exchange import Answer, Exchange, MovieListing, Request
+from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+
+__all__ = ["AsyncJson2VideoClient"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_PIECE = 64 * 1024
+
+
+class AsyncJson2VideoClient:
+    """Executes the calls of :mod:`airflow_json2video.api.calls` without blocking; as many at a time as asked.
+
+    One client belongs to one event loop: its connections are opened in the loop of the first call. A call
+    that must not be repeated gets a connection of its own.
+
+    Parameters as of :class:`~airflow_json2video.api.client.Json2VideoClient`; *sleep* is awaited.
+
+    ::
+
+        async with AsyncJson2VideoClient(key) as client:
+            answer = await client.execute(get_movie(project))
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        host: str = DEFAULT_HOST,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 30.0,
+        total_timeout: float = 120.0,
+        retries: int = 4,
+        proxy: str | None = None,
+        ca_file: str | None = None,
+        user_agent: str | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.endpoint = Endpoint(
+            api_key=api_key,
+            host=host,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            total_timeout=total_timeout,
+            retries=retries,
+            proxy=proxy,
+            ca_file=ca_file,
+            user_agent=user_agent,
+        )
+        self._exchange = Exchange(self.endpoint)
+        self._sleep = sleep
+        self._rng = rng
+        self._kept: aiohttp.ClientSession | None = None
+        self._once: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(host={self.endpoint.host!r})"
+
+    async def __aenter__(self) -> AsyncJson2VideoClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. The client can be used again and opens new ones."""
+        sessions, self._kept, self._once = (self._kept, self._once), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    async def execute(self, call: Call[T]) -> T:
+        """Send *call*, again if that is safe and may help, and give its result.
+
+        :raises TransportError: no usable answer came.
+        :raises ApiError: the service refused.
+        :raises ConfigurationError: the call cannot be sent as it is.
+        """
+        request = self._exchange.request(call)
+        attempt = 0
+        while True:
+            attempt += 1
+            answer = await self._send(call, request)
+            outcome = answer if isinstance(answer, Json2VideoError) else self._exchange.read(call, answer)
+            if not isinstance(outcome, Json2VideoError):
+                return outcome
+            pause = self._exchange.pause(call, outcome, attempt=attempt, chance=self._rng())
+            if pause is None:
+                raise outcome
+            log.debug("%s; sending it again in %.1fs", outcome.message, pause)
+            await self._sleep(pause)
+
+    async def movies(
+        self,
+        date_start: datetime | str | None = None,
+        date_end: datetime | str | None = None,
+        *,
+        page_size: int = 100,
+    ) -> AsyncIterator[MovieStatus]:
+        """Iterate over all the account's renders in a range of at most 93 days, in no particular order.
+
+        :param page_size: renders to a request, 1 to 100; fewer when the documents are large.
+        :raises UnreadableAnswer: the list could not be read to its end; what is missing is *unknown*, not absent.
+        """
+        listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
+        while call := listing.next_call():
+            for movie in listing.take(await self.execute(call)):
+                yield movie
+
+    async def _session(self, *, keep: bool) -> aiohttp.ClientSession:
+        session = self._kept if keep else self._once
+        if session is None or session.closed:
+            # Loading the authorities reads a file of 200 KB and takes tens of milliseconds: not on the loop.
+            context = await asyncio.to_thread(_tls, self.endpoint.trusted())
+            session = self._kept if keep else self._once
+        if session is None or session.closed:
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, force_close=not keep),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[_trace()],
+                trust_env=False,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            )
+            if keep:
+                self._kept = session
+            else:
+                self._once = session
+        return session
+
+    async def _send(self, call: Call[Any], request: Request) -> Answer | Json2VideoError:
+        endpoint = self.endpoint
+        headers = dict(request.headers)
+        if call.url is None:
+            headers["Accept-Encoding"] = "gzip, deflate"
+        watch = SimpleNamespace(sent=False)
+        started = time.monotonic()
+        problem: BaseException | str
+        try:
+            session = await self._session(keep=call.repeatable)
+            async with session.request(
+                request.method,
+                request.url,
+                headers=headers,
+                data=request.body if call.content is None else _pieces(call),
+                timeout=aiohttp.ClientTimeout(
+                    total=request.time_limit,
+                    connect=endpoint.connect_timeout,
+                    sock_read=endpoint.read_timeout,
+                ),
+                proxy=request.proxy,
+                allow_redirects=False,
+                trace_request_ctx=watch,
+            ) as response:
+                body = bytearray()
+                async for piece in response.content.iter_chunked(_PIECE):
+                    body += piece
+                    if len(body) > endpoint.max_body:
+                        break
+                else:
+                    log.debug(
+                        "%s answered %d in %.2fs", call.name, response.status, time.monotonic() - started
+                    )
+                    return Answer(
+                        status=response.status,
+                        reason=response.reason or "",
+                        headers=response.headers,
+                        body=bytes(body),
+                    )
+                problem = f"the answer is larger than {endpoint.max_body} bytes"
+        except (asyncio.TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            problem = error
+        except ConfigurationError as error:
+            return error
+        if time.monotonic() - started >= request.time_limit:
+            problem = f"it took longer than {request.time_limit:g} seconds"
+        return self._exchange.lost(call, problem, sent=watch.sent)
+
+
+def _trace() -> aiohttp.TraceConfig:
+    """Learn whether a request may have left: it has a connection, or it has not."""
+
+    async def connected(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
+        context.trace_request_ctx.sent = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
+    return trace
+
+
+async def _pieces(call: Call[Any]) -> AsyncIterator[bytes]:
+    """Read a file in a thread, piece by piece."""
+    assert call.content is not None
+    pieces = call.content.pieces()
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece
+
+
+@lru_cache(maxsize=4)
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file or certifi.where())

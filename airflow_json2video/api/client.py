@@ -1,0 +1,214 @@
+"""The synchronous client, on ``requests``."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+import requests
+from requests.auth import AuthBase
+from urllib3.util import SKIP_HEADER
+
+from airflow_json2video.api.calls import Call
+from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint
+from airflow_json2video.api.exchange import Answer, Exchange, MovieListing, Request
+from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.api.watched import WatchedAdapter, watching
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+
+__all__ = ["Json2VideoClient"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_PIECE = 64 * 1024
+
+
+class Json2VideoClient:
+    """Executes the calls of :mod:`airflow_json2video.api.calls`, one at a time.
+
+    Keeps a connection open between calls that may be repeated. A call that must not be repeated gets a
+    connection of its own, so that it never rides on one which the service has just closed.
+
+    For the parameters see :class:`~airflow_json2video.api.endpoint.Endpoint`; *sleep* and *rng* are the
+    pause between two sendings and its jitter.
+
+    ::
+
+        with Json2VideoClient(key) as client:
+            project = client.execute(submit_movie({"scenes": [...]})).project
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        host: str = DEFAULT_HOST,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 30.0,
+        total_timeout: float = 120.0,
+        retries: int = 4,
+        proxy: str | None = None,
+        ca_file: str | None = None,
+        user_agent: str | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.endpoint = Endpoint(
+            api_key=api_key,
+            host=host,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            total_timeout=total_timeout,
+            retries=retries,
+            proxy=proxy,
+            ca_file=ca_file,
+            user_agent=user_agent,
+        )
+        self._exchange = Exchange(self.endpoint)
+        self._sleep = sleep
+        self._rng = rng
+        self._session = _new_session()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(host={self.endpoint.host!r})"
+
+    def __enter__(self) -> Json2VideoClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. The client can be used again and opens new ones."""
+        self._session.close()
+
+    def execute(self, call: Call[T]) -> T:
+        """Send *call*, again if that is safe and may help, and give its result.
+
+        :raises TransportError: no usable answer came.
+        :raises ApiError: the service refused.
+        :raises ConfigurationError: the call cannot be sent as it is.
+        """
+        request = self._exchange.request(call)
+        attempt = 0
+        while True:
+            attempt += 1
+            answer = self._send(call, request)
+            outcome = answer if isinstance(answer, Json2VideoError) else self._exchange.read(call, answer)
+            if not isinstance(outcome, Json2VideoError):
+                return outcome
+            pause = self._exchange.pause(call, outcome, attempt=attempt, chance=self._rng())
+            if pause is None:
+                raise outcome
+            log.debug("%s; sending it again in %.1fs", outcome.message, pause)
+            self._sleep(pause)
+
+    def movies(
+        self,
+        date_start: datetime | str | None = None,
+        date_end: datetime | str | None = None,
+        *,
+        page_size: int = 100,
+    ) -> Iterator[MovieStatus]:
+        """Iterate over all the account's renders in a range of at most 93 days, in no particular order.
+
+        :param page_size: renders to a request, 1 to 100; fewer when the documents are large.
+        :raises UnreadableAnswer: the list could not be read to its end; what is missing is *unknown*, not absent.
+        """
+        listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
+        while call := listing.next_call():
+            yield from listing.take(self.execute(call))
+
+    def _send(self, call: Call[Any], request: Request) -> Answer | Json2VideoError:
+        endpoint = self.endpoint
+        session = self._session if call.repeatable else _new_session()
+        headers: dict[str, str] = {"User-Agent": SKIP_HEADER, "Accept-Encoding": SKIP_HEADER} | dict(
+            request.headers
+        )
+        if call.url is None:
+            headers["Accept-Encoding"] = "gzip, deflate"
+        started = time.monotonic()
+        problem: BaseException | str
+        with watching(request.time_limit) as watch:
+            try:
+                with session.request(
+                    request.method,
+                    request.url,
+                    headers=headers,
+                    data=request.body if call.content is None else _Body(call),
+                    timeout=(endpoint.connect_timeout, endpoint.read_timeout),
+                    proxies={"http": request.proxy, "https": request.proxy} if request.proxy else None,
+                    verify=endpoint.trusted() or True,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response:
+                    body = bytearray()
+                    for piece in response.iter_content(_PIECE):
+                        body += piece
+                        if len(body) > endpoint.max_body:
+                            break
+                    else:
+                        log.debug(
+                            "%s answered %d in %.2fs",
+                            call.name,
+                            response.status_code,
+                            time.monotonic() - started,
+                        )
+                        return Answer(
+                            status=response.status_code,
+                            reason=response.reason or "",
+                            headers=response.headers,
+                            body=bytes(body),
+                        )
+                    problem = f"the answer is larger than {endpoint.max_body} bytes"
+            except (requests.RequestException, OSError) as error:
+                problem = error
+            except ConfigurationError as error:
+                return error
+            finally:
+                if session is not self._session:
+                    session.close()
+        if watch.expired:
+            problem = f"it took longer than {request.time_limit:g} seconds"
+        return self._exchange.lost(call, problem, sent=watch.sent)
+
+
+class _NoNetrc(AuthBase):
+    """Keeps ``requests`` from adding the credentials of a ``.netrc``."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class _Body:
+    """A file as ``requests`` wants it: of known length, and iterable."""
+
+    def __init__(self, call: Call[Any]) -> None:
+        assert call.content is not None
+        self._content = call.content
+
+    def __len__(self) -> int:
+        return self._content.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._content.pieces()
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    # Proxies and authorities of the environment are found by Endpoint, for both clients in the same way.
+    session.trust_env = False
+    session.auth = _NoNetrc()
+    session.headers.clear()
+    session.mount("https://", WatchedAdapter())
+    session.mount("http://", WatchedAdapter())
+    return session

@@ -1,0 +1,390 @@
+"""What the two clients share: building a request, reading an answer, deciding on a repeat. No I/O.
+
+One exchange is one :class:`~airflow_json2video.api.calls.Call` sent and answered. The clients only move
+the bytes; what the bytes mean is decided here, so that they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from airflow_json2video.api.calls import Call, list_movies
+from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint, check_api_key, check_host
+from airflow_json2video.api.responses import MoviePage, MovieStatus
+from airflow_json2video.exceptions import (
+    AnswerLost,
+    ApiError,
+    ConfigurationError,
+    Json2VideoError,
+    Money,
+    ServiceUnreachable,
+    TransportError,
+    UnreadableAnswer,
+    error_from_answer,
+)
+
+__all__ = [
+    "DEFAULT_HOST",
+    "Answer",
+    "Endpoint",
+    "Exchange",
+    "MovieListing",
+    "Request",
+    "check_api_key",
+    "check_host",
+]
+
+T = TypeVar("T")
+
+MAX_RETRY_AFTER = 120.0
+"""Longest pause between two sendings that the service can ask for, in seconds."""
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_SNIPPET = 200
+_SLOWEST_UPLOAD = 64 * 1024
+"""Bytes a second below which an upload is given up."""
+
+_LOOK_FIRST = "Whether a render was started is not known until the account's list has been looked at."
+_NOTHING_SENT = "Nothing was submitted. Check the network, the proxy and the host of the connection."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The bytes of one call. The headers carry the key and are in no repr."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    time_limit: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The bytes that came back."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Exchange:
+    """Turns calls into requests and answers into results, for one :class:`Endpoint`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    def request(self, call: Call[Any]) -> Request:
+        """Build the request of *call*.
+
+        :raises ConfigurationError: when the body cannot be written as JSON, with the path of what cannot.
+        """
+        endpoint = self.endpoint
+        limit = endpoint.total_timeout
+        if call.url is not None:
+            # Outside the API: the storage refuses every header that its address was not signed for.
+            headers = {}
+            if call.content is not None:
+                headers = {
+                    "Content-Type": call.content.content_type,
+                    "Content-Length": str(call.content.size),
+                }
+                limit = max(limit, call.content.size / _SLOWEST_UPLOAD)
+            proxy = endpoint.proxy_for(call.url)
+            return Request(method=call.method, url=call.url, headers=headers, proxy=proxy, time_limit=limit)
+        url = endpoint.host + call.path + (f"?{urlencode(call.query)}" if call.query else "")
+        headers = {
+            "x-api-key": endpoint.api_key,
+            "Accept": "application/json",
+            "User-Agent": endpoint.user_agent or "",
+        }
+        body = None
+        if call.body is not None:
+            body = _encode(call.body, call.name)
+            headers["Content-Type"] = "application/json"
+        return Request(
+            method=call.method,
+            url=url,
+            headers=headers,
+            body=body,
+            proxy=endpoint.proxy_for(url),
+            time_limit=limit,
+        )
+
+    def read(self, call: Call[T], answer: Answer) -> T | Json2VideoError:
+        """Read an answer: the result of the call, or the error that it means.
+
+        Errors are given and not raised, so that none of them carries the bytes' exception as its context.
+        """
+        status, document = answer.status, _decode(answer.body)
+        if call.url is not None:
+            if 200 <= status < 300:
+                return call.parse({})
+            return self._refused(call, answer, _storage_words(answer) or f"{status} {answer.reason}".strip())
+        words = _words(document)
+        if status >= 500 or status in (408, 413, 429):
+            # These come from gateways as well, which do not speak the service's JSON.
+            return self._refused(call, answer, words or answer.reason or f"HTTP {status}")
+        if not isinstance(document, Mapping):
+            return self._unreadable(call, answer, _nature(answer.body))
+        if 300 <= status < 400:
+            return self._unreadable(
+                call, answer, "a redirect, which is not followed since the key would go with it"
+            )
+        if status >= 400:
+            return self._refused(call, answer, words or answer.reason or f"HTTP {status}")
+        if document.get("success") is False and not (
+            call.name == "movies.submit" and document.get("project")
+        ):
+            return self._refused(call, answer, words or "the service says success: false and no more")
+        try:
+            return call.parse(document)
+        except (ValueError, TypeError, KeyError) as error:
+            problem = _problem(error)
+        return self._unreadable(call, answer, problem)
+
+    def lost(self, call: Call[Any], cause: BaseException | str, *, sent: bool) -> TransportError:
+        """Say that no answer came.
+
+        :param cause: what went wrong; its words are shown, it is not chained, since it may hold the request.
+        :param sent: False only when the request certainly never left.
+        """
+        words = self.endpoint.redact(cause if isinstance(cause, str) else _root_words(cause))
+        where = urlsplit(call.url or self.endpoint.host).netloc.rpartition("@")[2]
+        about = f" {call.subject!r}" if call.subject else ""
+        submit = call.name == "movies.submit"
+        if not sent:
+            return ServiceUnreachable(
+                f"{call.name}{about}: no connection to {where} could be made: {words}.",
+                project=_project(call),
+                advice=_NOTHING_SENT if submit else None,
+            )
+        return AnswerLost(
+            f"{call.name}{about}: the request was sent to {where} and no whole answer came back: {words}.",
+            project=_project(call),
+            money=Money.UNKNOWN if submit else None,
+            advice=_LOOK_FIRST if submit else None if not call.repeatable else "Try again later.",
+        )
+
+    def pause(self, call: Call[Any], error: Json2VideoError, *, attempt: int, chance: float) -> float | None:
+        """Give the seconds until *call* may be sent again, or None when it must not be.
+
+        :param attempt: how often it has been sent.
+        :param chance: a random number from 0 to 1: full jitter, so that many clients do not return together.
+        """
+        if not call.repeatable or attempt > self.endpoint.retries or not _may_pass(error):
+            return None
+        pause = chance * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
+        if error.retry_after is not None:
+            pause += min(error.retry_after, MAX_RETRY_AFTER)
+        return pause
+
+    def _refused(self, call: Call[Any], answer: Answer, words: str) -> ApiError:
+        return error_from_answer(
+            answer.status,
+            self.endpoint.redact(words),
+            call=call.name,
+            subject=call.subject,
+            retry_after=_retry_after(answer.headers),
+        )
+
+    def _unreadable(self, call: Call[Any], answer: Answer, problem: str) -> UnreadableAnswer:
+        submit = call.name == "movies.submit"
+        about = f" {call.subject!r}" if call.subject else ""
+        # Redacted before it is cut: half a key is a key's half.
+        came = " ".join(self.endpoint.redact(answer.body.decode("utf-8", "replace")).split())
+        shown = f"It begins: {came[:_SNIPPET]}" if came else "It is empty."
+        return UnreadableAnswer(
+            f"{call.name}{about}: expected {call.expects}, and got HTTP {answer.status} with {self.endpoint.redact(problem)}."
+            f" {shown}{'...' if len(came) > _SNIPPET else ''}",
+            http_status=answer.status,
+            project=_project(call),
+            money=Money.UNKNOWN if submit else None,
+            advice=_LOOK_FIRST if submit else None,
+        )
+
+
+class MovieListing:
+    """The account's renders, page after page: a cursor that asks for calls and takes pages.
+
+    Goes to the end always, since the order is not documented. A list that cannot be read whole is an
+    error and never a short list: what is not in it would be taken for absent.
+    """
+
+    def __init__(
+        self,
+        *,
+        date_start: datetime | str | None,
+        date_end: datetime | str | None,
+        page_size: int,
+        max_pages: int = 1000,
+    ) -> None:
+        self._range = {"date_start": date_start, "date_end": date_end}
+        self._page_size = page_size
+        self._max_pages = max_pages
+        self._tokens: set[str] = set()
+        self._call: Call[MoviePage] | None = list_movies(**self._range, limit=page_size)  # type: ignore[arg-type]
+
+    def next_call(self) -> Call[MoviePage] | None:
+        """Give the call for the next page; None after the last."""
+        return self._call
+
+    def take(self, page: MoviePage) -> Iterator[MovieStatus]:
+        """Read a page.
+
+        :raises UnreadableAnswer: when the cursor repeats, or the pages do not end.
+        """
+        self._call = None
+        token = page.next_token
+        if page.has_next and token is not None:
+            if token in self._tokens:
+                raise UnreadableAnswer(
+                    "movies.list: the cursor of the list repeats, so its end cannot be reached."
+                )
+            self._tokens.add(token)
+            if len(self._tokens) >= self._max_pages:
+                raise UnreadableAnswer(
+                    f"movies.list: the list has not ended after {self._max_pages} pages of {self._page_size}.",
+                    advice="Ask for fewer days.",
+                )
+            self._call = list_movies(**self._range, limit=self._page_size, next_token=token)  # type: ignore[arg-type]
+        return iter(page.movies)
+
+
+def _project(call: Call[Any]) -> str | None:
+    return call.subject if call.name in ("movies.get", "movies.delete") else None
+
+
+def _may_pass(error: Json2VideoError) -> bool:
+    if isinstance(error, (ServiceUnreachable, AnswerLost)):
+        return error.retryable
+    status = error.http_status or 0
+    return isinstance(error, ApiError) and (status >= 500 or status in (408, 429))
+
+
+def _encode(body: Mapping[str, Any], name: str) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        path, why = _unserialisable(body) or ("", str(error))
+    raise ConfigurationError(
+        f"{name}: the document cannot be written as JSON{f' at {path}' if path else ''}: {why}."
+    )
+
+
+def _unserialisable(value: Any, path: str = "", depth: int = 0) -> tuple[str, str] | None:
+    """Find the first value that JSON has no place for."""
+    if depth > 200:
+        return path[:80] + "...", "it is nested too deeply, or contains itself"
+    if isinstance(value, float) and not math.isfinite(value):
+        return path, f"{value} is no JSON number"
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return path, "the text contains half a character (a lone surrogate)"
+        return None
+    if value is None or isinstance(value, (bool, int, float)):
+        return None
+    if isinstance(value, dict):
+        for key, item in value.items():
+            here = f"{path}.{key}" if path else str(key)
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                return here, f"a key of type {type(key).__name__}"
+            if found := _unserialisable(key, here, depth + 1) or _unserialisable(item, here, depth + 1):
+                return found
+        return None
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            if found := _unserialisable(item, f"{path}[{index}]", depth + 1):
+                return found
+        return None
+    return path, f"a value of type {type(value).__name__}"
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _words(document: Any) -> str | None:
+    """Take the service's words out of any of its three shapes of error."""
+    if not isinstance(document, Mapping):
+        return None
+    for name in ("message", "Message", "error"):
+        words = document.get(name)
+        if isinstance(words, Mapping):
+            words = words.get("message")
+        if isinstance(words, str) and words.strip():
+            return words.strip()
+    return None
+
+
+def _storage_words(answer: Answer) -> str | None:
+    text = answer.body[:2000].decode("utf-8", "replace")
+    found = [m.group(1) for tag in ("Code", "Message") if (m := re.search(rf"<{tag}>([^<]*)</{tag}>", text))]
+    return ": ".join(found) or None
+
+
+def _nature(body: bytes) -> str:
+    text = body[:1000].lstrip()
+    if not text:
+        return "an empty body"
+    if text[:1] == b"<":
+        return "HTML or XML"
+    if text[:1] in b"{[":
+        return "JSON that is cut short or damaged" if _decode(body) is None else "a JSON list"
+    return "something that is no JSON object"
+
+
+def _problem(error: Exception) -> str:
+    """Describe why an answer has another shape, without the values in it."""
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return f"another shape: {error}"
+    first = errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"another shape: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read ``Retry-After``, in seconds or as an HTTP date."""
+    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value, re.ASCII):
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+
+
+def _root_words(cause: BaseException) -> str:
+    """Say the innermost reason: the libraries wrap it three times, with addresses of objects between."""
+    seen: set[int] = set()
+    while id(cause) not in seen:
+        seen.add(id(cause))
+        inner = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+        wrapped = [a for a in cause.args if isinstance(a, BaseException)]
+        if wrapped:
+            inner = wrapped[-1]
+        if not isinstance(inner, BaseException):
+            break
+        cause = inner
+    words = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:?\s*", "", str(cause)).strip().rstrip(".")
+    name = type(cause).__name__
+    return f"{name}: {words}" if words else name

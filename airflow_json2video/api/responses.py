@@ -1,0 +1,286 @@
+"""What the API answers, typed. Unknown fields are kept, odd ones are tolerated where nothing hangs on them.
+
+A field that only decorates (a duration, a size) never makes an answer unreadable: a value of another
+kind reads as None. What a decision hangs on (project, status, the list of movies, the cursor) must be there.
+Sources: the API reference, and answers seen live in July 2026.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+
+__all__ = [
+    "Done",
+    "DriveFile",
+    "Folder",
+    "FolderSummary",
+    "MovieAnswer",
+    "MoviePage",
+    "MovieStatus",
+    "RemainingQuota",
+    "Storage",
+    "Submitted",
+    "Template",
+    "TemplateSaved",
+    "TemplateSummary",
+    "UploadTicket",
+    "UploadedFile",
+]
+
+
+def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
+def _text_or_none(value: Any) -> str | None:
+    # ``ass`` is false when there are no subtitles, ``url`` null before the end and after expiry.
+    return value if isinstance(value, str) and value else None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {}
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _tags(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [tag.strip() for tag in value.split(",") if tag.strip()]
+    return [str(tag) for tag in value] if isinstance(value, list) else []
+
+
+def _word(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Number = Annotated[float | None, WrapValidator(_or_none)]
+Whole = Annotated[int | None, WrapValidator(_or_none)]
+Instant = Annotated[datetime | None, WrapValidator(_or_none)]
+Flag = Annotated[bool | None, WrapValidator(_or_none)]
+Text = Annotated[str | None, BeforeValidator(_text_or_none)]
+Tags = Annotated[list[str], BeforeValidator(_tags)]
+Word = Annotated[str, BeforeValidator(_word), Field(min_length=1)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_object)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True)
+
+
+class Done(_Answer):
+    """The service did what was asked and says no more than that."""
+
+    message: Text = None
+    timestamp: Instant = None
+
+
+class Submitted(_Answer):
+    """A render was accepted and will be paid for if it succeeds."""
+
+    project: Word
+    timestamp: Instant = None
+
+
+class RemainingQuota(_Answer):
+    """What the account has left; the only balance information in the API.
+
+    :ivar time: credits left (one credit is one second of video); None on plans that do not count them.
+    :ivar movies: movies left, on legacy plans.
+    :ivar drafts: drafts left, on legacy plans.
+    """
+
+    time: Number = None
+    movies: Number = None
+    drafts: Number = None
+
+
+Quota = Annotated[RemainingQuota | None, WrapValidator(_or_none)]
+
+
+class MovieStatus(_Answer):
+    """One render as the service sees it.
+
+    :ivar project: the render's id.
+    :ivar status: ``pending``, ``running``, ``done``, ``error`` or ``timeout``; an open set.
+    :ivar success: outcome of the render; its meaning before the end is not documented.
+    :ivar url: the video; None before the end, after seven days, and after a deletion.
+    :ivar ass: address of the generated subtitles; None when there are none.
+    :ivar duration: seconds of video. :ivar size: bytes. :ivar rendering_time: seconds.
+    :ivar client_data: what the submitter put under ``client-data``, verbatim.
+    :ivar json_text: the submitted document as text (``json`` on the wire); always in a list.
+    """
+
+    project: Word
+    status: str = ""
+    success: Flag = None
+    message: Text = None
+    url: Text = None
+    ass: Text = None
+    created_at: Instant = None
+    ended_at: Instant = None
+    deleted_at: Instant = None
+    duration: Number = None
+    size: Whole = None
+    width: Whole = None
+    height: Whole = None
+    rendering_time: Number = None
+    progress: Number = None
+    client_data: JsonObject = Field(default_factory=dict, alias="client-data")
+    consumed_credits: Any = None
+    json_text: str | None = Field(default=None, alias="json", repr=False)
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _status(cls, value: Any) -> Any:
+        return "" if value is None else value
+
+    @field_validator("json_text", mode="before")
+    @classmethod
+    def _document(cls, value: Any) -> str | None:
+        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+class MovieAnswer(_Answer):
+    """The answer to a look at one render."""
+
+    movie: MovieStatus
+    remaining_quota: Quota = None
+
+
+class MoviePage(_Answer):
+    """One page of the account's renders. The order of ``movies`` is not documented.
+
+    :ivar start: first instant of the range (``from`` on the wire). :ivar end: its last (``to``).
+    """
+
+    movies: list[MovieStatus]
+    has_next: bool = False
+    next_token: Text = None
+    count: Whole = None
+    limit: Whole = None
+    start: Instant = Field(default=None, alias="from")
+    end: Instant = Field(default=None, alias="to")
+    remaining_quota: Quota = None
+
+    @field_validator("has_next", mode="before")
+    @classmethod
+    def _null_is_no(cls, value: Any) -> Any:
+        return False if value is None else value
+
+
+class TemplateSummary(_Answer):
+    """A template as a list shows it: without its movie. The library adds size and preview addresses."""
+
+    id: Word
+    name: Text = None
+    tags: Tags = Field(default_factory=list)
+    created_at: Instant = None
+    updated_at: Instant = None
+    width: Whole = None
+    height: Whole = None
+    video_url: Text = None
+    thumbnail_url: Text = None
+
+
+class Template(TemplateSummary):
+    """A stored template.
+
+    :ivar movie: text or object, exactly as stored; write it back as it came.
+    :ivar owner: whether it is this account's. :ivar prompt: a flag, not the text of the prompt.
+    """
+
+    movie: Any = None
+    variables: Any = None
+    ai_prompt: Any = None
+    owner: Flag = None
+    prompt: Any = None
+
+
+class TemplateSaved(_Answer):
+    """A template was created, changed or copied; ``id`` is ``templateId`` on the wire."""
+
+    id: Word = Field(alias="templateId")
+    name: Text = None
+    timestamp: Instant = None
+
+
+class Storage(_Answer):
+    """How full the drive is. :ivar used_bytes: bytes. :ivar credits_per_week: cost of what is above the allowance."""
+
+    used_bytes: Whole = None
+    free_allowance: Whole = None
+    credits_per_week: Number = None
+    blocked: Flag = None
+    blocked_at: Instant = None
+
+
+class DriveFile(_Answer):
+    """A file of the drive. :ivar status: ``pending`` until the storage has confirmed the upload, then ``uploaded``."""
+
+    name: Word
+    folder: str | None = None
+    type: Text = None
+    content_type: Text = Field(default=None, alias="contentType")
+    size: Whole = None
+    url: Text = None
+    thumbnail_url: Text = Field(default=None, alias="thumbnailUrl")
+    status: Text = None
+    temporary: Flag = None
+    created_at: Instant = None
+
+
+class Folder(_Answer):
+    """One page of a folder. :ivar total: files after filters. :ivar total_files: files of the whole folder."""
+
+    path: Text = None
+    folders: list[str] = Field(default_factory=list)
+    files: list[DriveFile] = Field(default_factory=list)
+    total: Whole = None
+    total_files: Whole = None
+    total_size: Whole = None
+
+
+class FolderSummary(_Answer):
+    """One folder in the flat list of all of them. :ivar size: bytes."""
+
+    path: str
+    files: Whole = None
+    size: Whole = None
+
+
+class UploadTicket(_Answer):
+    """Where to send a file. ``upload_url`` carries a signature and is good for ``expires_in`` seconds."""
+
+    upload_url: Word = Field(alias="uploadUrl", repr=False)
+    file_url: Text = Field(default=None, alias="fileUrl")
+    expires_in: Number = Field(default=None, alias="expiresIn")
+
+
+class UploadedFile(_Answer):
+    """A file that was sent to the drive. :ivar url: for ``src`` in a movie; the service may have changed the name."""
+
+    name: str
+    folder: str
+    content_type: str
+    size: int
+    url: str | None

@@ -1,0 +1,144 @@
+"""A ``requests`` transport that knows two things which ``requests`` does not tell.
+
+Whether a request was sent: a TLS handshake that is reset and a request that is reset raise the same
+exception, and only one of them may have started a render. And when to give up: ``requests`` bounds the
+time between two bytes, so a server that sends one byte a second is waited for without an end.
+
+Both are learnt at urllib3's documented seam, the connection class of a pool.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+__all__ = ["Watch", "WatchedAdapter", "watching"]
+
+
+class Watch:
+    """What happens to one request.
+
+    :ivar sent: whether its first byte may have left. :ivar expired: whether its time is over.
+    """
+
+    def __init__(self) -> None:
+        self.sent = False
+        self.expired = False
+        self._lock = threading.Lock()
+        self._sockets: list[Any] = []
+
+    def sending_on(self, sock: Any) -> None:
+        """Note that the request is about to be written to *sock*."""
+        self.sent = True
+        self.holding(sock)
+
+    def holding(self, sock: Any) -> None:
+        """Note a socket that must be shut when the time is over."""
+        with self._lock:
+            if sock not in self._sockets:
+                self._sockets.append(sock)
+            if self.expired:
+                _shut(sock)
+
+    def expire(self) -> None:
+        """End the request now, wherever it is: a read or a write that blocks returns with an error."""
+        with self._lock:
+            self.expired = True
+            for sock in self._sockets:
+                _shut(sock)
+
+
+def _shut(sock: Any) -> None:
+    # Not the TLS socket's own shutdown, which would pull the TLS state from under the thread that reads.
+    with suppress(OSError, TypeError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+_current: ContextVar[Watch | None] = ContextVar("json2video_watch", default=None)
+
+
+@contextmanager
+def watching(time_limit: float) -> Iterator[Watch]:
+    """Watch the one request that is made inside, and end it after *time_limit* seconds."""
+    watch = Watch()
+    token = _current.set(watch)
+    timer = threading.Timer(time_limit, watch.expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield watch
+    finally:
+        timer.cancel()
+        _current.reset(token)
+
+
+class _Watched:
+    """Mixed into urllib3's connections, before them."""
+
+    sock: Any
+    _connecting = False
+
+    def connect(self) -> None:
+        self._connecting = True
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self._connecting = False
+
+    def _new_conn(self) -> Any:
+        sock = super()._new_conn()  # type: ignore[misc]
+        if watch := _current.get():
+            watch.holding(sock)
+        return sock
+
+    def send(self, data: Any) -> None:
+        # What is sent while connecting is the CONNECT to a proxy, and no part of the request.
+        if not self._connecting:
+            if self.sock is None:
+                self.connect()
+            if watch := _current.get():
+                watch.sending_on(self.sock)
+        super().send(data)  # type: ignore[misc]
+
+
+class _WatchedHTTPConnection(_Watched, HTTPConnection):
+    pass
+
+
+class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedHTTPConnection  # type: ignore[assignment]
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPSConnection  # type: ignore[assignment]
+
+
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class WatchedAdapter(HTTPAdapter):
+    """Sends a request once: urllib3 retries nothing underneath."""
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)  # type: ignore[no-untyped-call]
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
