@@ -1,0 +1,126 @@
+"""The HTTP of the service: routes, headers, statuses. What it says is in :mod:`.contract`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from airflow_json2video.local import contract
+from airflow_json2video.local.contract import Refusal
+from airflow_json2video.local.control import control_routes
+from airflow_json2video.local.fault_layer import App, FaultLayer
+from airflow_json2video.local.faults import marker_text
+from airflow_json2video.local.templates import Templates
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from airflow_json2video.local.backend import Backend
+
+__all__ = ["MAX_BODY", "build_app"]
+
+MAX_BODY = 20 * 1024 * 1024
+
+
+def build_app(backend: Backend) -> App:
+    """Give the ASGI application of a backend, the fault layer around it."""
+    templates = Templates(store=backend.store, clock=backend.clock, settings=backend.settings)
+    routes: list[Route | Mount] = [
+        Route("/v2/movies", _keyed(backend, _movies(backend)), methods=["GET", "POST", "DELETE"]),
+        Route("/v2/templates", _keyed(backend, _templates(templates)), methods=["GET", "POST", "DELETE"]),
+        Route("/v2/{rest:path}", _keyed(backend, _nowhere), methods=["GET", "POST", "PUT", "DELETE"]),
+        Route("/renders/{name}", _video(backend), methods=["GET", "HEAD"]),
+        *control_routes(backend),
+    ]
+    if backend.assets is not None:
+        routes.append(Mount("/assets", StaticFiles(directory=backend.assets)))
+    app = Starlette(routes=routes)
+
+    def client_data_of(project: str) -> str:
+        render = backend.store.get(project)
+        return marker_text(render.submitted()) if render else ""
+
+    return FaultLayer(
+        app,
+        faults=backend.faults,
+        journal=backend.journal,
+        now=backend.clock.now,
+        client_data_of=client_data_of,
+    )
+
+
+Handler = Callable[["Request"], Awaitable[Response]]
+
+
+def _keyed(backend: Backend, handler: Handler) -> Handler:
+    """Check the key first, on every path, and turn refusals into answers."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            contract.check_key(request.headers.get("x-api-key"), backend.settings)
+            return await handler(request)
+        except Refusal as refusal:
+            return JSONResponse({"success": False, "message": refusal.message}, status_code=refusal.status)
+
+    return handle
+
+
+async def _nowhere(request: Request) -> Response:  # noqa: ARG001 - a handler takes a request
+    raise Refusal(404, "Not found")
+
+
+def _movies(backend: Backend) -> Handler:
+    async def handle(request: Request) -> Response:
+        params = dict(request.query_params)
+        project = params.get("project") or params.get("id")
+        base_url = str(request.base_url).rstrip("/")
+        if request.method == "POST":
+            body = await read_body(request)
+            return JSONResponse(backend.submit(body))
+        if request.method == "DELETE":
+            return JSONResponse(backend.delete(project))
+        if project is not None:
+            simple = params.get("format") == "simple"
+            return JSONResponse(backend.status(project, simple=simple, base_url=base_url))
+        return JSONResponse(await run_in_threadpool(backend.list_movies, params, base_url=base_url))
+
+    return handle
+
+
+def _templates(templates: Templates) -> Handler:
+    async def handle(request: Request) -> Response:
+        params = dict(request.query_params)
+        if request.method == "POST":
+            return JSONResponse(templates.write(await read_body(request), params))
+        if request.method == "DELETE":
+            return JSONResponse(templates.delete(params.get("id")))
+        return JSONResponse(templates.read(params))
+
+    return handle
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a body up to the limit; the real service's limit is not known."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Refusal(413, "Request body is too large")
+    return body
+
+
+def _video(backend: Backend) -> Handler:
+    async def handle(request: Request) -> Response:
+        project = request.path_params["name"].removesuffix(".mp4")
+        path = backend.file_of(project)
+        if path is None:
+            return Response("Not found", status_code=404, media_type="text/plain")
+        return FileResponse(path, media_type="video/mp4")
+
+    return handle

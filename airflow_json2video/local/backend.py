@@ -1,0 +1,241 @@
+"""The service without its HTTP: what each call does to the store and the queue."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_json2video.local import contract
+from airflow_json2video.local.clock import Clock, iso
+from airflow_json2video.local.contract import Refusal
+from airflow_json2video.local.fault_layer import Journal
+from airflow_json2video.local.faults import Call, Faults, marker_text
+from airflow_json2video.local.lifecycle import Sight, sight
+from airflow_json2video.local.planning.resolve import merge_template
+from airflow_json2video.local.render_queue import Places, RenderQueue
+from airflow_json2video.local.settings import Settings
+from airflow_json2video.local.store import Render, Store
+
+__all__ = ["Backend"]
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+class Backend:
+    """Store, clock, faults, journal and queue, joined; it raises :class:`.contract.Refusal` to refuse.
+
+    :param home: folder of this service.
+    :param origin: the service's own address.
+    :param assets: folder served under ``/assets/``, if any.
+    """
+
+    def __init__(
+        self, *, home: Path, origin: str, settings: Settings, clock: Clock, assets: Path | None = None
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.origin = origin
+        self.assets = assets
+        self.store = Store(home)
+        self.faults = Faults()
+        self.journal = Journal()
+        self.queue = RenderQueue(
+            store=self.store, clock=clock, settings=settings, places=Places(origin=origin, assets=assets)
+        )
+        self._lock = threading.Lock()
+        self._random = random.Random(settings.seed)  # noqa: S311 - names, no secrets
+
+    def start(self) -> None:
+        """Start rendering."""
+        self.queue.start()
+
+    def stop(self) -> None:
+        """End the workers and close the store."""
+        self.queue.stop()
+        self.store.close()
+
+    # Movies
+
+    def submit(self, body: bytes) -> dict[str, Any]:
+        """Accept a movie; nearly every object is accepted and fails late, if it fails."""
+        document = contract.read_document(body)
+        contract.check_frame(document, self.settings)
+        template = self._template_of(document)
+        if self.remaining() <= 0:
+            raise Refusal(400, "Insufficient credits")
+        now = self.clock.now()
+        with self._lock:
+            project = self._new_id(16)
+            forced = self._forced(document, project)
+            render = Render(
+                project=project,
+                created_at=now,
+                document=json.dumps(document, ensure_ascii=False, separators=(",", ":")),
+                queue_seconds=self.settings.queue_seconds,
+                render_seconds=self.settings.render_seconds,
+                mode=self.settings.mode,
+                forced=forced,
+            )
+            if template is not None:
+                folder = self.store.folder(project)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "movie.json").write_text(json.dumps(merge_template(document, template)))
+            self.store.add(render)
+        self.queue.submit(project)
+        return {"success": True, "project": project, "timestamp": iso(now)}
+
+    def _template_of(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
+        id_ = document.get("template")
+        if not id_:
+            return None
+        stored = self.store.template(str(id_))
+        if stored is None:
+            raise Refusal(self.settings.missing_status, f"Template {id_} not found")
+        movie = stored.get("movie")
+        if isinstance(movie, str):
+            try:
+                movie = json.loads(movie)
+            except ValueError:
+                movie = None
+        return movie if isinstance(movie, dict) else {}
+
+    def _forced(self, document: Mapping[str, Any], project: str) -> dict[str, Any] | None:
+        call = Call(method="POST", path="/v2/movies", project=project, client_data=marker_text(document))
+        for rule in self.faults.striking(call, kinds=("render",)):
+            return {"rule": rule.id, "status": rule.status, "message": rule.message}
+        return None
+
+    def _new_id(self, length: int) -> str:
+        while True:
+            id_ = "".join(self._random.choices(_ALPHABET, k=length))
+            if self.store.get(id_) is None and self.store.template(id_) is None:
+                return id_
+
+    def add_fault(self, rule: Mapping[str, Any]) -> dict[str, Any]:
+        """Put a fault rule in force; a ``render`` rule with a project strikes that render at once."""
+        fault = self.faults.add(rule)
+        if fault.kind == "render" and fault.project and self.store.get(fault.project):
+            fault.struck += 1
+            forced = {"rule": fault.id, "status": fault.status, "message": fault.message}
+            if fault.status == "error":
+                now = self.clock.now()
+                self.store.change(
+                    fault.project, forced=forced, phase="finished", outcome="error", started_at=now, finished_at=now,
+                    message=fault.message or "Error rendering movie", credits=0.0,
+                )  # fmt: skip
+            else:
+                self.store.change(fault.project, forced=forced)
+        return fault.describe()
+
+    def sight(self, render: Render) -> Sight:
+        """Look at a render now."""
+        rule = (render.forced or {}).get("rule")
+        return sight(
+            render, now=self.clock.now(), settings=self.settings, fault_active=self.faults.in_force(rule)
+        )
+
+    def status(self, project: str, *, simple: bool, base_url: str) -> dict[str, Any]:
+        """Answer GET /movies?project=."""
+        render = self.store.get(project)
+        if render is None or self.clock.now() < render.created_at + self.settings.status_delay:
+            raise Refusal(400, contract.UNKNOWN_PROJECT)
+        view = contract.movie_view(render, self.sight(render), base_url=base_url, with_document=not simple)
+        return {"success": True, "movie": view, "remaining_quota": self.quota()}
+
+    def list_movies(self, params: Mapping[str, str], *, base_url: str) -> dict[str, Any]:
+        """Answer GET /movies without a project; ``format=simple`` is ignored here, as observed."""
+        now = self.clock.now()
+        query = contract.list_query(params, now=now)
+        renders = self.store.all()
+        if self.settings.list_delay:
+            renders = [r for r in renders if now >= r.created_at + self.settings.list_delay]
+        page, more, token = contract.page_of(renders, query, settings=self.settings)
+        views = [contract.movie_view(r, self.sight(r), base_url=base_url, with_document=True) for r in page]
+        return {
+            "success": True,
+            "from": iso(query.start),
+            "to": iso(query.end),
+            "count": len(views),
+            "limit": query.limit,
+            "has_next": more,
+            "has_prev": query.after is not None,
+            "next_token": token,
+            "movies": views,
+            "remaining_quota": self.quota(),
+        }
+
+    def delete(self, project: str | None) -> dict[str, Any]:
+        """Answer DELETE /movies: the file goes, the entry stays, and a repeat succeeds.
+
+        What it does to a render that is not over is not documented; here it goes on and leaves no file.
+        """
+        if not project or len(project) != 16:
+            raise Refusal(400, contract.BAD_PROJECT_ID)
+        now = self.clock.now()
+        render = self.store.get(project)
+        if render is None:
+            raise Refusal(400, contract.UNKNOWN_PROJECT)
+        if render.deleted_at is None:
+            render = self.store.change(project, deleted_at=now) or render
+            self.store.video(project).unlink(missing_ok=True)
+        return {
+            "success": True,
+            "project": project,
+            "deleted_at": iso(render.deleted_at or now),
+            "timestamp": iso(now),
+        }
+
+    def remaining(self) -> float:
+        """Give the credits left: renders that are seen to be done are paid for, failed ones are free."""
+        spent = sum(r.credits for r in self.store.all() if r.credits and self.sight(r).status == "done")
+        return max(0.0, self.settings.credits - spent)
+
+    def quota(self) -> dict[str, Any]:
+        """Give ``remaining_quota``."""
+        return contract.quota_view(self.remaining(), movies=len(self.store.all()), settings=self.settings)
+
+    def file_of(self, project: str) -> Path | None:
+        """Give the video of a render that can be fetched now."""
+        render = self.store.get(project)
+        if render is None or not self.sight(render).available:
+            return None
+        path = self.store.video(project)
+        return path if path.is_file() else None
+
+    # For tests and people
+
+    def describe_render(self, render: Render) -> dict[str, Any]:
+        """Give what the control endpoint tells of a render, more than the API does."""
+        seen = self.sight(render)
+        return {
+            "project": render.project,
+            "status": seen.status,
+            "message": seen.message,
+            "phase": render.phase,
+            "mode": render.mode,
+            "created_at": iso(render.created_at),
+            "width": render.width,
+            "height": render.height,
+            "fps": render.fps,
+            "frames": render.frames,
+            "duration": render.duration,
+            "size": render.size,
+            "credits": render.credits,
+            "warnings": render.warnings,
+            "client-data": render.client_data,
+            "file": str(self.store.video(render.project))
+            if self.store.video(render.project).is_file()
+            else None,
+        }
+
+    def reset(self) -> None:
+        """Forget renders, templates, faults and journal; settings and clock stay."""
+        self.queue.drop()
+        self.faults.clear()
+        self.store.clear()
+        self.journal.clear()

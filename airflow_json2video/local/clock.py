@@ -1,0 +1,117 @@
+"""The service's time, which can be scaled, frozen and moved. It never touches media time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+__all__ = ["Clock", "from_iso", "iso"]
+
+
+class Clock:
+    """Seconds since the epoch as the service sees them.
+
+    Everything simulated (queueing, minimum render time, expiry, dates) reads this clock. Waits that a
+    client feels on the wire (a delayed answer) are real.
+
+    :param scale: simulated seconds per real second; 0 stands still.
+    :param start: first reading, seconds since the epoch; the real time by default.
+    """
+
+    def __init__(self, *, scale: float = 1.0, start: float | None = None) -> None:
+        self._lock = threading.Lock()
+        self._scale = self._checked(scale)
+        self._base = time.time() if start is None else start
+        self._read = time.monotonic()
+
+    @staticmethod
+    def _checked(scale: float) -> float:
+        if not 0 <= scale < float("inf"):
+            raise ValueError(f"the scale of a clock is a number from 0 up, not {scale!r}")
+        return float(scale)
+
+    def _now(self) -> float:
+        return self._base + (time.monotonic() - self._read) * self._scale
+
+    def now(self) -> float:
+        """Give the present moment, seconds since the epoch."""
+        with self._lock:
+            return self._now()
+
+    @property
+    def scale(self) -> float:
+        """Simulated seconds per real second."""
+        return self._scale
+
+    def _rebase(self, *, base: float | None = None, scale: float | None = None) -> None:
+        with self._lock:
+            self._base = self._now() if base is None else base
+            self._read = time.monotonic()
+            if scale is not None:
+                self._scale = self._checked(scale)
+
+    def set_scale(self, scale: float) -> None:
+        """Let time pass *scale* times as fast from now on."""
+        self._rebase(scale=self._checked(scale))
+
+    def freeze(self) -> None:
+        """Stop the clock; :meth:`advance` and :meth:`move_to` still move it."""
+        self._rebase(scale=0.0)
+
+    def resume(self) -> None:
+        """Let the clock run at real speed again, from where it stands."""
+        self._rebase(scale=1.0)
+
+    def advance(self, seconds: float) -> float:
+        """Move by *seconds* and give the new time. Going back is allowed."""
+        with self._lock:
+            self._base, self._read = self._now() + seconds, time.monotonic()
+            return self._base
+
+    def move_to(self, moment: float | datetime | str) -> None:
+        """Set the time: epoch seconds, an aware datetime, or ISO-8601 text."""
+        if isinstance(moment, str):
+            moment = from_iso(moment)
+        elif isinstance(moment, datetime):
+            moment = moment.timestamp()
+        self._rebase(base=float(moment))
+
+    def describe(self) -> dict[str, Any]:
+        """Give the reading as JSON, for the control endpoints."""
+        now = self.now()
+        return {"now": iso(now), "epoch": now, "scale": self._scale, "frozen": self._scale == 0}
+
+
+def iso(moment: float) -> str:
+    """Write epoch seconds as the service does: ISO-8601, milliseconds, ``Z``."""
+    return (
+        datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def from_iso(text: str) -> float:
+    """Read an ISO-8601 date or time as epoch seconds; without a zone it is UTC.
+
+    :raises ValueError: when *text* is no date.
+    """
+    # A '+' that was not escaped in a query string arrives as a space.
+    cleaned = text.strip()
+    if len(cleaned) > 6 and cleaned[-6] == " " and cleaned[-3] == ":":
+        cleaned = f"{cleaned[:-6]}+{cleaned[-5:]}"
+    if cleaned.endswith(("Z", "z")):
+        cleaned = f"{cleaned[:-1]}+00:00"
+    moment = datetime.fromisoformat(_six_digits(cleaned))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.timestamp()
+
+
+def _six_digits(text: str) -> str:
+    """Pad or cut a fraction to microseconds: Python 3.10 reads 3 or 6 digits only."""
+    head, dot, tail = text.partition(".")
+    if not dot:
+        return text
+    digits = len(tail) - len(tail.lstrip("0123456789"))
+    return f"{head}.{tail[:digits][:6]:0<6}{tail[digits:]}"

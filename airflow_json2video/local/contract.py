@@ -1,0 +1,227 @@
+"""What the service says: every text and every shape of an answer, in one place.
+
+Facts after the service's reference and the vendor's live notes of 2026-07-30; where those are silent the
+choice is said in a comment. Nothing here knows of HTTP servers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.local.clock import from_iso, iso
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.lifecycle import Sight
+    from airflow_json2video.local.settings import Settings
+    from airflow_json2video.local.store import Render
+
+__all__ = [
+    "UNKNOWN_PROJECT",
+    "ListQuery",
+    "Refusal",
+    "check_frame",
+    "check_key",
+    "credits_for",
+    "list_query",
+    "movie_view",
+    "page_of",
+    "quota_view",
+    "read_document",
+]
+
+MAX_RANGE = 93 * 86400.0
+MAX_LIMIT = 100
+
+UNKNOWN_PROJECT = "TypeError: Cannot read properties of null (reading 'success')"
+BAD_PROJECT_ID = "A 16-character project ID must be provided in the 'project' query parameter"
+
+RESOLUTIONS = {
+    "sd": (640, 360),
+    "hd": (1280, 720),
+    "full-hd": (1920, 1080),
+    "squared": (1080, 1080),
+    "instagram-story": (1080, 1920),
+    "instagram-feed": (1080, 1080),
+    "twitter-landscape": (1600, 900),
+    "twitter-portrait": (1080, 1350),
+}
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault of this program
+    """The service answers *status* with *message*."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def check_key(key: str | None, settings: Settings) -> None:
+    """Refuse a missing or wrong key: 400, not 401, as observed."""
+    if not key:
+        raise Refusal(400, "Error: API Key not provided")
+    valid = key in settings.api_keys if settings.api_keys else not key.lower().startswith("invalid")
+    if not valid:
+        raise Refusal(400, "Error: Invalid API Key")
+
+
+def read_document(body: bytes) -> dict[str, Any]:
+    """Read a submitted document with the three documented refusals; any non-empty object passes."""
+    if not body.strip():
+        raise Refusal(400, "No movie JSON received")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "Error parsing movie JSON or the movie was empty") from None
+    if not isinstance(document, dict):
+        raise Refusal(400, "No valid movie JSON received")
+    if not document:
+        raise Refusal(400, "Error parsing movie JSON or the movie was empty")
+    return document
+
+
+def check_frame(document: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse a frame above the plan (401), as far as the document says its size in plain numbers."""
+    if document.get("resolution") in RESOLUTIONS:
+        width, height = RESOLUTIONS[document["resolution"]]
+    else:
+        width, height = (_integer(document.get(side)) for side in ("width", "height"))
+    if width > settings.max_width or height > settings.max_height:
+        allowance = f"{settings.max_width}x{settings.max_height}"
+        raise Refusal(401, f"Movie is larger ({width}x{height}) than your plan allowance ({allowance})")
+
+
+def _integer(value: Any) -> int:
+    try:
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def credits_for(*, duration: float, width: int, height: int) -> int:
+    """Give the price of a finished render: 1 credit a second, 4 above full HD, begun seconds count whole."""
+    # The small subtraction keeps 2.0000001 s, a rounding of frames, from costing 3.
+    return math.ceil(duration - 1e-6) * (4 if width * height > 1920 * 1080 else 1)
+
+
+def quota_view(remaining: float, *, movies: int, settings: Settings) -> dict[str, Any]:
+    """Give ``remaining_quota`` in the shape of the plan."""
+    time = int(remaining) if float(remaining).is_integer() else round(remaining, 3)
+    if settings.quota_shape == "movies":
+        return {"movies": max(0, 1000 - movies), "drafts": 1000, "time": time}
+    return {"time": time}
+
+
+def movie_view(render: Render, seen: Sight, *, base_url: str, with_document: bool) -> dict[str, Any]:
+    """Give the movie object of GET /movies.
+
+    ``success`` while a render is not over is not documented; here it is true unless the render failed.
+    """
+    done = seen.status == "done"
+    view: dict[str, Any] = {
+        "success": seen.status not in ("error", "timeout"),
+        "status": seen.status,
+        "message": seen.message,
+        "project": render.project,
+        "url": f"{base_url}/renders/{render.project}.mp4" if seen.available else None,
+        "ass": False,
+        "created_at": iso(render.created_at),
+        # The observed failure had null here.
+        "ended_at": iso(seen.ended_at) if done and seen.ended_at is not None else None,
+    }
+    if done:
+        view |= {
+            "duration": render.duration,
+            "size": render.size,
+            "width": render.width,
+            "height": render.height,
+        }
+    elapsed = (seen.ended_at or 0.0) - (seen.started_at or 0.0)
+    view |= {
+        "rendering_time": max(1, round(elapsed)) if done else None,
+        "client-data": render.client_data,
+        "consumed_credits": [],
+    }
+    if with_document:
+        view["json"] = render.document
+    if render.deleted_at is not None:
+        view["deleted_at"] = iso(render.deleted_at)
+    return view
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListQuery:
+    """What GET /movies without a project asks for; moments are epoch seconds."""
+
+    start: float
+    end: float
+    limit: int
+    after: tuple[Any, ...] | None
+
+
+def list_query(params: Mapping[str, str], *, now: float) -> ListQuery:
+    """Read the query of a list; the default start is the first of the current month."""
+    today = datetime.fromtimestamp(now, timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = _date(params.get("date_start") or params.get("from"), default=today.replace(day=1).timestamp())
+    end_of_day = today.timestamp() + 86400 - 0.001
+    end = _date(params.get("date_end") or params.get("to"), default=end_of_day, end_of_day=True)
+    # How the service refuses a longer range is not documented; a silent cut would hide renders.
+    if end - start > MAX_RANGE + 86400:
+        raise Refusal(400, "The date range cannot exceed 93 days")
+    try:
+        limit = min(MAX_LIMIT, max(1, int(params.get("limit") or MAX_LIMIT)))
+    except ValueError:
+        raise Refusal(400, "Invalid limit") from None
+    token = params.get("next_token")
+    return ListQuery(start=start, end=end, limit=limit, after=_read_token(token) if token else None)
+
+
+def _date(text: str | None, *, default: float, end_of_day: bool = False) -> float:
+    if not text:
+        return default
+    try:
+        moment = from_iso(text)
+    except ValueError:
+        raise Refusal(400, f"Invalid date: {text}") from None
+    return moment + 86400 - 0.001 if end_of_day and len(text.strip()) == 10 else moment
+
+
+def page_of(
+    renders: Sequence[Render], query: ListQuery, *, settings: Settings
+) -> tuple[list[Render], bool, str | None]:
+    """Give the renders of one page, whether more follow, and the cursor to them."""
+
+    def key(render: Render) -> tuple[Any, ...]:
+        if settings.list_order == "shuffled":
+            return (hashlib.sha256(f"{settings.seed}:{render.project}".encode()).hexdigest(),)
+        moment = render.created_at if settings.list_order == "oldest" else -render.created_at
+        return (moment, render.project)
+
+    rows = sorted((key(r), i) for i, r in enumerate(renders) if query.start <= r.created_at <= query.end)
+    if query.after is not None:
+        rows = [row for row in rows if row[0] > query.after]
+    page = rows[: query.limit]
+    more = len(rows) > len(page)
+    return [renders[i] for _, i in page], more, _token(page[-1][0]) if more else None
+
+
+def _token(key: tuple[Any, ...]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+
+def _read_token(token: str) -> tuple[Any, ...]:
+    try:
+        key = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        if not isinstance(key, list):
+            raise ValueError
+    except (ValueError, binascii.Error):
+        raise Refusal(400, "Invalid next_token") from None
+    return tuple(key)

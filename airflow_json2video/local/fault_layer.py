@@ -1,0 +1,258 @@
+"""The outermost ASGI layer: it keeps the journal of calls and breaks answers as the rules say.
+
+It has to stand outside Starlette's own error handling: an aborted answer inside comes out as a 500.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from airflow_json2video.local.faults import Call, Fault, Faults, marker_text
+
+__all__ = ["FaultLayer", "Journal", "JournalEntry"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(kw_only=True)
+class JournalEntry:
+    """One call. It holds no header, so no API key."""
+
+    method: str
+    path: str
+    query: str
+    time: float
+    """Epoch seconds on the service's clock."""
+    status: int | None = None
+    """What the client was sent; None if nothing."""
+    project: str | None = None
+    reached_app: bool = False
+    faults: list[str] | None = None
+
+
+class Journal:
+    """The calls of the API, in order of arrival."""
+
+    def __init__(self) -> None:
+        self._entries: list[JournalEntry] = []
+        self._lock = threading.Lock()
+
+    def add(self, entry: JournalEntry) -> None:
+        """Note a call."""
+        with self._lock:
+            self._entries.append(entry)
+
+    def entries(self) -> list[JournalEntry]:
+        """Give the calls so far."""
+        with self._lock:
+            return list(self._entries)
+
+    def count(self, *, method: str, path: str) -> int:
+        """Count the calls that reached the app."""
+        return sum(e.reached_app and e.method == method and e.path == path for e in self.entries())
+
+    def clear(self) -> None:
+        """Forget the calls."""
+        with self._lock:
+            self._entries.clear()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Give the calls as JSON."""
+        return [asdict(entry) for entry in self.entries()]
+
+
+class FaultLayer:
+    """ASGI middleware around the whole application.
+
+    :param app: what it wraps.
+    :param now: the service's clock.
+    :param client_data_of: gives the ``client-data`` text of a project, for rules with a marker.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        faults: Faults,
+        journal: Journal,
+        now: Callable[[], float],
+        client_data_of: Callable[[str], str],
+    ) -> None:
+        self._app = app
+        self._faults = faults
+        self._journal = journal
+        self._now = now
+        self._client_data_of = client_data_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] != "http" or not scope["path"].startswith("/v2/"):
+            await self._app(scope, receive, send)
+            return
+        await _Exchange(self, scope, receive, send).run()
+
+
+class _Exchange:
+    """One request on its way through the rules."""
+
+    def __init__(self, layer: FaultLayer, scope: Scope, receive: Receive, send: Send) -> None:
+        self._layer = layer
+        self._scope = scope
+        self._receive = receive
+        self._wire = receive
+        self._send = send
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        self._project = query.get("project") or query.get("id") or _project_in(scope["path"])
+        self.entry = JournalEntry(
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            time=layer._now(),
+            project=self._project,
+        )
+        layer._journal.add(self.entry)
+
+    async def run(self) -> None:
+        rules = self._layer._faults.striking(await self._call(), kinds=("answer", "delay", "lost", "cut"))
+        if rules:
+            self.entry.faults = [rule.id for rule in rules]
+        for rule in rules:
+            if rule.kind == "delay" and rule.when != "after":
+                await asyncio.sleep(rule.seconds)
+        for rule in rules:
+            if rule.kind == "answer" and rule.when != "after":
+                await self._answer(rule)
+                return
+            if rule.kind == "lost" and rule.when == "before":
+                await self._abort()
+                return
+        self.entry.reached_app = True
+        # The answer is held back whole: its end decides what the journal says, and a rule may replace it.
+        held = await self._run_app()
+        for rule in rules:
+            if rule.kind == "delay" and rule.when == "after":
+                await asyncio.sleep(rule.seconds)
+        for rule in rules:
+            if rule.kind == "answer":
+                await self._answer(rule)
+                return
+            if rule.kind == "lost":
+                await self._abort()
+                return
+            if rule.kind == "cut":
+                await self._cut(held, rule.bytes)
+                return
+        for message in held:
+            await self._forward(message)
+
+    async def _call(self) -> Call:
+        client_data = ""
+        if self._layer._faults.need_body:
+            if self._scope["method"] == "POST":
+                client_data = marker_text(_parsed(await self._read_body()))
+            elif self._project:
+                client_data = self._layer._client_data_of(self._project)
+        return Call(
+            method=self._scope["method"],
+            path=self._scope["path"],
+            project=self._project,
+            client_data=client_data,
+        )
+
+    async def _read_body(self) -> bytes:
+        """Take the body off the wire and arrange for the app to receive it again."""
+        messages: list[Message] = []
+        body = b""
+        while True:
+            message = await self._receive()
+            messages.append(message)
+            body += message.get("body", b"")
+            if message["type"] != "http.request" or not message.get("more_body"):
+                break
+
+        async def again() -> Message:
+            return messages.pop(0) if messages else await self._wire()
+
+        self._receive = again
+        return body
+
+    async def _run_app(self) -> list[Message]:
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+            if message["type"] == "http.response.body" and self.entry.project is None:
+                answer = _parsed(message.get("body", b""))
+                if isinstance(answer, dict) and isinstance(answer.get("project"), str):
+                    self.entry.project = answer["project"]
+
+        await self._layer._app(self._scope, self._receive, hold)
+        return held
+
+    async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.entry.status = message["status"]
+        await self._send(message)
+
+    async def _answer(self, rule: Fault) -> None:
+        body, content_type = _wire_body(rule)
+        headers = {"content-type": content_type, "content-length": str(len(body))}
+        if rule.retry_after is not None:
+            headers["retry-after"] = str(rule.retry_after)
+        headers |= {name.lower(): str(value) for name, value in rule.headers.items()}
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await self._forward({"type": "http.response.start", "status": rule.status, "headers": raw})
+        await self._forward({"type": "http.response.body", "body": body})
+
+    async def _cut(self, held: list[Message], length: int) -> None:
+        body = b"".join(m.get("body", b"") for m in held if m["type"] == "http.response.body")
+        await self._forward(next(m for m in held if m["type"] == "http.response.start"))
+        await self._send({"type": "http.response.body", "body": body[:length], "more_body": True})
+        await asyncio.sleep(0.02)  # let the bytes leave before the connection goes
+        await self._abort()
+
+    async def _abort(self) -> None:
+        """Drop the connection. The transport is internal to uvicorn, with httptools and with h11."""
+        cycle = getattr(self._send, "__self__", None)
+        transport = getattr(cycle, "transport", None)
+        if transport is not None:
+            transport.abort()
+            # Once uvicorn has seen the connection go it does not complain of an answer that was not finished.
+            while (await self._wire())["type"] != "http.disconnect":
+                pass
+        else:
+            raise ConnectionAbortedError("a fault rule dropped this connection")
+
+
+def _project_in(path: str) -> str | None:
+    last = path.rsplit("/", 1)[-1]
+    return last if len(last) == 16 and last.isalnum() else None
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _wire_body(rule: Fault) -> tuple[bytes, str]:
+    body = rule.body
+    if body is None and rule.message is not None:
+        body = {"success": False, "message": rule.message}
+    if body is None:
+        return (b'{"message": "Internal server error"}' if rule.status != 204 else b""), "application/json"
+    if isinstance(body, str):
+        html = body.lstrip().startswith("<")
+        return body.encode(), "text/html" if html else "application/json"
+    return json.dumps(body).encode(), "application/json"

@@ -1,0 +1,64 @@
+"""What a client sees of a render at a given moment. Pure: the render and the time in, the status out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.settings import Settings
+    from airflow_json2video.local.store import Render
+
+__all__ = ["Sight", "Status", "sight"]
+
+Status = Literal["pending", "running", "done", "error", "timeout"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """A render as it looks now. Moments are epoch seconds."""
+
+    status: Status
+    message: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    available: bool = False
+    """The file can be fetched: done, not deleted, not expired."""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in ("done", "error")
+
+
+def sight(render: Render, *, now: float, settings: Settings, fault_active: bool = True) -> Sight:
+    """Look at *render* at the moment *now*.
+
+    ``pending`` lasts until a worker has started and the render's minimum queueing time has passed;
+    ``running`` until the worker has finished and the minimum render time has passed.
+
+    :param fault_active: whether the fault rule that holds this render is still in force; a render that
+        was stuck or shown as ``timeout`` goes on once its rule is cleared.
+    """
+    forced = (render.forced or {}) if fault_active else {}
+    held = forced.get("status")
+    if held == "pending" or render.started_at is None:
+        return Sight(status="pending")
+    start = max(render.started_at, render.created_at + render.queue_seconds)
+    if now < start:
+        return Sight(status="pending")
+    if held == "timeout":
+        return Sight(status="timeout", message=str(forced.get("message") or ""), started_at=start)
+    if render.finished_at is not None and held != "running":
+        end = max(render.finished_at, start + render.render_seconds)
+        if now >= end:
+            return _ended(render, start=start, end=end, now=now, settings=settings)
+    overdue = settings.timeout_after is not None and now - start > settings.timeout_after
+    return Sight(status="timeout" if overdue else "running", started_at=start)
+
+
+def _ended(render: Render, *, start: float, end: float, now: float, settings: Settings) -> Sight:
+    if render.outcome != "done":
+        return Sight(status="error", message=render.message, started_at=start, ended_at=end)
+    kept = render.deleted_at is None and now < end + settings.expire_after
+    return Sight(status="done", message=render.message, started_at=start, ended_at=end, available=kept)

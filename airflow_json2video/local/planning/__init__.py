@@ -1,0 +1,1 @@
+"""From a document to a timeline of whole frames. Pure: no network, no pixels."""

@@ -1,0 +1,78 @@
+"""The timeline: what is seen and heard at each frame, in whole frames and canvas pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+__all__ = ["Layer", "ScenePlan", "Sound", "Timeline", "Transition"]
+
+RGB = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One element on the canvas, from frame *first* for *frames* frames of its container."""
+
+    kind: str
+    where: str
+    """Its place as the service words it: ``Scene #1, element #2``."""
+    first: int
+    frames: int
+    element: dict[str, Any]
+    """The resolved element."""
+    z_index: int = 0
+    fade_in: int = 0
+    fade_out: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """One sound, from frame *first* of the movie for *frames* frames."""
+
+    where: str
+    first: int
+    frames: int
+    element: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """How a scene enters: it overlaps the scene before by *frames* frames."""
+
+    style: str
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenePlan:
+    """One scene on the movie's time; *first* is where it begins to show, its transition included."""
+
+    number: int
+    first: int
+    frames: int
+    background: RGB | None
+    """None: transparent."""
+    transition: Transition | None = None
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """A whole movie, ready to be drawn."""
+
+    width: int
+    height: int
+    fps: Fraction
+    frames: int
+    scenes: tuple[ScenePlan, ...] = ()
+    overlays: tuple[Layer, ...] = ()
+    """Elements of the movie: those with a negative ``z_index`` lie under the scenes."""
+    sounds: tuple[Sound, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return float(self.frames / self.fps)

@@ -1,0 +1,227 @@
+"""First in, first out: each render in its own process, so that a crash costs that render alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.local.contract import credits_for
+from airflow_json2video.local.drawing.instant import render_instantly
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.clock import Clock
+    from airflow_json2video.local.settings import Settings
+    from airflow_json2video.local.store import Render, Store
+
+__all__ = ["RenderQueue"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a worker may find things on this machine."""
+
+    origin: str
+    """The service's own address, whose ``/assets/`` are read from the folder."""
+    assets: Path | None
+
+
+class RenderQueue:
+    """Starts a worker for each queued render, ``settings.workers`` at once.
+
+    ``instant`` renders decode nothing and take a few milliseconds, so they are made in the service itself.
+    """
+
+    def __init__(self, *, store: Store, clock: Clock, settings: Settings, places: Places) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._places = places
+        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = False
+        self._idle = threading.Condition()
+        self._open = 0
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"json2video-render-{n}", daemon=True)
+            for n in range(max(1, int(settings.workers)))
+        ]
+
+    def start(self) -> None:
+        """Start, beginning with what an earlier life of the service left unfinished."""
+        for render in self._store.all():
+            if render.phase != "finished":
+                self._store.change(render.project, phase="queued", started_at=None)
+                self.submit(render.project)
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, project: str) -> None:
+        """Queue a render that the store knows."""
+        with self._idle:
+            self._open += 1
+        self._waiting.put(project)
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait for the workers to have nothing left (real seconds); False if they still have."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._open == 0, timeout)
+
+    def processes(self) -> dict[str, int]:
+        """Give the process id of each render in work."""
+        with self._lock:
+            return {project: process.pid for project, process in self._processes.items()}
+
+    def drop(self) -> None:
+        """End the renders in work and forget those that wait."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if self._waiting.get_nowait() is not None:
+                    self._closed()
+        self._kill_all()
+
+    def stop(self) -> None:
+        """End every worker process. Their renders stay unfinished in the store and are resumed by a restart."""
+        self._stopping = True
+        for _ in self._threads:
+            self._waiting.put(None)
+        self._kill_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=5)
+
+    def _kill_all(self) -> None:
+        with self._lock:
+            processes = list(self._processes.values())
+        for process in processes:
+            _kill(process)
+
+    def _serve(self) -> None:
+        while (project := self._waiting.get()) is not None and not self._stopping:
+            try:
+                self._render(project)
+            finally:
+                self._closed()
+
+    def _closed(self) -> None:
+        with self._idle:
+            self._open -= 1
+            self._idle.notify_all()
+
+    def _render(self, project: str) -> None:
+        render = self._store.change(project, phase="working", started_at=self._clock.now())
+        if render is None:
+            return
+        forced = render.forced or {}
+        if forced.get("status") == "error":
+            result: dict[str, Any] = {
+                "outcome": "error",
+                "message": forced.get("message") or "Error rendering movie",
+            }
+        elif render.mode == "instant" and forced.get("status") != "crash":
+            result = self._in_process(render)
+        else:
+            result = self._in_child(render)
+        if not self._stopping:
+            self._finish(render, result)
+
+    def _in_process(self, render: Render) -> dict[str, Any]:
+        folder = self._store.folder(render.project)
+        try:
+            return render_instantly(self._document(render), folder / "out.mp4")
+        except Exception as error:
+            return {"outcome": "error", "message": f"Error rendering movie: {type(error).__name__}: {error}"}
+
+    def _document(self, render: Render) -> dict[str, Any]:
+        """Give the document to render, the template that was current at submission merged in."""
+        expanded = self._store.folder(render.project) / "movie.json"
+        document = json.loads(expanded.read_text()) if expanded.exists() else render.submitted()
+        return document if isinstance(document, dict) else {}
+
+    def _in_child(self, render: Render) -> dict[str, Any]:
+        folder = self._store.folder(render.project)
+        folder.mkdir(parents=True, exist_ok=True)
+        job = {
+            "document": self._document(render),
+            "mode": "preview" if render.mode == "instant" else render.mode,
+            "origin": self._places.origin,
+            "assets": str(self._places.assets) if self._places.assets else None,
+            "fetch_assets": self._settings.fetch_assets,
+            "allow_private": self._settings.allow_private,
+            "max_asset_bytes": self._settings.max_asset_bytes,
+            "asset_timeout": self._settings.asset_timeout,
+            "crash": (render.forced or {}).get("status") == "crash",
+        }
+        (folder / "job.json").write_text(json.dumps(job, ensure_ascii=False))
+        result = folder / "result.json"
+        result.unlink(missing_ok=True)
+        with (folder / "log.txt").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [sys.executable, "-m", "airflow_json2video.local.worker", str(folder / "job.json")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=_environment(),
+            )
+        with self._lock:
+            self._processes[render.project] = process
+        if self._stopping:
+            _kill(process)
+        late = False
+        try:
+            code = process.wait(timeout=self._settings.render_limit)
+        except subprocess.TimeoutExpired:
+            late = True
+            _kill(process)
+            code = process.wait()
+        finally:
+            with self._lock:
+                self._processes.pop(render.project, None)
+        if late:
+            return {"outcome": "error", "message": "Movie took too long to render"}
+        try:
+            outcome = json.loads(result.read_text())
+        except (OSError, ValueError):
+            ending = f"signal {-code}" if code < 0 else f"exit code {code}"
+            return {
+                "outcome": "error",
+                "message": f"Error rendering movie: the renderer ended unexpectedly ({ending})",
+            }
+        return (
+            outcome if isinstance(outcome, dict) else {"outcome": "error", "message": "Error rendering movie"}
+        )
+
+    def _finish(self, render: Render, result: dict[str, Any]) -> None:
+        names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings")
+        facts = {name: result[name] for name in names if result.get(name) is not None}
+        if result.get("outcome") == "done":
+            facts["credits"] = credits_for(
+                duration=result["duration"], width=result["width"], height=result["height"]
+            )
+        current = self._store.get(render.project)
+        if current is not None and current.deleted_at is not None:
+            self._store.video(render.project).unlink(missing_ok=True)
+        self._store.change(render.project, phase="finished", finished_at=self._clock.now(), **facts)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a worker and whatever it started: its process group is its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    """Give the worker's environment: this package importable, wherever it was imported from."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root}
