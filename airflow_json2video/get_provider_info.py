@@ -1,0 +1,77 @@
+"""What Airflow reads about this package at start-up. It imports nothing, since every Airflow command reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe the provider to Airflow."""
+    return {
+        "package-name": "airflow-json2video",
+        "name": "JSON2Video",
+        "description": "Renders a Movie JSON to a video with JSON2Video, paid for once, with no worker slot held.",
+        "integrations": [
+            {
+                "integration-name": "JSON2Video",
+                "external-doc-url": "https://json2video.com/docs/v2/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.hooks.json2video"]},
+        ],
+        "operators": [
+            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.operators.render"]},
+        ],
+        "sensors": [
+            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.sensors.render"]},
+        ],
+        "triggers": [
+            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.triggers.render"]},
+        ],
+        "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
+        "connection-types": [
+            {
+                "connection-type": "json2video",
+                "hook-class-name": "airflow_json2video.hooks.json2video.Json2VideoHook",
+                "hook-name": "JSON2Video",
+                # Airflow 3.2 and later; earlier ones ask the hook. A test holds both to the same fields.
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "login", "port", "extra"],
+                    "relabeling": {"password": "API key", "host": "Host (optional)"},
+                    "placeholders": {
+                        "password": "the API key of a JSON2Video project",
+                        "host": "https://api.json2video.com/v2",
+                    },
+                },
+                "conn-fields": {
+                    "connect_timeout": {
+                        "label": "Connect timeout",
+                        "description": "Seconds to wait for a connection. Default 10.",
+                        "schema": {"type": ["number", "null"], "minimum": 0},
+                    },
+                    "read_timeout": {
+                        "label": "Read timeout",
+                        "description": "Seconds to wait for more of an answer. Default 30.",
+                        "schema": {"type": ["number", "null"], "minimum": 0},
+                    },
+                    "retries": {
+                        "label": "Retries",
+                        "description": "Repeats of a call that is safe to repeat. A submission never is. Default 4.",
+                        "schema": {"type": ["integer", "null"], "minimum": 0},
+                    },
+                    "proxy": {
+                        "label": "Proxy",
+                        "description": "Address of an HTTP proxy, if the environment does not name one.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "ca_file": {
+                        "label": "CA file",
+                        "description": "Path of a PEM file with the certificates to trust.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                },
+            }
+        ],
+    }

@@ -1,0 +1,128 @@
+"""What a connection says, as the arguments of a client. Pure: the same for the worker and the triggerer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow_json2video.exceptions import ConfigurationError
+
+__all__ = ["CONN_FIELDS", "DEFAULT_HOST", "ConnectionLike", "ConnectionSettings", "connection_settings"]
+
+DEFAULT_HOST = "https://api.json2video.com/v2"
+
+CONN_FIELDS: dict[str, tuple[str, str, type[float] | type[int] | type[str]]] = {
+    "connect_timeout": ("Connect timeout", "Seconds to wait for a connection. Default 10.", float),
+    "read_timeout": ("Read timeout", "Seconds to wait for more of an answer. Default 30.", float),
+    "retries": (
+        "Retries",
+        "Repeats of a call that is safe to repeat. A submission never is. Default 4.",
+        int,
+    ),
+    "proxy": ("Proxy", "Address of an HTTP proxy, if the environment does not name one.", str),
+    "ca_file": ("CA file", "Path of a PEM file with the certificates to trust.", str),
+}
+"""The options in ``extra``: label, description and type. Both styles of connection form are made from it."""
+
+
+class ConnectionLike(Protocol):
+    """The part of an Airflow connection that is read here."""
+
+    conn_id: str
+    host: str | None
+    port: int | None
+    schema: str | None
+    password: str | None
+    extra: Any
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """Arguments for a client. Its repr does not show the key."""
+
+    api_key: str = field(repr=False)
+    host: str
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is a service on this machine, which is free and sets no floor to polling."""
+        from airflow_json2video.api.endpoint import is_loopback
+
+        return is_loopback(urlsplit(self.host).hostname)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for either client."""
+        return {"host": self.host, **self.options}
+
+
+def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
+    """Read a connection.
+
+    :raises ConfigurationError: no key, a host that is neither https nor loopback, or an option of the
+        wrong type; the message names the connection and the field and never shows the key.
+    """
+    from airflow_json2video.api.endpoint import check_host
+
+    name = connection.conn_id
+    api_key = connection.password or ""
+    if not api_key.strip():
+        raise ConfigurationError(
+            f"Connection {name!r} has no API key.",
+            advice="Put the JSON2Video API key into its password field.",
+        )
+    try:
+        host = check_host(_host(connection))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Connection {name!r}, host: {error.message}", advice=error.advice) from None
+    return ConnectionSettings(api_key=api_key, host=host, options=_options(connection))
+
+
+def _host(connection: ConnectionLike) -> str:
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        return DEFAULT_HOST
+    if "://" not in host:
+        # A connection written as a URI arrives in pieces: json2video://:KEY@127.0.0.1:8080/v2
+        bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        loopback = host == "localhost" or host.startswith("127.") or host == "::1"
+        host = f"{'http' if loopback else 'https'}://{bracketed}"
+        if connection.port:
+            host += f":{connection.port}"
+        if connection.schema and connection.schema not in ("http", "https"):
+            host += f"/{connection.schema.strip('/')}"
+    elif connection.port and host.count(":") == 1:
+        host += f":{connection.port}"
+    return host
+
+
+def _options(connection: ConnectionLike) -> dict[str, Any]:
+    # extra_dejson would mask through a blocking call to the supervisor, which deadlocks in a triggerer.
+    extra = connection.extra
+    if not extra:
+        return {}
+    try:
+        extra = json.loads(extra) if isinstance(extra, str) else dict(extra)
+    except ValueError:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r}: extra is not JSON.",
+            advice='Write an object, as {"read_timeout": 60}.',
+        ) from None
+    options: dict[str, Any] = {}
+    for name, (label, _, kind) in CONN_FIELDS.items():
+        value = extra.get(name)
+        if value in (None, ""):
+            continue
+        try:
+            options[name] = kind(value)
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"Connection {connection.conn_id!r}: {label.lower()} ({name!r} in extra) must be "
+                f"{'a whole number' if kind is int else 'a number'}, not {value!r}.",
+            ) from None
+        if kind is not str and options[name] < 0:
+            raise ConfigurationError(f"Connection {connection.conn_id!r}: {name!r} in extra must not be negative.")
+    return options

@@ -1,0 +1,42 @@
+"""The button on a task's page that leads to its render."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
+
+__all__ = ["Json2VideoRenderLink"]
+
+DASHBOARD = "https://json2video.com/dashboard/"
+
+
+class Json2VideoRenderLink(BaseOperatorLink):  # type: ignore[misc]  # Any to mypy where Airflow is not installed
+    """Leads to the service's pages while the render runs, and to the video when it is done."""
+
+    name: ClassVar[str] = "JSON2Video render"
+    key: ClassVar[str] = "json2video_link"
+
+    @property
+    def xcom_key(self) -> str:
+        """The XCom that Airflow 3 reads the address from."""
+        return self.key
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Give the address that the task stored; Airflow 2 asks for it on the webserver."""
+        from airflow.providers.common.compat.sdk import XCom
+
+        return XCom.get_value(ti_key=ti_key, key=self.key) or ""
+
+    @classmethod
+    def persist(cls, context: Any, *, host: str, url: str | None = None) -> None:
+        """Store where the button leads, before any waiting, so that it works while the render runs.
+
+        :param host: the API's address; a service on one's own machine has its pages beside it.
+        :param url: the finished video, if there is one.
+        """
+        page = DASHBOARD if "json2video.com" in host else host.removesuffix("/v2") + "/"
+        context["ti"].xcom_push(key=cls.key, value=url or page)

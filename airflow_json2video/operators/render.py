@@ -1,0 +1,304 @@
+"""The operator: submits a movie, waits for its video, gives its facts to the next task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+from airflow_json2video.links import Json2VideoRenderLink
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.hooks.submission import SubmittedRender
+    from airflow_json2video.movie import Movie
+    from airflow_json2video.rendering.identity import TaskIdentity
+    from airflow_json2video.rendering.polling import Ended
+    from airflow_json2video.rendering.result import RenderResult
+
+__all__ = ["Json2VideoRenderOperator"]
+
+_NET = timedelta(minutes=5)
+"""How much later than our own deadline Airflow's timeout of the deferral falls: a net, never the first to act."""
+
+
+class Json2VideoRenderOperator(BaseOperator):  # type: ignore[misc]  # Any to mypy where Airflow is not installed
+    """Renders a movie with JSON2Video, paid for once, and without holding a worker slot while it renders.
+
+    The movie is checked, submitted once, and waited for in the triggerer. A retry, or a run after a
+    crash, finds the render that an earlier attempt started and adopts it. The result is a plain
+    dictionary (:class:`~airflow_json2video.rendering.result.RenderResult`).
+
+    **Braces.** Movie JSON and Airflow both write ``{{ name }}``. An expression is Airflow's when every
+    name in it is one of Airflow's context, JSON2Video's when every name is a variable of the movie;
+    one that is both or neither fails the task and is shown with its place in the document.
+
+    :param movie: Movie JSON as a dictionary, as text, as a :class:`~airflow_json2video.movie.Movie`, or as a
+        path that ends in ``.json``, found like any template file (templated).
+    :param template: id of a template stored at JSON2Video, instead of *movie* (templated).
+    :param variables: laid over the variables of the movie, or handed to the template (templated).
+    :param json2video_conn_id: the connection that holds the API key (templated).
+    :param poll_interval: seconds between looks at a young render; never below 5 at JSON2Video.
+    :param render_timeout: seconds (or a timedelta) from the submission until the task gives up waiting.
+        Absolute: no restart, resumption or retry extends it. The render itself cannot be cancelled.
+    :param deferrable: wait in the triggerer (default), or on the worker with the same behaviour.
+    :param wait: ``False`` ends the task at once after the submission; the result holds the project.
+    :param durable: put a stamp into the movie's ``client-data`` by which a later attempt finds the render.
+        ``False`` sends the document exactly as it is; a retry then pays again.
+    :param on_ambiguous: when the answer to the submission was lost and the account's list does not show the
+        render: ``"fail"`` submits nothing more, ``"resubmit"`` prefers the risk of paying twice.
+    :param on_clear: what a person's clearing of a task that had ended means: ``"resubmit"`` pays for a new
+        render, ``"reuse"`` takes the finished one while its file is there.
+    """
+
+    template_fields: Sequence[str] = ("movie", "template", "variables", "json2video_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
+    template_ext: Sequence[str] = (".json",)
+    operator_extra_links = (Json2VideoRenderLink(),)
+    ui_color = "#eef0ff"
+
+    def __init__(
+        self,
+        *,
+        movie: Movie | Mapping[str, Any] | str | XComArg | None = None,
+        template: str | XComArg | None = None,
+        variables: Mapping[str, Any] | XComArg | None = None,
+        json2video_conn_id: str = "json2video_default",
+        poll_interval: float = 10.0,
+        render_timeout: float | timedelta = 3600.0,
+        deferrable: bool = True,
+        wait: bool = True,
+        durable: bool = True,
+        on_ambiguous: Literal["fail", "resubmit"] = "fail",
+        on_clear: Literal["resubmit", "reuse"] = "resubmit",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        # A model becomes its document here, so that Airflow can store and show the field.
+        self.movie: Any = movie.to_document() if hasattr(movie, "to_document") else movie
+        self.template: Any = template
+        self.variables: Any = variables
+        self.json2video_conn_id = json2video_conn_id
+        self.poll_interval = _positive("poll_interval", poll_interval)
+        self.render_timeout = _positive("render_timeout", render_timeout)
+        self.deferrable = deferrable
+        self.wait = wait
+        self.durable = durable
+        self.on_ambiguous = _one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
+        self.on_clear = _one_of("on_clear", on_clear, ("resubmit", "reuse"))
+        self._waiting_for: str | None = None
+        if (movie is None) == (template is None):
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: a render needs either 'movie' or 'template', and got "
+                f"{'neither' if movie is None else 'both'}."
+            )
+
+    @cached_property
+    def hook(self) -> Json2VideoHook:
+        """The hook of this task's connection."""
+        from airflow_json2video.hooks.json2video import Json2VideoHook
+
+        return Json2VideoHook(self.json2video_conn_id)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Any,
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        # Airflow calls this on mapped and unmapped tasks alike, from 2.11 to 3.3, and means it to be overridden.
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        plain = [name for name in template_fields if name not in ("movie", "variables")]
+        super()._do_render_template_fields(parent, plain, context, jinja_env, seen_oids)
+        from airflow_json2video.operators.document import render_document_fields
+
+        try:
+            render_document_fields(self, context, jinja_env, seen_oids)
+        except Json2VideoError as error:
+            self._fail(error)
+
+    def execute(self, context: Context) -> RenderResult:
+        """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
+        from airflow_json2video.rendering.result import render_result
+
+        try:
+            document = self._checked_document()
+            render = self._submit(document, context)
+        except Json2VideoError as error:
+            self._fail(error)
+        key = self._identity(context).submission_key if self.durable else None
+        context["ti"].xcom_push(key="json2video_project", value=render.project)
+        Json2VideoRenderLink.persist(context, host=self.hook.settings.host)
+        if not self.wait:
+            self.log.info("Not waiting for render %s (wait=False).", render.project)
+            return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
+        deadline = render.submitted_at + self.render_timeout
+        if self.deferrable:
+            self._defer(render, deadline=deadline, key=key)
+        ended = self._wait_here(render, deadline=deadline)
+        return self._finish(ended, key=key, context=context)
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: Any = None,
+        project: str = "",
+        submission_key: str | None = None,
+        **_: Any,
+    ) -> RenderResult:
+        """Go on after the trigger has fired: give the result, or fail with the reason."""
+        from airflow_json2video.triggers.render import ended_from_event
+
+        return self._finish(ended_from_event(event, project=project), key=submission_key, context=context)
+
+    def on_kill(self) -> None:
+        """Say what becomes of the render when a person or a timeout ends the task on the worker."""
+        if self._waiting_for is not None:
+            self.log.warning("%s", self._left_running(self._waiting_for))
+
+    def _checked_document(self) -> dict[str, Any]:
+        from airflow_json2video.movie.checks import require_valid
+        from airflow_json2video.movie.timing import estimate
+        from airflow_json2video.operators.document import document_of
+
+        document = document_of(movie=self.movie, template=self.template, variables=self.variables)
+        for finding in require_valid(document):
+            self.log.warning("%s: %s", finding.path or "movie", finding.message)
+        guess = estimate(document)
+        if guess.credits is not None:
+            self.log.info("Estimated: %.1f s of video, about %d credits.", guess.duration, guess.credits)
+        else:
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in list(guess.unknown)[:3])
+            self.log.info("The cost cannot be estimated beforehand (%s).", reasons or "length unknown")
+        return document
+
+    def _submit(self, document: dict[str, Any], context: Context) -> SubmittedRender:
+        from airflow_json2video.hooks.submission import submit_once
+        from airflow_json2video.rendering.identity import Stamp, fingerprint
+
+        mark = None
+        if self.durable:
+            account = f"{self.json2video_conn_id} {self.hook.settings.host}"
+            mark = Stamp.of(self._identity(context), fingerprint(document, account=account))
+        render = submit_once(
+            self.hook.client,
+            document,
+            mark=mark,
+            later_attempt=context["ti"].try_number > 1,
+            on_ambiguous=self.on_ambiguous,
+            on_clear=self.on_clear,
+            log=self.log,
+        )
+        if not render.adopted:
+            key = f" with submission key {mark.submission_key}" if mark else ""
+            self.log.info("Submitted render %s%s.", render.project, key)
+        return render
+
+    def _identity(self, context: Context) -> TaskIdentity:
+        from airflow_json2video.rendering.identity import TaskIdentity
+
+        ti = context["ti"]
+        return TaskIdentity(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            generation=ti.max_tries,
+        )
+
+    def _defer(self, render: SubmittedRender, *, deadline: float, key: str | None) -> NoReturn:
+        from airflow_json2video.triggers.render import Json2VideoRenderTrigger
+
+        now = time.time()
+        if self.execution_timeout is not None:
+            deadline = min(deadline, now + self.execution_timeout.total_seconds())
+        self.log.info("Waiting for render %s in the triggerer; the worker slot is free.", render.project)
+        self.defer(
+            trigger=Json2VideoRenderTrigger(
+                project=render.project,
+                json2video_conn_id=self.json2video_conn_id,
+                submitted_at=render.submitted_at,
+                deadline=deadline,
+                poll_interval=self.poll_interval,
+            ),
+            method_name="execute_complete",
+            kwargs={"project": render.project, "submission_key": key},
+            timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
+        )
+        raise AssertionError("defer() always raises")
+
+    def _wait_here(self, render: SubmittedRender, *, deadline: float) -> Ended:
+        from airflow_json2video.hooks.waiting import poll_schedule, wait_for_render
+        from airflow_json2video.rendering.polling import RenderWatch
+
+        watch = RenderWatch(
+            render.project,
+            submitted_at=render.submitted_at,
+            deadline=deadline,
+            schedule=poll_schedule(self.poll_interval, is_loopback=self.hook.settings.is_loopback),
+        )
+        self._waiting_for = render.project
+        try:
+            return wait_for_render(self.hook.client, watch, log=self.log)
+        except BaseException:  # execution_timeout, a kill: the render itself goes on
+            self.log.warning("%s", self._left_running(render.project))
+            raise
+        finally:
+            self._waiting_for = None
+
+    def _left_running(self, project: str) -> str:
+        then = "The next attempt of this task adopts it." if self.durable else "With durable=False nothing adopts it."
+        return f"Render {project} cannot be cancelled: it goes on and is billed. {then}"
+
+    def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
+        from airflow_json2video.rendering.result import render_result
+
+        if ended.error is not None or ended.movie is None:
+            self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
+        result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
+        Json2VideoRenderLink.persist(context, host=self.hook.settings.host, url=result["url"])
+        self.log.info(
+            "Render %s is done: %s s of video, %sx%s, %s bytes, rendered in %s s. %s",
+            result["project"],
+            result["duration"],
+            result["width"],
+            result["height"],
+            result["size"],
+            result["rendering_time"],
+            result["url"],
+        )
+        return result
+
+    def _fail(self, error: Json2VideoError) -> NoReturn:
+        """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
+        self.log.error("%s Money: %s.", error, error.money.value)
+        if error.retryable:
+            raise error
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
+        raise AirflowFailException(str(error)) from error
+
+
+def _positive(name: str, value: float | timedelta) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}.")
+    return float(seconds)
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+    return value

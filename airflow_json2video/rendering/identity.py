@@ -1,0 +1,133 @@
+"""Whose render is it: the submission key, the fingerprint, and the stamp that carries both.
+
+The stamp travels in the movie's ``client-data``, which the service gives back in its list. So the
+service itself is the journal: any attempt on any machine can find what an earlier one started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["STAMP_KEY", "Stamp", "TaskIdentity", "fingerprint", "read_stamp", "stamp"]
+
+STAMP_KEY = "airflow_json2video"
+"""The one key that is ours in ``client-data``; everything else there is the author's."""
+
+
+@dataclass(frozen=True)
+class TaskIdentity:
+    """One task instance, and how often a person has cleared it.
+
+    :param generation: the task instance's ``max_tries``. In every Airflow from 2.11 to 3.3 a retry
+        leaves it alone and a clear of an ended task raises it; no state of our own is needed to
+        tell the two apart.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    generation: int
+
+    @property
+    def task_key(self) -> str:
+        """The task instance, whatever its generation."""
+        return self._digest(self.dag_id, self.run_id, self.task_id, str(self.map_index))
+
+    @property
+    def submission_key(self) -> str:
+        """What ties a project to this task instance and generation. It never contains the try number."""
+        readable = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{self.dag_id}.{self.task_id}")[:60]
+        return f"{readable}-{self._digest(self.task_key, str(self.generation))}"
+
+    @staticmethod
+    def _digest(*parts: str) -> str:
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a submitted document says about who asked for it and for what."""
+
+    submission_key: str
+    task_key: str
+    generation: int
+    fingerprint: str
+
+    @classmethod
+    def of(cls, identity: TaskIdentity, asked_for: str) -> Stamp:
+        """Make the stamp of *identity* asking for the document with this fingerprint."""
+        return cls(
+            submission_key=identity.submission_key,
+            task_key=identity.task_key,
+            generation=identity.generation,
+            fingerprint=asked_for,
+        )
+
+
+def fingerprint(document: Mapping[str, Any], *, account: str) -> str:
+    """Give a hash of what is asked for: the document, and the connection it is asked of.
+
+    Our own stamp is left out, and the order of keys does not matter.
+    """
+    canonical = json.dumps([account, _without_stamp(document)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
+    """Give a copy of *document* that carries the stamp beside whatever the author put into ``client-data``."""
+    stamped = dict(document)
+    client_data = stamped.get("client-data")
+    stamped["client-data"] = {
+        **(client_data if isinstance(client_data, Mapping) else {}),
+        STAMP_KEY: {
+            "submission_key": mark.submission_key,
+            "task_key": mark.task_key,
+            "generation": mark.generation,
+            "fingerprint": mark.fingerprint,
+        },
+    }
+    return stamped
+
+
+def read_stamp(client_data: Any, document: str | None = None) -> Stamp | None:
+    """Read the stamp of a listed movie; None for documents of other users and tools.
+
+    :param client_data: the movie's own ``client-data``, which the service repeats.
+    :param document: the submitted document as the service gives it back (a JSON string), looked
+        into only when the movie's ``client-data`` has no stamp.
+    """
+    mark = client_data.get(STAMP_KEY) if isinstance(client_data, Mapping) else None
+    if mark is None and document and STAMP_KEY in document:
+        try:
+            mark = json.loads(document)["client-data"][STAMP_KEY]
+        except (ValueError, KeyError, TypeError):
+            return None
+    if not isinstance(mark, Mapping):
+        return None
+    try:
+        return Stamp(
+            submission_key=str(mark["submission_key"]),
+            task_key=str(mark["task_key"]),
+            generation=int(mark["generation"]),
+            fingerprint=str(mark["fingerprint"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _without_stamp(document: Mapping[str, Any]) -> dict[str, Any]:
+    bare = dict(document)
+    client_data = bare.get("client-data")
+    if isinstance(client_data, Mapping):
+        rest = {k: v for k, v in client_data.items() if k != STAMP_KEY}
+        if rest:
+            bare["client-data"] = rest
+        else:
+            bare.pop("client-data")
+    return bare

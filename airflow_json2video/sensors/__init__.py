@@ -1,0 +1,1 @@
+"""Tasks that wait for renders which others submitted."""

@@ -1,0 +1,151 @@
+"""The sensor: waits for a render that someone else submitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import BaseSensorOperator
+
+from airflow_json2video.exceptions import Json2VideoError, RenderDeadlineExceeded
+from airflow_json2video.links import Json2VideoRenderLink
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, PokeReturnValue, XComArg
+
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.rendering.polling import Ended, RenderWatch
+    from airflow_json2video.rendering.result import RenderResult
+
+__all__ = ["Json2VideoRenderSensor"]
+
+_NET = timedelta(minutes=5)
+
+
+class Json2VideoRenderSensor(BaseSensorOperator):  # type: ignore[misc]  # Any to mypy where Airflow is not installed
+    """Waits until a render is done, wherever it was submitted, and gives its facts as the task's result.
+
+    It never submits and costs nothing. ``timeout``, ``soft_fail`` and ``poke_interval`` are those of
+    every sensor; a render that fails, fails the sensor at once.
+
+    :param project: 16-character project id of the render (templated).
+    :param json2video_conn_id: the connection of the account that submitted it (templated).
+    :param deferrable: wait in the triggerer (default), or poke on a worker.
+    """
+
+    template_fields: Sequence[str] = ("project", "json2video_conn_id")
+    operator_extra_links = (Json2VideoRenderLink(),)
+    ui_color = "#eef0ff"
+
+    def __init__(
+        self,
+        *,
+        project: str | XComArg,
+        json2video_conn_id: str = "json2video_default",
+        deferrable: bool = True,
+        poke_interval: float | timedelta = 10.0,
+        timeout: float | timedelta = 3600.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.project: Any = project
+        self.json2video_conn_id = json2video_conn_id
+        self.deferrable = deferrable
+
+    @cached_property
+    def hook(self) -> Json2VideoHook:
+        """The hook of this task's connection."""
+        from airflow_json2video.hooks.json2video import Json2VideoHook
+
+        return Json2VideoHook(self.json2video_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """Wait for the render."""
+        from airflow_json2video.api.calls import check_project
+
+        try:
+            check_project(self.project)
+            Json2VideoRenderLink.persist(context, host=self.hook.settings.host)
+        except Json2VideoError as error:
+            self._fail(error)
+        if not self.deferrable:
+            return super().execute(context)
+        from airflow_json2video.triggers.render import Json2VideoRenderTrigger
+
+        now = time.time()
+        timeout = _seconds(self.timeout)
+        if self.execution_timeout is not None:
+            timeout = min(timeout, self.execution_timeout.total_seconds())
+        self.log.info("Waiting for render %s in the triggerer; the worker slot is free.", self.project)
+        self.defer(
+            trigger=Json2VideoRenderTrigger(
+                project=self.project,
+                json2video_conn_id=self.json2video_conn_id,
+                submitted_at=now,
+                deadline=now + timeout,
+                poll_interval=_seconds(self.poke_interval),
+            ),
+            method_name="execute_complete",
+            kwargs={"project": self.project},
+            timeout=timedelta(seconds=timeout) + _NET,
+        )
+        raise AssertionError("defer() always raises")
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Look once; sensors that are not deferrable do so on a worker."""
+        from airflow.providers.common.compat.sdk import PokeReturnValue
+
+        from airflow_json2video.hooks.waiting import look_once
+        from airflow_json2video.rendering.polling import Ended
+
+        step = look_once(self.hook.client, self._watch, now=time.time())
+        if not isinstance(step, Ended):
+            if step.note:
+                self.log.info("%s", step.note)
+            return False
+        if isinstance(step.error, RenderDeadlineExceeded):
+            return False  # the sensor's own timeout says so in Airflow's way
+        return PokeReturnValue(is_done=True, xcom_value=self._finish(step, context))
+
+    def execute_complete(self, context: Context, event: Any = None, project: str = "", **_: Any) -> RenderResult:
+        """Go on after the trigger has fired: give the result, or fail with the reason."""
+        from airflow_json2video.triggers.render import ended_from_event
+
+        ended = ended_from_event(event, project=project)
+        if isinstance(ended.error, RenderDeadlineExceeded):
+            from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+            raise AirflowSensorTimeout(f"{ended.error.message} The render goes on.") from ended.error
+        return self._finish(ended, context)
+
+    @cached_property
+    def _watch(self) -> RenderWatch:
+        from airflow_json2video.hooks.waiting import poll_schedule
+        from airflow_json2video.rendering.polling import RenderWatch
+
+        now = time.time()
+        schedule = poll_schedule(_seconds(self.poke_interval), is_loopback=self.hook.settings.is_loopback)
+        return RenderWatch(self.project, submitted_at=now, deadline=now + _seconds(self.timeout), schedule=schedule)
+
+    def _finish(self, ended: Ended, context: Context) -> RenderResult:
+        from airflow_json2video.rendering.result import render_result
+
+        if ended.error is not None or ended.movie is None:
+            self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
+        result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=None)
+        Json2VideoRenderLink.persist(context, host=self.hook.settings.host, url=result["url"])
+        self.log.info("Render %s is done: %s s of video. %s", result["project"], result["duration"], result["url"])
+        return result
+
+    def _fail(self, error: Json2VideoError) -> NoReturn:
+        # Airflow's own classes, since soft_fail knows no others.
+        from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+        raise (AirflowException if error.retryable else AirflowFailException)(str(error)) from error
+
+
+def _seconds(value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)

@@ -1,0 +1,125 @@
+"""The trigger: waits for one render in the triggerer. It never submits; Airflow may run a trigger twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_json2video.rendering.polling import Ended
+
+__all__ = ["Json2VideoRenderTrigger", "ended_from_event", "event_from_ended"]
+
+
+class Json2VideoRenderTrigger(BaseTrigger):
+    """Looks at a render until it ends, and fires one event that says how.
+
+    Its arguments are stored in Airflow's database, so there is no secret among them; the API key is
+    read from the connection in the triggerer. Every exit is an event or a cancellation. A cancelled
+    trigger (killed, or moved to another triggerer) leaves the render alone: it cannot be cancelled,
+    and the next attempt adopts it.
+
+    :param project: the render.
+    :param json2video_conn_id: the connection.
+    :param submitted_at: epoch seconds of the submission; default: now.
+    :param deadline: epoch seconds at which waiting ends; absolute, so it survives every restart.
+        Default: an hour after the submission.
+    :param poll_interval: seconds between looks at a young render.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        *,
+        json2video_conn_id: str = "json2video_default",
+        submitted_at: float | None = None,
+        deadline: float | None = None,
+        poll_interval: float = 10.0,
+        **unknown: Any,
+    ) -> None:
+        # Arguments that a newer operator wrote are left out of account: in a rolling upgrade the
+        # triggerer may be the older one, and an exception here would lose a render that is paid for.
+        super().__init__()
+        self.project = project
+        self.json2video_conn_id = json2video_conn_id
+        self.submitted_at = time.time() if submitted_at is None else submitted_at
+        self.deadline = self.submitted_at + 3600.0 if deadline is None else deadline
+        self.poll_interval = poll_interval
+        self.unknown = sorted(unknown)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give what the triggerer makes this trigger from."""
+        return (
+            "airflow_json2video.triggers.render.Json2VideoRenderTrigger",
+            {
+                "project": self.project,
+                "json2video_conn_id": self.json2video_conn_id,
+                "submitted_at": self.submitted_at,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then fire the one event."""
+        yield TriggerEvent(event_from_ended(await self._wait(), project=self.project))
+
+    async def _wait(self) -> Ended:
+        from airflow_json2video.exceptions import Json2VideoError
+        from airflow_json2video.hooks.json2video import Json2VideoHook
+        from airflow_json2video.hooks.waiting import await_render
+        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
+
+        if self.unknown:
+            self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
+        watch = RenderWatch(
+            self.project,
+            submitted_at=self.submitted_at,
+            deadline=self.deadline,
+            schedule=PollSchedule(interval=self.poll_interval),
+        )
+        hook = Json2VideoHook(self.json2video_conn_id)
+        try:
+            return await await_render(hook, watch, poll_interval=self.poll_interval, log=self.log)
+        except Exception as error:  # a fault of ours must not leave the task waiting for ever
+            self.log.exception("Waiting for render %s failed", self.project)
+            return Ended(
+                error=Json2VideoError(
+                    f"Waiting for render {self.project} failed: {type(error).__name__}: {error}.",
+                    project=self.project,
+                    retryable=True,
+                    advice="The render goes on; a retry of this task adopts it.",
+                )
+            )
+
+
+def event_from_ended(ended: Ended, *, project: str) -> dict[str, Any]:
+    """Write an outcome as the payload of an event: plain JSON, no secret, none of the author's own data."""
+    return {
+        "project": project,
+        "movie": ended.movie,
+        "remaining_quota": ended.remaining_quota,
+        "error": ended.error.facts() if ended.error is not None else None,
+    }
+
+
+def ended_from_event(event: Any, *, project: str) -> Ended:
+    """Read the payload of an event. Nothing unknown is taken for success."""
+    from airflow_json2video.exceptions import Json2VideoError, error_from_facts
+
+    movie = event.get("movie") if isinstance(event, dict) else None
+    error = event.get("error") if isinstance(event, dict) else None
+    if isinstance(error, dict):
+        return Ended(error=error_from_facts(error))
+    if isinstance(movie, dict) and movie.get("project") == project and movie.get("url"):
+        return Ended(movie=movie, remaining_quota=dict(event.get("remaining_quota") or {}))
+    return Ended(
+        error=Json2VideoError(
+            f"The trigger's event does not say how render {project} ended: {event!r:.300}.",
+            project=project,
+            retryable=True,
+            advice="The render goes on; a retry of this task adopts it.",
+        )
+    )
