@@ -197,9 +197,7 @@ class AuthenticationFailed(ApiError):
 class PermissionDenied(ApiError):
     """The role of the API key does not suffice, or the drive is blocked."""
 
-    advice = (
-        "Use a key with the role this call needs: 'render' for movies and media, 'editor' for changing templates."
-    )
+    advice = "Use a key with the role this call needs: 'render' for movies and media, 'editor' for changing templates."
 
 
 class AccountSuspended(ApiError):
@@ -320,9 +318,7 @@ class RenderExpired(RenderError):
 
 
 _CLASSES: dict[str, type[Json2VideoError]] = {
-    c.__name__: c
-    for c in list(globals().values())
-    if isinstance(c, type) and issubclass(c, Json2VideoError)
+    c.__name__: c for c in list(globals().values()) if isinstance(c, type) and issubclass(c, Json2VideoError)
 }
 
 
@@ -334,7 +330,11 @@ def error_from_facts(facts: dict[str, Any]) -> Json2VideoError:
     facts = dict(facts)
     cls = _CLASSES.get(str(facts.pop("error", "")), Json2VideoError)
     message = str(facts.pop("message", "") or "an error that carries no message")
-    known = {k: facts[k] for k in ("advice", "service_message", "http_status", "project", "retryable", "retry_after") if k in facts}
+    known: dict[str, Any] = {
+        k: facts[k]
+        for k in ("advice", "service_message", "http_status", "project", "retryable", "retry_after")
+        if k in facts
+    }
     money = facts.get("money")
     if money in {m.value for m in Money}:
         known["money"] = Money(money)
@@ -344,8 +344,17 @@ def error_from_facts(facts: dict[str, Any]) -> Json2VideoError:
     return error
 
 
-_RUNTIME_ERROR = re.compile(r"^\s*(?:Error:\s*)?(Type|Reference|Range|Syntax|Eval|URI|Internal)Error\b")
-_QUOTA = ("insufficient credits", "exceeded the quota")
+_RUNTIME_ERROR = re.compile(
+    r"^\s*(?:Error:\s*)?(?:Uncaught\s+)?(?:Type|Reference|Range|Syntax|Eval|URI|Internal)Error\b"
+    r"|cannot read propert(?:y|ies) of (?:null|undefined)",
+    re.IGNORECASE,
+)
+_KEY_REFUSED = re.compile(
+    r"\bapi[ -]?key\b|\b(?:invalid|expired|revoked|unknown) key\b|\bkey (?:is|has) (?:invalid|expired|been revoked)\b"
+    r"|^unauthori[sz]ed\b"
+)
+_QUOTA = ("insufficient credits", "not enough credits", "exceeded the quota")
+_LOOK_FIRST = "Whether a render was started is not known until the account's list has been looked at."
 
 
 def error_from_answer(
@@ -368,58 +377,91 @@ def error_from_answer(
     Classification after the API's error tables and live observations: a wrong key answers 400 and not
     401; 401 is a quota; an unknown project answers 400 with a leaked ``TypeError``.
     """
-    text = message.lower()
-    leaked = bool(_RUNTIME_ERROR.match(message))
     about = f" {subject!r}" if subject else ""
-    cls: type[ApiError]
-    what: str
-    if http_status >= 500:
-        cls, what = ServerError, "the service failed"
-    elif http_status == 429:
-        cls, what = RateLimited, "too many requests"
-    elif "api key" in text:
-        cls, what = AuthenticationFailed, "the API key was refused"
-    elif "account_suspended" in text or ("account" in text and "suspended" in text):
-        cls, what = AccountSuspended, "the account is suspended"
-    elif any(words in text for words in _QUOTA):
-        cls, what = QuotaExhausted, "the account cannot pay for this render"
-    elif "plan allowance" in text or "than your plan" in text:
-        cls, what = PlanLimitExceeded, "the movie is larger than the plan allows"
-    elif call.startswith("movies.") and call != "movies.submit" and _names_missing_project(leaked, text, http_status):
-        cls, what = ProjectNotFound, f"there is no project{about} in this account"
-    elif "template" in text and "not found" in text:
-        cls, what = TemplateNotFound, f"there is no template{about} in this account"
-    elif leaked:
-        cls, what = ServerError, "the service failed"
-    elif "not found" in text or http_status == 404:
-        cls, what = _missing(call), f"{call.split('.')[0]}{about} was not found"
-    elif http_status == 409 or "already exists" in text:
-        cls, what = AlreadyExists, f"{about.strip() or 'it'} is there already"
-    elif http_status in (401, 403):
-        cls, what = PermissionDenied, "the key may not do this"
-    else:
-        cls, what = InvalidRequest, "the service refused it"
+    cls, what, advice = _classify(http_status, message, call=call, about=about)
+    shown = message.strip() or f"HTTP {http_status} and no more"
     error = cls(
-        f"{call}: {what}. JSON2Video answered {http_status}: {message}",
+        f"{call}: {what}. JSON2Video answered {http_status}: {shown}{'' if shown[-1] in '.!?' else '.'}",
+        advice=advice,
         service_message=message,
         http_status=http_status,
         retry_after=retry_after,
     )
-    if call == "movies.submit" and (cls in (ServerError, RateLimited) or http_status == 408):
+    if call == "movies.submit" and _may_have_been_accepted(error):
         error.money = Money.UNKNOWN
-        error.advice = "Whether a render was started is not known until the account's list has been looked at."
+        error.advice = _LOOK_FIRST
     if call in ("movies.get", "movies.delete"):
         error.project = subject
     return error
 
 
+def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type[ApiError], str, str | None]:
+    """Give the class, the sentence, and an advice where the class's own does not fit."""
+    text = message.lower()
+    leaked = bool(_RUNTIME_ERROR.search(message))
+    family = call.partition(".")[0]
+    if status >= 500 or status == 408:
+        return ServerError, "the service failed", None
+    if status == 429 or "too many requests" in text or "rate limit" in text:
+        return RateLimited, "too many requests", None
+    if call == "drive.put":
+        advice = (
+            "The upload address is good for two minutes. The drive keeps a pending record of the name:"
+            " delete the file there, then upload it again."
+        )
+        return InvalidRequest, f"the storage refused the file{about}", advice
+    if _KEY_REFUSED.search(text):
+        return AuthenticationFailed, "the API key was refused", None
+    if "account_suspended" in text or ("account" in text and "suspended" in text):
+        return AccountSuspended, "the account is suspended", None
+    if status == 402 or any(words in text for words in _QUOTA):
+        return QuotaExhausted, "the account cannot pay for this render", None
+    if "plan allowance" in text or "than your plan" in text:
+        return PlanLimitExceeded, "the movie is larger than the plan allows", None
+    if "storage is blocked" in text:
+        return PermissionDenied, "the drive is blocked", "Add credits in the JSON2Video dashboard, or delete files."
+    if "insufficient permissions" in text:
+        return PermissionDenied, "the role of the API key does not suffice", None
+    if call in ("movies.get", "movies.delete") and _names_missing_project(leaked, text, status):
+        return ProjectNotFound, f"there is no project{about} in this account", None
+    if family in ("movies", "templates") and "template" in text and "not found" in text:
+        return TemplateNotFound, f"there is no template{about} in this account", None
+    if leaked:
+        return ServerError, "the service failed", None
+    if family == "drive" and "already exists" in text or status == 409 and family == "drive":
+        return AlreadyExists, f"{about.strip() or 'a file of this name'} is there already", None
+    if "not found" in text or status == 404:
+        return _missing(call, about)
+    if status == 401:
+        # The tables keep 401 for plans, older pages for keys.
+        if "plan" in text or "quota" in text:
+            return PlanLimitExceeded, "the plan does not allow it", "Make the movie smaller, or move to a larger plan."
+        return AuthenticationFailed, "the API key was refused", None
+    if status == 403:
+        return PermissionDenied, "the key may not do this", None
+    return InvalidRequest, "the service refused it", None
+
+
+def _may_have_been_accepted(error: ApiError) -> bool:
+    """Whether a submission may have become a render although it was answered with *error*."""
+    if isinstance(error, (ServerError, RateLimited)):
+        return True
+    # A conflict, or a "no" in an answer of success that is none of the refusals known.
+    status = error.http_status or 0
+    return type(error) in (InvalidRequest, NotFound) and (status < 400 or status == 409)
+
+
 def _names_missing_project(leaked: bool, text: str, http_status: int) -> bool:
-    return leaked or http_status == 404 or ("movie" in text and "not found" in text)
+    return leaked or http_status == 404 or ("not found" in text and ("movie" in text or "project" in text))
 
 
-def _missing(call: str) -> type[NotFound]:
-    family = call.split(".")[0]
-    return {"templates": TemplateNotFound, "drive": MediaNotFound, "movies": ProjectNotFound}.get(family, NotFound)
+def _missing(call: str, about: str) -> tuple[type[NotFound], str, str | None]:
+    family = call.partition(".")[0]
+    if family == "drive":
+        return MediaNotFound, f"there is no{about or ' such file'} in the drive", None
+    if family == "templates":
+        return TemplateNotFound, f"there is no template{about} in this account", None
+    return NotFound, "the service does not know this address", "Check the host of the connection."
 
 
 _SCENE = re.compile(r"scene\s*#\s*(\d+)", re.IGNORECASE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-import requests
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_json2video.operators.render import Json2VideoRenderOperator
@@ -32,6 +31,8 @@ with DAG(
     @task
     def store(video: dict, output_dir: str) -> str:
         """Download the file; the service deletes it after seven days."""
+        import requests
+
         target = Path(output_dir) / f"{video['project']}.mp4"
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(".part")

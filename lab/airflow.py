@@ -374,6 +374,8 @@ class Airflow:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            # Without one, 3.0 signs with the issuer None, which today's PyJWT refuses.
+            "AIRFLOW__API_AUTH__JWT_ISSUER": "json2video-lab",
         }
 
 

@@ -73,7 +73,7 @@ def xcom(dag_id: str, run_id: str, task_id: str, key: str, map_index: int) -> li
         found = session.query(XCom).filter_by(
             dag_id=dag_id, run_id=run_id, task_id=task_id, key=key, map_index=map_index
         )
-        return [XCom.deserialize_value(x) for x in found]
+        return [x.value for x in found]  # deserialised by the model when it is loaded
 
 
 def clear(dag_id: str, run_id: str, task_id: str) -> None:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from functools import lru_cache
 from types import SimpleNamespace, TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import certifi
 
-from airflow_json2video.api.calls import Call
+from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint
 from airflow_json2video.api.exchange import Answer, Exchange, MovieListing, Request
-from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import datetime
+
+    from airflow_json2video.api.calls import Call
+    from airflow_json2video.api.responses import MovieStatus, UploadedFile
 
 __all__ = ["AsyncJson2VideoClient"]
 
@@ -74,6 +80,7 @@ class AsyncJson2VideoClient:
         self._exchange = Exchange(self.endpoint)
         self._sleep = sleep
         self._rng = rng
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._kept: aiohttp.ClientSession | None = None
         self._once: aiohttp.ClientSession | None = None
 
@@ -107,7 +114,7 @@ class AsyncJson2VideoClient:
         while True:
             attempt += 1
             answer = await self._send(call, request)
-            outcome = answer if isinstance(answer, Json2VideoError) else self._exchange.read(call, answer)
+            outcome = self._exchange.read(call, answer)
             if not isinstance(outcome, Json2VideoError):
                 return outcome
             pause = self._exchange.pause(call, outcome, attempt=attempt, chance=self._rng())
@@ -133,7 +140,29 @@ class AsyncJson2VideoClient:
             for movie in listing.take(await self.execute(call)):
                 yield movie
 
+    async def upload_file(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        *,
+        folder: str = "",
+        name: str | None = None,
+        content_type: str | None = None,
+        size: int | None = None,
+    ) -> UploadedFile:
+        """Send a file to the drive, piece by piece; as :meth:`.Json2VideoClient.upload_file`.
+
+        The file is read in a thread.
+        """
+        content = await asyncio.to_thread(FileContent.of, source, name=name, content_type=content_type, size=size)
+        ticket = await self.execute(start_upload(content, folder=folder))
+        await self.execute(put_file(ticket, content))
+        return content.uploaded(folder=folder, url=ticket.file_url)
+
     async def _session(self, *, keep: bool) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            # The loop of the first sessions is gone, and their connections with it.
+            self._loop, self._kept, self._once = loop, None, None
         session = self._kept if keep else self._once
         if session is None or session.closed:
             # Loading the authorities reads a file of 200 KB and takes tens of milliseconds: not on the loop.
@@ -141,7 +170,12 @@ class AsyncJson2VideoClient:
             session = self._kept if keep else self._once
         if session is None or session.closed:
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, force_close=not keep),
+                connector=(
+                    # Outlives the pause between two looks at a render, so that a look costs no handshake.
+                    aiohttp.TCPConnector(ssl=context, keepalive_timeout=55.0)
+                    if keep
+                    else aiohttp.TCPConnector(ssl=context, force_close=True)
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[_trace()],
                 trust_env=False,
@@ -150,6 +184,9 @@ class AsyncJson2VideoClient:
             if keep:
                 self._kept = session
             else:
+                # aiohttp sends a PUT or a DELETE again by itself when the connection breaks; there is no
+                # public switch. A POST it never repeats.
+                session._retry_connection = False
                 self._once = session
         return session
 
@@ -167,10 +204,10 @@ class AsyncJson2VideoClient:
                 request.method,
                 request.url,
                 headers=headers,
-                data=request.body if call.content is None else _pieces(call),
+                data=request.body if call.content is None else _pieces(call.content),
                 timeout=aiohttp.ClientTimeout(
                     total=request.time_limit,
-                    connect=endpoint.connect_timeout,
+                    sock_connect=endpoint.connect_timeout,
                     sock_read=endpoint.read_timeout,
                 ),
                 proxy=request.proxy,
@@ -183,9 +220,7 @@ class AsyncJson2VideoClient:
                     if len(body) > endpoint.max_body:
                         break
                 else:
-                    log.debug(
-                        "%s answered %d in %.2fs", call.name, response.status, time.monotonic() - started
-                    )
+                    log.debug("%s answered %d in %.2fs", call.name, response.status, time.monotonic() - started)
                     return Answer(
                         status=response.status,
                         reason=response.reason or "",
@@ -195,6 +230,8 @@ class AsyncJson2VideoClient:
                 problem = f"the answer is larger than {endpoint.max_body} bytes"
         except (asyncio.TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             problem = error
+            if isinstance(root := root_cause(error), ConfigurationError):
+                return root
         except ConfigurationError as error:
             return error
         if time.monotonic() - started >= request.time_limit:
@@ -205,7 +242,7 @@ class AsyncJson2VideoClient:
 def _trace() -> aiohttp.TraceConfig:
     """Learn whether a request may have left: it has a connection, or it has not."""
 
-    async def connected(session: aiohttp.ClientSession, context: SimpleNamespace, params: Any) -> None:
+    async def connected(_: object, context: SimpleNamespace, __: object) -> None:
         context.trace_request_ctx.sent = True
 
     trace = aiohttp.TraceConfig()
@@ -214,14 +251,15 @@ def _trace() -> aiohttp.TraceConfig:
     return trace
 
 
-async def _pieces(call: Call[Any]) -> AsyncIterator[bytes]:
+async def _pieces(content: FileContent) -> AsyncIterator[bytes]:
     """Read a file in a thread, piece by piece."""
-    assert call.content is not None
-    pieces = call.content.pieces()
+    pieces = content.pieces()
     while piece := await asyncio.to_thread(next, pieces, b""):
         yield piece
 
 
 @lru_cache(maxsize=4)
 def _tls(ca_file: str | None) -> ssl.SSLContext:
+    if ca_file is not None and os.path.isdir(ca_file):  # noqa: PTH112
+        return ssl.create_default_context(capath=ca_file)
     return ssl.create_default_context(cafile=ca_file or certifi.where())

@@ -5,21 +5,28 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 from requests.auth import AuthBase
 from urllib3.util import SKIP_HEADER
 
-from airflow_json2video.api.calls import Call
+from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint
 from airflow_json2video.api.exchange import Answer, Exchange, MovieListing, Request
-from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.api.upload import FileContent
 from airflow_json2video.api.watched import WatchedAdapter, watching
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from types import TracebackType
+    from typing import BinaryIO
+
+    from airflow_json2video.api.calls import Call
+    from airflow_json2video.api.responses import MovieStatus, UploadedFile
 
 __all__ = ["Json2VideoClient"]
 
@@ -103,7 +110,7 @@ class Json2VideoClient:
         while True:
             attempt += 1
             answer = self._send(call, request)
-            outcome = answer if isinstance(answer, Json2VideoError) else self._exchange.read(call, answer)
+            outcome = self._exchange.read(call, answer)
             if not isinstance(outcome, Json2VideoError):
                 return outcome
             pause = self._exchange.pause(call, outcome, attempt=attempt, chance=self._rng())
@@ -128,12 +135,37 @@ class Json2VideoClient:
         while call := listing.next_call():
             yield from listing.take(self.execute(call))
 
+    def upload_file(
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        *,
+        folder: str = "",
+        name: str | None = None,
+        content_type: str | None = None,
+        size: int | None = None,
+    ) -> UploadedFile:
+        """Send a file to the drive, piece by piece: announce it, then put it where the service says.
+
+        When the second step fails, the drive keeps a ``pending`` record that blocks the name until it is
+        deleted (:func:`~airflow_json2video.api.calls.delete_file`).
+
+        :param source: a path, or a file opened for reading bytes.
+        :param folder: where to put it; ``temp`` for files that may go.
+        :param name: needed when the file has none; the service replaces what is not ``[a-zA-Z0-9._-]``.
+        :param content_type: MIME type; guessed from the name without it.
+        :param size: bytes; needed for a file that cannot be measured by seeking.
+        :raises ConfigurationError: the file is missing, empty or larger than 500 MB.
+        :raises AlreadyExists: a file of this name is in the folder.
+        """
+        content = FileContent.of(source, name=name, content_type=content_type, size=size)
+        ticket = self.execute(start_upload(content, folder=folder))
+        self.execute(put_file(ticket, content))
+        return content.uploaded(folder=folder, url=ticket.file_url)
+
     def _send(self, call: Call[Any], request: Request) -> Answer | Json2VideoError:
         endpoint = self.endpoint
         session = self._session if call.repeatable else _new_session()
-        headers: dict[str, str] = {"User-Agent": SKIP_HEADER, "Accept-Encoding": SKIP_HEADER} | dict(
-            request.headers
-        )
+        headers: dict[str, str] = {"User-Agent": SKIP_HEADER, "Accept-Encoding": SKIP_HEADER} | dict(request.headers)
         if call.url is None:
             headers["Accept-Encoding"] = "gzip, deflate"
         started = time.monotonic()
@@ -144,7 +176,7 @@ class Json2VideoClient:
                     request.method,
                     request.url,
                     headers=headers,
-                    data=request.body if call.content is None else _Body(call),
+                    data=request.body if call.content is None else _Body(call.content),
                     timeout=(endpoint.connect_timeout, endpoint.read_timeout),
                     proxies={"http": request.proxy, "https": request.proxy} if request.proxy else None,
                     verify=endpoint.trusted() or True,
@@ -192,9 +224,8 @@ class _NoNetrc(AuthBase):
 class _Body:
     """A file as ``requests`` wants it: of known length, and iterable."""
 
-    def __init__(self, call: Call[Any]) -> None:
-        assert call.content is not None
-        self._content = call.content
+    def __init__(self, content: FileContent) -> None:
+        self._content = content
 
     def __len__(self) -> int:
         return self._content.size

@@ -71,9 +71,7 @@ def check_host(host: str) -> str:
     if not hostname:
         raise ConfigurationError(f"The host {host!r} names no machine.")
     if parts.query or parts.fragment or "?" in address or "#" in address:
-        raise ConfigurationError(
-            "The host has a query or a fragment ('?' or '#'), where an API's address has none."
-        )
+        raise ConfigurationError("The host has a query or a fragment ('?' or '#'), where an API's address has none.")
     if parts.scheme == "http" and not is_loopback(hostname):
         raise ConfigurationError(
             f"The host {hostname!r} would be reached over plain http, which shows the API key to the network."
@@ -176,9 +174,7 @@ class Endpoint:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
                 raise ConfigurationError(f"{name} must be a number above 0, and not {value!r}.")
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or not 0 <= self.retries <= 20:
-            raise ConfigurationError(
-                f"retries must be a whole number from 0 to 20, and not {self.retries!r}."
-            )
+            raise ConfigurationError(f"retries must be a whole number from 0 to 20, and not {self.retries!r}.")
         if self.proxy is not None:
             object.__setattr__(self, "proxy", _check_proxy(self.proxy))
         if self.ca_file is not None and not os.path.isfile(self.ca_file):  # noqa: PTH113 - one stat
@@ -203,9 +199,7 @@ class Endpoint:
 
     def trusted(self) -> str | None:
         """Give the PEM file of trusted authorities, or None for the default ones."""
-        return (
-            self.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
-        )
+        return self.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
 
     def redact(self, text: str) -> str:
         """Take the API key and the proxy's password out of *text*, in every spelling that HTTP or JSON gives them."""

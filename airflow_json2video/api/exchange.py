@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from airflow_json2video.api.calls import Call, list_movies
 from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint, check_api_key, check_host
-from airflow_json2video.api.responses import MoviePage, MovieStatus
 from airflow_json2video.exceptions import (
     AnswerLost,
     ApiError,
@@ -31,6 +30,9 @@ from airflow_json2video.exceptions import (
     error_from_answer,
 )
 
+if TYPE_CHECKING:
+    from airflow_json2video.api.responses import MoviePage, MovieStatus
+
 __all__ = [
     "DEFAULT_HOST",
     "Answer",
@@ -40,6 +42,7 @@ __all__ = [
     "Request",
     "check_api_key",
     "check_host",
+    "root_cause",
 ]
 
 T = TypeVar("T")
@@ -122,11 +125,14 @@ class Exchange:
             time_limit=limit,
         )
 
-    def read(self, call: Call[T], answer: Answer) -> T | Json2VideoError:
+    def read(self, call: Call[T], answer: Answer | Json2VideoError) -> T | Json2VideoError:
         """Read an answer: the result of the call, or the error that it means.
 
         Errors are given and not raised, so that none of them carries the bytes' exception as its context.
+        An error is what the client says when there is no answer, and is passed on.
         """
+        if isinstance(answer, Json2VideoError):
+            return answer
         status, document = answer.status, _decode(answer.body)
         if call.url is not None:
             if 200 <= status < 300:
@@ -139,14 +145,10 @@ class Exchange:
         if not isinstance(document, Mapping):
             return self._unreadable(call, answer, _nature(answer.body))
         if 300 <= status < 400:
-            return self._unreadable(
-                call, answer, "a redirect, which is not followed since the key would go with it"
-            )
+            return self._unreadable(call, answer, "a redirect, which is not followed since the key would go with it")
         if status >= 400:
             return self._refused(call, answer, words or answer.reason or f"HTTP {status}")
-        if document.get("success") is False and not (
-            call.name == "movies.submit" and document.get("project")
-        ):
+        if document.get("success") is False and not (call.name == "movies.submit" and document.get("project")):
             return self._refused(call, answer, words or "the service says success: false and no more")
         try:
             return call.parse(document)
@@ -249,9 +251,7 @@ class MovieListing:
         token = page.next_token
         if page.has_next and token is not None:
             if token in self._tokens:
-                raise UnreadableAnswer(
-                    "movies.list: the cursor of the list repeats, so its end cannot be reached."
-                )
+                raise UnreadableAnswer("movies.list: the cursor of the list repeats, so its end cannot be reached.")
             self._tokens.add(token)
             if len(self._tokens) >= self._max_pages:
                 raise UnreadableAnswer(
@@ -278,9 +278,7 @@ def _encode(body: Mapping[str, Any], name: str) -> bytes:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, TypeError, RecursionError) as error:
         path, why = _unserialisable(body) or ("", str(error))
-    raise ConfigurationError(
-        f"{name}: the document cannot be written as JSON{f' at {path}' if path else ''}: {why}."
-    )
+    raise ConfigurationError(f"{name}: the document cannot be written as JSON{f' at {path}' if path else ''}: {why}.")
 
 
 def _unserialisable(value: Any, path: str = "", depth: int = 0) -> tuple[str, str] | None:
@@ -373,18 +371,21 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
 
 
-def _root_words(cause: BaseException) -> str:
-    """Say the innermost reason: the libraries wrap it three times, with addresses of objects between."""
+def root_cause(error: BaseException) -> BaseException:
+    """Find the innermost reason: the libraries wrap it up to three times."""
     seen: set[int] = set()
-    while id(cause) not in seen:
-        seen.add(id(cause))
-        inner = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
-        wrapped = [a for a in cause.args if isinstance(a, BaseException)]
-        if wrapped:
-            inner = wrapped[-1]
+    while id(error) not in seen:
+        seen.add(id(error))
+        wrapped = [part for part in error.args if isinstance(part, BaseException)]
+        inner = wrapped[-1] if wrapped else getattr(error, "reason", None) or error.__cause__ or error.__context__
         if not isinstance(inner, BaseException):
             break
-        cause = inner
-    words = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:?\s*", "", str(cause)).strip().rstrip(".")
-    name = type(cause).__name__
-    return f"{name}: {words}" if words else name
+        error = inner
+    return error
+
+
+def _root_words(error: BaseException) -> str:
+    root = root_cause(error)
+    # urllib3 writes the connection object, with its address in memory, before the words.
+    words = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:?\s*", "", str(root)).strip().rstrip(".")
+    return f"{type(root).__name__}: {words}" if words else type(root).__name__

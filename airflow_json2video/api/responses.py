@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -42,19 +43,24 @@ __all__ = [
 ]
 
 
-def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def _or_none(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     try:
         return handler(value)
     except ValidationError:
         return None
 
 
-def _text_or_none(value: Any) -> str | None:
+def _with_zone(value: datetime | None) -> datetime | None:
+    # Every time of the service is in UTC.
+    return value.replace(tzinfo=timezone.utc) if value is not None and value.tzinfo is None else value
+
+
+def _text_or_none(value: object) -> str | None:
     # ``ass`` is false when there are no subtitles, ``url`` null before the end and after expiry.
     return value if isinstance(value, str) and value else None
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _object(value: object) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -63,19 +69,19 @@ def _object(value: Any) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def _tags(value: Any) -> list[str]:
+def _tags(value: object) -> list[str]:
     if isinstance(value, str):
         return [tag.strip() for tag in value.split(",") if tag.strip()]
     return [str(tag) for tag in value] if isinstance(value, list) else []
 
 
-def _word(value: Any) -> Any:
+def _word(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Number = Annotated[float | None, WrapValidator(_or_none)]
+Number = Annotated[Annotated[float, Field(allow_inf_nan=False)] | None, WrapValidator(_or_none)]
 Whole = Annotated[int | None, WrapValidator(_or_none)]
-Instant = Annotated[datetime | None, WrapValidator(_or_none)]
+Instant = Annotated[datetime | None, AfterValidator(_with_zone), WrapValidator(_or_none)]
 Flag = Annotated[bool | None, WrapValidator(_or_none)]
 Text = Annotated[str | None, BeforeValidator(_text_or_none)]
 Tags = Annotated[list[str], BeforeValidator(_tags)]
@@ -151,12 +157,12 @@ class MovieStatus(_Answer):
 
     @field_validator("status", mode="before")
     @classmethod
-    def _status(cls, value: Any) -> Any:
+    def _status(cls, value: object) -> object:
         return "" if value is None else value
 
     @field_validator("json_text", mode="before")
     @classmethod
-    def _document(cls, value: Any) -> str | None:
+    def _document(cls, value: object) -> str | None:
         return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -184,7 +190,7 @@ class MoviePage(_Answer):
 
     @field_validator("has_next", mode="before")
     @classmethod
-    def _null_is_no(cls, value: Any) -> Any:
+    def _null_is_no(cls, value: object) -> object:
         return False if value is None else value
 
 

@@ -1,20 +1,20 @@
-"""A file on its way to the drive: its name, type and size, read piece by piece and never whole. Opened at each sending."""
+"""A file on its way to the drive: its name, type and size, read piece by piece and never whole."""
 
 from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from airflow_json2video.api.responses import UploadedFile
 from airflow_json2video.exceptions import ConfigurationError
 
-__all__ = ["MAX_FILE_SIZE", "FileContent"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-MAX_FILE_SIZE = 524_288_000
-"""Bytes that one file of the drive may have at most (500 MB)."""
+__all__ = ["FileContent"]
 
 _PIECE = 256 * 1024
 
@@ -44,7 +44,7 @@ class FileContent:
         """Look at a path or an open binary file.
 
         :param size: bytes; needed only for a file that cannot be measured by seeking.
-        :raises ConfigurationError: when the file is missing, empty or too large, or has no name or type.
+        :raises ConfigurationError: when the file is missing, or has no name, type or size.
         """
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
@@ -62,21 +62,23 @@ class FileContent:
                 size = source.seek(0, os.SEEK_END) - position
                 source.seek(position)
             except (OSError, AttributeError):
-                raise ConfigurationError(
-                    "The size of this file cannot be found by seeking; give size."
-                ) from None
+                raise ConfigurationError("The size of this file cannot be found by seeking; give size.") from None
         return cls._checked(name, content_type, size, source)
 
     @classmethod
-    def _checked(
-        cls, name: str | None, content_type: str | None, size: int, source: Path | BinaryIO
-    ) -> FileContent:
+    def _checked(cls, name: str | None, content_type: str | None, size: int, source: Path | BinaryIO) -> FileContent:
         if not name:
             raise ConfigurationError("The file has no name of its own; give name.")
         content_type = content_type or mimetypes.guess_type(name)[0]
         if not content_type:
             raise ConfigurationError(f"The type of {name!r} cannot be told from its name; give content_type.")
         return cls(name=name, content_type=content_type, size=size, source=source)
+
+    def uploaded(self, *, folder: str, url: str | None) -> UploadedFile:
+        """Describe the file after it has been sent."""
+        return UploadedFile(
+            name=self.name, folder=folder.strip("/"), content_type=self.content_type, size=self.size, url=url
+        )
 
     def pieces(self) -> Iterator[bytes]:
         """Read exactly ``size`` bytes.
@@ -94,8 +96,6 @@ class FileContent:
         while left:
             piece = opened.read(min(_PIECE, left))
             if not piece:
-                raise ConfigurationError(
-                    f"{self.name!r} ended {left} bytes before the announced {self.size}."
-                )
+                raise ConfigurationError(f"{self.name!r} ended {left} bytes before the announced {self.size}.")
             left -= len(piece)
             yield piece
