@@ -1,0 +1,128 @@
+"""Movie JSON: the document that JSON2Video renders, as models, with checks and an estimate of its cost.
+
+Every name is loaded when it is first used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_json2video.movie.checks import check, require_valid
+    from airflow_json2video.movie.elements import (
+        AnyElement,
+        AudioElement,
+        AudiogramElement,
+        ComponentElement,
+        Element,
+        HtmlElement,
+        ImageElement,
+        SubtitlesElement,
+        TextElement,
+        UnknownElement,
+        VideoElement,
+        VisualElement,
+        VoiceElement,
+    )
+    from airflow_json2video.movie.exports import (
+        AnyDestination,
+        Destination,
+        DestinationReference,
+        EmailDestination,
+        Export,
+        FtpDestination,
+        SftpDestination,
+        UnknownDestination,
+        WebhookDestination,
+    )
+    from airflow_json2video.movie.expressions import names_in, render_airflow_expressions
+    from airflow_json2video.movie.findings import Finding, Severity
+    from airflow_json2video.movie.generation import PreloadItem
+    from airflow_json2video.movie.loading import load_document
+    from airflow_json2video.movie.movie import Movie
+    from airflow_json2video.movie.scene import Scene, Transition
+    from airflow_json2video.movie.settings import (
+        ChromaKey,
+        Correction,
+        Crop,
+        Rotate,
+        SubtitlesSettings,
+        TextSettings,
+    )
+    from airflow_json2video.movie.timing import Estimate, Overlap, SceneSpan, estimate
+
+__all__ = [
+    "AnyDestination",
+    "AnyElement",
+    "AudioElement",
+    "AudiogramElement",
+    "ChromaKey",
+    "ComponentElement",
+    "Correction",
+    "Crop",
+    "Destination",
+    "DestinationReference",
+    "Element",
+    "EmailDestination",
+    "Estimate",
+    "Export",
+    "Finding",
+    "FtpDestination",
+    "HtmlElement",
+    "ImageElement",
+    "Movie",
+    "Overlap",
+    "PreloadItem",
+    "Rotate",
+    "Scene",
+    "SceneSpan",
+    "Severity",
+    "SftpDestination",
+    "SubtitlesElement",
+    "SubtitlesSettings",
+    "TextElement",
+    "TextSettings",
+    "Transition",
+    "UnknownDestination",
+    "UnknownElement",
+    "VideoElement",
+    "VisualElement",
+    "VoiceElement",
+    "WebhookDestination",
+    "check",
+    "estimate",
+    "load_document",
+    "names_in",
+    "render_airflow_expressions",
+    "require_valid",
+]
+
+_HOMES = {
+    "checks": "check require_valid",
+    "elements": "AnyElement AudioElement AudiogramElement ComponentElement Element HtmlElement ImageElement "
+    "SubtitlesElement TextElement UnknownElement VideoElement VisualElement VoiceElement",
+    "exports": "AnyDestination Destination DestinationReference EmailDestination Export FtpDestination "
+    "SftpDestination UnknownDestination WebhookDestination",
+    "expressions": "names_in render_airflow_expressions",
+    "findings": "Finding Severity",
+    "generation": "PreloadItem",
+    "loading": "load_document",
+    "movie": "Movie",
+    "scene": "Scene Transition",
+    "settings": "ChromaKey Correction Crop Rotate SubtitlesSettings TextSettings",
+    "timing": "Estimate Overlap SceneSpan estimate",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

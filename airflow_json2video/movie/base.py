@@ -1,0 +1,315 @@
+"""What every Movie JSON object shares: two ways in, one exact way out.
+
+* **A constructor** is for authors: ``TextElement(text="Hi", z_index=2)``. Names are Python's, an unknown
+  one is a ``TypeError`` at that line, a wrong value a ``pydantic.ValidationError``.
+* **A document** is read by ``from_document`` (or pydantic's ``model_validate``): names are the service's
+  (``z-index``), unknown keys are kept, and ``z_index`` *is* an unknown key, as it is to the service.
+
+``to_document`` gives back what came in: the same keys in the same order, the same values, nothing added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core import core_schema
+
+from airflow_json2video.movie.expressions import has_expression
+from airflow_json2video.movie.findings import Finding, Severity, invalid_movie, path_of
+from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose, refuse
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from typing_extensions import Self
+
+__all__ = ["ByType", "DocumentModel", "OrExpression", "findings_of", "kebab", "prop", "wire_names"]
+
+
+def kebab(name: str) -> str:
+    """Give the service's name of a Python name: ``fade_in`` is ``fade-in``, ``import_`` is ``import``."""
+    return name.rstrip("_").replace("_", "-")
+
+
+def prop(description: str, *, default: Any = None) -> Any:
+    """Declare an optional property: absent unless written.
+
+    :param default: what the *service* takes when it is absent; goes into the JSON Schema and nowhere else.
+    """
+    extra = None if default is None else {"default": default}
+    return Field(default=None, description=description, json_schema_extra=extra)
+
+
+class _Keywords(dict[str, Any]):
+    """Marks the arguments of a constructor, so that validation can tell them from a document."""
+
+
+class _Schema(GenerateJsonSchema):
+    """JSON Schema of documents: absent is absent, so ``null`` is no default."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+class DocumentModel(BaseModel):
+    """One object of a Movie JSON document.
+
+    Deprecated keys are in no constructor and no schema: they are kept like unknown ones, and
+    ``legacy`` says what to write instead. ``slips`` names keys that the service ignores and people write.
+    """
+
+    model_config = ConfigDict(
+        # For type checkers and signatures: authors use Python names and no others. A document's
+        # unknown keys are taken out and kept before pydantic sees them.
+        extra="forbid",
+        populate_by_name=True,
+        alias_generator=kebab,
+        protected_namespaces=(),
+        validate_assignment=True,
+        hide_input_in_errors=True,  # it may be a password
+    )
+
+    legacy: ClassVar[Mapping[str, str]] = {}
+    slips: ClassVar[Mapping[str, str]] = {}
+    takes_any_key: ClassVar[bool] = False
+    always_written: ClassVar[tuple[str, ...]] = ()
+
+    _order: tuple[str, ...] = PrivateAttr(default=())
+    _unknown: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    if not TYPE_CHECKING:  # type checkers make the signature from the fields
+
+        def __init__(self, /, **keywords: Any) -> None:
+            fields = type(self).model_fields
+            given = _Keywords({name: fields[name].default for name in self.always_written})
+            unknown = {}
+            for name, value in keywords.items():
+                if name in fields:
+                    given[name] = value
+                elif (field := wire_names(type(self)).get(name)) is not None:
+                    given[field] = value
+                elif self.takes_any_key:
+                    unknown[kebab(name)] = value
+                else:
+                    raise TypeError(_unexpected(type(self), name))
+            self.__pydantic_validator__.validate_python(given, self_instance=self, context=Purpose.AUTHOR)
+            self._order = tuple(kebab(name) for name in (*given, *unknown))
+            self._unknown = unknown
+            if complaint := self._incomplete():
+                raise ValueError(f"{type(self).__name__} {complaint}")
+
+        # Pydantic then validates documents without a call of __init__, as with its own.
+        __init__.__pydantic_base_init__ = True
+
+    def _incomplete(self) -> str | None:
+        """Say what an author forgot that no single property can know; None if nothing."""
+        return None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        if isinstance(data, _Keywords):
+            return handler(dict(data))
+        if isinstance(data, cls):
+            return handler(data)
+        if not isinstance(data, Mapping):
+            raise refuse(Problem("wrong-type", f"must be an object, not {type(data).__name__}"))
+        names = wire_names(cls)
+        model = handler({key: value for key, value in data.items() if key in names})
+        model._order = tuple(data)
+        model._unknown = {key: deepcopy(value) for key, value in data.items() if key not in names}
+        return model
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read a document, or a part of one, as the service would; every key is kept.
+
+        :param document: decoded JSON, with the service's names.
+        :raises InvalidMovie: if a value is certainly wrong; lists each with its path. What only the
+            whole can show is found by :func:`airflow_json2video.movie.check`.
+        """
+        try:
+            return cls.model_validate(document, context=Purpose.READ)
+        except ValidationError as error:
+            raise invalid_movie(findings_of(error), source=f"This {cls.__name__}") from error
+
+    def to_document(self) -> dict[str, Any]:
+        """Give the object as decoded JSON: what was read or written, in that order, and nothing else."""
+        names = wire_names(type(self))
+        written = {kebab(field) for field in self.model_fields_set}
+        document: dict[str, Any] = {}
+        for key in dict.fromkeys((*self._order, *names, *self._unknown)):
+            if key in names:
+                if key in written:
+                    document[key] = _plain(getattr(self, names[key]))
+            elif key in self._unknown:
+                document[key] = _plain(self._unknown[key])
+        return document
+
+    @property
+    def unknown_keys(self) -> dict[str, Any]:
+        """Keys of the document that this class has no property for, by the service's names; may be changed."""
+        return self._unknown
+
+    @model_serializer(mode="plain")
+    def _write(self) -> dict[str, Any]:
+        return self.to_document()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.to_document() == other.to_document()  # type: ignore[attr-defined, no-any-return]
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        names = wire_names(type(self))
+        for key, value in self.to_document().items():
+            field = names.get(key)
+            if field == "password":
+                yield field, "***"
+            else:
+                yield (key, value) if field is None else (field, getattr(self, field))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def model_json_schema(
+        cls,
+        by_alias: bool = True,
+        ref_template: str = "#/$defs/{model}",
+        schema_generator: type[GenerateJsonSchema] = _Schema,
+        mode: JsonSchemaMode = "validation",
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Give the JSON Schema of the documents, with the service's names, for an editor."""
+        return super().model_json_schema(by_alias, ref_template, schema_generator, mode, **options)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        described = handler(schema)
+        resolved = handler.resolve_ref_schema(described)
+        resolved.pop("additionalProperties", None)
+        properties = resolved.setdefault("properties", {})
+        for slip, advice in cls.slips.items():
+            properties[slip] = {"not": {}, "description": advice}
+        if cls.always_written:
+            resolved["required"] = sorted({*resolved.get("required", ()), *cls.always_written})
+        return described
+
+
+_WIRE_NAMES: dict[type[BaseModel], dict[str, str]] = {}
+
+
+def wire_names(model: type[DocumentModel]) -> Mapping[str, str]:
+    """Map the service's names of the properties of *model* to the Python names, in order of declaration."""
+    names = _WIRE_NAMES.get(model)
+    if names is None:
+        names = _WIRE_NAMES[model] = {kebab(field): field for field in model.model_fields}
+    return names
+
+
+class OrExpression:
+    """Annotates an object or array that may also be given by a ``{{ expression }}`` in its place.
+
+    ``X | dict[str, Any] | str`` says to a type checker that an author may write a dict; it is read as an X.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        inner = handler.generate_schema(_model_of(source))
+        return core_schema.no_info_wrap_validator_function(self._validate, inner)
+
+    @staticmethod
+    def _validate(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        return value if isinstance(value, str) and has_expression(value) else handler(value)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), EXPRESSION_SCHEMA]}
+
+
+class ByType:
+    """Annotates a union of models of which *choose* names the one to read an object with.
+
+    Pydantic's own discriminated unions refuse what they do not know, and put the branch into the path.
+    """
+
+    def __init__(self, choose: Callable[[Mapping[str, Any]], type[DocumentModel]]) -> None:
+        self._choose = choose
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        # The union itself only gives the JSON Schema; it is never asked to validate.
+        return core_schema.with_info_wrap_validator_function(self._validate, handler(source))
+
+    def _validate(
+        self, value: Any, _handler: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo
+    ) -> Any:
+        if isinstance(value, DocumentModel):
+            return value
+        if isinstance(value, Mapping):
+            return self._choose(value).model_validate(value, context=info.context)
+        if isinstance(value, str) and has_expression(value):
+            return value
+        raise refuse(Problem("wrong-type", "must be an object"))
+
+
+_PLAIN_WORDS = {
+    "missing": ("missing-property", "is required"),
+    "list_type": ("wrong-type", "must be an array"),
+    "dict_type": ("wrong-type", "must be an object"),
+}
+
+
+def findings_of(error: ValidationError) -> list[Finding]:
+    """Say pydantic's errors in the words and paths of the document."""
+    findings = []
+    for detail in error.errors(include_url=False, include_input=False):
+        context = detail.get("ctx") or {}
+        if detail["type"] == "movie_json":
+            severity, code, message = Severity(context["severity"]), context["code"], context["message"]
+        else:
+            severity = Severity.ERROR
+            code, message = _PLAIN_WORDS.get(detail["type"], ("wrong-type", detail["msg"]))
+        findings.append(Finding(severity, path_of(detail["loc"]), message, code))
+    return findings
+
+
+def _unexpected(model: type[DocumentModel], name: str) -> str:
+    message = f"{model.__name__}() got an unexpected keyword argument {name!r}."
+    key = kebab(name)
+    if advice := model.legacy.get(key) or model.slips.get(key) or model.slips.get(name):
+        return f"{message} {advice}"
+    near = get_close_matches(name, model.model_fields, 1, 0.7)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{message}{hint} Keys that this version does not know can be put into .unknown_keys."
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, DocumentModel):
+        return value.to_document()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _model_of(annotation: Any) -> Any:
+    return next(arg for arg in get_args(annotation) if arg is not str and get_origin(arg) is not dict)

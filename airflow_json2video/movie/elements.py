@@ -1,0 +1,304 @@
+"""The nine element types, and a tenth for what this version does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Union
+
+from pydantic import Field
+
+from airflow_json2video.movie.base import ByType, DocumentModel, OrExpression, prop
+from airflow_json2video.movie.generation import Generated
+from airflow_json2video.movie.scalars import Choice, Condition, Number
+from airflow_json2video.movie.settings import ChromaKey, Correction, Crop, Rotate, SubtitlesSettings, TextSettings
+from airflow_json2video.movie.types import (
+    Boolean,
+    Fit,
+    HexColor,
+    Integer,
+    Members,
+    Pixels,
+    PositiveNumber,
+    Real,
+    Seconds,
+    Size,
+    Source,
+    String,
+)
+
+__all__ = [
+    "ELEMENT_TYPES",
+    "AnyElement",
+    "AudioElement",
+    "AudiogramElement",
+    "ComponentElement",
+    "Element",
+    "HtmlElement",
+    "ImageElement",
+    "SubtitlesElement",
+    "TextElement",
+    "UnknownElement",
+    "VideoElement",
+    "VisualElement",
+    "VoiceElement",
+]
+
+_POSITIONS = ("top-left", "top-right", "bottom-right", "bottom-left", "center-center", "custom")
+_PANS = ("left", "top", "right", "bottom", "top-left", "top-right", "bottom-left", "bottom-right")
+_LANGUAGES = tuple(
+    "auto en bg ca cs da nl en-AU en-GB en-NZ en-IN en-US et fr fi nl-BE de de-CH el hi hi-Latn hu id it ja ko lv "
+    "lt ms no pl pt pt-BR ro ru sk es es-419 sv th tr uk vi zh zh-TW".split()
+)
+_SOURCE_OR_PROMPT = {"oneOf": [{"required": ["src"]}, {"required": ["prompt"]}]}
+
+
+class Element(DocumentModel):
+    """Properties common to every element."""
+
+    always_written: ClassVar[tuple[str, ...]] = ("type",)
+
+    id: String | None = prop("Name of the element; random when absent.")
+    comment: String | None = prop("A note; the renderer ignores it.")
+    condition: Annotated[str | bool, Condition()] | None = prop("{{ expression }}; the element is skipped if it is false or empty.")
+    variables: Members | None = prop("Variables of this element, over those of scene and movie.")
+    start: Annotated[float | str, Number(at_least=0, also=(-1,))] | None = prop(
+        "Seconds after the start of the scene or movie; -1 for its end.", default=0
+    )
+    duration: Annotated[
+        float | str, Number(above=0, also=(-1, -2), doubtful=True, never_below=0)
+    ] | None = prop("Seconds; -1 for the asset's own length, -2 for the length of the scene or movie.")
+    extra_time: Annotated[float | str, Number(at_least=0, doubtful=True)] | None = prop(
+        "Seconds added after the natural end.", default=0
+    )
+    z_index: Annotated[int | str, Number(at_least=-99, at_most=99, whole=True)] | None = prop(
+        "Layer; scenes are at 0.", default=0
+    )
+    cache: Boolean | None = prop("False fetches or makes the asset again.", default=True)
+    fade_in: Seconds | None = prop("Seconds of fade in.")
+    fade_out: Seconds | None = prop("Seconds of fade out.")
+    save_to_media: Boolean | None = prop("Keep the asset in the media library.", default=False)
+
+
+class VisualElement(Element):
+    """Properties common to elements that are seen."""
+
+    legacy: ClassVar[Mapping[str, str]] = {"scale": "'scale' is deprecated; write 'width' and 'height'."}
+
+    position: Annotated[
+        Literal["top-left", "top-right", "bottom-right", "bottom-left", "center-center", "custom"] | str,
+        Choice(words=_POSITIONS),
+    ] | None = prop("Place in the frame; custom uses x and y.", default="custom")
+    x: Pixels | None = prop("Pixels from the left.", default=0)
+    y: Pixels | None = prop("Pixels from the top.", default=0)
+    width: Size | None = prop("Pixels; -1 keeps the aspect ratio, or takes the whole frame.", default=-1)
+    height: Size | None = prop("Pixels; -1 keeps the aspect ratio, or takes the whole frame.", default=-1)
+    resize: Fit | None = prop("cover and fill cover the frame, contain and fit show the whole picture.")
+    crop: Annotated[Crop | str, OrExpression()] | None = prop("The part of the picture that is kept.")
+    rotate: Annotated[Rotate | str, OrExpression()] | None = prop("A turn, fixed or animated.")
+    pan: Annotated[
+        Literal["left", "top", "right", "bottom", "top-left", "top-right", "bottom-left", "bottom-right"] | str,
+        Choice(words=_PANS),
+    ] | None = prop("Direction in which the picture moves.")
+    pan_distance: Annotated[float | str, Number(at_least=0.01, at_most=0.5)] | None = prop(
+        "How far it moves, 0.01 to 0.5.", default=0.1
+    )
+    pan_crop: Boolean | None = prop("False may leave an empty band.", default=True)
+    zoom: Annotated[int | str, Number(at_least=-10, at_most=10, whole=True, doubtful=True)] | None = prop(
+        "Percent step from -10 to 10; negative zooms out."
+    )
+    chroma_key: Annotated[ChromaKey | str, OrExpression()] | None = prop("Makes one colour transparent.")
+    correction: Annotated[Correction | str, OrExpression()] | None = prop("Correction of light and colours.")
+    flip_horizontal: Boolean | None = prop("Mirror left and right.", default=False)
+    flip_vertical: Boolean | None = prop("Mirror top and bottom.", default=False)
+    mask: Source | None = prop("Address of a grey-scale PNG or video: black transparent, white opaque.")
+
+
+class _Sounding(DocumentModel):
+    muted: Boolean | None = prop("Without sound.", default=False)
+    volume: Annotated[float | str, Number(at_least=0, at_most=10)] | None = prop(
+        "Multiplier from 0 to 10; 1 leaves it.", default=1
+    )
+
+
+class _Played(DocumentModel):
+    seek: Real | None = prop("Seconds into the file where it starts; negative counts from its end.", default=0)
+    loop: Annotated[int | str, Number(at_least=-1, whole=True)] | None = prop(
+        "How many times it plays; -1 for ever, with duration -2.", default=1
+    )
+
+
+class ImageElement(Generated, VisualElement):
+    """A picture from an address, or one that the service generates. It has no length of its own."""
+
+    model_config = {"json_schema_extra": _SOURCE_OR_PROMPT}
+    type: Literal["image"] = "image"
+    src: Source | None = prop("Public address of a png, jpg, gif, bmp, tiff or webp.")
+
+    def _incomplete(self) -> str | None:
+        return _one_source(self.src, self.prompt)
+
+
+class VideoElement(Generated, _Played, _Sounding, VisualElement):
+    """A video from an address, or one that the service generates."""
+
+    model_config = {"json_schema_extra": _SOURCE_OR_PROMPT}
+    type: Literal["video"] = "video"
+    src: Source | None = prop("Public address of a video; MP4 advised.")
+
+    def _incomplete(self) -> str | None:
+        return _one_source(self.src, self.prompt)
+
+
+class TextElement(VisualElement):
+    """A text in one of the library's styles. It is as long as its scene unless it says otherwise."""
+
+    legacy: ClassVar[Mapping[str, str]] = VisualElement.legacy
+    type: Literal["text"] = "text"
+    text: String = Field(description="The text; HTML is not interpreted.")
+    style: String | None = prop('Style of the library, "001" to "009"; a string.', default="001")
+    settings: Annotated[TextSettings | dict[str, Any] | str, OrExpression()] | None = prop(
+        "Font, colours, place; mostly CSS."
+    )
+
+
+class HtmlElement(VisualElement):
+    """A piece of HTML, or a page, rendered on a transparent ground."""
+
+    legacy: ClassVar[Mapping[str, str]] = {
+        **VisualElement.legacy,
+        "capture": "'capture' is deprecated; write 'width', 'height' and 'duration'.",
+        "tailwind": "'tailwind' appears in one tutorial only; write 'tailwindcss'.",
+    }
+    model_config = {"json_schema_extra": {"anyOf": [{"required": ["html"]}, {"required": ["src"]}]}}
+    type: Literal["html"] = "html"
+    html: String | None = prop("HTML, CSS and JavaScript; or give src.")
+    src: Source | None = prop("Address of a page to capture; or give html.")
+    tailwindcss: Boolean | None = prop("Load Tailwind CSS.", default=False)
+    dpi: PositiveNumber | None = prop("Render at a multiple and scale back.", default=1)
+    wait: Annotated[float | str, Number(at_least=0, doubtful=True)] | None = prop(
+        "Seconds before the capture; the name of this key is not certain."
+    )
+
+    def _incomplete(self) -> str | None:
+        return None if self.html or self.src else "needs 'html' or 'src'"
+
+
+class ComponentElement(VisualElement):
+    """An animated component of the library."""
+
+    type: Literal["component"] = "component"
+    component: String = Field(description="Id in the library: basic/050, advanced/001, shape/rectangle.")
+    settings: Members | None = prop("One object for each part: headline, body, card, animation.")
+
+
+class AudioElement(_Played, _Sounding, Element):
+    """Sound from an address."""
+
+    type: Literal["audio"] = "audio"
+    src: Source = Field(description="Public address of a sound file, or of a video for its sound.")
+
+
+_VOICE_MODELS = ("azure", "elevenlabs", "elevenlabs-v2", "elevenlabs-v3", "elevenlabs-flash-v2-5")
+
+
+class VoiceElement(_Sounding, Element):
+    """A text that is spoken. Its length is that of the speech, known only when it has been made."""
+
+    type: Literal["voice"] = "voice"
+    text: String = Field(description="What is said; azure also reads SSML.")
+    voice: String | None = prop("azure: en-US-EmmaMultilingualNeural and the like; ElevenLabs: a name or an id.")
+    model: Annotated[str, Choice(words=_VOICE_MODELS, closed=False)] | None = prop("Provider.", default="azure")
+    connection: String | None = prop("Id of a dashboard connection, to use your own account of the provider.")
+    model_settings: Members | None = prop("Passed through to the provider.")
+
+
+class AudiogramElement(VisualElement):
+    """A drawing of the sound of its scene or movie."""
+
+    type: Literal["audiogram"] = "audiogram"
+    muted: Boolean | None = prop("Without sound.", default=False)
+    volume: Annotated[float | str, Number(at_least=0, at_most=10)] | None = prop("Multiplier.", default=1)
+    color: HexColor | None = prop("Colour of the wave, as #RRGGBB.")
+    opacity: Annotated[float | str, Number(at_least=0, at_most=1)] | None = prop("0 to 1.", default=0.5)
+    amplitude: Annotated[float | str, Number(at_least=0, at_most=10)] | None = prop("0 to 10.", default=5)
+
+
+class SubtitlesElement(Element):
+    """Subtitles, transcribed or given. Only in the movie's own elements, and at most one."""
+
+    type: Literal["subtitles"] = "subtitles"
+    captions: String | None = prop("SRT, VTT or ASS, or its address; nothing is transcribed then.")
+    language: Annotated[str, Choice(words=_LANGUAGES, closed=False)] | None = prop(
+        "Language spoken.", default="auto"
+    )
+    model: Annotated[Literal["default", "whisper"] | str, Choice(words=("default", "whisper"), closed=False)] | None = (
+        prop("What transcribes.", default="default")
+    )
+    settings: Annotated[SubtitlesSettings | dict[str, Any] | str, OrExpression()] | None = prop(
+        "Look of the subtitles."
+    )
+
+
+class UnknownElement(Element):
+    """An element of a type that this version does not know, or that has none; kept as it is."""
+
+    always_written: ClassVar[tuple[str, ...]] = ()
+    model_config = {
+        "json_schema_extra": {
+            "required": ["type"],
+            "properties": {
+                "type": {
+                    "type": "string",
+                    "not": {
+                        "enum": [
+                            "image", "video", "text", "html", "component", "audio", "voice", "audiogram",
+                            "subtitles", "template",
+                        ]
+                    },
+                }
+            },
+        }
+    }  # fmt: skip
+    type: Any = prop("A type that this version does not know.")
+
+
+ELEMENT_TYPES: Mapping[str, type[Element]] = {
+    "image": ImageElement,
+    "video": VideoElement,
+    "text": TextElement,
+    "html": HtmlElement,
+    "component": ComponentElement,
+    "audio": AudioElement,
+    "voice": VoiceElement,
+    "audiogram": AudiogramElement,
+    "subtitles": SubtitlesElement,
+}
+"""Classes by the value of ``type``."""
+
+
+def _element_class(document: Mapping[str, Any]) -> type[Element]:
+    name = document.get("type")
+    return ELEMENT_TYPES.get(name, UnknownElement) if isinstance(name, str) else UnknownElement
+
+
+def _one_source(src: object, prompt: object) -> str | None:
+    if src and prompt:
+        return "has both 'src' and 'prompt'; give one of them"
+    return None if src or prompt else "needs 'src', or 'prompt' and 'model'"
+
+
+AnyElement = Annotated[
+    Union[  # noqa: UP007 - one member to a line
+        ImageElement,
+        VideoElement,
+        TextElement,
+        HtmlElement,
+        ComponentElement,
+        AudioElement,
+        VoiceElement,
+        AudiogramElement,
+        SubtitlesElement,
+        UnknownElement,
+    ],
+    ByType(_element_class),
+]

@@ -1,0 +1,447 @@
+"""Whose braces: ``{{ name }}`` is written by JSON2Video's variables and by Airflow's Jinja alike.
+
+The rule. An expression is **Airflow's** when every name in it is one that Airflow offers, **JSON2Video's**
+when every name is one that the movie declares at that place, and an error when it is both or neither. An
+expression without names is JSON2Video's, since Movie JSON came first to the document. ``{% %}`` blocks
+exist in Jinja only, so they are Airflow's; what stands between ``{% raw %}`` and ``{% endraw %}`` is left
+to JSON2Video, which is also how an author settles a doubtful case.
+
+Pure and cheap to import: no pydantic, no Jinja, no Airflow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from enum import Enum
+from typing import Any
+
+from airflow_json2video.movie.findings import Finding, Severity, at, invalid_movie
+
+__all__ = [
+    "FUNCTIONS",
+    "JINJA_GLOBALS",
+    "Segment",
+    "SegmentKind",
+    "has_expression",
+    "names_in",
+    "render_airflow_expressions",
+    "segments",
+    "tokens",
+]
+
+JINJA_GLOBALS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
+"""Names that every Jinja environment offers."""
+
+FUNCTIONS = frozenset({"min", "max", "ceil", "floor", "round", "abs"})
+"""Functions of JSON2Video's expressions: the first three documented, the others their likely siblings."""
+
+_WORDS = frozenset(
+    "and or not in is if else elif true false none null True False None as import recursive".split()  # noqa: SIM905
+)
+_TOKEN = re.compile(
+    r"""
+      (?P<space>\s+)
+    | (?P<string>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")
+    | (?P<number>\d+(?:_\d+)*(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)
+    | (?P<name>[^\W\d]\w*)
+    | (?P<operator>\*\*|//|==|!=|<=|>=|&&|\|\||.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_OPENING = re.compile(r"\{\{|\{%|\{\#")
+_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
+# Private-use characters stand in for what Jinja must not see; {% raw %} would lose newlines under trim_blocks.
+_STAND_IN = re.compile("\ue0fa(\\d+)\ue0fb")
+_TROUBLE = re.compile("\\{[{%#]|[\ue0fa\ue0fb]")
+
+
+class SegmentKind(Enum):
+    """What a part of a string is."""
+
+    TEXT = "text"
+    EXPRESSION = "{{ }}"
+    STATEMENT = "{% %}"
+    COMMENT = "{# #}"
+    RAW = "{% raw %}"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a string.
+
+    :param source: as written, braces included; the sources of all segments make up the string.
+    :param body: what is between the braces, without Jinja's whitespace control.
+    """
+
+    kind: SegmentKind
+    source: str
+    body: str = ""
+
+
+def has_expression(text: str) -> bool:
+    """Say whether *text* may hold an expression of either owner, so that its value is not known yet."""
+    return "{{" in text or "{%" in text
+
+
+def tokens(expression: str) -> Iterator[tuple[str, str]]:
+    """Give (kind, text) of each token: ``string``, ``number``, ``name`` or ``operator``."""
+    for match in _TOKEN.finditer(expression):
+        if match.lastgroup != "space":
+            yield str(match.lastgroup), match.group()
+
+
+def segments(text: str) -> list[Segment]:
+    """Cut *text* into plain text, expressions, statements, comments and raw blocks.
+
+    Braces inside quotes and nested braces belong to their expression; what never closes is text.
+    """
+    found: list[Segment] = []
+    start = position = 0
+    while opening := _OPENING.search(text, position):
+        segment = _segment_at(text, opening.start())
+        if segment is None:
+            position = opening.end()
+            continue
+        if opening.start() > start:
+            found.append(Segment(SegmentKind.TEXT, text[start : opening.start()]))
+        found.append(segment)
+        start = position = opening.start() + len(segment.source)
+    if start < len(text):
+        found.append(Segment(SegmentKind.TEXT, text[start:]))
+    return found
+
+
+def _segment_at(text: str, start: int) -> Segment | None:
+    opening = text[start : start + 2]
+    if opening == "{#":
+        end = text.find("#}", start + 2)
+        return None if end < 0 else Segment(SegmentKind.COMMENT, text[start : end + 2])
+    if opening == "{%" and (raw := _RAW.match(text, start)):
+        return Segment(SegmentKind.RAW, raw.group())
+    end = _closing(text, start + 2, "}}" if opening == "{{" else "%}")
+    if end is None:
+        return None
+    body = text[start + 2 : end].strip()
+    if text[start + 2 : start + 3] in ("-", "+"):
+        body = body[1:]
+    if text[end - 1 : end] in ("-", "+"):
+        body = body[:-1]
+    kind = SegmentKind.EXPRESSION if opening == "{{" else SegmentKind.STATEMENT
+    return Segment(kind, text[start : end + 2], body.strip())
+
+
+def _closing(text: str, position: int, closing: str) -> int | None:
+    depth = 0
+    while position < len(text):
+        if depth == 0 and text.startswith(closing, position):
+            return position
+        match = _TOKEN.match(text, position)
+        assert match is not None  # the last alternative takes any character
+        depth = max(0, depth + {"{": 1, "}": -1}.get(match.group(), 0))
+        position = match.end()
+    return None
+
+
+@dataclass(frozen=True)
+class _Names:
+    roots: frozenset[str]
+    called: frozenset[str]
+
+
+def names_in(expression: str) -> frozenset[str]:
+    """Give the root names that *expression* needs a value for: ``room`` of ``room.image | upper``.
+
+    Left out: attributes, filters after ``|``, tests after ``is``, keyword arguments, words of the two
+    languages, and JSON2Video's own functions where they are called.
+
+    :param expression: what stands between the braces.
+    """
+    names = _analyse(list(tokens(expression)))
+    return names.roots | (names.called - FUNCTIONS)
+
+
+def _analyse(parts: list[tuple[str, str]]) -> _Names:
+    roots, called = set(), set()
+    depth = 0
+    for index, (kind, text) in enumerate(parts):
+        depth += {"(": 1, ")": -1}.get(text, 0) if kind == "operator" else 0
+        if kind != "name" or text in _WORDS:
+            continue
+        before = parts[index - 1][1] if index else ""
+        after = parts[index + 1][1] if index + 1 < len(parts) else ""
+        is_test = before == "is" or (before == "not" and index > 1 and parts[index - 2][1] == "is")
+        is_keyword = after == "=" and depth > 0
+        if before in (".", "|") or is_test or is_keyword:
+            continue
+        (called if after == "(" else roots).add(text)
+    return _Names(frozenset(roots), frozenset(called))
+
+
+def _statement_names(body: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Give the names that a statement binds, and those that it needs."""
+    parts = list(tokens(body))
+    tag = parts[0][1] if parts else ""
+    rest = parts[1:]
+    words = [text for _, text in rest]
+    bound: set[str] = set()
+    if tag == "for" and "in" in words:
+        cut = words.index("in")
+        bound = {"loop", *(text for kind, text in rest[:cut] if kind == "name")}
+        rest = rest[cut + 1 :]
+    elif tag == "set":
+        cut = words.index("=") if "=" in words else 1
+        bound = {text for kind, text in rest[:cut] if kind == "name"}
+        rest = rest[cut:]
+    elif tag == "with":
+        bound = {rest[i][1] for i in range(len(rest) - 1) if rest[i][0] == "name" and rest[i + 1][1] == "="}
+    elif tag == "macro":
+        bound = {"varargs", "kwargs", "caller", *(text for kind, text in rest if kind == "name")}
+        rest = []
+    elif tag == "call" and words[:1] == ["("]:
+        cut = words.index(")") if ")" in words else 0
+        bound = {text for kind, text in rest[:cut] if kind == "name"}
+        rest = rest[cut + 1 :]
+    elif tag in ("import", "from", "include", "extends", "block", "filter", "raw", "endraw"):
+        bound = {text for kind, text in rest if kind == "name"} if tag in ("import", "from") else set()
+        rest = []
+    names = _analyse(rest)
+    return frozenset(bound), (names.roots | names.called) - bound
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """The names that the movie declares at one place. *is_open*: there are more that cannot be known here."""
+
+    names: frozenset[str] = frozenset()
+    is_open: bool = False
+
+    def declaring(self, variables: Any) -> _Scope:
+        if variables is None:
+            return self
+        if not isinstance(variables, Mapping):
+            return replace(self, is_open=True)
+        return replace(self, names=self.names | {str(name) for name in variables})
+
+
+def render_airflow_expressions(
+    document: Any,
+    *,
+    airflow_names: Collection[str],
+    render: Callable[[str], Any],
+    template_variables: Collection[str] | None = None,
+) -> Any:
+    """Give *document* with Airflow's expressions rendered and JSON2Video's left as they are.
+
+    :param document: a Movie JSON document, or ``{"template": ..., "variables": ...}``; it is not changed.
+    :param airflow_names: what Airflow offers: the keys of the task's context, :data:`JINJA_GLOBALS`, the
+        DAG's user-defined macros.
+    :param render: renders a Jinja template. Called only for strings that hold something of Airflow's; it
+        may return anything (native rendering), and that takes the string's place.
+    :param template_variables: the variables of the stored template that the document names, if known. If
+        it names one and they are not known, names that Airflow does not offer are left to JSON2Video.
+    :raises InvalidMovie: if an expression belongs to both or to neither, or mixes names of the two; lists
+        every one with its path and what to write instead.
+    """
+    walk = _Walk(frozenset(airflow_names), render)
+    rendered = walk.movie(document, template_variables)
+    if walk.findings:
+        raise invalid_movie(walk.findings)
+    return rendered
+
+
+@dataclass
+class _Walk:
+    airflow: frozenset[str]
+    render: Callable[[str], Any]
+    findings: list[Finding] = field(default_factory=list)
+
+    def movie(self, document: Any, template_variables: Collection[str] | None) -> Any:
+        if not isinstance(document, Mapping):
+            return self.value(document, "", _Scope())
+        unknown_template = document.get("template") is not None and template_variables is None
+        scope = _Scope(frozenset(template_variables or ()), is_open=unknown_template)
+        variables, scope = self.declarations(document, "", scope)
+
+        def child(key: str, value: Any, path: str) -> Any:
+            if key == "scenes" and isinstance(value, (list, tuple)):
+                return [self.scene(item, at(path, i), scope, variables) for i, item in enumerate(value)]
+            return self.member(key, value, path, scope)
+
+        return self.members(document, "", variables, child)
+
+    def scene(self, scene: Any, path: str, outer: _Scope, movie_variables: Any) -> Any:
+        if not isinstance(scene, Mapping):
+            return self.value(scene, path, outer)
+        variables, scope = self.declarations(scene, path, _iterating(scene, outer, movie_variables))
+        return self.members(scene, path, variables, lambda k, v, p: self.member(k, v, p, scope))
+
+    def element(self, element: Any, path: str, outer: _Scope) -> Any:
+        if not isinstance(element, Mapping):
+            return self.value(element, path, outer)
+        variables, scope = self.declarations(element, path, outer)
+        return self.members(element, path, variables, lambda _, v, p: self.value(v, p, scope))
+
+    def member(self, key: str, value: Any, path: str, scope: _Scope) -> Any:
+        if key == "elements" and isinstance(value, (list, tuple)):
+            return [self.element(item, at(path, i), scope) for i, item in enumerate(value)]
+        return self.value(value, path, scope)
+
+    @staticmethod
+    def members(node: Mapping[str, Any], path: str, variables: Any, child: Callable[[str, Any, str], Any]) -> Any:
+        return {
+            key: variables if key == "variables" else child(key, value, at(path, str(key)))
+            for key, value in node.items()
+        }
+
+    def declarations(self, node: Mapping[str, Any], path: str, outer: _Scope) -> tuple[Any, _Scope]:
+        """Render the variables of *node* first: they decide which names are the movie's below it."""
+        if "variables" not in node:
+            return None, outer
+        variables, path = node["variables"], at(path, "variables")
+        if not isinstance(variables, Mapping):
+            rendered = self.value(variables, path, outer)
+            return rendered, outer.declaring(rendered)
+        scope = outer.declaring(variables)
+        rendered = {}
+        for name, value in variables.items():
+            # {"ds": "{{ ds }}"} hands Airflow's value to the movie; a variable is never defined by itself.
+            others = scope if name in outer.names else replace(scope, names=scope.names - {name})
+            rendered[name] = self.value(value, at(path, str(name)), others)
+        return rendered, scope
+
+    def value(self, value: Any, path: str, scope: _Scope) -> Any:
+        if isinstance(value, str):
+            return self.text(value, path, scope)
+        if isinstance(value, Mapping):
+            return {key: self.value(item, at(path, str(key)), scope) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, at(path, index), scope) for index, item in enumerate(value)]
+        return value
+
+    def text(self, text: str, path: str, scope: _Scope) -> Any:
+        if not has_expression(text):
+            return text
+        parts = segments(text)
+        statements = [_statement_names(part.body) for part in parts if part.kind is SegmentKind.STATEMENT]
+        local = frozenset().union(*(bound for bound, _ in statements))
+        offered = self.airflow | local
+        scope = replace(scope, names=scope.names - local)
+        for part in parts:
+            if part.kind is SegmentKind.STATEMENT:
+                self.statement(part, path, offered, scope)
+        airflows = [self.is_airflows(part, path, offered, scope) for part in parts]
+        if not any(airflows):
+            return text
+        hidden: list[str] = []
+
+        def hide(source: str) -> str:
+            hidden.append(source)
+            return f"\ue0fa{len(hidden) - 1}\ue0fb"
+
+        template = ""
+        for part, is_airflows in zip(parts, airflows, strict=True):
+            plain = part.kind is SegmentKind.TEXT and not _TROUBLE.search(part.source)
+            shown = is_airflows or plain or part.kind is SegmentKind.COMMENT
+            template += part.source if shown else hide(part.source)
+        if template.endswith("\n"):  # Jinja drops the last newline of a template
+            template = template[:-1] + hide("\n")
+        return template if self.findings else _restored(self.render(template), hidden)
+
+    def statement(self, part: Segment, path: str, offered: frozenset[str], scope: _Scope) -> None:
+        _, needed = _statement_names(part.body)
+        if missing := sorted(needed - offered):
+            movies = [name for name in missing if name in scope.names]
+            because = (
+                f"{_listed(movies)} is the movie's, and {{% %}} is Airflow's alone; use a 'condition' of the movie"
+                if movies
+                else f"Airflow does not offer {_listed(missing)}{_hint(missing[0], offered)}"
+            )
+            self.complain(part, path, because)
+
+    def is_airflows(self, part: Segment, path: str, offered: frozenset[str], scope: _Scope) -> bool:
+        if part.kind in (SegmentKind.STATEMENT, SegmentKind.RAW):
+            return True
+        if part.kind is not SegmentKind.EXPRESSION:
+            return False
+        names = _analyse(list(tokens(part.body)))
+        everything = names.roots | names.called
+        if not everything:
+            return False
+        airflows = everything <= offered
+        if self.is_movies(names, offered, scope):
+            if airflows:
+                self.complain(
+                    part,
+                    path,
+                    f"both Airflow and the movie know {_listed(everything)}; rename the movie's variable, or "
+                    f"write {{% raw %}}{part.source}{{% endraw %}} to leave it to JSON2Video",
+                )
+            return False
+        if not airflows:
+            self.complain(part, path, self.ownerless(part, names, offered, scope))
+        return airflows
+
+    @staticmethod
+    def is_movies(names: _Names, offered: frozenset[str], scope: _Scope) -> bool:
+        known = names.roots <= scope.names or (scope.is_open and not (names.roots - scope.names) & offered)
+        # The service has more functions than are documented, so one that works on the movie's names is its.
+        functions = names.called - FUNCTIONS - scope.names
+        return known and not names.called & offered and (not functions or bool(names.roots) or scope.is_open)
+
+    @staticmethod
+    def ownerless(part: Segment, names: _Names, offered: frozenset[str], scope: _Scope) -> str:
+        everything = names.roots | names.called
+        nobodys = sorted(everything - offered - scope.names - (names.called & FUNCTIONS))
+        if nobodys and not (nobodys == sorted(names.called - offered) and names.roots):
+            return (
+                f"{_listed(nobodys)} is neither in Airflow's context nor declared by the movie here"
+                f"{_hint(nobodys[0], offered | scope.names)}; declare it in 'variables', or write "
+                f"{{% raw %}}{part.source}{{% endraw %}} to leave it to JSON2Video"
+            )
+        airflows = sorted(everything & offered)
+        return (
+            f"it mixes {_listed(airflows)} of Airflow with {_listed(everything - offered)} of JSON2Video; hand "
+            f'Airflow\'s value to the movie, "variables": {{"value": "{{{{ {airflows[0]} }}}}"}}, and use value '
+            f"in the expression"
+        )
+
+    def complain(self, part: Segment, path: str, because: str) -> None:
+        finding = Finding(Severity.ERROR, path, f"{part.source}: {because}", "expression-owner")
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+
+def _iterating(scene: Mapping[str, Any], outer: _Scope, movie_variables: Any) -> _Scope:
+    """Add what ``iterate`` makes visible: the item by its name, and its keys (the sources name both)."""
+    name = scene.get("iterate")
+    if name is None:
+        return outer
+    item = scene.get("iterate-as")
+    names = {item if isinstance(item, str) else "item"}
+    items = movie_variables.get(name) if isinstance(movie_variables, Mapping) and isinstance(name, str) else None
+    if not isinstance(items, (list, tuple)):
+        return _Scope(outer.names | names, is_open=True)
+    keys = (str(key) for entry in items if isinstance(entry, Mapping) for key in entry)
+    return replace(outer, names=outer.names | names | frozenset(keys))
+
+
+def _restored(value: Any, hidden: list[str]) -> Any:
+    if isinstance(value, str):
+        return _STAND_IN.sub(lambda match: hidden[int(match.group(1))], value)
+    if isinstance(value, Mapping):
+        return {_restored(key, hidden): _restored(item, hidden) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_restored(item, hidden) for item in value)
+    return value
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, 1, 0.75)
+    return f" (did you mean '{near[0]}'?)" if near else ""

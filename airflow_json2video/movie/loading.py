@@ -1,0 +1,59 @@
+"""From text to a document: JSON with an object at its root, or an error that says where it is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from airflow_json2video.exceptions import InvalidMovie
+
+__all__ = ["load_document"]
+
+
+def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
+    """Read the text of a movie file.
+
+    :param text: JSON; bytes are UTF-8, with or without a byte order mark.
+    :param source: what the text is called in messages, such as the file's name.
+    :raises InvalidMovie: if it is empty, no JSON (with line and column), or its root is no object.
+    """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InvalidMovie(f"{source} is not UTF-8 text (byte {error.start}).") from error
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise InvalidMovie(f"{source} is empty; a movie is a JSON object such as {_SMALLEST}.")
+    try:
+        document = json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        hint = _hint(text, error.pos)
+        raise InvalidMovie(f"{source}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}{hint}.") from error
+    except ValueError as error:
+        raise InvalidMovie(f"{source}: not JSON: {error}.") from error
+    except RecursionError as error:
+        raise InvalidMovie(f"{source}: nested too deeply to be a movie.") from error
+    if isinstance(document, dict):
+        return document
+    found = "null" if document is None else f"{_ROOTS.get(type(document), 'a number')}"
+    raise InvalidMovie(f"{source}: the root is {found}; a movie is a JSON object such as {_SMALLEST}.")
+
+
+_SMALLEST = '{"scenes": [...]}'
+_ROOTS: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean"}
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _hint(text: str, position: int) -> str:
+    before = text[:position].rstrip()
+    if text.startswith(("//", "/*", "#"), position):
+        return " (JSON has no comments)"
+    if before.endswith(",") or text[position : position + 1] == ",":
+        return " (is there a comma too many?)"
+    if text.startswith("'", position):
+        return " (strings stand in double quotes)"
+    return ""

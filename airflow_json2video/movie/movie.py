@@ -1,0 +1,60 @@
+"""The movie: the root of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from airflow_json2video.movie.base import DocumentModel, OrExpression, prop
+from airflow_json2video.movie.elements import AnyElement
+from airflow_json2video.movie.exports import Export
+from airflow_json2video.movie.generation import PreloadItem
+from airflow_json2video.movie.scalars import Choice, Number
+from airflow_json2video.movie.scene import Scene
+from airflow_json2video.movie.types import Boolean, Members, Resolution, String
+
+__all__ = ["Movie"]
+
+_Frame = Annotated[int | str, Number(at_least=50, at_most=3840, whole=True)]
+
+
+class Movie(DocumentModel):
+    """A movie, or a stored template with its variables. It has no duration: the length follows from its parts."""
+
+    model_config = {"json_schema_extra": {"anyOf": [{"required": ["scenes"]}, {"required": ["template"]}]}}
+    legacy: ClassVar[Mapping[str, str]] = {"draft": "'draft' is deprecated and no longer documented; leave it out."}
+    slips: ClassVar[Mapping[str, str]] = {
+        "webhook": (
+            "A movie has no property 'webhook'; write "
+            '"exports": [{"destinations": [{"type": "webhook", "endpoint": "https://..."}]}].'
+        ),
+        "client_data": "The service does not read 'client_data'; write 'client-data'.",
+        "duration": "A movie has no 'duration'; its length follows from its scenes and elements.",
+        "templateId": "The service does not read 'templateId'; write 'template'.",
+    }
+
+    id: String | None = prop("Your own id of the movie, echoed in webhooks. Not the project.")
+    comment: String | None = prop("A note; the renderer ignores it.")
+    template: String | None = prop("Id of a stored template; scenes and elements are ignored then.")
+    variables: Members | None = prop("Values that expressions use; of any JSON type.")
+    resolution: Resolution | None = prop("Size of the frame; custom uses width and height.", default="custom")
+    width: _Frame | None = prop("Pixels, 50 to 3840; with resolution custom only.", default=640)
+    height: _Frame | None = prop("Pixels, 50 to 3840; with resolution custom only.", default=360)
+    quality: Annotated[
+        Literal["low", "medium", "high"] | str, Choice(words=("low", "medium", "high"))
+    ] | None = prop("Speed against looks; the price is the same.", default="high")
+    fps: Annotated[float | str, Number(at_least=1, at_most=120, doubtful=True, never_below=0)] | None = prop(
+        "Frames per second.", default=25
+    )
+    cache: Boolean | None = prop("False renders everything again.", default=True)
+    client_data: Members | None = prop("Anything; comes back with the status and in webhooks.")
+    preload: Annotated[list[PreloadItem] | str, OrExpression()] | None = prop("Assets made before the scenes.")
+    scenes: Annotated[list[Scene] | str, OrExpression()] | None = prop("Scenes, in order of playback.")
+    elements: Annotated[list[AnyElement] | str, OrExpression()] | None = prop("Elements over all scenes.")
+    exports: Annotated[list[Export] | str, OrExpression()] | None = prop("Where the movie is sent.")
+    settings: Members | None = prop("Advanced settings; undocumented.")
+
+    def _incomplete(self) -> str | None:
+        if self.scenes is None and self.template is None:
+            return "needs 'scenes' or 'template'"
+        return None

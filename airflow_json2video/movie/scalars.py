@@ -1,0 +1,371 @@
+"""The scalars of Movie JSON: a literal of some kind, the same as a string, or a ``{{ expression }}``.
+
+Every scalar of the service may be a template string, and numbers occur as strings, so each kind here
+takes all three and **returns what it was given**: nothing is coerced, a document that is read and
+written again is the same document. Ranges apply to literals only.
+
+A kind knows how sure its objection is. What is certainly wrong stops everybody; what is only
+undocumented (``Problem.severity`` is a warning) is refused to an author who writes Python when the
+set is closed, and reported by ``check`` for documents.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticCustomError, core_schema
+
+from airflow_json2video.movie.expressions import has_expression
+from airflow_json2video.movie.findings import Severity
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+__all__ = [
+    "EXPRESSION_SCHEMA",
+    "Choice",
+    "Color",
+    "Condition",
+    "Free",
+    "JsonArray",
+    "JsonObject",
+    "Kind",
+    "Number",
+    "Problem",
+    "Purpose",
+    "Switch",
+    "Text",
+    "Url",
+    "refuse",
+]
+
+EXPRESSION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": r"\{\{|\{%", "description": "{{ expression }}"}
+_NUMERIC = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z")
+_NUMERIC_PATTERN = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_HEX_COLOR = re.compile(r"#([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z|transparent\Z")
+
+
+class Purpose(Enum):
+    """Why a value is validated; it decides which objections count. Travels as pydantic's context."""
+
+    READ = "a document is read: only what is certainly wrong stops it"
+    CHECK = "a document is checked: every objection is reported"
+    AUTHOR = "a constructor is called: undocumented values of closed sets stop it too"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An objection to one value."""
+
+    code: str
+    message: str
+    severity: Severity = Severity.ERROR
+    closed: bool = False
+
+
+def refuse(problem: Problem) -> PydanticCustomError:
+    """Make pydantic's error of *problem*; code and severity can be read back from it."""
+    # The template is formatted with the context's keys only, so braces in a message are safe.
+    return PydanticCustomError("movie_json", "{message}", {  # type: ignore[arg-type]
+        "message": problem.message, "code": problem.code, "severity": problem.severity.value,
+    })
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Base of the kinds. Used as ``Annotated[float | str, Number(at_least=0)]``."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """Say what is wrong with *value*, which is neither None nor a string holding an expression."""
+        raise NotImplementedError
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema of the literals, and of the expression where that is not included already."""
+        raise NotImplementedError
+
+    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Any:
+        if isinstance(value, Enum):
+            value = value.value
+        if isinstance(value, str) and has_expression(value):
+            return value
+        problem = self.problem(value)
+        if problem is None:
+            return value
+        purpose = info.context if isinstance(info.context, Purpose) else Purpose.READ
+        counts = problem.severity is Severity.ERROR or purpose is Purpose.CHECK
+        if counts or (purpose is Purpose.AUTHOR and problem.closed):
+            raise refuse(problem)
+        return value
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return self.json_schema()
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A number, a numeric string, or an expression.
+
+    :param at_least: smallest value allowed; :param above: the value that must be exceeded.
+    :param at_most: largest value allowed.
+    :param also: values allowed beside the range, such as -1 for "as long as needed".
+    :param whole: a fraction is undocumented (the service may round it), so it is a warning.
+    :param doubtful: leaving the range is a warning, because the sources are not sure of it.
+    :param never_below: with *doubtful*: what is below this is an error all the same.
+    """
+
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    also: tuple[int, ...] = ()
+    whole: bool = False
+    doubtful: bool = False
+    never_below: float | None = None
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        number: float
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            return Problem("wrong-type", f"must be {self.words()}, not {_json_type(value)}")
+        if isinstance(value, str):
+            if not _NUMERIC.match(value):
+                return Problem("wrong-type", f"must be {self.words()}, not the text {_shown(value)}")
+            number = float(value)
+        else:
+            try:
+                number = float(value)
+            except OverflowError:
+                number = math.inf
+        if not math.isfinite(number):
+            return Problem("out-of-range", f"must be {self.words()}, not {_shown(value)}")
+        if number in self.also:
+            return None
+        low = (self.at_least is not None and number < self.at_least) or (
+            self.above is not None and number <= self.above
+        )
+        if low or (self.at_most is not None and number > self.at_most):
+            sure = not self.doubtful or (self.never_below is not None and number < self.never_below)
+            severity = Severity.ERROR if sure else Severity.WARNING
+            return Problem("out-of-range", f"is {_shown(value)}; write {self.words()}", severity, closed=True)
+        if self.whole and number != int(number):
+            message = f"is {_shown(value)}; write a whole number, since the service may round it"
+            return Problem("not-whole", message, Severity.WARNING, closed=True)
+        return None
+
+    def words(self) -> str:
+        """Say in words what is allowed, such as ``a whole number from -99 to 99``."""
+        words = "a whole number" if self.whole else "a number"
+        if self.at_least is not None and self.at_most is not None:
+            words += f" from {self.at_least:g} to {self.at_most:g}"
+        elif self.at_least is not None:
+            words += f" of {self.at_least:g} or more"
+        elif self.above is not None:
+            words += f" greater than {self.above:g}"
+        for value in self.also:
+            words += f", or {value}"
+        return words
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        literal: dict[str, Any] = {"type": "integer" if self.whole else "number"}
+        if not self.doubtful:
+            bounds = (("minimum", self.at_least), ("exclusiveMinimum", self.above), ("maximum", self.at_most))
+            literal |= {key: bound for key, bound in bounds if bound is not None}
+        choices = [literal]
+        if self.also and not self.doubtful:
+            choices.append({"enum": list(self.also)})
+        return {"anyOf": [*choices, {"type": "string", "pattern": _NUMERIC_PATTERN}, EXPRESSION_SCHEMA]}
+
+
+@dataclass(frozen=True)
+class Switch(Kind):
+    """A boolean, or an expression. ``"true"`` and 0/1 are kept: whether the service reads them is not known."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if isinstance(value, bool):
+            return None
+        if value in (0, 1) or (isinstance(value, str) and value.strip().lower() in ("true", "false")):
+            return Problem("wrong-type", f"is {_shown(value)}; write true or false", Severity.WARNING, closed=True)
+        return Problem("wrong-type", f"must be true or false, not {_json_type(value)}")
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        return {"anyOf": [{"type": "boolean"}, EXPRESSION_SCHEMA]}
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """A string. A number or a boolean is kept, with a warning, since the service may print it."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`. The value is not shown: it may be a password."""
+        if isinstance(value, str):
+            return None
+        if isinstance(value, (bool, int, float)):
+            message = f"must be a string, not {_json_type(value)}; put it in quotes"
+            return Problem("wrong-type", message, Severity.WARNING, closed=True)
+        return Problem("wrong-type", f"must be a string, not {_json_type(value)}")
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        return {"type": "string"}
+
+
+@dataclass(frozen=True)
+class Condition(Kind):
+    """An expression; a literal boolean says the same, and an empty string is false."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if isinstance(value, (bool, int, float, str)):
+            return None
+        return Problem("wrong-type", f"must be a '{{{{ expression }}}}', not {_json_type(value)}")
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        return {"type": ["string", "boolean"]}
+
+
+@dataclass(frozen=True)
+class Url(Text):
+    """The address of something that the service fetches, so it has to be public."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if problem := super().problem(value):
+            return problem
+        text = str(value).strip()
+        if not text or re.match(r"https?://[^/\s]", text, re.IGNORECASE):
+            return None
+        message = f"is {_shown(value)}, which the service cannot fetch; write a public https:// address"
+        return Problem("not-a-url", message, Severity.WARNING)
+
+
+@dataclass(frozen=True)
+class Color(Text):
+    """``#RRGGBB`` or ``transparent``. Other CSS colours are a warning."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if problem := super().problem(value):
+            return problem
+        if _HEX_COLOR.match(str(value)):
+            return None
+        message = f"is {_shown(value)}; write the colour as '#RRGGBB' or 'transparent'"
+        return Problem("unknown-value", message, Severity.WARNING)
+
+
+@dataclass(frozen=True)
+class Choice(Text):
+    """One of some words.
+
+    :param words: the words documented.
+    :param closed: the documentation lists them all; an open set takes any word.
+    :param certain: with *closed*: another word is an error and not a warning.
+    """
+
+    words: tuple[str, ...] = ()
+    closed: bool = True
+    certain: bool = False
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if problem := super().problem(value):
+            return problem
+        if value in self.words:
+            return None
+        near = get_close_matches(str(value).lower(), self.words, 1, 0.75)
+        if not self.closed:
+            if not near:
+                return None
+            message = f"is {_shown(value)}, which is not documented; did you mean {near[0]!r}?"
+            return Problem("unknown-value", message, Severity.WARNING)
+        hint = f"did you mean {near[0]!r}? Documented: " if near else "write one of "
+        return Problem(
+            "unknown-value",
+            f"is {_shown(value)}, which is not known; {hint}{', '.join(self.words)}",
+            Severity.ERROR if self.certain else Severity.WARNING,
+            closed=True,
+        )
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        return {"anyOf": [{"enum": list(self.words)}, EXPRESSION_SCHEMA if self.closed else {"type": "string"}]}
+
+
+@dataclass(frozen=True)
+class Free(Kind):
+    """A string or a number, as CSS takes them."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            return None
+        message = f"is {_json_type(value)}; write a string or a number"
+        return Problem("wrong-type", message, Severity.WARNING, closed=True)
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        return {"type": ["string", "number"]}
+
+
+@dataclass(frozen=True)
+class JsonObject(Kind):
+    """An object whose members are free, or an expression that gives one."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if isinstance(value, Mapping):
+            return None
+        return Problem("wrong-type", f"must be an object, not {_json_type(value)}")
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        return {"anyOf": [{"type": "object"}, EXPRESSION_SCHEMA]}
+
+
+@dataclass(frozen=True)
+class JsonArray(Kind):
+    """An array whose items are free, or an expression that gives one."""
+
+    def problem(self, value: Any) -> Problem | None:
+        """See :meth:`Kind.problem`."""
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            return None
+        return Problem("wrong-type", f"must be an array, not {_json_type(value)}")
+
+    def json_schema(self) -> dict[str, Any]:
+        """See :meth:`Kind.json_schema`."""
+        return {"anyOf": [{"type": "array"}, EXPRESSION_SCHEMA]}
+
+
+def _json_type(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, Sequence):
+        return "an array"
+    return f"a Python {type(value).__name__}"
