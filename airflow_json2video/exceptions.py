@@ -428,7 +428,7 @@ def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type
         return TemplateNotFound, f"there is no template{about} in this account", None
     if leaked:
         return ServerError, "the service failed", None
-    if family == "drive" and "already exists" in text or status == 409 and family == "drive":
+    if (family == "drive" and "already exists" in text) or (status == 409 and family == "drive"):
         return AlreadyExists, f"{about.strip() or 'a file of this name'} is there already", None
     if "not found" in text or status == 404:
         return _missing(call, about)

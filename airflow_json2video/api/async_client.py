@@ -17,13 +17,14 @@ import certifi
 
 from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint
-from airflow_json2video.api.exchange import Answer, Exchange, MovieListing, Request
+from airflow_json2video.api.exchange import Answer, Exchange, MovieListing, Request, root_cause
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import datetime
+    from typing import BinaryIO
 
     from airflow_json2video.api.calls import Call
     from airflow_json2video.api.responses import MovieStatus, UploadedFile

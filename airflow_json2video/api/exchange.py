@@ -57,6 +57,10 @@ _SLOWEST_UPLOAD = 64 * 1024
 """Bytes a second below which an upload is given up."""
 
 _LOOK_FIRST = "Whether a render was started is not known until the account's list has been looked at."
+_ADVICE_LOST = {
+    "drive.put": "The drive keeps a pending record of the name: delete the file there, then upload it again.",
+    "drive.upload": "If the name is blocked now, delete the file in the drive, then upload it again.",
+}
 _NOTHING_SENT = "Nothing was submitted. Check the network, the proxy and the host of the connection."
 
 
@@ -166,6 +170,7 @@ class Exchange:
         where = urlsplit(call.url or self.endpoint.host).netloc.rpartition("@")[2]
         about = f" {call.subject!r}" if call.subject else ""
         submit = call.name == "movies.submit"
+        advice = _LOOK_FIRST if submit else "Try again later." if call.repeatable else _ADVICE_LOST.get(call.name)
         if not sent:
             return ServiceUnreachable(
                 f"{call.name}{about}: no connection to {where} could be made: {words}.",
@@ -176,7 +181,7 @@ class Exchange:
             f"{call.name}{about}: the request was sent to {where} and no whole answer came back: {words}.",
             project=_project(call),
             money=Money.UNKNOWN if submit else None,
-            advice=_LOOK_FIRST if submit else None if not call.repeatable else "Try again later.",
+            advice=advice,
         )
 
     def pause(self, call: Call[Any], error: Json2VideoError, *, attempt: int, chance: float) -> float | None:
@@ -208,8 +213,8 @@ class Exchange:
         came = " ".join(self.endpoint.redact(answer.body.decode("utf-8", "replace")).split())
         shown = f"It begins: {came[:_SNIPPET]}" if came else "It is empty."
         return UnreadableAnswer(
-            f"{call.name}{about}: expected {call.expects}, and got HTTP {answer.status} with {self.endpoint.redact(problem)}."
-            f" {shown}{'...' if len(came) > _SNIPPET else ''}",
+            f"{call.name}{about}: expected {call.expects}, and got HTTP {answer.status}"
+            f" with {self.endpoint.redact(problem)}. {shown}{'...' if len(came) > _SNIPPET else ''}",
             http_status=answer.status,
             project=_project(call),
             money=Money.UNKNOWN if submit else None,
@@ -236,7 +241,7 @@ class MovieListing:
         self._page_size = page_size
         self._max_pages = max_pages
         self._tokens: set[str] = set()
-        self._call: Call[MoviePage] | None = list_movies(**self._range, limit=page_size)  # type: ignore[arg-type]
+        self._call: Call[MoviePage] | None = list_movies(**self._range, limit=page_size)
 
     def next_call(self) -> Call[MoviePage] | None:
         """Give the call for the next page; None after the last."""
@@ -258,7 +263,7 @@ class MovieListing:
                     f"movies.list: the list has not ended after {self._max_pages} pages of {self._page_size}.",
                     advice="Ask for fewer days.",
                 )
-            self._call = list_movies(**self._range, limit=self._page_size, next_token=token)  # type: ignore[arg-type]
+            self._call = list_movies(**self._range, limit=self._page_size, next_token=token)
         return iter(page.movies)
 
 

@@ -1,0 +1,64 @@
+"""What a call is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from airflow_json2video.api.upload import FileContent
+
+__all__ = ["Call", "list_of", "part_of", "present"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[T]):
+    """One request to the API, and how its answer is read.
+
+    :param name: as ``movies.submit``; used in messages and to tell what an error means.
+    :param path: below the API's base, as ``/movies``.
+    :param repeatable: whether sending it again does no harm.
+    :param parse: reads the JSON object of a success; raises ``ValueError`` on another shape.
+    :param expects: the shape in words, for the error when it is another.
+    :param query: only what is set.
+    :param body: sent as JSON.
+    :param subject: the id or name that it is about, for messages.
+    :param url: a whole address instead of ``path``, outside the API: it is sent no key.
+    :param content: a file as the body.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    repeatable: bool
+    parse: Callable[[Mapping[str, Any]], T] = field(repr=False)
+    expects: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    subject: str | None = None
+    url: str | None = field(default=None, repr=False)
+    content: FileContent | None = None
+
+
+def present(**query: str | None) -> dict[str, str]:
+    """Leave out what is None."""
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def part_of(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Give the object that stands under *name*."""
+    part = answer.get(name)
+    if not isinstance(part, Mapping):
+        raise ValueError(f"{name!r} is missing or no object")
+    return part
+
+
+def list_of(answer: Mapping[str, Any], name: str) -> list[Any]:
+    """Give the list that stands under *name*."""
+    part = answer.get(name)
+    if not isinstance(part, list):
+        raise ValueError(f"{name!r} is missing or no list")
+    return part

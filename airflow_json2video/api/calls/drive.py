@@ -1,0 +1,235 @@
+"""The drive: files that movies use. An upload takes two steps, the second of them to the storage behind the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_json2video.api.arguments import check_folder, check_name, check_text, check_whole
+from airflow_json2video.api.calls.call import Call, list_of, part_of, present
+from airflow_json2video.api.endpoint import check_upload_url
+from airflow_json2video.api.responses import Done, DriveFile, Folder, FolderSummary, Storage, UploadTicket
+from airflow_json2video.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_json2video.api.upload import FileContent
+
+__all__ = [
+    "MAX_FILE_SIZE",
+    "create_folder",
+    "delete_file",
+    "delete_folder",
+    "get_file",
+    "get_folder",
+    "get_storage",
+    "list_folders",
+    "move_file",
+    "put_file",
+    "start_upload",
+]
+
+MAX_FILE_SIZE = 524_288_000
+"""Bytes that one file of the drive may have at most (500 MB)."""
+
+
+def get_storage() -> Call[Storage]:
+    """Read how full the drive is and what that costs."""
+    return Call(
+        name="drive.storage",
+        method="GET",
+        path="/media",
+        repeatable=True,
+        parse=lambda answer: Storage.model_validate(part_of(answer, "storage")),
+        expects="a 'storage'",
+    )
+
+
+def get_file(path: str) -> Call[DriveFile]:
+    """Read what is known of one file.
+
+    :param path: folder and name, as ``videos/clip.mp4``.
+    """
+    path = check_folder(check_text(path, "path"), "path")
+    return Call(
+        name="drive.file",
+        method="GET",
+        path="/media/file",
+        repeatable=True,
+        query={"path": path},
+        parse=lambda answer: DriveFile.model_validate(part_of(answer, "file")),
+        expects="a 'file'",
+        subject=path,
+    )
+
+
+def get_folder(
+    path: str = "/",
+    *,
+    page: int = 0,
+    page_size: int = 100,
+    file_type: Literal["image", "video", "audio", "other"] | None = None,
+    search: str | None = None,
+) -> Call[Folder]:
+    """List one page of a folder.
+
+    :param page: counted from 0.
+    :param file_type: only files of this type.
+    :param search: only files whose name contains this.
+    """
+    path = check_folder(path, "path") or "/"
+    if file_type not in (None, "image", "video", "audio", "other"):
+        raise ConfigurationError(f"file_type must be image, video, audio or other, and not {file_type!r}.")
+    return Call(
+        name="drive.folder",
+        method="GET",
+        path="/media/folder",
+        repeatable=True,
+        query=present(
+            path=path,
+            page=str(check_whole(page, "page", low=0)),
+            page_size=str(check_whole(page_size, "page_size", low=1)),
+            type=file_type,
+            q=search,
+        ),
+        parse=_folder,
+        expects="lists of 'folders' and 'files'",
+        subject=path,
+    )
+
+
+def _folder(answer: Mapping[str, Any]) -> Folder:
+    list_of(answer, "files")
+    return Folder.model_validate(answer)
+
+
+def list_folders() -> Call[list[FolderSummary]]:
+    """List all folders with their sizes, ``temp`` among them, as one flat list."""
+    return Call(
+        name="drive.folders",
+        method="GET",
+        path="/media/folder",
+        repeatable=True,
+        query={"tree": "true"},
+        parse=lambda answer: [FolderSummary.model_validate(entry) for entry in list_of(answer, "tree")],
+        expects="a 'tree'",
+    )
+
+
+def start_upload(content: FileContent, *, folder: str = "") -> Call[UploadTicket]:
+    """Announce a file: the first of the two steps of an upload.
+
+    The service keeps a ``pending`` record from here on, which blocks the name until the file has arrived
+    or the record is deleted.
+
+    :param content: name, type and size; 1 to 524,288,000 bytes.
+    :param folder: without a slash before it; files in ``temp`` are deleted by the service and not counted.
+    """
+    if not 1 <= content.size <= MAX_FILE_SIZE:
+        raise ConfigurationError(
+            f"{content.name!r} has {content.size} bytes; a file of the drive has 1 to {MAX_FILE_SIZE} (500 MB)."
+        )
+    body = {
+        "name": check_name(content.name),
+        "contentType": check_text(content.content_type, "content_type"),
+        "size": content.size,
+    }
+    if folder := check_folder(folder):
+        body["folder"] = folder
+
+    def parse(answer: Mapping[str, Any]) -> UploadTicket:
+        ticket = UploadTicket.model_validate(answer)
+        check_upload_url(ticket.upload_url)
+        return ticket
+
+    return Call(
+        name="drive.upload",
+        method="POST",
+        path="/media/file",
+        repeatable=False,
+        body=body,
+        parse=parse,
+        expects="an 'uploadUrl'",
+        subject=content.name,
+    )
+
+
+def put_file(ticket: UploadTicket, content: FileContent) -> Call[None]:
+    """Send the file: the second step, to the address of the ticket, which is good for two minutes.
+
+    The storage behind it is not the API. It is sent no key, and no header but the type and the size.
+    """
+    return Call(
+        name="drive.put",
+        method="PUT",
+        path="",
+        url=ticket.upload_url,
+        content=content,
+        repeatable=False,
+        parse=lambda answer: None,  # noqa: ARG005 - the storage answers an empty body
+        expects="success",
+        subject=content.name,
+    )
+
+
+def move_file(name: str, *, folder: str, destination: str) -> Call[Done]:
+    """Move a file to another folder; an empty text is the root.
+
+    A file that is still ``pending`` can get lost by this; wait until it is ``uploaded``.
+    """
+    return Call(
+        name="drive.move",
+        method="PUT",
+        path="/media/file",
+        repeatable=False,
+        body={
+            "name": check_name(name),
+            "folder": check_folder(folder),
+            "destination": check_folder(destination, "destination"),
+        },
+        parse=Done.model_validate,
+        expects="a confirmation",
+        subject=name,
+    )
+
+
+def delete_file(name: str, *, folder: str = "") -> Call[Done]:
+    """Remove a file, or the pending record of an upload that failed."""
+    return Call(
+        name="drive.delete",
+        method="DELETE",
+        path="/media/file",
+        repeatable=False,
+        body={"name": check_name(name), "folder": check_folder(folder)},
+        parse=Done.model_validate,
+        expects="a confirmation",
+        subject=name,
+    )
+
+
+def create_folder(folder: str) -> Call[Done]:
+    """Make a folder; one that is there already is a success, and ``message`` says so."""
+    return Call(
+        name="drive.create_folder",
+        method="POST",
+        path="/media/folder",
+        repeatable=True,
+        body={"folder": check_text(check_folder(folder), "folder")},
+        parse=Done.model_validate,
+        expects="a confirmation",
+        subject=folder,
+    )
+
+
+def delete_folder(folder: str) -> Call[Done]:
+    """Remove an empty folder."""
+    return Call(
+        name="drive.delete_folder",
+        method="DELETE",
+        path="/media/folder",
+        repeatable=False,
+        body={"folder": check_text(check_folder(folder), "folder")},
+        parse=Done.model_validate,
+        expects="a confirmation",
+        subject=folder,
+    )

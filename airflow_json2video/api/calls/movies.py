@@ -1,0 +1,130 @@
+"""Renders: submit, look, list, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_json2video.api.arguments import check_project, check_whole, instant, kind, wire_time
+from airflow_json2video.api.calls.call import Call, list_of, part_of, present
+from airflow_json2video.api.responses import Done, MovieAnswer, MoviePage, Submitted
+from airflow_json2video.exceptions import ConfigurationError
+
+__all__ = ["MAX_LIST_RANGE", "MAX_PAGE_SIZE", "delete_movie", "get_movie", "list_movies", "submit_movie"]
+
+MAX_PAGE_SIZE = 100
+"""Renders to a page of the list, at most."""
+MAX_LIST_RANGE = timedelta(days=93)
+"""Longest range of one list."""
+
+
+def submit_movie(document: Mapping[str, Any]) -> Call[Submitted]:
+    """Submit a render. It is paid for, it cannot be cancelled, and each sending starts another one.
+
+    :param document: Movie JSON, or ``{"template": id, "variables": {...}}``.
+    """
+    if not isinstance(document, Mapping) or not document:
+        raise ConfigurationError(f"A movie must be a JSON object with content, and this is {kind(document)}.")
+    return Call(
+        name="movies.submit",
+        method="POST",
+        path="/movies",
+        repeatable=False,
+        body=document,
+        parse=Submitted.model_validate,
+        expects="an object with a 'project'",
+    )
+
+
+def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
+    """Look at one render.
+
+    :param project: the 16 characters that the submission answered.
+    :param simple: leave the submitted document out of the answer.
+    """
+    check_project(project)
+
+    def parse(answer: Mapping[str, Any]) -> MovieAnswer:
+        movie = part_of(answer, "movie")
+        if not isinstance(movie.get("status"), str) or not movie["status"]:
+            raise ValueError("'movie' has no 'status'")
+        # Another render's state must never be taken for this one's.
+        if movie.get("project", project) != project:
+            raise ValueError(f"it is about project {movie['project']!r}")
+        return MovieAnswer.model_validate({**answer, "movie": {"project": project, **movie}})
+
+    return Call(
+        name="movies.get",
+        method="GET",
+        path="/movies",
+        repeatable=True,
+        query=present(project=project, format="simple" if simple else None),
+        parse=parse,
+        expects="a 'movie' with a 'status'",
+        subject=project,
+    )
+
+
+def list_movies(
+    *,
+    date_start: datetime | str | None = None,
+    date_end: datetime | str | None = None,
+    limit: int = MAX_PAGE_SIZE,
+    next_token: str | None = None,
+) -> Call[MoviePage]:
+    """List one page of the account's renders, each with the document that was submitted.
+
+    :param date_start: first instant; an aware datetime or ISO 8601 text with a zone. Without it the service
+        starts at the first day of the current month.
+    :param date_end: last instant; without it, the end of today. At most 93 days after *date_start*.
+    :param limit: renders to a page, 1 to 100.
+    :param next_token: where the page before ended.
+    """
+    check_whole(limit, "limit", low=1, high=MAX_PAGE_SIZE)
+    start, end = instant(date_start, "date_start"), instant(date_end, "date_end")
+    if start and end and end < start:
+        raise ConfigurationError("date_end is before date_start.")
+    if start and (end or datetime.now(timezone.utc)) - start > MAX_LIST_RANGE:
+        raise ConfigurationError(f"The list covers at most {MAX_LIST_RANGE.days} days; move date_start or date_end.")
+    return Call(
+        name="movies.list",
+        method="GET",
+        path="/movies",
+        repeatable=True,
+        query=present(
+            date_start=wire_time(start),
+            date_end=wire_time(end),
+            limit=str(limit),
+            next_token=next_token or None,
+        ),
+        parse=_movie_page,
+        expects="a list of 'movies'",
+    )
+
+
+def _movie_page(answer: Mapping[str, Any]) -> MoviePage:
+    list_of(answer, "movies")
+    page = MoviePage.model_validate(answer)
+    if page.has_next and page.next_token is None:
+        # A list that is not whole must not be taken for one that is: absence from it would prove nothing.
+        raise ValueError("it has a next page and no 'next_token' to fetch it with")
+    return page
+
+
+def delete_movie(project: str) -> Call[Done]:
+    """Remove a render's file now instead of after seven days. It stops no render, and gives nothing back.
+
+    The entry, its figures and its credits stay. May be repeated: a file that is gone already is a success.
+    """
+    check_project(project)
+    return Call(
+        name="movies.delete",
+        method="DELETE",
+        path="/movies",
+        repeatable=True,
+        query={"project": project},
+        parse=Done.model_validate,
+        expects="a confirmation",
+        subject=project,
+    )

@@ -1,0 +1,216 @@
+"""Stored templates, the account's own and the library's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_json2video.api.arguments import check_template_id, check_text, kind
+from airflow_json2video.api.calls.call import Call, list_of, part_of, present
+from airflow_json2video.api.responses import Done, Template, TemplateSaved, TemplateSummary
+from airflow_json2video.exceptions import ConfigurationError
+
+__all__ = [
+    "create_template",
+    "delete_template",
+    "duplicate_template",
+    "get_template",
+    "get_template_variables",
+    "list_library",
+    "list_templates",
+    "update_template",
+]
+
+MAX_TEMPLATE_NAME = 100
+
+
+def list_templates(*, tag: str | None = None, shared: str | None = None) -> Call[list[TemplateSummary]]:
+    """List the account's templates, the last changed first. There are no pages.
+
+    :param tag: only those that carry this tag. The service's own filter is not relied upon: the vendor's
+        client does not use it, so what comes back is filtered here again (upper and lower case are equal).
+    :param shared: ``tools`` lists the shared library of Make.com instead.
+    """
+
+    def parse(answer: Mapping[str, Any]) -> list[TemplateSummary]:
+        found = [TemplateSummary.model_validate(entry) for entry in list_of(answer, "templates")]
+        return [t for t in found if tag is None or tag.lower() in {name.lower() for name in t.tags}]
+
+    return Call(
+        name="templates.list",
+        method="GET",
+        path="/templates",
+        repeatable=True,
+        query=present(
+            tag=None if tag is None else check_text(tag, "tag"),
+            shared=None if shared is None else check_text(shared, "shared"),
+        ),
+        parse=parse,
+        expects="a list of 'templates'",
+    )
+
+
+def get_template(template: str, *, scopes: Iterable[str] | None = None) -> Call[Template]:
+    """Read one template.
+
+    :param scopes: ``movie`` (the default) and ``prompt``.
+    """
+    return Call(
+        name="templates.get",
+        method="GET",
+        path="/templates",
+        repeatable=True,
+        query=present(id=check_template_id(template), scopes=None if scopes is None else ",".join(scopes)),
+        parse=lambda answer: Template.model_validate(part_of(answer, "template")),
+        expects="a 'template'",
+        subject=template,
+    )
+
+
+def get_template_variables(template: str) -> Call[dict[str, Any]]:
+    """Read what a template can be given, as a JSON Schema of its ``variables``."""
+
+    def parse(answer: Mapping[str, Any]) -> dict[str, Any]:
+        schema = part_of(answer, "template").get("variables", answer.get("variables"))
+        if isinstance(schema, str):
+            schema = json.loads(schema)
+        if not isinstance(schema, Mapping):
+            raise ValueError("'template' has no 'variables' that are an object")
+        return dict(schema)
+
+    return Call(
+        name="templates.variables",
+        method="GET",
+        path="/templates",
+        repeatable=True,
+        query={"id": check_template_id(template), "format": "jsonschema"},
+        parse=parse,
+        expects="a 'template' with a JSON Schema in 'variables'",
+        subject=template,
+    )
+
+
+def list_library(*, tags: Iterable[str] = ()) -> Call[list[TemplateSummary]]:
+    """List the published gallery, with sizes and previews and without the movies themselves.
+
+    :param tags: *adds* templates with these tags to the published ones; it does not narrow the list.
+    """
+    wanted = ",".join(check_text(tag, "tags") for tag in tags)
+    return Call(
+        name="templates.library",
+        method="GET",
+        path="/templates/library",
+        repeatable=True,
+        query=present(tags=wanted or None),
+        parse=lambda answer: [TemplateSummary.model_validate(t) for t in list_of(answer, "templates")],
+        expects="a list of 'templates'",
+    )
+
+
+def _template_body(
+    name: str | None,
+    movie: Mapping[str, Any] | str | None,
+    tags: Iterable[str] | str | None,
+    prompt: str | None,
+) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if name is not None:
+        body["name"] = check_text(name, "name", longest=MAX_TEMPLATE_NAME)
+    if movie is not None:
+        if not isinstance(movie, (Mapping, str)):
+            raise ConfigurationError(f"movie must be an object or its JSON text, and this is {kind(movie)}.")
+        body["movie"] = movie
+    if tags is not None:
+        body["tags"] = tags if isinstance(tags, str) else list(tags)
+    if prompt is not None:
+        body["prompt"] = prompt
+    return body
+
+
+def create_template(
+    name: str,
+    *,
+    movie: Mapping[str, Any] | str,
+    tags: Iterable[str] | str | None = None,
+    prompt: str | None = None,
+) -> Call[TemplateSaved]:
+    """Store a new template. Needs a key with the role ``editor``. Each sending makes another template.
+
+    :param name: at most 100 characters.
+    :param movie: an object or its JSON text, about 100 KB at most; kept as it is.
+    """
+    check_text(name, "name")
+    return Call(
+        name="templates.create",
+        method="POST",
+        path="/templates",
+        repeatable=False,
+        body=_template_body(name, movie, tags, prompt),
+        parse=TemplateSaved.model_validate,
+        expects="an object with a 'templateId'",
+        subject=name,
+    )
+
+
+def update_template(
+    template: str,
+    *,
+    name: str | None = None,
+    movie: Mapping[str, Any] | str | None = None,
+    tags: Iterable[str] | str | None = None,
+    prompt: str | None = None,
+) -> Call[TemplateSaved]:
+    """Change a template: only what is given, and ``movie`` as a whole. Needs the role ``editor``."""
+    body = _template_body(name, movie, tags, prompt)
+    if not body:
+        raise ConfigurationError("Nothing to change: give name, movie, tags or prompt.")
+    return Call(
+        name="templates.update",
+        method="POST",
+        path="/templates",
+        repeatable=True,
+        query={"id": check_template_id(template)},
+        body=body,
+        parse=lambda answer: TemplateSaved.model_validate({"templateId": template, **answer}),
+        expects="an object with a 'templateId'",
+        subject=template,
+    )
+
+
+def duplicate_template(
+    template: str, *, name: str | None = None, variables: Mapping[str, Any] | None = None
+) -> Call[TemplateSaved]:
+    """Copy a template of the account or of the library. Needs the role ``editor``. Each sending makes a copy.
+
+    :param name: of the copy; without it the service takes the original's and ``(custom)``.
+    :param variables: merged into the copy's.
+    """
+    body = _template_body(name, None, None, None)
+    if variables is not None:
+        body["variables"] = dict(variables)
+    return Call(
+        name="templates.duplicate",
+        method="POST",
+        path="/templates",
+        repeatable=False,
+        query={"id": check_template_id(template), "action": "duplicate"},
+        body=body,
+        parse=TemplateSaved.model_validate,
+        expects="an object with a 'templateId'",
+        subject=template,
+    )
+
+
+def delete_template(template: str) -> Call[Done]:
+    """Remove a template. Renders that use it go on. Needs the role ``editor``."""
+    return Call(
+        name="templates.delete",
+        method="DELETE",
+        path="/templates",
+        repeatable=False,
+        query={"id": check_template_id(template)},
+        parse=Done.model_validate,
+        expects="a confirmation",
+        subject=template,
+    )
