@@ -14,7 +14,7 @@ __all__ = ["Json2VideoRenderLink"]
 DASHBOARD = "https://json2video.com/dashboard/"
 
 
-class Json2VideoRenderLink(BaseOperatorLink):  # type: ignore[misc]  # Any to mypy where Airflow is not installed
+class Json2VideoRenderLink(BaseOperatorLink):
     """Leads to the service's pages while the render runs, and to the video when it is done."""
 
     name: ClassVar[str] = "JSON2Video render"

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 __all__ = ["context_names", "mask_secret"]
 
 
 def context_names() -> frozenset[str]:
     """Names that this Airflow's task context may offer to a template."""
-    try:
-        from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
-    except ImportError:  # Airflow 2
-        from airflow.utils.context import KNOWN_CONTEXT_KEYS
-    return frozenset(KNOWN_CONTEXT_KEYS)
+    for module in ("airflow.sdk.definitions.context", "airflow.utils.context"):  # 3.1 and later; 2.11 and 3.0
+        try:
+            return frozenset(import_module(module).KNOWN_CONTEXT_KEYS)
+        except (ImportError, AttributeError):
+            continue
+    return frozenset()
 
 
 def mask_secret(secret: str) -> None:
     """Have Airflow replace *secret* by ``***`` in this process's logs."""
-    try:
-        from airflow.sdk.log import mask_secret as mask
-    except ImportError:  # Airflow 2
-        from airflow.utils.log.secrets_masker import mask_secret as mask
-    mask(secret)
+    for module in ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker"):
+        try:
+            mask = import_module(module).mask_secret
+        except (ImportError, AttributeError):
+            continue
+        mask(secret)
+        return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.responses import (
         DriveFile,
         Folder,
-        FolderNode,
+        FolderSummary,
         MovieAnswer,
         MoviePage,
         MovieStatus,
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
         Submitted,
         Template,
         TemplateSummary,
+        UploadedFile,
     )
 
 __all__ = ["Json2VideoHook"]
 
 
-class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airflow is not installed
+class Json2VideoHook(BaseHook):
     """Calls JSON2Video with the API key of a connection.
 
     The key is the connection's password; ``host`` is optional (https, or a service on this machine);
@@ -290,7 +291,7 @@ class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airfl
         """
         from airflow_json2video.api import calls
 
-        return self.client.execute(calls.list_template_library(tags=tags))
+        return self.client.execute(calls.list_library(tags=tags or ()))
 
     def create_template(self, name: str, movie: Mapping[str, Any] | str, *, tags: list[str] | None = None) -> str:
         """Create a template and return its id. Not safe to repeat: list by name first. Needs role ``editor``.
@@ -304,7 +305,7 @@ class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airfl
         """
         from airflow_json2video.api import calls
 
-        return self.client.execute(calls.create_template(name, movie, tags=tags))
+        return self.client.execute(calls.create_template(name, movie=movie, tags=tags)).id
 
     def update_template(
         self,
@@ -322,7 +323,7 @@ class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airfl
         """
         from airflow_json2video.api import calls
 
-        return self.client.execute(calls.update_template(template, name=name, movie=movie, tags=tags))
+        return self.client.execute(calls.update_template(template, name=name, movie=movie, tags=tags)).id
 
     def duplicate_template(
         self, template: str, *, name: str | None = None, variables: Mapping[str, Any] | None = None
@@ -335,7 +336,7 @@ class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airfl
         """
         from airflow_json2video.api import calls
 
-        return self.client.execute(calls.duplicate_template(template, name=name, variables=variables))
+        return self.client.execute(calls.duplicate_template(template, name=name, variables=variables)).id
 
     def delete_template(self, template: str) -> None:
         """Delete a template; renders that are running are not affected. Needs role ``editor``.
@@ -388,7 +389,7 @@ class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airfl
 
         return self.client.execute(calls.get_folder(path, page=page, page_size=page_size))
 
-    def list_folders(self) -> list[FolderNode]:
+    def list_folders(self) -> list[FolderSummary]:
         """List all folders of the drive with their number of files and bytes.
 
         .. code-block:: python
@@ -406,8 +407,8 @@ class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airfl
         name: str | None = None,
         folder: str = "",
         content_type: str | None = None,
-    ) -> str:
-        """Upload a file of this machine in two steps and return its address for use as ``src``.
+    ) -> UploadedFile:
+        """Upload a file of this machine in two steps; the result's ``url`` serves as ``src``.
 
         :param source: path of the file; at most 500 MB.
         :param name: name in the drive; default: the file's own.
@@ -416,7 +417,7 @@ class Json2VideoHook(BaseHook):  # type: ignore[misc]  # Any to mypy where Airfl
 
         .. code-block:: python
 
-            src = hook.upload_file("/data/logo.png", folder="brand")
+            src = hook.upload_file("/data/logo.png", folder="brand").url
         """
         return self.client.upload_file(source, name=name, folder=folder, content_type=content_type)
 

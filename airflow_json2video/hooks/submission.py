@@ -5,7 +5,6 @@ The one place that sends ``POST /movies`` for a task.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from airflow_json2video.rendering.submission import (
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.hooks.waiting import TaskLog
 
 __all__ = ["SubmittedRender", "submit_once"]
 
@@ -59,7 +59,7 @@ def submit_once(
     later_attempt: bool,
     on_ambiguous: OnAmbiguous = "fail",
     on_clear: OnClear = "resubmit",
-    log: logging.Logger,
+    log: TaskLog,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SubmittedRender:
     """Submit *document*, or adopt the render that an earlier attempt of this task started.
@@ -119,7 +119,7 @@ def _settle(
     lost: Json2VideoError | None,
     on_ambiguous: OnAmbiguous,
     on_clear: OnClear,
-    log: logging.Logger,
+    log: TaskLog,
     sleep: Callable[[float], None],
 ) -> SubmittedRender | None:
     """Look until it is certain: the render to adopt, or ``None`` if one is to be submitted."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, TransportError
 from airflow_json2video.rendering.polling import (
@@ -23,10 +22,20 @@ if TYPE_CHECKING:
     from airflow_json2video.api.responses import MovieAnswer
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["await_render", "look_once", "poll_schedule", "wait_for_render"]
+__all__ = ["TaskLog", "await_render", "look_once", "poll_schedule", "wait_for_render"]
 
 _LOCAL_FLOOR = 0.2
 """Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
+
+
+class TaskLog(Protocol):
+    """The part of a logger that is used: Airflow 2 gives the standard library's, Airflow 3 structlog's."""
+
+    def info(self, event: str, *args: Any) -> Any:
+        """Log what happens."""
+
+    def warning(self, event: str, *args: Any) -> Any:
+        """Log what a person should look at."""
 
 
 def poll_schedule(poll_interval: float, *, is_loopback: bool) -> PollSchedule:
@@ -49,7 +58,7 @@ def wait_for_render(
     client: Json2VideoClient,
     watch: RenderWatch,
     *,
-    log: logging.Logger,
+    log: TaskLog,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
 ) -> Ended:
@@ -68,7 +77,7 @@ async def await_render(
     watch: RenderWatch,
     *,
     poll_interval: float,
-    log: logging.Logger,
+    log: TaskLog,
     clock: Callable[[], float] = time.time,
 ) -> Ended:
     """Look until the render ends or the watch's deadline passes, without blocking the event loop.

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
-from airflow_json2video.movie.checks import load_document
+from airflow_json2video.movie.loading import load_document
 from airflow_json2video.movie.expressions import render_airflow_expressions
 from airflow_json2video.version_compat import context_names
 

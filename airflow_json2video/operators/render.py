@@ -30,7 +30,7 @@ _NET = timedelta(minutes=5)
 """How much later than our own deadline Airflow's timeout of the deferral falls: a net, never the first to act."""
 
 
-class Json2VideoRenderOperator(BaseOperator):  # type: ignore[misc]  # Any to mypy where Airflow is not installed
+class Json2VideoRenderOperator(BaseOperator):
     """Renders a movie with JSON2Video, paid for once, and without holding a worker slot while it renders.
 
     The movie is checked, submitted once, and waited for in the triggerer. A retry, or a run after a
@@ -83,7 +83,8 @@ class Json2VideoRenderOperator(BaseOperator):  # type: ignore[misc]  # Any to my
     ) -> None:
         super().__init__(**kwargs)
         # A model becomes its document here, so that Airflow can store and show the field.
-        self.movie: Any = movie.to_document() if hasattr(movie, "to_document") else movie
+        to_document = getattr(movie, "to_document", None)
+        self.movie: Any = movie if to_document is None else to_document()
         self.template: Any = template
         self.variables: Any = variables
         self.json2video_conn_id = json2video_conn_id

@@ -25,7 +25,7 @@ __all__ = ["Json2VideoRenderSensor"]
 _NET = timedelta(minutes=5)
 
 
-class Json2VideoRenderSensor(BaseSensorOperator):  # type: ignore[misc]  # Any to mypy where Airflow is not installed
+class Json2VideoRenderSensor(BaseSensorOperator):
     """Waits until a render is done, wherever it was submitted, and gives its facts as the task's result.
 
     It never submits and costs nothing. ``timeout``, ``soft_fail`` and ``poke_interval`` are those of
@@ -64,7 +64,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):  # type: ignore[misc]  # Any t
 
     def execute(self, context: Context) -> Any:
         """Wait for the render."""
-        from airflow_json2video.api.calls import check_project
+        from airflow_json2video.api.arguments import check_project
 
         try:
             check_project(self.project)

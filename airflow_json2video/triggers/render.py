@@ -41,7 +41,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
     ) -> None:
         # Arguments that a newer operator wrote are left out of account: in a rolling upgrade the
         # triggerer may be the older one, and an exception here would lose a render that is paid for.
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.project = project
         self.json2video_conn_id = json2video_conn_id
         self.submitted_at = time.time() if submitted_at is None else submitted_at
@@ -64,7 +64,8 @@ class Json2VideoRenderTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire the one event."""
-        yield TriggerEvent(event_from_ended(await self._wait(), project=self.project))
+        event = event_from_ended(await self._wait(), project=self.project)
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> Ended:
         from airflow_json2video.exceptions import Json2VideoError

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from airflow_json2video.rendering.identity import (
+    STAMP_KEY,
+    Stamp,
+    TaskIdentity,
+    fingerprint,
+    read_stamp,
+    stamp,
+)
+
+TASK = TaskIdentity(dag_id="news", run_id="manual__1", task_id="render", map_index=-1, generation=2)
+
+
+def test_the_submission_key_is_readable_and_the_same_for_every_attempt():
+    assert TASK.submission_key.startswith("news.render-")
+    assert TASK.submission_key == dataclasses.replace(TASK).submission_key
+
+
+def test_another_dag_run_task_map_index_or_generation_has_another_key():
+    others = [
+        dataclasses.replace(TASK, dag_id="old"),
+        dataclasses.replace(TASK, run_id="manual__2"),
+        dataclasses.replace(TASK, task_id="render2"),
+        dataclasses.replace(TASK, map_index=0),
+        dataclasses.replace(TASK, generation=5),
+    ]
+    assert len({TASK.submission_key, *(o.submission_key for o in others)}) == 6
+
+
+def test_names_that_run_into_each_other_do_not_share_a_key():
+    one = dataclasses.replace(TASK, dag_id="a", run_id="b.c")
+    two = dataclasses.replace(TASK, dag_id="a.b", run_id="c")
+    assert one.task_key != two.task_key
+
+
+def test_a_clear_changes_the_key_and_keeps_the_task():
+    cleared = dataclasses.replace(TASK, generation=TASK.generation + 1)
+    assert cleared.task_key == TASK.task_key
+    assert cleared.submission_key != TASK.submission_key
+
+
+def test_the_fingerprint_does_not_see_the_order_of_keys_and_sees_every_value():
+    document = {"scenes": [{"duration": 2}], "resolution": "hd"}
+    turned = {"resolution": "hd", "scenes": [{"duration": 2}]}
+    assert fingerprint(document, account="a") == fingerprint(turned, account="a")
+    assert fingerprint(document, account="a") != fingerprint({**document, "resolution": "sd"}, account="a")
+    assert fingerprint(document, account="a") != fingerprint(document, account="b")
+
+
+def test_the_fingerprint_of_a_stamped_document_is_that_of_the_plain_one():
+    document = {"scenes": [], "client-data": {"order": 7}}
+    mark = Stamp.of(TASK, fingerprint(document, account="a"))
+    assert fingerprint(stamp(document, mark), account="a") == mark.fingerprint
+    bare = {"scenes": []}
+    assert fingerprint(stamp(bare, mark), account="a") == fingerprint(bare, account="a")
+
+
+def test_the_stamp_stands_beside_the_authors_own_client_data_and_touches_nothing_else():
+    document = {"scenes": [], "client-data": {"order": 7}}
+    stamped = stamp(document, Stamp.of(TASK, "f"))
+    assert stamped["client-data"]["order"] == 7
+    assert {k: v for k, v in stamped.items() if k != "client-data"} == {"scenes": []}
+    assert document == {"scenes": [], "client-data": {"order": 7}}
+
+
+def test_a_stamp_is_read_from_client_data_or_else_from_the_submitted_document():
+    mark = Stamp.of(TASK, "f")
+    stamped = stamp({"scenes": []}, mark)
+    assert read_stamp(stamped["client-data"]) == mark
+    assert read_stamp({}, json.dumps(stamped)) == mark
+    assert read_stamp(None, json.dumps(stamped)) == mark
+
+
+def test_documents_of_other_users_and_damaged_stamps_have_no_stamp():
+    for client_data in (None, {}, {"order": 7}, {STAMP_KEY: "x"}, {STAMP_KEY: {"submission_key": "k"}}, "text"):
+        assert read_stamp(client_data) is None
+    assert read_stamp({}, f'{{"{STAMP_KEY}": broken') is None
+    assert read_stamp({}, f'"{STAMP_KEY}"') is None

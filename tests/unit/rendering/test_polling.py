@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_json2video.exceptions import (
+    AuthenticationFailed,
+    ProjectNotFound,
+    RateLimited,
+    RenderDeadlineExceeded,
+    RenderExpired,
+    RenderFailed,
+    RenderStalled,
+    ServerError,
+)
+from airflow_json2video.rendering.polling import Ended, LookAgain, PollSchedule, RenderWatch, seconds_in_words
+
+PROJECT = "Qk3vT9zLm2XcB7wA"
+
+
+def watch(*, deadline=3600.0, **schedule):
+    return RenderWatch(PROJECT, submitted_at=0.0, deadline=deadline, schedule=PollSchedule(**schedule))
+
+
+def running(**more):
+    return {"project": PROJECT, "status": "running", **more}
+
+
+def test_a_finished_render_ends_with_its_facts_and_without_the_authors_data():
+    step = watch().on_status(
+        {"project": PROJECT, "status": "done", "url": "u", "duration": 2, "client-data": {"mine": 1}, "json": "{}"},
+        now=10,
+        remaining_quota={"time": 5},
+    )
+    assert step.movie == {"project": PROJECT, "status": "done", "url": "u", "duration": 2}
+    assert step.remaining_quota == {"time": 5}
+
+
+def test_a_finished_render_without_a_file_has_expired_or_was_deleted():
+    expired = watch().on_status({"status": "done", "url": None}, now=10)
+    deleted = watch().on_status({"status": "done", "url": None, "deleted_at": "2026-01-01"}, now=10)
+    assert isinstance(expired.error, RenderExpired)
+    assert "seven days" in str(expired.error)
+    assert "deleted" in str(deleted.error)
+
+
+def test_a_failed_render_ends_with_the_services_words_and_the_place():
+    step = watch().on_status({"status": "error", "message": "Scene #2, element #1: Failed to download 'x' (404)"}, now=10)
+    assert isinstance(step.error, RenderFailed)
+    assert step.error.path == "scenes[1].elements[0]"
+    assert "Failed to download 'x' (404)" in str(step.error)
+
+
+def test_an_unknown_status_is_waited_out():
+    assert isinstance(watch().on_status({"status": "thinking"}, now=10), LookAgain)
+
+
+def test_only_a_change_of_status_is_worth_a_line():
+    w = watch()
+    assert w.on_status(running(), now=10).note
+    assert w.on_status(running(), now=20).note is None
+    assert w.on_status({"status": "encoding"}, now=30).note
+
+
+def test_a_stalled_render_gets_one_further_look_and_may_still_finish():
+    w = watch()
+    first = w.on_status({"status": "timeout"}, now=100)
+    assert isinstance(first, LookAgain)
+    assert first.seconds == 60
+    assert w.on_status({"status": "done", "url": "u"}, now=160).movie
+
+
+def test_a_render_that_stays_stalled_ends():
+    w = watch()
+    w.on_status({"status": "timeout"}, now=100)
+    assert isinstance(w.on_status({"status": "timeout"}, now=160).error, RenderStalled)
+
+
+def test_the_deadline_is_absolute_and_the_last_look_falls_on_it():
+    w = watch(deadline=100)
+    assert w.on_status(running(), now=97).seconds == pytest.approx(3)
+    assert isinstance(w.on_status(running(), now=100).error, RenderDeadlineExceeded)
+
+
+def test_a_render_that_ended_is_taken_even_after_the_deadline():
+    assert watch(deadline=100).on_status({"status": "done", "url": "u"}, now=5000).movie
+
+
+def test_the_deadlines_message_says_what_becomes_of_the_render():
+    text = str(watch(deadline=100).on_status(running(), now=100).error)
+    assert PROJECT in text
+    assert "goes on, is billed, and a retry of this task adopts it" in text
+
+
+@pytest.mark.parametrize("error", [ServerError("x", http_status=503), RateLimited("x", http_status=429)])
+def test_an_outage_shorter_than_the_deadline_ends_nothing(error):
+    w = watch(deadline=86400)
+    now, looks = 0.0, 0
+    while now < 80000:
+        step = w.on_error(error, now=now)
+        assert isinstance(step, LookAgain)
+        now += step.seconds
+        looks += 1
+    assert looks < 800  # it slows down meanwhile
+    assert w.on_status(running(), now=now).seconds <= 60  # and recovers at once
+
+
+def test_an_outage_ends_at_the_deadline():
+    step = watch(deadline=100).on_error(ServerError("down", http_status=503), now=100)
+    assert isinstance(step.error, RenderDeadlineExceeded)
+    assert "down" in str(step.error)
+
+
+def test_the_services_wish_to_wait_is_honoured():
+    assert watch().on_error(RateLimited("x", retry_after=90), now=10).seconds == 90
+
+
+def test_a_wrong_key_ends_at_once_and_says_that_the_render_can_be_found():
+    step = watch().on_error(AuthenticationFailed("wrong key"), now=10)
+    assert isinstance(step, Ended)
+    assert PROJECT in str(step.error)
+    assert "can be found" in str(step.error)
+
+
+def test_a_project_is_looked_for_again_while_it_is_new():
+    assert isinstance(watch().on_error(ProjectNotFound("?"), now=30), LookAgain)
+    assert isinstance(watch().on_error(ProjectNotFound("?"), now=90), Ended)
+
+
+def test_no_interval_is_shorter_than_the_services_floor():
+    assert PollSchedule(interval=1).next_look(age=0) == 5
+    assert PollSchedule(interval=1, floor=0.2).next_look(age=0) == 1
+
+
+def test_intervals_grow_with_age_and_stay_bounded():
+    schedule = PollSchedule(interval=10)
+    looks = [schedule.next_look(age=60 * minute) for minute in range(60)]
+    assert looks == sorted(looks)
+    assert looks[0] == 10
+    assert looks[-1] == 60
+
+
+def test_an_interval_longer_than_the_bound_is_kept():
+    assert PollSchedule(interval=300).next_look(age=0) == 300
+
+
+def test_seconds_are_written_as_a_person_writes_them():
+    assert [seconds_in_words(s) for s in (0, 59.4, 60, 725, 3780)] == ["0s", "59s", "1m 0s", "12m 5s", "1h 3m"]

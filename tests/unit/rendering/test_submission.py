@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_json2video.rendering.identity import Stamp
+from airflow_json2video.rendering.submission import (
+    RETRY_LOOKS,
+    SETTLE_LOOKS,
+    Action,
+    FoundRender,
+    decide_submission,
+)
+
+MINE = Stamp(submission_key="d.t-1", task_key="task", generation=1, fingerprint="same")
+NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
+
+
+def found(project="A" * 16, status="running", *, minutes=0, has_file=False, **stamp):
+    return FoundRender(
+        project=project,
+        status=status,
+        created_at=NOON + timedelta(minutes=minutes),
+        has_file=has_file,
+        stamp=dataclasses.replace(MINE, **stamp),
+    )
+
+
+def decide(*renders, answer_lost=False, looks=SETTLE_LOOKS, **policy):
+    return decide_submission(list(renders), mine=MINE, answer_lost=answer_lost, looks=looks, **policy)
+
+
+def test_a_listing_that_fails_is_unknown_and_never_leads_to_a_submission():
+    for lost in (True, False):
+        for policy in ("fail", "resubmit"):
+            decision = decide_submission(None, mine=MINE, answer_lost=lost, looks=99, on_ambiguous=policy)
+            assert decision.action is Action.STOP
+            assert "d.t-1" in decision.reason
+
+
+@pytest.mark.parametrize("status", ["pending", "running", "a status of next year"])
+def test_a_render_that_goes_on_is_adopted(status):
+    decision = decide(found(status=status))
+    assert (decision.action, decision.project) == (Action.ADOPT, "A" * 16)
+
+
+def test_a_finished_render_whose_file_is_there_is_adopted():
+    assert decide(found(status="done", has_file=True)).action is Action.ADOPT
+
+
+def test_a_finished_render_whose_file_is_gone_is_submitted_again():
+    decision = decide(found(status="done", has_file=False))
+    assert decision.action is Action.SUBMIT
+    assert "gone" in decision.warnings[0]
+
+
+def test_a_failed_render_is_submitted_again_since_it_cost_nothing():
+    assert decide(found(status="error")).action is Action.SUBMIT
+
+
+def test_a_stalled_render_gets_one_more_look_before_a_new_one_is_paid_for():
+    assert decide(found(status="timeout"), looks=1).action is Action.LOOK_AGAIN
+    decision = decide(found(status="timeout"), looks=2)
+    assert decision.action is Action.SUBMIT
+    assert "charged too" in decision.warnings[0]
+
+
+def test_a_render_of_another_document_is_not_adopted_and_named():
+    decision = decide(found(fingerprint="other"))
+    assert decision.action is Action.SUBMIT
+    assert "another document" in decision.warnings[0]
+
+
+def test_of_several_usable_renders_the_oldest_is_adopted_and_all_are_named():
+    decision = decide(found("B" * 16, minutes=5), found("A" * 16, minutes=1), found("C" * 16, "error"))
+    assert decision.project == "A" * 16
+    assert "A" * 16 in decision.warnings[-1]
+    assert "B" * 16 in decision.warnings[-1]
+
+
+def test_an_older_failed_render_does_not_hide_a_younger_usable_one():
+    assert decide(found("B" * 16, "error"), found("A" * 16, minutes=9)).project == "A" * 16
+
+
+def test_after_a_lost_answer_absence_counts_only_after_all_looks():
+    for looks in range(1, SETTLE_LOOKS):
+        assert decide(answer_lost=True, looks=looks).action is Action.LOOK_AGAIN
+    decision = decide(answer_lost=True, looks=SETTLE_LOOKS)
+    assert decision.action is Action.STOP
+    assert "d.t-1" in decision.reason
+
+
+def test_an_author_may_prefer_the_risk_of_paying_twice():
+    decision = decide(answer_lost=True, on_ambiguous="resubmit")
+    assert decision.action is Action.SUBMIT
+    assert "paying twice" in decision.warnings[0]
+
+
+def test_a_later_attempt_looks_twice_before_it_submits():
+    assert decide(looks=1).action is Action.LOOK_AGAIN
+    assert decide(looks=RETRY_LOOKS).action is Action.SUBMIT
+
+
+def test_clearing_a_task_pays_again_unless_on_clear_is_reuse():
+    before = found(status="done", has_file=True, generation=0)
+    assert decide(before).action is Action.SUBMIT
+    assert decide(before, on_clear="reuse").action is Action.ADOPT
+
+
+def test_clearing_a_task_while_its_render_goes_on_adopts_it():
+    assert decide(found(status="running", generation=0)).action is Action.ADOPT
+
+
+def test_a_render_without_a_date_counts_as_the_youngest():
+    undated = dataclasses.replace(found("B" * 16), created_at=None)
+    assert decide(undated, found("A" * 16, minutes=9)).project == "A" * 16
