@@ -1,0 +1,151 @@
+"""Fetching what a movie names. Addresses, sizes and kinds are treated as hostile, also on a laptop."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ipaddress
+import os
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+__all__ = ["AssetFault", "Assets"]
+
+MAX_REDIRECTS = 3
+# Global by Python's reckoning in some versions, and yet a way to this machine or this network.
+_DENIED = tuple(
+    ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "224.0.0.0/4", "ff00::/8")
+)
+
+
+class AssetFault(Exception):  # noqa: N818 - the render's own failure, not this program's
+    """An asset cannot be had; the text is what the service would say after the place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assets:
+    """Turns the ``src`` of an element into a file.
+
+    :param cache: folder for what is fetched; of one render.
+    :param origin: the service's own address; its ``/assets/`` are read from *folder*.
+    :param folder: local files that stand for remote ones, also as ``<host>/<path>``.
+    :param fetch: False: nothing is fetched.
+    """
+
+    cache: Path
+    origin: str = ""
+    folder: Path | None = None
+    fetch: bool = True
+    allow_private: bool = False
+    max_bytes: int = 200 * 1024 * 1024
+    timeout: float = 30.0
+
+    def file(self, url: Any) -> Path:
+        """Give the file of an address.
+
+        :raises AssetFault: it cannot be had, in the words of the service.
+        """
+        if not isinstance(url, str):
+            raise AssetFault(f"Failed to download '{url}'")
+        parts = urlsplit(url.strip())
+        if local := self._local(url.strip(), parts.hostname, parts.path):
+            return local
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise AssetFault(f"Failed to download '{url}' (only http and https addresses are fetched)")
+        if self.folder is not None and self.origin and url.startswith(f"{self.origin}/assets/"):
+            raise AssetFault(f"Failed to download '{url}' (404)")
+        target = self.cache / hashlib.sha256(url.encode()).hexdigest()[:32]
+        if not target.exists():
+            if not self.fetch:
+                raise AssetFault(f"Failed to download '{url}' (fetching is switched off)")
+            self._download(url, target)
+        return target
+
+    def _local(self, url: str, host: str | None, path: str) -> Path | None:
+        if self.folder is None or not host:
+            return None
+        root = self.folder.resolve()
+        names = [f"{host}/{unquote(path).lstrip('/')}"]
+        if self.origin and url.startswith(f"{self.origin}/assets/"):
+            names = [unquote(urlsplit(url[len(self.origin) :]).path)[len("/assets/") :]]
+        for name in names:
+            found = (root / name).resolve()
+            if found.is_relative_to(root) and found.is_file():
+                return found
+        return None
+
+    def _download(self, url: str, target: Path) -> None:
+        self.cache.mkdir(parents=True, exist_ok=True)
+        address, deadline = url, time.monotonic() + self.timeout
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                following = self._get(address, target, deadline)
+                if following is None:
+                    return
+                address = urljoin(address, following)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise AssetFault(f"Failed to download '{url}' ({error})") from None
+        raise AssetFault(f"Failed to download '{url}' (too many redirects)")
+
+    def _get(self, url: str, target: Path, deadline: float) -> str | None:
+        """Fetch to *target*, or give where the answer redirects to."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise AssetFault(f"Failed to download '{url}' (only http and https addresses are fetched)")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        connection = self._connect(parts.scheme, parts.hostname, port, deadline)
+        try:
+            query = f"?{parts.query}" if parts.query else ""
+            connection.request("GET", (parts.path or "/") + query, headers={"Accept": "*/*"})
+            answer = connection.getresponse()
+            if answer.status in (301, 302, 303, 307, 308) and (following := answer.getheader("location")):
+                return following
+            if answer.status != 200:
+                raise AssetFault(f"Failed to download '{url}' ({answer.status})")
+            self._save(answer, url, target, deadline)
+        finally:
+            connection.close()
+        return None
+
+    def _connect(self, scheme: str, host: str, port: int, deadline: float) -> http.client.HTTPConnection:
+        """Connect to an address that was looked at, and to no other: the name is resolved once."""
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [str(info[4][0]) for info in infos]
+        if not self.allow_private:
+            refused = [a for a in addresses if not _public(a)]
+            if refused:
+                raise ValueError(f"{refused[0]} is no public address")
+        wait = max(0.1, deadline - time.monotonic())
+        plain = socket.create_connection((addresses[0], port), timeout=wait)
+        if scheme == "https":
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, timeout=wait)
+            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=wait)
+            connection.sock = plain
+        return connection
+
+    def _save(self, answer: http.client.HTTPResponse, url: str, target: Path, deadline: float) -> None:
+        partial = target.with_suffix(".part")
+        size = 0
+        with partial.open("wb") as out:
+            while block := answer.read(65536):
+                size += len(block)
+                if size > self.max_bytes:
+                    raise AssetFault(f"Failed to download '{url}' (larger than {self.max_bytes} bytes)")
+                if time.monotonic() > deadline:
+                    raise AssetFault(f"Failed to download '{url}' (too slow)")
+                out.write(block)
+        os.replace(partial, target)
+
+
+def _public(text: str) -> bool:
+    address = ipaddress.ip_address(text.split("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_global and not any(address in net for net in _DENIED if net.version == address.version)

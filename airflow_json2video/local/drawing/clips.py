@@ -1,0 +1,130 @@
+"""Reading moving pictures and sound with PyAV. With :mod:`.encode` and :mod:`.transitions` all that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import av.error
+from PIL import Image
+
+__all__ = ["ClipReader", "NotMedia", "measure", "read_sound"]
+
+# A playlist or a script dressed as a video could make FFmpeg open other files.
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mp3,wav,ogg,flac,aac,mpeg,mpegts,gif,asf"
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+SAMPLE_RATE = 48_000
+
+
+class NotMedia(Exception):  # noqa: N818 - a fact about a file
+    """The file cannot be read as moving pictures or sound."""
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    try:
+        return av.open(str(path), options=dict(_OPTIONS))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise NotMedia(str(error)) from None
+
+
+def measure(path: Path, *, kind: str) -> float:
+    """Give the length in seconds of a file that has a ``video`` or ``audio`` stream."""
+    with _open(path) as container:
+        streams = container.streams.video if kind == "video" else container.streams.audio
+        if not streams:
+            raise NotMedia(f"there is no {kind} in it")
+        if container.duration is not None:
+            return container.duration / av.time_base
+        stream = streams[0]
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+    raise NotMedia("its length cannot be told")
+
+
+class ClipReader:
+    """The pictures of a clip, asked for in order of time.
+
+    :param loops: how often it plays; -1 for ever. After its end the last picture stays.
+    """
+
+    def __init__(self, path: Path, *, seek: float = 0.0, loops: int = 1) -> None:
+        self._path = path
+        length = measure(path, kind="video")
+        self._seek = max(0.0, length + seek if seek < 0 else seek)
+        self._length = max(0.001, length - self._seek)
+        self._loops = loops
+        self._round = 0
+        self._frames: Iterator[tuple[float, av.VideoFrame]] = iter(())
+        self._ahead: tuple[float, av.VideoFrame] | None = None
+        self._current: tuple[float, av.VideoFrame] | None = None
+        self._picture: Image.Image | None = None
+        self.container: av.container.InputContainer | None = None
+        self._rewind()
+        self.size = (self._current[1].width, self._current[1].height) if self._current else (1, 1)
+
+    def _rewind(self) -> None:
+        if self.container is not None:
+            self.container.close()
+        self.container = _open(self._path)
+        self._frames = self._decode(self.container)
+        self._current = next(self._frames, self._current)
+        self._ahead = next(self._frames, None)
+        self._picture = None
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[float, av.VideoFrame]]:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        if self._seek and stream.time_base:
+            container.seek(int(self._seek / stream.time_base), stream=stream, backward=True)
+        try:
+            for frame in container.decode(stream):
+                moment = float(frame.time or 0.0) - self._seek
+                if moment > -1 / 240:
+                    yield moment, frame
+        except av.error.FFmpegError:
+            return  # a damaged end: what came before is shown
+
+    def at(self, seconds: float) -> tuple[tuple[int, float], Image.Image]:
+        """Give the picture at a moment of the element's own time, and a key that changes with it."""
+        turn = int(seconds / self._length)
+        if self._loops > 0:
+            turn = min(turn, self._loops - 1)
+        while self._round < turn:
+            self._round += 1
+            self._rewind()
+        moment = seconds - turn * self._length
+        while self._ahead is not None and self._ahead[0] <= moment + 1e-6:
+            self._current, self._picture = self._ahead, None
+            self._ahead = next(self._frames, None)
+        if self._current is None:
+            raise NotMedia("it has no pictures")
+        if self._picture is None:
+            self._picture = self._current[1].to_image()
+        return (self._round, self._current[0]), self._picture
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.container is not None:
+            self.container.close()
+
+
+def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[object]:
+    """Give the sound from *seek* on as float32 arrays (2, n) at 48 kHz; nothing if the file is silent."""
+    with _open(path) as container:
+        if not container.streams.audio:
+            return
+        stream = container.streams.audio[0]
+        if seek and stream.time_base:
+            container.seek(int(seek / stream.time_base), stream=stream, backward=True)
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
+        try:
+            for frame in container.decode(stream):
+                skip = seek - float(frame.time or 0.0) if seek else 0.0
+                for piece in resampler.resample(frame):
+                    samples = piece.to_ndarray()
+                    drop = max(0, round(skip * SAMPLE_RATE))
+                    if drop < samples.shape[1]:
+                        yield samples[:, drop:]
+        except av.error.FFmpegError:
+            return

@@ -1,0 +1,130 @@
+"""Where things stand on the canvas: CSS lengths, presets, boxes, and windows for pan and zoom. No pixels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_json2video.local.planning.plan import number
+
+__all__ = ["Box", "Motion", "css_length", "fitted", "motion_of", "placed"]
+
+_LENGTH = re.compile(r"\s*(-?\d*\.?\d+)\s*(px|vw|vh|vmin|vmax|em|rem|pt|%)?\s*", re.IGNORECASE)
+MAX_SIDE = 8192
+GAP = 0.05
+"""Presets keep 5 % of the canvas free at the edges."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A place on the canvas, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def css_length(value: Any, *, canvas: tuple[int, int], whole: float, em: float, default: float) -> float:
+    """Read a CSS length as pixels; a bare number is pixels.
+
+    :param canvas: what ``vw`` and ``vh`` are parts of.
+    :param whole: what ``%`` is a part of.
+    :param em: what ``em`` is.
+    """
+    match = _LENGTH.fullmatch(str(value)) if value is not None and not isinstance(value, bool) else None
+    if match is None:
+        return default
+    amount, unit = float(match.group(1)), (match.group(2) or "px").lower()
+    width, height = canvas
+    units = {
+        "px": 1.0, "pt": 4 / 3, "vw": width / 100, "vh": height / 100, "%": whole / 100, "em": em, "rem": 16.0,
+        "vmin": min(canvas) / 100, "vmax": max(canvas) / 100,
+    }  # fmt: skip
+    return amount * units[unit]
+
+
+def fitted(element: Mapping[str, Any], natural: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, int]:
+    """Give the size an image or clip is drawn at; -1 keeps the proportions, ``resize`` rules out sizes."""
+    w, h = natural
+    resize = element.get("resize")
+    if resize in ("cover", "fill", "contain", "fit"):
+        ratios = (canvas[0] / w, canvas[1] / h)
+        scale = max(ratios) if resize in ("cover", "fill") else min(ratios)
+        return _side(w * scale), _side(h * scale)
+    legacy = element.get("scale") if isinstance(element.get("scale"), Mapping) else {}
+    width = number(element.get("width", legacy.get("width")), -1)
+    height = number(element.get("height", legacy.get("height")), -1)
+    if width > 0 and height > 0:
+        return _side(width), _side(height)
+    if width > 0:
+        return _side(width), _side(h * width / w)
+    if height > 0:
+        return _side(w * height / h), _side(height)
+    return _side(w), _side(h)
+
+
+def _side(value: float) -> int:
+    return max(1, min(MAX_SIDE, round(value)))
+
+
+def placed(element: Mapping[str, Any], size: tuple[int, int], canvas: tuple[int, int]) -> Box:
+    """Give the place of a thing of this size; ``x`` and ``y`` shift a preset, as current tutorials have it."""
+    width, height = size
+    x, y = round(number(element.get("x"), 0)), round(number(element.get("y"), 0))
+    position = str(element.get("position") or "custom")
+    vertical, _, horizontal = position.partition("-")
+    if position == "custom" or vertical not in ("top", "center", "bottom"):
+        if element.get("resize") in ("cover", "fill", "contain", "fit"):
+            # A resized thing is larger or smaller than the canvas on one side; it is centred there.
+            return Box((canvas[0] - width) // 2 + x, (canvas[1] - height) // 2 + y, width, height)
+        return Box(x, y, width, height)
+    gaps = (round(canvas[0] * GAP), round(canvas[1] * GAP))
+    fills = element.get("resize") is not None
+    left = {"left": 0 if fills else gaps[0], "right": canvas[0] - width - (0 if fills else gaps[0])}
+    top = {"top": 0 if fills else gaps[1], "bottom": canvas[1] - height - (0 if fills else gaps[1])}
+    return Box(
+        left.get(horizontal, (canvas[0] - width) // 2) + x,
+        top.get(vertical, (canvas[1] - height) // 2) + y,
+        width,
+        height,
+    )
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the view moves over a picture while it shows: scale and shift at its start and its end."""
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: tuple[float, float] = (0.0, 0.0)
+    """Direction of the camera: -1, 0 or 1 sideways and downwards."""
+
+    def window(self, progress: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Give the part of a picture of *size* that is seen at *progress* (0 to 1), in its pixels."""
+        scale = self.scale[0] + (self.scale[1] - self.scale[0]) * progress
+        width, height = size[0] / scale, size[1] / scale
+        x = (size[0] - width) / 2 * (1 + self.shift[0] * (2 * progress - 1))
+        y = (size[1] - height) / 2 * (1 + self.shift[1] * (2 * progress - 1))
+        return x, y, x + width, y + height
+
+
+def motion_of(element: Mapping[str, Any]) -> Motion | None:
+    """Read ``zoom`` and ``pan``; None if the picture stands still.
+
+    The scale of ``zoom`` is not documented: here one step is 3 % over the element's whole time.
+    """
+    zoom = max(-10.0, min(10.0, number(element.get("zoom"), 0)))
+    pan = str(element.get("pan") or "")
+    sides = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
+    parts = [sides[part] for part in pan.split("-") if part in sides]
+    if not zoom and not parts:
+        return None
+    near = 1 + abs(zoom) * 0.03
+    scale = (1.0, near) if zoom >= 0 else (near, 1.0)
+    if parts:
+        # The view is a little smaller than the picture, so that it has room to move.
+        room = 1 + max(0.01, min(0.5, number(element.get("pan-distance"), 0.1)))
+        scale = (scale[0] * room, scale[1] * room)
+    return Motion(scale=scale, shift=(sum(p[0] for p in parts), sum(p[1] for p in parts)))

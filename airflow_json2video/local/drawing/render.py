@@ -1,0 +1,116 @@
+"""A whole movie, from document to file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airflow_json2video.local.drawing.assets import AssetFault, Assets
+from airflow_json2video.local.drawing.clips import SAMPLE_RATE, NotMedia, measure
+from airflow_json2video.local.drawing.encode import Encoder
+from airflow_json2video.local.drawing.instant import result_of
+from airflow_json2video.local.drawing.painter import Painter
+from airflow_json2video.local.drawing.sound import mix
+from airflow_json2video.local.planning.plan import plan
+from airflow_json2video.local.planning.resolve import MovieFault, resolve
+from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
+
+__all__ = ["render"]
+
+Progress = Callable[[int, int], None]
+
+
+def render(
+    document: Mapping[str, Any], path: Path, *, mode: str, assets: Assets, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Draw a movie to *path* and give the result as JSON.
+
+    :param progress: told the frames done and the frames in all.
+    :returns: ``outcome`` ``done`` with the facts of the file, or ``error`` with the service's ``message``.
+    """
+    try:
+        return _Render(document, path, mode=mode, assets=assets, progress=progress).run()
+    except MovieFault as fault:
+        return {"outcome": "error", "message": str(fault)}
+
+
+class _Render:
+    def __init__(
+        self, document: Mapping[str, Any], path: Path, *, mode: str, assets: Assets, progress: Progress | None
+    ) -> None:
+        self._document = document
+        self._path = path
+        self._mode = mode
+        self._assets = assets
+        self._progress = progress
+        self._warnings: dict[str, None] = {}
+
+    def run(self) -> dict[str, Any]:
+        timeline = plan(resolve(self._document), probe=self._measure)
+        self._warnings |= dict.fromkeys(timeline.warnings)
+        # A source that is missing fails the render before anything is drawn, scene by scene.
+        for scene in timeline.scenes:
+            for layer in scene.layers:
+                self._find(layer)
+        for one in (*timeline.overlays, *timeline.sounds):
+            self._find(one)
+        with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
+            self._draw(timeline, Path(scratch) / "track")
+        return {**result_of(timeline, self._path), "warnings": list(self._warnings)}
+
+    def _warn(self, text: str) -> None:
+        self._warnings[text] = None
+
+    def _find(self, one: Layer | Sound) -> Path | None:
+        if one.element.get("type") not in ("image", "video", "audio") or not one.element.get("src"):
+            return None
+        return self._file(one.where, one.element)
+
+    def _file(self, where: str, element: Mapping[str, Any]) -> Path | None:
+        try:
+            return self._assets.file(element.get("src"))
+        except AssetFault as fault:
+            if self._assets.fetch:
+                raise MovieFault(f"{where}: {fault}") from None
+            self._warn(f"{where}: {fault}")
+            return None
+
+    def _measure(self, where: str, element: Mapping[str, Any]) -> float | None:
+        path = self._file(where, element)
+        kind = str(element.get("type"))
+        if path is None:
+            return None
+        try:
+            return measure(path, kind=kind)
+        except NotMedia:
+            wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
+            raise MovieFault(f"{where}: {wrong}") from None
+
+    def _draw(self, timeline: Timeline, scratch: Path) -> None:
+        track = mix(timeline, find=self._find, warn=self._warn, scratch=scratch) if timeline.sounds else None
+        painter = Painter(timeline, find=self._find, warn=self._warn)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with Encoder(
+            self._path,
+            width=timeline.width,
+            height=timeline.height,
+            fps=timeline.fps,
+            mode=self._mode,
+            sound=track is not None,
+        ) as encoder:
+            heard = 0
+            for done, picture in enumerate(painter.frames(), start=1):
+                encoder.picture(picture)
+                if track is not None:
+                    # Sound goes in beside its pictures, so that a player need not read ahead.
+                    until = track.shape[1] if done == timeline.frames else int(done / timeline.fps * SAMPLE_RATE)
+                    while heard < until and (until - heard >= 1024 or done == timeline.frames):
+                        block = track[:, heard : min(heard + 1024, until)]
+                        encoder.samples(np.ascontiguousarray(np.clip(block, -1.0, 1.0)))
+                        heard += block.shape[1]
+                if self._progress and (done % 10 == 0 or done == timeline.frames):
+                    self._progress(done, timeline.frames)

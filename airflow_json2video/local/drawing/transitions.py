@@ -1,0 +1,77 @@
+"""How one scene becomes the next: a crossfade by Pillow, the other styles by FFmpeg's xfade through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import av.error
+import av.filter
+from PIL import Image
+
+__all__ = ["STYLES", "Crossing"]
+
+STYLES = frozenset(
+    """fade wipeleft wiperight wipeup wipedown slideleft slideright slideup slidedown circlecrop rectcrop distance
+    fadeblack fadewhite radial smoothleft smoothright smoothup smoothdown circleopen circleclose vertopen vertclose
+    horzopen horzclose dissolve pixelize diagtl diagtr diagbl diagbr hlslice hrslice vuslice vdslice hblur fadegrays
+    wipetl wipetr wipebl wipebr squeezeh squeezev zoomin fadefast fadeslow hlwind hrwind vuwind vdwind coverleft
+    coverright coverup coverdown revealleft revealright revealup revealdown""".split()
+)
+
+Pictures = Callable[[int], "tuple[Image.Image, Image.Image]"]
+
+
+class Crossing:
+    """One transition of *frames* frames; its pictures are asked for once each, in order.
+
+    :param pictures: gives both scenes at a frame of the transition, from 0 up to and including *frames*.
+    """
+
+    def __init__(self, style: str, *, frames: int, size: tuple[int, int], fps: Fraction, pictures: Pictures) -> None:
+        self._frames = frames
+        self._pictures = pictures
+        self._fed = 0
+        self._graph: av.filter.Graph | None = None
+        if style in STYLES - {"fade"}:
+            self._build(style, size, fps)
+
+    def _build(self, style: str, size: tuple[int, int], fps: Fraction) -> None:
+        graph = av.filter.Graph()
+        source = (
+            f"video_size={size[0]}x{size[1]}:pix_fmt=rgb24:pixel_aspect=1/1"
+            f":time_base={fps.denominator}/{fps.numerator}:frame_rate={fps.numerator}/{fps.denominator}"
+        )
+        self._inputs = [graph.add("buffer", source) for _ in range(2)]
+        seconds = float(self._frames / fps)
+        mixer = graph.add("xfade", f"transition={style}:duration={seconds:.6f}:offset=0")
+        last = graph.add("format", "pix_fmts=rgb24")
+        self._sink = graph.add("buffersink")
+        for pad, node in enumerate(self._inputs):
+            node.link_to(mixer, 0, pad)
+        mixer.link_to(last)
+        last.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
+
+    def at(self, frame: int) -> Image.Image:
+        """Give the picture at *frame*, from 0 to one below the length."""
+        if self._graph is None:
+            before, after = self._pictures(frame)
+            return Image.blend(before, after, (frame + 1) / (self._frames + 1))
+        while True:
+            try:
+                return self._sink.pull().to_image()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                # The filter holds one frame back, so it is fed one more than it gives.
+                if self._fed > self._frames:
+                    return self._pictures(self._frames)[1]
+                self._feed()
+
+    def _feed(self) -> None:
+        for node, picture in zip(self._inputs, self._pictures(self._fed), strict=True):
+            shot = av.VideoFrame.from_image(picture)
+            shot.pts = self._fed
+            node.push(shot)
+        self._fed += 1
