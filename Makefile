@@ -1,0 +1,64 @@
+# Needs make, a Python 3.10 to 3.13 with venv, and the package registry. Everything else is made here.
+#
+# Options: PYTHON=/path/to/python   KEEP=1 (demo: keep the pages open)   YES=1 (demo with a key: do not wait)
+#          ARGS="-k name -x"        (test: passed to pytest; test-matrix: to lab.matrix)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CONSTRAINTS := constraints/airflow-3.3.txt
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+# With it set, every Airflow process would compile thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+export KEEP YES
+
+# A name on the path is not enough: a shim of a version manager may be there and not run.
+FIND_PYTHON := for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.10 python; do \
+	if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	then echo "$$p"; exit 0; fi; done; \
+	echo "No Python 3.10 to 3.13 with venv was found. Name one: make PYTHON=/path/to/python" >&2; exit 1
+
+.PHONY: help demo test lint docs bench-parse test-matrix install clean
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## .venv with pinned dependencies and this package, editable
+
+# The pins are complete, so there is nothing to resolve; the last line proves that they fit.
+$(STAMP): $(CONSTRAINTS) pyproject.toml
+	python=$$($(FIND_PYTHON)); \
+	echo "Installing into $(VENV) with $$("$$python" -V) (once, a few minutes)"; \
+	"$$python" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e '.[local]'
+	$(BIN)/python -m pip check
+	touch $@
+
+demo: $(STAMP) ## a movie file becomes an MP4 in a real Airflow on this machine (KEEP=1 keeps the pages open)
+	@$(BIN)/python -m lab.demo
+
+test: $(STAMP) ## unit tests, and every example DAG in a real Airflow
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(STAMP) ## the documentation, in docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+bench-parse: $(STAMP) ## what importing the operator costs a DAG file
+	$(BIN)/python benchmarks/parse_time.py
+
+test-matrix: $(STAMP) ## the suite on Airflow 2.11 to 3.3 and Python 3.10 to 3.13 (long)
+	$(BIN)/python -m lab.matrix $(ARGS)
+
+clean: ## remove all that was made
+	rm -rf $(VENV) .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
