@@ -271,9 +271,26 @@ class ByType:
 
 
 _PLAIN_WORDS = {
-    "missing": ("missing-property", "is required"),
     "list_type": ("wrong-type", "must be an array"),
     "dict_type": ("wrong-type", "must be an object"),
+}
+_EXAMPLES = {
+    "angle": "90",
+    "color": '"#00b140"',
+    "component": '"basic/050"',
+    "endpoint": '"https://...", the address to call',
+    "height": "360",
+    "host": '"ftp.example.com"',
+    "id": '"my-connection"',
+    "message": '"See __video_url__"',
+    "password": '"...", or the "id" of a dashboard connection instead of all this',
+    "port": "21 for ftp, 22 for sftp",
+    "src": '"https://...", a public address',
+    "subject": '"Ready: __filename__"',
+    "text": '"..."',
+    "to": '"team@example.com"',
+    "username": '"..."',
+    "width": "640",
 }
 
 
@@ -284,6 +301,11 @@ def findings_of(error: ValidationError) -> list[Finding]:
         context = detail.get("ctx") or {}
         if detail["type"] == "movie_json":
             severity, code, message = Severity(context["severity"]), context["code"], context["message"]
+        elif detail["type"] == "missing":
+            severity, code = Severity.ERROR, "missing-property"
+            name = str(detail["loc"][-1])
+            example = _EXAMPLES.get(name)
+            message = f'is required; write "{name}": {example}' if example else "is required"
         else:
             severity = Severity.ERROR
             code, message = _PLAIN_WORDS.get(detail["type"], ("wrong-type", detail["msg"]))

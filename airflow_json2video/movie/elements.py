@@ -15,7 +15,6 @@ from airflow_json2video.movie.types import (
     Boolean,
     Fit,
     HexColor,
-    Integer,
     Members,
     Pixels,
     PositiveNumber,
@@ -46,8 +45,7 @@ __all__ = [
 _POSITIONS = ("top-left", "top-right", "bottom-right", "bottom-left", "center-center", "custom")
 _PANS = ("left", "top", "right", "bottom", "top-left", "top-right", "bottom-left", "bottom-right")
 _LANGUAGES = tuple(
-    "auto en bg ca cs da nl en-AU en-GB en-NZ en-IN en-US et fr fi nl-BE de de-CH el hi hi-Latn hu id it ja ko lv "
-    "lt ms no pl pt pt-BR ro ru sk es es-419 sv th tr uk vi zh zh-TW".split()
+    ["auto", "en", "bg", "ca", "cs", "da", "nl", "en-AU", "en-GB", "en-NZ", "en-IN", "en-US", "et", "fr", "fi", "nl-BE", "de", "de-CH", "el", "hi", "hi-Latn", "hu", "id", "it", "ja", "ko", "lv", "lt", "ms", "no", "pl", "pt", "pt-BR", "ro", "ru", "sk", "es", "es-419", "sv", "th", "tr", "uk", "vi", "zh", "zh-TW"]
 )
 _SOURCE_OR_PROMPT = {"oneOf": [{"required": ["src"]}, {"required": ["prompt"]}]}
 
@@ -59,14 +57,16 @@ class Element(DocumentModel):
 
     id: String | None = prop("Name of the element; random when absent.")
     comment: String | None = prop("A note; the renderer ignores it.")
-    condition: Annotated[str | bool, Condition()] | None = prop("{{ expression }}; the element is skipped if it is false or empty.")
+    condition: Annotated[str | bool, Condition()] | None = prop(
+        "{{ expression }}; the element is skipped if it is false or empty."
+    )
     variables: Members | None = prop("Variables of this element, over those of scene and movie.")
     start: Annotated[float | str, Number(at_least=0, also=(-1,))] | None = prop(
         "Seconds after the start of the scene or movie; -1 for its end.", default=0
     )
-    duration: Annotated[
-        float | str, Number(above=0, also=(-1, -2), doubtful=True, never_below=0)
-    ] | None = prop("Seconds; -1 for the asset's own length, -2 for the length of the scene or movie.")
+    duration: Annotated[float | str, Number(above=0, also=(-1, -2), doubtful=True, never_below=0)] | None = prop(
+        "Seconds; -1 for the asset's own length, -2 for the length of the scene or movie."
+    )
     extra_time: Annotated[float | str, Number(at_least=0, doubtful=True)] | None = prop(
         "Seconds added after the natural end.", default=0
     )
@@ -84,10 +84,13 @@ class VisualElement(Element):
 
     legacy: ClassVar[Mapping[str, str]] = {"scale": "'scale' is deprecated; write 'width' and 'height'."}
 
-    position: Annotated[
-        Literal["top-left", "top-right", "bottom-right", "bottom-left", "center-center", "custom"] | str,
-        Choice(words=_POSITIONS),
-    ] | None = prop("Place in the frame; custom uses x and y.", default="custom")
+    position: (
+        Annotated[
+            Literal["top-left", "top-right", "bottom-right", "bottom-left", "center-center", "custom"] | str,
+            Choice(words=_POSITIONS),
+        ]
+        | None
+    ) = prop("Place in the frame; custom uses x and y.", default="custom")
     x: Pixels | None = prop("Pixels from the left.", default=0)
     y: Pixels | None = prop("Pixels from the top.", default=0)
     width: Size | None = prop("Pixels; -1 keeps the aspect ratio, or takes the whole frame.", default=-1)
@@ -95,10 +98,13 @@ class VisualElement(Element):
     resize: Fit | None = prop("cover and fill cover the frame, contain and fit show the whole picture.")
     crop: Annotated[Crop | str, OrExpression()] | None = prop("The part of the picture that is kept.")
     rotate: Annotated[Rotate | str, OrExpression()] | None = prop("A turn, fixed or animated.")
-    pan: Annotated[
-        Literal["left", "top", "right", "bottom", "top-left", "top-right", "bottom-left", "bottom-right"] | str,
-        Choice(words=_PANS),
-    ] | None = prop("Direction in which the picture moves.")
+    pan: (
+        Annotated[
+            Literal["left", "top", "right", "bottom", "top-left", "top-right", "bottom-left", "bottom-right"] | str,
+            Choice(words=_PANS),
+        ]
+        | None
+    ) = prop("Direction in which the picture moves.")
     pan_distance: Annotated[float | str, Number(at_least=0.01, at_most=0.5)] | None = prop(
         "How far it moves, 0.01 to 0.5.", default=0.1
     )
@@ -228,9 +234,7 @@ class SubtitlesElement(Element):
 
     type: Literal["subtitles"] = "subtitles"
     captions: String | None = prop("SRT, VTT or ASS, or its address; nothing is transcribed then.")
-    language: Annotated[str, Choice(words=_LANGUAGES, closed=False)] | None = prop(
-        "Language spoken.", default="auto"
-    )
+    language: Annotated[str, Choice(words=_LANGUAGES, closed=False)] | None = prop("Language spoken.", default="auto")
     model: Annotated[Literal["default", "whisper"] | str, Choice(words=("default", "whisper"), closed=False)] | None = (
         prop("What transcribes.", default="default")
     )

@@ -39,9 +39,9 @@ def resolve(value: Any, variables: Mapping[str, Any]) -> Any:
     if any(part.kind not in (SegmentKind.TEXT, SegmentKind.EXPRESSION) for part in parts):
         raise NotKnown(f"{value!r} is not rendered yet")
     if len(parts) == 1 and parts[0].kind is SegmentKind.EXPRESSION:
-        return evaluate(parts[0].body, variables)
+        return evaluate(parts[0].source[2:-2], variables)
     return "".join(
-        _text(evaluate(part.body, variables)) if part.kind is SegmentKind.EXPRESSION else part.source
+        _text(evaluate(part.source[2:-2], variables)) if part.kind is SegmentKind.EXPRESSION else part.source
         for part in parts
     )
 

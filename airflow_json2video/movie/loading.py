@@ -29,7 +29,9 @@ def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
         document = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         hint = _hint(text, error.pos)
-        raise InvalidMovie(f"{source}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}{hint}.") from error
+        raise InvalidMovie(
+            f"{source}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}{hint}."
+        ) from error
     except ValueError as error:
         raise InvalidMovie(f"{source}: not JSON: {error}.") from error
     except RecursionError as error:

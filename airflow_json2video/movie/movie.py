@@ -40,9 +40,9 @@ class Movie(DocumentModel):
     resolution: Resolution | None = prop("Size of the frame; custom uses width and height.", default="custom")
     width: _Frame | None = prop("Pixels, 50 to 3840; with resolution custom only.", default=640)
     height: _Frame | None = prop("Pixels, 50 to 3840; with resolution custom only.", default=360)
-    quality: Annotated[
-        Literal["low", "medium", "high"] | str, Choice(words=("low", "medium", "high"))
-    ] | None = prop("Speed against looks; the price is the same.", default="high")
+    quality: Annotated[Literal["low", "medium", "high"] | str, Choice(words=("low", "medium", "high"))] | None = prop(
+        "Speed against looks; the price is the same.", default="high"
+    )
     fps: Annotated[float | str, Number(at_least=1, at_most=120, doubtful=True, never_below=0)] | None = prop(
         "Frames per second.", default=25
     )

@@ -72,9 +72,15 @@ class Problem:
 def refuse(problem: Problem) -> PydanticCustomError:
     """Make pydantic's error of *problem*; code and severity can be read back from it."""
     # The template is formatted with the context's keys only, so braces in a message are safe.
-    return PydanticCustomError("movie_json", "{message}", {  # type: ignore[arg-type]
-        "message": problem.message, "code": problem.code, "severity": problem.severity.value,
-    })
+    return PydanticCustomError(
+        "movie_json",
+        "{message}",
+        {  # type: ignore[arg-type]
+            "message": problem.message,
+            "code": problem.code,
+            "severity": problem.severity.value,
+        },
+    )
 
 
 def _shown(value: object) -> str:

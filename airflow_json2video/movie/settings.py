@@ -68,12 +68,14 @@ class TextSettings(DocumentModel):
     text_shadow: String | None = prop("CSS text-shadow.")
     shadow: Annotated[str | float, Free()] | None = prop("Shadow of the text, by the style.")
     padding: Annotated[str | float, Free()] | None = prop("CSS padding.")
-    vertical_position: Annotated[
-        Literal["top", "center", "bottom"] | str, Choice(words=("top", "center", "bottom"), closed=False)
-    ] | None = prop("Where the text's box stands in the element.")
-    horizontal_position: Annotated[
-        Literal["left", "center", "right"] | str, Choice(words=("left", "center", "right"), closed=False)
-    ] | None = prop("Where the text's box stands in the element.")
+    vertical_position: (
+        Annotated[Literal["top", "center", "bottom"] | str, Choice(words=("top", "center", "bottom"), closed=False)]
+        | None
+    ) = prop("Where the text's box stands in the element.")
+    horizontal_position: (
+        Annotated[Literal["left", "center", "right"] | str, Choice(words=("left", "center", "right"), closed=False)]
+        | None
+    ) = prop("Where the text's box stands in the element.")
 
 
 _SUBTITLE_STYLES = ("classic", "classic-progressive", "classic-one-word", "boxed-line", "boxed-word")
@@ -90,10 +92,13 @@ _SUBTITLE_FONTS = (
 class SubtitlesSettings(DocumentModel):
     """Look of the subtitles, and help for the transcription."""
 
-    style: Annotated[
-        Literal["classic", "classic-progressive", "classic-one-word", "boxed-line", "boxed-word"] | str,
-        Choice(words=_SUBTITLE_STYLES),
-    ] | None = prop("How words appear.", default="classic")
+    style: (
+        Annotated[
+            Literal["classic", "classic-progressive", "classic-one-word", "boxed-line", "boxed-word"] | str,
+            Choice(words=_SUBTITLE_STYLES),
+        ]
+        | None
+    ) = prop("How words appear.", default="classic")
     all_caps: Boolean | None = prop("All in capitals.", default=False)
     font_family: Annotated[str, Choice(words=_SUBTITLE_FONTS, closed=False)] | None = prop(
         "Any Google Font, or one of the fonts built in; the font's own name when font-url is set.", default="Arial"

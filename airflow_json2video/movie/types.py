@@ -53,9 +53,7 @@ Resolution = Annotated[
         certain=True,
     ),
 ]  # fmt: skip
-Fit = Annotated[
-    Literal["cover", "fill", "fit", "contain"] | str, Choice(words=("cover", "fill", "fit", "contain"))
-]
+Fit = Annotated[Literal["cover", "fill", "fit", "contain"] | str, Choice(words=("cover", "fill", "fit", "contain"))]
 AspectRatio = Annotated[
     Literal["horizontal", "vertical", "squared"] | str, Choice(words=("horizontal", "vertical", "squared"))
 ]

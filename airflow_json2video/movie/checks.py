@@ -1,0 +1,331 @@
+"""Look at a movie before it is paid for.
+
+The service validates late and leniently: most mistakes are accepted and show only when the render has
+failed, or never (a callback that is not called). The models find what is wrong with single values;
+the rules here look across them. A rule says ERROR only for what is certainly wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from airflow_json2video.movie.base import findings_of
+from airflow_json2video.movie.expressions import has_expression
+from airflow_json2video.movie.findings import Finding, Severity, at, invalid_movie
+from airflow_json2video.movie.keys import key_findings
+from airflow_json2video.movie.movie import Movie
+from airflow_json2video.movie.scalars import Purpose
+from airflow_json2video.movie.timing import Overlap, estimate
+
+__all__ = ["check", "require_valid"]
+
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+_TEMPLATE_ID_LENGTH = 20
+_SHORTEST = 1.0  # seconds; below it the service says "Movie duration cannot be zero"
+
+Findings = Iterator[Finding]
+
+
+def check(document: Mapping[str, Any] | Movie) -> list[Finding]:
+    """Give everything that is wrong or doubtful with *document*, errors first.
+
+    :param document: Movie JSON as decoded JSON (or ``{"template": ..., "variables": ...}``), or a model.
+        ``{{ expressions }}`` count as unknown, so that a document can be checked before they are rendered.
+    :raises InvalidMovie: never; a document that is no object is one finding.
+    """
+    if isinstance(document, Movie):
+        document = document.to_document()
+    if not isinstance(document, Mapping):
+        return [Finding(_ERROR, "", 'a movie is a JSON object; write {"scenes": [...]}', "not-an-object")]
+    found = [_tempered(finding, document) for finding in _value_findings(document)]
+    found += key_findings(document)
+    for rule in _RULES:
+        found += rule(document)
+    return sorted(dict.fromkeys(found), key=lambda finding: finding.severity is _WARNING)
+
+
+def require_valid(document: Mapping[str, Any] | Movie, *, source: str = "The movie") -> list[Finding]:
+    """Check *document* and give the warnings.
+
+    :param source: what the document is called in the error, such as the file's name.
+    :raises InvalidMovie: if anything is certainly wrong. The message lists every error with its path, one
+        to a line; the error's ``findings`` hold the warnings too.
+    """
+    found = check(document)
+    if any(finding.severity is _ERROR for finding in found):
+        raise invalid_movie(found, source=source)
+    return found
+
+
+def _value_findings(document: Mapping[str, Any]) -> list[Finding]:
+    try:
+        Movie.model_validate(document, context=Purpose.CHECK)
+    except ValidationError as error:
+        return findings_of(error)
+    return []
+
+
+def _tempered(finding: Finding, document: Mapping[str, Any]) -> Finding:
+    """Width and height are not used beside a preset, so they cannot be certainly wrong there."""
+    preset = document.get("resolution")
+    if finding.path in ("width", "height") and preset not in (None, "custom"):
+        message = f"{finding.message} (it is not used with resolution {preset!r})"
+        return Finding(_WARNING, finding.path, message, finding.code)
+    return finding
+
+
+def _scenes_or_template(movie: Mapping[str, Any]) -> Findings:
+    if movie.get("template") is None:
+        if movie.get("scenes") is None:
+            yield Finding(_ERROR, "", "needs 'scenes', or the 'template' to render", "scenes-or-template")
+        return
+    template = movie["template"]
+    if isinstance(template, str) and not has_expression(template) and len(template) != _TEMPLATE_ID_LENGTH:
+        message = f"has {len(template)} characters; write the template's id, which has {_TEMPLATE_ID_LENGTH}"
+        yield Finding(_ERROR, "template", message, "template-id")
+    for key in ("scenes", "elements"):
+        if movie.get(key):
+            message = f"is ignored beside 'template'; leave it out, or leave out 'template' to render these {key}"
+            yield Finding(_WARNING, key, message, "ignored-beside-template")
+
+
+def _frame(movie: Mapping[str, Any]) -> Findings:
+    given = [key for key in ("width", "height") if movie.get(key) is not None]
+    preset = movie.get("resolution")
+    if preset in (None, "custom"):
+        if len(given) == 1 and movie.get("template") is None:
+            other = "height" if given == ["width"] else "width"
+            message = f"stands without {other!r}; write both, or neither for 640x360"
+            yield Finding(_WARNING, given[0], message, "half-a-frame")
+    elif isinstance(preset, str) and not has_expression(preset):
+        for key in given:
+            message = f'is not used with resolution {preset!r}; write "resolution": "custom" to use it'
+            yield Finding(_WARNING, key, message, "unused-size")
+
+
+def _sources(movie: Mapping[str, Any]) -> Findings:
+    # How a scene refers to a preloaded asset is not documented, so beside one a missing source may be right.
+    missing = _WARNING if movie.get("preload") else _ERROR
+    for path, element, _ in _elements(movie):
+        kind = element.get("type")
+        src, prompt = _given(element, "src"), _given(element, "prompt")
+        if kind in ("image", "video"):
+            if not src and not prompt:
+                message = f"{_a(kind)} needs 'src' (a public address), or 'prompt' and 'model'"
+                yield Finding(missing, at(path, "src"), message, "missing-source")
+            elif src and prompt:
+                message = "'src' and 'prompt' exclude each other; keep 'src' to fetch it or 'prompt' to generate it"
+                yield Finding(_ERROR, at(path, "prompt"), message, "two-sources")
+            elif prompt and not _given(element, "model"):
+                message = "is missing; 'prompt' wants a model, such as 'flux-schnell' for an image"
+                yield Finding(_WARNING, at(path, "model"), message, "missing-model")
+        elif kind == "html" and not src and not _given(element, "html"):
+            message = "an html element needs 'html' (the markup) or 'src' (a page)"
+            yield Finding(missing, at(path, "html"), message, "missing-source")
+        elif kind == "audio" and "src" in element and not src:
+            message = "is empty; write the public address of a sound file"
+            yield Finding(missing, at(path, "src"), message, "missing-source")
+
+
+def _element_types(movie: Mapping[str, Any]) -> Findings:
+    from airflow_json2video.movie.elements import ELEMENT_TYPES
+
+    for path, element, _ in _elements(movie):
+        kind, place = element.get("type"), at(path, "type")
+        known = ", ".join(ELEMENT_TYPES)
+        if kind is None:
+            yield Finding(_ERROR, place, f"is required; write one of {known}", "missing-type")
+        elif kind == "template":
+            message = "'template' is no longer an element; write 'component', or the movie's own 'template'"
+            yield Finding(_ERROR, place, message, "removed-type")
+        elif not isinstance(kind, str):
+            yield Finding(_ERROR, place, f"must be a string; write one of {known}", "wrong-type")
+        elif kind not in ELEMENT_TYPES and not has_expression(kind):
+            message = f"{kind!r} is not known; it is sent as it is. Known: {known}"
+            yield Finding(_WARNING, place, message, "unknown-type")
+
+
+def _subtitles(movie: Mapping[str, Any]) -> Findings:
+    places = [(path, element, scene) for path, element, scene in _elements(movie) if element.get("type") == "subtitles"]
+    for path, _, scene in places:
+        if scene is not None:
+            message = "subtitles belong to the movie's own 'elements'; those in a scene may be ignored"
+            yield Finding(_WARNING, path, message, "subtitles-in-scene")
+    own = [(path, element) for path, element, scene in places if scene is None]
+    for path, element in own[1:]:
+        # Elements with conditions may exclude one another.
+        severity = _WARNING if element.get("condition") or own[0][1].get("condition") else _ERROR
+        yield Finding(severity, path, "at most one subtitles element is allowed; remove this one", "two-subtitles")
+
+
+def _iteration(movie: Mapping[str, Any]) -> Findings:
+    variables = movie.get("variables")
+    scenes = list(_nodes(movie, "scenes", ""))
+    ids = {scene.get("id") for _, scene in scenes}
+    for path, scene in scenes:
+        name, imported = scene.get("iterate"), scene.get("import")
+        if isinstance(name, str) and not has_expression(name):
+            place = at(path, "iterate")
+            if not isinstance(variables, Mapping) or name not in variables:
+                if variables is None or isinstance(variables, Mapping):
+                    message = f"the movie's 'variables' have no {name!r}; add it as an array, or correct the name"
+                    yield Finding(_WARNING, place, message, "unknown-variable")
+            elif not isinstance(variables[name], (list, str)) or (
+                isinstance(variables[name], str) and not has_expression(variables[name])
+            ):
+                message = f"the variable {name!r} is no array; make it one item for each repetition"
+                yield Finding(_ERROR, place, message, "not-an-array")
+        if isinstance(imported, str) and not has_expression(imported) and imported not in ids:
+            message = f"no scene has the id {imported!r}; write the id of another scene"
+            yield Finding(_WARNING, at(path, "import"), message, "unknown-scene")
+
+
+def _length(movie: Mapping[str, Any]) -> Findings:
+    if movie.get("template") is None and isinstance(movie.get("scenes"), (list, tuple)):
+        plan = estimate(movie, overlap=Overlap.IGNORED)
+        if plan.at_most < _SHORTEST:
+            message = (
+                f"no length can be derived ({plan.at_most:g} s), and a movie under one second fails with 'Movie "
+                "duration cannot be zero'; give a scene or an element a 'duration'"
+            )
+            yield Finding(_WARNING, "scenes", message, "zero-length")
+
+
+def _transitions(movie: Mapping[str, Any]) -> Findings:
+    if movie.get("template") is not None or not isinstance(movie.get("scenes"), (list, tuple)):
+        return
+    spans = {span.path: span for span in estimate(movie, overlap=Overlap.IGNORED).scenes}
+    scenes = list(_nodes(movie, "scenes", ""))
+    for index, (path, scene) in enumerate(scenes):
+        transition = scene.get("transition")
+        duration = _literal(transition.get("duration")) if isinstance(transition, Mapping) else None
+        if duration is None or index == 0:
+            continue
+        neighbours = [(scenes[index - 1][0], "the scene before"), (path, "its own scene")]
+        for neighbour, words in neighbours:
+            length = spans[neighbour].duration if neighbour in spans else None
+            if length is not None and duration >= length:
+                severity = _ERROR if duration > length else _WARNING
+                message = f"the transition ({duration:g} s) must be shorter than {words} ({length:g} s)"
+                yield Finding(severity, at(at(path, "transition"), "duration"), message, "long-transition")
+                break
+
+
+def _endless_loops(movie: Mapping[str, Any]) -> Findings:
+    for path, element, _ in _elements(movie):
+        if element.get("type") in ("video", "audio") and _literal(element.get("loop")) == -1:
+            duration = element.get("duration")
+            if duration is None or _literal(duration) == -1:
+                message = 'with loop -1 it may play only once; write "duration": -2'
+                yield Finding(_WARNING, at(path, "duration"), message, "endless-loop")
+
+
+def _exports(movie: Mapping[str, Any]) -> Findings:
+    from airflow_json2video.movie.exports import DESTINATION_TYPES
+
+    known = ", ".join(DESTINATION_TYPES)
+    exports = list(_nodes(movie, "exports", ""))
+    if len(exports) > 1:
+        message = "the sources disagree whether more than one export is served; put all destinations into the first"
+        yield Finding(_WARNING, exports[1][0], message, "several-exports")
+    for export_path, export in exports:
+        if not export.get("destinations"):
+            message = "is required; list where the movie is sent"
+            yield Finding(_WARNING, at(export_path, "destinations"), message, "missing-property")
+        for path, destination in _nodes(export, "destinations", export_path):
+            kind = destination.get("type")
+            if destination.get("id") is not None:
+                if kind is not None:
+                    message = "the type of a connection cannot be overridden; leave out 'type' beside 'id'"
+                    yield Finding(_WARNING, at(path, "type"), message, "type-beside-id")
+            elif kind is None:
+                message = f"is required; write one of {known}, or the 'id' of a dashboard connection"
+                yield Finding(_ERROR, at(path, "type"), message, "missing-type")
+            elif isinstance(kind, str) and kind not in DESTINATION_TYPES and not has_expression(kind):
+                message = f"{kind!r} is not documented; it is sent as it is. Documented: {known}"
+                yield Finding(_WARNING, at(path, "type"), message, "unknown-type")
+            if destination.get("password"):
+                message = (
+                    "the document is stored and listed by the service, with this password in it; keep it in a "
+                    "dashboard connection and write its 'id'"
+                )
+                yield Finding(_WARNING, at(path, "password"), message, "inline-credentials")
+            yield from _endpoint(destination.get("endpoint"), at(path, "endpoint"))
+
+
+def _endpoint(endpoint: Any, path: str) -> Findings:
+    if not isinstance(endpoint, str) or has_expression(endpoint):
+        return
+    try:
+        scheme = urlsplit(endpoint.strip()).scheme.lower()
+    except ValueError:
+        scheme = ""
+    if scheme == "http":
+        message = "the service calls https:// addresses only; write one with a valid certificate"
+        yield Finding(_WARNING, path, message, "insecure-endpoint")
+    elif scheme != "https":
+        yield Finding(_ERROR, path, "is no address; write one that begins with https://", "not-a-url")
+
+
+def _variable_names(movie: Mapping[str, Any]) -> Findings:
+    places = [("", movie), *_nodes(movie, "scenes", ""), *((path, node) for path, node, _ in _elements(movie))]
+    for path, node in places:
+        variables = node.get("variables")
+        for name in variables if isinstance(variables, Mapping) else ():
+            if not (isinstance(name, str) and name.isascii() and name.isidentifier() and name[0] != "_"):
+                place = at(at(path, "variables"), str(name))
+                message = f"expressions cannot use the name {name!r}; write letters, digits and '_', a letter first"
+                yield Finding(_WARNING, place, message, "variable-name")
+
+
+_RULES: tuple[Callable[[Mapping[str, Any]], Findings], ...] = (
+    _scenes_or_template,
+    _frame,
+    _element_types,
+    _sources,
+    _subtitles,
+    _iteration,
+    _length,
+    _transitions,
+    _endless_loops,
+    _exports,
+    _variable_names,
+)
+
+
+def _nodes(parent: Mapping[str, Any], key: str, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    children = parent.get(key)
+    for index, child in enumerate(children if isinstance(children, (list, tuple)) else ()):
+        if isinstance(child, Mapping):
+            yield at(at(path, key), index), child
+
+
+def _elements(movie: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any] | None]]:
+    """Give each element with its path and its scene, None for the movie's own."""
+    for path, scene in _nodes(movie, "scenes", ""):
+        for place, element in _nodes(scene, "elements", path):
+            yield place, element, scene
+    for place, element in _nodes(movie, "elements", ""):
+        yield place, element, None
+
+
+def _given(node: Mapping[str, Any], key: str) -> bool:
+    value = node.get(key)
+    return bool(value.strip()) if isinstance(value, str) else value is not None
+
+
+def _literal(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

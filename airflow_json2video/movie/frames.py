@@ -1,0 +1,53 @@
+"""The size of the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from airflow_json2video.movie.evaluation import NotKnown, resolve
+
+__all__ = ["RESOLUTIONS", "frame_size"]
+
+RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "sd": (640, 360),
+        "hd": (1280, 720),
+        "full-hd": (1920, 1080),
+        "squared": (1080, 1080),
+        "instagram-story": (1080, 1920),
+        "instagram-feed": (1080, 1080),
+        "twitter-landscape": (1600, 900),
+        "twitter-portrait": (1080, 1350),
+    }
+)
+"""Width and height in pixels of the presets. One live ``sd`` render came out as 640x480."""
+
+_CUSTOM = (640, 360)
+
+
+def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
+    """Give width and height in pixels that *document* asks for.
+
+    :raises NotKnown: if they depend on an expression that cannot be evaluated, or are no numbers.
+    """
+    variables = document.get("variables")
+    known = variables if isinstance(variables, Mapping) else {}
+    preset = resolve(document.get("resolution"), known)
+    if preset in RESOLUTIONS:
+        return RESOLUTIONS[preset]
+    if preset not in (None, "custom"):
+        raise NotKnown(f"the resolution {preset!r} is not known")
+    width, height = (
+        default if document.get(key) is None else _pixels(resolve(document[key], known), key)
+        for key, default in zip(("width", "height"), _CUSTOM, strict=True)
+    )
+    return width, height
+
+
+def _pixels(value: Any, key: str) -> int:
+    try:
+        return round(float(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise NotKnown(f"{key} is {value!r}, which is no number") from error
