@@ -301,15 +301,20 @@ class Airflow:
         """Clear a task of a run and what is below it, as a person does on Airflow's page."""
         self.api.clear(dag_id, run_id, task_id)
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> str:
-        """Give what every attempt of a task wrote, its triggers included, read from the log files.
+    def task_log(
+        self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, triggers: bool = True
+    ) -> str:
+        """Give what every attempt of a task wrote, read from the log files.
 
         Lines of 3.x are JSON objects, those of 2.11 plain text.
+
+        :param triggers: with what its triggers wrote, after the attempt that they belong to.
         """
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
         if map_index >= 0:
             folder /= f"map_index={map_index}"
-        files = sorted(folder.glob("attempt=*"), key=lambda p: [int(n) for n in re.findall(r"\d+", p.name)])
+        files = [f for f in folder.glob("attempt=*") if triggers or ".trigger." not in f.name]
+        files.sort(key=lambda f: [int(n) for n in re.findall(r"\d+", f.name)])
         return "".join(f.read_text(errors="replace") for f in files)
 
     def component_log(self, name: str) -> str:
