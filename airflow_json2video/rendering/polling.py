@@ -54,11 +54,11 @@ class PollSchedule:
     def next_look(self, *, age: float) -> float:
         """Seconds until the next look at a render that is *age* seconds old: grows by half a minute."""
         grown = self.interval * 1.25 ** (max(age, 0.0) // 60)
-        return max(self.floor, min(grown, max(self.longest, self.interval)))
+        return float(max(self.floor, min(grown, max(self.longest, self.interval))))
 
     def after_failures(self, failures: int) -> float:
         """Seconds until the next look after so many failed ones in a row."""
-        return max(self.floor, min(self.interval * 2 ** min(failures, 10), 120.0))
+        return float(max(self.floor, min(self.interval * 2.0 ** min(failures, 10), 120.0)))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from tests.unit.attempts import Attempt
+
+
+def rendered(names=None, *, folder=None, seen=(), **arguments):
+    with DAG("a_dag", schedule=None, template_searchpath=[str(folder)] if folder else None) as dag:
+        operator = Json2VideoRenderOperator(task_id="render", **arguments)
+    names = {"ds": "2026-11-22", "params": {"shop": "Wharf"}, **(names or {})}
+    context = Attempt(operator, names=names).context
+    operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set(seen))
+    return operator
+
+
+def scene(**element):
+    return {"scenes": [{"duration": 2, "elements": [{"type": "text", **element}]}]}
+
+
+def text_of(operator):
+    return operator.movie["scenes"][0]["elements"][0]["text"]
+
+
+def test_airflows_names_are_rendered_and_the_movies_are_kept():
+    movie = {"variables": {"price": 5}, **scene(text="{{ ds }}: {{ price * 2 }} at {{ params.shop }}")}
+    assert text_of(rendered(movie=movie)) == "2026-11-22: {{ price * 2 }} at Wharf"
+
+
+def test_a_variable_may_hold_a_value_of_airflows():
+    movie = {"variables": {"day": "{{ ds }}"}, **scene(text="{{ day }}")}
+    operator = rendered(movie=movie)
+    assert operator.movie["variables"] == {"day": "2026-11-22"}
+    assert text_of(operator) == "{{ day }}"
+
+
+def test_an_expression_of_nobody_fails_with_its_place():
+    with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.elements\[0\]\.text") as caught:
+        rendered(movie=scene(text="{{ heading }}"))
+    assert "heading" in str(caught.value)
+
+
+def test_an_expression_of_both_fails_with_its_place():
+    with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.elements\[0\]\.text"):
+        rendered(movie={"variables": {"ds": 1}, **scene(text="{{ ds }}")})
+
+
+def test_variables_of_the_operator_are_declared_for_the_movie():
+    operator = rendered(movie=scene(text="{{ city }}"), variables={"city": "{{ params.shop }}"})
+    assert text_of(operator) == "{{ city }}"
+    assert operator.movie["variables"] == {"city": "Wharf"}
+    assert operator.variables == {"city": "Wharf"}
+
+
+def test_a_templates_variables_are_rendered_and_unknown_names_left_to_the_template():
+    operator = rendered(template="{{ params.shop }}", variables={"a": "{{ ds }}", "b": "{{ theirs }}"})
+    assert operator.template == "Wharf"
+    assert operator.variables == {"a": "2026-11-22", "b": "{{ theirs }}"}
+
+
+def test_a_movie_out_of_an_xcom_is_data_and_not_a_template():
+    class XCom:
+        def resolve(self, context):
+            return scene(text="{{ ds }}")
+
+        def iter_references(self):
+            return iter(())
+
+    operator = rendered(movie=scene(text="x"))
+    operator.movie = XCom()
+    context = Attempt(operator, names={"ds": "no"}).context
+    operator._do_render_template_fields(
+        operator, operator.template_fields, context, operator.dag.get_template_env(), set()
+    )
+    assert text_of(operator) == "{{ ds }}"
+
+
+def test_an_xcom_inside_a_movie_is_resolved_and_not_rendered():
+    class XCom:
+        def resolve(self, context):
+            return "{{ ds }}"
+
+        def iter_references(self):
+            return iter(())
+
+    operator = rendered(movie=scene(text="{{ ds }}"))
+    operator.movie = scene(text=XCom())
+    context = Attempt(operator, names={"ds": "no"}).context
+    operator._do_render_template_fields(
+        operator, operator.template_fields, context, operator.dag.get_template_env(), set()
+    )
+    assert text_of(operator) == "{{ ds }}"
+
+
+def test_a_value_that_a_mapped_task_received_is_data():
+    movie = scene(text="{{ ds }}")
+    with DAG("a_dag", schedule=None) as dag:
+        operator = Json2VideoRenderOperator(task_id="render", movie=movie)
+    context = Attempt(operator, names={"ds": "no"}).context
+    operator._do_render_template_fields(
+        operator, operator.template_fields, context, dag.get_template_env(), {id(movie)}
+    )
+    assert text_of(operator) == "{{ ds }}"
+
+
+def test_a_json_file_is_read_from_the_searchpath_and_rendered(tmp_path):
+    (tmp_path / "movie.json").write_text(json.dumps(scene(text="{{ ds }}")))
+    assert text_of(rendered(movie="movie.json", folder=tmp_path)) == "2026-11-22"
+
+
+def test_a_json_file_that_airflow_has_read_already_is_rendered_the_same(tmp_path):
+    assert text_of(rendered(movie=json.dumps(scene(text="{{ ds }}")))) == "2026-11-22"
+
+
+def test_a_movie_file_that_is_missing_is_named_with_where_it_was_looked_for(tmp_path):
+    with pytest.raises(AirflowFailException, match=r"'no\.json' was not found") as caught:
+        rendered(movie="no.json", folder=tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_movie_file_that_is_not_json_is_named_with_line_and_column(tmp_path):
+    (tmp_path / "bad.json").write_text('{\n  "scenes": [}\n')
+    with pytest.raises(AirflowFailException, match=r"bad\.json.*line 2"):
+        rendered(movie="bad.json", folder=tmp_path)
+
+
+def test_macros_of_the_dags_author_are_airflows():
+    with DAG("a_dag", schedule=None, user_defined_macros={"shout": str.upper}) as dag:
+        operator = Json2VideoRenderOperator(task_id="render", movie=scene(text="{{ shout('hi') }}"))
+    context = Attempt(operator, names={"ds": "d"}).context
+    operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+    assert text_of(operator) == "HI"
+
+
+def test_the_fields_renderers_and_extension_are_declared():
+    assert Json2VideoRenderOperator.template_fields_renderers == {"movie": "json", "variables": "json"}
+    assert Json2VideoRenderOperator.template_ext == (".json",)
+    assert SimpleNamespace(fields=Json2VideoRenderOperator.template_fields).fields[0] == "movie"

@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_json2video.exceptions import (
+    ConfigurationError,
+    RenderDeadlineExceeded,
+    RenderFailed,
+    ServiceUnreachable,
+    SubmissionAmbiguous,
+)
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.rendering.identity import STAMP_KEY
+from tests.unit.attempts import Attempt
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Looks into the list come at once; how long to wait between them is not what these tests are about."""
+    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+
+
+@pytest.fixture
+def render(connection, quick):
+    def make(**arguments):
+        arguments = {"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments}
+        if "template" in arguments:
+            arguments.pop("movie")
+        return Json2VideoRenderOperator(**arguments)
+
+    return make
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_movie_becomes_a_video_in_one_submission(render, service, deferrable):
+    attempt = Attempt(render(deferrable=deferrable))
+    result = attempt.run()
+    assert (attempt.deferred is not None) == deferrable
+    assert service.posts == 1
+    assert (result["width"], result["height"], result["duration"]) == (640, 360, 2.0)
+    assert result["url"].endswith(".mp4")
+    assert result["size"] > 0
+    assert result["remaining_quota"]["time"] > 0
+    assert result["submission_key"].startswith("a_dag.render-")
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_both_ways_of_waiting_give_the_same_result(render):
+    results = [Attempt(render(deferrable=d), run_id=f"run{d}").run() for d in (True, False)]
+    for result in results:
+        for own in ("project", "url", "created_at", "ended_at", "submission_key", "remaining_quota", "rendering_time"):
+            assert result.pop(own) is not None
+    assert results[0] == results[1]
+
+
+def test_the_project_and_the_link_are_there_while_the_render_still_runs(render, service):
+    attempt = Attempt(render())
+    attempt.start()
+    assert attempt.xcoms["json2video_project"] == service.renders()[0]["project"]
+    assert attempt.xcoms["json2video_link"].startswith(service.url)
+    result = attempt.fire().resume()
+    assert attempt.xcoms["json2video_link"] == result["url"]
+
+
+def test_no_secret_is_in_the_triggers_arguments_or_the_event(render):
+    attempt = Attempt(render())
+    attempt.run()
+    assert "a-key-of-the-tests" not in json.dumps(attempt.deferred.trigger.serialize()) + json.dumps(attempt.event)
+
+
+def test_what_is_sent_is_the_authors_document_with_a_stamp_in_client_data_and_nothing_else(render, service):
+    movie = {"client-data": {"order": 7}, **MOVIE}
+    Attempt(render(movie=movie)).run()
+    sent = json.loads(service.backend.store.all()[0].document)
+    assert sent["client-data"].pop(STAMP_KEY)["generation"] == 2
+    assert sent == movie
+    assert list(sent) == list(movie)
+
+
+def test_a_movie_that_is_not_durable_is_sent_exactly_as_it_is(render, service):
+    result = Attempt(render(durable=False)).run()
+    assert json.loads(service.backend.store.all()[0].document) == MOVIE
+    assert result["submission_key"] is None
+
+
+def test_submit_only_ends_at_once_with_the_project(render, service):
+    service.settings.update({"render_seconds": 600})
+    result = Attempt(render(wait=False)).run()
+    assert result["project"] == service.renders()[0]["project"]
+    assert result["url"] is None
+
+
+def test_a_retry_adopts_the_render_of_the_attempt_before(render, service):
+    service.settings.update({"render_seconds": 1})
+    first = Attempt(render())
+    first.start()  # and the worker dies here
+    result = Attempt(render(), try_number=2).run()
+    assert result["project"] == first.xcoms["json2video_project"]
+    assert service.posts == 1
+
+
+def test_a_retry_takes_a_render_that_has_finished_meanwhile(render, service):
+    first = Attempt(render())
+    first.start()
+    first.fire()  # the worker dies before it resumes
+    assert Attempt(render(), try_number=2).run()["project"] == first.event["project"]
+    assert service.posts == 1
+
+
+def test_a_worker_that_dies_on_the_line_after_the_submission_leaves_a_render_that_is_adopted(
+    render, service, monkeypatch
+):
+    operator = render()
+    attempt = Attempt(operator)
+    attempt.context["ti"].xcom_push = lambda **_: (_ for _ in ()).throw(SystemExit("killed"))
+    with pytest.raises(SystemExit):
+        attempt.start()
+    Attempt(render(), try_number=2).run()
+    assert service.posts == 1
+
+
+def test_an_attempt_whose_answer_was_lost_looks_in_the_list_and_adopts(render, service):
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    result = Attempt(render()).run()
+    assert service.posts == 1
+    assert result["url"]
+
+
+def test_a_500_after_the_project_was_created_is_adopted(render, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, when="after")
+    Attempt(render()).run()
+    assert service.posts == 1
+    assert len(service.renders()) == 1
+
+
+def test_a_500_without_a_project_submits_nothing_more_and_says_how_to_go_on(render, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500)
+    with pytest.raises(AirflowFailException) as caught:
+        Attempt(render()).run()
+    assert isinstance(caught.value.__cause__, SubmissionAmbiguous)
+    assert "a_dag.render-" in str(caught.value)
+    assert "on_clear='reuse'" in str(caught.value)
+    assert service.renders() == []
+
+
+def test_an_author_who_prefers_the_risk_gets_a_second_submission(render, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500)
+    assert Attempt(render(on_ambiguous="resubmit")).run()["url"]
+    assert len(service.renders()) == 1
+
+
+def test_a_failed_render_fails_the_task_with_the_services_words_the_place_the_project_and_the_cost(render, service):
+    service.add_fault(
+        "render", status="error", message="Scene #1, element #1: Failed to download 'https://x/a.png' (404)"
+    )
+    with pytest.raises(RenderFailed) as caught:
+        Attempt(render()).run()
+    text = str(caught.value)
+    assert "Scene #1, element #1: Failed to download 'https://x/a.png' (404)" in text
+    assert "scenes[0].elements[0]" in text
+    assert service.renders()[0]["project"] in text
+    assert "not charged" in text
+
+
+def test_a_retry_of_a_failed_render_submits_again(render, service):
+    service.add_fault("render", status="error", message="Scene #1, element #1: Failed to download 'x'")
+    with pytest.raises(RenderFailed):
+        Attempt(render()).run()
+    assert Attempt(render(), try_number=2).run()["url"]
+    assert service.posts == 2
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_the_deadline_fails_the_task_and_leaves_the_render_to_be_adopted(render, service, deferrable):
+    service.settings.update({"render_seconds": 600})
+    attempt = Attempt(render(deferrable=deferrable, render_timeout=timedelta(seconds=1)))
+    with pytest.raises(RenderDeadlineExceeded, match="goes on, is billed, and a retry of this task adopts it"):
+        attempt.run()
+    service.clock.advance(600)
+    time.sleep(0.6)
+    assert Attempt(render(), try_number=2).run()["project"] == service.renders()[0]["project"]
+    assert service.posts == 1
+
+
+def test_the_deadline_of_an_adopted_render_counts_from_its_submission(render, service):
+    service.settings.update({"render_seconds": 600})
+    Attempt(render()).start()
+    time.sleep(1.1)
+    second = Attempt(render(render_timeout=1), try_number=2)
+    second.start()
+    assert second.trigger().deadline < time.time()
+
+
+def test_the_execution_timeout_is_honoured_while_deferred(render, service):
+    service.settings.update({"render_seconds": 600})
+    attempt = Attempt(render(execution_timeout=timedelta(seconds=1)))
+    with pytest.raises(RenderDeadlineExceeded):
+        attempt.run()
+
+
+def test_airflows_own_timeout_of_the_deferral_falls_later_than_ours(render):
+    attempt = Attempt(render(render_timeout=60))
+    attempt.start()
+    assert attempt.deferred.timeout > timedelta(seconds=300)
+
+
+def test_a_document_that_is_certainly_wrong_is_refused_with_its_path_and_nothing_is_sent(render, service):
+    with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.elements\[0\]\.src"):
+        Attempt(render(movie={"scenes": [{"duration": 3, "elements": [{"type": "video"}]}]})).run()
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("movie", "words"),
+    [
+        ('{"scenes": [}', "line 1"),
+        ("", "empty"),
+        ("null", "null"),
+        ("[]", "array"),
+        (7, "int"),
+    ],
+)
+def test_a_movie_that_is_no_json_object_is_named_and_nothing_is_sent(render, service, movie, words):
+    operator = render()
+    operator.movie = movie
+    with pytest.raises(AirflowFailException, match=words):
+        Attempt(operator).run()
+    assert service.requests == []
+
+
+def test_a_stored_template_is_rendered_with_its_variables(render, service):
+    service.add_template({"variables": {"name": ""}, **MOVIE}, id="abc123def456ghi789jk")
+    assert Attempt(render(template="abc123def456ghi789jk", variables={"name": "Ada"})).run()["url"]
+
+
+def test_a_template_that_does_not_exist_fails_for_good(render):
+    with pytest.raises(AirflowFailException, match="Template"):
+        Attempt(render(template="x" * 20, variables={"a": 1})).run()
+
+
+def test_a_wrong_key_fails_for_good_and_is_not_shown(render, service, monkeypatch, caplog):
+    key = "invalid-key-for-this-test"
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_JSON2VIDEO_DEFAULT",
+        json.dumps({"conn_type": "json2video", "password": key, "host": service.url}),
+    )
+    with pytest.raises(AirflowFailException, match="API key") as caught:
+        Attempt(render()).run()
+    assert key not in str(caught.value) + caplog.text
+
+
+def test_a_key_that_is_revoked_while_the_task_waits_says_that_the_render_can_be_found(render, service, monkeypatch):
+    service.settings.update({"render_seconds": 600})
+    attempt = Attempt(render())
+    attempt.start()
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_JSON2VIDEO_DEFAULT",
+        json.dumps({"conn_type": "json2video", "password": "invalid-now", "host": service.url}),
+    )
+    with pytest.raises(AirflowFailException, match="can be found under this project"):
+        attempt.fire().resume()
+
+
+def test_a_connection_that_is_missing_or_empty_is_named(render, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps({"conn_type": "json2video"}))
+    with pytest.raises(AirflowFailException, match="'json2video_default' has no API key"):
+        Attempt(render()).run()
+    with pytest.raises(Exception, match="no_such_connection"):
+        Attempt(render(json2video_conn_id="no_such_connection")).run()
+
+
+def test_a_service_that_cannot_be_reached_says_that_nothing_was_sent_and_may_be_retried(render, monkeypatch):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_JSON2VIDEO_DEFAULT",
+        json.dumps({"conn_type": "json2video", "password": "k", "host": "http://127.0.0.1:9"}),
+    )
+    with pytest.raises(ServiceUnreachable, match="Nothing was submitted"):
+        Attempt(render()).run()
+
+
+ODD_ANSWERS = {
+    "html": {"kind": "answer", "status": 200, "body": "<html>Welcome</html>", "when": "after"},
+    "empty": {"kind": "answer", "status": 200, "body": "", "when": "after"},
+    "another shape": {"kind": "answer", "status": 200, "body": {"success": True}, "when": "after"},
+    "cut short": {"kind": "cut"},
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+def test_an_answer_that_cannot_be_read_is_looked_up_and_not_sent_again(render, service, kind):
+    service.add_fault(method="POST", path="/v2/movies", **ODD_ANSWERS[kind])
+    assert Attempt(render()).run()["url"]
+    assert service.posts == 1
+
+
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+def test_a_status_that_cannot_be_read_is_asked_for_again(render, service, kind):
+    attempt = Attempt(render())
+    attempt.start()
+    service.add_fault(method="GET", path="/v2/movies", times=2, **ODD_ANSWERS[kind])
+    assert attempt.fire().resume()["url"]
+
+
+def test_an_event_of_another_shape_is_never_taken_for_success(render):
+    for event in (None, {}, {"status": "done"}, {"movie": {"project": "other", "url": "u"}}, "done"):
+        attempt = Attempt(render())
+        attempt.start()
+        attempt.event = event
+        with pytest.raises(Exception, match="does not say how render"):
+            attempt.resume()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"movie": MOVIE, "template": "x" * 20}, "both"),
+        ({}, "neither"),
+        ({"movie": MOVIE, "render_timeout": 0}, "render_timeout"),
+        ({"movie": MOVIE, "render_timeout": timedelta(seconds=-5)}, "render_timeout"),
+        ({"movie": MOVIE, "poll_interval": "often"}, "poll_interval"),
+        ({"movie": MOVIE, "on_ambiguous": "retry"}, "on_ambiguous.*'fail', 'resubmit'"),
+        ({"movie": MOVIE, "on_clear": "again"}, "on_clear"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_the_dag_is_parsed(arguments, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Json2VideoRenderOperator(task_id="render", **arguments)
+
+
+def test_a_movie_of_the_models_is_stored_as_its_document():
+    from airflow_json2video.movie import Movie, Scene, TextElement
+
+    operator = Json2VideoRenderOperator(
+        task_id="t", movie=Movie(scenes=[Scene(duration=2, elements=[TextElement(text="Hi")])])
+    )
+    assert operator.movie == {"scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
