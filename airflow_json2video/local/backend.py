@@ -135,9 +135,7 @@ class Backend:
     def sight(self, render: Render) -> Sight:
         """Look at a render now."""
         rule = (render.forced or {}).get("rule")
-        return sight(
-            render, now=self.clock.now(), settings=self.settings, fault_active=self.faults.in_force(rule)
-        )
+        return sight(render, now=self.clock.now(), settings=self.settings, fault_active=self.faults.in_force(rule))
 
     def status(self, project: str, *, simple: bool, base_url: str) -> dict[str, Any]:
         """Answer GET /movies?project=."""
@@ -228,9 +226,7 @@ class Backend:
             "credits": render.credits,
             "warnings": render.warnings,
             "client-data": render.client_data,
-            "file": str(self.store.video(render.project))
-            if self.store.video(render.project).is_file()
-            else None,
+            "file": str(self.store.video(render.project)) if self.store.video(render.project).is_file() else None,
         }
 
     def reset(self) -> None:

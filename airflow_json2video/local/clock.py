@@ -86,9 +86,7 @@ class Clock:
 
 def iso(moment: float) -> str:
     """Write epoch seconds as the service does: ISO-8601, milliseconds, ``Z``."""
-    return (
-        datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_iso(text: str) -> float:

@@ -55,7 +55,7 @@ RESOLUTIONS = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault of this program
+class Refusal(Exception):
     """The service answers *status* with *message*."""
 
     def __init__(self, status: int, message: str) -> None:

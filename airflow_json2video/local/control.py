@@ -29,11 +29,7 @@ def control_routes(backend: Backend) -> list[Route]:
     async def faults(request: Request) -> Any:
         if request.method == "POST":
             rules = await _json(request)
-            return {
-                "faults": [
-                    backend.add_fault(rule) for rule in (rules if isinstance(rules, list) else [rules])
-                ]
-            }
+            return {"faults": [backend.add_fault(rule) for rule in (rules if isinstance(rules, list) else [rules])]}
         if request.method == "DELETE":
             backend.faults.clear(request.query_params.get("id"))
         return {"faults": [fault.describe() for fault in backend.faults.all()]}
@@ -71,9 +67,7 @@ def control_routes(backend: Backend) -> list[Route]:
 def _guarded(handler: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         if request.client is None or request.client.host not in _LOOPBACK:
-            return JSONResponse(
-                {"message": "the control endpoints answer this machine only"}, status_code=403
-            )
+            return JSONResponse({"message": "the control endpoints answer this machine only"}, status_code=403)
         # A page in a browser on this machine must not steer the service.
         if request.headers.get("origin"):
             return JSONResponse({"message": "the control endpoints do not serve web pages"}, status_code=403)

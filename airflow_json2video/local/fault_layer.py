@@ -176,7 +176,7 @@ class _Exchange:
         while True:
             message = await self._receive()
             messages.append(message)
-            body += message.get("body", b"")
+            body += bytes(message.get("body", b""))
             if message["type"] != "http.request" or not message.get("more_body"):
                 break
 

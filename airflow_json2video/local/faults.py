@@ -75,9 +75,7 @@ class Fault:
         if self.when not in (None, "before", "after"):
             raise ValueError(f"when is 'before' or 'after', not {self.when!r}")
         if self.kind == "render" and self.status not in _RENDER_STATUSES:
-            raise ValueError(
-                f"a render fault has a status of {', '.join(_RENDER_STATUSES)}, not {self.status!r}"
-            )
+            raise ValueError(f"a render fault has a status of {', '.join(_RENDER_STATUSES)}, not {self.status!r}")
         if self.kind == "answer" and self.status is None:
             self.status = 200 if self.body is not None else 500
         if self.kind == "answer" and not isinstance(self.status, int):

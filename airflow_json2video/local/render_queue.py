@@ -197,17 +197,13 @@ class RenderQueue:
                 "outcome": "error",
                 "message": f"Error rendering movie: the renderer ended unexpectedly ({ending})",
             }
-        return (
-            outcome if isinstance(outcome, dict) else {"outcome": "error", "message": "Error rendering movie"}
-        )
+        return outcome if isinstance(outcome, dict) else {"outcome": "error", "message": "Error rendering movie"}
 
     def _finish(self, render: Render, result: dict[str, Any]) -> None:
         names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings")
         facts = {name: result[name] for name in names if result.get(name) is not None}
         if result.get("outcome") == "done":
-            facts["credits"] = credits_for(
-                duration=result["duration"], width=result["width"], height=result["height"]
-            )
+            facts["credits"] = credits_for(duration=result["duration"], width=result["width"], height=result["height"])
         current = self._store.get(render.project)
         if current is not None and current.deleted_at is not None:
             self._store.video(render.project).unlink(missing_ok=True)

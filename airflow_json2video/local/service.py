@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import shutil
 import socket
 import tempfile
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +25,19 @@ if TYPE_CHECKING:
     from airflow_json2video.local.backend import Backend
     from airflow_json2video.local.fault_layer import JournalEntry
 
-__all__ = ["LocalService"]
+__all__ = ["LocalService", "require_renderer"]
 
 _EXTRA = "The local service needs its extra: pip install 'airflow-json2video[local]'"
+
+
+def require_renderer() -> None:
+    """Make sure that movies can be drawn, without loading what draws them.
+
+    :raises ConfigurationError: PyAV, Pillow or NumPy is missing.
+    """
+    missing = [name for name in ("av", "PIL", "numpy") if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(f"{_EXTRA} ({', '.join(missing)} missing)")
 
 
 class LocalService:
@@ -46,6 +58,7 @@ class LocalService:
     :param port: 0 takes a free one.
     :param assets: folder whose files stand for remote ones: ``<url>/assets/<path>``, and any
         ``http(s)://<host>/<path>`` that is there as ``<host>/<path>``.
+    :param templates: folder of ``<template id>.json`` files, each a Movie JSON, stored at the start.
     :param clock: the service's time.
     :param settings: any other field of :class:`.Settings`, by its name.
     :raises ConfigurationError: the extra is missing, or *host* is not loopback.
@@ -60,6 +73,7 @@ class LocalService:
         host: str = "127.0.0.1",
         port: int = 0,
         assets: str | Path | None = None,
+        templates: str | Path | None = None,
         clock: Clock | None = None,
         allow_remote: bool = False,
         **settings: Any,
@@ -76,6 +90,7 @@ class LocalService:
         self._own_home = home is None
         self.home = Path(tempfile.mkdtemp(prefix="json2video-")) if home is None else Path(home)
         self._assets = Path(assets) if assets is not None else None
+        self._templates = Path(templates) if templates is not None else None
         self._backend: Backend | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -96,6 +111,8 @@ class LocalService:
             from airflow_json2video.local.backend import Backend
         except ImportError as error:
             raise ConfigurationError(f"{_EXTRA} ({error.name} is missing)") from error
+        if self.settings.mode != "instant":
+            require_renderer()
         listener = _listen(*self._address)
         address, port = listener.getsockname()[:2]
         self.url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
@@ -126,6 +143,8 @@ class LocalService:
             time.sleep(0.002)
         if not server.started:
             raise RuntimeError("the local service did not start") from self._failure
+        for file in sorted(self._templates.glob("*.json")) if self._templates else ():
+            self.add_template(json.loads(file.read_text(encoding="utf-8")), id=file.stem, name=file.stem)
         self._backend.start()
         return self
 
@@ -198,7 +217,7 @@ class LocalService:
         from airflow_json2video.local.clock import iso
 
         now = iso(self.clock.now())
-        facts = {"id": id, "name": name, "tags": [], "movie": movie, "ai_prompt": None}
+        facts: dict[str, Any] = {"id": id, "name": name, "tags": [], "movie": movie, "ai_prompt": None}
         self.backend.store.put_template({**facts, "created_at": now, "updated_at": now})
         return id
 

@@ -81,8 +81,7 @@ class Store:
             for project, facts in self._db.execute("SELECT project, facts FROM renders ORDER BY rowid")
         }
         self._templates: dict[str, dict[str, Any]] = {
-            id_: json.loads(facts)
-            for id_, facts in self._db.execute("SELECT id, facts FROM templates ORDER BY rowid")
+            id_: json.loads(facts) for id_, facts in self._db.execute("SELECT id, facts FROM templates ORDER BY rowid")
         }
 
     def folder(self, project: str) -> Path:

@@ -40,8 +40,7 @@ class Templates:
         if "id" in params:
             return {"success": True, "template": _single(self._found(params["id"]), params), "timestamp": now}
         entries = [
-            {k: t[k] for k in ("id", "name", "tags", "created_at", "updated_at")}
-            for t in self._store.templates()
+            {k: t[k] for k in ("id", "name", "tags", "created_at", "updated_at")} for t in self._store.templates()
         ]
         if tag := params.get("tag"):
             entries = [e for e in entries if tag in e["tags"]]

@@ -38,7 +38,11 @@ def main(job_file: Path) -> int:
     )
     started = time.perf_counter()
 
+    parent = os.getppid()
+
     def progress(done: int, frames: int) -> None:
+        if os.getppid() != parent:
+            os._exit(1)  # the service was killed; whoever starts it again renders this anew
         _write(folder / "progress.json", {"frames_done": done, "frames": frames})
 
     result = render(job["document"], folder / "out.mp4", mode=job["mode"], assets=assets, progress=progress)
@@ -51,7 +55,7 @@ def _write(path: Path, value: dict[str, Any]) -> None:
     """Write whole or not at all: the service may read at any moment."""
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(value, ensure_ascii=False))
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import ipaddress
-import os
 import socket
 import ssl
 import time
@@ -19,11 +18,12 @@ __all__ = ["AssetFault", "Assets"]
 MAX_REDIRECTS = 3
 # Global by Python's reckoning in some versions, and yet a way to this machine or this network.
 _DENIED = tuple(
-    ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "224.0.0.0/4", "ff00::/8")
+    ipaddress.ip_network(net)
+    for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "224.0.0.0/4", "ff00::/8")
 )
 
 
-class AssetFault(Exception):  # noqa: N818 - the render's own failure, not this program's
+class AssetFault(Exception):
     """An asset cannot be had; the text is what the service would say after the place."""
 
 
@@ -141,7 +141,7 @@ class Assets:
                 if time.monotonic() > deadline:
                     raise AssetFault(f"Failed to download '{url}' (too slow)")
                 out.write(block)
-        os.replace(partial, target)
+        partial.replace(target)
 
 
 def _public(text: str) -> bool:

@@ -9,6 +9,8 @@ import av
 import av.error
 from PIL import Image
 
+from airflow_json2video.local.drawing.frames import to_image
+
 __all__ = ["ClipReader", "NotMedia", "measure", "read_sound"]
 
 # A playlist or a script dressed as a video could make FFmpeg open other files.
@@ -17,7 +19,7 @@ _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 SAMPLE_RATE = 48_000
 
 
-class NotMedia(Exception):  # noqa: N818 - a fact about a file
+class NotMedia(Exception):
     """The file cannot be read as moving pictures or sound."""
 
 
@@ -35,7 +37,7 @@ def measure(path: Path, *, kind: str) -> float:
         if not streams:
             raise NotMedia(f"there is no {kind} in it")
         if container.duration is not None:
-            return container.duration / av.time_base
+            return float(container.duration / av.time_base)
         stream = streams[0]
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
@@ -100,7 +102,7 @@ class ClipReader:
         if self._current is None:
             raise NotMedia("it has no pictures")
         if self._picture is None:
-            self._picture = self._current[1].to_image()
+            self._picture = to_image(self._current[1])
         return (self._round, self._current[0]), self._picture
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,8 @@ from typing import Any
 import av
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
+
+from airflow_json2video.local.drawing.frames import from_image
 
 __all__ = ["Encoder"]
 
@@ -27,9 +28,7 @@ SAMPLE_RATE = 48_000
 class Encoder:
     """A context manager that takes pictures and sound and leaves *path* only if nothing went wrong."""
 
-    def __init__(
-        self, path: Path, *, width: int, height: int, fps: Fraction, mode: str, sound: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, width: int, height: int, fps: Fraction, mode: str, sound: bool = False) -> None:
         self._path = path
         self._partial = path.with_suffix(".part")
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -54,7 +53,7 @@ class Encoder:
     def picture(self, image: Image.Image | None) -> None:
         """Add one frame; None repeats the one before, which costs no conversion."""
         if image is not None:
-            self._last = av.VideoFrame.from_image(image).reformat(
+            self._last = from_image(image).reformat(
                 format="yuv420p",
                 src_color_range=ColorRange.JPEG,
                 dst_color_range=ColorRange.MPEG,
@@ -90,6 +89,6 @@ class Encoder:
         finally:
             self._container.close()
         if kind is None:
-            os.replace(self._partial, self._path)
+            self._partial.replace(self._path)
         else:
             self._partial.unlink(missing_ok=True)

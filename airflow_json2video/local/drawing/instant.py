@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ def render_instantly(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     write_solid_mp4(partial, _runs(timeline), width=timeline.width, height=timeline.height, fps=timeline.fps)
-    os.replace(partial, path)
+    partial.replace(path)
     return result_of(timeline, path)
 
 

@@ -30,6 +30,7 @@ Find = Callable[["Layer"], "Path | None"]
 
 Image.MAX_IMAGE_PIXELS = 50_000_000
 _IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+_TAGS = re.compile(r"<(style|script).*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
 _BASE = {
     "type", "id", "comment", "start", "duration", "extra-time", "z-index", "cache", "fade-in", "fade-out",
     "save-to-media", "position", "x", "y", "width", "height", "_element",
@@ -39,6 +40,12 @@ _DRAWN = {
     "text": {"text", "settings", "style"},
     "image": {*_PICTURE, "zoom", "pan", "pan-distance", "pan-crop"},
     "video": {*_PICTURE, "seek", "loop", "muted", "volume"},
+}
+_CARD = {
+    "background-color": "rgba(40,44,52,0.85)",
+    "font-color": "#ffffff",
+    "border-radius": "0.4em",
+    "padding": "0.6em",
 }
 
 
@@ -110,7 +117,7 @@ class _Clip(OpenLayer):
     def __init__(self, layer: Layer, path: Path, *, size: Size, fps: Fraction) -> None:
         super().__init__(layer, size=size, fps=fps)
         loops = int(number(layer.element.get("loop"), 1))
-        self._reader = ClipReader(path, seek=number(layer.element.get("seek"), 0), loops=loops if loops else 1)
+        self._reader = ClipReader(path, seek=number(layer.element.get("seek"), 0), loops=loops or 1)
         self._made: tuple[Hashable, Shot] | None = None
 
     def _time(self, frame: int) -> float:
@@ -168,7 +175,11 @@ def _text_shot(element: Mapping[str, Any], size: Size, note: Warn) -> Shot:
     area = (int(width) if width > 0 else size[0], int(height) if height > 0 else size[1])
     settings = element.get("settings")
     drawn, x, y = draw_text(
-        str(element.get("text", "")), settings if isinstance(settings, Mapping) else {}, area=area, canvas=size, warn=note
+        str(element.get("text", "")),
+        settings if isinstance(settings, Mapping) else {},
+        area=area,
+        canvas=size,
+        warn=note,
     )
     box = placed(element, area, size)
     return Shot(drawn, box.x + x, box.y + y)
@@ -219,7 +230,7 @@ def _corrected(picture: Image.Image, correction: Mapping[str, Any]) -> Image.Ima
 
     def level(value: int) -> int:
         linear = (value / 255 - 0.5) * contrast + 0.5 + brightness
-        return round(255 * max(0.0, min(1.0, linear)) ** (1 / gamma))
+        return int(255 * max(0.0, min(1.0, linear)) ** (1 / gamma) + 0.5)
 
     alpha = picture.getchannel("A")
     rgb = picture.convert("RGB").point([level(v) for v in range(256)] * 3)
@@ -234,17 +245,13 @@ def _card(layer: Layer, size: Size) -> Shot:
     element = layer.element
     told: Any = ""
     if layer.kind == "html":
-        told = html.unescape(re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", str(element.get("html") or ""), flags=re.S | re.I))
-        told = told.strip() or element.get("src")
+        told = html.unescape(_TAGS.sub(" ", str(element.get("html") or ""))).strip() or element.get("src")
     elif layer.kind == "component":
         told = element.get("component")
     else:
         told = element.get("prompt") or element.get("src") or ""
     label = re.sub(r"\s+", " ", f"{layer.kind}: {told}")[:120]
-    settings = {
-        "font-size": f"{max(10, size[0] * 0.025):.0f}px", "background-color": "rgba(40,44,52,0.85)", "font-color": "#ffffff",
-        "border-radius": "0.4em", "padding": "0.6em",
-    }  # fmt: skip
+    settings = {"font-size": f"{max(10, size[0] * 0.025):.0f}px", **_CARD}
     width, height = (number(element.get(side), -1) for side in ("width", "height"))
     area = (int(width) if width > 0 else size[0], int(height) if height > 0 else size[1])
     picture, x, y = draw_text(label, settings, area=area, canvas=size, warn=lambda _: None)

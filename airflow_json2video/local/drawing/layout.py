@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_json2video.local.planning.plan import number
 
-__all__ = ["Box", "Motion", "css_length", "fitted", "motion_of", "placed"]
+__all__ = ["GAP", "Box", "Motion", "css_length", "fitted", "motion_of", "placed"]
 
 _LENGTH = re.compile(r"\s*(-?\d*\.?\d+)\s*(px|vw|vh|vmin|vmax|em|rem|pt|%)?\s*", re.IGNORECASE)
 MAX_SIDE = 8192
@@ -54,7 +54,8 @@ def fitted(element: Mapping[str, Any], natural: tuple[int, int], canvas: tuple[i
         ratios = (canvas[0] / w, canvas[1] / h)
         scale = max(ratios) if resize in ("cover", "fill") else min(ratios)
         return _side(w * scale), _side(h * scale)
-    legacy = element.get("scale") if isinstance(element.get("scale"), Mapping) else {}
+    scale_ = element.get("scale")
+    legacy: Mapping[str, Any] = scale_ if isinstance(scale_, Mapping) else {}
     width = number(element.get("width", legacy.get("width")), -1)
     height = number(element.get("height", legacy.get("height")), -1)
     if width > 0 and height > 0:

@@ -56,8 +56,10 @@ class _Render:
         for scene in timeline.scenes:
             for layer in scene.layers:
                 self._find(layer)
-        for one in (*timeline.overlays, *timeline.sounds):
-            self._find(one)
+        for overlay in timeline.overlays:
+            self._find(overlay)
+        for sound in timeline.sounds:
+            self._find(sound)
         with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
             self._draw(timeline, Path(scratch) / "track")
         return {**result_of(timeline, self._path), "warnings": list(self._warnings)}

@@ -33,7 +33,7 @@ class Run:
 
 
 def _ue(value: int) -> str:
-    code = bin(value + 1)[2:]
+    code = f"{value + 1:b}"
     return "0" * (len(code) - 1) + code
 
 

@@ -17,9 +17,7 @@ from airflow_json2video.local.planning.timeline import Sound, Timeline
 __all__ = ["mix"]
 
 
-def mix(
-    timeline: Timeline, *, find: Callable[[Sound], Path | None], warn: Callable[[str], None], scratch: Path
-) -> Any:
+def mix(timeline: Timeline, *, find: Callable[[Sound], Path | None], warn: Callable[[str], None], scratch: Path) -> Any:
     """Give the mixed sound as float32 (2, n), held in a file: an hour of sound is more than a gigabyte.
 
     :param find: gives the file of a sound; None: it is silent.

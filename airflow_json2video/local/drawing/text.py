@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from airflow_json2video.local.drawing.layout import css_length
+from airflow_json2video.local.drawing.layout import GAP, css_length
 from airflow_json2video.local.planning.colours import RGBA, colour
 
 __all__ = ["draw_text", "wrap"]
@@ -101,7 +101,9 @@ def draw_text(
     padding_default = size * 0.25 if background[3] else 0.0
     first_padding = str(settings.get("padding") or "").split(" ")[0]
     padding = round(css_length(first_padding or None, canvas=canvas, whole=area[0], em=size, default=padding_default))
-    lines = wrap(text, max(1.0, area[0] - 2 * padding), font.getlength)
+    # A text that has the whole frame keeps the gap of the position presets on both sides.
+    usable = area[0] * (1 - 2 * GAP) if area[0] >= canvas[0] else area[0]
+    lines = wrap(text, max(1.0, usable - 2 * padding), font.getlength)
     step = _line_height(settings.get("line-height"), size, canvas)
     ascent, descent = font.getmetrics()
     margin = round(size * 0.25)  # room for shadows, and for glyphs that reach out of their advance
@@ -129,8 +131,8 @@ def draw_text(
     horizontal = str(settings.get("horizontal-position") or "center")
     vertical = str(settings.get("vertical-position") or settings.get("vertical-align") or "center")
     # A box at the edge keeps the same gap as the position presets.
-    gap_x = round(area[0] * 0.05) if area[0] - box_width >= 0.1 * area[0] else 0
-    gap_y = round(area[1] * 0.05) if area[1] - box_height >= 0.1 * area[1] else 0
+    gap_x = min(round(area[0] * GAP), max(0, (area[0] - box_width) // 2))
+    gap_y = min(round(area[1] * GAP), max(0, (area[1] - box_height) // 2))
     x0 = {"left": gap_x, "right": area[0] - box_width - gap_x}.get(horizontal, (area[0] - box_width) // 2)
     y0 = {"top": gap_y, "bottom": area[1] - box_height - gap_y}.get(vertical, (area[1] - box_height) // 2)
     return picture, x0 - margin, y0 - margin

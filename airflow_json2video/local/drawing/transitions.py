@@ -10,15 +10,21 @@ import av.error
 import av.filter
 from PIL import Image
 
+from airflow_json2video.local.drawing.frames import from_image, to_image
+
 __all__ = ["STYLES", "Crossing"]
 
-STYLES = frozenset(
-    """fade wipeleft wiperight wipeup wipedown slideleft slideright slideup slidedown circlecrop rectcrop distance
-    fadeblack fadewhite radial smoothleft smoothright smoothup smoothdown circleopen circleclose vertopen vertclose
-    horzopen horzclose dissolve pixelize diagtl diagtr diagbl diagbr hlslice hrslice vuslice vdslice hblur fadegrays
-    wipetl wipetr wipebl wipebr squeezeh squeezev zoomin fadefast fadeslow hlwind hrwind vuwind vdwind coverleft
-    coverright coverup coverdown revealleft revealright revealup revealdown""".split()
-)
+# fmt: off
+STYLES = frozenset({
+    "fade", "wipeleft", "wiperight", "wipeup", "wipedown", "slideleft", "slideright", "slideup", "slidedown",
+    "circlecrop", "rectcrop", "distance", "fadeblack", "fadewhite", "radial", "smoothleft", "smoothright", "smoothup",
+    "smoothdown", "circleopen", "circleclose", "vertopen", "vertclose", "horzopen", "horzclose", "dissolve", "pixelize",
+    "diagtl", "diagtr", "diagbl", "diagbr", "hlslice", "hrslice", "vuslice", "vdslice", "hblur", "fadegrays",
+    "wipetl", "wipetr", "wipebl", "wipebr", "squeezeh", "squeezev", "zoomin", "fadefast", "fadeslow", "hlwind",
+    "hrwind", "vuwind",
+    "vdwind", "coverleft", "coverright", "coverup", "coverdown", "revealleft", "revealright", "revealup", "revealdown",
+})
+# fmt: on
 
 Pictures = Callable[[int], "tuple[Image.Image, Image.Image]"]
 
@@ -60,18 +66,22 @@ class Crossing:
         if self._graph is None:
             before, after = self._pictures(frame)
             return Image.blend(before, after, (frame + 1) / (self._frames + 1))
-        while True:
-            try:
-                return self._sink.pull().to_image()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                # The filter holds one frame back, so it is fed one more than it gives.
-                if self._fed > self._frames:
-                    return self._pictures(self._frames)[1]
-                self._feed()
+        # The filter holds one frame back, so it is fed one more than it gives.
+        while (picture := self._pulled()) is None:
+            if self._fed > self._frames:
+                return self._pictures(self._frames)[1]
+            self._feed()
+        return picture
+
+    def _pulled(self) -> Image.Image | None:
+        try:
+            return to_image(self._sink.pull())
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return None
 
     def _feed(self) -> None:
         for node, picture in zip(self._inputs, self._pictures(self._fed), strict=True):
-            shot = av.VideoFrame.from_image(picture)
+            shot = from_image(picture)
             shot.pts = self._fed
             node.push(shot)
         self._fed += 1

@@ -94,9 +94,7 @@ def fill(text: str, scope: Mapping[str, Any], *, missing: Callable[[str], None] 
     return filled
 
 
-def evaluate(
-    expression: str, scope: Mapping[str, Any], *, missing: Callable[[str], None] | None = None
-) -> Any:
+def evaluate(expression: str, scope: Mapping[str, Any], *, missing: Callable[[str], None] | None = None) -> Any:
     """Compute one expression in a scope of variables.
 
     :raises EvaluationError: it cannot be read or computed.
@@ -284,11 +282,7 @@ class _Parser:
 
 
 def _compare(sign: str, left: Any, right: Any) -> bool:
-    if (
-        type(left) is not type(right)
-        and not isinstance(left, (list, dict))
-        and not isinstance(right, (list, dict))
-    ):
+    if type(left) is not type(right) and not isinstance(left, (list, dict)) and not isinstance(right, (list, dict)):
         try:
             left, right = _number(left), _number(right)
         except EvaluationError:

@@ -130,9 +130,7 @@ class _Planner:
             return (0, 0, 0)
         return rgba[:3] if rgba[3] else None
 
-    def _transition(
-        self, scene: Mapping[str, Any], frames: int, before: list[ScenePlan]
-    ) -> Transition | None:
+    def _transition(self, scene: Mapping[str, Any], frames: int, before: list[ScenePlan]) -> Transition | None:
         wanted = scene.get("transition")
         if not isinstance(wanted, Mapping) or not before:
             return None

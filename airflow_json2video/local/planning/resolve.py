@@ -25,7 +25,7 @@ _OVERRIDES = (
 )
 
 
-class MovieFault(Exception):  # noqa: N818 - the render's own failure, not this program's
+class MovieFault(Exception):
     """The movie cannot be rendered; the text is the render's message."""
 
 
@@ -47,9 +47,7 @@ def _deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
     merged = dict(under)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = (
-            _deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[key] = _deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -69,9 +67,7 @@ def resolve(document: Mapping[str, Any]) -> Resolved:
     )
     declared = document.get("scenes")
     scenes: list[dict[str, Any]] = []
-    by_id = {
-        s.get("id"): s for s in _list(declared) if isinstance(s, Mapping) and isinstance(s.get("id"), str)
-    }
+    by_id = {s.get("id"): s for s in _list(declared) if isinstance(s, Mapping) and isinstance(s.get("id"), str)}
     for number, scene in enumerate(_list(declared), start=1):
         if not isinstance(scene, Mapping):
             raise MovieFault(f"Scene #{number}: the scene is not an object")
@@ -116,9 +112,7 @@ def _scene(
     return resolved
 
 
-def _elements(
-    elements: Any, scope: Mapping[str, Any], where: str, warnings: dict[str, None]
-) -> list[dict[str, Any]]:
+def _elements(elements: Any, scope: Mapping[str, Any], where: str, warnings: dict[str, None]) -> list[dict[str, Any]]:
     result = []
     for number, element in enumerate(_list(elements), start=1):
         here = f"{where}, element #{number}"
@@ -128,9 +122,7 @@ def _elements(
         if not _kept(element, local, here, warnings):
             continue
         resolved = {
-            k: _filled(v, local, here, warnings)
-            for k, v in element.items()
-            if k not in ("variables", "condition")
+            k: _filled(v, local, here, warnings) for k, v in element.items() if k not in ("variables", "condition")
         }
         resolved["_element"] = number
         result.append(resolved)

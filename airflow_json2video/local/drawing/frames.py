@@ -1,0 +1,23 @@
+"""Between Pillow's pictures and PyAV's frames; typed here because PyAV's own functions are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+from PIL import Image
+
+__all__ = ["from_image", "to_image"]
+
+
+def from_image(picture: Image.Image) -> av.VideoFrame:
+    """Copy an RGB picture into a frame."""
+    make: Any = av.VideoFrame.from_image
+    frame: av.VideoFrame = make(picture)
+    return frame
+
+
+def to_image(frame: Any) -> Image.Image:
+    """Copy a frame into an RGB picture, its colours converted by its own tags."""
+    picture: Image.Image = frame.to_image()
+    return picture
