@@ -1,0 +1,108 @@
+"""What a DAG file pays for importing our operator and sensor, counted in modules and never in seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_MODULES = 15
+# A name stands for itself and all that is below it.
+LOADED_WHEN_USED = (
+    "airflow_json2video.api",
+    "airflow_json2video.hooks",
+    "airflow_json2video.local",
+    "airflow_json2video.movie",
+    "airflow_json2video.rendering",
+    "airflow_json2video.triggers",
+    "PIL",
+    "aiohttp",
+    "av",
+    "numpy",
+    "pydantic",
+    "requests",
+    "starlette",
+    "uvicorn",
+)
+FLOOR = """
+import json
+import sys
+try:
+    from airflow.sdk import DAG, BaseOperator
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.models.baseoperator import BaseOperator
+with DAG("floor"):
+    BaseOperator(task_id="floor")
+before = set(sys.modules)
+"""
+DAG_FILE = """
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.sensors.render import Json2VideoRenderSensor
+with DAG("measured"):
+    render = Json2VideoRenderOperator(task_id="render", movie={"scenes": [{"duration": 2}]})
+    render >> Json2VideoRenderSensor(task_id="wait", project="abcdefghijklmnop")
+"""
+ANSWER = """
+print("\\n" + json.dumps({"added": sorted(set(sys.modules) - before), "airflow3": "airflow.sdk" in before}))
+"""
+
+
+def in_fresh_interpreter(code: str, *options: str, home: Path) -> dict[str, object]:
+    """Run *code* and read the JSON of its last line."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    child = subprocess.run(
+        [sys.executable, *options, "-c", code],
+        env=kept | {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory):
+    """What a fresh interpreter loads for a DAG file with our tasks, beyond a DAG with a BaseOperator task."""
+    pytest.importorskip("airflow")
+    return in_fresh_interpreter(FLOOR + DAG_FILE + ANSWER, home=tmp_path_factory.mktemp("airflow"))
+
+
+def test_a_dag_file_with_our_operator_and_sensor_loads_at_most_fifteen_modules_more(parsed):
+    if not parsed["airflow3"]:
+        pytest.skip("Airflow 2 has no light SDK: the sensor's base alone loads much of Airflow")
+    assert len(parsed["added"]) <= MOST_MODULES, parsed["added"]
+
+
+def test_the_tasks_were_really_imported_for_the_count(parsed):
+    assert {"airflow_json2video.operators.render", "airflow_json2video.sensors.render"} <= set(parsed["added"])
+
+
+@pytest.mark.parametrize("name", LOADED_WHEN_USED)
+def test_what_a_dag_file_does_not_need_is_not_loaded_by_it(parsed, name):
+    assert [module for module in parsed["added"] if f"{module}.".startswith(f"{name}.")] == []
+
+
+def test_the_provider_info_that_every_airflow_command_reads_imports_only_the_standard_library(tmp_path):
+    code = """
+import json
+import sys
+before = set(sys.modules)
+from airflow_json2video.get_provider_info import get_provider_info
+get_provider_info()
+foreign = {name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names
+print(json.dumps({"foreign": sorted(foreign), "ours": sorted(m for m in sys.modules if "json2video" in m)}))
+"""
+    found = in_fresh_interpreter(code, "-S", home=tmp_path)  # -S: nothing but the standard library can be imported
+    assert found == {
+        "foreign": ["airflow_json2video"],
+        "ours": ["airflow_json2video", "airflow_json2video.get_provider_info"],
+    }
