@@ -109,6 +109,7 @@ class LocalService:
 
             from airflow_json2video.local.app import build_app
             from airflow_json2video.local.backend import Backend
+            from airflow_json2video.local.server import QuickServer
         except ImportError as error:
             raise ConfigurationError(f"{_EXTRA} ({error.name} is missing)") from error
         if self.settings.mode != "instant":
@@ -126,10 +127,9 @@ class LocalService:
             lifespan="off",
             log_config=None,  # the logging of whoever runs us is theirs
             access_log=False,
-            timeout_graceful_shutdown=1,
             server_header=False,
         )
-        server = self._server = uvicorn.Server(config)
+        server = self._server = QuickServer(config)
 
         def serve() -> None:
             try:

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from airflow_json2video.local.drawing.clips import ClipReader, NotMedia
 from airflow_json2video.local.drawing.layout import Motion, fitted, motion_of, placed
 from airflow_json2video.local.drawing.text import draw_text
+from airflow_json2video.local.planning.evaluation import text_of
 from airflow_json2video.local.planning.plan import number
 from airflow_json2video.local.planning.resolve import MovieFault
 
@@ -175,7 +176,7 @@ def _text_shot(element: Mapping[str, Any], size: Size, note: Warn) -> Shot:
     area = (int(width) if width > 0 else size[0], int(height) if height > 0 else size[1])
     settings = element.get("settings")
     drawn, x, y = draw_text(
-        str(element.get("text", "")),
+        text_of(element.get("text")),
         settings if isinstance(settings, Mapping) else {},
         area=area,
         canvas=size,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["EvaluationError", "evaluate", "fill", "truthy"]
+__all__ = ["EvaluationError", "evaluate", "fill", "text_of", "truthy"]
 
 MAX_DEPTH = 50
 MAX_LENGTH = 10_000

@@ -171,10 +171,12 @@ class _Planner:
             "video": ("src", "prompt"),
             "audio": ("src",),
             "html": ("html", "src"),
-            "text": ("text",),
             "voice": ("text",),
             "component": ("component",),
         }.get(kind, ())
+        # A text may be empty, as when its variable is not defined; it may not be left out.
+        if kind == "text" and "text" not in element:
+            needs = ("text",)
         if needs and not any(element.get(name) not in (None, "") for name in needs):
             raise MovieFault(f"{where}: The element type '{kind}' requires a '{needs[0]}' property.")
 
