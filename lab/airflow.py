@@ -154,9 +154,7 @@ class Airflow:
         """
         deadline = time.monotonic() + timeout
         self.home.mkdir(parents=True, exist_ok=True)
-        self.processes.run(
-            "db-migrate", self._command("db", "migrate"), env=self.environment, timeout=timeout
-        )
+        self.processes.run("db-migrate", self._command("db", "migrate"), env=self.environment, timeout=timeout)
         for name in self.components:
             self.start_component(name)
         if self.version >= (3, 0):
@@ -223,9 +221,7 @@ class Airflow:
             problems = self.api.import_errors()
             raise AirflowTimeout("\n".join([str(error), *problems])) from None
 
-    def trigger(
-        self, dag_id: str, *, conf: Mapping[str, Any] | None = None, run_id: str | None = None
-    ) -> str:
+    def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
         """Start a run of a DAG, waiting for the DAG if it has not been read yet, and give the run's id."""
         self.wait_for_dag(dag_id)
         run_id = run_id or f"lab__{time.strftime('%Y%m%dT%H%M%S')}_{secrets.token_hex(3)}"
@@ -240,9 +236,7 @@ class Airflow:
         """Every task instance of a run as it is now."""
         return self.api.task_instances(dag_id, run_id)
 
-    def follow(
-        self, dag_id: str, run_id: str, *, timeout: float, interval: float = 0.25
-    ) -> Iterator[StateChange]:
+    def follow(self, dag_id: str, run_id: str, *, timeout: float, interval: float = 0.25) -> Iterator[StateChange]:
         """Give each change of state of a run's task instances as it is seen, the run's own end last.
 
         :param timeout: seconds until it gives up.
@@ -288,9 +282,7 @@ class Airflow:
 
         self._wait(reached, timeout=timeout, what=f"task {task_id} of {dag_id} to be {state}")
 
-    def xcom(
-        self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1
-    ) -> Any:  # noqa: ANN401 - any JSON
+    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
         """Give an XCom of a task, by default what it returned.
 
         :raises LookupError: there is none.
@@ -301,9 +293,7 @@ class Airflow:
         """Clear a task of a run and what is below it, as a person does on Airflow's page."""
         self.api.clear(dag_id, run_id, task_id)
 
-    def task_log(
-        self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, triggers: bool = True
-    ) -> str:
+    def task_log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, triggers: bool = True) -> str:
         """Give what every attempt of a task wrote, read from the log files.
 
         Lines of 3.x are JSON objects, those of 2.11 plain text.
@@ -326,13 +316,13 @@ class Airflow:
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "airflow", *arguments]
 
-    def _ask(self, question: Any) -> Any:  # noqa: ANN401
+    def _ask(self, question: Any) -> Any:
         try:
             return question()
         except ApiUnavailable:
             return None
 
-    def _wait(self, ready: Any, *, timeout: float, what: str) -> None:  # noqa: ANN401
+    def _wait(self, ready: Any, *, timeout: float, what: str) -> None:
         deadline = time.monotonic() + timeout
         while not self._ask(ready):
             self.processes.check()

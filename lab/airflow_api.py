@@ -52,7 +52,7 @@ class AirflowApi(Protocol):
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """Give a run's task instances."""
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:  # noqa: ANN401
+    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:
         """Give an XCom; LookupError if there is none."""
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
@@ -104,7 +104,7 @@ class RestApi:
             for ti in answer["task_instances"]
         ]
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:  # noqa: ANN401
+    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:
         path = f"{self._run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
         return self._call("GET", f"{path}?map_index={map_index}&deserialize=false&stringify=false")["value"]
 
@@ -123,7 +123,7 @@ class RestApi:
     def _run(dag_id: str, run_id: str) -> str:
         return f"/api/v2/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}"
 
-    def _call(self, method: str, path: str, *, body: object = None, signed: bool = True) -> Any:  # noqa: ANN401
+    def _call(self, method: str, path: str, *, body: object = None, signed: bool = True) -> Any:
         try:
             if signed and "Authorization" not in self._session.headers:
                 token = self._session.get(f"{self.url}/auth/token", timeout=10)
@@ -175,7 +175,7 @@ class OrmApi:
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         return [TaskInstance(**ti) for ti in self._call("task_instances", dag_id=dag_id, run_id=run_id)]
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:  # noqa: ANN401
+    def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:
         found = self._call("xcom", dag_id=dag_id, run_id=run_id, task_id=task_id, key=key, map_index=map_index)
         if not found:
             msg = f"no XCom {key} of {dag_id}.{task_id} in {run_id}"
@@ -185,7 +185,7 @@ class OrmApi:
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         self._call("clear", dag_id=dag_id, run_id=run_id, task_id=task_id)
 
-    def _call(self, question: str, **arguments: object) -> Any:  # noqa: ANN401
+    def _call(self, question: str, **arguments: object) -> Any:
         if self._helper.stdin is None or self._helper.stdout is None:
             msg = "the helper has to be started with pipes"
             raise ValueError(msg)

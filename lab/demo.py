@@ -74,11 +74,11 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
         dags_folder=ROOT / "dags_examples",
         connections={"json2video_default": connection},
     )
-    print("  Airflow   starting: API server, scheduler, DAG processor, triggerer", end="", flush=True)
+    print("  Airflow   starting: database, API server, scheduler, DAG processor, triggerer")
     stack.enter_context(airflow)
     airflow.wait_for_dag(DAG_ID)
-    print(f"\r  Airflow   {airflow.url}  (ready after {time.monotonic() - began:.0f} s)" + " " * 40)
-    print(f"  DAG       dags_examples/{Path(DAG_ID).name.removeprefix('json2video_')}.py")
+    print(f"            {airflow.url}  (ready after {time.monotonic() - began:.0f} s)")
+    print(f"  DAG       {DAG_ID}  (dags_examples/movie_from_file.py)")
     print(f"  movie     {_short(MOVIE)}\n")
 
     run_id = airflow.trigger(DAG_ID, conf={"output_dir": str(FOLDER / "videos")})
@@ -114,14 +114,14 @@ def _happenings(
         try:
             for change in airflow.follow(DAG_ID, run_id, timeout=120 if host else 3600):
                 seen.put(change)
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread
+        except BaseException as error:
             seen.put(error)
 
     def follow_service() -> None:
         try:
             for happening in _watch_render(airflow, run_id, key=key, host=host, ended=ended):
                 seen.put(happening)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             seen.put(error)
 
     for target in (follow_airflow, follow_service):
@@ -188,7 +188,9 @@ def _announce_cost() -> None:
     price = "an unknown number of credits" if guess.credits is None else f"about {guess.credits} credits"
     print(f"{KEY_VARIABLE} is set: this renders {_short(MOVIE)} at JSON2Video and costs {price}.")
     if os.environ.get("YES", "") in ("", "0"):
-        print(f"Starting in {PAUSE_BEFORE_PAYING} s; Ctrl-C stops it here, before anything is paid for (YES=1: no wait).")
+        print(
+            f"Starting in {PAUSE_BEFORE_PAYING} s; Ctrl-C stops it here, before anything is paid for (YES=1: no wait)."
+        )
         time.sleep(PAUSE_BEFORE_PAYING)
 
 

@@ -62,7 +62,13 @@ class ProcessSet:
         self.stop_all()
 
     def start(
-        self, name: str, argv: Sequence[str], *, env: Mapping[str, str], piped: bool = False
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+        piped: bool = False,
     ) -> subprocess.Popen[bytes]:
         """Start *argv* as the child *name*, its output going to :meth:`log_path`.
 
@@ -79,6 +85,7 @@ class ProcessSet:
                 process = subprocess.Popen(
                     list(argv),
                     env=self.marked(env),
+                    cwd=cwd,
                     stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
                     stdout=subprocess.PIPE if piped else out,
                     stderr=out,
@@ -87,13 +94,15 @@ class ProcessSet:
             self._children[name] = _Child(process, log)
             return process
 
-    def run(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: float) -> None:
+    def run(
+        self, name: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: float, cwd: Path | None = None
+    ) -> None:
         """Run *argv* to its end.
 
         :param timeout: seconds.
         :raises ChildEnded: its exit code was not 0, or it took too long.
         """
-        self.start(name, argv, env=env)
+        self.start(name, argv, env=env, cwd=cwd)
         child = self._children[name]
         try:
             code = child.process.wait(timeout)

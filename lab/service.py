@@ -88,13 +88,13 @@ class ServiceProcess:
         """An Airflow connection to it, as JSON for ``AIRFLOW_CONN_JSON2VIDEO_DEFAULT``."""
         return json.dumps({"conn_type": "json2video", "host": self.host, "password": "any-key-will-do"})
 
-    def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - any JSON
+    def control(self, method: str, path: str, body: object = None) -> Any:
         """Call ``/_control/<path>`` and give its JSON."""
         answer = self._session.request(method, f"{self.url}/_control/{path}", json=body, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
-    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401
+    def call(self, method: str, path: str, body: object = None) -> Any:
         """Call the API itself, as ``call("POST", "templates", {...})``, and give its JSON."""
         answer = self._session.request(
             method, f"{self.host}/{path}", json=body, headers={"x-api-key": "any-key-will-do"}, timeout=10
@@ -102,7 +102,7 @@ class ServiceProcess:
         answer.raise_for_status()
         return answer.json()
 
-    def set(self, **settings: Any) -> None:  # noqa: ANN401
+    def set(self, **settings: Any) -> None:
         """Change switches of the running service."""
         self.control("POST", "settings", settings)
 

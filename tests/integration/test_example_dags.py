@@ -1,0 +1,128 @@
+"""Each DAG of dags_examples as it is, in a real Airflow against the local service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.airflow import Airflow
+from lab.processes import ROOT
+from lab.service import ServiceProcess
+from lab.video import read_back
+
+pytestmark = pytest.mark.integration
+
+RESULT_FIELDS = {
+    *("project", "url", "duration", "width", "height", "size", "rendering_time"),
+    *("subtitles", "created_at", "ended_at", "remaining_quota", "submission_key"),
+}
+
+
+def run(airflow: Airflow, dag_id: str, **conf) -> str:
+    """Run a DAG to its end, which has to be success, and give the run's id."""
+    run_id = airflow.trigger(dag_id, conf=conf)
+    changes = airflow.wait_for_run(dag_id, run_id, timeout=120)
+    assert changes[-1].state == "success", told(airflow, dag_id, run_id)
+    return run_id
+
+
+def told(airflow: Airflow, dag_id: str, run_id: str) -> str:
+    """What the tasks of a run that went wrong have to say."""
+    instances = airflow.task_instances(dag_id, run_id)
+    return "\n".join(
+        f"=== {ti.task_id}[{ti.map_index}] {ti.state}\n"
+        + airflow.task_log(dag_id, run_id, ti.task_id, map_index=ti.map_index)[-3000:]
+        for ti in instances
+    )
+
+
+def deferred(airflow: Airflow, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> bool:
+    """Whether a task was handed to the triggerer: only then does a trigger write a log of its own."""
+    logs = airflow.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+    return any((logs if map_index < 0 else logs / f"map_index={map_index}").glob("attempt=*.trigger.*"))
+
+
+def test_every_example_is_run_here():
+    files = {path.stem for path in (ROOT / "dags_examples").glob("*.py")}
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert files <= tested
+
+
+def test_movie_from_file(airflow: Airflow, service: ServiceProcess, tmp_path: Path):
+    dag_id = "json2video_movie_from_file"
+    run_id = run(airflow, dag_id, shop="The Corner Café", output_dir=str(tmp_path))
+
+    result = airflow.xcom(dag_id, run_id, "render")
+    assert set(result) == RESULT_FIELDS
+    stored = Path(airflow.xcom(dag_id, run_id, "store"))
+    assert stored == tmp_path / f"{result['project']}.mp4"
+    facts = read_back(stored)
+    assert (facts.width, facts.height, facts.size) == (result["width"], result["height"], result["size"])
+    assert facts.duration == pytest.approx(result["duration"], abs=0.1)
+    assert service.submissions() == 1
+    assert deferred(airflow, dag_id, run_id, "render")
+    assert "The Corner Café" in service.call("GET", f"movies?project={result['project']}")["movie"]["json"]
+
+
+def test_movie_from_models(airflow: Airflow, service: ServiceProcess):
+    dag_id = "json2video_movie_from_models"
+    run_id = run(airflow, dag_id)
+
+    result = airflow.xcom(dag_id, run_id, "render")
+    assert result["width"] == result["height"]
+    assert result["duration"] == pytest.approx(3.5, abs=0.1)
+    assert service.submissions() == 1
+    assert deferred(airflow, dag_id, run_id, "render")
+
+
+def test_template_with_variables(airflow: Airflow, service: ServiceProcess):
+    dag_id = "json2video_template_with_variables"
+    template = service.call(
+        "POST",
+        "templates",
+        {
+            "name": "rooms",
+            "movie": {
+                "resolution": "sd",
+                "variables": {"headline": "", "rooms": []},
+                "scenes": [
+                    {"duration": 1, "elements": [{"type": "text", "text": "{{ headline }}"}]},
+                    {"iterate": "rooms", "duration": 1, "elements": [{"type": "text", "text": "{{ name }}"}]},
+                ],
+            },
+        },
+    )
+    run_id = run(airflow, dag_id, template=template["templateId"], headline="Summer sale")
+
+    result = airflow.xcom(dag_id, run_id, "render")
+    assert result["duration"] == pytest.approx(3.0, abs=0.1), "one scene, and one for each of two rooms"
+    assert service.submissions() == 1
+    assert deferred(airflow, dag_id, run_id, "render")
+
+
+def test_mapped_over_csv(airflow: Airflow, service: ServiceProcess):
+    dag_id = "json2video_mapped_over_csv"
+    rows = (ROOT / "dags_examples" / "data" / "rooms.csv").read_text().strip().splitlines()[1:]
+    run_id = run(airflow, dag_id)
+
+    results = [airflow.xcom(dag_id, run_id, "render", map_index=index) for index in range(len(rows))]
+    assert len({result["project"] for result in results}) == len(rows) > 1
+    assert service.submissions() == len(rows), "each row is paid for once"
+    assert all(deferred(airflow, dag_id, run_id, "render", map_index=index) for index in range(len(rows)))
+    assert airflow.xcom(dag_id, run_id, "report") == pytest.approx(2.0 * len(rows), abs=0.1 * len(rows))
+
+
+def test_synchronous(airflow: Airflow, service: ServiceProcess):
+    dag_id = "json2video_synchronous"
+    run_id = run(airflow, dag_id)
+
+    result = airflow.xcom(dag_id, run_id, "render")
+    assert set(result) == RESULT_FIELDS
+    assert result["duration"] == pytest.approx(2.0, abs=0.1)
+    assert not deferred(airflow, dag_id, run_id, "render"), "it waits on its worker"
+    submitted, waited = airflow.xcom(dag_id, run_id, "submit"), airflow.xcom(dag_id, run_id, "wait")
+    assert submitted["url"] is None
+    assert waited["project"] == submitted["project"] != result["project"]
+    assert waited["url"]
+    assert service.submissions() == 2, "render and submit; the sensor submits nothing"
