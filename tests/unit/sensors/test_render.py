@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
+
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.sensors.render import Json2VideoRenderSensor
+from tests.unit.attempts import Attempt
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
+
+
+@pytest.fixture
+def sensor(connection, service):
+    def make(project=None, **arguments):
+        project = project or Json2VideoHook().submit_movie(MOVIE).project
+        service.posts_before = service.posts
+        return Json2VideoRenderSensor(task_id="wait", project=project, poke_interval=0.3, **arguments)
+
+    return make
+
+
+def test_it_waits_in_the_triggerer_and_gives_the_same_facts_as_the_operator(sensor, service):
+    attempt = Attempt(sensor())
+    result = attempt.run()
+    assert attempt.deferred is not None
+    assert result["url"].endswith(".mp4")
+    assert result["duration"] == 2.0
+    assert service.posts == service.posts_before
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_it_pokes_on_a_worker_when_it_is_not_deferrable(sensor, service, mode):
+    operator = sensor(deferrable=False, mode=mode)
+    assert service.wait_idle()
+    poked = operator.poke(Attempt(operator).context)
+    assert poked.is_done
+    assert poked.xcom_value["url"].endswith(".mp4")
+
+
+def test_a_render_that_goes_on_is_not_done(sensor, service):
+    service.settings.update({"render_seconds": 600})
+    operator = sensor(deferrable=False)
+    assert operator.poke(Attempt(operator).context) is False
+
+
+def test_its_timeout_is_a_sensors_timeout(sensor, service):
+    service.settings.update({"render_seconds": 600})
+    with pytest.raises(AirflowSensorTimeout, match="goes on"):
+        Attempt(sensor(timeout=timedelta(seconds=1))).run()
+
+
+def test_soft_fail_skips_instead(sensor, service):
+    service.settings.update({"render_seconds": 600})
+    with pytest.raises(AirflowSkipException):
+        Attempt(sensor(timeout=1, soft_fail=True)).run()
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_failed_render_fails_it_with_the_services_words(sensor, service, deferrable):
+    service.add_fault("render", status="error", message="Movie duration cannot be zero")
+    operator = sensor(deferrable=deferrable)
+    assert service.wait_idle()
+    attempt = Attempt(operator)
+    with pytest.raises(AirflowException, match="Movie duration cannot be zero"):
+        attempt.run() if deferrable else operator.poke(attempt.context)
+
+
+@pytest.mark.parametrize("project", ["", "short", "x" * 17])
+def test_a_project_id_of_the_wrong_length_is_refused_before_anything_is_asked(sensor, service, project):
+    operator = sensor()
+    operator.project = project
+    asked = len(service.requests)
+    with pytest.raises(AirflowFailException, match="16"):
+        Attempt(operator).run()
+    assert len(service.requests) == asked

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from airflow_json2video.exceptions import QuotaExhausted, RenderDeadlineExceeded, RenderFailed
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.rendering.polling import Ended
+from airflow_json2video.triggers.render import Json2VideoRenderTrigger, ended_from_event, event_from_ended
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
+PROJECT = "Qk3vT9zLm2XcB7wA"
+
+
+@pytest.fixture
+def trigger(connection):
+    project = Json2VideoHook().submit_movie(MOVIE).project
+
+    def make(**arguments):
+        return Json2VideoRenderTrigger(project, poll_interval=0.2, **arguments)
+
+    return make
+
+
+async def events_of(trigger):
+    return [event.payload async for event in trigger.run()]
+
+
+def test_it_fires_one_event_with_the_facts_of_the_video(trigger):
+    [event] = asyncio.run(events_of(trigger()))
+    assert event["error"] is None
+    assert event["movie"]["status"] == "done"
+    assert event["movie"]["url"]
+    assert json.loads(json.dumps(event)) == event
+
+
+def test_its_arguments_make_the_same_trigger_again(trigger):
+    path, arguments = trigger(submitted_at=10.0, deadline=20.0).serialize()
+    assert path == f"{Json2VideoRenderTrigger.__module__}.Json2VideoRenderTrigger"
+    again = Json2VideoRenderTrigger(**json.loads(json.dumps(arguments)))
+    assert again.serialize() == (path, arguments)
+
+
+def test_it_accepts_the_arguments_of_an_older_and_of_a_newer_version(trigger, connection):
+    older = Json2VideoRenderTrigger(project=PROJECT)
+    assert older.deadline == older.submitted_at + 3600
+    newer = trigger(an_argument_of_next_year=1)
+    assert "an_argument_of_next_year" not in newer.serialize()[1]
+    assert asyncio.run(events_of(newer))[0]["movie"]
+
+
+def test_a_restart_looks_at_once_and_does_not_extend_the_deadline(trigger, service):
+    service.settings.update({"render_seconds": 600})
+    old = trigger(submitted_at=time.time() - 100, deadline=time.time() - 1)
+    begun = time.time()
+    [event] = asyncio.run(events_of(old))
+    assert time.time() - begun < 5
+    assert event["movie"] is not None or event["error"]["error"] == "RenderDeadlineExceeded"
+
+
+def test_a_deadline_in_the_past_still_takes_a_finished_render(trigger, service):
+    assert service.wait_idle()
+    [event] = asyncio.run(events_of(trigger(submitted_at=1.0, deadline=2.0)))
+    assert event["movie"]["url"]
+
+
+def test_a_project_of_another_account_ends_in_an_event_that_says_so(connection):
+    stranger = Json2VideoRenderTrigger(PROJECT, submitted_at=1.0, deadline=time.time() + 60, poll_interval=0.2)
+    [event] = asyncio.run(events_of(stranger))
+    assert event["error"]["error"] == "ProjectNotFound"
+    assert PROJECT in event["error"]["message"]
+
+
+def test_a_project_id_of_the_wrong_length_ends_in_an_event_that_says_so(connection):
+    [event] = asyncio.run(events_of(Json2VideoRenderTrigger("short", poll_interval=0.2)))
+    assert "16" in event["error"]["message"]
+
+
+def test_a_missing_connection_ends_in_an_event_that_names_it():
+    [event] = asyncio.run(events_of(Json2VideoRenderTrigger(PROJECT, json2video_conn_id="nowhere")))
+    assert "nowhere" in event["error"]["message"]
+
+
+def test_a_fault_of_ours_ends_in_an_event_and_not_in_silence(trigger, monkeypatch):
+    async def broken(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("airflow_json2video.hooks.waiting.await_render", broken)
+    [event] = asyncio.run(events_of(trigger()))
+    assert "ZeroDivisionError: a bug" in event["error"]["message"]
+    assert event["error"]["retryable"]
+
+
+def test_cancelling_it_leaves_the_render_alone(trigger, service):
+    service.settings.update({"render_seconds": 600})
+    project = Json2VideoHook().submit_movie(MOVIE).project
+
+    async def cancel():
+        task = asyncio.ensure_future(events_of(Json2VideoRenderTrigger(project, poll_interval=0.2)))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert {r.method for r in service.requests if project in str(r.query)} == {"GET"}
+
+
+def test_waiting_does_not_block_the_event_loop(trigger, service):
+    service.settings.update({"render_seconds": 1.5})
+    service.add_fault("delay", method="GET", path="/v2/movies", seconds=0.5, times=3)
+    Json2VideoHook().submit_movie(MOVIE)
+
+    async def longest_gap():
+        waiting = asyncio.ensure_future(events_of(trigger()))
+        gaps, last = [], time.perf_counter()
+        while not waiting.done():
+            await asyncio.sleep(0.01)
+            gaps.append(time.perf_counter() - last)
+            last = time.perf_counter()
+        return gaps
+
+    gaps = asyncio.run(longest_gap())
+    # The first look loads aiohttp and looks the connection up; after that nothing may hold the loop.
+    assert sorted(gaps)[-3] < 0.3
+
+
+def test_errors_survive_the_journey_through_an_event():
+    failed = RenderFailed("Render failed", service_message="Scene #2, element #1: x", project=PROJECT)
+    for error in (QuotaExhausted("no credits", http_status=400), RenderDeadlineExceeded("late", project=PROJECT), failed):
+        event = json.loads(json.dumps(event_from_ended(Ended(error=error), project=PROJECT)))
+        again = ended_from_event(event, project=PROJECT).error
+        assert type(again) is type(error)
+        assert again.facts() == error.facts()
+    assert again.path == "scenes[1].elements[0]"
+
+
+def test_an_event_about_another_render_is_not_taken_for_ours():
+    event = event_from_ended(Ended(movie={"project": PROJECT, "url": "u"}), project=PROJECT)
+    assert ended_from_event(event, project=PROJECT).movie
+    assert ended_from_event(event, project="x" * 16).error
