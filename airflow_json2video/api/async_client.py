@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import certifi
+from yarl import URL
 
 from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint
@@ -203,7 +204,8 @@ class AsyncJson2VideoClient:
             session = await self._session(keep=call.repeatable)
             async with session.request(
                 request.method,
-                request.url,
+                # As it is: yarl would quote anew, and a signed address is signed as it is.
+                URL(request.url, encoded=True),
                 headers=headers,
                 data=request.body if call.content is None else _pieces(call.content),
                 timeout=aiohttp.ClientTimeout(
@@ -229,12 +231,16 @@ class AsyncJson2VideoClient:
                         body=bytes(body),
                     )
                 problem = f"the answer is larger than {endpoint.max_body} bytes"
-        except (asyncio.TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            problem = error
-            if isinstance(root := root_cause(error), ConfigurationError):
-                return root
         except ConfigurationError as error:
             return error
+        except Exception as error:
+            # What nobody foresaw is no reason to forget that a render may have been started.
+            expected = (asyncio.TimeoutError, aiohttp.ClientError, OSError)
+            if not watch.sent and not isinstance(error, expected):
+                raise
+            if isinstance(root := root_cause(error), ConfigurationError):
+                return root
+            problem = error
         if time.monotonic() - started >= request.time_limit:
             problem = f"it took longer than {request.time_limit:g} seconds"
         return self._exchange.lost(call, problem, sent=watch.sent)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 from urllib3.util import SKIP_HEADER
 
 from airflow_json2video.api.calls import put_file, start_upload
@@ -188,7 +189,8 @@ class Json2VideoClient:
                         body += piece
                         if len(body) > endpoint.max_body:
                             break
-                    else:
+                    # A connection that was shut in the headers reads as an answer with nothing in it.
+                    if not watch.expired and len(body) <= endpoint.max_body:
                         log.debug(
                             "%s answered %d in %.2fs",
                             call.name,
@@ -202,10 +204,13 @@ class Json2VideoClient:
                             body=bytes(body),
                         )
                     problem = f"the answer is larger than {endpoint.max_body} bytes"
-            except (requests.RequestException, OSError) as error:
-                problem = error
             except ConfigurationError as error:
                 return error
+            except Exception as error:
+                # What nobody foresaw is no reason to forget that a render may have been started.
+                if not watch.sent and not isinstance(error, (requests.RequestException, HTTPError, OSError)):
+                    raise
+                problem = error
             finally:
                 if session is not self._session:
                     session.close()

@@ -47,6 +47,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+MAX_PAGES = 1000
+"""Pages after which a list is taken for one without an end."""
+
 MAX_RETRY_AFTER = 120.0
 """Longest pause between two sendings that the service can ask for, in seconds."""
 
@@ -235,13 +238,13 @@ class MovieListing:
         date_start: datetime | str | None,
         date_end: datetime | str | None,
         page_size: int,
-        max_pages: int = 1000,
+        max_pages: int | None = None,
     ) -> None:
         self._range = {"date_start": date_start, "date_end": date_end}
         self._page_size = page_size
-        self._max_pages = max_pages
+        self._max_pages = max_pages or MAX_PAGES
         self._tokens: set[str] = set()
-        self._call: Call[MoviePage] | None = list_movies(**self._range, limit=page_size)
+        self._call: Call[MoviePage] | None = list_movies(**self._range, limit=page_size)  # type: ignore[arg-type]
 
     def next_call(self) -> Call[MoviePage] | None:
         """Give the call for the next page; None after the last."""

@@ -1,0 +1,543 @@
+"""What both clients do on the wire, good and odd. One table, two clients, and the POSTs counted."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import pickle
+import socket
+import sys
+import time
+import traceback
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from airflow_json2video.api.calls import (
+    create_folder,
+    create_template,
+    delete_file,
+    delete_movie,
+    get_movie,
+    get_storage,
+    move_file,
+    submit_movie,
+)
+from airflow_json2video.exceptions import (
+    AnswerLost,
+    AuthenticationFailed,
+    ConfigurationError,
+    InvalidRequest,
+    Json2VideoError,
+    Money,
+    ProjectNotFound,
+    RateLimited,
+    ServerError,
+    ServiceUnreachable,
+    UnreadableAnswer,
+)
+
+# The scripted service lives in conftest, which importlib mode gives no name of its own to import from.
+conftest = sys.modules[next(n for n in sys.modules if n.endswith("unit.api.conftest"))]
+answer, KEY, PROJECT = conftest.answer, conftest.KEY, conftest.PROJECT
+
+MOVIE = {"scenes": [{"comment": "größer"}], "client-data": {"k": "v"}}
+SUBMITTED = {"success": True, "project": PROJECT, "timestamp": "2026-05-12T10:49:52.924Z"}
+DONE = {"success": True, "movie": {"success": True, "status": "done", "project": PROJECT, "url": "https://x/y.mp4"}}
+HTML = b"<html><body>Please log in to the hotel's network</body></html>"
+
+FAULTS = {
+    "hang_up": (conftest.hang_up, AnswerLost),
+    "reset": (conftest.reset, AnswerLost),
+    "cut_short": (conftest.cut_short, AnswerLost),
+    # http.client takes headers that are cut for the whole of them, and finds no body.
+    "cut_in_headers": (conftest.cut_in_headers, (AnswerLost, UnreadableAnswer)),
+    "no_http": (conftest.no_http, AnswerLost),
+    "html": (answer(200, raw=HTML), UnreadableAnswer),
+    "empty": (answer(200, raw=b""), UnreadableAnswer),
+    "half_json": (answer(200, raw=b'{"success": true, "proj'), UnreadableAnswer),
+    "list": (answer(200, raw=b"[1]"), UnreadableAnswer),
+    "no_project": (answer(200, {"success": True}), UnreadableAnswer),
+    "null_project": (answer(200, {"success": True, "project": None}), UnreadableAnswer),
+    "redirect": (answer(307, {}, headers={"Location": "/v2/movies"}), UnreadableAnswer),
+    "redirect_302": (answer(302, raw=HTML, headers={"Location": "/v2/movies"}), UnreadableAnswer),
+    "html_403": (answer(403, raw=HTML), UnreadableAnswer),
+    "408": (answer(408, raw=b""), ServerError),
+    "429": (answer(429, {"message": "Too Many Requests"}, headers={"Retry-After": "1"}), RateLimited),
+    "500": (answer(500, {"message": "Error creating movie: x"}), ServerError),
+    "502_html": (answer(502, raw=HTML), ServerError),
+    "503": (answer(503, raw=b""), ServerError),
+    "504": (answer(504, {"message": "Endpoint request timed out"}), ServerError),
+    "type_error": (answer(400, {"message": "TypeError: x is not a function"}), ServerError),
+}
+
+
+def failure(act: Any, *args: Any) -> Json2VideoError:
+    with pytest.raises(Json2VideoError) as caught:
+        act(*args)
+    return caught.value
+
+
+# What is sent -------------------------------------------------------------------------------------
+
+
+def test_a_submission_is_the_document_in_utf8_with_the_key_in_its_header(client, service):
+    service.then(answer(200, SUBMITTED))
+    assert client.execute(submit_movie(MOVIE)).project == PROJECT
+    (seen,) = service.requests
+    assert (seen.method, seen.path) == ("POST", "/v2/movies")
+    assert seen.headers["x-api-key"] == KEY
+    assert seen.headers["content-type"] == "application/json"
+    assert seen.headers["user-agent"].startswith("airflow-json2video/")
+    assert "größer".encode() in seen.body
+
+
+def test_calls_that_may_be_repeated_share_a_connection_and_a_submission_has_its_own(client, service):
+    service.then(answer(200, DONE), answer(200, SUBMITTED), answer(200, DONE))
+    client.execute(get_movie(PROJECT))
+    client.execute(submit_movie(MOVIE))
+    client.execute(get_movie(PROJECT))
+    first, submission, second = (seen.connection for seen in service.requests)
+    assert first == second != submission
+
+
+def test_a_netrc_of_the_user_adds_no_credentials(client, service, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("default login someone password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    service.then(answer(200, DONE))
+    client.execute(get_movie(PROJECT))
+    assert "authorization" not in service.requests[0].headers
+    assert service.requests[0].headers["x-api-key"] == KEY
+
+
+def test_this_machine_is_not_reached_through_the_environments_proxy(client, service, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    service.then(answer(200, DONE))
+    assert client.execute(get_movie(PROJECT)).movie.status == "done"
+
+
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_a_proxy_is_asked_for_a_tunnel_and_sees_no_key(driver, service, monkeypatch, how):
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    service.then(answer(407, raw=b"who are you"))
+    options = {"proxy": service.url} if how == "argument" else {}
+    if how == "environment":
+        monkeypatch.setenv("https_proxy", service.url)
+    driver.open("https://api.json2video.invalid", **options)
+    error = failure(driver.execute, submit_movie(MOVIE))
+    assert isinstance(error, ServiceUnreachable)
+    assert error.money is Money.NOT_SPENT
+    assert [(s.method, s.path) for s in service.requests] == [("CONNECT", "api.json2video.invalid:443")]
+    assert KEY not in str([s.headers for s in service.requests])
+
+
+# One POST -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_submission_is_sent_once_whatever_comes_back_and_the_money_is_not_known(client, service, fault):
+    behaviour, expected = FAULTS[fault]
+    service.then(behaviour)
+    error = failure(client.execute, submit_movie(MOVIE))
+    assert isinstance(error, expected), str(error)
+    assert service.sent("POST") == 1 == len(service.requests)
+    assert error.money is Money.UNKNOWN
+    assert "account's list" in error.advice
+    assert client.slept == []
+
+
+@pytest.mark.parametrize("fault", [conftest.silence, conftest.drip, conftest.drip_headers])
+def test_an_answer_that_is_late_or_never_ends_ends_in_time_and_is_sent_once(driver, service, fault):
+    driver.open(service.url, read_timeout=0.4, total_timeout=0.8)
+    service.then(fault)
+    started = time.monotonic()
+    error = failure(driver.execute, submit_movie(MOVIE))
+    assert time.monotonic() - started < 3
+    assert type(error) is AnswerLost
+    assert error.money is Money.UNKNOWN
+    assert service.sent("POST") == 1
+
+
+def test_an_answer_that_is_too_large_is_given_up(driver, service, monkeypatch):
+    driver.open(service.url)
+    object.__setattr__(driver.client.endpoint, "max_body", 1_000_000)
+    service.then(conftest.endless)
+    error = failure(driver.execute, submit_movie(MOVIE))
+    assert type(error) is AnswerLost
+    assert "larger than 1000000 bytes" in str(error)
+    assert service.sent("POST") == 1
+
+
+def test_a_submission_after_the_service_closed_an_idle_connection_is_certain(client, service):
+    def answer_then_close(connection: Any, seen: Any) -> None:
+        answer(200, DONE)(connection, seen)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    service.then(answer_then_close, answer(200, SUBMITTED))
+    client.execute(get_movie(PROJECT))
+    assert client.execute(submit_movie(MOVIE)).project == PROJECT
+    assert service.sent("POST") == 1
+
+
+def test_a_refused_connection_sent_nothing_and_says_so(driver):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        driver.open(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        error = failure(driver.execute, submit_movie(MOVIE))
+    assert type(error) is ServiceUnreachable
+    assert error.money is Money.NOT_SPENT
+    assert "Nothing was submitted" in error.advice
+    assert "refused" in str(error).lower()
+    assert "0x" not in str(error)
+
+
+def test_a_name_that_does_not_resolve_sent_nothing(driver, monkeypatch):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    driver.open("https://api.json2video.invalid")
+    error = failure(driver.execute, submit_movie(MOVIE))
+    assert type(error) is ServiceUnreachable
+    assert "api.json2video.invalid" in str(error)
+
+
+def test_a_reset_in_the_tls_handshake_sent_nothing(driver):
+    def reset(connection: socket.socket) -> None:
+        connection.recv(1)
+        conftest.reset(connection, None)
+
+    service = conftest.Service(before_tls=reset)
+    driver.open(service.url)
+    error = failure(driver.execute, submit_movie(MOVIE))
+    service.close()
+    assert type(error) is ServiceUnreachable, str(error)
+    assert error.money is Money.NOT_SPENT
+
+
+def test_a_certificate_nobody_trusts_sent_nothing(driver, certificate):
+    service = conftest.Service(tls=certificate).then(answer(200, SUBMITTED))
+    driver.open(service.url)
+    error = failure(driver.execute, submit_movie(MOVIE))
+    service.close()
+    assert type(error) is ServiceUnreachable
+    assert "certificate verify failed" in str(error).lower()
+    assert service.requests == []
+
+
+def test_a_certificate_of_the_given_authority_is_trusted_and_a_reset_after_it_is_ambiguous(driver, certificate):
+    service = conftest.Service(tls=certificate).then(answer(200, SUBMITTED), conftest.reset)
+    driver.open(service.url, ca_file=str(certificate[0]))
+    assert driver.execute(submit_movie(MOVIE)).project == PROJECT
+    error = failure(driver.execute, submit_movie(MOVIE))
+    service.close()
+    assert type(error) is AnswerLost
+    assert service.sent("POST") == 2
+
+
+def test_a_slow_tls_answer_ends_in_time(driver, certificate):
+    service = conftest.Service(tls=certificate).then(conftest.drip)
+    driver.open(service.url, ca_file=str(certificate[0]), total_timeout=0.6)
+    error = failure(driver.execute, submit_movie(MOVIE))
+    service.close()
+    assert type(error) is AnswerLost
+    assert "longer than 0.6 seconds" in str(error)
+
+
+NEVER_REPEATED = {
+    "submit": submit_movie(MOVIE),
+    "create template": create_template("t", movie={}),
+    "move file": move_file("a.mp4", folder="", destination="b"),
+    "delete file": delete_file("a.mp4"),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_REPEATED)
+@pytest.mark.parametrize("fault", ["hang_up", "reset", "500", "429", "503"])
+def test_what_must_not_be_repeated_is_sent_once(client, service, name, fault):
+    service.then(FAULTS[fault][0])
+    failure(client.execute, NEVER_REPEATED[name])
+    assert len(service.requests) == 1
+
+
+# Repeats ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", [get_movie(PROJECT), delete_movie(PROJECT), create_folder("a")], ids=lambda c: c.name)
+@pytest.mark.parametrize("fault", ["reset", "cut_short", "500", "502_html", "503", "504", "429", "408"])
+def test_what_may_be_repeated_is_repeated_until_it_works(client, service, call, fault):
+    behaviour = FAULTS[fault][0]
+    service.then(behaviour, behaviour, answer(200, {**DONE, "project": PROJECT}))
+    client.execute(call)
+    assert len(service.requests) == 3
+    # aiohttp repeats an idempotent request once by itself when the connection breaks.
+    assert len(client.slept) == 2 or client.kind == "async"
+
+
+def test_repeats_end_and_the_last_error_is_raised(client, service):
+    service.then(answer(503, {"message": "down"}))
+    error = failure(client.execute, get_movie(PROJECT))
+    assert type(error) is ServerError
+    assert (error.service_message, error.http_status, error.project) == ("down", 503, PROJECT)
+    assert len(service.requests) == 4
+    assert client.slept == [0.5, 1.0, 2.0]
+
+
+def test_the_pause_is_jittered_over_its_whole_length(client, service):
+    client.chance = 0.0
+    service.then(answer(503, raw=b""), answer(200, DONE))
+    client.execute(get_movie(PROJECT))
+    assert client.slept == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("header", "low", "high"),
+    [
+        ("7", 7, 7.6),
+        ("0", 0, 0.6),
+        ("86400", 120, 120.6),
+        (timedelta(seconds=40), 35, 41),
+        (timedelta(hours=-1), 0, 0.6),
+        ("soon", 0, 0.6),
+        ("-5", 0, 0.6),
+    ],
+)
+def test_retry_after_is_honoured_in_both_forms_and_bounded(client, service, header, low, high):
+    if isinstance(header, timedelta):
+        header = format_datetime(datetime.now(timezone.utc) + header, usegmt=True)
+    service.then(answer(429, {"message": "x"}, headers={"Retry-After": header}), answer(200, DONE))
+    client.execute(get_movie(PROJECT))
+    assert low <= client.slept[0] <= high
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        (answer(400, {"success": False, "message": "Error: Invalid API Key"}), AuthenticationFailed),
+        (
+            answer(400, {"message": "TypeError: Cannot read properties of null (reading 'success')"}),
+            ProjectNotFound,
+        ),
+        (answer(400, {"error": "no"}), InvalidRequest),
+        (answer(200, raw=HTML), UnreadableAnswer),
+        (answer(200, {"success": True, "movie": None}), UnreadableAnswer),
+        (answer(200, {"success": True, "movie": {"project": PROJECT}}), UnreadableAnswer),
+        (answer(200, {"success": True, "movie": {"status": "done", "project": "B" * 16}}), UnreadableAnswer),
+    ],
+)
+def test_a_refusal_or_an_unreadable_answer_is_not_repeated(client, service, behaviour, expected):
+    service.then(behaviour)
+    error = failure(client.execute, get_movie(PROJECT))
+    assert type(error) is expected
+    assert len(service.requests) == 1
+
+
+def test_an_unreadable_answer_says_which_call_what_was_expected_and_what_came(client, service):
+    service.then(answer(200, raw=HTML + b"x" * 1000))
+    error = failure(client.execute, get_movie(PROJECT))
+    assert f"movies.get {PROJECT!r}: expected a 'movie' with a 'status', and got HTTP 200 with HTML" in str(error)
+    assert "hotel's network" in str(error)
+    assert len(error.message) < 450
+
+
+def test_compressed_answers_are_read(client, service):
+    import gzip
+    import json
+
+    body = gzip.compress(json.dumps(DONE).encode())
+    service.then(answer(200, raw=body, headers={"Content-Encoding": "gzip"}))
+    assert client.execute(get_movie(PROJECT)).movie.url == "https://x/y.mp4"
+
+
+def test_a_damaged_compressed_answer_names_the_cause(client, service):
+    service.then(answer(200, raw=b"not gzip at all", headers={"Content-Encoding": "gzip"}))
+    error = failure(client.execute, submit_movie(MOVIE))
+    assert isinstance(error, (AnswerLost, UnreadableAnswer))
+    assert error.money is Money.UNKNOWN
+    assert service.sent("POST") == 1
+
+
+# The list -----------------------------------------------------------------------------------------
+
+
+def page(*projects: str, token: str | None = None, **more: Any) -> Any:
+    movies = [{"project": p, "status": "done", "json": "{}"} for p in projects]
+    return answer(200, {"success": True, "movies": movies, "has_next": token is not None, "next_token": token, **more})
+
+
+def test_the_list_is_read_to_its_end_by_the_cursor(client, service):
+    service.then(page("A" * 16, token="t+/1"), page(token="t2"), page("B" * 16, "C" * 16))
+    found = client.movies("2026-05-01T00:00:00Z", datetime(2026, 5, 12, tzinfo=timezone.utc), page_size=2)
+    assert [m.project for m in found] == ["A" * 16, "B" * 16, "C" * 16]
+    first, second, third = (seen.path for seen in service.requests)
+    assert first == "/v2/movies?date_start=2026-05-01T00%3A00%3A00.000Z&date_end=2026-05-12T00%3A00%3A00.000Z&limit=2"
+    assert second == first + "&next_token=t%2B%2F1"
+    assert third == first + "&next_token=t2"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        page("B" * 16, token="t1"),
+        answer(200, {"success": True, "movies": [], "has_next": True, "next_token": None}),
+        answer(200, {"success": True, "movies": [], "has_next": True, "next_token": ""}),
+        answer(200, {"success": True, "movies": None}),
+        answer(200, {"success": True, "movies": ["x"]}),
+        answer(200, {"success": True, "movies": [{"status": "done"}]}),
+    ],
+    ids=["repeating cursor", "no cursor", "empty cursor", "no list", "no object", "no project"],
+)
+def test_a_list_that_cannot_be_read_whole_is_an_error_and_never_a_short_list(client, service, second):
+    service.then(page("A" * 16, token="t1"), second)
+    with pytest.raises(UnreadableAnswer):
+        client.movies()
+
+
+def test_a_list_without_an_end_ends(client, service, monkeypatch):
+    from airflow_json2video.api import exchange
+
+    monkeypatch.setattr(exchange, "MAX_PAGES", 5)
+    count = iter(range(1000))
+
+    def endless(connection: Any, seen: Any) -> None:
+        page("A" * 16, token=f"t{next(count)}")(connection, seen)
+
+    service.then(endless)
+    with pytest.raises(UnreadableAnswer, match="has not ended after 5 pages"):
+        client.movies()
+
+
+# The drive ----------------------------------------------------------------------------------------
+
+
+def ticket(service: Any) -> Any:
+    return answer(
+        200, {"success": True, "uploadUrl": f"{service.url}/bucket/x?sig=a%2Fb%3A1", "fileUrl": "https://m/x.mp4"}
+    )
+
+
+@pytest.mark.parametrize("how", ["path", "open file"])
+def test_an_upload_announces_the_file_and_sends_it_without_the_key(client, service, tmp_path, how):
+    content = bytes(range(256)) * 3000
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    service.then(ticket(service), answer(200, raw=b""))
+    if how == "path":
+        sent = client.upload_file(path, folder="/videos/")
+    else:
+        with path.open("rb") as opened:
+            sent = client.upload_file(opened, folder="videos")
+    assert (sent.url, sent.size, sent.folder) == ("https://m/x.mp4", len(content), "videos")
+    announced, put = service.requests
+    assert announced.body == b'{"name":"clip.mp4","contentType":"video/mp4","size":768000,"folder":"videos"}'
+    assert (put.method, put.path, put.body) == ("PUT", "/bucket/x?sig=a%2Fb%3A1", content)
+    assert set(put.headers) - {"host", "connection"} == {"content-type", "content-length"}
+    assert put.headers["content-type"] == "video/mp4"
+    assert put.headers["content-length"] == str(len(content))
+
+
+@pytest.mark.parametrize("behaviour", [conftest.reset, answer(403, raw=b"<Error><Code>AccessDenied</Code></Error>")])
+def test_an_upload_that_fails_is_sent_once_and_says_that_the_name_is_blocked(client, service, tmp_path, behaviour):
+    (tmp_path / "clip.mp4").write_bytes(b"12345")
+    service.then(ticket(service), behaviour)
+    error = failure(client.upload_file, tmp_path / "clip.mp4")
+    assert isinstance(error, (AnswerLost, InvalidRequest))
+    assert "pending record" in error.advice
+    assert "sig=" not in str(error)
+    assert service.sent("PUT") == 1
+
+
+def test_an_upload_address_without_tls_is_not_used(client, service, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"12345")
+    service.then(answer(200, {"success": True, "uploadUrl": "http://bucket.example/x"}))
+    error = failure(client.upload_file, tmp_path / "clip.mp4")
+    assert isinstance(error, UnreadableAnswer)
+    assert "not https" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda d: d / "missing.mp4", "There is no file"),
+        (lambda d: (d / "empty.mp4").touch() or d / "empty.mp4", "has 0 bytes"),
+        (lambda d: (d / "noext").write_bytes(b"1") and d / "noext", "give content_type"),
+        (lambda d: 5, "Neither a path nor"),
+    ],
+)
+def test_a_file_that_cannot_be_uploaded_is_refused_before_anything_is_sent(client, service, tmp_path, make, words):
+    error = failure(client.upload_file, make(tmp_path))
+    assert isinstance(error, ConfigurationError)
+    assert words in str(error)
+    assert service.requests == []
+
+
+def test_a_file_that_shrinks_while_it_is_sent_names_the_cause(client, service):
+    import io
+
+    service.then(ticket(service), answer(200, raw=b""))
+    short = io.BytesIO(b"12345")
+    error = failure(lambda: client.upload_file(short, name="clip.mp4", size=5000))
+    assert "ended 4995 bytes before" in str(error)
+
+
+# The key ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "echo_key", "echo_key_html", "fine", "refused"])
+def test_the_key_is_in_no_message_repr_or_log(driver, service, caplog, fault):
+    caplog.set_level(logging.DEBUG)
+    for name in ("urllib3", "aiohttp", "asyncio", "requests", "airflow_json2video"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    behaviour = {
+        "echo_key": conftest.echo_key,
+        "echo_key_html": answer(200, raw=b"<html>" + b"x" * 180 + KEY.encode() + b"</html>"),
+        "fine": answer(200, SUBMITTED),
+        "refused": answer(200, SUBMITTED),
+    }.get(fault) or FAULTS[fault][0]
+    service.then(behaviour)
+    driver.open("http://127.0.0.1:9" if fault == "refused" else service.url)
+    texts = [repr(driver.client), str(driver.client), repr(driver.client.endpoint), repr(vars(driver.client))]
+    chained = []
+    for call in (submit_movie(MOVIE), get_movie(PROJECT)):
+        texts.append(repr(call))
+        texts.append(repr(driver.client._exchange.request(call)))
+        try:
+            driver.execute(call)
+        except Json2VideoError as error:
+            texts += [str(error), repr(error), repr(error.facts()), repr(pickle.dumps(error)), repr(vars(error))]
+            texts += traceback.format_exception(type(error), error, error.__traceback__)
+            chained += [error.__cause__, error.__context__]
+    texts += [caplog.text, *(repr(vars(record)) for record in caplog.records)]
+    # A chained exception of a library can hold the request, with its headers.
+    assert not any(chained)
+    assert not [text for text in texts if KEY in text or KEY[:12] in text]
+
+
+def test_an_echoed_key_is_blanked_and_the_rest_of_the_words_stay(client, service):
+    service.then(conftest.echo_key)
+    error = failure(client.execute, get_storage())
+    assert error.service_message == "Error: Invalid API Key *** given"
+    assert isinstance(error, AuthenticationFailed)
+
+
+def test_a_client_can_be_closed_twice_and_used_again(client, service):
+    service.then(answer(200, DONE))
+    client.close()
+    client.close()
+    assert client.execute(get_movie(PROJECT)).movie.status == "done"
+
+
+def test_no_connection_is_left_open(driver, service, recwarn):
+    driver.open(service.url)
+    service.then(answer(200, SUBMITTED), answer(200, DONE), conftest.cut_short)
+    driver.execute(submit_movie(MOVIE))
+    driver.execute(get_movie(PROJECT))
+    failure(driver.execute, submit_movie(MOVIE))
+    driver.close()
+    driver.client = None
+    gc.collect()
+    assert not [w for w in recwarn if issubclass(w.category, ResourceWarning) and "127.0.0.1" in str(w.message)]

@@ -1,0 +1,248 @@
+"""One meaning of failure: each of the service's refusals, its member of the tree, and what became of the money."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from airflow_json2video import exceptions
+from airflow_json2video.exceptions import (
+    AccountSuspended,
+    AlreadyExists,
+    ApiError,
+    AuthenticationFailed,
+    InvalidRequest,
+    Json2VideoError,
+    MediaNotFound,
+    Money,
+    NotFound,
+    PermissionDenied,
+    PlanLimitExceeded,
+    ProjectNotFound,
+    QuotaExhausted,
+    RateLimited,
+    RenderFailed,
+    ServerError,
+    TemplateNotFound,
+    error_from_answer,
+    error_from_facts,
+    error_from_render,
+)
+
+LEAKED = "TypeError: Cannot read properties of null (reading 'success')"
+
+TABLE = [
+    # Keys and accounts, on any call.
+    ("movies.get", 400, "Error: API Key not provided", AuthenticationFailed),
+    ("movies.submit", 400, "Error: Invalid API Key", AuthenticationFailed),
+    ("movies.submit", 401, "Error: Invalid API Key", AuthenticationFailed),
+    ("movies.submit", 403, "Invalid API key", AuthenticationFailed),
+    ("movies.list", 401, "Unauthorized", AuthenticationFailed),
+    ("movies.list", 403, "The key has expired", AuthenticationFailed),
+    ("movies.submit", 400, "Insufficient credits", QuotaExhausted),
+    ("movies.submit", 402, "Payment Required", QuotaExhausted),
+    (
+        "movies.submit",
+        401,
+        "You exceeded the quota of movies in your plan. Please upgrade your plan to continue.",
+        QuotaExhausted,
+    ),
+    (
+        "movies.submit",
+        401,
+        "Movie is larger (3840x2160) than your plan allowance (1920x1080)",
+        PlanLimitExceeded,
+    ),
+    ("movies.submit", 401, "Not possible in your plan", PlanLimitExceeded),
+    ("movies.submit", 403, "account_suspended", AccountSuspended),
+    ("movies.get", 400, "Your account has been suspended", AccountSuspended),
+    ("templates.create", 403, "Insufficient permissions", PermissionDenied),
+    ("movies.delete", 400, "Insufficient permissions", PermissionDenied),
+    ("movies.get", 403, "Forbidden", PermissionDenied),
+    # Submitting.
+    ("movies.submit", 400, "No movie JSON received", InvalidRequest),
+    ("movies.submit", 400, "Error parsing movie JSON or the movie was empty", InvalidRequest),
+    ("movies.submit", 400, "No valid movie JSON received", InvalidRequest),
+    ("movies.submit", 404, "Template not found", TemplateNotFound),
+    ("movies.submit", 400, "Template abc123def456ghi789jk not found", TemplateNotFound),
+    ("movies.submit", 404, "Not Found", NotFound),
+    ("movies.submit", 413, "Request Too Long", InvalidRequest),
+    ("movies.submit", 405, "Method Not Allowed", InvalidRequest),
+    ("movies.submit", 500, "Error creating movie: Insufficient credits", ServerError),
+    ("movies.submit", 500, "Error starting subprocess", ServerError),
+    ("movies.submit", 400, LEAKED, ServerError),
+    # Looking at one render, and removing its file.
+    ("movies.get", 400, LEAKED, ProjectNotFound),
+    ("movies.delete", 400, LEAKED, ProjectNotFound),
+    ("movies.get", 400, "Error: " + LEAKED, ProjectNotFound),
+    ("movies.get", 400, "Movie Qk3vT9zLm2XcB7wA not found", ProjectNotFound),
+    ("movies.get", 404, "Not Found", ProjectNotFound),
+    ("movies.get", 500, LEAKED, ServerError),
+    ("movies.get", 502, "Bad Gateway", ServerError),
+    (
+        "movies.delete",
+        400,
+        "A 16-character project ID must be provided in the 'project' query parameter",
+        InvalidRequest,
+    ),
+    # The list is about no project, so a leaked error is the service's fault.
+    ("movies.list", 400, LEAKED, ServerError),
+    ("movies.list", 400, "ReferenceError: x is not defined", ServerError),
+    # Templates.
+    ("templates.get", 400, "Template abc123def456ghi789jk not found", TemplateNotFound),
+    ("templates.get", 404, "Not Found", TemplateNotFound),
+    ("templates.create", 400, "No payload provided", InvalidRequest),
+    ("templates.create", 400, "Tags must be a string or an array", InvalidRequest),
+    ("templates.create", 400, "Payload movie must be a JSON string or JSON object", InvalidRequest),
+    # The drive.
+    ("drive.file", 400, "File not found", MediaNotFound),
+    ("drive.file", 404, "File not found", MediaNotFound),
+    ("drive.upload", 409, "A file with this name already exists. Delete it first.", AlreadyExists),
+    ("drive.upload", 400, "A file with this name already exists. Delete it first.", AlreadyExists),
+    ("drive.move", 409, "A file with this name already exists in the destination folder", AlreadyExists),
+    ("drive.upload", 403, "Storage is blocked. Add credits to continue uploading.", PermissionDenied),
+    ("drive.upload", 413, "File exceeds maximum size of 500 MB", InvalidRequest),
+    ("drive.upload", 400, "name is required", InvalidRequest),
+    ("drive.delete_folder", 400, "Folder is not empty. Delete all files first.", InvalidRequest),
+    ("drive.delete_folder", 400, "Cannot delete root folder", InvalidRequest),
+    ("drive.delete_folder", 400, "Cannot delete the temp folder", InvalidRequest),
+    ("drive.put", 403, "SignatureDoesNotMatch", InvalidRequest),
+    ("drive.put", 503, "SlowDown", ServerError),
+    # Anywhere.
+    ("movies.get", 429, "Too Many Requests", RateLimited),
+    ("movies.get", 400, "Too many requests, please slow down", RateLimited),
+    ("movies.get", 408, "Request Timeout", ServerError),
+    ("movies.get", 418, "", InvalidRequest),
+]
+
+
+@pytest.mark.parametrize(("call", "status", "message", "expected"), TABLE)
+def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, expected):
+    error = error_from_answer(status, message, call=call, subject="subject-1")
+    assert type(error) is expected
+    assert (error.service_message, error.http_status) == (message, status)
+    assert message in str(error)
+    assert str(status) in str(error)
+    assert error.retryable is (expected in (RateLimited, ServerError))
+    ambiguous = call == "movies.submit" and expected in (ServerError, RateLimited)
+    assert error.money is (Money.UNKNOWN if ambiguous else Money.NOT_SPENT)
+    assert error.advice
+
+
+@pytest.mark.parametrize(("status", "message"), [(200, "no"), (409, "Conflict"), (200, "Not found")])
+def test_an_unknown_no_that_is_no_clear_refusal_leaves_the_money_unknown(status, message):
+    assert error_from_answer(status, message, call="movies.submit").money is Money.UNKNOWN
+    assert error_from_answer(status, message, call="templates.create").money is Money.NOT_SPENT
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "message", "advice"),
+    [
+        ("drive.upload", 403, "Storage is blocked. Add credits to continue uploading.", "Add credits"),
+        ("drive.put", 403, "AccessDenied", "pending record"),
+        ("movies.submit", 404, "Not Found", "host of the connection"),
+        ("movies.submit", 500, "x", "account's list"),
+        ("templates.create", 403, "Insufficient permissions", "'editor'"),
+    ],
+)
+def test_the_advice_fits_the_case(call, status, message, advice):
+    assert advice in error_from_answer(status, message, call=call).advice
+
+
+def test_a_message_reads_as_sentences():
+    error = error_from_answer(400, LEAKED, call="movies.get", subject="Qk3vT9zLm2XcB7wA")
+    assert str(error).startswith(
+        "movies.get: there is no project 'Qk3vT9zLm2XcB7wA' in this account. JSON2Video answered 400: TypeError:"
+    )
+    assert "(reading 'success'). Check the project id" in str(error)
+    assert error.project == "Qk3vT9zLm2XcB7wA"
+
+
+EVERY_CLASS = [getattr(exceptions, name) for name in exceptions.__all__ if name[0].isupper() and name != "Money"]
+
+
+@pytest.mark.parametrize("cls", EVERY_CLASS)
+def test_every_error_survives_pickling_and_facts_with_all_it_knows(cls):
+    error = cls(
+        "what happened.",
+        advice="do this.",
+        service_message="words",
+        http_status=400,
+        project="Qk3vT9zLm2XcB7wA",
+        retryable=True,
+        money=Money.SPENT,
+        retry_after=3.5,
+    )
+    for copy in (pickle.loads(pickle.dumps(error)), error_from_facts(error.facts())):
+        assert type(copy) is cls
+        assert copy.facts() == error.facts()
+        assert str(copy) == "what happened. do this."
+
+
+@pytest.mark.parametrize("cls", EVERY_CLASS)
+def test_every_class_says_what_it_is_and_is_in_the_drawn_tree(cls):
+    assert issubclass(cls, Json2VideoError)
+    assert cls.__doc__
+    assert cls.__name__ in (exceptions.__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, {"error": "OfTheFuture", "message": "x"}, {"error": None, "money": "a lot"}, {"message": None, "new": 1}],
+)
+def test_facts_of_another_version_still_make_an_error(facts):
+    assert type(error_from_facts(facts)) is Json2VideoError
+    assert str(error_from_facts(facts))
+
+
+@pytest.mark.parametrize(
+    ("message", "path", "retryable", "unavailable"),
+    [
+        (
+            "Scene #1, element #1: Failed to download 'https://example.com/a.png' (404)",
+            "scenes[0].elements[0]",
+            True,
+            True,
+        ),
+        ("Failed to download element: HTTP 404 at https://example.com/a", None, True, True),
+        (
+            "Error: Scene #1 Element #2: The element type 'video' requires a 'src' property.",
+            "scenes[0].elements[1]",
+            False,
+            False,
+        ),
+        (
+            "Source URL is required for video element in Scene #3, Element #2",
+            "scenes[2].elements[1]",
+            False,
+            False,
+        ),
+        ("Source URL is required for video element in Scene #, Element #", None, False, False),
+        ("Movie duration cannot be zero", None, False, False),
+        (
+            "The URL provided is not a video file and cannot be used as a source for a video element",
+            None,
+            False,
+            False,
+        ),
+        ("Movie took too long to render", None, True, False),
+        ("Width and Height required when resolution is custom", None, False, False),
+        ("Scene #4: something", "scenes[3]", True, False),
+        ("", None, True, False),
+        (None, None, True, False),
+    ],
+)
+def test_a_failed_render_says_where_and_whether_a_retry_helps(message, path, retryable, unavailable):
+    error = error_from_render(message, project="Qk3vT9zLm2XcB7wA")
+    assert isinstance(error, RenderFailed)
+    assert (error.path, error.retryable, error.source_unavailable) == (path, retryable, unavailable)
+    assert error.money is Money.NOT_SPENT
+    assert "not charged" in str(error)
+    assert (message or "gave no reason") in str(error)
+    again = error_from_facts(error.facts())
+    assert (again.path, again.retryable) == (path, retryable)
+
+
+def test_everything_the_service_refuses_is_an_api_error():
+    assert all(issubclass(expected, ApiError) for _, _, _, expected in TABLE)
