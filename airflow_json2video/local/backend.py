@@ -15,6 +15,7 @@ from airflow_json2video.local.clock import Clock, iso
 from airflow_json2video.local.contract import Refusal
 from airflow_json2video.local.fault_layer import Journal
 from airflow_json2video.local.faults import Call, Faults, marker_text
+from airflow_json2video.local.ledger import Ledger
 from airflow_json2video.local.lifecycle import Sight, sight
 from airflow_json2video.local.planning.resolve import merge_template
 from airflow_json2video.local.render_queue import Places, RenderQueue
@@ -44,8 +45,14 @@ class Backend:
         self.store = Store(home)
         self.faults = Faults()
         self.journal = Journal()
+        self.ledger = Ledger(held=lambda render: self.sight(render).status != "done")
+        self.ledger.rebuild(self.store.all())
         self.queue = RenderQueue(
-            store=self.store, clock=clock, settings=settings, places=Places(origin=origin, assets=assets)
+            store=self.store,
+            clock=clock,
+            settings=settings,
+            ledger=self.ledger,
+            places=Places(origin=origin, assets=assets),
         )
         self._lock = threading.Lock()
         self._random = random.Random(settings.seed)  # noqa: S311 - names, no secrets
@@ -130,6 +137,7 @@ class Backend:
                 )  # fmt: skip
             else:
                 self.store.change(fault.project, forced=forced)
+            self.ledger.rebuild(self.store.all())
         return fault.describe()
 
     def sight(self, render: Render) -> Sight:
@@ -190,12 +198,11 @@ class Backend:
 
     def remaining(self) -> float:
         """Give the credits left: renders that are seen to be done are paid for, failed ones are free."""
-        spent = sum(r.credits for r in self.store.all() if r.credits and self.sight(r).status == "done")
-        return max(0.0, self.settings.credits - spent)
+        return max(0.0, self.settings.credits - self.ledger.spent(self.clock.now()))
 
     def quota(self) -> dict[str, Any]:
         """Give ``remaining_quota``."""
-        return contract.quota_view(self.remaining(), movies=len(self.store.all()), settings=self.settings)
+        return contract.quota_view(self.remaining(), movies=len(self.store), settings=self.settings)
 
     def file_of(self, project: str) -> Path | None:
         """Give the video of a render that can be fetched now."""
@@ -234,4 +241,5 @@ class Backend:
         self.queue.drop()
         self.faults.clear()
         self.store.clear()
+        self.ledger.rebuild(())
         self.journal.clear()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from airflow_json2video.local.settings import Settings
     from airflow_json2video.local.store import Render
 
-__all__ = ["Sight", "Status", "sight"]
+__all__ = ["Sight", "Status", "sight", "visible_end"]
 
 Status = Literal["pending", "running", "done", "error", "timeout"]
 
@@ -44,17 +44,28 @@ def sight(render: Render, *, now: float, settings: Settings, fault_active: bool 
     held = forced.get("status")
     if held == "pending" or render.started_at is None:
         return Sight(status="pending")
-    start = max(render.started_at, render.created_at + render.queue_seconds)
+    start = _start(render, render.started_at)
     if now < start:
         return Sight(status="pending")
     if held == "timeout":
         return Sight(status="timeout", message=str(forced.get("message") or ""), started_at=start)
-    if render.finished_at is not None and held != "running":
-        end = max(render.finished_at, start + render.render_seconds)
-        if now >= end:
+    if held != "running":
+        end = visible_end(render)
+        if end is not None and now >= end:
             return _ended(render, start=start, end=end, now=now, settings=settings)
     overdue = settings.timeout_after is not None and now - start > settings.timeout_after
     return Sight(status="timeout" if overdue else "running", started_at=start)
+
+
+def _start(render: Render, started_at: float) -> float:
+    return max(started_at, render.created_at + render.queue_seconds)
+
+
+def visible_end(render: Render) -> float | None:
+    """Give the moment from which a render is seen to be over, fault rules left aside; None if not known yet."""
+    if render.started_at is None or render.finished_at is None:
+        return None
+    return max(render.finished_at, _start(render, render.started_at) + render.render_seconds)
 
 
 def _ended(render: Render, *, start: float, end: float, now: float, settings: Settings) -> Sight:

@@ -19,6 +19,7 @@ from airflow_json2video.local.drawing.instant import render_instantly
 
 if TYPE_CHECKING:
     from airflow_json2video.local.clock import Clock
+    from airflow_json2video.local.ledger import Ledger
     from airflow_json2video.local.settings import Settings
     from airflow_json2video.local.store import Render, Store
 
@@ -40,8 +41,9 @@ class RenderQueue:
     ``instant`` renders decode nothing and take a few milliseconds, so they are made in the service itself.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, settings: Settings, places: Places) -> None:
+    def __init__(self, *, store: Store, clock: Clock, settings: Settings, ledger: Ledger, places: Places) -> None:
         self._store = store
+        self._ledger = ledger
         self._clock = clock
         self._settings = settings
         self._places = places
@@ -207,7 +209,9 @@ class RenderQueue:
         current = self._store.get(render.project)
         if current is not None and current.deleted_at is not None:
             self._store.video(render.project).unlink(missing_ok=True)
-        self._store.change(render.project, phase="finished", finished_at=self._clock.now(), **facts)
+        finished = self._store.change(render.project, phase="finished", finished_at=self._clock.now(), **facts)
+        if finished is not None:
+            self._ledger.note(finished)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

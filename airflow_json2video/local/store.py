@@ -125,6 +125,9 @@ class Store:
         with self._lock:
             return list(self._renders.values())
 
+    def __len__(self) -> int:
+        return len(self._renders)
+
     def template(self, id_: str) -> dict[str, Any] | None:
         """Give a stored template, or None."""
         return self._templates.get(id_)

@@ -22,16 +22,15 @@ from pydantic import (
     ModelWrapValidatorHandler,
     PrivateAttr,
     ValidationError,
-    ValidationInfo,
     model_serializer,
     model_validator,
 )
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from airflow_json2video.movie.expressions import has_expression
 from airflow_json2video.movie.findings import Finding, Severity, invalid_movie, path_of
-from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose, refuse
+from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose, json_type, refuse
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -123,13 +122,13 @@ class DocumentModel(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _read(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+    def _read(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if isinstance(data, _Keywords):
             return handler(dict(data))
         if isinstance(data, cls):
             return handler(data)
         if not isinstance(data, Mapping):
-            raise refuse(Problem("wrong-type", f"must be an object, not {type(data).__name__}"))
+            raise refuse(Problem("wrong-type", f"must be an object, not {json_type(data)}"))
         names = wire_names(cls)
         model = handler({key: value for key, value in data.items() if key in names})
         model._order = tuple(data)
@@ -174,7 +173,7 @@ class DocumentModel(BaseModel):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self.to_document() == other.to_document()  # type: ignore[attr-defined, no-any-return]
+        return self.to_document() == other.to_document()
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         names = wire_names(type(self))
@@ -188,16 +187,14 @@ class DocumentModel(BaseModel):
     __hash__ = None  # type: ignore[assignment]
 
     @classmethod
-    def model_json_schema(
-        cls,
-        by_alias: bool = True,
-        ref_template: str = "#/$defs/{model}",
-        schema_generator: type[GenerateJsonSchema] = _Schema,
-        mode: JsonSchemaMode = "validation",
-        **options: Any,
-    ) -> dict[str, Any]:
-        """Give the JSON Schema of the documents, with the service's names, for an editor."""
-        return super().model_json_schema(by_alias, ref_template, schema_generator, mode, **options)
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Give the JSON Schema of the documents, with the service's names, for an editor.
+
+        Takes the arguments of pydantic's method.
+        """
+        if len(args) < 3:
+            options.setdefault("schema_generator", _Schema)
+        return super().model_json_schema(*args, **options)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -262,12 +259,10 @@ class ByType:
         self, value: Any, _handler: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo
     ) -> Any:
         if isinstance(value, DocumentModel):
-            return value
+            return value  # the type checker's business; a wrong one shows in the schema and to the service
         if isinstance(value, Mapping):
             return self._choose(value).model_validate(value, context=info.context)
-        if isinstance(value, str) and has_expression(value):
-            return value
-        raise refuse(Problem("wrong-type", "must be an object"))
+        raise refuse(Problem("wrong-type", f"must be an object, not {json_type(value)}"))
 
 
 _PLAIN_WORDS = {

@@ -165,7 +165,7 @@ def _subtitles(movie: Mapping[str, Any]) -> Findings:
 def _iteration(movie: Mapping[str, Any]) -> Findings:
     variables = movie.get("variables")
     scenes = list(_nodes(movie, "scenes", ""))
-    ids = {scene.get("id") for _, scene in scenes}
+    ids = [scene.get("id") for _, scene in scenes]
     for path, scene in scenes:
         name, imported = scene.get("iterate"), scene.get("import")
         if isinstance(name, str) and not has_expression(name):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from airflow_json2video.movie.base import ByType, DocumentModel, OrExpression, prop
 from airflow_json2video.movie.generation import Generated
@@ -44,10 +45,12 @@ __all__ = [
 
 _POSITIONS = ("top-left", "top-right", "bottom-right", "bottom-left", "center-center", "custom")
 _PANS = ("left", "top", "right", "bottom", "top-left", "top-right", "bottom-left", "bottom-right")
-_LANGUAGES = tuple(
-    ["auto", "en", "bg", "ca", "cs", "da", "nl", "en-AU", "en-GB", "en-NZ", "en-IN", "en-US", "et", "fr", "fi", "nl-BE", "de", "de-CH", "el", "hi", "hi-Latn", "hu", "id", "it", "ja", "ko", "lv", "lt", "ms", "no", "pl", "pt", "pt-BR", "ro", "ru", "sk", "es", "es-419", "sv", "th", "tr", "uk", "vi", "zh", "zh-TW"]
-)
-_SOURCE_OR_PROMPT = {"oneOf": [{"required": ["src"]}, {"required": ["prompt"]}]}
+_LANGUAGES = (
+    "auto", "en", "bg", "ca", "cs", "da", "nl", "en-AU", "en-GB", "en-NZ", "en-IN", "en-US", "et", "fr", "fi",
+    "nl-BE", "de", "de-CH", "el", "hi", "hi-Latn", "hu", "id", "it", "ja", "ko", "lv", "lt", "ms", "no", "pl", "pt",
+    "pt-BR", "ro", "ru", "sk", "es", "es-419", "sv", "th", "tr", "uk", "vi", "zh", "zh-TW",
+)  # fmt: skip
+_SOURCE_OR_PROMPT: JsonDict = {"oneOf": [{"required": ["src"]}, {"required": ["prompt"]}]}
 
 
 class Element(DocumentModel):
@@ -136,7 +139,7 @@ class _Played(DocumentModel):
 class ImageElement(Generated, VisualElement):
     """A picture from an address, or one that the service generates. It has no length of its own."""
 
-    model_config = {"json_schema_extra": _SOURCE_OR_PROMPT}
+    model_config = ConfigDict(json_schema_extra=_SOURCE_OR_PROMPT)
     type: Literal["image"] = "image"
     src: Source | None = prop("Public address of a png, jpg, gif, bmp, tiff or webp.")
 
@@ -147,7 +150,7 @@ class ImageElement(Generated, VisualElement):
 class VideoElement(Generated, _Played, _Sounding, VisualElement):
     """A video from an address, or one that the service generates."""
 
-    model_config = {"json_schema_extra": _SOURCE_OR_PROMPT}
+    model_config = ConfigDict(json_schema_extra=_SOURCE_OR_PROMPT)
     type: Literal["video"] = "video"
     src: Source | None = prop("Public address of a video; MP4 advised.")
 
@@ -175,7 +178,7 @@ class HtmlElement(VisualElement):
         "capture": "'capture' is deprecated; write 'width', 'height' and 'duration'.",
         "tailwind": "'tailwind' appears in one tutorial only; write 'tailwindcss'.",
     }
-    model_config = {"json_schema_extra": {"anyOf": [{"required": ["html"]}, {"required": ["src"]}]}}
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["html"]}, {"required": ["src"]}]})
     type: Literal["html"] = "html"
     html: String | None = prop("HTML, CSS and JavaScript; or give src.")
     src: Source | None = prop("Address of a page to capture; or give html.")
@@ -243,26 +246,19 @@ class SubtitlesElement(Element):
     )
 
 
+_KNOWN_TYPES = ("image", "video", "text", "html", "component", "audio", "voice", "audiogram", "subtitles")
+
+
 class UnknownElement(Element):
     """An element of a type that this version does not know, or that has none; kept as it is."""
 
     always_written: ClassVar[tuple[str, ...]] = ()
-    model_config = {
-        "json_schema_extra": {
+    model_config = ConfigDict(
+        json_schema_extra={
             "required": ["type"],
-            "properties": {
-                "type": {
-                    "type": "string",
-                    "not": {
-                        "enum": [
-                            "image", "video", "text", "html", "component", "audio", "voice", "audiogram",
-                            "subtitles", "template",
-                        ]
-                    },
-                }
-            },
+            "properties": {"type": {"type": "string", "not": {"enum": [*_KNOWN_TYPES, "template"]}}},
         }
-    }  # fmt: skip
+    )
     type: Any = prop("A type that this version does not know.")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from airflow_json2video.movie.base import ByType, DocumentModel, OrExpression, prop
 from airflow_json2video.movie.scalars import Choice, Number
@@ -100,12 +100,12 @@ class DestinationReference(DocumentModel):
 class UnknownDestination(DocumentModel):
     """A destination of a type that this version does not know, or that has none; kept as it is."""
 
-    model_config = {
-        "json_schema_extra": {
+    model_config = ConfigDict(
+        json_schema_extra={
             "required": ["type"],
             "properties": {"type": {"type": "string", "not": {"enum": ["webhook", "ftp", "sftp", "email"]}}},
         }
-    }
+    )
     type: Any = prop("A type that this version does not know.")
 
 

@@ -53,6 +53,7 @@ _TOKEN = re.compile(
 )
 _OPENING = re.compile(r"\{\{|\{%|\{\#")
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
+_COMMENT = re.compile(r"\{#(?=[\s-]).*?#\}", re.DOTALL)
 # Private-use characters stand in for what Jinja must not see; {% raw %} would lose newlines under trim_blocks.
 _STAND_IN = re.compile("\ue0fa(\\d+)\ue0fb")
 _TROUBLE = re.compile("\\{[{%#]|[\ue0fa\ue0fb]")
@@ -117,8 +118,9 @@ def segments(text: str) -> list[Segment]:
 def _segment_at(text: str, start: int) -> Segment | None:
     opening = text[start : start + 2]
     if opening == "{#":
-        end = text.find("#}", start + 2)
-        return None if end < 0 else Segment(SegmentKind.COMMENT, text[start : end + 2])
+        # Of "{#", which a style sheet holds as well ("@media{#id{...}}"), only "{# " begins a comment.
+        comment = _COMMENT.match(text, start)
+        return Segment(SegmentKind.COMMENT, comment.group()) if comment else None
     if opening == "{%" and (raw := _RAW.match(text, start)):
         return Segment(SegmentKind.RAW, raw.group())
     end = _closing(text, start + 2, "}}" if opening == "{{" else "%}")
@@ -164,7 +166,8 @@ def names_in(expression: str) -> frozenset[str]:
 
 
 def _analyse(parts: list[tuple[str, str]]) -> _Names:
-    roots, called = set(), set()
+    roots: set[str] = set()
+    called: set[str] = set()
     depth = 0
     for index, (kind, text) in enumerate(parts):
         depth += {"(": 1, ")": -1}.get(text, 0) if kind == "operator" else 0

@@ -35,7 +35,7 @@ def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
     variables = document.get("variables")
     known = variables if isinstance(variables, Mapping) else {}
     preset = resolve(document.get("resolution"), known)
-    if preset in RESOLUTIONS:
+    if isinstance(preset, str) and preset in RESOLUTIONS:
         return RESOLUTIONS[preset]
     if preset not in (None, "custom"):
         raise NotKnown(f"the resolution {preset!r} is not known")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import ConfigDict
+
 from airflow_json2video.movie.base import DocumentModel, OrExpression, prop
 from airflow_json2video.movie.elements import AnyElement
 from airflow_json2video.movie.exports import Export
@@ -21,7 +23,7 @@ _Frame = Annotated[int | str, Number(at_least=50, at_most=3840, whole=True)]
 class Movie(DocumentModel):
     """A movie, or a stored template with its variables. It has no duration: the length follows from its parts."""
 
-    model_config = {"json_schema_extra": {"anyOf": [{"required": ["scenes"]}, {"required": ["template"]}]}}
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["scenes"]}, {"required": ["template"]}]})
     legacy: ClassVar[Mapping[str, str]] = {"draft": "'draft' is deprecated and no longer documented; leave it out."}
     slips: ClassVar[Mapping[str, str]] = {
         "webhook": (

@@ -42,6 +42,7 @@ __all__ = [
     "Switch",
     "Text",
     "Url",
+    "json_type",
     "refuse",
 ]
 
@@ -75,7 +76,7 @@ def refuse(problem: Problem) -> PydanticCustomError:
     return PydanticCustomError(
         "movie_json",
         "{message}",
-        {  # type: ignore[arg-type]
+        {
             "message": problem.message,
             "code": problem.code,
             "severity": problem.severity.value,
@@ -147,7 +148,7 @@ class Number(Kind):
         """See :meth:`Kind.problem`."""
         number: float
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            return Problem("wrong-type", f"must be {self.words()}, not {_json_type(value)}")
+            return Problem("wrong-type", f"must be {self.words()}, not {json_type(value)}")
         if isinstance(value, str):
             if not _NUMERIC.match(value):
                 return Problem("wrong-type", f"must be {self.words()}, not the text {_shown(value)}")
@@ -189,11 +190,12 @@ class Number(Kind):
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
         literal: dict[str, Any] = {"type": "integer" if self.whole else "number"}
-        if not self.doubtful:
-            bounds = (("minimum", self.at_least), ("exclusiveMinimum", self.above), ("maximum", self.at_most))
-            literal |= {key: bound for key, bound in bounds if bound is not None}
+        bounds = [("minimum", self.at_least), ("exclusiveMinimum", self.above), ("maximum", self.at_most)]
+        if self.doubtful:
+            bounds = [("minimum", self.never_below)]
+        literal |= {key: bound for key, bound in bounds if bound is not None}
         choices = [literal]
-        if self.also and not self.doubtful:
+        if self.also:
             choices.append({"enum": list(self.also)})
         return {"anyOf": [*choices, {"type": "string", "pattern": _NUMERIC_PATTERN}, EXPRESSION_SCHEMA]}
 
@@ -208,7 +210,7 @@ class Switch(Kind):
             return None
         if value in (0, 1) or (isinstance(value, str) and value.strip().lower() in ("true", "false")):
             return Problem("wrong-type", f"is {_shown(value)}; write true or false", Severity.WARNING, closed=True)
-        return Problem("wrong-type", f"must be true or false, not {_json_type(value)}")
+        return Problem("wrong-type", f"must be true or false, not {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
@@ -224,9 +226,9 @@ class Text(Kind):
         if isinstance(value, str):
             return None
         if isinstance(value, (bool, int, float)):
-            message = f"must be a string, not {_json_type(value)}; put it in quotes"
+            message = f"must be a string, not {json_type(value)}; put it in quotes"
             return Problem("wrong-type", message, Severity.WARNING, closed=True)
-        return Problem("wrong-type", f"must be a string, not {_json_type(value)}")
+        return Problem("wrong-type", f"must be a string, not {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
@@ -241,7 +243,7 @@ class Condition(Kind):
         """See :meth:`Kind.problem`."""
         if isinstance(value, (bool, int, float, str)):
             return None
-        return Problem("wrong-type", f"must be a '{{{{ expression }}}}', not {_json_type(value)}")
+        return Problem("wrong-type", f"must be a '{{{{ expression }}}}', not {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
@@ -323,7 +325,7 @@ class Free(Kind):
         """See :meth:`Kind.problem`."""
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             return None
-        message = f"is {_json_type(value)}; write a string or a number"
+        message = f"is {json_type(value)}; write a string or a number"
         return Problem("wrong-type", message, Severity.WARNING, closed=True)
 
     def json_schema(self) -> dict[str, Any]:
@@ -339,7 +341,7 @@ class JsonObject(Kind):
         """See :meth:`Kind.problem`."""
         if isinstance(value, Mapping):
             return None
-        return Problem("wrong-type", f"must be an object, not {_json_type(value)}")
+        return Problem("wrong-type", f"must be an object, not {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
@@ -354,14 +356,14 @@ class JsonArray(Kind):
         """See :meth:`Kind.problem`."""
         if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
             return None
-        return Problem("wrong-type", f"must be an array, not {_json_type(value)}")
+        return Problem("wrong-type", f"must be an array, not {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
         return {"anyOf": [{"type": "array"}, EXPRESSION_SCHEMA]}
 
 
-def _json_type(value: object) -> str:
+def json_type(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -266,7 +266,7 @@ class _Planner:
         self.price(element, path, variables, count if shown else Interval(0, count.high))
         if kind == "subtitles":
             return _Element(_NOTHING, _NOTHING)
-        duration = self.number(element, "duration", path, variables, -2 if kind in FITS_CONTAINER else -1)
+        duration = self.number(element, "duration", path, variables, -2 if str(kind) in FITS_CONTAINER else -1)
         if duration == -2:
             return _Element(_NOTHING, _NOTHING)
         start = self.number(element, "start", path, variables, 0)

@@ -128,7 +128,7 @@ class Json2VideoRenderOperator(BaseOperator):
         try:
             render_document_fields(self, context, jinja_env, seen_oids)
         except Json2VideoError as error:
-            self._fail(error)
+            self._fail(error, context)
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
@@ -138,7 +138,7 @@ class Json2VideoRenderOperator(BaseOperator):
             document = self._checked_document()
             render = self._submit(document, context)
         except Json2VideoError as error:
-            self._fail(error)
+            self._fail(error, context)
         key = self._identity(context).submission_key if self.durable else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
         Json2VideoRenderLink.persist(context, host=self.hook.settings.host)
@@ -267,7 +267,7 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.rendering.result import render_result
 
         if ended.error is not None or ended.movie is None:
-            self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
+            self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
         Json2VideoRenderLink.persist(context, host=self.hook.settings.host, url=result["url"])
         self.log.info(
@@ -282,11 +282,15 @@ class Json2VideoRenderOperator(BaseOperator):
         )
         return result
 
-    def _fail(self, error: Json2VideoError) -> NoReturn:
+    def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        self.log.error("%s Money: %s.", error, error.money.value)
         if error.retryable:
+            attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
+            then = "Airflow tries again." if attempt < attempts else "No attempt is left."
+            error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
+            self.log.error("%s Money: %s.", error, error.money.value)
             raise error
+        self.log.error("%s Money: %s. A retry cannot help, so none is made.", error, error.money.value)
         from airflow.providers.common.compat.sdk import AirflowFailException
 
         raise AirflowFailException(str(error)) from error

@@ -62,12 +62,23 @@ def test_what_is_no_object_is_refused_at_once(service, body, message):
     ("movie", "message"),
     [
         ({"x": 1}, "Movie duration cannot be zero"),
-        ({"scenes": [{"elements": [{"type": "image", "src": "https://a.example/a.png"}]}]}, "Movie duration cannot be zero"),
         (
-            {"scenes": [{"duration": 1}, {"elements": [{"type": "text", "text": "a"}, {"type": "video", "duration": 2}]}]},
+            {"scenes": [{"elements": [{"type": "image", "src": "https://a.example/a.png"}]}]},
+            "Movie duration cannot be zero",
+        ),
+        (
+            {
+                "scenes": [
+                    {"duration": 1},
+                    {"elements": [{"type": "text", "text": "a"}, {"type": "video", "duration": 2}]},
+                ]
+            },
             "Scene #2, element #2: The element type 'video' requires a 'src' property.",
         ),
-        ({"scenes": [{"elements": [{"type": "template", "duration": 2}]}]}, "Scene #1, element #1: Unknown element type 'template'"),
+        (
+            {"scenes": [{"elements": [{"type": "template", "duration": 2}]}]},
+            "Scene #1, element #1: Unknown element type 'template'",
+        ),
         ({"scenes": ["?"]}, "Scene #1: the scene is not an object"),
     ],
 )
@@ -96,7 +107,10 @@ def test_an_unknown_project_answers_400_with_a_leaked_type_error(client, project
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_missing_template_is_refused_with_the_status_set(client, service, status):
     service.settings.missing_status = status
-    assert refused(client.post({"template": "abc123def456ghi789jk"})) == (status, "Template abc123def456ghi789jk not found")
+    assert refused(client.post({"template": "abc123def456ghi789jk"})) == (
+        status,
+        "Template abc123def456ghi789jk not found",
+    )
     answer = client.session.get(f"{service.host}/templates", params={"id": "nope"})
     assert refused(answer) == (status, "Template nope not found")
 
@@ -214,7 +228,9 @@ def test_every_failure_of_delete_is_400(client, params, message):
 
 def test_templates_are_created_read_copied_changed_and_deleted(client, service):
     url = f"{service.host}/templates"
-    made = client.session.post(url, json={"name": "One", "movie": {"variables": {"a": 1}, "scenes": []}, "tags": "x, y"})
+    made = client.session.post(
+        url, json={"name": "One", "movie": {"variables": {"a": 1}, "scenes": []}, "tags": "x, y"}
+    )
     id_ = made.json()["templateId"]
     assert len(id_) == 20
     assert client.session.get(url, params={"id": id_}).json()["template"]["tags"] == ["x", "y"]

@@ -15,7 +15,10 @@ def test_the_journal_holds_every_call_and_never_a_key(client, service):
     service.add_fault("answer", status=503)
     client.get(project=project)
     response = client.control("GET", "requests")
-    calls = [(c["method"], c["path"], c["query"], c["status"], c["project"], c["reached_app"]) for c in response.json()["requests"]]
+    calls = [
+        (c["method"], c["path"], c["query"], c["status"], c["project"], c["reached_app"])
+        for c in response.json()["requests"]
+    ]
     assert calls == [
         ("POST", "/v2/movies", "", 200, project, True),
         ("GET", "/v2/movies", f"project={project}&format=simple", 200, project, True),

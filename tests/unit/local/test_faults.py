@@ -148,7 +148,8 @@ def test_rules_are_set_listed_and_cleared_over_http(client, service):
 
 
 @pytest.mark.parametrize(
-    "rule", [{"kind": "nonsense"}, {"kind": "answer", "colour": 1}, {"kind": "render", "status": "done"}, {"status": 500}]
+    "rule",
+    [{"kind": "nonsense"}, {"kind": "answer", "colour": 1}, {"kind": "render", "status": "done"}, {"status": 500}],
 )
 def test_a_rule_that_makes_no_sense_is_refused_with_the_reason(client, rule):
     answer = client.control("POST", "faults", json=rule)

@@ -94,7 +94,12 @@ def test_a_frozen_clock_moves_only_when_told():
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-05-12T07:41:41.946Z", "2026-05-12T09:41:41.946+02:00", "2026-05-12T09:41:41.946 02:00", "2026-05-12T07:41:41.946"],
+    [
+        "2026-05-12T07:41:41.946Z",
+        "2026-05-12T09:41:41.946+02:00",
+        "2026-05-12T09:41:41.946 02:00",
+        "2026-05-12T07:41:41.946",
+    ],
 )
 def test_dates_are_read_in_every_common_form(text):
     assert iso(from_iso(text)) == "2026-05-12T07:41:41.946Z"
