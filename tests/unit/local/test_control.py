@@ -72,7 +72,7 @@ def test_an_unknown_setting_is_refused_by_name():
         LocalService(colour="red")
 
 
-def test_importing_the_package_loads_no_server_and_no_codec():
+def test_the_http_rooms_load_no_codec_no_pictures_and_no_airflow():
     import subprocess
     import sys
 
