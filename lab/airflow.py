@@ -308,7 +308,7 @@ class Airflow:
         return "".join(f.read_text(errors="replace") for f in files)
 
     def component_log(self, name: str) -> str:
-        """What a component wrote."""
+        """Give what a component wrote."""
         return self.processes.log_path(name).read_text(errors="replace")
 
     # --- inside -------------------------------------------------------------------------------

@@ -4,6 +4,10 @@ Airflow 2.11's REST API would need its web server, a user and some ten seconds m
 Airflow 2.11 only, as a process of its own; the environment says which database.
 """
 
+# ruff: noqa: D103 - each function answers the question of its name, which AirflowApi describes
+# mypy: ignore-errors
+# Written against Airflow 2.11, which is not what the type checker has installed.
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,7 @@
 """What can be asked of a running Airflow, in the same words for 2.11 and 3.x."""
 
+# ruff: noqa: D102 - the methods are described once, in the protocol
+
 from __future__ import annotations
 
 import json
@@ -69,7 +71,7 @@ class RestApi:
 
     def health(self) -> Mapping[str, str]:
         answer = self._call("GET", "/api/v2/monitor/health", signed=False)
-        return {name: (part or {}).get("status") for name, part in answer.items() if isinstance(part, dict)}
+        return {name: str(part.get("status")) for name, part in answer.items() if isinstance(part, dict)}
 
     def has_dag(self, dag_id: str) -> bool:
         try:

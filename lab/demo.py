@@ -144,6 +144,7 @@ def _watch_render(
     """Ask the service for the render's status, beside the trigger and only to show it."""
     from airflow_json2video.api.calls import get_movie
     from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.endpoint import DEFAULT_HOST
     from airflow_json2video.exceptions import TransportError
     from airflow_json2video.rendering.identity import read_stamp
 
@@ -154,7 +155,7 @@ def _watch_render(
         with contextlib.suppress(LookupError, ConnectionError):
             project = airflow.xcom(DAG_ID, run_id, "render", key="json2video_project")
     status = ""
-    with Json2VideoClient(key, **({"host": host} if host else {})) as client:
+    with Json2VideoClient(key, host=host or DEFAULT_HOST) as client:
         while status not in ("done", "error", "timeout"):
             try:
                 movie = client.execute(get_movie(project, simple=bool(status))).movie

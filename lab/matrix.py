@@ -237,7 +237,8 @@ def _table(results: Sequence[Result], missing: Sequence[Row]) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     rule = tuple("-" * width for width in widths)
     text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in (head, rule, *lines[1:])
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (head, rule, *lines[1:])
     ]
     return "\n".join([*text, "", f"on {platform.platform()}, {os.cpu_count()} cores"])
 

@@ -125,7 +125,7 @@ class ProcessSet:
         return {**env, MARKER: markers, "SPT_NOENV": "1"}
 
     def log_path(self, name: str) -> Path:
-        """Where the output of the child *name* goes."""
+        """Give the file that the output of the child *name* goes to."""
         return self.logs / f"{name}.log"
 
     def pid(self, name: str) -> int:
@@ -182,7 +182,7 @@ class ProcessSet:
                 atexit.unregister(self.stop_all)
 
     def survivors(self) -> list[psutil.Process]:
-        """Processes that carry this set's marker now, its own watchdog aside."""
+        """Give the processes that carry this set's marker now, its own watchdog aside."""
         skip = self._watchdog.pid if self._watchdog else None
         return [p for p in marked_processes(self.marker) if p.pid != skip]
 
@@ -199,10 +199,10 @@ class ProcessSet:
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
+    found: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        found = psutil.Process(pid).children(recursive=True)
+    return found
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], *, grace: float) -> None:
@@ -217,6 +217,10 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], *, grace: float) -> None:
     for process in processes:
         _signal_group(process.pid, signal.SIGKILL)
         process.wait(30)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
     for descendant in below:
         with contextlib.suppress(psutil.Error):
             descendant.kill()
@@ -229,8 +233,8 @@ def _signal_group(pgid: int, sig: signal.Signals) -> None:
 
 
 def marked_processes(marker: str) -> list[psutil.Process]:
-    """Processes of this user whose environment carries *marker*, the calling one aside."""
-    found = []
+    """Give the processes of this user whose environment carries *marker*, the calling one aside."""
+    found: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and marker in process.environ().get(MARKER, "").split(":"):
