@@ -53,11 +53,11 @@ print("\\n" + json.dumps({"added": sorted(set(sys.modules) - before), "airflow3"
 """
 
 
-def in_fresh_interpreter(code: str, *options: str, home: Path) -> dict[str, object]:
+def in_fresh_interpreter(code: str, *, home: Path) -> dict[str, object]:
     """Run *code* and read the JSON of its last line."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     child = subprocess.run(
-        [sys.executable, *options, "-c", code],
+        [sys.executable, "-c", code],
         env=kept | {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT)},
         cwd=home,
         capture_output=True,
@@ -101,7 +101,7 @@ get_provider_info()
 foreign = {name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names
 print(json.dumps({"foreign": sorted(foreign), "ours": sorted(m for m in sys.modules if "json2video" in m)}))
 """
-    found = in_fresh_interpreter(code, "-S", home=tmp_path)  # -S: nothing but the standard library can be imported
+    found = in_fresh_interpreter(code, home=tmp_path)
     assert found == {
         "foreign": ["airflow_json2video"],
         "ours": ["airflow_json2video", "airflow_json2video.get_provider_info"],
