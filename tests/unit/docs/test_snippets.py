@@ -1,0 +1,44 @@
+"""What the docs and the README show runs, and prints what they say it prints."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SNIPPETS = sorted((ROOT / "docs" / "snippets").glob("*.py"))
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda path: path.stem)
+def test_a_snippet_runs_and_prints_what_stands_beside_it(snippet, tmp_path, monkeypatch, capsys):
+    (tmp_path / "dags_examples").symlink_to(ROOT / "dags_examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", "")  # put back afterwards, whatever the snippet sets
+    runpy.run_path(str(snippet))
+    printed = capsys.readouterr().out
+    expected = snippet.with_suffix(".txt")
+    if expected.exists():
+        assert printed == expected.read_text()
+    for line in snippet.read_text().splitlines():  # print(...)  # what it prints
+        if shown := re.match(r"print\(.*\)  # (.+)", line):
+            assert shown.group(1) in printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_marker_that_a_page_cuts_at_is_in_its_file(page):
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"```\{literalinclude\} (.*?)```", text, re.DOTALL):
+        file = (page.parent / block.splitlines()[0].strip()).resolve()
+        for marker in re.findall(r'"(\[(?:START|END) \w+\])"', block):
+            assert file.read_text(encoding="utf-8").count(marker) == 1, (file.name, marker)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_python_in_a_page_is_python(page):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        ast.parse(block)
