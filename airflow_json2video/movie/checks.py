@@ -8,6 +8,7 @@ the rules here look across them. A rule says ERROR only for what is certainly wr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ def check(document: Mapping[str, Any] | Movie) -> list[Finding]:
         document = document.to_document()
     if not isinstance(document, Mapping):
         return [Finding(_ERROR, "", 'a movie is a JSON object; write {"scenes": [...]}', "not-an-object")]
-    found = [_tempered(finding, document) for finding in _value_findings(document)]
+    found = [_weighed(finding, document) for finding in _value_findings(document)]
     found += key_findings(document)
     for rule in _RULES:
         found += rule(document)
@@ -69,12 +70,11 @@ def _value_findings(document: Mapping[str, Any]) -> list[Finding]:
     return []
 
 
-def _tempered(finding: Finding, document: Mapping[str, Any]) -> Finding:
-    """Width and height are not used beside a preset, so they cannot be certainly wrong there."""
-    preset = document.get("resolution")
-    if finding.path in ("width", "height") and preset not in (None, "custom"):
-        message = f"{finding.message} (it is not used with resolution {preset!r})"
-        return Finding(_WARNING, finding.path, message, finding.code)
+def _weighed(finding: Finding, document: Mapping[str, Any]) -> Finding:
+    """Width and height out of range are certainly wrong only where they are used: not beside a preset."""
+    used = document.get("resolution") in (None, "custom") and document.get("template") is None
+    if used and finding.path in ("width", "height") and finding.code == "out-of-range":
+        return replace(finding, severity=_ERROR)
     return finding
 
 

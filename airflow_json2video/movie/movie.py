@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 
@@ -17,7 +18,15 @@ from airflow_json2video.movie.types import Boolean, Members, Resolution, String
 
 __all__ = ["Movie"]
 
-_Frame = Annotated[int | str, Number(at_least=50, at_most=3840, whole=True)]
+
+class _FrameSide(Number):
+    """Doubtful, since it is not used beside a preset; an editor is told the range all the same."""
+
+    def json_schema(self) -> dict[str, Any]:
+        return replace(self, doubtful=False).bounded_schema()
+
+
+_Frame = Annotated[int | str, _FrameSide(at_least=50, at_most=3840, whole=True, doubtful=True)]
 
 
 class Movie(DocumentModel):

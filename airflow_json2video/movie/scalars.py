@@ -189,6 +189,10 @@ class Number(Kind):
 
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
+        return self.bounded_schema()
+
+    def bounded_schema(self) -> dict[str, Any]:
+        """JSON Schema with the bounds that are certain."""
         literal: dict[str, Any] = {"type": "integer" if self.whole else "number"}
         bounds = [("minimum", self.at_least), ("exclusiveMinimum", self.above), ("maximum", self.at_most)]
         if self.doubtful:
