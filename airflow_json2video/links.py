@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
-__all__ = ["Json2VideoRenderLink"]
+__all__ = ["Json2VideoRenderLink", "pages_of"]
 
 DASHBOARD = "https://json2video.com/dashboard/"
 
@@ -32,11 +32,11 @@ class Json2VideoRenderLink(BaseOperatorLink):
         return XCom.get_value(ti_key=ti_key, key=self.key) or ""
 
     @classmethod
-    def persist(cls, context: Any, *, host: str, url: str | None = None) -> None:
-        """Store where the button leads, before any waiting, so that it works while the render runs.
+    def persist(cls, context: Any, address: str) -> None:
+        """Store where the button leads: before any waiting, so that it works while the render runs."""
+        context["ti"].xcom_push(key=cls.key, value=address)
 
-        :param host: the API's address; a service on one's own machine has its pages beside it.
-        :param url: the finished video, if there is one.
-        """
-        page = DASHBOARD if "json2video.com" in host else host.removesuffix("/v2") + "/"
-        context["ti"].xcom_push(key=cls.key, value=url or page)
+
+def pages_of(host: str) -> str:
+    """Give the address of the service's pages: the dashboard, or what a service on this machine shows."""
+    return DASHBOARD if host.endswith("json2video.com/v2") else host.removesuffix("/v2") + "/"

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
-from airflow_json2video.movie.loading import load_document
 from airflow_json2video.movie.expressions import render_airflow_expressions
+from airflow_json2video.movie.loading import load_document
 from airflow_json2video.version_compat import context_names
 
 if TYPE_CHECKING:

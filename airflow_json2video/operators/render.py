@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.links import Json2VideoRenderLink
+from airflow_json2video.links import Json2VideoRenderLink, pages_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -141,7 +141,7 @@ class Json2VideoRenderOperator(BaseOperator):
             self._fail(error, context)
         key = self._identity(context).submission_key if self.durable else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
-        Json2VideoRenderLink.persist(context, host=self.hook.settings.host)
+        Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host))
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
             return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
@@ -166,8 +166,7 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Say what becomes of the render when a person or a timeout ends the task on the worker."""
-        if self._waiting_for is not None:
-            self.log.warning("%s", self._left_running(self._waiting_for))
+        self._say_what_goes_on()
 
     def _checked_document(self) -> dict[str, Any]:
         from airflow_json2video.movie.checks import require_valid
@@ -191,8 +190,7 @@ class Json2VideoRenderOperator(BaseOperator):
 
         mark = None
         if self.durable:
-            account = f"{self.json2video_conn_id} {self.hook.settings.host}"
-            mark = Stamp.of(self._identity(context), fingerprint(document, account=account))
+            mark = Stamp.of(self._identity(context), fingerprint(document))
         render = submit_once(
             self.hook.client,
             document,
@@ -254,14 +252,18 @@ class Json2VideoRenderOperator(BaseOperator):
         try:
             return wait_for_render(self.hook.client, watch, log=self.log)
         except BaseException:  # execution_timeout, a kill: the render itself goes on
-            self.log.warning("%s", self._left_running(render.project))
+            self._say_what_goes_on()
             raise
         finally:
             self._waiting_for = None
 
-    def _left_running(self, project: str) -> str:
-        then = "The next attempt of this task adopts it." if self.durable else "With durable=False nothing adopts it."
-        return f"Render {project} cannot be cancelled: it goes on and is billed. {then}"
+    def _say_what_goes_on(self) -> None:
+        project, self._waiting_for = self._waiting_for, None
+        if project is not None:
+            then = (
+                "The next attempt of this task adopts it." if self.durable else "With durable=False nothing adopts it."
+            )
+            self.log.warning("Render %s cannot be cancelled: it goes on and is billed. %s", project, then)
 
     def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
         from airflow_json2video.rendering.result import render_result
@@ -269,7 +271,7 @@ class Json2VideoRenderOperator(BaseOperator):
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
-        Json2VideoRenderLink.persist(context, host=self.hook.settings.host, url=result["url"])
+        Json2VideoRenderLink.persist(context, str(result["url"]))
         self.log.info(
             "Render %s is done: %s s of video, %sx%s, %s bytes, rendered in %s s. %s",
             result["project"],

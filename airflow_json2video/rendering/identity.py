@@ -70,12 +70,13 @@ class Stamp:
         )
 
 
-def fingerprint(document: Mapping[str, Any], *, account: str) -> str:
-    """Give a hash of what is asked for: the document, and the connection it is asked of.
+def fingerprint(document: Mapping[str, Any]) -> str:
+    """Give a hash of what is asked for. Our own stamp is left out, and the order of keys does not matter.
 
-    Our own stamp is left out, and the order of keys does not matter.
+    The account takes no part: a render is looked for in the list of the account that would pay for the
+    new one, so a connection that is only renamed still finds it.
     """
-    canonical = json.dumps([account, _without_stamp(document)], sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(_without_stamp(document), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 

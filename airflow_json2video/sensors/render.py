@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 
 from airflow_json2video.exceptions import Json2VideoError, RenderDeadlineExceeded
-from airflow_json2video.links import Json2VideoRenderLink
+from airflow_json2video.links import Json2VideoRenderLink, pages_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, PokeReturnValue, XComArg
@@ -68,7 +68,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
 
         try:
             check_project(self.project)
-            Json2VideoRenderLink.persist(context, host=self.hook.settings.host)
+            Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host))
         except Json2VideoError as error:
             self._fail(error)
         if not self.deferrable:
@@ -136,7 +136,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=None)
-        Json2VideoRenderLink.persist(context, host=self.hook.settings.host, url=result["url"])
+        Json2VideoRenderLink.persist(context, str(result["url"]))
         self.log.info("Render %s is done: %s s of video. %s", result["project"], result["duration"], result["url"])
         return result
 

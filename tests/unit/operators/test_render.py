@@ -341,3 +341,19 @@ def test_a_movie_of_the_models_is_stored_as_its_document():
         task_id="t", movie=Movie(scenes=[Scene(duration=2, elements=[TextElement(text="Hi")])])
     )
     assert operator.movie == {"scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
+
+
+def test_a_video_that_is_paid_for_is_delivered_even_if_the_connection_has_gone_meanwhile(render, monkeypatch):
+    attempt = Attempt(render())
+    attempt.start()
+    attempt.fire()
+    monkeypatch.delenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT")
+    assert attempt.resume()["url"]
+
+
+def test_a_failure_says_which_attempt_it_was_and_whether_another_follows(render, service):
+    service.add_fault("render", status="error", message="Failed to download x", times=None)
+    with pytest.raises(RenderFailed, match=r"attempt 1 of 3\. Airflow tries again"):
+        Attempt(render(), max_tries=2).run()
+    with pytest.raises(RenderFailed, match=r"attempt 3 of 3\. No attempt is left"):
+        Attempt(render(), try_number=3, max_tries=2).run()

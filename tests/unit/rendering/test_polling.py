@@ -44,7 +44,9 @@ def test_a_finished_render_without_a_file_has_expired_or_was_deleted():
 
 
 def test_a_failed_render_ends_with_the_services_words_and_the_place():
-    step = watch().on_status({"status": "error", "message": "Scene #2, element #1: Failed to download 'x' (404)"}, now=10)
+    step = watch().on_status(
+        {"status": "error", "message": "Scene #2, element #1: Failed to download 'x' (404)"}, now=10
+    )
     assert isinstance(step.error, RenderFailed)
     assert step.error.path == "scenes[1].elements[0]"
     assert "Failed to download 'x' (404)" in str(step.error)

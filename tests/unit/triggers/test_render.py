@@ -130,7 +130,11 @@ def test_waiting_does_not_block_the_event_loop(trigger, service):
 
 def test_errors_survive_the_journey_through_an_event():
     failed = RenderFailed("Render failed", service_message="Scene #2, element #1: x", project=PROJECT)
-    for error in (QuotaExhausted("no credits", http_status=400), RenderDeadlineExceeded("late", project=PROJECT), failed):
+    for error in (
+        QuotaExhausted("no credits", http_status=400),
+        RenderDeadlineExceeded("late", project=PROJECT),
+        failed,
+    ):
         event = json.loads(json.dumps(event_from_ended(Ended(error=error), project=PROJECT)))
         again = ended_from_event(event, project=PROJECT).error
         assert type(again) is type(error)
