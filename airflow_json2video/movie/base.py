@@ -19,7 +19,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
     PrivateAttr,
     ValidationError,
     model_serializer,
@@ -34,6 +33,7 @@ from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.functional_validators import ModelWrapValidatorHandler
     from typing_extensions import Self
 
 __all__ = ["ByType", "DocumentModel", "OrExpression", "findings_of", "kebab", "prop", "wire_names"]

@@ -368,6 +368,7 @@ class JsonArray(Kind):
 
 
 def json_type(value: object) -> str:
+    """Name the JSON type of *value* with its article, for a message."""
     if value is None:
         return "null"
     if isinstance(value, bool):

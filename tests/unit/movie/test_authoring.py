@@ -63,7 +63,7 @@ def test_what_is_written_comes_out_with_the_services_names_in_that_order_and_not
 
 
 def test_a_misspelt_keyword_is_an_error_that_names_the_right_one():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'durration'. Did you mean 'duration'"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'durration'\. Did you mean 'duration'"):
         Scene(durration=3)
 
 

@@ -1,6 +1,7 @@
 """A document that is read and written again is the same document."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,14 @@ def in_scene(element):
     return {"scenes": [{"elements": [element]}]}
 
 
+def as_part(kind, part, value):
+    return in_scene({"type": kind, **REQUIRED.get(kind, {}), part: value})
+
+
+def exported(destination):
+    return {"scenes": [], "exports": [{"destinations": [destination]}]}
+
+
 def every_property():
     """Give (place, wrap, name, literal) for each property, wrap putting an object to its place in a movie."""
     yield from (("movie", lambda o: o, name, value, {}) for name, value in MOVIE.items())
@@ -183,13 +192,11 @@ def every_property():
             if kind == "component" or part not in properties:
                 continue
             for name, value in properties[part].items():
-                wrap = lambda o, kind=kind, part=part: in_scene({"type": kind, **REQUIRED.get(kind, {}), part: o})
-                yield f"{kind}.{part}", wrap, name, value, {}
+                yield f"{kind}.{part}", partial(as_part, kind, part), name, value, {}
     for kind, properties in DESTINATIONS.items():
         for name, value in properties.items():
-            wrap = lambda o: {"scenes": [], "exports": [{"destinations": [o]}]}
-            yield kind, wrap, name, value, {"type": kind}
-            yield f"{kind} by id", wrap, name, value, {"id": "connection"}
+            yield kind, exported, name, value, {"type": kind}
+            yield f"{kind} by id", exported, name, value, {"id": "connection"}
     for name, value in MOVIE["preload"][0].items():
         yield "preload", lambda o: {"scenes": [], "preload": [o]}, name, value, {}
 
@@ -199,7 +206,7 @@ REQUIRED = {
     "component": {"component": "a/1"},
     "audio": SRC,
     "voice": {"text": "Hi"},
-    **{kind: value for kind, value in DESTINATIONS.items()},
+    **DESTINATIONS,
     **{f"{kind}.crop": {"width": 1, "height": 1} for kind in ELEMENTS},
     **{f"{kind}.rotate": {"angle": 1} for kind in ELEMENTS},
     **{f"{kind}.chroma-key": {"color": "#000000"} for kind in ELEMENTS},

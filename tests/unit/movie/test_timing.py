@@ -128,7 +128,7 @@ def test_begun_seconds_count_whole_and_four_times_above_full_hd():
 
 
 @pytest.mark.parametrize(
-    ("element", "credits"),
+    ("element", "price"),
     [
         ({"type": "image", "prompt": "p", "model": "flux-pro"}, 20),
         ({"type": "image", "prompt": "p", "model": "nano-banana-pro"}, 80),
@@ -145,11 +145,11 @@ def test_begun_seconds_count_whole_and_four_times_above_full_hd():
         ({"type": "voice", "text": "x", "model": "brand-new"}, None),
     ],
 )
-def test_generated_assets_cost_their_unit_price(element, credits):
+def test_generated_assets_cost_their_unit_price(element, price):
     plan = length(scene(element, duration=2))
-    assert (plan.render_credits, plan.asset_credits) == (2, credits)
-    assert plan.credits == (None if credits is None else 2 + credits)
-    assert bool(plan.unknown) == (credits is None)
+    assert (plan.render_credits, plan.asset_credits) == (2, price)
+    assert plan.credits == (None if price is None else 2 + price)
+    assert bool(plan.unknown) == (price is None)
 
 
 def test_an_asset_in_an_iterated_scene_is_generated_for_each_item_and_preloaded_ones_count():
@@ -163,10 +163,19 @@ def test_a_model_can_be_estimated():
 
 
 @pytest.mark.parametrize(
-    "document", [{}, {"scenes": None}, {"scenes": [None, 5]}, {"scenes": "{{ s }}"}, {"scenes": [{"elements": "{{ e }}"}]},
-                 {"scenes": [{"duration": "soon"}]}, {"scenes": [{"duration": [1]}]}, {"width": "x", "scenes": []},
-                 {"scenes": [{"transition": 5, "duration": 2}, {"transition": "{{ t }}", "duration": 2}]},
-                 {"scenes": [{"elements": [{"type": ["x"]}], "iterate": 5}], "variables": 7}],
-)  # fmt: skip
+    "document",
+    [
+        {},
+        {"scenes": None},
+        {"scenes": [None, 5]},
+        {"scenes": "{{ s }}"},
+        {"scenes": [{"elements": "{{ e }}"}]},
+        {"scenes": [{"duration": "soon"}]},
+        {"scenes": [{"duration": [1]}]},
+        {"width": "x", "resolution": ["hd"], "scenes": []},
+        {"scenes": [{"transition": 5, "duration": 2}, {"transition": "{{ t }}", "duration": 2}]},
+        {"scenes": [{"elements": [{"type": ["x"]}], "iterate": 5}], "variables": 7},
+    ],
+)
 def test_a_broken_document_is_estimated_without_an_exception(document):
     assert estimate(document).at_least >= 0
