@@ -184,6 +184,8 @@ class Json2VideoClient:
                     allow_redirects=False,
                     stream=True,
                 ) as response:
+                    # urllib3 1.26 takes a body that is cut short for the whole of it, unless told.
+                    response.raw.enforce_content_length = True
                     body = bytearray()
                     for piece in response.iter_content(_PIECE):
                         body += piece
