@@ -27,8 +27,8 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from airflow_json2video.movie.expressions import has_expression
 from airflow_json2video.movie.findings import Finding, Severity, invalid_movie, path_of
+from airflow_json2video.movie.lexing import has_expression
 from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose, json_type, refuse
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_json2video.movie.expressions import SegmentKind, segments, tokens
+from airflow_json2video.movie.lexing import SegmentKind, segments, tokens
 
 __all__ = ["NotKnown", "evaluate", "is_true", "resolve"]
 

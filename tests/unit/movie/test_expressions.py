@@ -8,13 +8,8 @@ import pytest
 from jinja2.nativetypes import NativeEnvironment
 
 from airflow_json2video.exceptions import InvalidMovie
-from airflow_json2video.movie.expressions import (
-    JINJA_GLOBALS,
-    SegmentKind,
-    names_in,
-    render_airflow_expressions,
-    segments,
-)
+from airflow_json2video.movie.expressions import JINJA_GLOBALS, names_in, render_airflow_expressions
+from airflow_json2video.movie.lexing import SegmentKind, segments
 
 CONTEXT = {
     "ds": "2026-01-02",
