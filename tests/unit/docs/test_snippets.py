@@ -42,3 +42,13 @@ def test_every_marker_that_a_page_cuts_at_is_in_its_file(page):
 def test_python_in_a_page_is_python(page):
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
         ast.parse(block)
+
+
+def test_the_readmes_dag_is_a_dag_of_two_tasks():
+    pytest.importorskip("airflow.sdk")  # it is written for Airflow 3
+    (source,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    names = {}
+    exec(compile(source, "README.md", "exec"), names)
+    dag = names["render"].dag
+    assert dag.task_ids == ["render", "announce"]
+    assert dag.get_task("announce").upstream_task_ids == {"render"}
