@@ -129,7 +129,8 @@ class Json2VideoError(Exception):
             self.money = money
 
     def __str__(self) -> str:
-        return f"{self.message} {self.advice}".strip()
+        between = "\n" if "\n" in self.message else " "
+        return f"{self.message}{between}{self.advice}".strip()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword arguments are not in Exception.args, so the default pickle would lose the facts.
@@ -158,6 +159,8 @@ class InvalidMovie(Json2VideoError):
     """The document is certainly wrong. Nothing was sent."""
 
     advice = "Nothing was submitted. Correct the document and run the task again."
+    findings: tuple[Any, ...] = ()
+    """Every :class:`~airflow_json2video.movie.Finding`, warnings too; it does not travel through :meth:`facts`."""
 
 
 class TransportError(Json2VideoError):
@@ -469,38 +472,30 @@ _ELEMENT = re.compile(r"element\s*#\s*(\d+)", re.IGNORECASE)
 _SOURCE_UNAVAILABLE = re.compile(r"failed to (download|fetch|load)|could not be (downloaded|fetched)", re.IGNORECASE)
 _DOCUMENT_FAULT = re.compile(
     r"requires an? '?\w+'? property|is required for|duration cannot be zero|cannot be used as a source"
-    r"|width and height required|unknown element type|invalid",
+    r"|width and height required|unknown element type|invalid (value|type|colou?r|property|json)",
     re.IGNORECASE,
 )
 
 
-def error_from_render(message: str | None, *, project: str, attempts_left: bool | None = None) -> RenderFailed:
+def error_from_render(message: str | None, *, project: str) -> RenderFailed:
     """Turn the message of a render that ended in ``error`` into an error that says where and what next.
 
     :param message: the service's words, verbatim; may be empty.
     :param project: the render.
-    :param attempts_left: whether Airflow will retry the task, if known; it words the advice.
     """
     words = (message or "").strip() or "(the service gave no reason)"
-    error = RenderFailed(
-        f"Render {project} failed, which costs nothing.",
-        service_message=words,
-        project=project,
-        retryable=True,
-    )
+    error = RenderFailed(f"Render {project} failed.", service_message=words, project=project, retryable=True)
     _read_render_message(error)
     where = f" at {error.path}" if error.path else ""
-    error.message = f"Render {project} failed{where}: {words}"
+    error.message = f"Render {project} failed{where}: {words}{'' if words[-1] in '.!?' else '.'}"
     error.args = (error.message,)
     if error.source_unavailable:
-        advice = "A source could not be fetched; check that its address is public and answers."
-    elif not error.retryable:
-        advice = "The document is at fault; a retry of the same document fails again."
+        advice = "Check that the source's address is public and answers; a retry submits a new render."
+    elif error.retryable:
+        advice = "The reason may pass; a retry submits a new render."
     else:
-        advice = "The reason may pass."
-    if error.retryable and attempts_left is not None:
-        advice += " The next attempt submits a new render." if attempts_left else " No retry is left."
-    error.advice = f"{advice} A failed render is not charged."
+        advice = "The document is at fault: a retry of the same document would fail again."
+    error.advice = f"A failed render is not charged. {advice}"
     return error
 
 

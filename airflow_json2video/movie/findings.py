@@ -68,5 +68,5 @@ def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie") -> 
     else:
         message = "\n".join([f"{source} is not valid ({len(errors)} errors):", *(f"  {e}" for e in errors)])
     error = InvalidMovie(message if message.endswith((".", "!", "?")) else message + ".")
-    vars(error)["findings"] = tuple(findings)
+    error.findings = tuple(findings)
     return error
