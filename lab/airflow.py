@@ -95,7 +95,8 @@ class Airflow:
         self.dags_folder = dags_folder.resolve()
         self.version = airflow_version()
         self.port = free_port()
-        self.processes = ProcessSet(self.home / "components")
+        # Nothing in a throwaway home is worth a long wait for an orderly end.
+        self.processes = ProcessSet(self.home / "components", grace=2.0)
         self.environment = {
             **_clean_environment(),
             **self._settings(),
@@ -202,7 +203,7 @@ class Airflow:
         """Wait until every component reports itself healthy."""
         wanted = {c.replace("-", "_") for c in self.components if c != "api-server"}
         if self.version >= (3, 0):
-            wanted.add("metadatabase")
+            wanted |= {"metadatabase", "execution_api"}
 
         def healthy() -> bool:
             health = self.api.health()

@@ -71,7 +71,10 @@ class RestApi:
 
     def health(self) -> Mapping[str, str]:
         answer = self._call("GET", "/api/v2/monitor/health", signed=False)
-        return {name: str(part.get("status")) for name, part in answer.items() if isinstance(part, dict)}
+        health = {name: str(part.get("status")) for name, part in answer.items() if isinstance(part, dict)}
+        # The API that tasks report to is built at its first call, which takes seconds. Asked here, that is
+        # part of the start, and not of the first task, where it would hold a worker slot.
+        return {**health, "execution_api": str(self._call("GET", "/execution/health", signed=False)["status"])}
 
     def has_dag(self, dag_id: str) -> bool:
         try:

@@ -45,10 +45,12 @@ class ProcessSet:
     """A set of named child processes that is ended as a whole.
 
     :param logs: folder for the children's output, one ``<name>.log`` each; a restart appends.
+    :param grace: seconds between SIGTERM and SIGKILL when a child is stopped.
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, *, grace: float = 5.0) -> None:
         self.logs = logs
+        self.grace = grace
         self.marker = uuid.uuid4().hex
         self._children: dict[str, _Child] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -162,17 +164,17 @@ class ProcessSet:
                 process.send_signal(sig)
         child.process.wait(30)
 
-    def stop(self, name: str, *, grace: float = 10.0) -> None:
-        """End the child *name* and all below it: SIGTERM, *grace* seconds, SIGKILL. No error if it has ended."""
+    def stop(self, name: str) -> None:
+        """End the child *name* and all below it: SIGTERM, the grace, SIGKILL. No error if it has ended."""
         child = self._children.pop(name, None)
         if child is not None:
-            _end([child.process], grace=grace)
+            _end([child.process], grace=self.grace)
 
-    def stop_all(self, *, grace: float = 10.0) -> None:
+    def stop_all(self) -> None:
         """End every child and every marked descendant. Safe to call twice."""
         with self._lock:
             children, self._children = self._children, {}
-            _end([c.process for c in children.values()], grace=grace)
+            _end([c.process for c in children.values()], grace=self.grace)
             if self._watchdog is not None:
                 sweep(self.marker)
                 if self._watchdog.stdin is not None:
@@ -207,13 +209,12 @@ def _descendants(pid: int) -> list[psutil.Process]:
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], *, grace: float) -> None:
     below = [d for p in processes for d in _descendants(p.pid)]
-    if grace:
-        for process in processes:
-            _signal_group(process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + grace
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
+    for process in processes:
+        _signal_group(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline - time.monotonic()))
     for process in processes:
         _signal_group(process.pid, signal.SIGKILL)
         process.wait(30)

@@ -28,7 +28,7 @@ class ServiceProcess:
     def __init__(self, home: Path, *, settings: Mapping[str, Any] | None = None) -> None:
         self.home = home.resolve()
         self.settings = dict(settings or {})
-        self.processes = ProcessSet(self.home / "output")
+        self.processes = ProcessSet(self.home / "output", grace=2.0)
         self.url = ""
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy on loopback
@@ -76,7 +76,7 @@ class ServiceProcess:
 
     def stop(self) -> None:
         """End it and its render workers. Safe to call twice."""
-        self.processes.stop_all(grace=3.0)
+        self.processes.stop_all()
 
     @property
     def host(self) -> str:
