@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,10 +73,11 @@ def _serve(options: argparse.Namespace) -> int:
     from airflow_json2video.local.clock import Clock
     from airflow_json2video.local.service import LocalService
 
-    stopped = threading.Event()
-    # Set before the start: an interrupt while starting has to end cleanly as well.
+    # A pipe and not an Event, which may deadlock when it is set from a signal handler. It is laid before the
+    # start: an interrupt while starting has to end cleanly as well.
+    told, tell = os.pipe()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda *_: os.write(tell, b"."))
     service = LocalService(
         mode=options.mode,
         home=options.home,
@@ -100,7 +101,7 @@ def _serve(options: argparse.Namespace) -> int:
             partial.write_text(service.url.rsplit(":", 1)[1])
             partial.replace(options.port_file)
         _announce(service, key="local")
-        stopped.wait()
+        os.read(told, 1)
         print("Stopping.", flush=True)
     return 0
 

@@ -52,7 +52,7 @@ _CARD = {
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture (RGBA) at its place."""
+    """A picture at its place; RGB if it is opaque all over, which is quicker, else RGBA."""
 
     picture: Image.Image
     x: int
@@ -130,7 +130,7 @@ class _Clip(OpenLayer):
     def shot(self, frame: int) -> Shot:
         key, picture = self._reader.at(self._time(frame))
         if self._made is None or self._made[0] != key:
-            self._made = (key, _arranged(picture.convert("RGBA"), self.layer.element, self._size))
+            self._made = (key, _arranged(picture, self.layer.element, self._size, filter_=Image.Resampling.BILINEAR))
         return self._made[1]
 
     def close(self) -> None:
@@ -165,7 +165,7 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
             raise MovieFault(f"{layer.where}: {wrong}") from None
     try:
         with Image.open(path, formats=_IMAGE_FORMATS) as source:
-            picture = ImageOps.exif_transpose(source).convert("RGBA")
+            picture = _opaque(ImageOps.exif_transpose(source).convert("RGBA"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise MovieFault(f"{layer.where}: {wrong}") from None
     return _Still(layer, _arranged(picture, element, size), size=size, fps=fps, motion=motion_of(element))
@@ -186,7 +186,18 @@ def _text_shot(element: Mapping[str, Any], size: Size, note: Warn) -> Shot:
     return Shot(drawn, box.x + x, box.y + y)
 
 
-def _arranged(picture: Image.Image, element: Mapping[str, Any], size: Size) -> Shot:
+def _opaque(picture: Image.Image) -> Image.Image:
+    """Drop an alpha channel that hides nothing."""
+    return picture.convert("RGB") if picture.getchannel("A").getextrema() == (255, 255) else picture
+
+
+def _arranged(
+    picture: Image.Image,
+    element: Mapping[str, Any],
+    size: Size,
+    *,
+    filter_: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Shot:
     """Crop, flip, correct, size, turn and place a picture."""
     crop = element.get("crop")
     if isinstance(crop, Mapping):
@@ -201,7 +212,7 @@ def _arranged(picture: Image.Image, element: Mapping[str, Any], size: Size) -> S
         picture = ImageOps.flip(picture)
     width, height = fitted(element, picture.size, size)
     if (width, height) != picture.size:
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+        picture = picture.resize((width, height), filter_)
     box = placed(element, (width, height), size)
     x0, y0 = box.x, box.y
     # What a cover leaves outside the canvas is never seen; cutting it now keeps pan and zoom inside the frame.
@@ -214,7 +225,7 @@ def _arranged(picture: Image.Image, element: Mapping[str, Any], size: Size) -> S
         picture = _corrected(picture, correction)
     rotate = element.get("rotate")
     if isinstance(rotate, Mapping) and (angle := number(rotate.get("angle"), 0)):
-        turned = picture.rotate(-angle, Image.Resampling.BICUBIC, expand=True)
+        turned = picture.convert("RGBA").rotate(-angle, Image.Resampling.BICUBIC, expand=True)
         x0 -= (turned.width - picture.width) // 2
         y0 -= (turned.height - picture.height) // 2
         picture = turned
@@ -233,11 +244,12 @@ def _corrected(picture: Image.Image, correction: Mapping[str, Any]) -> Image.Ima
         linear = (value / 255 - 0.5) * contrast + 0.5 + brightness
         return int(255 * max(0.0, min(1.0, linear)) ** (1 / gamma) + 0.5)
 
-    alpha = picture.getchannel("A")
+    alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
     rgb = picture.convert("RGB").point([level(v) for v in range(256)] * 3)
     if saturation != 1:
         rgb = ImageEnhance.Color(rgb).enhance(saturation)
-    rgb.putalpha(alpha)
+    if alpha is not None:
+        rgb.putalpha(alpha)
     return rgb
 
 

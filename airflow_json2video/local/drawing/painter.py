@@ -175,7 +175,9 @@ def _paste(canvas: Image.Image, layer: OpenLayer, frame: int) -> None:
     if opacity <= 0:
         return
     shot = layer.shot(frame)
-    mask = shot.picture.getchannel("A")
+    picture = shot.picture
+    mask = picture.getchannel("A") if picture.mode == "RGBA" else None
     if opacity < 1:
-        mask = mask.point([round(v * opacity) for v in range(256)])
-    canvas.paste(shot.picture.convert("RGB"), (shot.x, shot.y), mask)
+        level = [round(v * opacity) for v in range(256)]
+        mask = Image.new("L", picture.size, level[255]) if mask is None else mask.point(level)
+    canvas.paste(picture.convert("RGB") if picture.mode == "RGBA" else picture, (shot.x, shot.y), mask)

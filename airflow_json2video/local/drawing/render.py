@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
-from airflow_json2video.local.drawing.clips import SAMPLE_RATE, NotMedia, measure
+from airflow_json2video.local.drawing.clips import NotMedia, measure
 from airflow_json2video.local.drawing.encode import Encoder
 from airflow_json2video.local.drawing.instant import result_of
 from airflow_json2video.local.drawing.painter import Painter
-from airflow_json2video.local.drawing.sound import mix
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
@@ -93,7 +90,12 @@ class _Render:
             raise MovieFault(f"{where}: {wrong}") from None
 
     def _draw(self, timeline: Timeline, scratch: Path) -> None:
-        track = mix(timeline, find=self._find, warn=self._warn, scratch=scratch) if timeline.sounds else None
+        sound = None
+        if timeline.sounds:
+            # NumPy is loaded only by a movie that is heard: it is a third of a worker's start.
+            from airflow_json2video.local.drawing.sound import SoundTrack
+
+            sound = SoundTrack(timeline, find=self._find, warn=self._warn, scratch=scratch)
         painter = Painter(timeline, find=self._find, warn=self._warn)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with Encoder(
@@ -102,17 +104,12 @@ class _Render:
             height=timeline.height,
             fps=timeline.fps,
             mode=self._mode,
-            sound=track is not None,
+            sound=sound is not None,
         ) as encoder:
-            heard = 0
             for done, picture in enumerate(painter.frames(), start=1):
                 encoder.picture(picture)
-                if track is not None:
-                    # Sound goes in beside its pictures, so that a player need not read ahead.
-                    until = track.shape[1] if done == timeline.frames else int(done / timeline.fps * SAMPLE_RATE)
-                    while heard < until and (until - heard >= 1024 or done == timeline.frames):
-                        block = track[:, heard : min(heard + 1024, until)]
-                        encoder.samples(np.ascontiguousarray(np.clip(block, -1.0, 1.0)))
-                        heard += block.shape[1]
+                # Sound goes in beside its pictures, so that a player need not read ahead.
+                for block in sound.blocks(until=done) if sound else ():
+                    encoder.samples(block)
                 if self._progress and (done % 10 == 0 or done == timeline.frames):
                     self._progress(done, timeline.frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,50 @@ from airflow_json2video.local.planning.plan import number
 from airflow_json2video.local.planning.resolve import MovieFault
 from airflow_json2video.local.planning.timeline import Sound, Timeline
 
-__all__ = ["mix"]
+__all__ = ["SoundTrack"]
 
 
-def mix(timeline: Timeline, *, find: Callable[[Sound], Path | None], warn: Callable[[str], None], scratch: Path) -> Any:
-    """Give the mixed sound as float32 (2, n), held in a file: an hour of sound is more than a gigabyte.
+BLOCK = 1024
+"""What AAC codes at a time."""
+
+
+class SoundTrack:
+    """The mixed sound, given out block by block beside the frames.
+
+    It is held in a file: an hour of it is more than a gigabyte.
 
     :param find: gives the file of a sound; None: it is silent.
     :param scratch: a file that may be written and belongs to the caller.
+    :raises MovieFault: a source that is no sound.
     """
-    length = max(1, round(timeline.frames / timeline.fps * SAMPLE_RATE))
-    track = np.memmap(scratch, dtype=np.float32, mode="w+", shape=(2, length))
-    for sound in timeline.sounds:
-        if sound.element.get("type") == "voice":
-            warn(f"{sound.where}: the voice is silent")
-            continue
-        path = find(sound) if sound.element.get("src") else None
-        if path is None:
-            warn(f"{sound.where}: it is silent")
-            continue
-        try:
-            _add(track, sound, path, timeline.fps)
-        except NotMedia:
-            kind = sound.element.get("type")
-            wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
-            raise MovieFault(f"{sound.where}: {wrong}") from None
-    return track
+
+    def __init__(
+        self, timeline: Timeline, *, find: Callable[[Sound], Path | None], warn: Callable[[str], None], scratch: Path
+    ) -> None:
+        self._timeline = timeline
+        self._length = max(1, round(timeline.frames / timeline.fps * SAMPLE_RATE))
+        self._track: Any = np.memmap(scratch, dtype=np.float32, mode="w+", shape=(2, self._length))
+        self._given = 0
+        for sound in timeline.sounds:
+            path = find(sound) if sound.element.get("src") else None
+            if path is None:
+                warn(f"{sound.where}: this {sound.element.get('type')} is silent")
+                continue
+            try:
+                _add(self._track, sound, path, timeline.fps)
+            except NotMedia:
+                kind = sound.element.get("type")
+                wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
+                raise MovieFault(f"{sound.where}: {wrong}") from None
+
+    def blocks(self, *, until: int) -> Iterator[Any]:
+        """Give what was not given yet, up to frame *until*: float32 (2, n), clipped to what can be coded."""
+        last = until >= self._timeline.frames
+        end = self._length if last else int(until / self._timeline.fps * SAMPLE_RATE)
+        while self._given < end and (last or end - self._given >= BLOCK):
+            block = self._track[:, self._given : min(self._given + BLOCK, end)]
+            self._given += block.shape[1]
+            yield np.ascontiguousarray(np.clip(block, -1.0, 1.0))
 
 
 def _add(track: Any, sound: Sound, path: Path, fps: Fraction) -> None:
