@@ -1,12 +1,14 @@
 """A render of ten minutes, in no time."""
 
+import json
 import os
 
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.local import LocalService
 
 with LocalService(mode="instant", render_seconds=600) as service:
-    os.environ["AIRFLOW_CONN_JSON2VIDEO_DEFAULT"] = f"json2video://:any-key@{service.host.removeprefix('http://')}"
+    connection = {"conn_type": "json2video", "host": service.host, "password": "any key"}
+    os.environ["AIRFLOW_CONN_JSON2VIDEO_DEFAULT"] = json.dumps(connection)
     hook = Json2VideoHook()
     project = hook.submit_movie({"scenes": [{"duration": 2}]}).project
     assert service.wait_idle()
