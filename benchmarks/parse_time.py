@@ -238,7 +238,8 @@ def report(results: Mapping[Contender, Sequence[Mapping[str, Any]]], failures: M
     heading = (
         f"Airflow {importlib.metadata.version('apache-airflow-core')}, Python {platform.python_version()}, "
         f"{os.cpu_count()} CPUs, load {os.getloadavg()[1]:.1f}, {len(ours)} runs each. "
-        f"Added to what every DAG file pays: import airflow.sdk ({sdk:.0f} ms), a DAG with one BaseOperator task ({dag:.1f} ms, {every[0]['dag_modules']} modules)."
+        f"Added to what every DAG file pays: import airflow.sdk ({sdk:.0f} ms), "
+        f"a DAG with one BaseOperator task ({dag:.1f} ms, {every[0]['dag_modules']} modules)."
     )
     columns = (
         "| imported, one task of each built | version | ms, best / median | of it import | CPU ms, median | modules "

@@ -1,0 +1,126 @@
+"""A message that a page quotes is one that the code says, word for word."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, error_from_answer, error_from_render
+from airflow_json2video.hooks.settings import connection_settings
+from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.rendering.identity import Stamp
+from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
+from airflow_json2video.rendering.submission import FoundRender, decide_submission
+
+DOCS = Path(__file__).parents[3] / "docs"
+PROJECT = "Qk3vT9zLm2XcB7wA"
+
+
+def assert_quoted(page, *messages):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    for message in messages:
+        assert str(message) in text, f"docs/{page}.md does not quote: {message}"
+
+
+def connection(**fields):
+    empty = {"conn_id": "json2video_default", "host": None, "port": None, "schema": None, "extra": None}
+    return SimpleNamespace(**{**empty, "password": "a-key", **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"password": ""},
+        {"host": "http://video.example.com"},
+        {"host": "https://me:secret@video.example.com"},
+        {"extra": '{"read_timeout": "long"}'},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_what_a_connection_is_refused_with(fields):
+    with pytest.raises(ConfigurationError) as refused:
+        connection_settings(connection(**fields))
+    assert_quoted("connection", refused.value)
+
+
+def render(project=PROJECT, *, status, print_="same"):
+    stamp = Stamp(submission_key="k", task_key="t", generation=1, fingerprint=print_)
+    created = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    return FoundRender(project=project, status=status, created_at=created, has_file=True, stamp=stamp)
+
+
+MINE = Stamp(submission_key="k", task_key="t", generation=1, fingerprint="same")
+
+
+def test_what_a_later_attempt_says_of_the_renders_it_finds():
+    adopted = decide_submission([render(status="running")], mine=MINE, answer_lost=False)
+    changed = decide_submission([render(status="done", print_="another")], mine=MINE, answer_lost=False, looks=9)
+    several = decide_submission([render(status="done"), render("x", status="done")], mine=MINE, answer_lost=False)
+    assert_quoted("what-happens-when", adopted.reason, *changed.warnings)
+    assert several.warnings[0].startswith("Several renders carry submission key ")
+    assert_quoted("what-happens-when", "Several renders carry submission key ")
+
+
+def test_what_a_render_says_that_missed_its_deadline():
+    watch = RenderWatch(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule())
+    ended = watch.on_status({"status": "running"}, now=3600.0)
+    assert_quoted("what-happens-when", ended.error)
+
+
+def test_what_a_failed_render_says():
+    words = "Scene #1, element #1: Failed to download 'https://example.com/a.png' (404)"
+    assert_quoted("what-happens-when", error_from_render(words, project=PROJECT))
+
+
+def test_what_an_empty_account_says():
+    assert_quoted("errors", error_from_answer(400, "Insufficient credits", call="movies.submit"))
+
+
+def test_what_a_killed_task_says(monkeypatch):
+    operator = Json2VideoRenderOperator(task_id="render", movie={"scenes": []})
+    said = []
+    monkeypatch.setattr(type(operator), "log", SimpleNamespace(warning=lambda text, *args: said.append(text % args)))
+    operator._waiting_for = PROJECT
+    operator.on_kill()
+    assert_quoted("what-happens-when", *said)
+    assert said
+
+
+@pytest.mark.parametrize("expression", ["heading", "ds", "headline ~ ds"])
+def test_what_doubtful_braces_are_refused_with(expression):
+    variables = {"headline": "", **({"ds": ""} if expression == "ds" else {})}
+    document = {"variables": variables, "scenes": [{"comment": f"{{{{ {expression} }}}}"}]}
+    with pytest.raises(InvalidMovie) as refused:
+        render_airflow_expressions(document, airflow_names={"ds"}, render=str)
+    (finding,) = refused.value.findings
+    assert_quoted("movie", finding.message)
+
+
+def test_what_a_slip_in_a_constructor_says():
+    with pytest.raises(TypeError) as unknown:
+        Scene(duraton=2)
+    with pytest.raises(ValueError) as wrong:
+        TextElement(text="Hi", z_index=200)
+    assert_quoted("movie", f"TypeError: {unknown.value}")
+    assert_quoted("movie", "ValidationError: " + re.sub(r" \[type=.*", "", str(wrong.value)))
+
+
+def test_what_a_file_says_that_is_not_json():
+    with pytest.raises(InvalidMovie) as refused:
+        load_document('{\n"a": 1,\n\n  b', source="weekly_report.json")
+    assert_quoted("movie", str(refused.value).partition("not JSON: ")[0] + "not JSON: ")
+
+
+def test_what_an_estimate_says():
+    movie = json.loads((DOCS.parent / "dags_examples" / "movies" / "weekly_report.json").read_text())
+    guess = estimate(movie)
+    assert_quoted("costs", f"Estimated: {guess.duration:.1f} s of video, about {guess.credits} credits.")
+    clip = {"scenes": [{"elements": [{"type": "video", "src": "https://example.com/a.mp4"}]}]}
+    (path, reason), *_ = estimate(clip).unknown
+    assert_quoted("costs", f"The cost cannot be estimated beforehand ({path}: {reason}).")
