@@ -73,11 +73,14 @@ def _serve(options: argparse.Namespace) -> int:
     from airflow_json2video.local.clock import Clock
     from airflow_json2video.local.service import LocalService
 
-    # A pipe and not an Event, which may deadlock when it is set from a signal handler. It is laid before the
-    # start: an interrupt while starting has to end cleanly as well.
+    # The signal is written to a pipe by the C handler, whichever thread the kernel gives it to: a main thread that
+    # waits for a lock would not wake for a signal that another thread took. Laid before the start, because an
+    # interrupt while starting has to end cleanly as well.
     told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os.write(tell, b"."))
+        signal.signal(number, lambda *_: None)
     service = LocalService(
         mode=options.mode,
         home=options.home,
