@@ -12,6 +12,7 @@ import pytest
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, error_from_answer, error_from_render
 from airflow_json2video.hooks.settings import connection_settings
+from airflow_json2video.local import Settings, cli
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.rendering.identity import Stamp
@@ -124,3 +125,23 @@ def test_what_an_estimate_says():
     clip = {"scenes": [{"elements": [{"type": "video", "src": "https://example.com/a.mp4"}]}]}
     (path, reason), *_ = estimate(clip).unknown
     assert_quoted("costs", f"The cost cannot be estimated beforehand ({path}: {reason}).")
+
+
+def test_what_the_local_service_says_when_it_is_up(capsys):
+    address = "http://127.0.0.1:8899"
+    service = SimpleNamespace(
+        settings=Settings(), host=f"{address}/v2", url=address, home=Path("/tmp/json2video-u5hbhb71")
+    )
+    cli._announce(service, key="local")
+    assert capsys.readouterr().out == (DOCS / "snippets" / "serve.txt").read_text()
+
+
+def test_every_option_that_the_page_of_the_local_service_names_is_there(capsys):
+    known = ""
+    for command in ("serve", "render"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        known += capsys.readouterr().out
+    options = re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / "local-service.md").read_text(encoding="utf-8"))
+    assert options
+    assert [option for option in options if option not in known] == []
