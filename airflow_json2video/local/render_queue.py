@@ -161,6 +161,7 @@ class RenderQueue:
             "allow_private": self._settings.allow_private,
             "max_asset_bytes": self._settings.max_asset_bytes,
             "asset_timeout": self._settings.asset_timeout,
+            "service": os.getpid(),
             "crash": (render.forced or {}).get("status") == "crash",
         }
         (folder / "job.json").write_text(json.dumps(job, ensure_ascii=False))

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ def main(job_file: Path) -> int:
     """Render the job and give the exit code: 0 also for a movie that failed."""
     folder = job_file.parent
     job: dict[str, Any] = json.loads(job_file.read_text())
+    threading.Thread(target=_end_with, args=(job.get("service"),), daemon=True).start()
     if job.get("crash"):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -38,17 +40,24 @@ def main(job_file: Path) -> int:
     )
     started = time.perf_counter()
 
-    parent = os.getppid()
-
     def progress(done: int, frames: int) -> None:
-        if os.getppid() != parent:
-            os._exit(1)  # the service was killed; whoever starts it again renders this anew
         _write(folder / "progress.json", {"frames_done": done, "frames": frames})
 
     result = render(job["document"], folder / "out.mp4", mode=job["mode"], assets=assets, progress=progress)
     print(json.dumps({**result, "seconds": round(time.perf_counter() - started, 3)}))
     _write(folder / "result.json", result)
     return 0
+
+
+def _end_with(service: int | None) -> None:
+    """End when the service was killed and could not end us; whoever starts it again renders this anew.
+
+    The id comes with the job: the service may be gone before this process could have looked it up.
+    """
+    while service is not None and os.getppid() == service:
+        time.sleep(0.25)
+    if service is not None:
+        os._exit(1)
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:

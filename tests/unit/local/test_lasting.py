@@ -91,7 +91,7 @@ def serve(tmp_path):
 
     yield start
     for process in started:
-        process.kill()
+        process.terminate()
         process.wait()
         process.stdout.close()
 
@@ -114,13 +114,24 @@ def test_a_killed_service_leaves_workers_that_end_themselves_and_resumes(serve, 
     process, url = serve("--home", home)
     project = requests.post(f"{url}/v2/movies", json=LONG, headers=KEY).json()["project"]
     pid = wait_for(lambda: children(process.pid))[0]
-    wait_for((home / "jobs" / project / "progress.json").exists)
     process.kill()
     process.wait()
     assert wait_for(lambda: gone(pid))
     _, url = serve("--home", home)
     movie = requests.get(f"{url}/v2/movies", params={"project": project}, headers=KEY).json()["movie"]
     assert movie["status"] in ("pending", "running")
+
+
+def test_a_worker_whose_service_is_gone_ends_at_once(tmp_path):
+    (tmp_path / "job.json").write_text(
+        json.dumps({"document": LONG, "mode": "preview", "service": os.getpid() + 100_000})
+    )
+    code = subprocess.run(
+        [sys.executable, "-m", "airflow_json2video.local.worker", str(tmp_path / "job.json")],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False, timeout=30,
+    ).returncode  # fmt: skip
+    assert code == 1
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def children(pid):
