@@ -30,15 +30,15 @@ help: ## what there is to make
 
 install: $(STAMP) ## .venv with pinned dependencies and this package, editable
 
-# The pins are complete, so there is nothing to resolve; the last line proves that they fit.
+# The pins are complete, so there is nothing to resolve; "pip check" proves that they fit.
 $(STAMP): $(CONSTRAINTS) pyproject.toml
-	python=$$($(FIND_PYTHON)); \
+	@python=$$($(FIND_PYTHON)); \
 	echo "Installing into $(VENV) with $$("$$python" -V) (once, a few minutes)"; \
 	"$$python" -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(CONSTRAINTS)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e '.[local]'
-	$(BIN)/python -m pip check
-	touch $@
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r $(CONSTRAINTS)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e '.[local]'
+	@$(BIN)/python -m pip check
+	@touch $@
 
 demo: $(STAMP) ## a movie file becomes an MP4 in a real Airflow on this machine (KEEP=1 keeps the pages open)
 	@$(BIN)/python -m lab.demo

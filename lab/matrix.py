@@ -192,8 +192,8 @@ def _environment(row: Row, base: str, processes: ProcessSet) -> str:
     pip = (interpreter, "-m", "pip", "--disable-pip-version-check")
     steps = (
         (base, "-m", "venv", "--clear", str(folder)),
-        (*pip, "install", "--quiet", "--no-deps", "-r", str(pins)),
-        (*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", str(ROOT)),
+        (*pip, "install", "-qq", "--no-deps", "-r", str(pins)),
+        (*pip, "install", "-qq", "--no-deps", "--no-build-isolation", "-e", str(ROOT)),
         (*pip, "check"),
     )
     for step in steps:
