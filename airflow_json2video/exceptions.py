@@ -24,6 +24,7 @@
     │   ├── RateLimited                 HTTP 429
     │   └── ServerError                 HTTP 5xx, or a runtime error leaked into another status
     └── RenderError                 the submission was fine, the render was not
+        ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
         ├── SubmissionAmbiguous         it is not known whether a paid render was started
         ├── RenderFailed                the render ended in ``error`` (free of charge)
         ├── RenderStalled               the service reports ``timeout``; it may still finish
@@ -48,6 +49,7 @@ __all__ = [
     "AlreadyExists",
     "AnswerLost",
     "ApiError",
+    "AttemptSuperseded",
     "AuthenticationFailed",
     "ConfigurationError",
     "InvalidMovie",
@@ -271,6 +273,12 @@ class ServerError(ApiError):
 
 class RenderError(Json2VideoError):
     """The submission was fine, the render was not."""
+
+
+class AttemptSuperseded(RenderError):
+    """This attempt stalled, and Airflow has given the task to a later one. Nothing was sent."""
+
+    advice = "Nothing was submitted by this attempt; the later one goes on."
 
 
 class SubmissionAmbiguous(RenderError):

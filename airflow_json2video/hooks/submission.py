@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.exceptions import Json2VideoError, Money, RateLimited, SubmissionAmbiguous
+from airflow_json2video.exceptions import (
+    AttemptSuperseded,
+    Json2VideoError,
+    Money,
+    NotFound,
+    RateLimited,
+    SubmissionAmbiguous,
+)
 from airflow_json2video.rendering.identity import Stamp, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
     Action,
@@ -25,9 +32,11 @@ from airflow_json2video.rendering.submission import (
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.responses import MovieStatus
+    from airflow_json2video.hooks.memory import TaskMemory
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["SubmittedRender", "submit_once"]
+__all__ = ["Submission", "SubmittedRender"]
 
 _LOOK_BACK = timedelta(days=8)
 """A render older than its file's seven days is of no use to an attempt, so older ones are not listed."""
@@ -51,147 +60,189 @@ class SubmittedRender:
     adopted: bool
 
 
-def submit_once(
-    client: Json2VideoClient,
-    document: Mapping[str, Any],
-    *,
-    mark: Stamp | None,
-    later_attempt: bool,
-    on_ambiguous: OnAmbiguous = "fail",
-    on_clear: OnClear = "resubmit",
-    log: TaskLog,
-    sleep: Callable[[float], None] = time.sleep,
-) -> SubmittedRender:
-    """Submit *document*, or adopt the render that an earlier attempt of this task started.
+@dataclass(kw_only=True)
+class Submission:
+    """One attempt to have one document rendered once.
 
-    Dying anywhere in here loses nothing: the stamp is inside the document, so what was sent is in the
-    account's list, where the next attempt finds it.
+    Dying anywhere in :meth:`run` loses nothing: the stamp is inside the document, so what was sent is in
+    the account's list, where the next attempt finds it.
 
     :param mark: the stamp to send; ``None`` sends the document as it is and gives up adoption.
     :param later_attempt: whether an earlier attempt may have submitted already.
-    :raises SubmissionAmbiguous: it is not known whether a render was started; nothing more was sent.
-    :raises Json2VideoError: the service refused, or could not be reached.
+    :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
+        the running one. It raises if it cannot find out.
+    :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
+        lost or mixed up changes nothing else.
     """
-    if mark is None:
+
+    client: Json2VideoClient
+    document: Mapping[str, Any]
+    mark: Stamp | None
+    later_attempt: bool
+    log: TaskLog
+    on_ambiguous: OnAmbiguous = "fail"
+    on_clear: OnClear = "resubmit"
+    still_current: Callable[[], bool] = lambda: True
+    memory: TaskMemory | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self) -> SubmittedRender:
+        """Submit the document, or adopt the render that an earlier attempt of this task started.
+
+        :raises SubmissionAmbiguous: it is not known whether a render was started; nothing more was sent.
+        :raises AttemptSuperseded: a later attempt has started; nothing was sent.
+        :raises Json2VideoError: the service refused, or could not be reached.
+        """
+        if self.mark is None:
+            return self._submit_unmarked()
+        render = None
+        if self.later_attempt:
+            render = self._recall(self.mark) or self._settle(self.mark, lost=None)
+        if render is None:
+            render = self._submit_marked(self.mark)
+        if self.memory is not None:
+            self.memory.remember(self.mark.submission_key, render.project)
+        return render
+
+    def _submit_marked(self, mark: Stamp) -> SubmittedRender:
+        document = stamp(self.document, mark)
         try:
-            return _post(client, document)
+            return self._post(document)
+        except Json2VideoError as error:
+            if error.money is not Money.UNKNOWN:
+                raise
+            lost = error
+        self.log.warning(
+            "The submission was sent, and its answer is lost (%s). Looking for the render in the account's list.",
+            lost.message,
+        )
+        # Nothing found and no error: on_ambiguous="resubmit", the author prefers the risk.
+        return self._settle(mark, lost=lost) or self._post(document)
+
+    def _submit_unmarked(self) -> SubmittedRender:
+        try:
+            return self._post(self.document)
         except Json2VideoError as error:
             if error.money is not Money.UNKNOWN:
                 raise
             raise SubmissionAmbiguous(
                 f"The submission was sent, and it is not known whether a render was started: {error.message}",
                 retryable=False,
-                advice="With durable=False it cannot be looked up. Look into the renders of the account; a retry "
-                "submits again and may pay twice.",
+                advice="With durable=False it cannot be looked up. Look into the renders of the account; another run "
+                "of this task submits again and may pay twice.",
             ) from error
 
-    if later_attempt:
-        found = _settle(client, mark, lost=None, on_ambiguous=on_ambiguous, on_clear=on_clear, log=log, sleep=sleep)
-        if found is not None:
-            return found
-    try:
-        return _post(client, stamp(document, mark))
-    except Json2VideoError as error:
-        if error.money is not Money.UNKNOWN:
-            raise
-        lost = error
-        log.warning(
-            "The answer to the submission was lost (%s). Looking for the render in the account's list.",
-            error.message,
-        )
-    found = _settle(client, mark, lost=lost, on_ambiguous=on_ambiguous, on_clear=on_clear, log=log, sleep=sleep)
-    # on_ambiguous="resubmit", and the list shows nothing: the author prefers the risk.
-    return found if found is not None else _post(client, stamp(document, mark))
+    def _post(self, document: Mapping[str, Any]) -> SubmittedRender:
+        from airflow_json2video.api import calls
 
+        call = calls.submit_movie(document)
+        try:
+            current = self.still_current()
+        except Exception as error:
+            raise Json2VideoError(
+                f"Airflow could not be asked whether this attempt is still the running one: "
+                f"{type(error).__name__}: {error}.",
+                retryable=True,
+                advice="Nothing was submitted.",
+            ) from error
+        if not current:
+            raise AttemptSuperseded("This attempt of the task is no longer the running one.")
+        submitted_at = time.time()
+        project = self.client.execute(call).project
+        return SubmittedRender(project=project, submitted_at=submitted_at, adopted=False)
 
-def _post(client: Json2VideoClient, document: Mapping[str, Any]) -> SubmittedRender:
-    from airflow_json2video.api import calls
+    def _recall(self, mark: Stamp) -> SubmittedRender | None:
+        """Adopt the render that Airflow's store names, if the service confirms it."""
+        from airflow_json2video.api import calls
 
-    submitted_at = time.time()
-    project = client.execute(calls.submit_movie(document)).project
-    return SubmittedRender(project=project, submitted_at=submitted_at, adopted=False)
-
-
-def _settle(
-    client: Json2VideoClient,
-    mark: Stamp,
-    *,
-    lost: Json2VideoError | None,
-    on_ambiguous: OnAmbiguous,
-    on_clear: OnClear,
-    log: TaskLog,
-    sleep: Callable[[float], None],
-) -> SubmittedRender | None:
-    """Look until it is certain: the render to adopt, or ``None`` if one is to be submitted."""
-    looks = failures = 0
-    if lost is not None:
-        sleep(settle_pause(0))
-    while True:
-        found, trouble = _list_renders(client, mark)
+        project = self.memory.recall(mark.submission_key) if self.memory is not None else None
+        if project is None:
+            return None
+        try:
+            movie = self.client.execute(calls.get_movie(project)).movie
+        except Json2VideoError as error:
+            if not error.retryable and not isinstance(error, NotFound):
+                raise
+            return None
+        found = _found(movie, mark)
         if found is None:
-            failures += 1
-            if failures < _FAILED_LISTINGS:
-                log.warning("The account's list could not be read: %s", trouble)
-                sleep(settle_pause(failures))
+            return None
+        decision = self._decide([found], mark, lost=None, looks=1)
+        return self._adopted(decision, [found]) if decision.action is Action.ADOPT else None
+
+    def _settle(self, mark: Stamp, *, lost: Json2VideoError | None) -> SubmittedRender | None:
+        """Look until it is certain: the render to adopt, or ``None`` if one is to be submitted."""
+        looks = failures = 0
+        if lost is not None:
+            self.sleep(settle_pause(0))
+        while True:
+            found, trouble = self._list(mark)
+            if found is None:
+                failures += 1
+                if failures < _FAILED_LISTINGS:
+                    self.log.warning("The account's list could not be read: %s", trouble)
+                    self.sleep(settle_pause(failures))
+                    continue
+            else:
+                looks += 1
+            decision = self._decide(found, mark, lost=lost, looks=looks)
+            if decision.action is Action.LOOK_AGAIN:
+                self.log.info("%s Next look in %.0fs.", decision.reason, settle_pause(looks))
+                self.sleep(settle_pause(looks))
                 continue
-        else:
-            looks += 1
-        decision = decide_submission(
+            if decision.action is Action.ADOPT:
+                return self._adopted(decision, found or [])
+            for warning in decision.warnings:
+                self.log.warning("%s", warning)
+            if decision.action is Action.STOP:
+                raise _stopped(decision, mark, lost=lost, trouble=trouble)
+            self.log.info("%s", decision.reason)
+            return None
+
+    def _decide(
+        self, found: list[FoundRender] | None, mark: Stamp, *, lost: Json2VideoError | None, looks: int
+    ) -> Decision:
+        return decide_submission(
             found,
             mine=mark,
             answer_lost=lost is not None,
             looks=looks,
-            on_ambiguous=on_ambiguous,
-            on_clear=on_clear,
+            on_ambiguous=self.on_ambiguous,
+            on_clear=self.on_clear,
         )
-        if decision.action is Action.LOOK_AGAIN:
-            log.info("%s Next look in %.0fs.", decision.reason, settle_pause(looks))
-            sleep(settle_pause(looks))
-            continue
+
+    def _adopted(self, decision: Decision, found: list[FoundRender]) -> SubmittedRender:
         for warning in decision.warnings:
-            log.warning("%s", warning)
-        if decision.action is Action.STOP:
-            raise _stopped(decision, mark, lost=lost, trouble=trouble)
-        log.info("%s", decision.reason)
-        if decision.action is Action.SUBMIT:
-            return None
-        adopted = next(r for r in found or () if r.project == decision.project)
-        created = adopted.created_at.timestamp() if adopted.created_at else time.time()
-        return SubmittedRender(project=adopted.project, submitted_at=created, adopted=True)
+            self.log.warning("%s", warning)
+        self.log.info("%s", decision.reason)
+        render = next(r for r in found if r.project == decision.project)
+        created = render.created_at.timestamp() if render.created_at else time.time()
+        return SubmittedRender(project=render.project, submitted_at=created, adopted=True)
+
+    def _list(self, mark: Stamp) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
+        now = datetime.now(timezone.utc)
+        try:
+            # Explicit dates: the list's default start is the first of the month and hides last night's render.
+            movies = self.client.movies(date_start=now - _LOOK_BACK, date_end=now + _LOOK_AHEAD)
+            return [render for movie in movies if (render := _found(movie, mark)) is not None], None
+        except Json2VideoError as error:
+            if not error.retryable:
+                raise
+            return None, error
 
 
-def _list_renders(client: Json2VideoClient, mark: Stamp) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
-    now = datetime.now(timezone.utc)
-    renders = []
-    try:
-        # Explicit dates: the list's default start is the first of the month and hides last night's render.
-        for movie in client.movies(date_start=now - _LOOK_BACK, date_end=now + _LOOK_AHEAD):
-            theirs = read_stamp(movie.client_data, movie.json_text)
-            if theirs is None or theirs.task_key != mark.task_key:
-                continue
-            renders.append(
-                FoundRender(
-                    project=movie.project,
-                    status=movie.status,
-                    created_at=_moment(movie.created_at),
-                    has_file=bool(movie.url),
-                    stamp=theirs,
-                )
-            )
-    except Json2VideoError as error:
-        if not error.retryable:
-            raise
-        return None, error
-    return renders, None
-
-
-def _moment(text: str | datetime | None) -> datetime | None:
-    if text is None or isinstance(text, datetime):
-        return text
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+def _found(movie: MovieStatus, mark: Stamp) -> FoundRender | None:
+    """Read a movie as a render of this task; None if it is another's."""
+    theirs = read_stamp(movie.client_data, movie.json_text)
+    if theirs is None or theirs.task_key != mark.task_key:
         return None
+    return FoundRender(
+        project=movie.project,
+        status=movie.status,
+        created_at=movie.created_at,
+        has_file=bool(movie.url),
+        stamp=theirs,
+    )
 
 
 def _stopped(
@@ -208,7 +259,7 @@ def _stopped(
         retryable=trouble is not None,
         advice=(
             f"Look for 'submission_key': '{mark.submission_key}' in the client-data of the account's renders "
-            "(GET /movies, or the render logs of the dashboard). If it is there, clear the task with "
-            "on_clear='reuse'; if not, clear it to submit again."
+            "(GET /movies, or the render logs of the dashboard). If it is there, set on_clear='reuse' and clear the "
+            "task; if it is not, clear the task to submit again."
         ),
     )

@@ -185,21 +185,25 @@ class Json2VideoRenderOperator(BaseOperator):
         return document
 
     def _submit(self, document: dict[str, Any], context: Context) -> SubmittedRender:
-        from airflow_json2video.hooks.submission import submit_once
+        from airflow_json2video.hooks.memory import TaskMemory
+        from airflow_json2video.hooks.submission import Submission
         from airflow_json2video.rendering.identity import Stamp, fingerprint
+        from airflow_json2video.version_compat import attempt_is_current
 
         mark = None
         if self.durable:
             mark = Stamp.of(self._identity(context), fingerprint(document))
-        render = submit_once(
-            self.hook.client,
-            document,
+        render = Submission(
+            client=self.hook.client,
+            document=document,
             mark=mark,
             later_attempt=context["ti"].try_number > 1,
+            log=self.log,
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
-            log=self.log,
-        )
+            still_current=lambda: attempt_is_current(context["ti"]),
+            memory=TaskMemory.of(context),
+        ).run()
         if not render.adopted:
             key = f" with submission key {mark.submission_key}" if mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)

@@ -15,7 +15,6 @@ from typing import Literal
 from airflow_json2video.rendering.identity import Stamp
 
 __all__ = [
-    "RETRY_LOOKS",
     "SETTLE_LOOKS",
     "Action",
     "Decision",
@@ -30,10 +29,10 @@ OnAmbiguous = Literal["fail", "resubmit"]
 OnClear = Literal["resubmit", "reuse"]
 
 SETTLE_LOOKS = 4
-"""Looks into the list after a lost answer before absence counts. The service documents no delay."""
+"""Looks into the list before absence counts, in 70 s. The service does not say how soon a new project shows.
 
-RETRY_LOOKS = 2
-"""Looks of a later attempt before absence counts: the one before it may have died while it was sending."""
+Both after a lost answer and in a later attempt: the one before it may have died while it was sending.
+"""
 
 
 class Action(str, Enum):
@@ -136,7 +135,7 @@ def decide_submission(
         )
     notes += [_why_not(render) for render in same]
     absent = f"The account's list shows no render with submission key {mine.submission_key}"
-    if not same and looks < (SETTLE_LOOKS if answer_lost else RETRY_LOOKS):
+    if not same and looks < SETTLE_LOOKS:
         return Decision(Action.LOOK_AGAIN, f"{absent} yet.", warnings=tuple(notes))
     if answer_lost and not same:
         if on_ambiguous == "fail":

@@ -66,9 +66,7 @@ class Attempt:
 
     def resume(self):
         kwargs = json.loads(json.dumps(self.deferred.kwargs or {}))
-        return self.operator.resume_execution(
-            self.deferred.method_name, {**kwargs, "event": self.event}, self.context
-        )
+        return self.operator.resume_execution(self.deferred.method_name, {**kwargs, "event": self.event}, self.context)
 
     def run(self):
         outcome = self.start()
