@@ -19,7 +19,6 @@ import base64
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -175,11 +174,6 @@ class Airflow:
         """End every process of this Airflow. Its files stay. Safe to call twice."""
         self._api = None
         self.processes.stop_all()
-
-    def remove(self) -> None:
-        """End every process and remove the home."""
-        self.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
 
     def start_component(self, name: str) -> None:
         """Start one component; it is not waited for."""

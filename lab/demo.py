@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -100,7 +101,7 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
                 time.sleep(1)
                 airflow.processes.check()
     stack.close()
-    airflow.remove()
+    shutil.rmtree(home, ignore_errors=True)  # after a failure it stays, for its logs
 
 
 def _happenings(
