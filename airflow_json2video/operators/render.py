@@ -192,7 +192,7 @@ class Json2VideoRenderOperator(BaseOperator):
 
         mark = None
         if self.durable:
-            mark = Stamp.of(self._identity(context), fingerprint(document))
+            mark = Stamp.of(self._identity(context), fingerprint(document), attempt=context["ti"].try_number)
         render = Submission(
             client=self.hook.client,
             document=document,

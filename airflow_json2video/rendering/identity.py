@@ -52,20 +52,26 @@ class TaskIdentity:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a submitted document says about who asked for it and for what."""
+    """What a submitted document says about who asked for it and for what.
+
+    :param attempt: the try number that sent it. It takes no part in the key: it tells, when an answer was
+        lost, this attempt's own render from those of the attempts before.
+    """
 
     submission_key: str
     task_key: str
     generation: int
+    attempt: int
     fingerprint: str
 
     @classmethod
-    def of(cls, identity: TaskIdentity, asked_for: str) -> Stamp:
+    def of(cls, identity: TaskIdentity, asked_for: str, *, attempt: int) -> Stamp:
         """Make the stamp of *identity* asking for the document with this fingerprint."""
         return cls(
             submission_key=identity.submission_key,
             task_key=identity.task_key,
             generation=identity.generation,
+            attempt=attempt,
             fingerprint=asked_for,
         )
 
@@ -90,6 +96,7 @@ def stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
             "submission_key": mark.submission_key,
             "task_key": mark.task_key,
             "generation": mark.generation,
+            "attempt": mark.attempt,
             "fingerprint": mark.fingerprint,
         },
     }
@@ -116,6 +123,7 @@ def read_stamp(client_data: Any, document: str | None = None) -> Stamp | None:
             submission_key=str(mark["submission_key"]),
             task_key=str(mark["task_key"]),
             generation=int(mark["generation"]),
+            attempt=int(mark["attempt"]),
             fingerprint=str(mark["fingerprint"]),
         )
     except (KeyError, TypeError, ValueError):

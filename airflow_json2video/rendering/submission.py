@@ -81,13 +81,16 @@ def decide_submission(
 ) -> Decision:
     """Decide about one submission from what the account's list shows.
 
+    Absence is believed only after :data:`SETTLE_LOOKS`, unless the list shows a render of the very attempt
+    in question: this one's, if its answer was lost, else that of the attempt before, which may have died
+    while it was sending.
+
     :param found: the renders with this task instance's stamp, whatever their generation, in any
         order; ``None`` if the list could not be read, which is *unknown* and not *absent*.
-    :param mine: the stamp that this attempt would submit with.
-    :param answer_lost: whether this attempt has sent a submission and its answer was lost. A later
-        attempt asks with ``False``: what an earlier one did is for the list to tell.
+    :param mine: the stamp that this attempt submits with.
+    :param answer_lost: whether this attempt has sent a submission and its answer was lost.
     :param looks: how often the list has been read so far.
-    :param on_ambiguous: what absence after :data:`SETTLE_LOOKS` looks means when an answer was lost.
+    :param on_ambiguous: what absence means when an answer was lost.
     :param on_clear: whether a task that a person cleared pays for a new render or reuses the old one.
     """
     if found is None:
@@ -96,13 +99,47 @@ def decide_submission(
             f"The account's list could not be read, so it is not known whether a render with submission key "
             f"{mine.submission_key} exists. Nothing was submitted.",
         )
+    same, notes = _of_this_document(found, mine, on_clear)
+    usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
+    if usable:
+        return _adopt(usable, notes)
+    own = [r for r in found if (r.stamp.submission_key, r.stamp.attempt) == (mine.submission_key, mine.attempt)]
+    if answer_lost and own:
+        # It has ended already, and not well: whoever waits for it says how.
+        return _adopt(own, notes)
+    if any(r.status == "timeout" for r in same) and looks < 2:
+        reason = "A render of this task is reported as 'timeout' and may still finish: one more look before paying."
+        return Decision(Action.LOOK_AGAIN, reason, warnings=tuple(notes))
+    absent = f"The account's list shows no render of this attempt's submission (key {mine.submission_key})"
+    if not answer_lost:
+        absent = f"The account's list shows no render of attempt {mine.attempt - 1} (key {mine.submission_key})"
+    settled = not answer_lost and any(r.stamp.attempt == mine.attempt - 1 for r in found)
+    if looks < SETTLE_LOOKS and not settled:
+        return Decision(Action.LOOK_AGAIN, f"{absent} yet.", warnings=tuple(notes))
+    notes += [_why_not(render) for render in same]
+    if answer_lost and on_ambiguous == "fail":
+        return Decision(
+            Action.STOP,
+            f"The answer to the submission was lost. {absent} after {looks} looks, and it is not known whether it "
+            "will. Nothing more was submitted.",
+            warnings=tuple(notes),
+        )
+    if answer_lost:
+        notes.append(
+            f"The answer to the submission was lost. {absent} after {looks} looks: submitting once more "
+            "(on_ambiguous='resubmit'), at the risk of paying twice."
+        )
+    return Decision(Action.SUBMIT, "No usable render of this task exists.", warnings=tuple(notes))
+
+
+def _of_this_document(
+    found: Sequence[FoundRender], mine: Stamp, on_clear: OnClear
+) -> tuple[list[FoundRender], list[str]]:
+    """Give the renders that may be adopted, this generation's first and oldest first, and why not the others."""
     same, notes = [], []
-    for render in sorted(found, key=_age):
+    for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
         if render.stamp.fingerprint != mine.fingerprint:
-            notes.append(
-                f"Render {render.project} ({render.status}) is of this task but of another document, so it is "
-                "not adopted."
-            )
+            notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
         elif render.stamp.generation != mine.generation and on_clear == "resubmit" and not _going_on(render):
             notes.append(
                 f"Render {render.project} ({render.status}) is from before the task was cleared, so it is not "
@@ -110,46 +147,21 @@ def decide_submission(
             )
         else:
             same.append(render)
-    usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
-    stalled = [r for r in same if r.status == "timeout"]
-    if stalled and not usable and looks < 2:
-        return Decision(
-            Action.LOOK_AGAIN,
-            f"Render {stalled[0].project} of this task is reported as 'timeout' and may still finish: one more look "
-            "before a new one is paid for.",
-            warnings=tuple(notes),
+    return same, notes
+
+
+def _adopt(usable: Sequence[FoundRender], notes: Sequence[str]) -> Decision:
+    first = usable[0]
+    key = first.stamp.submission_key
+    twins = [r.project for r in usable if r.stamp.submission_key == key]
+    warnings = list(notes)
+    if len(twins) > 1:
+        warnings.append(
+            f"Several renders carry submission key {key}: {', '.join(twins)}. Each may have been charged; the oldest "
+            f"usable one, {first.project}, is adopted."
         )
-    if usable:
-        first = usable[0]
-        if len(usable) > 1:
-            projects = ", ".join(r.project for r in usable)
-            notes.append(
-                f"Several renders carry submission key {mine.submission_key}: {projects}. Each may have been "
-                f"charged; the oldest usable one, {first.project}, is adopted."
-            )
-        return Decision(
-            Action.ADOPT,
-            f"Found render {first.project} of this task, {first.status}: adopted, nothing new is paid for.",
-            project=first.project,
-            warnings=tuple(notes),
-        )
-    notes += [_why_not(render) for render in same]
-    absent = f"The account's list shows no render with submission key {mine.submission_key}"
-    if not same and looks < SETTLE_LOOKS:
-        return Decision(Action.LOOK_AGAIN, f"{absent} yet.", warnings=tuple(notes))
-    if answer_lost and not same:
-        if on_ambiguous == "fail":
-            return Decision(
-                Action.STOP,
-                f"The answer to the submission was lost. {absent} after {looks} looks, and it is not known whether "
-                "it will. Nothing more was submitted.",
-                warnings=tuple(notes),
-            )
-        notes.append(
-            f"The answer to the submission was lost. {absent} after {looks} looks: submitting once more "
-            "(on_ambiguous='resubmit'), at the risk of paying twice."
-        )
-    return Decision(Action.SUBMIT, "No usable render of this task exists.", warnings=tuple(notes))
+    reason = f"Found render {first.project} of this task, {first.status}: adopted, nothing new is paid for."
+    return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
 
 
 def _going_on(render: FoundRender) -> bool:

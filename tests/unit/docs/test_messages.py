@@ -51,12 +51,12 @@ def test_what_a_connection_is_refused_with(fields):
 
 
 def render(project=PROJECT, *, status, print_="same"):
-    stamp = Stamp(submission_key="k", task_key="t", generation=1, fingerprint=print_)
+    stamp = Stamp(submission_key="k", task_key="t", generation=1, attempt=2, fingerprint=print_)
     created = datetime(2026, 1, 1, tzinfo=timezone.utc)
     return FoundRender(project=project, status=status, created_at=created, has_file=True, stamp=stamp)
 
 
-MINE = Stamp(submission_key="k", task_key="t", generation=1, fingerprint="same")
+MINE = Stamp(submission_key="k", task_key="t", generation=1, attempt=2, fingerprint="same")
 
 
 def test_what_a_later_attempt_says_of_the_renders_it_finds():

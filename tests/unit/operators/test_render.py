@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import (
     ConfigurationError,
+    Json2VideoError,
     RenderDeadlineExceeded,
     RenderFailed,
     ServiceUnreachable,
@@ -357,3 +358,92 @@ def test_a_failure_says_which_attempt_it_was_and_whether_another_follows(render,
         Attempt(render(), max_tries=2).run()
     with pytest.raises(RenderFailed, match=r"attempt 3 of 3\. No attempt is left"):
         Attempt(render(), try_number=3, max_tries=2).run()
+
+
+def test_a_lost_answer_after_an_earlier_failed_render_is_not_taken_for_that_failure(render, service, monkeypatch):
+    service.add_fault("render", status="error", message="Failed to download x")
+    with pytest.raises(RenderFailed):
+        Attempt(render()).run()
+    # The second attempt's answer is lost, and its project shows in the list only after some looks.
+    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.5)
+    service.settings.update({"list_delay": 1.0, "render_seconds": 3})
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    result = Attempt(render(), try_number=2).run()
+    assert service.posts == 2
+    assert result["project"] == service.renders()[-1]["project"]
+
+
+def test_a_later_attempt_waits_for_a_list_that_shows_a_new_project_late(render, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.5)
+    service.settings.update({"list_delay": 1.0})
+    Attempt(render()).start()  # the worker dies right after the POST
+    assert Attempt(render(), try_number=2).run()["url"]
+    assert service.posts == 1
+
+
+def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing(render, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: False)
+    with pytest.raises(AirflowFailException, match="no longer the running one"):
+        Attempt(render()).run()
+    assert service.posts == 0
+
+
+def test_an_attempt_that_cannot_ask_airflow_sends_nothing_and_may_be_retried(render, service, monkeypatch):
+    def unreachable(ti):
+        raise ConnectionError("the API server is gone")
+
+    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", unreachable)
+    with pytest.raises(Json2VideoError, match=r"the API server is gone.*Nothing was submitted") as caught:
+        Attempt(render()).run()
+    assert caught.value.retryable
+    assert service.posts == 0
+
+
+class Store(dict):
+    """Airflow's task state, as a task sees it."""
+
+    def set(self, key, value):
+        self[key] = value
+
+
+def test_a_retry_that_airflow_remembers_for_asks_for_one_project_and_lists_nothing(render, service):
+    store = Store()
+    Attempt(render(), names={"task_state_store": store}).start()
+    before = len(service.requests)
+    Attempt(render(), try_number=2, names={"task_state_store": store}).run()
+    assert all("project" in r.query for r in service.requests[before:])
+    assert service.posts == 1
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None,
+        "text",
+        {"submission_key": "of another", "project": "x" * 16},
+        {"submission_key": "SAME", "project": "x" * 16},
+        {"submission_key": "SAME", "project": 7},
+    ],
+)
+def test_what_airflow_has_lost_or_mixed_up_changes_only_the_number_of_requests(render, service, kept):
+    first = Attempt(render())
+    first.start()
+    store = Store()
+    if kept is not None:
+        if isinstance(kept, dict) and kept["submission_key"] == "SAME":
+            kept = {**kept, "submission_key": first.deferred.kwargs["submission_key"]}
+        store.set("airflow_json2video", kept)
+    assert Attempt(render(), try_number=2, names={"task_state_store": store}).run()["url"]
+    assert service.posts == 1
+
+
+def test_a_store_that_fails_changes_only_the_number_of_requests(render, service):
+    class Broken:
+        def get(self, key):
+            raise RuntimeError("down")
+
+        set = get
+
+    Attempt(render(), names={"task_state_store": Broken()}).start()
+    assert Attempt(render(), try_number=2, names={"task_state_store": Broken()}).run()["url"]
+    assert service.posts == 1

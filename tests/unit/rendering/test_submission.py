@@ -13,7 +13,7 @@ from airflow_json2video.rendering.submission import (
     decide_submission,
 )
 
-MINE = Stamp(submission_key="d.t-1", task_key="task", generation=1, fingerprint="same")
+MINE = Stamp(submission_key="d.t-1", task_key="task", generation=1, attempt=3, fingerprint="same")
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 
 
@@ -23,7 +23,7 @@ def found(project="A" * 16, status="running", *, minutes=0, has_file=False, **st
         status=status,
         created_at=NOON + timedelta(minutes=minutes),
         has_file=has_file,
-        stamp=dataclasses.replace(MINE, **stamp),
+        stamp=dataclasses.replace(MINE, **{"attempt": MINE.attempt - 1, **stamp}),
     )
 
 
@@ -116,3 +116,30 @@ def test_clearing_a_task_while_its_render_goes_on_adopts_it():
 def test_a_render_without_a_date_counts_as_the_youngest():
     undated = dataclasses.replace(found("B" * 16), created_at=None)
     assert decide(undated, found("A" * 16, minutes=9)).project == "A" * 16
+
+
+def test_after_a_lost_answer_an_earlier_attempts_failed_render_says_nothing_about_this_one():
+    for earlier in (found(status="error"), found(status="done"), found(status="timeout")):
+        for looks in range(1, SETTLE_LOOKS):
+            assert decide(earlier, answer_lost=True, looks=looks).action is Action.LOOK_AGAIN
+        assert decide(earlier, answer_lost=True).action is Action.STOP
+
+
+def test_after_a_lost_answer_this_attempts_own_render_is_taken_however_it_ended():
+    for status in ("error", "timeout", "done"):
+        decision = decide(found("B" * 16, status=status, attempt=MINE.attempt), answer_lost=True, looks=1)
+        assert (decision.action, decision.project) == (Action.ADOPT, "B" * 16)
+
+
+def test_a_later_attempt_need_not_wait_if_the_list_shows_how_the_one_before_ended():
+    assert decide(found(status="error", attempt=2), looks=1).action is Action.SUBMIT
+    # Attempt 1's failure says nothing about attempt 2, which may have died while it was sending.
+    assert decide(found(status="error", attempt=1), looks=1).action is Action.LOOK_AGAIN
+
+
+def test_reusing_after_several_clears_takes_the_youngest_generation_and_does_not_call_them_one_submission():
+    old = found("A" * 16, "done", has_file=True, generation=-1, submission_key="older")
+    young = found("B" * 16, "done", has_file=True, generation=0, submission_key="old", minutes=9)
+    decision = decide(old, young, on_clear="reuse")
+    assert decision.project == "B" * 16
+    assert decision.warnings == ()
