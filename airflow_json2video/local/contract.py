@@ -10,13 +10,13 @@ import base64
 import binascii
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.clock import from_iso, iso
+from airflow_json2video.movie.frames import preset_size
 
 if TYPE_CHECKING:
     from airflow_json2video.local.lifecycle import Sight
@@ -29,7 +29,6 @@ __all__ = [
     "Refusal",
     "check_frame",
     "check_key",
-    "credits_for",
     "list_query",
     "movie_view",
     "page_of",
@@ -42,17 +41,6 @@ MAX_LIMIT = 100
 
 UNKNOWN_PROJECT = "TypeError: Cannot read properties of null (reading 'success')"
 BAD_PROJECT_ID = "A 16-character project ID must be provided in the 'project' query parameter"
-
-RESOLUTIONS = {
-    "sd": (640, 360),
-    "hd": (1280, 720),
-    "full-hd": (1920, 1080),
-    "squared": (1080, 1080),
-    "instagram-story": (1080, 1920),
-    "instagram-feed": (1080, 1080),
-    "twitter-landscape": (1600, 900),
-    "twitter-portrait": (1080, 1350),
-}
 
 
 class Refusal(Exception):
@@ -90,10 +78,8 @@ def read_document(body: bytes) -> dict[str, Any]:
 
 def check_frame(document: Mapping[str, Any], settings: Settings) -> None:
     """Refuse a frame above the plan (401), as far as the document says its size in plain numbers."""
-    if document.get("resolution") in RESOLUTIONS:
-        width, height = RESOLUTIONS[document["resolution"]]
-    else:
-        width, height = (_integer(document.get(side)) for side in ("width", "height"))
+    custom = (_integer(document.get("width")), _integer(document.get("height")))
+    width, height = preset_size(document.get("resolution")) or custom
     if width > settings.max_width or height > settings.max_height:
         allowance = f"{settings.max_width}x{settings.max_height}"
         raise Refusal(401, f"Movie is larger ({width}x{height}) than your plan allowance ({allowance})")
@@ -104,12 +90,6 @@ def _integer(value: Any) -> int:
         return int(float(value))
     except (TypeError, ValueError, OverflowError):
         return 0
-
-
-def credits_for(*, duration: float, width: int, height: int) -> int:
-    """Give the price of a finished render: 1 credit a second, 4 above full HD, begun seconds count whole."""
-    # The small subtraction keeps 2.0000001 s, a rounding of frames, from costing 3.
-    return math.ceil(duration - 1e-6) * (4 if width * height > 1920 * 1080 else 1)
 
 
 def quota_view(remaining: float, *, movies: int, settings: Settings) -> dict[str, Any]:

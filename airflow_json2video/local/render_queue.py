@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.local.contract import credits_for
 from airflow_json2video.local.drawing.instant import render_instantly
+from airflow_json2video.movie.catalog import render_credits
 
 if TYPE_CHECKING:
     from airflow_json2video.local.clock import Clock
@@ -206,7 +206,7 @@ class RenderQueue:
         names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings")
         facts = {name: result[name] for name in names if result.get(name) is not None}
         if result.get("outcome") == "done":
-            facts["credits"] = credits_for(duration=result["duration"], width=result["width"], height=result["height"])
+            facts["credits"] = render_credits(result["duration"], width=result["width"], height=result["height"])
         current = self._store.get(render.project)
         if current is not None and current.deleted_at is not None:
             self._store.video(render.project).unlink(missing_ok=True)

@@ -1,12 +1,27 @@
-"""What AI-generated assets cost: a snapshot of the service's list of models, in credits. An open set."""
+"""What the service charges, in credits: for the seconds of a render, and for AI-generated assets.
+
+The list of models is a snapshot of the service's, and an open set.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["CATALOG", "Asset", "price_of"]
+__all__ = ["CATALOG", "Asset", "price_of", "render_credits"]
+
+_LARGE_FRAME = 1920 * 1080
+
+
+def render_credits(seconds: float, *, width: int, height: int) -> int:
+    """Give the price of a render of *seconds*: one credit a second, begun seconds counting whole.
+
+    Above 1920x1080 pixels it is four a second, the dearer of two published prices.
+    """
+    # The small subtraction keeps 2.0000001 s, a rounding of frames, from costing 3.
+    return math.ceil(seconds - 1e-6) * (4 if width * height > _LARGE_FRAME else 1)
 
 
 @dataclass(frozen=True)

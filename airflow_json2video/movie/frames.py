@@ -8,7 +8,10 @@ from typing import Any
 
 from airflow_json2video.movie.evaluation import NotKnown, resolve
 
-__all__ = ["RESOLUTIONS", "frame_size"]
+__all__ = ["MAX_SIDE", "MIN_SIDE", "RESOLUTIONS", "frame_size", "preset_size"]
+
+MIN_SIDE, MAX_SIDE = 50, 3840
+"""Bounds of a custom width and height in pixels."""
 
 RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
@@ -27,6 +30,11 @@ RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
 _CUSTOM = (640, 360)
 
 
+def preset_size(name: object) -> tuple[int, int] | None:
+    """Give width and height in pixels of the preset *name*; None if there is none of that name."""
+    return RESOLUTIONS.get(name) if isinstance(name, str) else None
+
+
 def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
     """Give width and height in pixels that *document* asks for.
 
@@ -35,8 +43,8 @@ def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
     variables = document.get("variables")
     known = variables if isinstance(variables, Mapping) else {}
     preset = resolve(document.get("resolution"), known)
-    if isinstance(preset, str) and preset in RESOLUTIONS:
-        return RESOLUTIONS[preset]
+    if size := preset_size(preset):
+        return size
     if preset not in (None, "custom"):
         raise NotKnown(f"the resolution {preset!r} is not known")
     width, height = (

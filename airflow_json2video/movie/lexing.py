@@ -15,6 +15,7 @@ __all__ = [
     "has_expression",
     "names_in",
     "names_of",
+    "placeholders",
     "segments",
     "statement_names",
     "tokens",
@@ -37,8 +38,10 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _OPENING = re.compile(r"\{\{|\{%|\{\#")
+_PLACEHOLDER = re.compile(r"\{\{")
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
 _COMMENT = re.compile(r"\{#(?=[\s-]).*?#\}", re.DOTALL)
+_MAX_BRACES = 20  # nested in one expression
 
 
 class SegmentKind(Enum):
@@ -81,9 +84,18 @@ def segments(text: str) -> list[Segment]:
 
     Braces inside quotes and nested braces belong to their expression; what never closes is text.
     """
+    return _cut(text, _OPENING)
+
+
+def placeholders(text: str) -> list[Segment]:
+    """Cut *text* as JSON2Video does, which knows no blocks: into plain text and expressions."""
+    return _cut(text, _PLACEHOLDER)
+
+
+def _cut(text: str, openings: re.Pattern[str]) -> list[Segment]:
     found: list[Segment] = []
     start = position = 0
-    while opening := _OPENING.search(text, position):
+    while opening := openings.search(text, position):
         segment = _segment_at(text, opening.start())
         if segment is None:
             position = opening.end()
@@ -119,7 +131,9 @@ def _segment_at(text: str, start: int) -> Segment | None:
 
 def _closing(text: str, position: int, closing: str) -> int | None:
     depth = 0
-    while position < len(text):
+    # The two bounds keep a text of many braces that never close from being read again and again to its end.
+    last = text.rfind(closing)
+    while position <= last and depth <= _MAX_BRACES:
         if depth == 0 and text.startswith(closing, position):
             return position
         match = _TOKEN.match(text, position)

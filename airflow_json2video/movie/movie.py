@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 from airflow_json2video.movie.base import DocumentModel, OrExpression, prop
 from airflow_json2video.movie.elements import AnyElement
 from airflow_json2video.movie.exports import Export
+from airflow_json2video.movie.frames import MAX_SIDE, MIN_SIDE
 from airflow_json2video.movie.generation import PreloadItem
 from airflow_json2video.movie.scalars import Choice, Number
 from airflow_json2video.movie.scene import Scene
@@ -26,7 +27,7 @@ class _FrameSide(Number):
         return replace(self, doubtful=False).bounded_schema()
 
 
-_Frame = Annotated[int | str, _FrameSide(at_least=50, at_most=3840, whole=True, doubtful=True)]
+_Frame = Annotated[int | str, _FrameSide(at_least=MIN_SIDE, at_most=MAX_SIDE, whole=True, doubtful=True)]
 
 
 class Movie(DocumentModel):

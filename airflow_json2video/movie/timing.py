@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_json2video.movie.catalog import price_of
+from airflow_json2video.movie.catalog import price_of, render_credits
 from airflow_json2video.movie.evaluation import NotKnown, is_true, resolve
 from airflow_json2video.movie.findings import at
 from airflow_json2video.movie.frames import frame_size
 
 __all__ = ["Estimate", "Interval", "Overlap", "SceneSpan", "Unknown", "estimate"]
-
-LARGE_FRAME = 1920 * 1080
-"""Frames of more pixels than this are counted at four credits a second, the dearer of two published prices."""
 
 FITS_CONTAINER = frozenset({"text", "component", "audiogram", "html"})
 """Element types whose duration is -2 when absent (for html that is not documented, but assumed)."""
@@ -151,8 +148,9 @@ class _Planner:
         render: int | None = None
         try:
             width, height = frame_size(self.document)
-            if assets_known and not math.isinf(high) and math.ceil(low) == math.ceil(high):
-                render = math.ceil(high) * (4 if width * height > LARGE_FRAME else 1)
+            if assets_known and not math.isinf(high):
+                least, most = (render_credits(seconds, width=width, height=height) for seconds in (low, high))
+                render = most if least == most else None
         except NotKnown as error:
             self.unknown_price.append(Unknown("resolution", str(error)))
         exact = low == high

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from airflow_json2video.local.contract import RESOLUTIONS
 from airflow_json2video.local.planning.colours import colour
 from airflow_json2video.local.planning.resolve import MovieFault, Resolved
 from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline, Transition
+from airflow_json2video.movie.frames import MAX_SIDE, MIN_SIDE, preset_size
+from airflow_json2video.movie.timing import FITS_CONTAINER
 
 __all__ = ["Probe", "number", "plan"]
 
@@ -17,12 +18,9 @@ Probe = Callable[[str, Mapping[str, Any]], "float | None"]
 """Given an element's place and the element, the length of its asset in seconds, or None."""
 
 MAX_SECONDS = 1800.0
-MAX_SIDE = 3840
-MIN_SIDE = 50
 VISUAL = ("image", "video", "text", "html", "component", "audiogram")
 SOUNDING = ("audio", "voice", "video")
 TYPES = (*VISUAL, "audio", "voice", "subtitles")
-_FILL_CONTAINER = ("text", "html", "component", "audiogram", "subtitles")
 WORDS_PER_SECOND = 2.5
 
 
@@ -155,7 +153,7 @@ class _Planner:
                 f"{where}: Unknown element type '{kind}'" if kind else f"{where}: The element has no 'type'"
             )
         self._require_source(element, kind, where)
-        default = -2.0 if kind in _FILL_CONTAINER else -1.0
+        default = -2.0 if kind in FITS_CONTAINER else -1.0
         wanted = number(element.get("duration"), default)
         if wanted == -2 or kind == "subtitles":
             return None
@@ -249,8 +247,8 @@ def _start(element: Mapping[str, Any]) -> float:
 
 def _size(movie: Mapping[str, Any]) -> tuple[int, int]:
     name = movie.get("resolution")
-    if name in RESOLUTIONS:
-        return RESOLUTIONS[name]
+    if size := preset_size(name):
+        return size
     if name not in (None, "", "custom"):
         raise MovieFault(f"Invalid resolution '{name}'")
     given = [movie.get(side) is not None for side in ("width", "height")]

@@ -44,6 +44,8 @@ def test_an_expression_has_its_value(expression, value):
     [
         "n +",
         "n / 0",
+        "n % 0",
+        "fancy(n)",
         "'open",
         "__import__('os')",
         "n ** 9",
@@ -68,6 +70,20 @@ def test_a_placeholder_that_is_the_whole_text_keeps_its_type_and_others_become_t
     assert fill("{{ n }}", SCOPE) == 4
     assert fill("Save {{n}}% on {{title}}{{missing}}", SCOPE) == "Save 4% on Sale"
     assert fill("{{n}}{{n}}", SCOPE) == "44"
+    assert fill(" {{ n / 2 }}\n", SCOPE) == 2
+    assert fill("{% raw %}{{ '}}' }}{{n}}{# {{n}} #}{{", SCOPE) == "{% raw %}}}4{# 4 #}{{"
+
+
+def test_what_is_put_into_a_text_is_limited_and_the_text_itself_is_not():
+    assert fill("x" * 200_000 + "{{n}}", SCOPE).endswith("x4")
+    with pytest.raises(EvaluationError, match="too long"):
+        fill("{{big}}{{big}}", {"big": "x" * 60_000})
+
+
+def test_an_undefined_name_is_told_with_its_dots():
+    told = []
+    assert evaluate("nobody + room.height * 2", SCOPE, missing=told.append) == 0
+    assert told == ["nobody", "room.height"]
 
 
 def test_the_innermost_scope_wins():
@@ -164,6 +180,7 @@ def test_a_transition_longer_than_its_scenes_is_cut_with_a_warning():
     ("movie", "message"),
     [
         ({"resolution": "huge"}, "Invalid resolution 'huge'"),
+        ({"resolution": ["hd"]}, "Invalid resolution '\\['hd'\\]'"),
         ({"width": 100}, "Width and Height required when resolution is custom"),
         ({"width": 10, "height": 100}, "50 to 3840"),
         ({"fps": 500}, "from 1 to 120"),

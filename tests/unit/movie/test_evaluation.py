@@ -4,7 +4,16 @@ import pytest
 
 from airflow_json2video.movie.evaluation import NotKnown, evaluate, is_true, resolve
 
-VARIABLES = {"a": 4, "b": 2.5, "name": "Bee", "yes": True, "room": {"size": {"w": 3}}, "late": "{{ x }}", "none_": None}
+VARIABLES = {
+    "a": 4,
+    "b": 2.5,
+    "name": "Bee",
+    "yes": True,
+    "room": {"size": {"w": 3}},
+    "late": "{{ x }}",
+    "none_": None,
+    "late_room": {"title": "{{ x }}"},
+}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +41,8 @@ def test_documented_expressions_have_a_value(expression, value):
 @pytest.mark.parametrize(
     "expression",
     ["nobody", "room.height", "room.size.w.x", "fancy(1)", "a / 0", "a +", "a b", "ds | upper", "name * 2", "late",
+     "late_room.title", "a % 2", "not yes", "!yes", "+a", "room['size']", "'false' ? 1 : 2", "1 / 0 ? 1 : 2",
+     "(" * 200 + "a" + ")" * 200, "*".join(["999999999"] * 900), "a" * 20_000,
      "a == '4'", "'it''s'", "", "min()", "(a", "min(1 2)", "a ? b", "yes + 1", "'a\\n'"],
 )  # fmt: skip
 def test_what_is_not_certain_is_not_known(expression):
@@ -45,7 +56,7 @@ def test_a_string_that_is_one_expression_becomes_its_value_and_others_stay_text(
     assert resolve("{{a}} x {{ yes }}", VARIABLES) == "4 x true"
     assert resolve("plain", VARIABLES) == "plain"
     assert resolve(5, VARIABLES) == 5
-    for text in ("{% if a %}1{% endif %}", "{{ a }}{% if a %}1{% endif %}", "x{{ room }}"):
+    for text in ("{% if a %}1{% endif %}", "{{ a }}{% if a %}1{% endif %}", "{# c #}{{ a }}", "x{{ room }}"):
         with pytest.raises(NotKnown):
             resolve(text, VARIABLES)
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import jinja2
 import pytest
@@ -104,6 +105,13 @@ def test_a_string_is_cut_at_its_braces_and_nothing_is_lost(text, kinds):
                SegmentKind.COMMENT: "C", SegmentKind.RAW: "R"}  # fmt: skip
     assert "".join(letters[part.kind] for part in parts) == kinds
     assert "".join(part.source for part in parts) == text
+
+
+@pytest.mark.parametrize("text", ["{{" * 10_000, "{{" * 10_000 + "}}", "{{ a" * 10_000 + "%}", "{{ ' " * 10_000 + "}"])
+def test_many_braces_that_never_close_are_text_and_quickly_so(text):
+    started = time.perf_counter()
+    assert "".join(part.source for part in segments(text)) == text
+    assert time.perf_counter() - started < 2
 
 
 def test_an_expression_of_airflows_names_is_rendered(airflow):
