@@ -30,6 +30,7 @@ class ServiceProcess:
         self.settings = dict(settings or {})
         self.processes = ProcessSet(self.home / "output", grace=2.0)
         self.url = ""
+        self._port = 0  # any; a service that is started again has the address that it had
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy on loopback
 
@@ -59,7 +60,7 @@ class ServiceProcess:
             "service",
             [
                 *(sys.executable, "-m", "airflow_json2video.local", "serve"),
-                *("--port", "0", "--port-file", str(port_file), "--home", str(self.home / "state")),
+                *("--port", str(self._port), "--port-file", str(port_file), "--home", str(self.home / "state")),
             ],
             env=env,
         )
@@ -70,7 +71,8 @@ class ServiceProcess:
                 msg = f"the local service has not said its port within {timeout:.0f} s"
                 raise TimeoutError(msg)
             time.sleep(0.05)
-        self.url = f"http://127.0.0.1:{int(port_file.read_text())}"
+        self._port = int(port_file.read_text())
+        self.url = f"http://127.0.0.1:{self._port}"
         if self.settings:
             self.set(**self.settings)
 

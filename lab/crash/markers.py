@@ -1,0 +1,108 @@
+"""Where a process is to be killed: a strike, and the folder of marker files through which it gets there.
+
+A marker is a file named ``<run>~<task>~<map index>@<point>@<attempt>``. The process that reaches the point
+renames it into ``taken/``, which only one can, writes what it does into ``<name>.hit`` and does it.
+``inject/sitecustomize.py`` is the other end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["POINTS", "Hit", "Markers", "Strike"]
+
+POINTS = {
+    "template": "before its template is rendered",
+    "execute": "before execute()",
+    "stamp": "before the document is stamped",
+    "post.before": "right before the POST",
+    "post.during": "during the POST",
+    "post.answered": "after the answer to the POST",
+    "xcom": "before the XCom push",
+    "xcom.pushed": "after the XCom push",
+    "defer": "before it defers",
+    "defer.sending": "before the defer is sent",
+    "defer.sent": "after the defer is sent",
+    "resume": "before execute_complete()",
+    "result": "before the result is pushed",
+    "result.pushed": "after the result is pushed",
+    "succeed.sending": "before success is told",
+    "succeed.sent": "after success is told",
+    "status.answered": "while waiting on the worker",
+    "list.answered": "while looking into the list",
+    "download.answered": "while downloading",
+}
+"""The points of the path that a strike can name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strike:
+    """One kill.
+
+    :param whom: ``task``: the task's process alone, as the kernel's out-of-memory killer does, which its
+        supervisor tells Airflow at once; ``worker``: the supervisor too, as when the machine dies, which
+        Airflow notices by the heartbeat that is missing.
+    :param what: ``kill`` is SIGKILL, ``stop`` SIGSTOP.
+    :param attempt: try number that is struck, or ``any``.
+    :param after: seconds from the point to the strike, the process going on meanwhile.
+    """
+
+    point: str
+    whom: Literal["task", "worker"] = "task"
+    what: Literal["kill", "stop"] = "kill"
+    task: str = "render"
+    map_index: int = -1
+    attempt: int | Literal["any"] = 1
+    after: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.point not in POINTS:
+            raise ValueError(f"there is no point {self.point!r}; there are {', '.join(POINTS)}")
+
+    def name(self, run_id: str) -> str:
+        """Give the name of the marker in a run."""
+        return f"{run_id}~{self.task}~{self.map_index}@{self.point}@{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A strike that has happened.
+
+    :param at: epoch seconds.
+    :param pids: the processes that got the signal.
+    """
+
+    at: float
+    pids: tuple[int, ...]
+    try_number: int
+
+
+class Markers:
+    """The folder of markers.
+
+    :param folder: made if missing; Airflow's processes find it by JSON2VIDEO_LAB_MARKERS.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "taken").mkdir(parents=True, exist_ok=True)
+
+    def place(self, run_id: str, strike: Strike) -> None:
+        """Have the strike wait for the run's task to come by."""
+        path = self.folder / strike.name(run_id)
+        partial = path.with_name(f"{path.name}.part")
+        partial.write_text(json.dumps({"whom": strike.whom, "what": strike.what, "after": strike.after}))
+        partial.replace(path)
+
+    def hit(self, run_id: str, strike: Strike) -> Hit | None:
+        """Give the strike as it happened, or None if it has not."""
+        path = self.folder / "taken" / f"{strike.name(run_id)}.hit"
+        try:
+            facts: Mapping[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        return Hit(at=facts["at"], pids=tuple(facts["pids"]), try_number=facts["try_number"])

@@ -1,0 +1,121 @@
+"""What became of a row, whether that is as it must be, and the table that says so. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Expected", "Outcome", "Unit", "as_table", "problems"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """How a row has to end.
+
+    :param state: final state of the render task instances.
+    :param projects: renders that exist at the service in the end, for each task instance.
+    """
+
+    state: str = "success"
+    projects: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One task instance and what the service has of it.
+
+    :param projects: every render of it, oldest first.
+    :param paid: those of them that the account was charged for.
+    :param result: the project that the task gave as its result; None if it gave none.
+    :param stored: the project whose file the task below has stored; None if it has not.
+    """
+
+    name: str
+    state: str | None
+    attempts: int
+    projects: tuple[str, ...]
+    paid: tuple[str, ...]
+    result: str | None
+    stored: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A row that has ended.
+
+    :param posts: ``POST /movies`` that the service has seen.
+    :param credits: what the account was charged.
+    :param seconds: from the (first) kill or fault to the end; None if nothing was struck.
+    :param missed: strikes and faults that never happened, so that the row proves nothing.
+    :param trouble: what went wrong in the driver itself.
+    """
+
+    point: str
+    killed: str
+    expected: Expected
+    units: tuple[Unit, ...]
+    posts: int
+    credits: float
+    seconds: float | None
+    missed: tuple[str, ...] = ()
+    trouble: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def problems(outcome: Outcome) -> list[str]:
+    """Say what is not as it must be; nothing if all is well."""
+    found = [f"not struck: {what}" for what in outcome.missed]
+    if outcome.trouble:
+        found.append(outcome.trouble)
+    for unit in outcome.units:
+        if len(unit.paid) > 1:
+            found.append(f"{unit.name}: paid {len(unit.paid)} times ({', '.join(unit.paid)})")
+        if unit.state == "success" and unit.result not in unit.paid:
+            found.append(f"{unit.name}: its result {unit.result} is no render that was paid for")
+        elif unit.state != "success" and unit.paid and outcome.expected.state == "success":
+            found.append(f"{unit.name}: paid for and lost ({', '.join(unit.paid)}), the task is {unit.state}")
+        if unit.state != outcome.expected.state:
+            found.append(f"{unit.name}: ended {unit.state}, expected {outcome.expected.state}")
+        elif len(unit.projects) != outcome.expected.projects and len(unit.paid) <= 1:
+            found.append(f"{unit.name}: {len(unit.projects)} projects, expected {outcome.expected.projects}")
+        if unit.state == "success" and unit.stored != unit.result:
+            found.append(f"{unit.name}: the task below stored {unit.stored}, not {unit.result}")
+    return found
+
+
+_HEADS = ("", "point", "killed", "attempts", "POSTs", "projects", "credits", "final state", "recovered")
+
+
+def as_table(outcomes: Sequence[Outcome]) -> str:
+    """Write the table, and under it what is wrong."""
+    rows = [_HEADS, *(_cells(number, outcome) for number, outcome in enumerate(outcomes, start=1))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
+    right = {0, 3, 4, 5, 6, 8}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    for number, outcome in enumerate(outcomes, start=1):
+        lines += [f"  row {number}: {problem}" for problem in problems(outcome)]
+    return "\n".join(lines)
+
+
+def _cells(number: int, outcome: Outcome) -> tuple[str, ...]:
+    units = outcome.units
+    states = sorted({str(unit.state) for unit in units})
+    # More states than one are a finding in themselves; otherwise one word says it for all.
+    return (
+        str(number),
+        outcome.point,
+        outcome.killed,
+        str(sum(unit.attempts for unit in units)),
+        str(outcome.posts),
+        str(sum(len(unit.projects) for unit in units)),
+        f"{outcome.credits:g}",
+        "/".join(states) + (" !" if problems(outcome) else ""),
+        "-" if outcome.seconds is None else f"{outcome.seconds:.0f} s",
+    )
