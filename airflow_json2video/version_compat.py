@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["attempt_is_current", "context_names", "mask_secret"]
+__all__ = ["attempt_is_current", "context_names", "execution_deadline", "mask_secret"]
 
 
 def attempt_is_current(ti: Any) -> bool:
@@ -50,6 +51,20 @@ def _is_current_in_database(ti: Any) -> bool:
         row = session.query(TaskInstance.try_number, TaskInstance.state).filter_by(**keys).one_or_none()
     # "airflow tasks test" has no state, and no row.
     return row is None or (row.try_number == ti.try_number and row.state in (None, "running", "restarting"))
+
+
+def execution_deadline(ti: Any, execution_timeout: timedelta, *, now: float) -> float:
+    """Give the moment, in epoch seconds, at which a deferred task has to be back because of its execution_timeout.
+
+    Airflow 3 leaves a deferred task's execution_timeout to the operator, and counts it anew after the
+    deferral. Airflow 2 counts from the start of the attempt and fails the task when it resumes later than
+    that, so there the way back needs a margin.
+    """
+    seconds = execution_timeout.total_seconds()
+    start = getattr(ti, "start_date", None)
+    begun = start.timestamp() if start is not None else now
+    margin = min(30.0, seconds / 10) if hasattr(ti, "refresh_from_db") else 0.0
+    return float(begun + seconds - margin)
 
 
 def context_names() -> frozenset[str]:

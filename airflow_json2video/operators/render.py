@@ -147,7 +147,7 @@ class Json2VideoRenderOperator(BaseOperator):
             return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
         deadline = render.submitted_at + self.render_timeout
         if self.deferrable:
-            self._defer(render, deadline=deadline, key=key)
+            self._defer(render, context, deadline=deadline, key=key)
         ended = self._wait_here(render, deadline=deadline)
         return self._finish(ended, key=key, context=context)
 
@@ -221,12 +221,13 @@ class Json2VideoRenderOperator(BaseOperator):
             generation=ti.max_tries,
         )
 
-    def _defer(self, render: SubmittedRender, *, deadline: float, key: str | None) -> NoReturn:
+    def _defer(self, render: SubmittedRender, context: Context, *, deadline: float, key: str | None) -> NoReturn:
         from airflow_json2video.triggers.render import Json2VideoRenderTrigger
+        from airflow_json2video.version_compat import execution_deadline
 
         now = time.time()
         if self.execution_timeout is not None:
-            deadline = min(deadline, now + self.execution_timeout.total_seconds())
+            deadline = min(deadline, execution_deadline(context["ti"], self.execution_timeout, now=now))
         self.log.info("Waiting for render %s in the triggerer; the worker slot is free.", render.project)
         self.defer(
             trigger=Json2VideoRenderTrigger(

@@ -74,23 +74,24 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         from airflow_json2video.triggers.render import Json2VideoRenderTrigger
+        from airflow_json2video.version_compat import execution_deadline
 
         now = time.time()
-        timeout = _seconds(self.timeout)
+        deadline = now + _seconds(self.timeout)
         if self.execution_timeout is not None:
-            timeout = min(timeout, self.execution_timeout.total_seconds())
+            deadline = min(deadline, execution_deadline(context["ti"], self.execution_timeout, now=now))
         self.log.info("Waiting for render %s in the triggerer; the worker slot is free.", self.project)
         self.defer(
             trigger=Json2VideoRenderTrigger(
                 project=self.project,
                 json2video_conn_id=self.json2video_conn_id,
                 submitted_at=now,
-                deadline=now + timeout,
+                deadline=deadline,
                 poll_interval=_seconds(self.poke_interval),
             ),
             method_name="execute_complete",
             kwargs={"project": self.project},
-            timeout=timedelta(seconds=timeout) + _NET,
+            timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
         )
         raise AssertionError("defer() always raises")
 

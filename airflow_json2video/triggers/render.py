@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -84,6 +85,15 @@ class Json2VideoRenderTrigger(BaseTrigger):
         hook = Json2VideoHook(self.json2video_conn_id)
         try:
             return await await_render(hook, watch, poll_interval=self.poll_interval, log=self.log)
+        except asyncio.CancelledError:
+            # Airflow does not say which of these it was; on_kill() would be called for a move as well
+            # (3.3.0 to 3.3.2), so there is none, and nothing is done to the render in any case.
+            self.log.info(
+                "Stopped watching render %s here: the task was cleared, marked or timed out, or its trigger moves to "
+                "another triggerer. The render goes on and is billed; the next attempt of this task adopts it.",
+                self.project,
+            )
+            raise
         except Exception as error:  # a fault of ours must not leave the task waiting for ever
             self.log.exception("Waiting for render %s failed", self.project)
             return Ended(
