@@ -31,25 +31,31 @@ class Service:
         self.session.mount("http://", HTTPAdapter(max_retries=retries))
 
     def submit(self, document: dict[str, Any]) -> str:
+        """Send the document; the session sends it again if it does not like the answer."""
         answer = self.session.post(self.url, json=document, timeout=30)
         answer.raise_for_status()
         return str(answer.json()["project"])
 
     def status(self, project: str) -> dict[str, Any]:
+        """Look at a render."""
         answer = self.session.get(self.url, params={"project": project}, timeout=30)
         answer.raise_for_status()
         return dict(answer.json()["movie"])
 
 
 class NaiveRenderTrigger(BaseTrigger):
+    """Looks at a render until it ends, or a look fails."""
+
     def __init__(self, conn_id: str, project: str, poll_interval: float) -> None:
         super().__init__()
         self.arguments = {"conn_id": conn_id, "project": project, "poll_interval": poll_interval}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give what the triggerer makes this trigger from."""
         return "benchmarks.naive_operator.NaiveRenderTrigger", self.arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then fire the one event."""
         from airflow.providers.common.compat.connection import get_async_connection
 
         connection = await get_async_connection(self.arguments["conn_id"])
@@ -72,6 +78,8 @@ class NaiveRenderTrigger(BaseTrigger):
 
 
 class NaiveRenderOperator(BaseOperator):
+    """Submits a movie and waits for its video."""
+
     template_fields = ("movie", "json2video_conn_id")
 
     def __init__(
@@ -81,8 +89,6 @@ class NaiveRenderOperator(BaseOperator):
         json2video_conn_id: str,
         poll_interval: float = 10.0,
         deferrable: bool = True,
-        render_timeout: float = 0.0,  # as of here: options of the other operator, which this one does not know
-        on_clear: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,9 +98,11 @@ class NaiveRenderOperator(BaseOperator):
         self.deferrable = deferrable
 
     def submit(self) -> str:
+        """Start a render."""
         return Service(self.json2video_conn_id).submit(self.movie)
 
     def execute(self, context: Any) -> Any:
+        """Start a render and wait for it."""
         import time
 
         project = self.submit()
@@ -109,7 +117,8 @@ class NaiveRenderOperator(BaseOperator):
             time.sleep(self.poll_interval)
         return self.execute_complete(context, movie)
 
-    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Give the result."""
         if event["status"] != "done":
             raise AirflowException(f"The render failed: {event.get('message')}")
         return {"project": event["project"], "url": event["url"]}

@@ -44,14 +44,15 @@ class _Play:
             # The quotes end the name, so that no other row's movies are meant.
             self.rules = self.account.break_with(*({**rule, "marker": f'"{row.name}"'} for rule in row.faults))
         conf = {"unit": row.name, "connection": f"lab_{row.service}"}
-        self.stage.asking(lambda: self.stage.actions.trigger(row.dag, run_id=row.name, conf=conf))
+        self.stage.trigger(row.dag, run_id=row.name, conf=conf)
 
     def go_on(self) -> None:
         """Do what the row does while it runs, wait for its end, and look at what became of it."""
         try:
-            if self.row.act is not None:
-                self.row.act(self.run)
-            self._wait()
+            if self.trouble is None:
+                if self.row.act is not None:
+                    self.row.act(self.run)
+                self._wait()
         except Exception as error:
             self.trouble = f"{type(error).__name__}: {error}"
         self.outcome = self._look()
@@ -165,7 +166,7 @@ def play(stage: Stage, rows: Sequence[Row], *, tell: Callable[[str], None]) -> l
 def _play_at_once(plays: Sequence[_Play], *, tell: Callable[[str], None]) -> None:
     threads = []
     for one in plays:
-        one.start()
+        _start(one)
         threads.append(_going_on(one, tell=tell))
         time.sleep(_STAGGER)
     for thread in threads:
@@ -178,15 +179,23 @@ def _play_scene(plays: Sequence[_Play], *, tell: Callable[[str], None]) -> None:
     there = [one for one in plays if one.row.act is None]
     threads = []
     for one in there:
-        one.start()
-        one.run.wait_for("deferred")
+        _start(one)
+        if one.trouble is None:
+            one.run.wait_for("deferred")
         threads.append(_going_on(one, tell=tell))
     for one in acting:
         one.run.others.update({other.row.name: other.run for other in there})
-        one.start()
+        _start(one)
         threads.append(_going_on(one, tell=tell))
     for thread in threads:
         thread.join()
+
+
+def _start(one: _Play) -> None:
+    try:
+        one.start()
+    except Exception as error:
+        one.trouble = f"not started: {type(error).__name__}: {error}"
 
 
 def _going_on(one: _Play, *, tell: Callable[[str], None]) -> threading.Thread:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -240,6 +240,14 @@ class Stage:
                     raise
                 time.sleep(0.5)
 
+    def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start a run; one that is there already, as after an answer that came too late, is taken for it."""
+        try:
+            self.asking(lambda: self.actions.trigger(dag_id, run_id=run_id, conf=conf))
+        except RuntimeError as error:
+            if " 409 " not in str(error):
+                raise
+
     def restart(self, component: str) -> None:
         """Start a component that was killed."""
         self.airflow.start_component(component)
@@ -264,14 +272,3 @@ class Stage:
             return self.asking(lambda: self.actions.xcom(dag_id, run_id, task, key="return_value", map_index=map_index))
         except LookupError:
             return None
-
-
-@contextlib.contextmanager
-def in_threads(*jobs: Callable[[], None]) -> Iterator[None]:
-    """Run jobs beside the block and wait for them at its end."""
-    threads = [threading.Thread(target=job, daemon=True) for job in jobs]
-    for thread in threads:
-        thread.start()
-    yield
-    for thread in threads:
-        thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class Unit:
     :param paid: those of them that the account was charged for.
     :param result: the project that the task gave as its result; None if it gave none.
     :param stored: the project whose file the task below has stored; None if it has not.
+    :param expected: how this one has to end, if not as the row.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Unit:
     paid: tuple[str, ...]
     result: str | None
     stored: str | None
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +71,17 @@ def problems(outcome: Outcome) -> list[str]:
     if outcome.trouble:
         found.append(outcome.trouble)
     for unit in outcome.units:
+        expected = unit.expected or outcome.expected
         if len(unit.paid) > 1:
             found.append(f"{unit.name}: paid {len(unit.paid)} times ({', '.join(unit.paid)})")
         if unit.state == "success" and unit.result not in unit.paid:
             found.append(f"{unit.name}: its result {unit.result} is no render that was paid for")
-        elif unit.state != "success" and unit.paid and outcome.expected.state == "success":
+        elif unit.state != "success" and unit.paid and expected.state == "success":
             found.append(f"{unit.name}: paid for and lost ({', '.join(unit.paid)}), the task is {unit.state}")
-        if unit.state != outcome.expected.state:
-            found.append(f"{unit.name}: ended {unit.state}, expected {outcome.expected.state}")
-        elif len(unit.projects) != outcome.expected.projects and len(unit.paid) <= 1:
-            found.append(f"{unit.name}: {len(unit.projects)} projects, expected {outcome.expected.projects}")
+        if unit.state != expected.state:
+            found.append(f"{unit.name}: ended {unit.state}, expected {expected.state}")
+        elif len(unit.projects) != expected.projects and len(unit.paid) <= 1:
+            found.append(f"{unit.name}: {len(unit.projects)} projects, expected {expected.projects}")
         if unit.state == "success" and unit.stored != unit.result:
             found.append(f"{unit.name}: the task below stored {unit.stored}, not {unit.result}")
     return found
@@ -106,8 +110,8 @@ def as_table(outcomes: Sequence[Outcome]) -> str:
 
 def _cells(number: int, outcome: Outcome) -> tuple[str, ...]:
     units = outcome.units
-    states = sorted({str(unit.state) for unit in units})
-    # More states than one are a finding in themselves; otherwise one word says it for all.
+    states = Counter(str(unit.state) for unit in units)
+    ended = ", ".join(f"{n} {state}" if len(states) > 1 else state for state, n in states.most_common())
     return (
         str(number),
         outcome.point,
@@ -116,6 +120,6 @@ def _cells(number: int, outcome: Outcome) -> tuple[str, ...]:
         str(outcome.posts),
         str(sum(len(unit.projects) for unit in units)),
         f"{outcome.credits:g}",
-        "/".join(states) + (" !" if problems(outcome) else ""),
+        ended + (" !" if problems(outcome) else ""),
         "-" if outcome.seconds is None else f"{outcome.seconds:.0f} s",
     )

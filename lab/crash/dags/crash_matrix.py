@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-if os.environ.get("JSON2VIDEO_LAB_OPERATOR") == "naive":
+NAIVE = os.environ.get("JSON2VIDEO_LAB_OPERATOR") == "naive"
+if NAIVE:
     from benchmarks.naive_operator import NaiveRenderOperator as RenderOperator
 else:
     from airflow_json2video.operators.render import Json2VideoRenderOperator as RenderOperator
 
-UNITS = int(os.environ.get("JSON2VIDEO_LAB_UNITS", "3"))
+SOAK = int(os.environ.get("JSON2VIDEO_LAB_SOAK", "1"))
 RETRIES = int(os.environ.get("JSON2VIDEO_LAB_RETRIES", "3"))
 
 
@@ -39,19 +40,26 @@ def store(video: dict[str, Any]) -> str:
     return str(video["project"])
 
 
-def dag(name: str, *, mapped: bool = False, **options: Any) -> DAG:
-    """Make one variant."""
+def dag(name: str, *, mapped: int = 0, stored: bool = True, **options: Any) -> DAG:
+    """Make one variant.
+
+    :param mapped: how many renders it has, if it has them mapped.
+    :param stored: whether a task below stores the file.
+    """
     settings: dict[str, Any] = {
         "task_id": "render",
         "json2video_conn_id": "{{ dag_run.conf['connection'] }}",
         "poll_interval": 1,
-        "render_timeout": 900,
         **options,
     }
+    if NAIVE:  # it has no such option
+        settings.pop("on_clear", None)
+    else:
+        settings["render_timeout"] = 900
     with DAG(
         name,
         schedule=None,
-        start_date=datetime(2026, 1, 1),
+        start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
         catchup=False,
         max_active_runs=200,
         max_active_tasks=400,
@@ -59,8 +67,9 @@ def dag(name: str, *, mapped: bool = False, **options: Any) -> DAG:
     ) as made:
         unit = "{{ dag_run.conf['unit'] }}"
         if mapped:
-            render = RenderOperator.partial(**settings).expand(movie=[movie(f"{unit}.{n}") for n in range(UNITS)])
-            store.expand(video=render.output)
+            render = RenderOperator.partial(**settings).expand(movie=[movie(f"{unit}.{n}") for n in range(mapped)])
+            if stored:
+                store.expand(video=render.output)
         else:
             store(RenderOperator(movie=movie(unit), **settings).output)
     return made
@@ -69,4 +78,5 @@ def dag(name: str, *, mapped: bool = False, **options: Any) -> DAG:
 crash = dag("crash")
 crash_reuse = dag("crash_reuse", on_clear="reuse")
 crash_sync = dag("crash_sync", deferrable=False)
-crash_mapped = dag("crash_mapped", mapped=True)
+crash_mapped = dag("crash_mapped", mapped=3)
+crash_soak = dag("crash_soak", mapped=SOAK, stored=False)

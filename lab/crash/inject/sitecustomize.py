@@ -34,7 +34,7 @@ def strike(point: str, *, supervisor: bool = False) -> None:
         name = "{unit}@{point}@{attempt}".format(unit=current["unit"], point=point, attempt=attempt)
         taken = MARKERS / "taken" / name
         try:
-            os.rename(MARKERS / name, taken)
+            (MARKERS / name).rename(taken)
         except OSError:
             continue
         _strike(json.loads(taken.read_text()), taken, supervisor=supervisor)
@@ -170,6 +170,22 @@ def in_naive_operator(module: Any) -> None:
     around(module.NaiveRenderOperator, "submit", before="stamp")
 
 
+def in_callback_sink(module: Any) -> None:
+    """Keep the scheduler from waiting for itself, which on SQLite it does when it finds two dead workers at once.
+
+    It writes the callback of the second on a connection of its own while its session holds SQLite's one write
+    lock, so all of Airflow stands still for the busy timeout. In a thread the write waits for the session's end.
+    """
+    if "sqlite" not in os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", ""):
+        return
+    send = module.DatabaseCallbackSink.send
+
+    def send_aside(self: Any, callback: Any, **kwargs: Any) -> None:
+        threading.Thread(target=send, args=(self, callback), kwargs=kwargs, daemon=True).start()
+
+    module.DatabaseCallbackSink.send = send_aside
+
+
 WRAPPERS: dict[str, Callable[[Any], None]] = {
     "airflow.sdk.execution_time.supervisor": in_supervisor,
     "airflow.sdk.api.client": in_api_client,
@@ -177,6 +193,7 @@ WRAPPERS: dict[str, Callable[[Any], None]] = {
     "requests.adapters": in_requests,
     "airflow_json2video.hooks.submission": in_submission,
     "benchmarks.naive_operator": in_naive_operator,
+    "airflow.callbacks.database_callback_sink": in_callback_sink,
 }
 
 
