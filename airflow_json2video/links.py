@@ -38,5 +38,11 @@ class Json2VideoRenderLink(BaseOperatorLink):
 
 
 def pages_of(host: str) -> str:
-    """Give the address of the service's pages: the dashboard, or what a service on this machine shows."""
-    return DASHBOARD if host.endswith("json2video.com/v2") else host.removesuffix("/v2") + "/"
+    """Give where a person sees what renders: the dashboard, or the list that a service on this machine shows."""
+    from urllib.parse import urlsplit
+
+    from airflow_json2video.api.endpoint import is_loopback
+
+    if not is_loopback(urlsplit(host).hostname):
+        return DASHBOARD  # also behind a gateway, which has no pages of its own
+    return host.removesuffix("/v2") + "/_control/renders"
