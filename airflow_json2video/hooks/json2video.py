@@ -71,13 +71,17 @@ class Json2VideoHook(BaseHook):
         """Give the extra fields of the connection form (Airflow 2.11 to 3.1; later ones read provider info)."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
-        from wtforms import IntegerField, StringField
+        from wtforms import FloatField, IntegerField, StringField
         from wtforms.validators import NumberRange, Optional
 
+        fields = {str: StringField, int: IntegerField, float: FloatField}
+        if not IntegerField.__module__.startswith("wtforms"):
+            # Airflow 3.0 and 3.1 put stand-ins in the place of wtforms, and none for FloatField. Their page
+            # takes fractions in whole-number fields.
+            fields[float] = IntegerField
         widgets: dict[str, Any] = {}
         for name, (label, description, kind) in CONN_FIELDS.items():
-            field = IntegerField if kind is not str else StringField
-            widgets[name] = field(
+            widgets[name] = fields[kind](
                 lazy_gettext(label),
                 widget=BS3TextFieldWidget(),
                 description=description,
@@ -138,7 +142,12 @@ class Json2VideoHook(BaseHook):
 
             ok, message = Json2VideoHook().test_connection()
         """
-        from airflow_json2video.exceptions import AuthenticationFailed, Json2VideoError, TransportError
+        from airflow_json2video.exceptions import (
+            AuthenticationFailed,
+            ConfigurationError,
+            Json2VideoError,
+            TransportError,
+        )
 
         try:
             quota = self.get_remaining_quota()
@@ -146,6 +155,9 @@ class Json2VideoHook(BaseHook):
             return False, f"The service answers, and refuses the API key. {error}"
         except TransportError as error:
             return False, f"The service could not be reached, so the key was not tested. {error}"
+        except ConfigurationError as error:
+            # Airflow's page tests under a made-up id, which nobody would know again.
+            return False, str(error).replace(f"Connection {self.json2video_conn_id!r}", "This connection")
         except Json2VideoError as error:
             return False, str(error)
         except Exception as error:  # the form wants an answer, whatever happened

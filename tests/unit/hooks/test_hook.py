@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,13 @@ def test_the_test_button_tells_a_wrong_key_from_a_network_fault(monkeypatch, ser
     assert "could not be reached" in message
 
 
+def test_the_test_button_does_not_name_the_made_up_connection_of_airflows_page(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_DNDZYFXS", json.dumps({"conn_type": "json2video"}))
+    ok, message = Json2VideoHook("DnDzyFxS").test_connection()
+    assert not ok
+    assert message.startswith("This connection has no API key.")
+
+
 def test_the_asynchronous_client_is_of_the_same_connection(hook, service):
     from airflow_json2video.api import calls
 
@@ -110,6 +118,33 @@ def test_both_styles_of_the_connection_form_show_the_same_fields():
 def test_the_form_of_airflow_2_can_be_built():
     pytest.importorskip("flask_appbuilder", reason="Airflow 3 without the FAB provider shows the declared form")
     assert set(Json2VideoHook.get_connection_form_widgets()) == set(CONN_FIELDS)
+
+
+def test_the_form_of_airflow_2_takes_a_timeout_with_a_fraction():
+    pytest.importorskip("flask_appbuilder", reason="Airflow 3 without the FAB provider shows the declared form")
+    from werkzeug.datastructures import MultiDict
+    from wtforms import Form
+
+    form = type("F", (Form,), Json2VideoHook.get_connection_form_widgets())(
+        MultiDict({"connect_timeout": "2.5", "read_timeout": "", "retries": "1.5"})
+    )
+    assert not form.validate()
+    assert set(form.errors) == {"retries"}
+    assert (form.connect_timeout.data, form.read_timeout.data) == (2.5, None)
+
+
+def test_the_form_can_be_built_from_the_stand_ins_of_airflow_3_0_and_3_1(monkeypatch):
+    from unittest.mock import MagicMock
+
+    class IntegerField:
+        def __init__(self, *_, **__): ...
+
+    for name in ("flask_appbuilder", "flask_appbuilder.fieldwidgets", "flask_babel", "wtforms", "wtforms.validators"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    sys.modules["wtforms"].IntegerField = IntegerField
+    widgets = Json2VideoHook.get_connection_form_widgets()
+    numbers = {name for name, (_, _, kind) in CONN_FIELDS.items() if kind is not str}
+    assert {name for name, field in widgets.items() if isinstance(field, IntegerField)} == numbers
 
 
 def test_every_public_method_has_a_docstring_with_an_example():
