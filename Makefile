@@ -23,7 +23,7 @@ FIND_PYTHON := for p in $(PYTHON) python3 python3.13 python3.12 python3.11 pytho
 	then echo "$$p"; exit 0; fi; done; \
 	echo "No Python 3.10 to 3.13 with venv was found. Name one: make PYTHON=/path/to/python" >&2; exit 1
 
-.PHONY: help demo test lint docs bench-parse test-matrix install clean
+.PHONY: help demo test lint docs bench-parse test-matrix crash install clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,11 +54,19 @@ lint: $(STAMP) ## ruff and mypy
 docs: $(STAMP) ## the documentation, in docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench-parse: $(STAMP) ## what importing the operator costs a DAG file
-	$(BIN)/python benchmarks/parse_time.py
+# The peers want versions of their own, so they are measured in an environment of their own.
+bench-parse: ## what importing the operator costs a DAG file, beside the operators of other providers
+	python=$$($(FIND_PYTHON)); \
+	test -e .venv-bench/installed || { "$$python" -m venv --clear .venv-bench; \
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt -e .; \
+	touch .venv-bench/installed; }
+	.venv-bench/bin/python benchmarks/parse_time.py $(ARGS)
+
+crash: $(STAMP) ## a real Airflow, killed at every point of the path; exits non-zero if anything is paid twice or lost
+	$(BIN)/python -m lab.crash $(ARGS)
 
 test-matrix: $(STAMP) ## the suite on Airflow 2.11 to 3.3 and Python 3.10 to 3.13 (long)
 	$(BIN)/python -m lab.matrix $(ARGS)
 
 clean: ## remove all that was made
-	rm -rf $(VENV) .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
