@@ -71,21 +71,25 @@ class Json2VideoHook(BaseHook):
         """Give the extra fields of the connection form (Airflow 2.11 to 3.1; later ones read provider info)."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
-        from wtforms import FloatField, IntegerField, StringField
-        from wtforms.validators import NumberRange, Optional
+        from wtforms import IntegerField, StringField
+        from wtforms.validators import NumberRange, Optional, Regexp
 
-        fields = {str: StringField, int: IntegerField, float: FloatField}
-        if not IntegerField.__module__.startswith("wtforms"):
-            # Airflow 3.0 and 3.1 put stand-ins in the place of wtforms, and none for FloatField. Their page
-            # takes fractions in whole-number fields.
-            fields[float] = IntegerField
+        # Airflow 2 drops a hook whose form has any field but these, a password or a check box. So seconds with
+        # a fraction are a text there. The page of 3.0 and 3.1 takes them in its stand-in for a whole number.
+        is_wtforms = IntegerField.__module__.startswith("wtforms")
+        fields: dict[type, tuple[Any, list[Any]]] = {
+            str: (StringField, []),
+            int: (IntegerField, [NumberRange(min=0)]),
+            float: (StringField, [Regexp(r"\d+(\.\d+)?\s*$")]) if is_wtforms else (IntegerField, []),
+        }
         widgets: dict[str, Any] = {}
         for name, (label, description, kind) in CONN_FIELDS.items():
-            widgets[name] = fields[kind](
+            field, validators = fields[kind]
+            widgets[name] = field(
                 lazy_gettext(label),
                 widget=BS3TextFieldWidget(),
                 description=description,
-                validators=[Optional(), *([NumberRange(min=0)] if kind is not str else [])],
+                validators=[Optional(), *validators],
             )
         return widgets
 

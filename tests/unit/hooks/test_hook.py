@@ -11,7 +11,7 @@ import pytest
 from airflow_json2video.exceptions import AuthenticationFailed, ProjectNotFound, TemplateNotFound
 from airflow_json2video.get_provider_info import get_provider_info
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.hooks.settings import CONN_FIELDS
+from airflow_json2video.hooks.settings import CONN_FIELDS, connection_settings
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
 
@@ -117,20 +117,28 @@ def test_both_styles_of_the_connection_form_show_the_same_fields():
 
 def test_the_form_of_airflow_2_can_be_built():
     pytest.importorskip("flask_appbuilder", reason="Airflow 3 without the FAB provider shows the declared form")
-    assert set(Json2VideoHook.get_connection_form_widgets()) == set(CONN_FIELDS)
+    from wtforms import IntegerField, StringField
+
+    widgets = Json2VideoHook.get_connection_form_widgets()
+    assert set(widgets) == set(CONN_FIELDS)
+    # Airflow 2 drops the whole connection type for a field of any other class, a subclass too.
+    assert {field.field_class for field in widgets.values()} == {IntegerField, StringField}
 
 
 def test_the_form_of_airflow_2_takes_a_timeout_with_a_fraction():
     pytest.importorskip("flask_appbuilder", reason="Airflow 3 without the FAB provider shows the declared form")
+    from airflow.models import Connection
     from werkzeug.datastructures import MultiDict
     from wtforms import Form
 
     form = type("F", (Form,), Json2VideoHook.get_connection_form_widgets())(
-        MultiDict({"connect_timeout": "2.5", "read_timeout": "", "retries": "1.5"})
+        MultiDict({"connect_timeout": "2.5", "read_timeout": "x", "retries": "1.5"})
     )
     assert not form.validate()
-    assert set(form.errors) == {"retries"}
-    assert (form.connect_timeout.data, form.read_timeout.data) == (2.5, None)
+    assert set(form.errors) == {"read_timeout", "retries"}
+    extra = json.dumps({"connect_timeout": form.connect_timeout.data, "read_timeout": ""})
+    settings = connection_settings(Connection(conn_id="c", password="k", extra=extra))
+    assert settings.options == {"connect_timeout": 2.5}
 
 
 def test_the_form_can_be_built_from_the_stand_ins_of_airflow_3_0_and_3_1(monkeypatch):
