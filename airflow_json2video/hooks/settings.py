@@ -72,7 +72,7 @@ def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
     if not api_key.strip():
         raise ConfigurationError(
             f"Connection {name!r} has no API key.",
-            advice="Put the JSON2Video API key into its password field.",
+            advice="Put the JSON2Video API key into its field 'API key', which is the password.",
         )
     try:
         host = check_host(_host(connection))
