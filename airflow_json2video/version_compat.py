@@ -54,11 +54,10 @@ def _is_current_in_database(ti: Any) -> bool:
 
 
 def execution_deadline(ti: Any, execution_timeout: timedelta, *, now: float) -> float:
-    """Give the moment, in epoch seconds, at which a deferred task has to be back because of its execution_timeout.
+    """Give the moment, in epoch seconds, at which a deferred task stops waiting because of its execution_timeout.
 
-    Airflow 3 leaves a deferred task's execution_timeout to the operator, and counts it anew after the
-    deferral. Airflow 2 counts from the start of the attempt and fails the task when it resumes later than
-    that, so there the way back needs a margin.
+    It counts from the start of the attempt. Airflow 3 leaves a deferred task's execution_timeout to the
+    operator. Airflow 2 fails a task that resumes later than that, so there the way back needs a margin.
     """
     seconds = execution_timeout.total_seconds()
     start = getattr(ti, "start_date", None)
