@@ -86,6 +86,8 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
     timeline = Timeline()
     for happening in _happenings(airflow, run_id, key=api_key or "any-key-will-do", host=host):
         timeline.tell(happening)
+        if isinstance(happening, StateChange) and happening.state == "up_for_retry":
+            _explain(airflow, run_id, timeline)  # whoever watches wants the reason now, not the retry in five minutes
     if timeline.run_state != "success":
         _explain(airflow, run_id, timeline)
 
@@ -174,13 +176,24 @@ def _watch_render(
 
 
 def _explain(airflow: Airflow, run_id: str, timeline: Timeline) -> NoReturn:
-    failed = [t for t, state in timeline.task_states.items() if state == "failed"]
+    failed = [t for t, state in timeline.task_states.items() if state in ("failed", "up_for_retry")]
     if not failed:
         raise DemoFailed(f"the run ended in {timeline.run_state}.\n{tail(airflow.processes.log_path('scheduler'))}")
     log = airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}" / f"task_id={failed[0]}"
     attempts = sorted(log.glob("attempt=*.log"), key=lambda p: p.stat().st_mtime)
-    words = tail(attempts[-1]) if attempts else tail(airflow.processes.log_path("scheduler"))
+    words = _complaints(attempts[-1]) if attempts else tail(airflow.processes.log_path("scheduler"))
     raise DemoFailed(f"task {failed[0]} failed.\n{words}")
+
+
+def _complaints(log: Path) -> str:
+    """Give what a task's log warns of: Airflow writes JSON, one object a line, which nobody reads with pleasure."""
+    lines = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, AttributeError):
+            entry = json.loads(line)
+            if entry.get("level") in ("warning", "error", "critical"):
+                lines.append(f"  {entry['level']}: {entry.get('event')}")
+    return "\n".join(lines) or tail(log)
 
 
 def _announce_cost() -> None:
