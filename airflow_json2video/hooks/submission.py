@@ -167,7 +167,9 @@ class Submission:
         found = _found(movie, mark)
         if found is None:
             return None
-        decision = self._decide([found], mark, lost=None, looks=1)
+        # Remembered under this generation's key: an earlier attempt of it made the render its own, so that it was
+        # submitted before the task was cleared, and has ended since, no longer counts.
+        decision = self._decide([found], mark, lost=None, looks=1, on_clear="reuse")
         return self._adopted(decision, [found]) if decision.action is Action.ADOPT else None
 
     def _settle(self, mark: Stamp, *, lost: Json2VideoError | None) -> SubmittedRender | None:
@@ -200,7 +202,13 @@ class Submission:
             return None
 
     def _decide(
-        self, found: list[FoundRender] | None, mark: Stamp, *, lost: Json2VideoError | None, looks: int
+        self,
+        found: list[FoundRender] | None,
+        mark: Stamp,
+        *,
+        lost: Json2VideoError | None,
+        looks: int,
+        on_clear: OnClear | None = None,
     ) -> Decision:
         return decide_submission(
             found,
@@ -208,7 +216,7 @@ class Submission:
             answer_lost=lost is not None,
             looks=looks,
             on_ambiguous=self.on_ambiguous,
-            on_clear=self.on_clear,
+            on_clear=on_clear or self.on_clear,
         )
 
     def _adopted(self, decision: Decision, found: list[FoundRender]) -> SubmittedRender:

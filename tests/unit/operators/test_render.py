@@ -447,3 +447,16 @@ def test_a_store_that_fails_changes_only_the_number_of_requests(render, service)
     Attempt(render(), names={"task_state_store": Broken()}).start()
     assert Attempt(render(), try_number=2, names={"task_state_store": Broken()}).run()["url"]
     assert service.posts == 1
+
+
+def test_a_render_that_was_adopted_across_a_clear_stays_this_tasks_own_when_it_has_ended(render, service):
+    store = Store()
+    names = {"task_state_store": store}
+    service.settings.update({"render_seconds": 2})
+    Attempt(render(), names=names).start()
+    # Cleared while the render goes on: max_tries is raised. The attempt adopts it, and is killed when it resumes.
+    cleared = Attempt(render(), try_number=2, max_tries=3, names=names)
+    cleared.start()
+    cleared.fire()
+    assert Attempt(render(), try_number=3, max_tries=3, names=names).run()["url"]
+    assert service.posts == 1
