@@ -79,8 +79,10 @@ class _Play:
         renders, stores = (self.stage.instances(self.row.name, task) for task in ("render", "store"))
         if not all(i in renders and renders[i].state in FINAL for i in units):
             return False
-        below = [seen.state for seen in stores.values()]
-        return bool(below) and all(state in FINAL for state in below)
+        # Until its upstream has ended, a mapped task is seen as one with the index -1, or not at all.
+        if any(renders[i].state == "success" for i in units):
+            return all(i in stores and stores[i].state in FINAL for i in units)
+        return any(seen.state in FINAL for seen in stores.values())
 
     def _indices(self) -> range:
         return range(self.row.units) if self.row.dag == "crash_mapped" else range(-1, 0)

@@ -155,19 +155,19 @@ ANSWERS = (
 )
 
 WAITING = (
-    Row(name="clear", point="deferred: cleared", killed="by a person", service="slow", act=acts.clear_while_deferred),
+    Row(name="clear", point="deferred: cleared", killed="by a person", service="long", act=acts.clear_while_deferred),
     Row(
         name="mark-failed",
         point="deferred: marked failed, then cleared",
         killed="by a person",
-        service="slow",
+        service="long",
         act=acts.mark_failed_then_clear,
     ),
     Row(
         name="clear-and-kill",
         point="deferred: cleared; then before execute_complete()",
         killed="by a person, task",
-        service="slow",
+        service="long",
         # Attempt 2 is the first one after the clear: it adopts what attempt 1 has paid for.
         strikes=(Strike(point="resume", attempt=2),),
         act=acts.clear_while_deferred,

@@ -1,0 +1,30 @@
+"""The most telling rows of the crash matrix, in a real Airflow. The whole of it: ``python -m lab.crash``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.airflow import airflow_version
+from lab.crash.play import play
+from lab.crash.rows import SHORT
+from lab.crash.stage import SERVICES, Stage
+from lab.crash.table import as_table, problems
+from lab.processes import raise_on_signals
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(airflow_version() < (3, 3), reason="the matrix strikes inside Airflow 3.3"),
+]
+
+
+def test_whatever_is_killed_one_render_is_paid_for_and_none_is_lost(tmp_path: Path):
+    needed = {row.service for row in SHORT}
+    services = {name: SERVICES[name] for name in SERVICES if name in needed}
+    with raise_on_signals(), Stage(tmp_path / "crash", services=services) as stage:
+        outcomes = play(stage, SHORT, tell=print)
+    table = as_table(outcomes)
+    print(table)
+    assert len(outcomes) == len(SHORT)
+    assert not any(problems(outcome) for outcome in outcomes), table
