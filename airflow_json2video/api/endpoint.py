@@ -223,7 +223,10 @@ class Endpoint:
             }
             spellings |= {word.replace("\\", "\\\\").replace('"', '\\"')}
             either = "|".join(re.escape(s) for s in sorted(spellings, key=len, reverse=True))
-            # A key as short as a word is taken out only where it stands alone, or no text would be left.
-            pattern = either if len(word) >= 8 else rf"(?<![A-Za-z0-9])(?:{either})(?![A-Za-z0-9])"
-            patterns.append(re.compile(pattern, re.IGNORECASE))
+            # A key as short as a word is taken out only where it stands alone and as it is written: "API Key" in
+            # the service's words decides what a refusal means.
+            if len(word) >= 8:
+                patterns.append(re.compile(either, re.IGNORECASE))
+            else:
+                patterns.append(re.compile(rf"(?<![A-Za-z0-9])(?:{either})(?![A-Za-z0-9])"))
         return patterns

@@ -85,6 +85,7 @@ class Submission:
     still_current: Callable[[], bool] = lambda: True
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.time
 
     def run(self) -> SubmittedRender:
         """Submit the document, or adopt the render that an earlier attempt of this task started.
@@ -147,7 +148,7 @@ class Submission:
             ) from error
         if not current:
             raise AttemptSuperseded("This attempt of the task is no longer the running one.")
-        submitted_at = time.time()
+        submitted_at = self.clock()
         project = self.client.execute(call).project
         return SubmittedRender(project=project, submitted_at=submitted_at, adopted=False)
 
@@ -224,11 +225,11 @@ class Submission:
             self.log.warning("%s", warning)
         self.log.info("%s", decision.reason)
         render = next(r for r in found if r.project == decision.project)
-        created = render.created_at.timestamp() if render.created_at else time.time()
+        created = render.created_at.timestamp() if render.created_at else self.clock()
         return SubmittedRender(project=render.project, submitted_at=created, adopted=True)
 
     def _list(self, mark: Stamp) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
-        now = datetime.now(timezone.utc)
+        now = datetime.fromtimestamp(self.clock(), timezone.utc)
         try:
             # Explicit dates: the list's default start is the first of the month and hides last night's render.
             movies = self.client.movies(date_start=now - _LOOK_BACK, date_end=now + _LOOK_AHEAD)
