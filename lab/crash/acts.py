@@ -21,6 +21,7 @@ __all__ = ["Act", "Run"]
 class Run:
     """A run that is under way, as an act sees it.
 
+    :param rules: ids of the row's fault rules at the service.
     :param others: the runs of the same scene, by name.
     :param struck_at: when the act struck, epoch seconds.
     """
@@ -30,6 +31,7 @@ class Run:
     run_id: str
     account: Account
     strikes: tuple[Strike, ...]
+    rules: list[str] = field(default_factory=list)
     others: dict[str, Run] = field(default_factory=dict)
     struck_at: float | None = None
 
@@ -178,8 +180,13 @@ def _next_month(moment: float) -> float:
 
 
 def _posting(run: Run) -> None:
-    """Wait until the POST of this run has reached the service, which holds its answer back."""
-    run.wait_for_render(interval=0.05)
+    """Wait until the POST of this run has reached the service, where a rule holds it back."""
+
+    def arrived() -> bool:
+        faults = run.account.faults()
+        return any(faults[rule]["struck"] for rule in run.rules)
+
+    wait_until(arrived, timeout=120, what=f"the POST of {run.run_id}", interval=0.05)
 
 
 def kill_triggerer(run: Run) -> None:

@@ -29,7 +29,6 @@ class _Play:
         self.row = row
         self.account = stage.accounts[row.service]
         self.run = Run(stage=stage, dag_id=row.dag, run_id=row.name, account=self.account, strikes=row.strikes)
-        self.rules: list[str] = []
         self.trouble: str | None = None
         self.outcome: Outcome | None = None
 
@@ -42,7 +41,7 @@ class _Play:
             self.stage.markers.place(row.name, strike)
         if row.faults:
             # The quotes end the name, so that no other row's movies are meant.
-            self.rules = self.account.break_with(*({**rule, "marker": f'"{row.name}"'} for rule in row.faults))
+            self.run.rules = self.account.break_with(*({**rule, "marker": f'"{row.name}"'} for rule in row.faults))
         conf = {"unit": row.name, "connection": f"lab_{row.service}"}
         self.stage.trigger(row.dag, run_id=row.name, conf=conf)
 
@@ -119,17 +118,17 @@ class _Play:
             for call in self.account.journal()
             if call["method"] == "POST"
             and call["path"] == "/v2/movies"
-            and (call["project"] in projects or set(call["faults"] or ()) & set(self.rules))
+            and (call["project"] in projects or set(call["faults"] or ()) & set(self.run.rules))
         ]
         hits = [stage.markers.hit(row.name, strike) for strike in row.strikes]
         faults = self.account.faults()
         missed = [strike.point for strike, hit in zip(row.strikes, hits, strict=True) if hit is None]
-        missed += [rule for rule in self.rules if rule in faults and not faults[rule]["struck"]]
+        missed += [rule for rule in self.run.rules if rule in faults and not faults[rule]["struck"]]
         moments = [hit.at for hit in hits if hit is not None]
         if self.run.struck_at is not None:
             moments.append(self.run.struck_at)
-        if self.rules and not moments:
-            moments += [c["time"] for c in self.account.journal() if set(c["faults"] or ()) & set(self.rules)][:1]
+        if self.run.rules and not moments:
+            moments += [c["time"] for c in self.account.journal() if set(c["faults"] or ()) & set(self.run.rules)][:1]
         ends = [stage.seen(row.name, "render", index).at for index in self._indices()]
         if any(strike.task == "store" for strike in row.strikes):
             ends = [stage.seen(row.name, "store", index).at for index in self._indices()]

@@ -202,6 +202,8 @@ def _scene(name: str, point: str, killed: str, act: Act | None, *, scene: str | 
     return Row(name=name, point=point, killed=killed, act=act, scene=scene or name, **more)
 
 
+# Long enough for the next scheduler to take the last one for dead and its task for an orphan.
+_STUCK_POST = (_post(kind="delay", when="before", seconds=25),)
 _SLOW_POST = (_post(kind="delay", when="after", seconds=4),)
 
 COMPONENTS = (
@@ -211,7 +213,7 @@ COMPONENTS = (
     _scene("scheduler-post", "during the POST", "scheduler, workers", acts.kill_scheduler, faults=_SLOW_POST),
     _scene("scheduler-deferred", "deferred", "scheduler", None, scene="scheduler-post"),
     _scene(
-        "scheduler-alone", "during the POST; workers go on", "scheduler", acts.kill_scheduler_alone, faults=_SLOW_POST
+        "scheduler-alone", "during the POST; workers go on", "scheduler", acts.kill_scheduler_alone, faults=_STUCK_POST
     ),
     _scene("api-post", "during the POST", "api-server", acts.kill_api_server, faults=_SLOW_POST),
     _scene("api-deferred", "deferred", "api-server", None, scene="api-post"),
