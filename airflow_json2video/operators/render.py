@@ -49,6 +49,8 @@ class Json2VideoRenderOperator(BaseOperator):
     :param poll_interval: seconds between looks at a young render; never below 5 at JSON2Video.
     :param render_timeout: seconds (or a timedelta) from the submission until the task gives up waiting.
         Absolute: no restart, resumption or retry extends it. The render itself cannot be cancelled.
+    :param timeout_starts: what *render_timeout* counts from: the ``"submission"`` of the render, one deadline
+        for all attempts that wait for it, or each ``"attempt"`` that waits.
     :param deferrable: wait in the triggerer (default), or on the worker with the same behaviour.
     :param wait: ``False`` ends the task at once after the submission; the result holds the project.
     :param durable: put a stamp into the movie's ``client-data`` by which a later attempt finds the render.
@@ -74,6 +76,7 @@ class Json2VideoRenderOperator(BaseOperator):
         json2video_conn_id: str = "json2video_default",
         poll_interval: float = 10.0,
         render_timeout: float | timedelta = 3600.0,
+        timeout_starts: Literal["submission", "attempt"] = "submission",
         deferrable: bool = True,
         wait: bool = True,
         durable: bool = True,
@@ -90,6 +93,7 @@ class Json2VideoRenderOperator(BaseOperator):
         self.json2video_conn_id = json2video_conn_id
         self.poll_interval = _positive("poll_interval", poll_interval)
         self.render_timeout = _positive("render_timeout", render_timeout)
+        self.timeout_starts = _one_of("timeout_starts", timeout_starts, ("submission", "attempt"))
         self.deferrable = deferrable
         self.wait = wait
         self.durable = durable
@@ -145,7 +149,8 @@ class Json2VideoRenderOperator(BaseOperator):
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
             return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
-        deadline = render.submitted_at + self.render_timeout
+        starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
+        deadline = starts + self.render_timeout
         if self.deferrable:
             self._defer(render, context, deadline=deadline, key=key)
         ended = self._wait_here(render, deadline=deadline)

@@ -199,6 +199,15 @@ def test_the_deadline_of_an_adopted_render_counts_from_its_submission(render, se
     assert second.trigger().deadline < time.time()
 
 
+def test_an_author_may_give_each_attempt_a_deadline_of_its_own(render, service):
+    service.settings.update({"render_seconds": 600})
+    Attempt(render()).start()
+    time.sleep(1.1)
+    second = Attempt(render(render_timeout=1, timeout_starts="attempt"), try_number=2)
+    second.start()
+    assert second.trigger().deadline > time.time()
+
+
 def test_the_execution_timeout_is_honoured_while_deferred(render, service):
     service.settings.update({"render_seconds": 600})
     attempt = Attempt(render(execution_timeout=timedelta(seconds=1)))
@@ -328,6 +337,7 @@ def test_an_event_of_another_shape_is_never_taken_for_success(render):
         ({"movie": MOVIE, "poll_interval": "often"}, "poll_interval"),
         ({"movie": MOVIE, "on_ambiguous": "retry"}, "on_ambiguous.*'fail', 'resubmit'"),
         ({"movie": MOVIE, "on_clear": "again"}, "on_clear"),
+        ({"movie": MOVIE, "timeout_starts": "now"}, "timeout_starts"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_dag_is_parsed(arguments, words):
