@@ -278,7 +278,9 @@ class Stage:
     def calendar(self, run_id: str, seconds: float) -> None:
         """Move the calendar of a run's tasks, as they look at it when they list renders."""
         path = self.markers.folder / "calendar"
-        path.write_text(json.dumps({**json.loads(path.read_text()), run_id: seconds}))
+        partial = path.with_name("calendar.part")
+        partial.write_text(json.dumps({**json.loads(path.read_text()), run_id: seconds}))
+        partial.replace(path)
 
     def xcom(self, dag_id: str, run_id: str, task: str, map_index: int) -> Any:
         """Give what a task returned; None if nothing."""
