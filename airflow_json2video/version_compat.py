@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["attempt_is_current", "context_names", "execution_deadline", "mask_secret"]
+__all__ = ["attempt_is_current", "context_names", "end_superseded_attempt", "execution_deadline", "mask_secret"]
 
 
 def attempt_is_current(ti: Any) -> bool:
@@ -64,6 +66,18 @@ def execution_deadline(ti: Any, execution_timeout: timedelta, *, now: float) -> 
     begun = start.timestamp() if start is not None else now
     margin = min(30.0, seconds / 10) if hasattr(ti, "refresh_from_db") else 0.0
     return float(begun + seconds - margin)
+
+
+def end_superseded_attempt() -> None:
+    """End this process where failing would fail another: Airflow 2 keeps one row for all attempts of a task.
+
+    From Airflow 3 each attempt has its own, and this does nothing.
+    """
+    try:
+        import_module("airflow.sdk")
+    except ImportError:
+        logging.shutdown()
+        os._exit(0)
 
 
 def context_names() -> frozenset[str]:

@@ -126,10 +126,12 @@ class Json2VideoHook(BaseHook):
 
         return Json2VideoClient(self.settings.api_key, **self.settings.kwargs)
 
-    async def get_async_client(self) -> AsyncJson2VideoClient:
+    async def get_async_client(self, **options: Any) -> AsyncJson2VideoClient:
         """Give a new asynchronous client (``aiohttp``); the caller closes it.
 
         The connection is looked up without blocking the event loop, as a trigger needs.
+
+        :param options: arguments of the client that go before the connection's.
         """
         from airflow.providers.common.compat.connection import get_async_connection
 
@@ -137,7 +139,7 @@ class Json2VideoHook(BaseHook):
 
         settings = connection_settings(await get_async_connection(self.json2video_conn_id))
         self.__dict__["settings"] = settings
-        return AsyncJson2VideoClient(settings.api_key, **settings.kwargs)
+        return AsyncJson2VideoClient(settings.api_key, **{**settings.kwargs, **options})
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a free call and tell a wrong key from a network fault; used by the form's Test button.

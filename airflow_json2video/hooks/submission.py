@@ -12,11 +12,13 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import (
+    AnswerLost,
     AttemptSuperseded,
     Json2VideoError,
     Money,
     NotFound,
     RateLimited,
+    ServiceUnreachable,
     SubmissionAmbiguous,
 )
 from airflow_json2video.rendering.identity import Stamp, read_stamp, stamp
@@ -44,8 +46,15 @@ _LOOK_BACK = timedelta(days=8)
 _LOOK_AHEAD = timedelta(days=1)
 """The service's clock may be ahead of ours."""
 
-_FAILED_LISTINGS = 3
-"""Listings that may fail in a row, each with the client's own retries, before the attempt gives up."""
+_PAGE_SIZES = (100, 10)
+"""Renders to a page, the second after a page that did not arrive whole."""
+
+_LONGEST_PAUSE = 60.0
+"""Seconds between two tries while the service is in trouble."""
+
+_UNREACHABLE_PATIENCE = 60.0
+"""Seconds for which an attempt that could not even connect tries again. Nothing is at stake yet, so Airflow's
+own retries, which hold no worker slot in between, are the better way to wait for longer."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,11 @@ class Submission:
     the account's list, where the next attempt finds it.
 
     :param mark: the stamp to send; ``None`` sends the document as it is and gives up adoption.
-    :param later_attempt: whether an earlier attempt may have submitted already.
+    :param attempt_before: try number of the attempt whose fate is not known: it may have submitted already.
+        ``None`` for the very first.
+    :param inherits_since: set if an earlier attempt of this generation may have adopted a render from before
+        the clear: such a render counts if it ended later than this.
+    :param patience: seconds for which a list that cannot be read is waited out. What was paid for may be in it.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
     :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
@@ -78,8 +91,10 @@ class Submission:
     client: Json2VideoClient
     document: Mapping[str, Any]
     mark: Stamp | None
-    later_attempt: bool
+    attempt_before: int | None
     log: TaskLog
+    inherits_since: datetime | None = None
+    patience: float = 3600.0
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "resubmit"
     still_current: Callable[[], bool] = lambda: True
@@ -97,7 +112,7 @@ class Submission:
         if self.mark is None:
             return self._submit_unmarked()
         render = None
-        if self.later_attempt:
+        if self.attempt_before is not None:
             render = self._recall(self.mark) or self._settle(self.mark, lost=None)
         if render is None:
             render = self._submit_marked(self.mark)
@@ -117,8 +132,15 @@ class Submission:
             "The submission was sent, and its answer is lost (%s). Looking for the render in the account's list.",
             lost.message,
         )
-        # Nothing found and no error: on_ambiguous="resubmit", the author prefers the risk.
-        return self._settle(mark, lost=lost) or self._post(document)
+        found = self._settle(mark, lost=lost)
+        if found is not None:
+            return found
+        try:
+            return self._post(document)  # on_ambiguous="resubmit": the author prefers the risk
+        except Json2VideoError as error:
+            raise _ambiguous(
+                f"A submission was sent and its answer lost; the second one failed too: {error.message}", mark, error
+            ) from error
 
     def _submit_unmarked(self) -> SubmittedRender:
         try:
@@ -137,6 +159,22 @@ class Submission:
         from airflow_json2video.api import calls
 
         call = calls.submit_movie(document)
+        began, failures = self.clock(), 0
+        while True:
+            self._require_current()
+            submitted_at = self.clock()
+            try:
+                project = self.client.execute(call).project
+            except ServiceUnreachable as error:  # certainly not sent, so this is no second submission
+                failures += 1
+                if self.clock() - began >= min(self.patience, _UNREACHABLE_PATIENCE):
+                    raise
+                self.log.warning("%s Trying again.", error)
+                self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
+            else:
+                return SubmittedRender(project=project, submitted_at=submitted_at, adopted=False)
+
+    def _require_current(self) -> None:
         try:
             current = self.still_current()
         except Exception as error:
@@ -148,9 +186,6 @@ class Submission:
             ) from error
         if not current:
             raise AttemptSuperseded("This attempt of the task is no longer the running one.")
-        submitted_at = self.clock()
-        project = self.client.execute(call).project
-        return SubmittedRender(project=project, submitted_at=submitted_at, adopted=False)
 
     def _recall(self, mark: Stamp) -> SubmittedRender | None:
         """Adopt the render that Airflow's store names, if the service confirms it."""
@@ -176,18 +211,19 @@ class Submission:
     def _settle(self, mark: Stamp, *, lost: Json2VideoError | None) -> SubmittedRender | None:
         """Look until it is certain: the render to adopt, or ``None`` if one is to be submitted."""
         looks = failures = 0
+        began = self.clock()
         if lost is not None:
             self.sleep(settle_pause(0))
         while True:
-            found, trouble = self._list(mark)
+            found, trouble = self._list(mark, lost=lost)
             if found is None:
                 failures += 1
-                if failures < _FAILED_LISTINGS:
-                    self.log.warning("The account's list could not be read: %s", trouble)
-                    self.sleep(settle_pause(failures))
+                if self.clock() - began < self.patience:
+                    self.log.warning("The account's list could not be read, so nothing is decided: %s", trouble)
+                    self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
                     continue
             else:
-                looks += 1
+                looks, failures = looks + 1, 0
             decision = self._decide(found, mark, lost=lost, looks=looks)
             if decision.action is Action.LOOK_AGAIN:
                 self.log.info("%s Next look in %.0fs.", decision.reason, settle_pause(looks))
@@ -218,6 +254,8 @@ class Submission:
             looks=looks,
             on_ambiguous=self.on_ambiguous,
             on_clear=on_clear or self.on_clear,
+            attempt_before=self.attempt_before,
+            inherits_since=self.inherits_since,
         )
 
     def _adopted(self, decision: Decision, found: list[FoundRender]) -> SubmittedRender:
@@ -228,16 +266,31 @@ class Submission:
         created = render.created_at.timestamp() if render.created_at else self.clock()
         return SubmittedRender(project=render.project, submitted_at=created, adopted=True)
 
-    def _list(self, mark: Stamp) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
+    def _list(
+        self, mark: Stamp, *, lost: Json2VideoError | None
+    ) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
         now = datetime.fromtimestamp(self.clock(), timezone.utc)
-        try:
-            # Explicit dates: the list's default start is the first of the month and hides last night's render.
-            movies = self.client.movies(date_start=now - _LOOK_BACK, date_end=now + _LOOK_AHEAD)
-            return [render for movie in movies if (render := _found(movie, mark)) is not None], None
-        except Json2VideoError as error:
-            if not error.retryable:
+        trouble: Json2VideoError | None = None
+        for page_size in _PAGE_SIZES:
+            try:
+                # Explicit dates: the list's default start is the first of the month and hides last night's render.
+                movies = self.client.movies(
+                    date_start=now - _LOOK_BACK, date_end=now + _LOOK_AHEAD, page_size=page_size
+                )
+                return [render for movie in movies if (render := _found(movie, mark)) is not None], None
+            except AnswerLost as error:  # pages of whole documents can be too large to arrive
+                trouble = error
+            except Json2VideoError as error:
+                if error.retryable:
+                    return None, error
+                if lost is not None:
+                    raise _ambiguous(
+                        f"The answer to the submission was lost, and the list cannot be read: {error.message}",
+                        mark,
+                        error,
+                    ) from error
                 raise
-            return None, error
+        return None, trouble
 
 
 def _found(movie: MovieStatus, mark: Stamp) -> FoundRender | None:
@@ -249,6 +302,7 @@ def _found(movie: MovieStatus, mark: Stamp) -> FoundRender | None:
         project=movie.project,
         status=movie.status,
         created_at=movie.created_at,
+        ended_at=movie.ended_at,
         has_file=bool(movie.url),
         stamp=theirs,
     )
@@ -261,14 +315,24 @@ def _stopped(
         lost.money = Money.NOT_SPENT
         lost.advice = "The account's list shows no render of it, so nothing was paid for."
         return lost
+    if trouble is None:
+        return _ambiguous(decision.reason, mark, lost)
+    # What a later attempt cannot list now can be listed by the next. Of a submission whose answer was lost the next
+    # attempt would not know, so that is for a person.
+    return _ambiguous(f"{decision.reason} ({trouble.message})", mark, lost, retryable=lost is None)
+
+
+def _ambiguous(
+    message: str, mark: Stamp, cause: Json2VideoError | None, *, retryable: bool = False
+) -> SubmissionAmbiguous:
+    look = (
+        f"Look for 'submission_key': '{mark.submission_key}' in the client-data of the account's renders "
+        "(GET /movies, or the render logs of the dashboard)."
+    )
+    then = "If it is there, set on_clear='reuse' and clear the task; if it is not, clear the task to submit again."
     return SubmissionAmbiguous(
-        decision.reason if trouble is None else f"{decision.reason} ({trouble.message})",
-        service_message=lost.service_message if lost else None,
-        # What could not be listed now can be listed later; what the list does not show, a person has to judge.
-        retryable=trouble is not None,
-        advice=(
-            f"Look for 'submission_key': '{mark.submission_key}' in the client-data of the account's renders "
-            "(GET /movies, or the render logs of the dashboard). If it is there, set on_clear='reuse' and clear the "
-            "task; if it is not, clear the task to submit again."
-        ),
+        message,
+        service_message=cause.service_message if cause else None,
+        retryable=retryable,
+        advice=look if retryable else f"{look} {then}",
     )

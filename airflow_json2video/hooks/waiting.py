@@ -111,7 +111,8 @@ async def await_render(
 
 async def _client(hook: Json2VideoHook) -> AsyncJson2VideoClient:
     try:
-        return await hook.get_async_client()
+        # The watch itself decides when to look again, and does so within its deadline.
+        return await hook.get_async_client(retries=0)
     except Json2VideoError:
         raise
     except Exception as error:

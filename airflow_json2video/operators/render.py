@@ -202,7 +202,9 @@ class Json2VideoRenderOperator(BaseOperator):
             client=self.hook.client,
             document=document,
             mark=mark,
-            later_attempt=context["ti"].try_number > 1,
+            attempt_before=_attempt_before(context),
+            inherits_since=self._inherits_since(context),
+            patience=self.render_timeout,
             log=self.log,
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
@@ -213,6 +215,15 @@ class Json2VideoRenderOperator(BaseOperator):
             key = f" with submission key {mark.submission_key}" if mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
         return render
+
+    def _inherits_since(self, context: Context) -> Any:
+        """Since when a render from before a clear may be this generation's own, adopted by an earlier attempt."""
+        ti = context["ti"]
+        first_attempt_of_generation = ti.max_tries - (self.retries or 0) + 1  # as Airflow counts on a clear
+        if ti.try_number <= first_attempt_of_generation:
+            return None
+        # A clear of an ended run starts the run anew; what ended before that was not waited for since.
+        return getattr(context.get("dag_run"), "start_date", None)
 
     def _identity(self, context: Context) -> TaskIdentity:
         from airflow_json2video.rendering.identity import TaskIdentity
@@ -296,16 +307,37 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
+        from airflow_json2video.exceptions import AttemptSuperseded, Money
+        from airflow_json2video.version_compat import end_superseded_attempt
+
+        attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
+        again = error.retryable and attempt < attempts
         if error.retryable:
-            attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
-            then = "Airflow tries again." if attempt < attempts else "No attempt is left."
+            then = "Airflow tries again." if again else "No attempt is left."
             error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
-            self.log.error("%s Money: %s.", error, error.money.value)
+        if error.project and error.money is not Money.NOT_SPENT and not again and self.on_clear == "resubmit":
+            error.advice += (
+                " To take this render later, set on_clear='reuse' before you clear the task: a plain clear pays for a "
+                "new one once this has ended."
+            )
+        self.log.error("%s Money: %s.", error, error.money.value)
+        if isinstance(error, AttemptSuperseded):
+            end_superseded_attempt()
+        if error.retryable:
             raise error
-        self.log.error("%s Money: %s. A retry cannot help, so none is made.", error, error.money.value)
         from airflow.providers.common.compat.sdk import AirflowFailException
 
         raise AirflowFailException(str(error)) from error
+
+
+def _attempt_before(context: Context) -> int | None:
+    """Give the attempt that may have submitted before this one; None if there is none."""
+    ti = context["ti"]
+    if context.get("task_reschedule_count"):
+        # Airflow 3.1 and later put a start off when a worker lacks the DAG, also that of a task which had
+        # deferred: then execute() runs anew with the same number.
+        return int(ti.try_number)
+    return int(ti.try_number) - 1 if ti.try_number > 1 else None
 
 
 def _positive(name: str, value: float | timedelta) -> float:

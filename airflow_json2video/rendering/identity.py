@@ -82,7 +82,11 @@ def fingerprint(document: Mapping[str, Any]) -> str:
     The account takes no part: a render is looked for in the list of the account that would pay for the
     new one, so a connection that is only renamed still finds it.
     """
-    canonical = json.dumps(_without_stamp(document), sort_keys=True, separators=(",", ":"))
+    bare = _without_stamp(document)
+    try:
+        canonical = json.dumps(bare, sort_keys=True, separators=(",", ":"), default=repr)
+    except TypeError:  # keys that JSON has no place for: whoever sends the document says so, and where
+        canonical = repr(bare)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_json2video.exceptions import (
     Json2VideoError,
+    Money,
     ProjectNotFound,
     RenderDeadlineExceeded,
     RenderExpired,
@@ -141,7 +142,7 @@ class RenderWatch:
         """Say what a failed look means: trouble that passes is waited out until the deadline, the rest ends."""
         if isinstance(error, ProjectNotFound):
             if now - self.submitted_at > _NEW_PROJECT_GRACE or now >= self.deadline:
-                return Ended(error=error)
+                return Ended(error=_paid_for(error, self.project))
         elif not error.retryable:
             return Ended(error=_paid_for(error, self.project))
         self._failures += 1
@@ -187,6 +188,7 @@ def _paid_for(error: Json2VideoError, project: str) -> Json2VideoError:
     error.project = error.project or project
     error.message = f"{error.message} Render {project} was submitted and goes on; it can be found under this project."
     error.args = (error.message,)
+    error.money = Money.UNKNOWN
     return error
 
 

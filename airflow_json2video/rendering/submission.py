@@ -53,6 +53,7 @@ class FoundRender:
     created_at: datetime | None
     has_file: bool
     stamp: Stamp
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def decide_submission(
     looks: int = 1,
     on_ambiguous: OnAmbiguous = "fail",
     on_clear: OnClear = "resubmit",
+    attempt_before: int | None = None,
+    inherits_since: datetime | None = None,
 ) -> Decision:
     """Decide about one submission from what the account's list shows.
 
@@ -92,14 +95,20 @@ def decide_submission(
     :param looks: how often the list has been read so far.
     :param on_ambiguous: what absence means when an answer was lost.
     :param on_clear: whether a task that a person cleared pays for a new render or reuses the old one.
+    :param attempt_before: the attempt that may have submitted; default: the one before *mine*. It is *mine*
+        itself when Airflow ran the same attempt anew, as after a start that it put off.
+    :param inherits_since: set for a later attempt of its generation: a render from before the clear that ended
+        after this moment may have been adopted by an earlier attempt, so it is not paid for again.
     """
     if found is None:
         return Decision(
             Action.STOP,
             f"The account's list could not be read, so it is not known whether a render with submission key "
-            f"{mine.submission_key} exists. Nothing was submitted.",
+            f"{mine.submission_key} exists. "
+            + ("One submission was sent; nothing more was." if answer_lost else "Nothing was submitted."),
         )
-    same, notes = _of_this_document(found, mine, on_clear)
+    before = mine.attempt - 1 if attempt_before is None else attempt_before
+    same, notes = _of_this_document(found, mine, on_clear, inherits_since)
     usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
     if usable:
         return _adopt(usable, notes)
@@ -112,8 +121,8 @@ def decide_submission(
         return Decision(Action.LOOK_AGAIN, reason, warnings=tuple(notes))
     absent = f"The account's list shows no render of this attempt's submission (key {mine.submission_key})"
     if not answer_lost:
-        absent = f"The account's list shows no render of attempt {mine.attempt - 1} (key {mine.submission_key})"
-    settled = not answer_lost and any(r.stamp.attempt == mine.attempt - 1 for r in found)
+        absent = f"The account's list shows no render of attempt {before} (key {mine.submission_key})"
+    settled = not answer_lost and any(r.stamp.attempt == before for r in found)
     if looks < SETTLE_LOOKS and not settled:
         return Decision(Action.LOOK_AGAIN, f"{absent} yet.", warnings=tuple(notes))
     notes += [_why_not(render) for render in same]
@@ -133,14 +142,14 @@ def decide_submission(
 
 
 def _of_this_document(
-    found: Sequence[FoundRender], mine: Stamp, on_clear: OnClear
+    found: Sequence[FoundRender], mine: Stamp, on_clear: OnClear, inherits_since: datetime | None
 ) -> tuple[list[FoundRender], list[str]]:
     """Give the renders that may be adopted, this generation's first and oldest first, and why not the others."""
     same, notes = [], []
     for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
         if render.stamp.fingerprint != mine.fingerprint:
             notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
-        elif render.stamp.generation != mine.generation and on_clear == "resubmit" and not _going_on(render):
+        elif on_clear == "resubmit" and _is_of_before_the_clear(render, mine, inherits_since):
             notes.append(
                 f"Render {render.project} ({render.status}) is from before the task was cleared, so it is not "
                 "adopted (on_clear='resubmit')."
@@ -162,6 +171,12 @@ def _adopt(usable: Sequence[FoundRender], notes: Sequence[str]) -> Decision:
         )
     reason = f"Found render {first.project} of this task, {first.status}: adopted, nothing new is paid for."
     return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
+
+
+def _is_of_before_the_clear(render: FoundRender, mine: Stamp, inherits_since: datetime | None) -> bool:
+    if render.stamp.generation == mine.generation or _going_on(render):
+        return False
+    return inherits_since is None or render.ended_at is None or render.ended_at < inherits_since
 
 
 def _going_on(render: FoundRender) -> bool:

@@ -69,7 +69,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> Ended:
-        from airflow_json2video.exceptions import Json2VideoError
+        from airflow_json2video.exceptions import Json2VideoError, Money
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.hooks.waiting import await_render
         from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
@@ -90,7 +90,8 @@ class Json2VideoRenderTrigger(BaseTrigger):
             # (3.3.0 to 3.3.2), so there is none, and nothing is done to the render in any case.
             self.log.info(
                 "Stopped watching render %s here: the task was cleared, marked or timed out, or its trigger moves to "
-                "another triggerer. The render goes on and is billed; the next attempt of this task adopts it.",
+                "another triggerer. The render goes on and is billed. The next attempt of this task adopts it; after a "
+                "clear it does so while the render goes on, and once it has ended with on_clear='reuse'.",
                 self.project,
             )
             raise
@@ -101,6 +102,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
                     f"Waiting for render {self.project} failed: {type(error).__name__}: {error}.",
                     project=self.project,
                     retryable=True,
+                    money=Money.UNKNOWN,
                     advice="The render goes on; a retry of this task adopts it.",
                 )
             )
@@ -118,7 +120,7 @@ def event_from_ended(ended: Ended, *, project: str) -> dict[str, Any]:
 
 def ended_from_event(event: Any, *, project: str) -> Ended:
     """Read the payload of an event. Nothing unknown is taken for success."""
-    from airflow_json2video.exceptions import Json2VideoError, error_from_facts
+    from airflow_json2video.exceptions import Json2VideoError, Money, error_from_facts
 
     movie = event.get("movie") if isinstance(event, dict) else None
     error = event.get("error") if isinstance(event, dict) else None
@@ -131,6 +133,7 @@ def ended_from_event(event: Any, *, project: str) -> Ended:
             f"The trigger's event does not say how render {project} ended: {event!r:.300}.",
             project=project,
             retryable=True,
+            money=Money.UNKNOWN,
             advice="The render goes on; a retry of this task adopts it.",
         )
     )

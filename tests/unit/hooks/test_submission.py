@@ -41,9 +41,9 @@ def submission(client):
             client=client,
             document=movie,
             mark=mark,
-            later_attempt=attempt > 1,
+            attempt_before=attempt - 1 if attempt > 1 else None,
             log=logging.getLogger(__name__),
-            **more,
+            **{"patience": 5.0, **more},
         )
 
     return make
@@ -104,7 +104,7 @@ def test_mapped_tasks_and_other_runs_never_adopt_each_other(submission, service)
 def test_a_list_that_cannot_be_read_stops_a_later_attempt_and_may_be_retried(submission, service):
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     with pytest.raises(SubmissionAmbiguous, match="could not be read") as caught:
-        submission(attempt=2).run()
+        submission(attempt=2, patience=0.2).run()
     assert caught.value.retryable
     assert caught.value.money is Money.UNKNOWN
     assert service.posts == 0
@@ -152,3 +152,76 @@ def test_a_server_error_on_the_submission_is_looked_up_and_never_repeated(submis
         assert TASK.submission_key in str(caught.value)
     assert [r.method for r in service.requests].count("POST") == 1
     assert len(service.renders()) == created
+
+
+def test_an_outage_shorter_than_the_deadline_stops_no_later_attempt(submission, service):
+    first = submission().run()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=20)
+    assert submission(attempt=2).run().project == first.project
+
+
+def test_a_service_that_cannot_be_reached_for_a_moment_is_tried_again_since_nothing_was_sent(
+    submission, service, monkeypatch
+):
+    from airflow_json2video.exceptions import ServiceUnreachable
+
+    task = submission()
+    execute, refusals = task.client.execute, iter([True, True, False, False])
+
+    def unreachable_at_first(call):
+        if next(refusals):
+            raise ServiceUnreachable("no connection")
+        return execute(call)
+
+    monkeypatch.setattr(task.client, "execute", unreachable_at_first)
+    assert task.run().project
+    assert service.posts == 1
+
+
+def test_a_lost_answer_and_a_list_that_refuses_stay_a_matter_for_a_person(submission, service):
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    service.add_fault("answer", method="GET", path="/v2/movies", status=403, body={"message": "account_suspended"})
+    with pytest.raises(SubmissionAmbiguous, match="account is suspended") as caught:
+        submission().run()
+    assert caught.value.money is Money.UNKNOWN
+    assert not caught.value.retryable
+    assert TASK.submission_key in str(caught.value)
+
+
+def test_a_lost_answer_and_a_list_that_stays_down_are_not_forgotten_by_a_retry(submission, service):
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    with pytest.raises(SubmissionAmbiguous, match="One submission was sent; nothing more was") as caught:
+        submission(patience=0.2).run()
+    assert not caught.value.retryable
+
+
+def test_a_second_submission_that_fails_does_not_hide_the_first(submission, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500)
+    service.settings.update({"credits": 0.0})
+    with pytest.raises(SubmissionAmbiguous, match="second one failed too") as caught:
+        submission(on_ambiguous="resubmit").run()
+    assert caught.value.money is Money.UNKNOWN
+
+
+def test_an_attempt_that_airflow_runs_anew_looks_before_it_sends(submission, service):
+    first = submission().run()
+    again = submission(attempt=1)
+    again.attempt_before = 1
+    assert again.run().project == first.project
+    assert service.posts == 1
+
+
+def test_a_render_that_an_attempt_adopted_across_a_clear_is_not_paid_again_by_the_next_attempt(submission, service):
+    from dataclasses import replace
+
+    run_started = datetime.fromtimestamp(service.clock.now() - 5, timezone.utc)
+    first = submission(attempt=1).run()
+    assert service.wait_idle()
+    cleared = replace(TASK, generation=TASK.generation + 1)
+    # Attempt 2, the first after the clear, adopted it while it went on, and died; attempt 3 finds it done.
+    third = submission(attempt=3, task=cleared, inherits_since=run_started).run()
+    assert third.project == first.project
+    # What ended before the run was started anew is from before the clear for certain.
+    later = datetime.fromtimestamp(service.clock.now() + 5, timezone.utc)
+    assert submission(attempt=3, task=cleared, inherits_since=later).run().project != first.project

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
+from importlib.util import find_spec
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -292,7 +293,7 @@ def test_a_service_that_cannot_be_reached_says_that_nothing_was_sent_and_may_be_
         json.dumps({"conn_type": "json2video", "password": "k", "host": "http://127.0.0.1:9"}),
     )
     with pytest.raises(ServiceUnreachable, match="Nothing was submitted"):
-        Attempt(render()).run()
+        Attempt(render(render_timeout=0.2)).run()
 
 
 ODD_ANSWERS = {
@@ -392,10 +393,15 @@ def test_a_later_attempt_waits_for_a_list_that_shows_a_new_project_late(render, 
 
 
 def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing(render, service, monkeypatch):
+    exits = []
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: False)
+    monkeypatch.setattr("airflow_json2video.version_compat.os._exit", exits.append)
+    monkeypatch.setattr("airflow_json2video.version_compat.logging.shutdown", lambda: None)
     with pytest.raises(AirflowFailException, match="no longer the running one"):
         Attempt(render()).run()
     assert service.posts == 0
+    # Airflow 2 keeps one row for all attempts: failing this one would fail the one that runs.
+    assert exits == ([] if find_spec("airflow.sdk") else [0])
 
 
 def test_an_attempt_that_cannot_ask_airflow_sends_nothing_and_may_be_retried(render, service, monkeypatch):
@@ -470,3 +476,21 @@ def test_a_render_that_was_adopted_across_a_clear_stays_this_tasks_own_when_it_h
     cleared.fire()
     assert Attempt(render(), try_number=3, max_tries=3, names=names).run()["url"]
     assert service.posts == 1
+
+
+def test_an_attempt_that_airflow_put_off_and_runs_anew_under_the_same_number_adopts(render, service):
+    Attempt(render()).start()
+    Attempt(render(), names={"task_reschedule_count": 1}).run()
+    assert service.posts == 1
+
+
+def test_the_last_attempts_failure_says_how_to_take_the_render_that_goes_on(render, service):
+    service.settings.update({"render_seconds": 600})
+    with pytest.raises(RenderDeadlineExceeded, match="set on_clear='reuse' before you clear"):
+        Attempt(render(render_timeout=0.5), max_tries=0).run()
+
+
+def test_a_document_that_json_has_no_place_for_is_named_with_its_path(render, service):
+    with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.comment"):
+        Attempt(render(movie={"scenes": [{"duration": 2, "comment": {1, 2}}]})).run()
+    assert service.posts == 0
