@@ -67,7 +67,7 @@ def _matrix(options: argparse.Namespace, home: Path) -> int:
     print(f"\n{as_table(outcomes)}\n")
     print(
         f"{len(outcomes)} rows in {time.monotonic() - began:.0f} s: {len(wrong)} not as they must be, "
-        f"{twice} task instances paid for twice."
+        f"{twice} task instances paid for more than once."
     )
     if wrong or options.keep:
         print(f"All logs are in {home}.")
