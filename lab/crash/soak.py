@@ -33,7 +33,7 @@ _NOTHING: tuple[Mapping[str, Any], ...] = (
     {"kind": "answer", "status": 502},
     {"kind": "lost", "when": "before"},
 )
-_COMPONENTS = ("triggerer", "scheduler", "scheduler alone", "api-server")
+_COMPONENTS = ("triggerer", "triggerer", "scheduler", "scheduler alone", "api-server")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,8 @@ def soak(home: Path, *, renders: int, seed: int, naive: bool = False, database: 
         "JSON2VIDEO_LAB_RETRIES": "12",
         # Two processors start a few tasks a second; a task that has to wait for one is not dead.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
-        "AIRFLOW__CORE__PARALLELISM": "24",
+        # An attempt that looks into the list for 70 s holds its slot and does nothing.
+        "AIRFLOW__CORE__PARALLELISM": "72",
     }
     if database:
         environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
@@ -95,9 +96,10 @@ def soak(home: Path, *, renders: int, seed: int, naive: bool = False, database: 
         for number in range(runs):
             _start(stage, number, drawn[number * per_run : (number + 1) * per_run])
             killed.start()
-            killed.pause(10)
-        _wait(stage, runs, per_run, began=began)
+            killed.pause(8)
+        _wait(stage, runs, per_run, share=0.9, began=began)
         killed.stop()
+        _wait(stage, runs, per_run, share=1.0, began=began)
         outcome = _outcome(stage, drawn, runs, per_run, killed=killed, seed=seed)
     print(f"\n{as_table([outcome])}\n\nThe soak took {time.monotonic() - began:.0f} s. Logs are in {home}.")
     return 1 if problems(outcome) else 0
@@ -120,13 +122,14 @@ def _start(stage: Stage, number: int, drawn: list[Fate]) -> None:
     stage.trigger("crash_soak", run_id=run_id, conf=conf)
 
 
-def _wait(stage: Stage, runs: int, per_run: int, *, began: float) -> None:
+def _wait(stage: Stage, runs: int, per_run: int, *, share: float, began: float) -> None:
+    """Wait until this share of the renders is over."""
     deadline = time.monotonic() + 1800
     told = 0.0
     while True:
         seen = [s for n in range(runs) for s in stage.instances(f"soak-{n:02}", "render").values()]
         over = sum(s.state in FINAL for s in seen)
-        if over == runs * per_run or time.monotonic() > deadline:
+        if over >= share * runs * per_run or time.monotonic() > deadline:
             return
         if time.monotonic() - told > 30:
             told = time.monotonic()
@@ -160,7 +163,8 @@ class _Killer:
         self._thread.join(60)
 
     def _kill(self) -> None:
-        while not self._over.wait(self._rng.uniform(25, 45)):
+        # Seldom enough for an attempt to look into the list for its 70 s between two kills of the scheduler.
+        while not self._over.wait(self._rng.uniform(40, 70)):
             what = self._rng.choice(_COMPONENTS)
             component = what.split()[0]
             print(f"  {time.monotonic() - self._began:5.0f} s  kill -9 {what}")
