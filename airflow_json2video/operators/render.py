@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.submission import SubmittedRender
     from airflow_json2video.movie import Movie
     from airflow_json2video.rendering.identity import TaskIdentity
-    from airflow_json2video.rendering.polling import Ended
+    from airflow_json2video.rendering.polling import Ended, RenderWatch
     from airflow_json2video.rendering.result import RenderResult
 
 __all__ = ["Json2VideoRenderOperator"]
@@ -151,9 +151,15 @@ class Json2VideoRenderOperator(BaseOperator):
             return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
         starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
         deadline = starts + self.render_timeout
-        if self.deferrable:
+        ended = None
+        if not self.deferrable:
+            ended = self._wait_here(render, deadline=deadline)
+        elif render.adopted:
+            # It may have ended long ago. Deferring would be a detour, and one that costs attempts: Airflow's
+            # scheduler may take a task that resumes at once for one that was killed.
+            ended = self._look_here(render, deadline=deadline)
+        if ended is None:
             self._defer(render, context, deadline=deadline, key=key)
-        ended = self._wait_here(render, deadline=deadline)
         return self._finish(ended, key=key, context=context)
 
     def execute_complete(
@@ -259,16 +265,29 @@ class Json2VideoRenderOperator(BaseOperator):
         )
         raise AssertionError("defer() always raises")
 
-    def _wait_here(self, render: SubmittedRender, *, deadline: float) -> Ended:
-        from airflow_json2video.hooks.waiting import poll_schedule, wait_for_render
+    def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderWatch:
+        from airflow_json2video.hooks.waiting import poll_schedule
         from airflow_json2video.rendering.polling import RenderWatch
 
-        watch = RenderWatch(
+        return RenderWatch(
             render.project,
             submitted_at=render.submitted_at,
             deadline=deadline,
             schedule=poll_schedule(self.poll_interval, is_loopback=self.hook.settings.is_loopback),
         )
+
+    def _look_here(self, render: SubmittedRender, *, deadline: float) -> Ended | None:
+        """Look once; None if the render goes on, or the look failed in a way that passes."""
+        from airflow_json2video.hooks.waiting import look_once
+        from airflow_json2video.rendering.polling import Ended
+
+        step = look_once(self.hook.client, self._watch(render, deadline=deadline), now=time.time())
+        return step if isinstance(step, Ended) else None
+
+    def _wait_here(self, render: SubmittedRender, *, deadline: float) -> Ended:
+        from airflow_json2video.hooks.waiting import wait_for_render
+
+        watch = self._watch(render, deadline=deadline)
         self._waiting_for = render.project
         try:
             return wait_for_render(self.hook.client, watch, log=self.log)

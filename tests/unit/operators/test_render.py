@@ -116,6 +116,33 @@ def test_a_retry_takes_a_render_that_has_finished_meanwhile(render, service):
     assert service.posts == 1
 
 
+def test_an_adopted_render_that_has_ended_is_delivered_without_deferring(render, service):
+    first = Attempt(render())
+    first.start()
+    first.fire()
+    second = Attempt(render(), try_number=2)
+    assert second.start()["project"] == first.event["project"]
+    assert second.deferred is None
+
+
+def test_an_adopted_render_that_goes_on_is_waited_for_in_the_triggerer(render, service):
+    service.settings.update({"render_seconds": 60})
+    Attempt(render()).start()
+    second = Attempt(render(), try_number=2)
+    second.start()
+    assert second.deferred.trigger.project == service.renders()[0]["project"]
+
+
+def test_an_adopted_render_that_cannot_be_looked_at_now_is_waited_for_in_the_triggerer(render, service):
+    service.settings.update({"render_seconds": 60})
+    Attempt(render()).start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, nth=[2, 3, 4, 5, 6, 7, 8], times=None)
+    second = Attempt(render(), try_number=2)
+    second.start()
+    assert second.deferred is not None
+    assert service.posts == 1
+
+
 def test_a_worker_that_dies_on_the_line_after_the_submission_leaves_a_render_that_is_adopted(
     render, service, monkeypatch
 ):
@@ -195,9 +222,8 @@ def test_the_deadline_of_an_adopted_render_counts_from_its_submission(render, se
     service.settings.update({"render_seconds": 600})
     Attempt(render()).start()
     time.sleep(1.1)
-    second = Attempt(render(render_timeout=1), try_number=2)
-    second.start()
-    assert second.trigger().deadline < time.time()
+    with pytest.raises(RenderDeadlineExceeded, match="still running after 1s"):
+        Attempt(render(render_timeout=1), try_number=2).start()
 
 
 def test_an_author_may_give_each_attempt_a_deadline_of_its_own(render, service):
