@@ -59,7 +59,7 @@ class PollSchedule:
 
     def after_failures(self, failures: int) -> float:
         """Seconds until the next look after so many failed ones in a row."""
-        return float(max(self.floor, min(self.interval * 2.0 ** min(failures, 10), 120.0)))
+        return float(max(self.floor, min(self.interval * 1.5 ** min(failures, 20), self.longest)))
 
 
 @dataclass(frozen=True)
