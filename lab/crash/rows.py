@@ -45,7 +45,8 @@ class Row:
 def _killed(point: str, whom: str, *, dag: str = "crash", task: str = "render", after: float = 0.0, **more: Any) -> Row:
     name = f"kill-{whom}-{point}-{task}-{dag}".replace(".", "-").replace("_", "-")
     place = POINTS[point] + (" (synchronous)" if dag == "crash_sync" else "") + (" (store)" if task == "store" else "")
-    strike = Strike(point=point, whom=whom, task=task, after=after)  # type: ignore[arg-type]
+    # Whichever attempt comes by first: on a busy machine Airflow may end an attempt of its own accord before.
+    strike = Strike(point=point, whom=whom, task=task, after=after, attempt="any")  # type: ignore[arg-type]
     return Row(name=name, point=place, killed=whom, dag=dag, strikes=(strike,), **more)
 
 
@@ -97,9 +98,9 @@ KILLS = (
         dag="crash_mapped",
         units=3,
         strikes=(
-            Strike(point="post.answered", map_index=0),
-            Strike(point="xcom.pushed", map_index=1, whom="worker"),
-            Strike(point="result", map_index=2),
+            Strike(point="post.answered", map_index=0, attempt="any"),
+            Strike(point="xcom.pushed", map_index=1, whom="worker", attempt="any"),
+            Strike(point="result", map_index=2, attempt="any"),
         ),
     ),
     Row(
@@ -168,8 +169,8 @@ WAITING = (
         point="deferred: cleared; then before execute_complete()",
         killed="by a person, task",
         service="long",
-        # Attempt 2 is the first one after the clear: it adopts what attempt 1 has paid for.
-        strikes=(Strike(point="resume", attempt=2),),
+        # The first attempt that resumes is one after the clear: it has adopted what attempt 1 has paid for.
+        strikes=(Strike(point="resume", attempt="any"),),
         act=acts.clear_while_deferred,
     ),
     Row(
@@ -181,10 +182,10 @@ WAITING = (
     ),
     Row(
         name="polls-fail",
-        point="deferred: eight looks answered by 503",
+        point="deferred: four looks answered by 503",
         killed="the answers",
         service="slow",
-        faults=({"kind": "answer", "method": "GET", "path": "/movies", "status": 503, "times": 8},),
+        faults=({"kind": "answer", "method": "GET", "path": "/movies", "status": 503, "times": 4},),
     ),
     Row(
         name="wrong-key",
