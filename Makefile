@@ -69,4 +69,4 @@ test-matrix: $(STAMP) ## the suite on Airflow 2.11 to 3.3 and Python 3.10 to 3.1
 	$(BIN)/python -m lab.matrix $(ARGS)
 
 clean: ## remove all that was made
-	rm -rf $(VENV) .venv-bench .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
