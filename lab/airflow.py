@@ -19,7 +19,6 @@ import base64
 import os
 import re
 import secrets
-import signal
 import socket
 import sys
 import time
@@ -183,14 +182,6 @@ class Airflow:
         """Kill one component with SIGKILL, by default with all that it started (running tasks too)."""
         self.processes.kill(name, descendants=descendants)
 
-    def stop_component(self, name: str) -> None:
-        """End one component as an orderly restart would: SIGTERM first."""
-        self.processes.stop(name)
-
-    def interrupt(self, name: str, sig: signal.Signals) -> None:
-        """Send a signal to the one process of a component, as ``SIGSTOP`` and ``SIGCONT``."""
-        os.kill(self.processes.pid(name), sig)
-
     # --- asking -------------------------------------------------------------------------------
 
     def wait_healthy(self, *, timeout: float = 120.0) -> None:
@@ -264,19 +255,6 @@ class Airflow:
         """Follow a run to its end and give all changes of state; the last is the run's own."""
         return list(self.follow(dag_id, run_id, timeout=timeout))
 
-    def wait_for_state(
-        self, dag_id: str, run_id: str, task_id: str, state: str, *, timeout: float = 60.0, map_index: int = -1
-    ) -> None:
-        """Wait until a task instance is in *state*."""
-
-        def reached() -> bool:
-            return any(
-                (ti.task_id, ti.map_index, ti.state) == (task_id, map_index, state)
-                for ti in self.api.task_instances(dag_id, run_id)
-            )
-
-        self._wait(reached, timeout=timeout, what=f"task {task_id} of {dag_id} to be {state}")
-
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
         """Give an XCom of a task, by default what it returned.
 
@@ -301,10 +279,6 @@ class Airflow:
         files = [f for f in folder.glob("attempt=*") if triggers or ".trigger." not in f.name]
         files.sort(key=lambda f: [int(n) for n in re.findall(r"\d+", f.name)])
         return "".join(f.read_text(errors="replace") for f in files)
-
-    def component_log(self, name: str) -> str:
-        """Give what a component wrote."""
-        return self.processes.log_path(name).read_text(errors="replace")
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -33,8 +33,9 @@ MOVIE = ROOT / "dags_examples" / "movies" / "weekly_report.json"
 FOLDER = ROOT / ".demo"
 KEY_VARIABLE = "JSON2VIDEO_API_KEY"
 PAUSE_BEFORE_PAYING = 8  # seconds
-# A preview of this movie is drawn in a few seconds; a little waiting shows the worker slot being free.
-LOCAL_SETTINGS = {"queue_seconds": 2.0, "render_seconds": 6.0}
+# A preview of this movie is drawn in a few seconds. A little waiting shows the worker slot being free, and each status
+# lasts long enough to be seen on a busy machine too.
+LOCAL_SETTINGS = {"queue_seconds": 4.0, "render_seconds": 6.0}
 
 
 class DemoFailed(Exception):

@@ -7,8 +7,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.hooks.settings import CONN_FIELDS, ConnectionSettings, connection_settings
 from airflow_json2video.version_compat import mask_secret
 
@@ -109,9 +110,13 @@ class Json2VideoHook(BaseHook):
     def settings(self) -> ConnectionSettings:
         """The connection, read and checked.
 
-        :raises ConfigurationError: no key, a host that is refused, or an option of the wrong type.
+        :raises ConfigurationError: no such connection, no key, a host that is refused, or an option of the wrong type.
         """
-        settings = connection_settings(self.get_connection(self.json2video_conn_id))
+        try:
+            connection = self.get_connection(self.json2video_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+        settings = connection_settings(connection)
         mask_secret(settings.api_key)
         return settings
 
@@ -137,9 +142,18 @@ class Json2VideoHook(BaseHook):
 
         from airflow_json2video.api.async_client import AsyncJson2VideoClient
 
-        settings = connection_settings(await get_async_connection(self.json2video_conn_id))
+        try:
+            connection = await get_async_connection(self.json2video_conn_id)
+        except AirflowNotFoundException:
+            raise self._no_connection() from None
+        settings = connection_settings(connection)
         self.__dict__["settings"] = settings
         return AsyncJson2VideoClient(settings.api_key, **{**settings.kwargs, **options})
+
+    def _no_connection(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"There is no connection {self.json2video_conn_id!r}.", advice="Create it, or correct json2video_conn_id."
+        )
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a free call and tell a wrong key from a network fault; used by the form's Test button.

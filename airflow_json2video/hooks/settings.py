@@ -9,9 +9,7 @@ from urllib.parse import urlsplit
 
 from airflow_json2video.exceptions import ConfigurationError
 
-__all__ = ["CONN_FIELDS", "DEFAULT_HOST", "ConnectionLike", "ConnectionSettings", "connection_settings"]
-
-DEFAULT_HOST = "https://api.json2video.com/v2"
+__all__ = ["CONN_FIELDS", "ConnectionLike", "ConnectionSettings", "connection_settings"]
 
 CONN_FIELDS: dict[str, tuple[str, str, type[float] | type[int] | type[str]]] = {
     "connect_timeout": ("Connect timeout", "Seconds to wait for a connection. Default 10.", float),
@@ -82,14 +80,15 @@ def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
 
 
 def _host(connection: ConnectionLike) -> str:
+    from airflow_json2video.api.endpoint import DEFAULT_HOST, is_loopback
+
     host = (connection.host or "").strip().rstrip("/")
     if not host:
         return DEFAULT_HOST
     if "://" not in host:
         # A connection written as a URI arrives in pieces: json2video://:KEY@127.0.0.1:8080/v2
         bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
-        loopback = host == "localhost" or host.startswith("127.") or host == "::1"
-        host = f"{'http' if loopback else 'https'}://{bracketed}"
+        host = f"{'http' if is_loopback(host.strip('[]')) else 'https'}://{bracketed}"
         if connection.port:
             host += f":{connection.port}"
         if connection.schema and connection.schema not in ("http", "https"):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, TransportError
+from airflow_json2video.exceptions import Json2VideoError, TransportError
 from airflow_json2video.rendering.polling import (
     MIN_POLL_INTERVAL,
     Ended,
@@ -116,11 +116,6 @@ async def _client(hook: Json2VideoHook) -> AsyncJson2VideoClient:
     except Json2VideoError:
         raise
     except Exception as error:
-        if "NotFound" in type(error).__name__:
-            raise ConfigurationError(
-                f"There is no connection {hook.json2video_conn_id!r}.",
-                advice="Create it, or correct json2video_conn_id.",
-            ) from None
         # The database or the supervisor may be back in a moment; the render goes on meanwhile.
         raise TransportError(f"The connection could not be looked up: {type(error).__name__}: {error}.") from None
 

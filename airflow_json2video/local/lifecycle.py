@@ -25,11 +25,6 @@ class Sight:
     available: bool = False
     """The file can be fetched: done, not deleted, not expired."""
 
-    @property
-    def final(self) -> bool:
-        """Whether nothing will change any more."""
-        return self.status in ("done", "error")
-
 
 def sight(render: Render, *, now: float, settings: Settings, fault_active: bool = True) -> Sight:
     """Look at *render* at the moment *now*.

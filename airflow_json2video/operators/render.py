@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Json2VideoRenderOperator"]
 
-_NET = timedelta(minutes=5)
-"""How much later than our own deadline Airflow's timeout of the deferral falls: a net, never the first to act."""
-
 
 class Json2VideoRenderOperator(BaseOperator):
     """Renders a movie with JSON2Video, paid for once, and without holding a worker slot while it renders.
@@ -137,6 +134,7 @@ class Json2VideoRenderOperator(BaseOperator):
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
         from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.triggers.render import defer_until_rendered
 
         try:
             document = self._checked_document()
@@ -159,7 +157,15 @@ class Json2VideoRenderOperator(BaseOperator):
             # scheduler may take a task that resumes at once for one that was killed.
             ended = self._look_here(render, deadline=deadline)
         if ended is None:
-            self._defer(render, context, deadline=deadline, key=key)
+            defer_until_rendered(
+                self,
+                context,
+                project=render.project,
+                submitted_at=render.submitted_at,
+                deadline=deadline,
+                poll_interval=self.poll_interval,
+                kwargs={"submission_key": key},
+            )
         return self._finish(ended, key=key, context=context)
 
     def execute_complete(
@@ -242,28 +248,6 @@ class Json2VideoRenderOperator(BaseOperator):
             map_index=-1 if ti.map_index is None else ti.map_index,
             generation=ti.max_tries,
         )
-
-    def _defer(self, render: SubmittedRender, context: Context, *, deadline: float, key: str | None) -> NoReturn:
-        from airflow_json2video.triggers.render import Json2VideoRenderTrigger
-        from airflow_json2video.version_compat import execution_deadline
-
-        now = time.time()
-        if self.execution_timeout is not None:
-            deadline = min(deadline, execution_deadline(context["ti"], self.execution_timeout, now=now))
-        self.log.info("Waiting for render %s in the triggerer; the worker slot is free.", render.project)
-        self.defer(
-            trigger=Json2VideoRenderTrigger(
-                project=render.project,
-                json2video_conn_id=self.json2video_conn_id,
-                submitted_at=render.submitted_at,
-                deadline=deadline,
-                poll_interval=self.poll_interval,
-            ),
-            method_name="execute_complete",
-            kwargs={"project": render.project, "submission_key": key},
-            timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
-        )
-        raise AssertionError("defer() always raises")
 
     def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderWatch:
         from airflow_json2video.hooks.waiting import poll_schedule

@@ -58,8 +58,12 @@ class PollSchedule:
         return float(max(self.floor, min(grown, max(self.longest, self.interval))))
 
     def after_failures(self, failures: int) -> float:
-        """Seconds until the next look after so many failed ones in a row."""
-        return float(max(self.floor, min(self.interval * 1.5 ** min(failures, 20), self.longest)))
+        """Seconds until the next look after so many failed ones in a row.
+
+        Half as much again each time, at most two minutes: the end of an outage is noticed within about half
+        its length.
+        """
+        return float(max(self.floor, min(self.interval * 1.5 ** min(failures, 20), 120.0)))
 
 
 @dataclass(frozen=True)

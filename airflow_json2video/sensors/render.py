@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Json2VideoRenderSensor"]
 
-_NET = timedelta(minutes=5)
-
 
 class Json2VideoRenderSensor(BaseSensorOperator):
     """Waits until a render is done, wherever it was submitted, and gives its facts as the task's result.
@@ -71,29 +69,20 @@ class Json2VideoRenderSensor(BaseSensorOperator):
             Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host))
         except Json2VideoError as error:
             self._fail(error)
-        if not self.deferrable:
-            return super().execute(context)
-        from airflow_json2video.triggers.render import Json2VideoRenderTrigger
-        from airflow_json2video.version_compat import execution_deadline
+        if self.deferrable:
+            from airflow_json2video.triggers.render import defer_until_rendered
 
-        now = time.time()
-        deadline = now + _seconds(self.timeout)
-        if self.execution_timeout is not None:
-            deadline = min(deadline, execution_deadline(context["ti"], self.execution_timeout, now=now))
-        self.log.info("Waiting for render %s in the triggerer; the worker slot is free.", self.project)
-        self.defer(
-            trigger=Json2VideoRenderTrigger(
+            now = time.time()
+            defer_until_rendered(
+                self,
+                context,
                 project=self.project,
-                json2video_conn_id=self.json2video_conn_id,
                 submitted_at=now,
-                deadline=deadline,
+                deadline=now + _seconds(self.timeout),
                 poll_interval=_seconds(self.poke_interval),
-            ),
-            method_name="execute_complete",
-            kwargs={"project": self.project},
-            timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
-        )
-        raise AssertionError("defer() always raises")
+                kwargs={},
+            )
+        return super().execute(context)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once; sensors that are not deferrable do so on a worker."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_json2video.rendering.polling import Ended
 
-__all__ = ["Json2VideoRenderTrigger", "ended_from_event", "event_from_ended"]
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["Json2VideoRenderTrigger", "defer_until_rendered", "ended_from_event", "event_from_ended"]
+
+_NET = timedelta(minutes=5)
+"""How much later than our own deadline Airflow's timeout of the deferral falls: a net, never the first to act."""
 
 
 class Json2VideoRenderTrigger(BaseTrigger):
@@ -106,6 +113,43 @@ class Json2VideoRenderTrigger(BaseTrigger):
                     advice="The render goes on; a retry of this task adopts it.",
                 )
             )
+
+
+def defer_until_rendered(
+    operator: Any,
+    context: Context,
+    *,
+    project: str,
+    submitted_at: float,
+    deadline: float,
+    poll_interval: float,
+    kwargs: dict[str, Any],
+) -> NoReturn:
+    """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
+
+    :param operator: an operator or sensor with ``execute_complete`` and ``json2video_conn_id``.
+    :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
+    :param kwargs: handed to ``execute_complete``.
+    """
+    from airflow_json2video.version_compat import execution_deadline
+
+    now = time.time()
+    if operator.execution_timeout is not None:
+        deadline = min(deadline, execution_deadline(context["ti"], operator.execution_timeout, now=now))
+    operator.log.info("Waiting for render %s in the triggerer; the worker slot is free.", project)
+    operator.defer(
+        trigger=Json2VideoRenderTrigger(
+            project=project,
+            json2video_conn_id=operator.json2video_conn_id,
+            submitted_at=submitted_at,
+            deadline=deadline,
+            poll_interval=poll_interval,
+        ),
+        method_name="execute_complete",
+        kwargs={"project": project, **kwargs},
+        timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
+    )
+    raise AssertionError("defer() always raises")
 
 
 def event_from_ended(ended: Ended, *, project: str) -> dict[str, Any]:

@@ -182,10 +182,10 @@ WAITING = (
     ),
     Row(
         name="polls-fail",
-        point="deferred: four looks answered by 503",
+        point="deferred: eight looks answered by 503",
         killed="the answers",
         service="slow",
-        faults=({"kind": "answer", "method": "GET", "path": "/movies", "status": 503, "times": 4},),
+        faults=({"kind": "answer", "method": "GET", "path": "/movies", "status": 503, "times": 8},),
     ),
     Row(
         name="wrong-key",

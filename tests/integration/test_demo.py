@@ -71,12 +71,11 @@ def test_the_demo_tells_the_whole_story_and_ends_with_a_playable_file(demo: Demo
     assert demo.wait(timeout=180) == 0, demo.text
     assert demo.left_behind(within=0) == []
     told = re.findall(r"(?m)^ +[\d.]+ s +(submitted|deferred|pending|running|done|resumed|stored)\b", demo.text)
-    # On a busy machine a status may pass between two looks, and Airflow and the service are looked at side by side.
-    assert [what for what in told if what not in ("deferred", "pending", "running")] == [
-        *("submitted", "done", "resumed", "stored")
+    assert [what for what in told if what != "deferred"] == [
+        *("submitted", "pending", "running", "done", "resumed", "stored")
     ], demo.text
-    assert {"pending", "running"} & set(told), demo.text
-    assert told.index("submitted") < told.index("deferred") < told.index("resumed"), demo.text
+    # Airflow and the service are looked at side by side, so these two may be seen in either order.
+    assert told.index("deferred") in (1, 2), demo.text
     path = ROOT / re.search(r"video +(\S+\.mp4)", demo.text).group(1)
     facts = read_back(path)
     path.unlink()

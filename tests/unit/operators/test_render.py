@@ -309,7 +309,7 @@ def test_a_connection_that_is_missing_or_empty_is_named(render, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps({"conn_type": "json2video"}))
     with pytest.raises(AirflowFailException, match="'json2video_default' has no API key"):
         Attempt(render()).run()
-    with pytest.raises(Exception, match="no_such_connection"):
+    with pytest.raises(AirflowFailException, match=r"There is no connection 'no_such_connection'\. Create it"):
         Attempt(render(json2video_conn_id="no_such_connection")).run()
 
 

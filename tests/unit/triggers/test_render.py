@@ -54,11 +54,13 @@ def test_it_accepts_the_arguments_of_an_older_and_of_a_newer_version(trigger, co
 
 def test_a_restart_looks_at_once_and_does_not_extend_the_deadline(trigger, service):
     service.settings.update({"render_seconds": 600})
-    old = trigger(submitted_at=time.time() - 100, deadline=time.time() - 1)
-    begun = time.time()
-    [event] = asyncio.run(events_of(old))
-    assert time.time() - begun < 5
-    assert event["movie"] is not None or event["error"]["error"] == "RenderDeadlineExceeded"
+    project = Json2VideoHook().submit_movie(MOVIE).project
+    now = time.time()
+    late = Json2VideoRenderTrigger(project, submitted_at=now - 100, deadline=now - 1, poll_interval=60)
+    [event] = asyncio.run(events_of(late))
+    assert time.time() - now < 30  # and not the 60 s of an interval, nor the 99 s that a new deadline would give
+    assert event["error"]["error"] == "RenderDeadlineExceeded"
+    assert [r.method for r in service.requests if project in r.query] == ["GET"]
 
 
 def test_a_deadline_in_the_past_still_takes_a_finished_render(trigger, service):
