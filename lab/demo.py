@@ -130,12 +130,20 @@ def _happenings(
 
     for target in (follow_airflow, follow_service):
         threading.Thread(target=target, daemon=True).start()
+    submitted, early = False, None
     try:
         while True:
             happening = seen.get()
             if isinstance(happening, BaseException):
                 raise happening
+            if isinstance(happening, StateChange) and happening.state == "deferred" and not submitted:
+                early = happening  # Airflow was looked at first, but nothing defers that has not been submitted
+                continue
             yield happening
+            if isinstance(happening, Submission):
+                submitted = True
+                if early is not None:
+                    yield early
             if isinstance(happening, StateChange) and happening.task_id is None:
                 return
     finally:
