@@ -28,7 +28,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.sensors.render"]},
         ],
         "triggers": [
-            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.triggers.render"]},
+            {
+                "integration-name": "JSON2Video",
+                "python-modules": ["airflow_json2video.triggers.render", "airflow_json2video.triggers.service"],
+            },
         ],
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
         "connection-types": [

@@ -8,7 +8,17 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["attempt_is_current", "context_names", "end_superseded_attempt", "execution_deadline", "mask_secret"]
+__all__ = [
+    "attempt_is_current",
+    "context_names",
+    "end_superseded_attempt",
+    "execution_deadline",
+    "mask_secret",
+    "succeeded_attempts",
+    "xcom_keys_of_the_attempt_before",
+]
+
+_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 
 def attempt_is_current(ti: Any) -> bool:
@@ -28,7 +38,7 @@ def attempt_is_current(ti: Any) -> bool:
     if supervisor is None:  # no supervisor, no successor: an operator that is run by hand
         return True
     from airflow.sdk.exceptions import AirflowRuntimeError
-    from airflow.sdk.execution_time.comms import ValidateInletsAndOutlets
+    from airflow.sdk.execution_time.comms import GetTaskStates, ValidateInletsAndOutlets
 
     try:
         # Each attempt has an id of its own, which the API server forgets when the next one is prepared.
@@ -38,7 +48,12 @@ def attempt_is_current(ti: Any) -> bool:
         if (error.error.detail or {}).get("status_code") in (404, 409, 410):
             return False
         raise
-    return True
+    # A person's mark leaves the id as it is. One that falls while this process is stopped has not ended it yet.
+    index = None if ti.map_index is None or ti.map_index < 0 else ti.map_index
+    asked = GetTaskStates(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=[ti.task_id], map_index=index)
+    answer = supervisor.send(asked)
+    label = ti.task_id if index is None else f"{ti.task_id}_{index}"
+    return answer.task_states.get(ti.run_id, {}).get(label) not in _ENDED
 
 
 def _is_current_in_database(ti: Any) -> bool:
@@ -48,11 +63,46 @@ def _is_current_in_database(ti: Any) -> bool:
 
     if not isinstance(ti, TaskInstance):
         return True
-    keys = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    keys = _row_of(ti)
     with create_session() as session:
         row = session.query(TaskInstance.try_number, TaskInstance.state).filter_by(**keys).one_or_none()
     # "airflow tasks test" has no state, and no row.
     return row is None or (row.try_number == ti.try_number and row.state in (None, "running", "restarting"))
+
+
+def xcom_keys_of_the_attempt_before(ti: Any) -> list[str] | None:
+    """Give the keys of the XComs that the attempt before this one left; None where Airflow does not tell (2.11).
+
+    Airflow 3 sends them to an attempt that starts, for it to delete them before anything else.
+    """
+    told = getattr(ti, "_ti_context_from_server", None)
+    return None if told is None else list(told.xcom_keys_to_clear or ())
+
+
+def succeeded_attempts(ti: Any) -> list[int]:
+    """Give the attempts before this one that succeeded; none where a worker has no database (3).
+
+    An attempt that a person marked as successful while it was deferred has not: it never came back.
+    """
+    try:
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.models.taskinstancehistory import TaskInstanceHistory
+        from airflow.utils.session import create_session
+    except ImportError:
+        return []
+    if not isinstance(ti, TaskInstance):
+        return []
+    with create_session() as session:
+        rows = (
+            session.query(TaskInstanceHistory.try_number)
+            .filter_by(**_row_of(ti), state="success", next_method=None)
+            .filter(TaskInstanceHistory.try_number < ti.try_number)
+        )
+        return [int(row.try_number) for row in rows]
+
+
+def _row_of(ti: Any) -> dict[str, Any]:
+    return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
 
 def execution_deadline(ti: Any, execution_timeout: timedelta, *, now: float) -> float:

@@ -266,6 +266,10 @@ class Airflow:
         """Clear a task of a run and what is below it, as a person does on Airflow's page."""
         self.api.clear(dag_id, run_id, task_id)
 
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task of a run as ``success`` or ``failed``, as a person does on Airflow's page."""
+        self.api.mark(dag_id, run_id, task_id, state)
+
     def task_log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, triggers: bool = True) -> str:
         """Give what every attempt of a task wrote, read from the log files.
 

@@ -26,6 +26,7 @@ from airflow.models import DagBag, DagModel, DagRun, TaskInstance, XCom  # noqa:
 from airflow.models.errors import ParseImportError  # noqa: E402
 from airflow.models.serialized_dag import SerializedDagModel  # noqa: E402
 from airflow.utils.session import create_session  # noqa: E402
+from airflow.utils.state import TaskInstanceState  # noqa: E402
 from sqlalchemy.exc import OperationalError  # noqa: E402
 
 
@@ -88,7 +89,14 @@ def clear(dag_id: str, run_id: str, task_id: str) -> None:
         subset.clear(start_date=when, end_date=when, session=session)
 
 
-_QUESTIONS = {f.__name__: f for f in (health, has_dag, import_errors, trigger, run_state, task_instances, xcom, clear)}
+def mark(dag_id: str, run_id: str, task_id: str, state: str) -> None:
+    dag = DagBag(read_dags_from_db=True).get_dag(dag_id)
+    dag.set_task_instance_state(task_id=task_id, run_id=run_id, state=TaskInstanceState(state))
+
+
+_QUESTIONS = {
+    f.__name__: f for f in (health, has_dag, import_errors, trigger, run_state, task_instances, xcom, clear, mark)
+}
 
 
 def main() -> None:

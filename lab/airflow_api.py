@@ -60,6 +60,9 @@ class AirflowApi(Protocol):
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task and what is below it."""
 
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task as ``success`` or ``failed``, as a person does."""
+
 
 class RestApi:
     """The REST API v2 of Airflow 3.x with the simple auth manager, everyone an admin."""
@@ -123,6 +126,9 @@ class RestApi:
             "reset_dag_runs": True,
         }
         self._call("POST", f"/api/v2/dags/{quote(dag_id)}/clearTaskInstances", body=body)
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        self._call("PATCH", f"{self._run(dag_id, run_id)}/taskInstances/{quote(task_id)}", body={"new_state": state})
 
     @staticmethod
     def _run(dag_id: str, run_id: str) -> str:
@@ -189,6 +195,9 @@ class OrmApi:
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         self._call("clear", dag_id=dag_id, run_id=run_id, task_id=task_id)
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        self._call("mark", dag_id=dag_id, run_id=run_id, task_id=task_id, state=state)
 
     def _call(self, question: str, **arguments: object) -> Any:
         if self._helper.stdin is None or self._helper.stdout is None:

@@ -52,10 +52,6 @@ _PAGE_SIZES = (100, 10)
 _LONGEST_PAUSE = 60.0
 """Seconds between two tries while the service is in trouble."""
 
-_UNREACHABLE_PATIENCE = 60.0
-"""Seconds for which an attempt that could not even connect tries again. Nothing is at stake yet, so Airflow's
-own retries, which hold no worker slot in between, are the better way to wait for longer."""
-
 
 @dataclass(frozen=True)
 class SubmittedRender:
@@ -79,9 +75,10 @@ class Submission:
     :param mark: the stamp to send; ``None`` sends the document as it is and gives up adoption.
     :param attempt_before: try number of the attempt whose fate is not known: it may have submitted already.
         ``None`` for the very first.
-    :param inherits_since: set if an earlier attempt of this generation may have adopted a render from before
-        the clear: such a render counts if it ended later than this.
-    :param patience: seconds for which a list that cannot be read is waited out. What was paid for may be in it.
+    :param delivered_before: the attempt before which all renders have been delivered; see
+        :func:`.decide_submission`.
+    :param patience: seconds for which a service in trouble is waited out here while this attempt has sent nothing.
+    :param patience_after_sending: the same once an answer was lost: what was paid for may be in the list.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
     :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
@@ -93,8 +90,9 @@ class Submission:
     mark: Stamp | None
     attempt_before: int | None
     log: TaskLog
-    inherits_since: datetime | None = None
-    patience: float = 3600.0
+    delivered_before: int = 0
+    patience: float = 60.0
+    patience_after_sending: float = 3600.0
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "resubmit"
     still_current: Callable[[], bool] = lambda: True
@@ -167,7 +165,7 @@ class Submission:
                 project = self.client.execute(call).project
             except ServiceUnreachable as error:  # certainly not sent, so this is no second submission
                 failures += 1
-                if self.clock() - began >= min(self.patience, _UNREACHABLE_PATIENCE):
+                if self.clock() - began >= self.patience:
                     raise
                 self.log.warning("%s Trying again.", error)
                 self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
@@ -203,22 +201,21 @@ class Submission:
         found = _found(movie, mark)
         if found is None:
             return None
-        # Remembered under this generation's key: an earlier attempt of it made the render its own, so that it was
-        # submitted before the task was cleared, and has ended since, no longer counts.
-        decision = self._decide([found], mark, lost=None, looks=1, on_clear="reuse")
+        decision = self._decide([found], mark, lost=None, looks=1)
         return self._adopted(decision, [found]) if decision.action is Action.ADOPT else None
 
     def _settle(self, mark: Stamp, *, lost: Json2VideoError | None) -> SubmittedRender | None:
         """Look until it is certain: the render to adopt, or ``None`` if one is to be submitted."""
         looks = failures = 0
         began = self.clock()
+        patience = self.patience if lost is None else self.patience_after_sending
         if lost is not None:
             self.sleep(settle_pause(0))
         while True:
             found, trouble = self._list(mark, lost=lost)
             if found is None:
                 failures += 1
-                if self.clock() - began < self.patience:
+                if self.clock() - began < patience:
                     self.log.warning("The account's list could not be read, so nothing is decided: %s", trouble)
                     self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
                     continue
@@ -245,7 +242,6 @@ class Submission:
         *,
         lost: Json2VideoError | None,
         looks: int,
-        on_clear: OnClear | None = None,
     ) -> Decision:
         return decide_submission(
             found,
@@ -253,9 +249,9 @@ class Submission:
             answer_lost=lost is not None,
             looks=looks,
             on_ambiguous=self.on_ambiguous,
-            on_clear=on_clear or self.on_clear,
+            on_clear=self.on_clear,
             attempt_before=self.attempt_before,
-            inherits_since=self.inherits_since,
+            delivered_before=self.delivered_before,
         )
 
     def _adopted(self, decision: Decision, found: list[FoundRender]) -> SubmittedRender:
@@ -302,7 +298,6 @@ def _found(movie: MovieStatus, mark: Stamp) -> FoundRender | None:
         project=movie.project,
         status=movie.status,
         created_at=movie.created_at,
-        ended_at=movie.ended_at,
         has_file=bool(movie.url),
         stamp=theirs,
     )
@@ -329,7 +324,7 @@ def _ambiguous(
         f"Look for 'submission_key': '{mark.submission_key}' in the client-data of the account's renders "
         "(GET /movies, or the render logs of the dashboard)."
     )
-    then = "If it is there, set on_clear='reuse' and clear the task; if it is not, clear the task to submit again."
+    then = "Then clear the task: it adopts the render if the list shows it, and submits again if it does not."
     return SubmissionAmbiguous(
         message,
         service_message=cause.service_message if cause else None,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Json2VideoRenderOperator"]
 
+_PATIENCE_ON_A_WORKER = 60.0
+"""Seconds for which a deferrable task waits on its worker for a service in trouble, before it defers."""
+
 
 class Json2VideoRenderOperator(BaseOperator):
     """Renders a movie with JSON2Video, paid for once, and without holding a worker slot while it renders.
@@ -54,8 +57,9 @@ class Json2VideoRenderOperator(BaseOperator):
         ``False`` sends the document exactly as it is; a retry then pays again.
     :param on_ambiguous: when the answer to the submission was lost and the account's list does not show the
         render: ``"fail"`` submits nothing more, ``"resubmit"`` prefers the risk of paying twice.
-    :param on_clear: what a person's clearing of a task that had ended means: ``"resubmit"`` pays for a new
-        render, ``"reuse"`` takes the finished one while its file is there.
+    :param on_clear: what a person's clearing of a task that had given its result means: ``"resubmit"`` pays for a
+        new render, ``"reuse"`` takes the finished one while its file is there. A render that the task has not
+        given as its result yet is adopted in any case.
     """
 
     template_fields: Sequence[str] = ("movie", "template", "variables", "json2video_conn_id")
@@ -133,19 +137,35 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
+        from airflow_json2video.hooks.deliveries import delivered_before, hand_on
+
+        delivered = 0
+        if self.durable:
+            delivered = delivered_before(context["ti"])
+            hand_on(context["ti"], delivered)
+        return self._submit_and_wait(context, began=time.time(), delivered=delivered)
+
+    def execute_again(self, context: Context, began: float = 0.0, delivered: int = 0, **_: Any) -> RenderResult:
+        """Go on after an outage in which nothing could be submitted."""
+        return self._submit_and_wait(context, began=began, delivered=delivered)
+
+    def _submit_and_wait(self, context: Context, *, began: float, delivered: int) -> RenderResult:
+        from airflow_json2video.hooks.deliveries import note_delivery
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.render import defer_until_rendered
 
         try:
             document = self._checked_document()
-            render = self._submit(document, context)
+            render = self._submit(document, context, delivered)
         except Json2VideoError as error:
+            self._wait_out(error, context, began=began, delivered=delivered)
             self._fail(error, context)
         key = self._identity(context).submission_key if self.durable else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
         Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host))
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
+            note_delivery(self, context["ti"], render.project)
             return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
         starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
         deadline = starts + self.render_timeout
@@ -201,7 +221,19 @@ class Json2VideoRenderOperator(BaseOperator):
             self.log.info("The cost cannot be estimated beforehand (%s).", reasons or "length unknown")
         return document
 
-    def _submit(self, document: dict[str, Any], context: Context) -> SubmittedRender:
+    def _wait_out(self, error: Json2VideoError, context: Context, *, began: float, delivered: int) -> None:
+        """Wait in the triggerer until the service answers again, if nothing was sent and there is time left."""
+        from airflow_json2video.exceptions import ServiceUnreachable, SubmissionAmbiguous
+        from airflow_json2video.triggers.service import defer_until_answering
+
+        deadline = began + self.render_timeout
+        nothing_sent = error.retryable and isinstance(error, (ServiceUnreachable, SubmissionAmbiguous))
+        if not (self.deferrable and nothing_sent and time.time() < deadline):
+            return
+        self.log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
+        defer_until_answering(self, context, deadline=deadline, kwargs={"began": began, "delivered": delivered})
+
+    def _submit(self, document: dict[str, Any], context: Context, delivered: int) -> SubmittedRender:
         from airflow_json2video.hooks.memory import TaskMemory
         from airflow_json2video.hooks.submission import Submission
         from airflow_json2video.rendering.identity import Stamp, fingerprint
@@ -215,8 +247,10 @@ class Json2VideoRenderOperator(BaseOperator):
             document=document,
             mark=mark,
             attempt_before=_attempt_before(context),
-            inherits_since=self._inherits_since(context),
-            patience=self.render_timeout,
+            delivered_before=delivered,
+            # Once nothing is at stake, a worker slot is not what to wait in for long.
+            patience=min(_PATIENCE_ON_A_WORKER, self.render_timeout) if self.deferrable else self.render_timeout,
+            patience_after_sending=self.render_timeout,
             log=self.log,
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
@@ -227,15 +261,6 @@ class Json2VideoRenderOperator(BaseOperator):
             key = f" with submission key {mark.submission_key}" if mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
         return render
-
-    def _inherits_since(self, context: Context) -> Any:
-        """Since when a render from before a clear may be this generation's own, adopted by an earlier attempt."""
-        ti = context["ti"]
-        first_attempt_of_generation = ti.max_tries - (self.retries or 0) + 1  # as Airflow counts on a clear
-        if ti.try_number <= first_attempt_of_generation:
-            return None
-        # A clear of an ended run starts the run anew; what ended before that was not waited for since.
-        return getattr(context.get("dag_run"), "start_date", None)
 
     def _identity(self, context: Context) -> TaskIdentity:
         from airflow_json2video.rendering.identity import TaskIdentity
@@ -290,12 +315,14 @@ class Json2VideoRenderOperator(BaseOperator):
             self.log.warning("Render %s cannot be cancelled: it goes on and is billed. %s", project, then)
 
     def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
+        from airflow_json2video.hooks.deliveries import note_delivery
         from airflow_json2video.rendering.result import render_result
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
         Json2VideoRenderLink.persist(context, str(result["url"]))
+        note_delivery(self, context["ti"], str(result["project"]))
         self.log.info(
             "Render %s is done: %s s of video, %sx%s, %s bytes, rendered in %s s. %s",
             result["project"],
@@ -310,7 +337,7 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        from airflow_json2video.exceptions import AttemptSuperseded, Money
+        from airflow_json2video.exceptions import AttemptSuperseded, Money, RenderExpired
         from airflow_json2video.version_compat import end_superseded_attempt
 
         attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
@@ -318,11 +345,9 @@ class Json2VideoRenderOperator(BaseOperator):
         if error.retryable:
             then = "Airflow tries again." if again else "No attempt is left."
             error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
-        if error.project and error.money is not Money.NOT_SPENT and not again and self.on_clear == "resubmit":
-            error.advice += (
-                " To take this render later, set on_clear='reuse' before you clear the task: a plain clear pays for a "
-                "new one once this has ended."
-            )
+        left = error.project and error.money is not Money.NOT_SPENT and not isinstance(error, RenderExpired)
+        if left and self.durable and not again:
+            error.advice += " Clear the task to take this render: while its file is there, no new one is paid for."
         self.log.error("%s Money: %s.", error, error.money.value)
         if isinstance(error, AttemptSuperseded):
             end_superseded_attempt()

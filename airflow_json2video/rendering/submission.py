@@ -53,7 +53,6 @@ class FoundRender:
     created_at: datetime | None
     has_file: bool
     stamp: Stamp
-    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def decide_submission(
     on_ambiguous: OnAmbiguous = "fail",
     on_clear: OnClear = "resubmit",
     attempt_before: int | None = None,
-    inherits_since: datetime | None = None,
+    delivered_before: int = 0,
 ) -> Decision:
     """Decide about one submission from what the account's list shows.
 
@@ -97,8 +96,9 @@ def decide_submission(
     :param on_clear: whether a task that a person cleared pays for a new render or reuses the old one.
     :param attempt_before: the attempt that may have submitted; default: the one before *mine*. It is *mine*
         itself when Airflow ran the same attempt anew, as after a start that it put off.
-    :param inherits_since: set for a later attempt of its generation: a render from before the clear that ended
-        after this moment may have been adopted by an earlier attempt, so it is not paid for again.
+    :param delivered_before: the attempt before which all renders have been delivered when a person cleared the
+        task. One of these that has ended is not adopted under ``on_clear="resubmit"``; one that the task never
+        gave as its result is, however the wait for it was broken off.
     """
     if found is None:
         return Decision(
@@ -108,14 +108,14 @@ def decide_submission(
             + ("One submission was sent; nothing more was." if answer_lost else "Nothing was submitted."),
         )
     before = mine.attempt - 1 if attempt_before is None else attempt_before
-    same, notes = _of_this_document(found, mine, on_clear, inherits_since)
+    same, notes = _of_this_document(found, mine, on_clear, delivered_before)
     usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
     if usable:
-        return _adopt(usable, notes)
+        return _adopt(usable, notes, mine)
     own = [r for r in found if (r.stamp.submission_key, r.stamp.attempt) == (mine.submission_key, mine.attempt)]
     if answer_lost and own:
         # It has ended already, and not well: whoever waits for it says how.
-        return _adopt(own, notes)
+        return _adopt(own, notes, mine)
     if any(r.status == "timeout" for r in same) and looks < 2:
         reason = "A render of this task is reported as 'timeout' and may still finish: one more look before paying."
         return Decision(Action.LOOK_AGAIN, reason, warnings=tuple(notes))
@@ -142,24 +142,24 @@ def decide_submission(
 
 
 def _of_this_document(
-    found: Sequence[FoundRender], mine: Stamp, on_clear: OnClear, inherits_since: datetime | None
+    found: Sequence[FoundRender], mine: Stamp, on_clear: OnClear, delivered_before: int
 ) -> tuple[list[FoundRender], list[str]]:
     """Give the renders that may be adopted, this generation's first and oldest first, and why not the others."""
     same, notes = [], []
     for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
         if render.stamp.fingerprint != mine.fingerprint:
             notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
-        elif on_clear == "resubmit" and _is_of_before_the_clear(render, mine, inherits_since):
+        elif on_clear == "resubmit" and _was_delivered(render, mine, delivered_before):
             notes.append(
-                f"Render {render.project} ({render.status}) is from before the task was cleared, so it is not "
-                "adopted (on_clear='resubmit')."
+                f"Render {render.project} ({render.status}) was this task's result before it was cleared, so it is "
+                "not adopted (on_clear='resubmit')."
             )
         else:
             same.append(render)
     return same, notes
 
 
-def _adopt(usable: Sequence[FoundRender], notes: Sequence[str]) -> Decision:
+def _adopt(usable: Sequence[FoundRender], notes: Sequence[str], mine: Stamp) -> Decision:
     first = usable[0]
     key = first.stamp.submission_key
     twins = [r.project for r in usable if r.stamp.submission_key == key]
@@ -169,14 +169,14 @@ def _adopt(usable: Sequence[FoundRender], notes: Sequence[str]) -> Decision:
             f"Several renders carry submission key {key}: {', '.join(twins)}. Each may have been charged; the oldest "
             f"usable one, {first.project}, is adopted."
         )
-    reason = f"Found render {first.project} of this task, {first.status}: adopted, nothing new is paid for."
+    whose = "of this task" if first.stamp.generation == mine.generation else "of this task from before it was cleared"
+    reason = f"Found render {first.project} {whose}, {first.status}: adopted, nothing new is paid for."
     return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
 
 
-def _is_of_before_the_clear(render: FoundRender, mine: Stamp, inherits_since: datetime | None) -> bool:
-    if render.stamp.generation == mine.generation or _going_on(render):
-        return False
-    return inherits_since is None or render.ended_at is None or render.ended_at < inherits_since
+def _was_delivered(render: FoundRender, mine: Stamp, delivered_before: int) -> bool:
+    earlier = render.stamp.generation != mine.generation and render.stamp.attempt < delivered_before
+    return earlier and not _going_on(render)
 
 
 def _going_on(render: FoundRender) -> bool:

@@ -97,8 +97,8 @@ class Json2VideoRenderTrigger(BaseTrigger):
             # (3.3.0 to 3.3.2), so there is none, and nothing is done to the render in any case.
             self.log.info(
                 "Stopped watching render %s here: the task was cleared, marked or timed out, or its trigger moves to "
-                "another triggerer. The render goes on and is billed. The next attempt of this task adopts it; after a "
-                "clear it does so while the render goes on, and once it has ended with on_clear='reuse'.",
+                "another triggerer. The render goes on and is billed. The next attempt of this task adopts it, also "
+                "after a clear.",
                 self.project,
             )
             raise

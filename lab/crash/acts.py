@@ -112,12 +112,42 @@ def clear_while_deferred(run: Run) -> None:
 
 
 def mark_failed_then_clear(run: Run) -> None:
-    """Mark the task failed while its render goes on, and clear it."""
+    """Mark the task failed while its render goes on, and clear it when the render has ended."""
+    _mark_then_clear(run, "failed")
+
+
+def mark_success_then_clear(run: Run) -> None:
+    """Mark the task successful while its render goes on, and clear it when the render has ended."""
+    _mark_then_clear(run, "success")
+
+
+def _mark_then_clear(run: Run, state: str) -> None:
     run.wait_for("deferred")
     run.strike_now()
-    run.stage.mark_failed(run.dag_id, run.run_id)
-    run.wait_for("failed")
+    run.stage.mark(run.dag_id, run.run_id, state)
+    run.wait_for(state)
+    run.wait_for_render("done")
     run.stage.clear(run.dag_id, run.run_id)
+
+
+def clear_after_success(run: Run) -> None:
+    """Clear a task that has given its result: a person orders a new render."""
+    run.wait_for("success")
+    run.strike_now()
+    run.stage.clear(run.dag_id, run.run_id)
+    run.wait_for("running", "deferred", attempt=2)
+
+
+def service_is_away(run: Run) -> None:
+    """Have the service be gone before the task starts."""
+    run.account.kill()
+
+
+def service_comes_back(run: Run) -> None:
+    """Start the service once the task has given up waiting for it on its worker."""
+    run.strike_now()
+    run.wait_for("deferred")
+    run.account.start()
 
 
 def service_goes_and_comes(run: Run) -> None:

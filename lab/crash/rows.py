@@ -156,13 +156,33 @@ ANSWERS = (
 )
 
 WAITING = (
-    Row(name="clear", point="deferred: cleared", killed="by a person", service="long", act=acts.clear_while_deferred),
     Row(
-        name="mark-failed",
-        point="deferred: marked failed, then cleared",
+        name="clear",
+        point="deferred: cleared, the render goes on",
         killed="by a person",
         service="long",
+        act=acts.clear_while_deferred,
+    ),
+    # The render has ended, or nearly so, before the next attempt looks.
+    Row(
+        name="clear-late",
+        point="deferred: cleared, the render ends",
+        killed="by a person",
+        act=acts.clear_while_deferred,
+    ),
+    Row(
+        name="mark-failed",
+        point="deferred: marked failed; cleared after the render's end",
+        killed="by a person",
+        service="slow",
         act=acts.mark_failed_then_clear,
+    ),
+    Row(
+        name="mark-success",
+        point="deferred: marked success; cleared after the render's end",
+        killed="by a person",
+        service="slow",
+        act=acts.mark_success_then_clear,
     ),
     Row(
         name="clear-and-kill",
@@ -172,6 +192,29 @@ WAITING = (
         # The first attempt that resumes is one after the clear: it has adopted what attempt 1 has paid for.
         strikes=(Strike(point="resume", attempt="any"),),
         act=acts.clear_while_deferred,
+    ),
+    Row(
+        name="clear-delivered",
+        point="its result given: cleared, a new render is ordered",
+        killed="by a person",
+        act=acts.clear_after_success,
+        expected=Expected(projects=2, paid=2),
+    ),
+    Row(
+        name="clear-delivered-and-kill",
+        point="its result given: cleared; then right before the POST",
+        killed="by a person, task",
+        strikes=(Strike(point="post.before", attempt=2),),
+        act=acts.clear_after_success,
+        expected=Expected(projects=2, paid=2),
+    ),
+    Row(
+        name="service-away",
+        point="service gone at the start, back after a minute",
+        killed="the service",
+        service="away",
+        before=acts.service_is_away,
+        act=acts.service_comes_back,
     ),
     Row(
         name="service-down",

@@ -15,10 +15,16 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 
 class Attempt:
-    """One attempt of one task instance: ``run()`` goes through submit, defer, poll and resume."""
+    """One attempt of one task instance: ``run()`` goes through submit, defer, poll and resume.
 
-    def __init__(self, operator, *, try_number=1, max_tries=2, run_id="manual__1", map_index=-1, names=None):
+    :param before: the attempt before this one, whose XComs Airflow deletes as this one starts.
+    """
+
+    def __init__(
+        self, operator, *, try_number=1, max_tries=2, run_id="manual__1", map_index=-1, names=None, before=None
+    ):
         self.operator = operator
+        told = SimpleNamespace(xcom_keys_to_clear=sorted(before.xcoms) if before is not None else [])
         self.xcoms = {}
         self.deferred = None
         self.event = None
@@ -30,6 +36,7 @@ class Attempt:
                 map_index=map_index,
                 try_number=try_number,
                 max_tries=max_tries,
+                _ti_context_from_server=told,
                 xcom_push=lambda key, value: self.xcoms.__setitem__(key, value),
             ),
             **(names or {}),
@@ -40,12 +47,18 @@ class Attempt:
         return self
 
     def start(self):
-        """Run execute(); True if it deferred, else the result is returned."""
+        """Run execute() and give its result, or how it deferred."""
+        return self._outcome(lambda: self.operator.execute(self.context))
+
+    def _outcome(self, step):
         try:
-            return self.operator.execute(self.context)
+            result = step()
         except TaskDeferred as deferred:
             self.deferred = deferred
             return deferred
+        if self.operator.do_xcom_push:
+            self.xcoms["return_value"] = result
+        return result
 
     def trigger(self):
         """The trigger as the triggerer makes it: from what was serialised, through JSON."""
@@ -66,7 +79,8 @@ class Attempt:
 
     def resume(self):
         kwargs = json.loads(json.dumps(self.deferred.kwargs or {}))
-        return self.operator.resume_execution(self.deferred.method_name, {**kwargs, "event": self.event}, self.context)
+        method, kwargs = self.deferred.method_name, {**kwargs, "event": self.event}
+        return self._outcome(lambda: self.operator.resume_execution(method, kwargs, self.context))
 
     def run(self):
         outcome = self.start()

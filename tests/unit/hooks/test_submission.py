@@ -192,7 +192,7 @@ def test_a_lost_answer_and_a_list_that_stays_down_are_not_forgotten_by_a_retry(s
     service.add_fault("lost", method="POST", path="/v2/movies")
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     with pytest.raises(SubmissionAmbiguous, match="One submission was sent; nothing more was") as caught:
-        submission(patience=0.2).run()
+        submission(patience_after_sending=0.2).run()
     assert not caught.value.retryable
 
 
@@ -212,16 +212,11 @@ def test_an_attempt_that_airflow_runs_anew_looks_before_it_sends(submission, ser
     assert service.posts == 1
 
 
-def test_a_render_that_an_attempt_adopted_across_a_clear_is_not_paid_again_by_the_next_attempt(submission, service):
+def test_a_render_from_before_a_clear_is_adopted_until_it_has_been_delivered(submission, service):
     from dataclasses import replace
 
-    run_started = datetime.fromtimestamp(service.clock.now() - 5, timezone.utc)
     first = submission(attempt=1).run()
     assert service.wait_idle()
     cleared = replace(TASK, generation=TASK.generation + 1)
-    # Attempt 2, the first after the clear, adopted it while it went on, and died; attempt 3 finds it done.
-    third = submission(attempt=3, task=cleared, inherits_since=run_started).run()
-    assert third.project == first.project
-    # What ended before the run was started anew is from before the clear for certain.
-    later = datetime.fromtimestamp(service.clock.now() + 5, timezone.utc)
-    assert submission(attempt=3, task=cleared, inherits_since=later).run().project != first.project
+    assert submission(attempt=2, task=cleared).run().project == first.project
+    assert submission(attempt=3, task=cleared, delivered_before=2).run().project != first.project

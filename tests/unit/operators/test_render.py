@@ -175,7 +175,7 @@ def test_a_500_without_a_project_submits_nothing_more_and_says_how_to_go_on(rend
         Attempt(render()).run()
     assert isinstance(caught.value.__cause__, SubmissionAmbiguous)
     assert "a_dag.render-" in str(caught.value)
-    assert "on_clear='reuse'" in str(caught.value)
+    assert "Then clear the task" in str(caught.value)
     assert service.renders() == []
 
 
@@ -491,19 +491,6 @@ def test_a_store_that_fails_changes_only_the_number_of_requests(render, service)
     assert service.posts == 1
 
 
-def test_a_render_that_was_adopted_across_a_clear_stays_this_tasks_own_when_it_has_ended(render, service):
-    store = Store()
-    names = {"task_state_store": store}
-    service.settings.update({"render_seconds": 2})
-    Attempt(render(), names=names).start()
-    # Cleared while the render goes on: max_tries is raised. The attempt adopts it, and is killed when it resumes.
-    cleared = Attempt(render(), try_number=2, max_tries=3, names=names)
-    cleared.start()
-    cleared.fire()
-    assert Attempt(render(), try_number=3, max_tries=3, names=names).run()["url"]
-    assert service.posts == 1
-
-
 def test_an_attempt_that_airflow_put_off_and_runs_anew_under_the_same_number_adopts(render, service):
     Attempt(render()).start()
     Attempt(render(), names={"task_reschedule_count": 1}).run()
@@ -512,7 +499,7 @@ def test_an_attempt_that_airflow_put_off_and_runs_anew_under_the_same_number_ado
 
 def test_the_last_attempts_failure_says_how_to_take_the_render_that_goes_on(render, service):
     service.settings.update({"render_seconds": 600})
-    with pytest.raises(RenderDeadlineExceeded, match="set on_clear='reuse' before you clear"):
+    with pytest.raises(RenderDeadlineExceeded, match="Clear the task to take this render"):
         Attempt(render(render_timeout=0.5), max_tries=0).run()
 
 

@@ -1,0 +1,87 @@
+"""The trigger for an outage: waits until the service answers, so that no worker slot is held meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["Json2VideoServiceTrigger", "defer_until_answering"]
+
+_FIRST_PAUSE = 5.0
+_LONGEST_PAUSE = 60.0
+_NET = timedelta(minutes=5)
+
+
+class Json2VideoServiceTrigger(BaseTrigger):
+    """Fires once the service answers again, with whatever answer but trouble that passes, or at the deadline.
+
+    It reads a page of one render, which is free. Its arguments hold no secret.
+
+    :param json2video_conn_id: the connection.
+    :param deadline: epoch seconds at which the waiting ends.
+    """
+
+    def __init__(self, *, json2video_conn_id: str, deadline: float, **_: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.json2video_conn_id = json2video_conn_id
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give what the triggerer makes this trigger from."""
+        return (
+            "airflow_json2video.triggers.service.Json2VideoServiceTrigger",
+            {"json2video_conn_id": self.json2video_conn_id, "deadline": self.deadline},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask until there is an answer, then fire the one event."""
+        failures = 0
+        while not await self._answers() and time.time() < self.deadline:
+            failures += 1
+            pause = min(_FIRST_PAUSE * 1.5**failures, _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
+            await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
+        yield TriggerEvent({"failures": failures})  # type: ignore[no-untyped-call]
+
+    async def _answers(self) -> bool:
+        from airflow_json2video.api import calls
+        from airflow_json2video.exceptions import Json2VideoError
+        from airflow_json2video.hooks.json2video import Json2VideoHook
+
+        try:
+            async with await Json2VideoHook(self.json2video_conn_id).get_async_client(retries=0) as client:
+                await client.execute(calls.list_movies(limit=1))
+        except Json2VideoError as error:
+            return not error.retryable  # a refusal is an answer: the worker fails with it
+        except Exception as error:  # the database or the supervisor may be back in a moment
+            self.log.warning("The connection could not be looked up: %s: %s.", type(error).__name__, error)
+            return False
+        return True
+
+
+def defer_until_answering(operator: Any, context: Context, *, deadline: float, kwargs: dict[str, Any]) -> NoReturn:
+    """Free the worker slot until the service answers; then ``execute_again`` goes on.
+
+    :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
+    :param kwargs: handed to ``execute_again``.
+    """
+    from airflow_json2video.version_compat import execution_deadline
+
+    now = time.time()
+    if operator.execution_timeout is not None:
+        deadline = min(deadline, execution_deadline(context["ti"], operator.execution_timeout, now=now))
+    operator.defer(
+        trigger=Json2VideoServiceTrigger(json2video_conn_id=operator.json2video_conn_id, deadline=deadline),
+        method_name="execute_again",
+        kwargs=kwargs,
+        timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
+    )
+    raise AssertionError("defer() always raises")

@@ -1,0 +1,59 @@
+"""What a person's clear does in a real Airflow, whose own records tell whether the task had given its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from lab.airflow import Airflow
+from lab.service import ServiceProcess
+
+pytestmark = pytest.mark.integration
+
+DAG_ID = "json2video_movie_from_models"
+
+
+def wait_for(ready: Callable[[], object], what: str, *, timeout: float = 90) -> None:
+    deadline = time.monotonic() + timeout
+    while not ready():
+        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}"
+        time.sleep(0.2)
+
+
+def render_is(airflow: Airflow, run_id: str, *states: str, attempt: int = 1) -> Callable[[], bool]:
+    def reached() -> bool:
+        found = [ti for ti in airflow.task_instances(DAG_ID, run_id) if ti.task_id == "render"]
+        return bool(found) and found[0].state in states and found[0].try_number >= attempt
+
+    return reached
+
+
+def cleared(airflow: Airflow, run_id: str) -> str:
+    """Clear the task, wait until it has succeeded once more, and give the project of its result."""
+    airflow.clear(DAG_ID, run_id, "render")
+    wait_for(render_is(airflow, run_id, "success", attempt=2), "success after the clear")
+    project: str = airflow.xcom(DAG_ID, run_id, "render")["project"]
+    return project
+
+
+def test_a_clear_of_a_task_that_gave_its_result_pays_for_a_new_render(airflow: Airflow, service: ServiceProcess):
+    run_id = airflow.trigger(DAG_ID, conf={})
+    wait_for(render_is(airflow, run_id, "success"), "success")
+    before = airflow.xcom(DAG_ID, run_id, "render")["project"]
+    assert cleared(airflow, run_id) != before
+    assert service.submissions() == 2
+
+
+@pytest.mark.parametrize("mark", ["failed", "success"])
+def test_a_task_that_a_person_marked_while_it_waited_adopts_its_render_after_a_clear(
+    airflow: Airflow, service: ServiceProcess, mark: str
+):
+    service.set(render_seconds=8.0)
+    run_id = airflow.trigger(DAG_ID, conf={})
+    wait_for(render_is(airflow, run_id, "deferred"), "the task to be deferred")
+    airflow.mark(DAG_ID, run_id, "render", mark)
+    wait_for(lambda: [r["status"] for r in service.renders()] == ["done"], "the render's end")
+    assert cleared(airflow, run_id) == service.renders()[0]["project"]
+    assert service.submissions() == 1

@@ -1,0 +1,141 @@
+"""What a person's clear means: ``max_tries`` is raised, and the task's XComs tell whether it had given its result."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from tests.unit.attempts import Attempt
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
+
+
+@pytest.fixture
+def render(connection, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+
+    def make(**arguments):
+        return Json2VideoRenderOperator(**{"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments})
+
+    return make
+
+
+def cleared(operator, *, after, retries=2):
+    """The attempt that follows *after* because a person cleared the task."""
+    try_number = after.context["ti"].try_number + 1
+    return Attempt(operator, try_number=try_number, max_tries=try_number - 1 + retries, before=after)
+
+
+def retry(operator, *, after):
+    ti = after.context["ti"]
+    return Attempt(operator, try_number=ti.try_number + 1, max_tries=ti.max_tries, before=after)
+
+
+def projects(*results):
+    return len({result["project"] for result in results})
+
+
+@pytest.mark.parametrize("arguments", [{}, {"do_xcom_push": False}, {"wait": False}], ids=str)
+def test_a_clear_of_a_task_that_gave_its_result_pays_for_a_new_render(render, service, arguments):
+    first = Attempt(render(**arguments))
+    before = first.run()
+    assert service.wait_idle()
+    assert projects(before, cleared(render(**arguments), after=first).run()) == 2
+
+
+def test_a_clear_of_a_task_that_gave_its_result_takes_it_again_if_the_author_asks(render, service):
+    first = Attempt(render(on_clear="reuse"))
+    assert projects(first.run(), cleared(render(on_clear="reuse"), after=first).run()) == 1
+
+
+def test_a_clear_while_deferred_adopts_the_render_also_if_it_has_ended_before_the_next_attempt_looks(render, service):
+    first = Attempt(render())
+    first.start()
+    first.fire()  # it has ended, and the event is lost with the clear
+    assert cleared(render(), after=first).run()["project"] == first.event["project"]
+    assert service.posts == 1
+
+
+def test_a_second_clear_while_deferred_still_adopts_it(render, service):
+    service.settings.update({"render_seconds": 2})
+    first = Attempt(render())
+    first.start()
+    second = cleared(render(), after=first)
+    assert second.start() is second.deferred
+    assert service.wait_idle()
+    cleared(render(), after=second).run()
+    assert service.posts == 1
+
+
+def test_what_was_ordered_by_a_clear_is_adopted_after_another_and_not_what_it_was_to_replace(render, service):
+    first = Attempt(render())
+    old = first.run()
+    second = cleared(render(), after=first)
+    second.start()
+    second.fire()  # then a person marks it failed
+    new = cleared(render(), after=second).run()
+    assert new["project"] == second.event["project"] != old["project"]
+    assert service.posts == 2
+
+
+def test_a_clear_after_the_adopted_render_was_given_pays_again(render, service):
+    first = Attempt(render())
+    first.start()
+    second = cleared(render(), after=first)
+    adopted = second.run()
+    assert projects(adopted, cleared(render(), after=second).run()) == 2
+
+
+@pytest.mark.parametrize("dies_at", ["before it submits", "while it waits", "after it has given its result"])
+def test_a_retry_after_a_clear_knows_what_the_clear_was_for(render, service, monkeypatch, dies_at):
+    first = Attempt(render())
+    old = first.run()
+    second = cleared(render(), after=first)
+    if dies_at == "before it submits":
+        with monkeypatch.context() as dying:
+            dying.setattr(Json2VideoRenderOperator, "_checked_document", lambda self: exit())
+            with pytest.raises(SystemExit):
+                second.start()
+    elif dies_at == "while it waits":
+        second.start()
+    else:
+        second.run()
+    third = retry(render(), after=second).run()
+    assert third["project"] != old["project"]
+    assert service.posts == 2
+
+
+def test_a_retry_does_not_pay_again_for_a_render_from_before_the_clear_that_the_attempt_before_gave(render, service):
+    first = Attempt(render())
+    first.start()
+    second = cleared(render(), after=first)
+    second.run()  # the result is pushed, and the worker dies before it says so
+    retry(render(), after=second).run()
+    assert service.posts == 1
+
+
+def test_retries_that_were_lowered_before_the_clear_change_nothing(render, service):
+    first = Attempt(render(), max_tries=9)
+    before = first.run()
+    assert projects(before, cleared(render(), after=first, retries=0).run()) == 2
+    waiting = Attempt(render(), max_tries=9, run_id="another")
+    waiting.start()
+    waiting.fire()
+    after = cleared(render(), after=waiting, retries=0)
+    after.context["ti"].run_id = "another"
+    assert after.run()["project"] == waiting.event["project"]
+
+
+def test_where_airflow_does_not_tell_what_was_given_nothing_is_paid_for_twice(render, service):
+    first = Attempt(render())
+    first.run()
+    second = cleared(render(), after=first)
+    second.context["ti"]._ti_context_from_server = None
+    second.run()
+    assert service.posts == 1
+
+
+def test_the_first_attempt_pushes_nothing_but_the_project_and_the_link(render, service):
+    first = Attempt(render())
+    first.start()
+    assert set(first.xcoms) == {"json2video_project", "json2video_link"}

@@ -1,0 +1,118 @@
+"""A service that is away while nothing was sent yet: the task waits in the triggerer and fails only at its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from airflow_json2video.exceptions import ServiceUnreachable, SubmissionAmbiguous
+from airflow_json2video.local import LocalService
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.triggers.service import Json2VideoServiceTrigger
+from tests.unit.attempts import Attempt
+from tests.unit.conftest import connection_json
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.operators.render._PATIENCE_ON_A_WORKER", 0.1)
+    monkeypatch.setattr("airflow_json2video.triggers.service._FIRST_PAUSE", 0.1)
+
+
+@pytest.fixture
+def connection(monkeypatch, service):
+    """One try a call: how the client repeats a call by itself is not what these tests are about."""
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
+
+
+@pytest.fixture
+def port(monkeypatch):
+    """A port on which nobody listens yet, and a connection to it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    host = f"http://127.0.0.1:{free}"
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=host, retries=0))
+    return free
+
+
+def render(**arguments):
+    return Json2VideoRenderOperator(**{"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments})
+
+
+def test_a_first_attempt_waits_in_the_triggerer_until_the_service_answers_and_then_submits_once(port, tmp_path):
+    attempt = Attempt(render())
+    assert attempt.start() is attempt.deferred
+    assert attempt.deferred.method_name == "execute_again"
+    with LocalService(mode="instant", port=port, home=tmp_path) as service:
+        assert attempt.fire().resume() is attempt.deferred  # now for the render
+        assert attempt.fire().resume()["url"]
+        assert service.posts == 1
+
+
+def test_a_retry_whose_list_cannot_be_read_waits_in_the_triggerer_and_adopts(connection, service):
+    first = Attempt(render())
+    first.start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    second = Attempt(render(), try_number=2, before=first)
+    assert second.start() is second.deferred
+    assert second.deferred.method_name == "execute_again"
+    service.clear_faults()
+    assert second.fire().resume()["project"] == service.renders()[0]["project"]
+    assert service.posts == 1
+
+
+def test_what_a_clear_was_for_is_not_forgotten_over_the_outage(connection, service):
+    first = Attempt(render())
+    old = first.run()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    again = Attempt(render(), try_number=2, max_tries=3, before=first)
+    again.start()
+    service.clear_faults()
+    again.context["ti"]._ti_context_from_server.xcom_keys_to_clear = []  # as Airflow does for a task that resumes
+    assert again.fire().resume() is again.deferred
+    assert again.fire().resume()["project"] != old["project"]
+
+
+def test_an_outage_that_outlasts_the_deadline_fails_the_task_and_says_that_nothing_was_submitted(port):
+    attempt = Attempt(render(render_timeout=0.5))
+    attempt.start()
+    with pytest.raises(ServiceUnreachable, match="Nothing was submitted"):
+        attempt.fire().resume()
+
+
+def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_deadline(connection, service):
+    Attempt(render()).start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=8)
+    assert Attempt(render(deferrable=False), try_number=2).run()["url"]
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    with pytest.raises(SubmissionAmbiguous, match="Nothing was submitted"):
+        Attempt(render(deferrable=False, render_timeout=0.5), try_number=3).run()
+
+
+def test_a_refusal_is_an_answer_and_ends_the_wait(connection, service):
+    service.settings.update({"api_keys": ("another",)})
+    trigger = Json2VideoServiceTrigger(json2video_conn_id="json2video_default", deadline=4e9)
+    assert fired(trigger) == [{"failures": 0}]
+
+
+def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection):
+    path, arguments = Json2VideoServiceTrigger(json2video_conn_id="json2video_default", deadline=20.0).serialize()
+    assert path.rpartition(".")[2] == "Json2VideoServiceTrigger"
+    assert Json2VideoServiceTrigger(**json.loads(json.dumps(arguments)), of_next_year=1).serialize() == (
+        path,
+        arguments,
+    )
+    assert "a-key-of-the-tests" not in json.dumps(arguments)
+
+
+def fired(trigger):
+    async def run():
+        return [event.payload async for event in trigger.run()]
+
+    return asyncio.run(run())
