@@ -101,6 +101,17 @@ def wake_when_successor_paid(run: Run) -> None:
     _wake(hit)
 
 
+def wake_when_marked(run: Run) -> None:
+    """Mark the task failed while its attempt is stopped, let that go on, and clear the task."""
+    hit = run.wait_for_hit(run.strikes[0])
+    run.stage.mark(run.dag_id, run.run_id, "failed")
+    run.wait_for("failed")
+    _wake(hit)
+    time.sleep(5)  # for long enough that it would have sent
+    run.stage.clear(run.dag_id, run.run_id)
+    run.wait_for("running", "deferred", attempt=2)
+
+
 # --- a person, and the service ------------------------------------------------------------------
 
 

@@ -117,6 +117,13 @@ KILLS = (
         strikes=(Strike(point="stamp", whom="worker", what="stop"),),
         act=acts.wake_when_successor_paid,
     ),
+    Row(
+        name="stop-until-marked",
+        point="before the stamp, woken after it was marked failed; cleared",
+        killed="worker, stopped",
+        strikes=(Strike(point="stamp", whom="worker", what="stop"),),
+        act=acts.wake_when_marked,
+    ),
 )
 
 ANSWERS = (
