@@ -42,6 +42,8 @@ with DAG(
             ],
         },
         max_active_tis_per_dagrun=3,
+        # Many small renders, and nothing left to do on a worker: a worker slot is needed for the submission only.
+        end_from_trigger=True,
     ).expand(variables=rows())
 
     @task

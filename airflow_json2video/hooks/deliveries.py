@@ -13,9 +13,11 @@ from typing import Any
 
 from airflow_json2video.version_compat import succeeded_attempts, xcom_keys_of_the_attempt_before
 
-__all__ = ["delivered_before", "hand_on", "note_delivery"]
+__all__ = ["DELIVERED", "delivered_before", "hand_on", "note_delivery"]
 
-_DELIVERED = "json2video_delivered"
+DELIVERED = "json2video_delivered"
+"""The XCom of a task that gives its result without pushing it."""
+
 _RETURN_VALUE = "return_value"
 _HANDED_ON = re.compile(r"^json2video_generation_(\d+)_delivered_before_attempt_(\d+)$", re.MULTILINE)
 
@@ -33,7 +35,7 @@ def delivered_before(ti: Any) -> int:
     handed_on = {int(generation): int(attempt) for generation, attempt in _HANDED_ON.findall("\n".join(keys))}
     if ti.max_tries in handed_on:  # a retry: whatever else the attempt before has pushed, it pushed after the clear
         return handed_on[ti.max_tries]
-    if _RETURN_VALUE in keys or _DELIVERED in keys:
+    if _RETURN_VALUE in keys or DELIVERED in keys:
         return int(ti.try_number)
     return max(handed_on.values(), default=0)
 
@@ -51,4 +53,4 @@ def hand_on(ti: Any, before: int) -> None:
 def note_delivery(operator: Any, ti: Any, project: str) -> None:
     """Note that the task gives its result, where Airflow itself keeps no trace of that."""
     if not operator.do_xcom_push:
-        ti.xcom_push(key=_DELIVERED, value=project)
+        ti.xcom_push(key=DELIVERED, value=project)

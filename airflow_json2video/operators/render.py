@@ -52,6 +52,8 @@ class Json2VideoRenderOperator(BaseOperator):
     :param timeout_starts: what *render_timeout* counts from: the ``"submission"`` of the render, one deadline
         for all attempts that wait for it, or each ``"attempt"`` that waits.
     :param deferrable: wait in the triggerer (default), or on the worker with the same behaviour.
+    :param end_from_trigger: let the trigger end the task when the render is done, so that no worker is needed for it;
+        ignored, with a line in the log, where a worker has more to do (outlets, callbacks, listeners).
     :param wait: ``False`` ends the task at once after the submission; the result holds the project.
     :param durable: put a stamp into the movie's ``client-data`` by which a later attempt finds the render.
         ``False`` sends the document exactly as it is; a retry then pays again.
@@ -79,6 +81,7 @@ class Json2VideoRenderOperator(BaseOperator):
         render_timeout: float | timedelta = 3600.0,
         timeout_starts: Literal["submission", "attempt"] = "submission",
         deferrable: bool = True,
+        end_from_trigger: bool = False,
         wait: bool = True,
         durable: bool = True,
         on_ambiguous: Literal["fail", "resubmit"] = "fail",
@@ -96,6 +99,7 @@ class Json2VideoRenderOperator(BaseOperator):
         self.render_timeout = _positive("render_timeout", render_timeout)
         self.timeout_starts = _one_of("timeout_starts", timeout_starts, ("submission", "attempt"))
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
         self.wait = wait
         self.durable = durable
         self.on_ambiguous = _one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
@@ -184,7 +188,7 @@ class Json2VideoRenderOperator(BaseOperator):
                 submitted_at=render.submitted_at,
                 deadline=deadline,
                 poll_interval=self.poll_interval,
-                kwargs={"submission_key": key},
+                submission_key=key,
             )
         return self._finish(ended, key=key, context=context)
 
@@ -316,23 +320,14 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
         from airflow_json2video.hooks.deliveries import note_delivery
-        from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.rendering.result import in_words, render_result
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
         Json2VideoRenderLink.persist(context, str(result["url"]))
         note_delivery(self, context["ti"], str(result["project"]))
-        self.log.info(
-            "Render %s is done: %s s of video, %sx%s, %s bytes, rendered in %s s. %s",
-            result["project"],
-            result["duration"],
-            result["width"],
-            result["height"],
-            result["size"],
-            result["rendering_time"],
-            result["url"],
-        )
+        self.log.info("%s", in_words(result))
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-__all__ = ["MOVIE_FACTS", "RenderResult", "movie_facts", "render_result"]
+__all__ = ["MOVIE_FACTS", "RenderResult", "in_words", "movie_facts", "render_result"]
 
 MOVIE_FACTS = (
     "project",
@@ -68,6 +68,14 @@ def render_result(
         ended_at=movie.get("ended_at"),
         remaining_quota=dict(remaining_quota or {}),
         submission_key=submission_key,
+    )
+
+
+def in_words(result: RenderResult) -> str:
+    """Write a result as a line for the log."""
+    return (
+        f"Render {result['project']} is done: {result['duration']} s of video, {result['width']}x{result['height']}, "
+        f"{result['size']} bytes, rendered in {result['rendering_time']} s. {result['url']}"
     )
 
 

@@ -32,6 +32,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
     :param project: 16-character project id of the render (templated).
     :param json2video_conn_id: the connection of the account that submitted it (templated).
     :param deferrable: wait in the triggerer (default), or poke on a worker.
+    :param end_from_trigger: as of :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator`.
     """
 
     template_fields: Sequence[str] = ("project", "json2video_conn_id")
@@ -44,6 +45,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         project: str | XComArg,
         json2video_conn_id: str = "json2video_default",
         deferrable: bool = True,
+        end_from_trigger: bool = False,
         poke_interval: float | timedelta = 10.0,
         timeout: float | timedelta = 3600.0,
         **kwargs: Any,
@@ -52,6 +54,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         self.project: Any = project
         self.json2video_conn_id = json2video_conn_id
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
 
     @cached_property
     def hook(self) -> Json2VideoHook:
@@ -80,7 +83,6 @@ class Json2VideoRenderSensor(BaseSensorOperator):
                 submitted_at=now,
                 deadline=now + _seconds(self.timeout),
                 poll_interval=_seconds(self.poke_interval),
-                kwargs={},
             )
         return super().execute(context)
 
@@ -121,13 +123,13 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         return RenderWatch(self.project, submitted_at=now, deadline=now + _seconds(self.timeout), schedule=schedule)
 
     def _finish(self, ended: Ended, context: Context) -> RenderResult:
-        from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.rendering.result import in_words, render_result
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=None)
         Json2VideoRenderLink.persist(context, str(result["url"]))
-        self.log.info("Render %s is done: %s s of video. %s", result["project"], result["duration"], result["url"])
+        self.log.info("%s", in_words(result))
         return result
 
     def _fail(self, error: Json2VideoError) -> NoReturn:

@@ -35,6 +35,8 @@ class Json2VideoRenderTrigger(BaseTrigger):
     :param deadline: epoch seconds at which waiting ends; absolute, so it survives every restart.
         Default: an hour after the submission.
     :param poll_interval: seconds between looks at a young render.
+    :param ends_task: set if a finished render is to end the task from here, without a worker: the arguments of
+        :class:`~airflow_json2video.triggers.ending.TaskEnd`.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
         submitted_at: float | None = None,
         deadline: float | None = None,
         poll_interval: float = 10.0,
+        ends_task: dict[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
         # Arguments that a newer operator wrote are left out of account: in a rolling upgrade the
@@ -55,6 +58,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
         self.submitted_at = time.time() if submitted_at is None else submitted_at
         self.deadline = self.submitted_at + 3600.0 if deadline is None else deadline
         self.poll_interval = poll_interval
+        self.ends_task = ends_task
         self.unknown = sorted(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -67,13 +71,32 @@ class Json2VideoRenderTrigger(BaseTrigger):
                 "submitted_at": self.submitted_at,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
+                "ends_task": self.ends_task,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire the one event."""
-        event = event_from_ended(await self._wait(), project=self.project)
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        ended = await self._wait()
+        yield await self._end_of_task(ended) or TriggerEvent(event_from_ended(ended, project=self.project))  # type: ignore[no-untyped-call]
+
+    async def _end_of_task(self, ended: Ended) -> TriggerEvent | None:
+        """Give the event that ends the task from here; None if a worker is to do that."""
+        if self.ends_task is None or ended.movie is None or ended.error is not None:
+            return None
+        from airflow_json2video.rendering.result import in_words, render_result
+        from airflow_json2video.triggers.ending import TaskEnd
+
+        try:
+            end = TaskEnd(self.ends_task)
+            quota = ended.remaining_quota
+            result = render_result(ended.movie, remaining_quota=quota, submission_key=end.submission_key)
+            event = await end.event(result)
+        except Exception as error:  # whatever it is, a worker can do without it
+            self.log.warning("The task ends on a worker, since it cannot be ended from here: %r.", error)
+            return None
+        self.log.info("%s", in_words(result))
+        return event
 
     async def _wait(self) -> Ended:
         from airflow_json2video.exceptions import Json2VideoError, Money
@@ -123,19 +146,27 @@ def defer_until_rendered(
     submitted_at: float,
     deadline: float,
     poll_interval: float,
-    kwargs: dict[str, Any],
+    submission_key: str | None = None,
 ) -> NoReturn:
     """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
 
-    :param operator: an operator or sensor with ``execute_complete`` and ``json2video_conn_id``.
+    :param operator: an operator or sensor with ``execute_complete``, ``json2video_conn_id`` and ``end_from_trigger``.
     :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
-    :param kwargs: handed to ``execute_complete``.
+    :param submission_key: of the render, if it was submitted here; handed to ``execute_complete``.
     """
     from airflow_json2video.version_compat import execution_deadline
 
     now = time.time()
     if operator.execution_timeout is not None:
         deadline = min(deadline, execution_deadline(context["ti"], operator.execution_timeout, now=now))
+    ends_task = None
+    if operator.end_from_trigger:
+        from airflow_json2video.triggers.ending import TaskEnd, why_on_a_worker
+
+        if reason := why_on_a_worker(operator, context):
+            operator.log.info("end_from_trigger is set, and the task ends on a worker all the same: %s.", reason)
+        else:
+            ends_task = TaskEnd.arguments_of(operator, context["ti"], submission_key=submission_key)
     operator.log.info("Waiting for render %s in the triggerer; the worker slot is free.", project)
     operator.defer(
         trigger=Json2VideoRenderTrigger(
@@ -144,9 +175,10 @@ def defer_until_rendered(
             submitted_at=submitted_at,
             deadline=deadline,
             poll_interval=poll_interval,
+            ends_task=ends_task,
         ),
         method_name="execute_complete",
-        kwargs={"project": project, **kwargs},
+        kwargs={"project": project, "submission_key": submission_key},
         timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
     )
     raise AssertionError("defer() always raises")

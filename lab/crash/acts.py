@@ -155,9 +155,9 @@ def service_is_away(run: Run) -> None:
 
 
 def service_comes_back(run: Run) -> None:
-    """Start the service once the task has given up waiting for it on its worker."""
+    """Start the service once the task has given up waiting for it on its worker, or altogether."""
     run.strike_now()
-    run.wait_for("deferred")
+    run.wait_for("deferred", "failed")
     run.account.start()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.airflow import Airflow
+from lab.airflow import Airflow, airflow_version
 from lab.processes import ROOT
 from lab.service import ServiceProcess
 from lab.video import read_back
@@ -110,6 +110,9 @@ def test_mapped_over_csv(airflow: Airflow, service: ServiceProcess):
     assert len({result["project"] for result in results}) == len(rows) > 1
     assert service.submissions() == len(rows), "each row is paid for once"
     assert all(deferred(airflow, dag_id, run_id, "render", map_index=index) for index in range(len(rows)))
+    assert set(results[0]) == RESULT_FIELDS
+    on_workers = airflow.task_log(dag_id, run_id, "render", map_index=0, triggers=False)
+    assert ("is done" in on_workers) == (airflow_version() < (3, 0)), "from Airflow 3 the trigger ends the task"
     assert airflow.xcom(dag_id, run_id, "report") == pytest.approx(2.0 * len(rows), abs=0.1 * len(rows))
 
 
