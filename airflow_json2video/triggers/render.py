@@ -76,10 +76,9 @@ class Json2VideoRenderTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> Ended:
-        from airflow_json2video.exceptions import Json2VideoError, Money
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.hooks.waiting import await_render
-        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
+        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch, broken_off
 
         if self.unknown:
             self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
@@ -104,15 +103,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
             raise
         except Exception as error:  # a fault of ours must not leave the task waiting for ever
             self.log.exception("Waiting for render %s failed", self.project)
-            return Ended(
-                error=Json2VideoError(
-                    f"Waiting for render {self.project} failed: {type(error).__name__}: {error}.",
-                    project=self.project,
-                    retryable=True,
-                    money=Money.UNKNOWN,
-                    advice="The render goes on; a retry of this task adopts it.",
-                )
-            )
+            return broken_off(self.project, error)
 
 
 def defer_until_rendered(
