@@ -221,7 +221,7 @@ class WatchedPage(BaseModel):
     success: Any = None
     has_next: HasNext = False
     next_token: Text = None
-    remaining_quota: Any = None
+    remaining_quota: Quota = None
     _bytes_read: int = PrivateAttr(default=0)
 
     @property

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.api.calls import get_movie
 from airflow_json2video.exceptions import AuthenticationFailed, Json2VideoError, error_from_facts
+from airflow_json2video.hooks.sweeping import Sweeper
 from airflow_json2video.hooks.waiting import LOCAL_FLOOR, wire
 from airflow_json2video.rendering.looking import ListCosts
 from airflow_json2video.rendering.outage import Outage
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
     from airflow_json2video.hooks.waiter import Waiter
 
-__all__ = ["Numbers", "Poller"]
+__all__ = ["SLICE", "Numbers", "Poller"]
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 10
 """Single looks under way together, at most."""
-_SLICE = 200
+SLICE = 200
 """Renders that are dealt with before the event loop gets its turn."""
 _RECHECK_EVERY = 300.0
 """Seconds after which the connections are looked up anew."""
@@ -80,7 +81,6 @@ class Poller:
     ) -> None:
         self.client = client
         self.floor = LOCAL_FLOOR if is_loopback else MIN_POLL_INTERVAL
-        self.costs = costs
         self.clock = clock
         self.numbers = Numbers()
         self.is_over = False
@@ -98,6 +98,7 @@ class Poller:
         self._probing = False
         self._probed_at = -math.inf
         self._looks = 0
+        self._sweeper = Sweeper(self, costs)
         self._refusals = 0
         self._recheck_at = self._loop.time() + _RECHECK_EVERY
         self._children: set[asyncio.Task[None]] = set()
@@ -115,6 +116,14 @@ class Poller:
         """Give everyone who waits."""
         return [waiter for waiters in self._waiting.values() for waiter in waiters]
 
+    def waiting_for(self, project: str) -> list[Waiter]:
+        """Give those who wait for one render."""
+        return list(self._waiting.get(project, ()))
+
+    def is_here(self, waiter: Waiter) -> bool:
+        """Whether it still waits, and here."""
+        return waiter in self._waiting.get(waiter.watch.project, ())
+
     def add(self, waiter: Waiter) -> None:
         """Watch a render, from the look at which it is first worth a request."""
         schedule = self._schedules.get(waiter.interval)
@@ -125,7 +134,7 @@ class Poller:
         waiter.poller, waiter.busy, waiter.alone = self, False, False
         self._size += 1
         self._waiting.setdefault(waiter.watch.project, []).append(waiter)
-        self._plan(waiter, waiter.watch.first_look(now=self.clock()))
+        self.plan(waiter, waiter.watch.first_look(now=self.clock()))
 
     def remove(self, waiter: Waiter) -> None:
         """Forget a waiter; what is under way for it goes on and is not delivered."""
@@ -196,6 +205,8 @@ class Poller:
             self.spawn(self._recheck_all())
         if self._outage.error is not None:
             return min(self._recheck_at, self._hold(now))
+        if self._heap and self._heap[0][0] <= now:
+            self._sweeper.consider(now)
         while self._looks < _AT_ONCE:
             waiter = self._pop_due(now)
             if waiter is None:
@@ -224,9 +235,10 @@ class Poller:
 
     # --- the plan -------------------------------------------------------------------------------
 
-    def _plan(self, waiter: Waiter, seconds: float) -> None:
+    def plan(self, waiter: Waiter, seconds: float) -> None:
+        """Look at a render in so many seconds."""
         waiter.ticket = next(self._tickets)
-        due = self._loop.time() + seconds
+        due = waiter.due = self._loop.time() + seconds
         heapq.heappush(self._heap, (due, waiter.ticket, waiter))
         if len(self._heap) > 1000 and len(self._heap) > 3 * self._size:
             self._heap = [entry for entry in self._heap if entry[1] == entry[2].ticket]
@@ -274,7 +286,7 @@ class Poller:
         """Give what the service says of a render to everyone who waits for it."""
         if movie.get("status") == "done" and (seconds := seconds_taken(movie)) is not None:
             self._times.add(seconds)
-        for waiter in list(self._waiting.get(project, ())):
+        for waiter in self.waiting_for(project):
             waiter.alone = False
             self.numbers.delivered += 1
             self._settle(waiter, lambda w, now: w.watch.on_status(movie, now=now, remaining_quota=quota))
@@ -289,7 +301,7 @@ class Poller:
         self._settle(waiter, lambda w, now: w.watch.on_error(own, now=now))
 
     def _settle(self, waiter: Waiter, judge: Callable[[Waiter, float], LookAgain | Ended]) -> None:
-        waiter.asked_at = self._loop.time()
+        waiter.busy, waiter.asked_at = False, self._loop.time()
         try:
             step = judge(waiter, self.clock())
         except Exception as error:  # what is odd about one render is no reason to leave the others
@@ -301,7 +313,7 @@ class Poller:
             return
         if step.note:
             waiter.note(step.note)
-        self._plan(waiter, step.seconds)
+        self.plan(waiter, step.seconds)
 
     # --- when looks fail ------------------------------------------------------------------------
 
@@ -320,7 +332,7 @@ class Poller:
             self.on_trouble(error, waiter=waiter, is_probe=is_probe)
         else:
             self.on_answer()
-        for each in list(self._waiting.get(project, ())):
+        for each in self.waiting_for(project):
             self.tell_failure(each, error, of=project)
         if is_probe and self._outage.error is not None:
             await self._tell_held(self._outage.error)
@@ -343,7 +355,7 @@ class Poller:
         at = min(self._outage.until, max(self._held_until, self._probed_at + self.floor))
         if now < at:
             return min(at, self._heap[0][0]) if self._heap else at
-        self._held = [waiter for waiter in self._held if self._is_here(waiter)]
+        self._held = [waiter for waiter in self._held if self.is_here(waiter)]
         others = (waiter for waiter in self._held if waiter.watch.project != self._outage.project)
         if self._held:
             probe = next(others, self._held[0])
@@ -355,9 +367,9 @@ class Poller:
     async def _tell_held(self, error: Json2VideoError) -> None:
         held, self._held, self._held_until = self._held, [], math.inf
         for count, waiter in enumerate(held, 1):
-            if self._is_here(waiter):
+            if self.is_here(waiter):
                 self.tell_failure(waiter, error, of=self._outage.project)
-            if count % _SLICE == 0:
+            if count % SLICE == 0:
                 await asyncio.sleep(0)
         if self._outage.error is None:
             await self._release()
@@ -366,13 +378,10 @@ class Poller:
         """Look again, now that the service answers: spread over the shortest interval, so that it goes on doing so."""
         self._held, self._held_until = [], math.inf
         for count, waiter in enumerate(self.waiters(), 1):
-            if not waiter.busy and (waiter.ticket == -1 or waiter.watch.failing) and self._is_here(waiter):
-                self._plan(waiter, self.floor * chance_of(waiter.watch.project))
-            if count % _SLICE == 0:
+            if not waiter.busy and (waiter.ticket == -1 or waiter.watch.failing) and self.is_here(waiter):
+                self.plan(waiter, self.floor * chance_of(waiter.watch.project))
+            if count % SLICE == 0:
                 await asyncio.sleep(0)
-
-    def _is_here(self, waiter: Waiter) -> bool:
-        return waiter in self._waiting.get(waiter.watch.project, ())
 
     # --- when the key is refused ----------------------------------------------------------------
 
@@ -381,15 +390,15 @@ class Poller:
             return
         self._refusals += 1
         # Two in a row, and the rest need not ask to know.
-        everyone = self.waiters() if self._refusals > 1 else list(self._waiting.get(waiter.watch.project, ()))
+        everyone = self.waiters() if self._refusals > 1 else self.waiting_for(waiter.watch.project)
         checked = {waiter.conn_id}
         for count, each in enumerate(everyone, 1):
             if each.conn_id not in checked:
                 checked.add(each.conn_id)
                 await self._has_moved(each)
-            if self._is_here(each):
+            if self.is_here(each):
                 self.tell_failure(each, error, of=waiter.watch.project)
-            if count % _SLICE == 0:
+            if count % SLICE == 0:
                 await asyncio.sleep(0)
 
     async def _has_moved(self, waiter: Waiter) -> bool:

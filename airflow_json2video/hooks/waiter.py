@@ -28,6 +28,7 @@ class Waiter:
         "asked_at",
         "busy",
         "conn_id",
+        "due",
         "interval",
         "poller",
         "ticket",
@@ -39,6 +40,7 @@ class Waiter:
         self.conn_id = conn_id
         self.interval = interval
         self.poller: Poller | None = None
+        self.due = float("inf")
         self.ticket = -1
         """The number of its planned look; -1 while there is none."""
         self.asked_at = float("-inf")

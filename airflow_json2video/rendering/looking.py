@@ -28,6 +28,9 @@ _FIRST_PAGE = 10
 _PAGE_BYTES = 4_000_000
 """What a page should weigh at most: reading it holds the event loop for 8 ms."""
 _ASSUMED_ENTRY = 4096.0
+_MOST_PARTS = 3
+"""Parts that are read at the same time, and so connections."""
+_PART_PAGES = 3
 _REMEMBERED = 600.0
 _FIRST_PAUSE = 60.0
 _LONGEST_PAUSE = 1800.0
@@ -37,18 +40,23 @@ _LONGEST_PAUSE = 1800.0
 class Sweep:
     """A range of the list to read to its end.
 
-    :ivar start: epoch seconds. :ivar end: epoch seconds. :ivar page_size: entries to a page.
     :ivar covers: epoch seconds; waiting renders submitted from then on are answered for.
+    :ivar edges: epoch seconds at which its parts begin and end; the parts can be read at the same time.
+    :ivar page_size: entries to a page.
     :ivar budget: what it may cost, in looks at one render.
     :ivar is_probe: one page only, to see what pages hold.
     """
 
-    start: float
-    end: float
     covers: float
+    edges: tuple[float, ...]
     page_size: int
     budget: float
     is_probe: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Length of the range up to now."""
+        return max(self.edges[-1] - self.edges[0] - _MARGIN, 1.0)
 
 
 class ListCosts:
@@ -87,10 +95,12 @@ class ListCosts:
                 best, most, covers = count, saved, moment
         if not best:
             return None
+        listed = every[bisect_left(every, covers) :]
+        parts = 1 if self._entry_bytes is None else min(_MOST_PARTS, 1 + len(listed) // (_PART_PAGES * page_size))
+        between = [listed[len(listed) * part // parts] for part in range(1, parts)]
         return Sweep(
-            start=covers - _MARGIN,
-            end=now + _MARGIN,
             covers=covers,
+            edges=(covers - _MARGIN, *between, now + _MARGIN),
             page_size=page_size,
             budget=best * self._share,
             is_probe=self._entry_bytes is None,
@@ -101,18 +111,23 @@ class ListCosts:
 
         :param size: bytes.
         """
-        if entries:
-            each = size / entries
-            self._entry_bytes = each if self._entry_bytes is None else (self._entry_bytes + each) / 2
+        each = size / entries if entries else _ASSUMED_ENTRY
+        if self._entry_bytes is None:
+            self._entry_bytes = each
+        elif entries:
+            self._entry_bytes = (self._entry_bytes + each) / 2
         self._forget_at = now + _REMEMBERED
         return 1.0 + size / _BYTES_PER_REQUEST
 
-    def on_sweep(self, sweep: Sweep, *, entries: int, expected: int, found: int, cost: float, now: float) -> None:
-        """Learn from a list that was read to its end.
+    def on_sweep(
+        self, sweep: Sweep, *, entries: int, expected: int, found: int, cost: float, is_whole: bool, now: float
+    ) -> None:
+        """Learn from a list that was read to its end, or until all was found that was looked for.
 
         :param expected: renders that it should have shown. :param found: how many of them it did.
         """
-        self._density = entries / max(sweep.end - sweep.start - _MARGIN, 1.0)
+        if is_whole:
+            self._density = entries / sweep.seconds
         self._share = 0.5 * self._share + 0.5 * (found / expected if expected else 0.0)
         if cost > max(found, 1):
             self.on_setback(now=now)
@@ -121,8 +136,7 @@ class ListCosts:
 
     def on_budget_spent(self, sweep: Sweep, *, entries: int, now: float) -> None:
         """Learn from a list that was given up because it costs more than it spares: it is longer than thought."""
-        seen = entries / max(sweep.end - sweep.start - _MARGIN, 1.0)
-        self._density = 2 * max(seen, self._density or 0.0)
+        self._density = 2 * max(entries / sweep.seconds, self._density or 0.0)
         self.on_setback(now=now)
 
     def on_setback(self, *, now: float, smaller_pages_than: int | None = None) -> None:
