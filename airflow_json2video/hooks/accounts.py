@@ -67,6 +67,11 @@ class Accounts:
             del _loops[other]
         return _loops.setdefault(loop, Accounts())
 
+    @property
+    def pollers(self) -> list[Poller]:
+        """The pollers at work."""
+        return list(self._pollers.values())
+
     def enter(self, hook: Json2VideoHook) -> None:
         """Count a user of a connection; each one leaves, whatever comes."""
         self._connections.setdefault(hook.json2video_conn_id, _Connection(hook)).users += 1

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.api.calls import get_movie
 from airflow_json2video.exceptions import AuthenticationFailed, Json2VideoError, error_from_facts
 from airflow_json2video.hooks.sweeping import Sweeper
-from airflow_json2video.hooks.waiting import LOCAL_FLOOR, wire
+from airflow_json2video.hooks.waiting import poll_schedule, wire
 from airflow_json2video.rendering.looking import ListCosts
 from airflow_json2video.rendering.outage import Outage
-from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, RenderTimes, chance_of
+from airflow_json2video.rendering.planning import PollSchedule, RenderTimes, chance_of
 from airflow_json2video.rendering.polling import Ended, LookAgain, broken_off
 from airflow_json2video.rendering.result import seconds_taken
 
@@ -80,7 +80,7 @@ class Poller:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.client = client
-        self.floor = LOCAL_FLOOR if is_loopback else MIN_POLL_INTERVAL
+        self._is_loopback = is_loopback
         self.clock = clock
         self.numbers = Numbers()
         self.is_over = False
@@ -128,7 +128,7 @@ class Poller:
         """Watch a render, from the look at which it is first worth a request."""
         schedule = self._schedules.get(waiter.interval)
         if schedule is None:
-            schedule = PollSchedule(interval=waiter.interval, floor=self.floor, times=self._times)
+            schedule = poll_schedule(waiter.interval, is_loopback=self._is_loopback, times=self._times)
             self._schedules[waiter.interval] = schedule
         waiter.watch.schedule = schedule
         waiter.poller, waiter.busy, waiter.alone = self, False, False
@@ -152,8 +152,10 @@ class Poller:
         tasks = [self._task, *self._children]
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
-        await self.client.aclose()
+        try:
+            await asyncio.wait(tasks)
+        finally:
+            await self.client.aclose()
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -352,7 +354,8 @@ class Poller:
         if self._probing or not self._held:
             return self._heap[0][0] if self._heap and not self._probing else math.inf
         # A deadline is not slept through; and not probed at each of ten thousand.
-        at = min(self._outage.until, max(self._held_until, self._probed_at + self.floor))
+        floor = self._held[0].watch.schedule.floor
+        at = min(self._outage.until, max(self._held_until, self._probed_at + floor))
         if now < at:
             return min(at, self._heap[0][0]) if self._heap else at
         self._held = [waiter for waiter in self._held if self.is_here(waiter)]
@@ -379,7 +382,7 @@ class Poller:
         self._held, self._held_until = [], math.inf
         for count, waiter in enumerate(self.waiters(), 1):
             if not waiter.busy and (waiter.ticket == -1 or waiter.watch.failing) and self.is_here(waiter):
-                self.plan(waiter, self.floor * chance_of(waiter.watch.project))
+                self.plan(waiter, waiter.watch.schedule.floor * chance_of(waiter.watch.project))
             if count % SLICE == 0:
                 await asyncio.sleep(0)
 

@@ -69,7 +69,7 @@ class Sweeper:
             if watch.born is None:
                 continue
             waiting.append(watch.born)
-            early = max(poller.floor, waiter.interval / 2)
+            early = max(watch.schedule.floor, waiter.interval / 2)
             if (
                 not (waiter.busy or waiter.alone)
                 and waiter.due - now <= early <= now - waiter.asked_at

@@ -8,22 +8,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.exceptions import Json2VideoError, error_from_facts
-from airflow_json2video.rendering.polling import (
-    MIN_POLL_INTERVAL,
-    Ended,
-    LookAgain,
-    PollSchedule,
-    RenderWatch,
-)
+from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
+from airflow_json2video.rendering.polling import Ended, LookAgain, RenderWatch
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieAnswer
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["LOCAL_FLOOR", "TaskLog", "await_render", "look_once", "poll_schedule", "wait_for_render", "wire"]
+__all__ = ["TaskLog", "await_render", "look_once", "poll_schedule", "wait_for_render", "wire"]
 
-LOCAL_FLOOR = 0.2
+_LOCAL_FLOOR = 0.2
 """Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
 
 
@@ -37,9 +32,17 @@ class TaskLog(Protocol):
         """Log what a person should look at."""
 
 
-def poll_schedule(poll_interval: float, *, is_loopback: bool) -> PollSchedule:
-    """Give the schedule for an interval that an author asked for; never under the service's own floor."""
-    return PollSchedule(interval=poll_interval, floor=LOCAL_FLOOR if is_loopback else MIN_POLL_INTERVAL)
+def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes | None = None) -> PollSchedule:
+    """Give the schedule for an interval that an author asked for; never under the service's own floor.
+
+    A service on this machine is looked at as often as an author asks for, and no more often than JSON2Video else.
+
+    :param times: what is known of the account's render times.
+    """
+    floor = MIN_POLL_INTERVAL
+    if is_loopback:
+        floor = min(floor, max(_LOCAL_FLOOR, poll_interval / 2))
+    return PollSchedule(interval=poll_interval, floor=floor, times=RenderTimes() if times is None else times)
 
 
 def look_once(client: Json2VideoClient, watch: RenderWatch, *, now: float) -> LookAgain | Ended:

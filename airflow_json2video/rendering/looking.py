@@ -31,6 +31,8 @@ _ASSUMED_ENTRY = 4096.0
 _MOST_PARTS = 3
 """Parts that are read at the same time, and so connections."""
 _PART_PAGES = 3
+_FEWEST = 5
+"""Renders below which the list is not worth its risks: it may lag, and it may be long."""
 _REMEMBERED = 600.0
 _FIRST_PAUSE = 60.0
 _LONGEST_PAUSE = 1800.0
@@ -78,7 +80,7 @@ class ListCosts:
         :param waiting: the same of every render that is waited for; the list shows them all.
         :param now: epoch seconds.
         """
-        if now < self._closed_until or len(born) < 2:
+        if now < self._closed_until or len(born) < _FEWEST:
             return None
         if now >= self._forget_at:
             self._forget()
@@ -102,7 +104,8 @@ class ListCosts:
             covers=covers,
             edges=(covers - _MARGIN, *between, now + _MARGIN),
             page_size=page_size,
-            budget=best * self._share,
+            # The first time nobody knows how long the list is.
+            budget=best * self._share * (0.5 if self._density is None else 1.0),
             is_probe=self._entry_bytes is None,
         )
 
