@@ -8,7 +8,14 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["attempt_is_current", "context_names", "end_superseded_attempt", "execution_deadline", "mask_secret"]
+__all__ = [
+    "attempt_is_current",
+    "context_names",
+    "end_superseded_attempt",
+    "execution_deadline",
+    "mask_secret",
+    "stats",
+]
 
 
 def attempt_is_current(ti: Any) -> bool:
@@ -88,6 +95,21 @@ def context_names() -> frozenset[str]:
         except (ImportError, AttributeError):
             continue
     return frozenset()
+
+
+def stats(*, in_triggerer: bool = False) -> Any:
+    """Give the ``Stats`` that Airflow has set up in this kind of process.
+
+    From 3.2 there are two of them, and a metric sent to the other one is lost: a task's process sets up the
+    SDK's, the triggerer the core's.
+    """
+    modules = ["airflow.sdk.observability.stats", "airflow.observability.stats"]
+    for module in [*(reversed(modules) if in_triggerer else modules), "airflow.stats"]:
+        try:
+            return import_module(module).Stats
+        except ImportError:
+            continue
+    raise ImportError("this Airflow has no Stats")
 
 
 def mask_secret(secret: str) -> None:

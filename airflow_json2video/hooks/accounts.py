@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_json2video.api.async_client import AsyncJson2VideoClient
 from airflow_json2video.exceptions import Json2VideoError, TransportError
+from airflow_json2video.hooks.metrics import report_poller
 from airflow_json2video.hooks.poller import Poller
 from airflow_json2video.rendering.looking import ListCosts
 from airflow_json2video.rendering.planning import RenderTimes
@@ -142,6 +143,7 @@ class Accounts:
                 times=times,
                 costs=costs,
                 recheck=self._recheck,
+                report=self._report,
             )
         return poller
 
@@ -149,7 +151,13 @@ class Accounts:
         for account, poller in list(self._pollers.items()):
             if not len(poller):
                 del self._pollers[account]
+                self._report(poller)
                 await poller.aclose()
+
+    def _report(self, poller: Poller) -> None:
+        waiting = sum(len(each) for each in self._pollers.values())
+        report_poller(poller.numbers, before=poller.reported, waiting=waiting)
+        poller.reported, poller.numbers.lag = replace(poller.numbers), 0.0
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = Context().run(asyncio.create_task, work)

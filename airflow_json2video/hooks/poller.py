@@ -16,11 +16,11 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.api.calls import get_movie
 from airflow_json2video.exceptions import AuthenticationFailed, Json2VideoError, error_from_facts
+from airflow_json2video.hooks.metrics import PollerNumbers
 from airflow_json2video.hooks.sweeping import Sweeper
 from airflow_json2video.hooks.waiting import poll_schedule, wire
 from airflow_json2video.rendering.looking import ListCosts
@@ -33,31 +33,17 @@ if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
     from airflow_json2video.hooks.waiter import Waiter
 
-__all__ = ["SLICE", "Numbers", "Poller"]
+__all__ = ["Poller"]
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 10
 """Single looks under way together, at most."""
-SLICE = 200
+_SLICE = 200
 """Renders that are dealt with before the event loop gets its turn."""
+_REPORT_EVERY = 10.0
 _RECHECK_EVERY = 300.0
 """Seconds after which the connections are looked up anew."""
-
-
-@dataclass
-class Numbers:
-    """What a poller has done so far, for metrics and benchmarks.
-
-    :ivar singles: looks at one render. :ivar lists: pages of the list. :ivar delivered: statuses given to waiters.
-    :ivar lag: seconds by which the event loop was late at the last timer. :ivar worst_lag: the most so far.
-    """
-
-    singles: int = 0
-    lists: int = 0
-    delivered: int = 0
-    lag: float = 0.0
-    worst_lag: float = 0.0
 
 
 class Poller:
@@ -66,6 +52,7 @@ class Poller:
     :param client: of this poller alone; closed with it. It must not repeat by itself.
     :param times: what is known of the account's render times. :param costs: and of its list.
     :param recheck: looks a connection up anew; True when it leads to another account, to which its waiters were moved.
+    :param report: called every ten seconds, to send the poller's numbers as metrics.
     :param clock: epoch seconds.
     """
 
@@ -77,15 +64,19 @@ class Poller:
         times: RenderTimes,
         costs: ListCosts,
         recheck: Callable[[str], Awaitable[bool]],
+        report: Callable[[Poller], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.client = client
         self._is_loopback = is_loopback
         self.clock = clock
-        self.numbers = Numbers()
+        self.numbers = PollerNumbers()
+        self.reported = PollerNumbers()
         self.is_over = False
         self._times = times
         self._recheck = recheck
+        self._report = report
+        self._report_at = -math.inf
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, list[Waiter]] = {}
         self._size = 0
@@ -162,7 +153,7 @@ class Poller:
     async def _run(self) -> None:
         try:
             while True:
-                await self._rest(self._work())
+                await self._rest(min(self._work(), self._report_at))
         except asyncio.CancelledError as error:
             self.give_up(error)
             raise
@@ -202,6 +193,9 @@ class Poller:
     def _work(self) -> float:
         """Start what is due, and give the time at which there is something to do again."""
         now = self._loop.time()
+        if now >= self._report_at:
+            self._report_at = now + _REPORT_EVERY
+            self._report(self)
         if now >= self._recheck_at:
             self._recheck_at = now + _RECHECK_EVERY
             self.spawn(self._recheck_all())
@@ -227,8 +221,8 @@ class Poller:
             self._bell = None
 
     def _on_time(self, due: float) -> None:
-        self.numbers.lag = self._loop.time() - due
-        self.numbers.worst_lag = max(self.numbers.worst_lag, self.numbers.lag)
+        late = self._loop.time() - due
+        self.numbers.lag, self.numbers.worst_lag = max(self.numbers.lag, late), max(self.numbers.worst_lag, late)
         self._ring()
 
     def _ring(self) -> None:
@@ -372,7 +366,7 @@ class Poller:
         for count, waiter in enumerate(held, 1):
             if self.is_here(waiter):
                 self.tell_failure(waiter, error, of=self._outage.project)
-            if count % SLICE == 0:
+            if count % _SLICE == 0:
                 await asyncio.sleep(0)
         if self._outage.error is None:
             await self._release()
@@ -383,7 +377,7 @@ class Poller:
         for count, waiter in enumerate(self.waiters(), 1):
             if not waiter.busy and (waiter.ticket == -1 or waiter.watch.failing) and self.is_here(waiter):
                 self.plan(waiter, waiter.watch.schedule.floor * chance_of(waiter.watch.project))
-            if count % SLICE == 0:
+            if count % _SLICE == 0:
                 await asyncio.sleep(0)
 
     # --- when the key is refused ----------------------------------------------------------------
@@ -401,7 +395,7 @@ class Poller:
                 await self._has_moved(each)
             if self.is_here(each):
                 self.tell_failure(each, error, of=waiter.watch.project)
-            if count % SLICE == 0:
+            if count % _SLICE == 0:
                 await asyncio.sleep(0)
 
     async def _has_moved(self, waiter: Waiter) -> bool:

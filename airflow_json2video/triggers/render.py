@@ -34,7 +34,10 @@ class Json2VideoRenderTrigger(BaseTrigger):
     :param submitted_at: epoch seconds of the submission; default: now.
     :param deadline: epoch seconds at which waiting ends; absolute, so it survives every restart.
         Default: an hour after the submission.
-    :param poll_interval: seconds between looks at a young render.
+    :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Twice the
+        interval, about half the requests.
+    :param age_known: False for a render that was submitted elsewhere, where *submitted_at* is when the waiting
+        began: the first look is at once then.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
         submitted_at: float | None = None,
         deadline: float | None = None,
         poll_interval: float = 10.0,
+        age_known: bool = True,
         **unknown: Any,
     ) -> None:
         # Arguments that a newer operator wrote are left out of account: in a rolling upgrade the
@@ -55,20 +59,21 @@ class Json2VideoRenderTrigger(BaseTrigger):
         self.submitted_at = time.time() if submitted_at is None else submitted_at
         self.deadline = self.submitted_at + 3600.0 if deadline is None else deadline
         self.poll_interval = poll_interval
+        self.age_known = age_known
         self.unknown = sorted(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what the triggerer makes this trigger from."""
-        return (
-            "airflow_json2video.triggers.render.Json2VideoRenderTrigger",
-            {
-                "project": self.project,
-                "json2video_conn_id": self.json2video_conn_id,
-                "submitted_at": self.submitted_at,
-                "deadline": self.deadline,
-                "poll_interval": self.poll_interval,
-            },
-        )
+        arguments: dict[str, Any] = {
+            "project": self.project,
+            "json2video_conn_id": self.json2video_conn_id,
+            "submitted_at": self.submitted_at,
+            "deadline": self.deadline,
+            "poll_interval": self.poll_interval,
+        }
+        if not self.age_known:  # an older triggerer would warn of an argument that it does not know
+            arguments["age_known"] = False
+        return "airflow_json2video.triggers.render.Json2VideoRenderTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire the one event."""
@@ -87,6 +92,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
             submitted_at=self.submitted_at,
             deadline=self.deadline,
             schedule=PollSchedule(interval=self.poll_interval),
+            age_known=self.age_known,
         )
         hook = Json2VideoHook(self.json2video_conn_id)
         try:
@@ -115,12 +121,14 @@ def defer_until_rendered(
     deadline: float,
     poll_interval: float,
     kwargs: dict[str, Any],
+    age_known: bool = True,
 ) -> NoReturn:
     """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
 
     :param operator: an operator or sensor with ``execute_complete`` and ``json2video_conn_id``.
     :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
     :param kwargs: handed to ``execute_complete``.
+    :param age_known: see :class:`Json2VideoRenderTrigger`.
     """
     from airflow_json2video.version_compat import execution_deadline
 
@@ -135,6 +143,7 @@ def defer_until_rendered(
             submitted_at=submitted_at,
             deadline=deadline,
             poll_interval=poll_interval,
+            age_known=age_known,
         ),
         method_name="execute_complete",
         kwargs={"project": project, **kwargs},
