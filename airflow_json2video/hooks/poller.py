@@ -89,6 +89,7 @@ class Poller:
         self._probing = False
         self._probed_at = -math.inf
         self._looks = 0
+        self._costs = costs
         self._sweeper = Sweeper(self, costs)
         self._refusals = 0
         self._recheck_at = self._loop.time() + _RECHECK_EVERY
@@ -260,6 +261,7 @@ class Poller:
         self._looks += 1
         waiter.busy = True
         self.numbers.singles += 1
+        self._costs.on_single()
         self.spawn(self._look(waiter, is_probe=is_probe))
 
     async def _look(self, waiter: Waiter, *, is_probe: bool) -> None:

@@ -164,11 +164,11 @@ class Sweeper:
         self._poller.deliver(project, movie, quota)
 
     def _learn(self, progress: _Progress) -> None:
-        sweep, now = progress.sweep, self._poller.clock()
+        sweep = progress.sweep
         if sweep.is_probe:
             return
         if progress.is_too_dear and progress.missing:
-            self._costs.on_budget_spent(sweep, entries=progress.entries, now=now)
+            self._costs.on_budget_spent(sweep, entries=progress.entries, cost=progress.spent)
             return
         self._costs.on_sweep(
             sweep,
@@ -177,14 +177,13 @@ class Sweeper:
             found=progress.expected - len(progress.missing),
             cost=progress.spent,
             is_whole=progress.is_whole,
-            now=now,
         )
 
     def _on_trouble(self, error: Json2VideoError, sweep: Sweep, covered: list[Waiter]) -> str | None:
         is_first = not self._costs.setbacks
         is_outage = isinstance(error, (RateLimited, ServiceUnreachable))
         is_page = isinstance(error, TransportError) and not is_outage
-        self._costs.on_setback(now=self._poller.clock(), smaller_pages_than=sweep.page_size if is_page else None)
+        self._costs.on_trouble(now=self._poller.clock(), smaller_pages_than=sweep.page_size if is_page else None)
         if is_outage and covered:
             self._poller.on_trouble(error, waiter=covered[0])
             return None

@@ -5,8 +5,10 @@ same and 6 ms for each megabyte (measured over loopback without TLS, the documen
 of a page cost as much as a request. The service is taken to reckon in the same way.
 
 What a page holds is learnt from pages. Nobody promises that the list is cheap: it shows other people's renders,
-and each with its whole document. So a sweep has a budget, the single looks that it replaces; one that exceeds it is
-broken off, and the list is left alone for a minute, the next time for two, up to half an hour.
+and each with its whole document. So a sweep has a budget, the single looks that it replaces. One that exceeds it is
+broken off, and the list is left alone until single looks have cost ten times what was wasted, the next time twenty
+times, and so on: trying it adds a tenth to the cost at most. A list that cannot be read is left alone for a minute, the
+next time for two, up to half an hour.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ _PART_PAGES = 3
 _FEWEST = 5
 """Renders below which the list is not worth its risks: it may lag, and it may be long."""
 _REMEMBERED = 600.0
+_AMORTISED = 10
 _FIRST_PAUSE = 60.0
 _LONGEST_PAUSE = 1800.0
 
@@ -70,6 +73,8 @@ class ListCosts:
         self._share = 1.0
         self._page_limit = _LARGEST_PAGE
         self._setbacks = 0
+        self._singles = 0
+        self._closed_until_singles = 0.0
         self._closed_until = -math.inf
         self._forget_at = math.inf
 
@@ -80,7 +85,7 @@ class ListCosts:
         :param waiting: the same of every render that is waited for; the list shows them all.
         :param now: epoch seconds.
         """
-        if now < self._closed_until or len(born) < _FEWEST:
+        if now < self._closed_until or self._singles < self._closed_until_singles or len(born) < _FEWEST:
             return None
         if now >= self._forget_at:
             self._forget()
@@ -109,6 +114,10 @@ class ListCosts:
             is_probe=self._entry_bytes is None,
         )
 
+    def on_single(self) -> None:
+        """Hear of a look at one render."""
+        self._singles += 1
+
     def on_page(self, *, entries: int, size: int, now: float) -> float:
         """Learn from a page and give what it cost, in looks at one render.
 
@@ -122,9 +131,7 @@ class ListCosts:
         self._forget_at = now + _REMEMBERED
         return 1.0 + size / _BYTES_PER_REQUEST
 
-    def on_sweep(
-        self, sweep: Sweep, *, entries: int, expected: int, found: int, cost: float, is_whole: bool, now: float
-    ) -> None:
+    def on_sweep(self, sweep: Sweep, *, entries: int, expected: int, found: int, cost: float, is_whole: bool) -> None:
         """Learn from a list that was read to its end, or until all was found that was looked for.
 
         :param expected: renders that it should have shown. :param found: how many of them it did.
@@ -133,17 +140,21 @@ class ListCosts:
             self._density = entries / sweep.seconds
         self._share = 0.5 * self._share + 0.5 * (found / expected if expected else 0.0)
         if cost > max(found, 1):
-            self.on_setback(now=now)
+            self._on_waste(cost - found)
         else:
             self._setbacks = 0
 
-    def on_budget_spent(self, sweep: Sweep, *, entries: int, now: float) -> None:
+    def on_budget_spent(self, sweep: Sweep, *, entries: int, cost: float) -> None:
         """Learn from a list that was given up because it costs more than it spares: it is longer than thought."""
         self._density = 2 * max(entries / sweep.seconds, self._density or 0.0)
-        self.on_setback(now=now)
+        self._on_waste(cost)
 
-    def on_setback(self, *, now: float, smaller_pages_than: int | None = None) -> None:
-        """Leave the list alone for a while: it cost more than it spared, or could not be read.
+    def _on_waste(self, cost: float) -> None:
+        self._closed_until_singles = self._singles + cost * _AMORTISED * 2.0 ** min(self._setbacks, 6)
+        self._setbacks += 1
+
+    def on_trouble(self, *, now: float, smaller_pages_than: int | None = None) -> None:
+        """Leave the list alone for a while: it could not be read.
 
         :param smaller_pages_than: the page size that may have been too much.
         """

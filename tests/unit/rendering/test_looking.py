@@ -21,8 +21,8 @@ def best(known, born, *, waiting=None, now=NOW):
     return known.best_sweep(born, waiting=waiting or born, now=now)
 
 
-def swept(known, sweep, *, entries, found, now=NOW, cost=3.0):
-    known.on_sweep(sweep, entries=entries, expected=100, found=found, cost=cost, is_whole=True, now=now)
+def swept(known, sweep, *, entries, found, cost=3.0):
+    known.on_sweep(sweep, entries=entries, expected=100, found=found, cost=cost, is_whole=True)
 
 
 def test_a_few_renders_are_asked_for_one_by_one():
@@ -88,10 +88,10 @@ def test_a_list_that_does_not_show_what_is_waited_for_is_not_read():
     assert best(known, ages(*range(20))) is None
 
 
-def test_a_list_that_was_no_help_is_left_alone_for_longer_each_time():
+def test_a_list_that_cannot_be_read_is_left_alone_for_longer_each_time():
     known, now, pauses = costs(), NOW, []
     for _ in range(8):
-        known.on_setback(now=now)
+        known.on_trouble(now=now)
         begun = now
         while best(known, [now - age for age in range(200)], now=now) is None:
             now += 10
@@ -100,10 +100,22 @@ def test_a_list_that_was_no_help_is_left_alone_for_longer_each_time():
     assert pauses[-1] == 1800
 
 
+def test_trying_a_list_that_is_no_help_adds_a_tenth_to_the_cost_at_most():
+    known, wasted, singles = costs(), 0.0, 0
+    for _ in range(5000):
+        if sweep := best(known, ages(*range(200))):
+            known.on_budget_spent(sweep, entries=100, cost=50.0)
+            known._density = None  # as if nothing were learnt from it
+            wasted += 50
+        known.on_single()
+        singles += 1
+    assert 0 < wasted <= 50 + singles / 10
+
+
 def test_a_list_that_helps_again_is_forgiven():
     known = costs()
-    known.on_setback(now=NOW - 1000)
-    known.on_setback(now=NOW - 500)
+    known.on_trouble(now=NOW - 1000)
+    known.on_trouble(now=NOW - 500)
     swept(known, best(known, ages(*range(200))), entries=200, found=100)
     assert known.setbacks == 0
 
@@ -111,14 +123,17 @@ def test_a_list_that_helps_again_is_forgiven():
 def test_a_budget_that_was_spent_teaches_that_the_list_is_long():
     known = costs()
     old, young = ages(*[80_000] * 100), ages(*range(100))
-    known.on_budget_spent(best(known, old), entries=3000, now=NOW - 60)
+    known.on_budget_spent(best(known, old), entries=3000, cost=1.0)
+    assert best(known, young) is None
+    for _ in range(10):
+        known.on_single()
     assert best(known, old) is None
     assert best(known, young) is not None
 
 
 def test_pages_that_were_too_much_become_smaller():
     known = costs()
-    known.on_setback(now=NOW - 100, smaller_pages_than=100)
+    known.on_trouble(now=NOW - 100, smaller_pages_than=100)
     assert best(known, ages(*range(200))).page_size == 25
 
 
