@@ -14,6 +14,7 @@ __all__ = [
     "end_superseded_attempt",
     "execution_deadline",
     "mask_secret",
+    "stats",
     "succeeded_attempts",
     "xcom_keys_of_the_attempt_before",
 ]
@@ -138,6 +139,21 @@ def context_names() -> frozenset[str]:
         except (ImportError, AttributeError):
             continue
     return frozenset()
+
+
+def stats(*, in_triggerer: bool = False) -> Any:
+    """Give the ``Stats`` that Airflow has set up in this kind of process.
+
+    From 3.2 there are two of them, and a metric sent to the other one is lost: a task's process sets up the
+    SDK's, the triggerer the core's.
+    """
+    modules = ["airflow.sdk.observability.stats", "airflow.observability.stats"]
+    for module in [*(reversed(modules) if in_triggerer else modules), "airflow.stats"]:
+        try:
+            return import_module(module).Stats
+        except ImportError:
+            continue
+    raise ImportError("this Airflow has no Stats")
 
 
 def mask_secret(secret: str) -> None:

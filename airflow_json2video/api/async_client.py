@@ -199,6 +199,7 @@ class AsyncJson2VideoClient:
             headers["Accept-Encoding"] = "gzip, deflate"
         watch = SimpleNamespace(sent=False)
         started = time.monotonic()
+        largest = min(endpoint.max_body, call.largest or endpoint.max_body)
         problem: BaseException | str
         try:
             session = await self._session(keep=call.repeatable)
@@ -220,7 +221,7 @@ class AsyncJson2VideoClient:
                 body = bytearray()
                 async for piece in response.content.iter_chunked(_PIECE):
                     body += piece
-                    if len(body) > endpoint.max_body:
+                    if len(body) > largest:
                         break
                 else:
                     log.debug("%s answered %d in %.2fs", call.name, response.status, time.monotonic() - started)
@@ -230,7 +231,7 @@ class AsyncJson2VideoClient:
                         headers=response.headers,
                         body=bytes(body),
                     )
-                problem = f"the answer is larger than {endpoint.max_body} bytes"
+                problem = f"the answer is larger than {largest} bytes"
         except ConfigurationError as error:
             return error
         except Exception as error:

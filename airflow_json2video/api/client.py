@@ -170,6 +170,7 @@ class Json2VideoClient:
         if call.url is None:
             headers["Accept-Encoding"] = "gzip, deflate"
         started = time.monotonic()
+        largest = min(endpoint.max_body, call.largest or endpoint.max_body)
         problem: BaseException | str
         with watching(request.time_limit) as watch:
             try:
@@ -189,10 +190,10 @@ class Json2VideoClient:
                     body = bytearray()
                     for piece in response.iter_content(_PIECE):
                         body += piece
-                        if len(body) > endpoint.max_body:
+                        if len(body) > largest:
                             break
                     # A connection that was shut in the headers reads as an answer with nothing in it.
-                    if not watch.expired and len(body) <= endpoint.max_body:
+                    if not watch.expired and len(body) <= largest:
                         log.debug(
                             "%s answered %d in %.2fs",
                             call.name,
@@ -205,7 +206,7 @@ class Json2VideoClient:
                             headers=response.headers,
                             body=bytes(body),
                         )
-                    problem = f"the answer is larger than {endpoint.max_body} bytes"
+                    problem = f"the answer is larger than {largest} bytes"
             except ConfigurationError as error:
                 return error
             except Exception as error:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from airflow_json2video.api.calls import Call, list_movies
@@ -30,9 +31,6 @@ from airflow_json2video.exceptions import (
     error_from_answer,
 )
 
-if TYPE_CHECKING:
-    from airflow_json2video.api.responses import MoviePage, MovieStatus
-
 __all__ = [
     "DEFAULT_HOST",
     "Answer",
@@ -46,6 +44,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+M_co = TypeVar("M_co", covariant=True)
 
 MAX_PAGES = 1000
 """Pages after which a list is taken for one without an end."""
@@ -140,7 +139,11 @@ class Exchange:
         """
         if isinstance(answer, Json2VideoError):
             return answer
-        status, document = answer.status, _decode(answer.body)
+        status = answer.status
+        if call.read is not None and 200 <= status < 300:
+            with suppress(ValueError, TypeError, KeyError):
+                return call.read(answer.body)
+        document = _decode(answer.body)
         if call.url is not None:
             if 200 <= status < 300:
                 return call.parse({})
@@ -225,11 +228,22 @@ class Exchange:
         )
 
 
+class _Page(Protocol[M_co]):
+    @property
+    def movies(self) -> Sequence[M_co]: ...
+    @property
+    def has_next(self) -> bool: ...
+    @property
+    def next_token(self) -> str | None: ...
+
+
 class MovieListing:
     """The account's renders, page after page: a cursor that asks for calls and takes pages.
 
     Goes to the end always, since the order is not documented. A list that cannot be read whole is an
     error and never a short list: what is not in it would be taken for absent.
+
+    :param call: makes the call for a page; :func:`.list_movies`, or another with its arguments.
     """
 
     def __init__(
@@ -239,18 +253,20 @@ class MovieListing:
         date_end: datetime | str | None,
         page_size: int,
         max_pages: int | None = None,
+        call: Callable[..., Call[Any]] = list_movies,
     ) -> None:
+        self._make = call
         self._range = {"date_start": date_start, "date_end": date_end}
         self._page_size = page_size
         self._max_pages = max_pages or MAX_PAGES
         self._tokens: set[str] = set()
-        self._call: Call[MoviePage] | None = list_movies(**self._range, limit=page_size)  # type: ignore[arg-type]
+        self._call: Call[Any] | None = call(**self._range, limit=page_size)
 
-    def next_call(self) -> Call[MoviePage] | None:
+    def next_call(self) -> Call[Any] | None:
         """Give the call for the next page; None after the last."""
         return self._call
 
-    def take(self, page: MoviePage) -> Iterator[MovieStatus]:
+    def take(self, page: _Page[M_co]) -> Iterator[M_co]:
         """Read a page.
 
         :raises UnreadableAnswer: when the cursor repeats, or the pages do not end.
@@ -266,7 +282,7 @@ class MovieListing:
                     f"movies.list: the list has not ended after {self._max_pages} pages of {self._page_size}.",
                     advice="Ask for fewer days.",
                 )
-            self._call = list_movies(**self._range, limit=self._page_size, next_token=token)
+            self._call = self._make(**self._range, limit=self._page_size, next_token=token)
         return iter(page.movies)
 
 

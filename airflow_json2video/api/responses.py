@@ -18,11 +18,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
 )
+from typing_extensions import TypedDict
 
 __all__ = [
     "Done",
@@ -40,6 +42,8 @@ __all__ = [
     "TemplateSummary",
     "UploadTicket",
     "UploadedFile",
+    "WatchedMovie",
+    "WatchedPage",
 ]
 
 
@@ -86,6 +90,7 @@ Flag = Annotated[bool | None, WrapValidator(_or_none)]
 Text = Annotated[str | None, BeforeValidator(_text_or_none)]
 Tags = Annotated[list[str], BeforeValidator(_tags)]
 Word = Annotated[str, BeforeValidator(_word), Field(min_length=1)]
+HasNext = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
@@ -180,7 +185,7 @@ class MoviePage(_Answer):
     """
 
     movies: list[MovieStatus]
-    has_next: bool = False
+    has_next: HasNext = False
     next_token: Text = None
     count: Whole = None
     limit: Whole = None
@@ -188,10 +193,41 @@ class MoviePage(_Answer):
     end: Instant = Field(default=None, alias="to")
     remaining_quota: Quota = None
 
-    @field_validator("has_next", mode="before")
-    @classmethod
-    def _null_is_no(cls, value: object) -> object:
-        return False if value is None else value
+
+class WatchedMovie(TypedDict, total=False):
+    """What a list says of how one render stands, as it came."""
+
+    project: Any
+    status: Any
+    message: Any
+    url: Any
+    ass: Any
+    created_at: Any
+    ended_at: Any
+    deleted_at: Any
+    duration: Any
+    size: Any
+    width: Any
+    height: Any
+    rendering_time: Any
+
+
+class WatchedPage(BaseModel):
+    """One page of the account's renders, without the documents in it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    movies: list[WatchedMovie]
+    success: Any = None
+    has_next: HasNext = False
+    next_token: Text = None
+    remaining_quota: Quota = None
+    _bytes_read: int = PrivateAttr(default=0)
+
+    @property
+    def bytes_read(self) -> int:
+        """What the page weighed, with the documents; 0 if that is not known."""
+        return self._bytes_read
 
 
 class TemplateSummary(_Answer):

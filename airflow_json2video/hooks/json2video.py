@@ -134,13 +134,23 @@ class Json2VideoHook(BaseHook):
     async def get_async_client(self, **options: Any) -> AsyncJson2VideoClient:
         """Give a new asynchronous client (``aiohttp``); the caller closes it.
 
-        The connection is looked up without blocking the event loop, as a trigger needs.
-
         :param options: arguments of the client that go before the connection's.
         """
-        from airflow.providers.common.compat.connection import get_async_connection
-
         from airflow_json2video.api.async_client import AsyncJson2VideoClient
+
+        settings = await self.look_up()
+        return AsyncJson2VideoClient(settings.api_key, **{**settings.kwargs, **options})
+
+    async def look_up(self) -> ConnectionSettings:
+        """Read and check the connection as it is now, without blocking the event loop, as a trigger needs.
+
+        :raises ConfigurationError: as of :attr:`settings`.
+
+        .. code-block:: python
+
+            settings = await hook.look_up()
+        """
+        from airflow.providers.common.compat.connection import get_async_connection
 
         try:
             connection = await get_async_connection(self.json2video_conn_id)
@@ -148,7 +158,7 @@ class Json2VideoHook(BaseHook):
             raise self._no_connection() from None
         settings = connection_settings(connection)
         self.__dict__["settings"] = settings
-        return AsyncJson2VideoClient(settings.api_key, **{**settings.kwargs, **options})
+        return settings
 
     def _no_connection(self) -> ConfigurationError:
         return ConfigurationError(

@@ -1,4 +1,4 @@
-"""Looking at one render until it ends: the synchronous loop and the asynchronous one over the same watch."""
+"""Waiting for a render: a loop of its own for a worker, the shared poller for a trigger; the same watch in both."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.exceptions import Json2VideoError, TransportError
-from airflow_json2video.rendering.polling import (
-    MIN_POLL_INTERVAL,
-    Ended,
-    LookAgain,
-    PollSchedule,
-    RenderWatch,
-)
+from airflow_json2video.exceptions import Json2VideoError, error_from_facts
+from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
+from airflow_json2video.rendering.polling import Ended, LookAgain, RenderWatch
 
 if TYPE_CHECKING:
-    from airflow_json2video.api.async_client import AsyncJson2VideoClient
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieAnswer
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["TaskLog", "await_render", "look_once", "poll_schedule", "wait_for_render"]
+__all__ = ["TaskLog", "await_render", "look_once", "poll_schedule", "wait_for_render", "wire"]
 
 _LOCAL_FLOOR = 0.2
 """Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
@@ -38,9 +32,17 @@ class TaskLog(Protocol):
         """Log what a person should look at."""
 
 
-def poll_schedule(poll_interval: float, *, is_loopback: bool) -> PollSchedule:
-    """Give the schedule for an interval that an author asked for; never under the service's own floor."""
-    return PollSchedule(interval=poll_interval, floor=_LOCAL_FLOOR if is_loopback else MIN_POLL_INTERVAL)
+def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes | None = None) -> PollSchedule:
+    """Give the schedule for an interval that an author asked for; never under the service's own floor.
+
+    A service on this machine is looked at as often as an author asks for, and no more often than JSON2Video else.
+
+    :param times: what is known of the account's render times.
+    """
+    floor = MIN_POLL_INTERVAL
+    if is_loopback:
+        floor = min(floor, max(_LOCAL_FLOOR, poll_interval / 2))
+    return PollSchedule(interval=poll_interval, floor=floor, times=RenderTimes() if times is None else times)
 
 
 def look_once(client: Json2VideoClient, watch: RenderWatch, *, now: float) -> LookAgain | Ended:
@@ -63,6 +65,7 @@ def wait_for_render(
     clock: Callable[[], float] = time.time,
 ) -> Ended:
     """Look until the render ends or the watch's deadline passes."""
+    sleep(watch.first_look(now=clock()))
     while True:
         step = look_once(client, watch, now=clock())
         if isinstance(step, Ended):
@@ -80,44 +83,35 @@ async def await_render(
     log: TaskLog,
     clock: Callable[[], float] = time.time,
 ) -> Ended:
-    """Look until the render ends or the watch's deadline passes, without blocking the event loop.
+    """Wait until the render ends or the watch's deadline passes, without blocking the event loop.
 
-    The connection is looked up in here, so that trouble with it is an outcome and not an exception.
+    All who wait for renders of one account in one event loop share a poller. The connection is looked up in
+    here, so that trouble with it is an outcome and not an exception.
+
+    :param log: every line is written from this coroutine, so that it lands in the log of this task.
     """
-    from airflow_json2video.api import calls
+    from airflow_json2video.hooks.accounts import Accounts
+    from airflow_json2video.hooks.waiter import Waiter
 
-    client: AsyncJson2VideoClient | None = None
+    accounts = Accounts.here()
+    waiter = Waiter(watch, conn_id=hook.json2video_conn_id, interval=poll_interval)
+    accounts.enter(hook)
     try:
         while True:
-            step: LookAgain | Ended
             try:
-                if client is None:
-                    client = await _client(hook)
-                    watch.schedule = poll_schedule(poll_interval, is_loopback=hook.settings.is_loopback)
-                answer = await client.execute(calls.get_movie(watch.project))
+                await accounts.join(waiter)
             except Json2VideoError as error:
-                step = watch.on_error(error, now=clock())
+                # Of one's own: others wait for the same look-up, and a watch adds its project to an error.
+                step = watch.on_error(error_from_facts(error.facts()), now=clock())
             else:
-                step = _judge(watch, answer, now=clock())
+                return await waiter.outcome(lambda note: log.info("%s", note))
             if isinstance(step, Ended):
                 return step
             if step.note:
                 log.info("%s", step.note)
             await asyncio.sleep(step.seconds)
     finally:
-        if client is not None:
-            await client.aclose()
-
-
-async def _client(hook: Json2VideoHook) -> AsyncJson2VideoClient:
-    try:
-        # The watch itself decides when to look again, and does so within its deadline.
-        return await hook.get_async_client(retries=0)
-    except Json2VideoError:
-        raise
-    except Exception as error:
-        # The database or the supervisor may be back in a moment; the render goes on meanwhile.
-        raise TransportError(f"The connection could not be looked up: {type(error).__name__}: {error}.") from None
+        await accounts.leave(waiter)
 
 
 def _judge(watch: RenderWatch, answer: MovieAnswer, *, now: float) -> LookAgain | Ended:

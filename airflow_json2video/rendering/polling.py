@@ -1,10 +1,11 @@
-"""When to look at a render, and what a look means. Pure: given times and answers, it gives times and verdicts.
+"""What a look at a render means. Pure: given times and answers, it gives times and verdicts.
 
 The trigger and the synchronous loop ask the same :class:`RenderWatch`, so they cannot drift apart.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,19 +19,22 @@ from airflow_json2video.exceptions import (
     RenderStalled,
     error_from_render,
 )
-from airflow_json2video.rendering.result import movie_facts
+from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, chance_of
+from airflow_json2video.rendering.result import created_at, movie_facts
 
 __all__ = [
+    "LONGEST_WISH",
     "MIN_POLL_INTERVAL",
     "Ended",
     "LookAgain",
     "PollSchedule",
     "RenderWatch",
+    "broken_off",
     "seconds_in_words",
 ]
 
-MIN_POLL_INTERVAL = 5.0
-"""Seconds; the service's own floor between two looks at one render."""
+LONGEST_WISH = 300.0
+"""Seconds that the service's own ``Retry-After`` can hold up a look."""
 
 _NEW_PROJECT_GRACE = 60.0
 """Seconds after the submission in which an unknown project may only be a slow one."""
@@ -38,32 +42,8 @@ _NEW_PROJECT_GRACE = 60.0
 _STALLED_LOOK_AFTER = 60.0
 """Seconds from a first ``timeout`` to the one further look that it gets."""
 
-
-@dataclass(frozen=True)
-class PollSchedule:
-    """When to look at a render again.
-
-    :param interval: seconds between looks at a young render.
-    :param floor: seconds; no interval is ever shorter. Five for JSON2Video; the service on one's own
-        machine sets no floor.
-    """
-
-    interval: float = 10.0
-    floor: float = MIN_POLL_INTERVAL
-    longest: float = 60.0
-
-    def next_look(self, *, age: float) -> float:
-        """Seconds until the next look at a render that is *age* seconds old: grows by half a minute."""
-        grown = self.interval * 1.25 ** (max(age, 0.0) // 60)
-        return float(max(self.floor, min(grown, max(self.longest, self.interval))))
-
-    def after_failures(self, failures: int) -> float:
-        """Seconds until the next look after so many failed ones in a row.
-
-        Half as much again each time, at most two minutes: the end of an outage is noticed within about half
-        its length.
-        """
-        return float(max(self.floor, min(self.interval * 1.5 ** min(failures, 20), 120.0)))
+_FIRST_SIGN_OF_LIFE = 300.0
+"""Seconds of age at which a render that goes on is worth a line; the next ones fall at three times the age."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +70,51 @@ class RenderWatch:
     :param submitted_at: epoch seconds of the submission.
     :param deadline: epoch seconds; absolute, so it survives every restart.
     :param schedule: when to look.
+    :param age_known: False for a render that was submitted elsewhere: *submitted_at* is when the waiting began.
     """
 
-    def __init__(self, project: str, *, submitted_at: float, deadline: float, schedule: PollSchedule) -> None:
+    __slots__ = (
+        "_born",
+        "_failures",
+        "_looks",
+        "_sign_of_life_at",
+        "_stalled_since",
+        "deadline",
+        "project",
+        "schedule",
+        "status",
+        "submitted_at",
+    )
+
+    def __init__(
+        self, project: str, *, submitted_at: float, deadline: float, schedule: PollSchedule, age_known: bool = True
+    ) -> None:
         self.project = project
         self.submitted_at = submitted_at
         self.deadline = deadline
         self.schedule = schedule
         self.status: str | None = None
+        self._born = submitted_at if age_known else None
         self._failures = 0
+        self._looks = 0
+        self._sign_of_life_at = _FIRST_SIGN_OF_LIFE
         self._stalled_since: float | None = None
+
+    @property
+    def born(self) -> float | None:
+        """Epoch seconds of the submission, as far as it is known."""
+        return self._born
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last look failed."""
+        return self._failures > 0
+
+    def first_look(self, *, now: float) -> float:
+        """Seconds until the first look is worth a request."""
+        age = math.inf if self._born is None else now - self._born
+        wait = self.schedule.first_look(age=age, chance=chance_of(self.project))
+        return min(wait, max(self.deadline - now, 0.0))
 
     def on_status(
         self, movie: Mapping[str, Any], *, now: float, remaining_quota: Mapping[str, Any] | None = None
@@ -113,7 +128,9 @@ class RenderWatch:
         self._failures = 0
         status = str(movie.get("status") or "unknown")
         changed, self.status = status != self.status, status
-        age = now - self.submitted_at
+        if self._born is None:
+            self._born = created_at(movie) or self.submitted_at
+        age = now - self._born
         if status == "done":
             return self._done(movie, remaining_quota)
         if status == "error":
@@ -132,13 +149,18 @@ class RenderWatch:
         self._stalled_since = None
         if now >= self.deadline:
             return Ended(error=self._too_late(now, f"still {status}"))
-        wait = self._until(now, self.schedule.next_look(age=age))
-        if not (changed or recovered):
+        self._looks += 1
+        wait = self._until(now, self.schedule.next_look(age=age, chance=chance_of(self.project, self._looks)))
+        alive = age >= self._sign_of_life_at
+        while age >= self._sign_of_life_at:
+            self._sign_of_life_at *= 3
+        if not (changed or recovered or alive):
             return LookAgain(wait)
+        still = "" if changed or recovered else "still "
         remark = f" ({movie['message']})" if movie.get("message") else ""
         return LookAgain(
             wait,
-            f"Render {self.project} is {status}{remark} after {seconds_in_words(age)} "
+            f"Render {self.project} is {still}{status}{remark} after {seconds_in_words(age)} "
             f"(deadline in {seconds_in_words(self.deadline - now)}). Next look in {seconds_in_words(wait)}.",
         )
 
@@ -152,7 +174,8 @@ class RenderWatch:
         self._failures += 1
         if now >= self.deadline:
             return Ended(error=self._too_late(now, f"the last look failed: {error.message}"))
-        wait = self._until(now, max(self.schedule.after_failures(self._failures), error.retry_after or 0.0))
+        wish = min(error.retry_after or 0.0, LONGEST_WISH)
+        wait = self._until(now, max(self.schedule.after_failures(self._failures), wish))
         note = f"A look at render {self.project} failed: {error.message} Next look in {seconds_in_words(wait)}."
         return LookAgain(wait, note if self._failures == 1 or self._failures % 10 == 0 else None)
 
@@ -186,6 +209,19 @@ class RenderWatch:
             advice="It cannot be cancelled: it goes on, is billed, and a retry of this task adopts it. "
             "Raise render_timeout if such movies need longer.",
         )
+
+
+def broken_off(project: str, error: BaseException) -> Ended:
+    """Give the end of a wait that a fault of ours broke off."""
+    return Ended(
+        error=Json2VideoError(
+            f"Waiting for render {project} failed: {type(error).__name__}: {error}.",
+            project=project,
+            retryable=True,
+            money=Money.UNKNOWN,
+            advice="The render goes on; a retry of this task adopts it.",
+        )
+    )
 
 
 def _paid_for(error: Json2VideoError, project: str) -> Json2VideoError:

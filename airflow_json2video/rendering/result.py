@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any, TypedDict
 
-__all__ = ["MOVIE_FACTS", "RenderResult", "in_words", "movie_facts", "render_result"]
+__all__ = [
+    "MOVIE_FACTS",
+    "RenderResult",
+    "created_at",
+    "in_words",
+    "movie_facts",
+    "render_result",
+    "seconds_taken",
+]
 
 MOVIE_FACTS = (
     "project",
@@ -77,6 +87,28 @@ def in_words(result: RenderResult) -> str:
         f"Render {result['project']} is done: {result['duration']} s of video, {result['width']}x{result['height']}, "
         f"{result['size']} bytes, rendered in {result['rendering_time']} s. {result['url']}"
     )
+
+
+def created_at(movie: Mapping[str, Any]) -> float | None:
+    """Give the moment of the submission by the service's clock, epoch seconds; None if it does not say."""
+    return _moment(movie.get("created_at"))
+
+
+def seconds_taken(movie: Mapping[str, Any]) -> float | None:
+    """Give the seconds from submission to end, both by the service's clock; None if it does not say both."""
+    begun, ended = _moment(movie.get("created_at")), _moment(movie.get("ended_at"))
+    return None if begun is None or ended is None or ended <= begun else ended - begun
+
+
+def _moment(value: Any) -> float | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        # Python 3.10 does not read the Z.
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def _number(value: Any) -> float | None:

@@ -83,6 +83,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
                 submitted_at=now,
                 deadline=now + _seconds(self.timeout),
                 poll_interval=_seconds(self.poke_interval),
+                age_known=False,
             )
         return super().execute(context)
 
@@ -120,7 +121,13 @@ class Json2VideoRenderSensor(BaseSensorOperator):
 
         now = time.time()
         schedule = poll_schedule(_seconds(self.poke_interval), is_loopback=self.hook.settings.is_loopback)
-        return RenderWatch(self.project, submitted_at=now, deadline=now + _seconds(self.timeout), schedule=schedule)
+        return RenderWatch(
+            self.project,
+            submitted_at=now,
+            deadline=now + _seconds(self.timeout),
+            schedule=schedule,
+            age_known=False,
+        )
 
     def _finish(self, ended: Ended, context: Context) -> RenderResult:
         from airflow_json2video.rendering.result import in_words, render_result

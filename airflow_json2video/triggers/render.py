@@ -34,7 +34,10 @@ class Json2VideoRenderTrigger(BaseTrigger):
     :param submitted_at: epoch seconds of the submission; default: now.
     :param deadline: epoch seconds at which waiting ends; absolute, so it survives every restart.
         Default: an hour after the submission.
-    :param poll_interval: seconds between looks at a young render.
+    :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Twice the
+        interval, about half the requests.
+    :param age_known: False for a render that was submitted elsewhere, where *submitted_at* is when the waiting
+        began: the first look is at once then.
     :param ends_task: set if a finished render is to end the task from here, without a worker: the arguments of
         :class:`~airflow_json2video.triggers.ending.TaskEnd`.
     """
@@ -47,6 +50,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
         submitted_at: float | None = None,
         deadline: float | None = None,
         poll_interval: float = 10.0,
+        age_known: bool = True,
         ends_task: dict[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
@@ -58,22 +62,25 @@ class Json2VideoRenderTrigger(BaseTrigger):
         self.submitted_at = time.time() if submitted_at is None else submitted_at
         self.deadline = self.submitted_at + 3600.0 if deadline is None else deadline
         self.poll_interval = poll_interval
+        self.age_known = age_known
         self.ends_task = ends_task
         self.unknown = sorted(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what the triggerer makes this trigger from."""
-        return (
-            "airflow_json2video.triggers.render.Json2VideoRenderTrigger",
-            {
-                "project": self.project,
-                "json2video_conn_id": self.json2video_conn_id,
-                "submitted_at": self.submitted_at,
-                "deadline": self.deadline,
-                "poll_interval": self.poll_interval,
-                "ends_task": self.ends_task,
-            },
-        )
+        arguments: dict[str, Any] = {
+            "project": self.project,
+            "json2video_conn_id": self.json2video_conn_id,
+            "submitted_at": self.submitted_at,
+            "deadline": self.deadline,
+            "poll_interval": self.poll_interval,
+        }
+        # Only where they say something: an older triggerer would warn of arguments that it does not know.
+        if not self.age_known:
+            arguments["age_known"] = False
+        if self.ends_task is not None:
+            arguments["ends_task"] = self.ends_task
+        return "airflow_json2video.triggers.render.Json2VideoRenderTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire the one event."""
@@ -99,10 +106,9 @@ class Json2VideoRenderTrigger(BaseTrigger):
         return event
 
     async def _wait(self) -> Ended:
-        from airflow_json2video.exceptions import Json2VideoError, Money
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.hooks.waiting import await_render
-        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
+        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch, broken_off
 
         if self.unknown:
             self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
@@ -111,6 +117,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
             submitted_at=self.submitted_at,
             deadline=self.deadline,
             schedule=PollSchedule(interval=self.poll_interval),
+            age_known=self.age_known,
         )
         hook = Json2VideoHook(self.json2video_conn_id)
         try:
@@ -127,15 +134,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
             raise
         except Exception as error:  # a fault of ours must not leave the task waiting for ever
             self.log.exception("Waiting for render %s failed", self.project)
-            return Ended(
-                error=Json2VideoError(
-                    f"Waiting for render {self.project} failed: {type(error).__name__}: {error}.",
-                    project=self.project,
-                    retryable=True,
-                    money=Money.UNKNOWN,
-                    advice="The render goes on; a retry of this task adopts it.",
-                )
-            )
+            return broken_off(self.project, error)
 
 
 def defer_until_rendered(
@@ -147,12 +146,14 @@ def defer_until_rendered(
     deadline: float,
     poll_interval: float,
     submission_key: str | None = None,
+    age_known: bool = True,
 ) -> NoReturn:
     """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
 
     :param operator: an operator or sensor with ``execute_complete``, ``json2video_conn_id`` and ``end_from_trigger``.
     :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
     :param submission_key: of the render, if it was submitted here; handed to ``execute_complete``.
+    :param age_known: see :class:`Json2VideoRenderTrigger`.
     """
     from airflow_json2video.version_compat import execution_deadline
 
@@ -175,6 +176,7 @@ def defer_until_rendered(
             submitted_at=submitted_at,
             deadline=deadline,
             poll_interval=poll_interval,
+            age_known=age_known,
             ends_task=ends_task,
         ),
         method_name="execute_complete",

@@ -28,6 +28,9 @@ class Call(Generic[T]):
     :param subject: the id or name that it is about, for messages.
     :param url: a whole address instead of ``path``, outside the API: it is sent no key.
     :param content: a file as the body.
+    :param read: reads the bytes of a success without building all that is in them; may raise ``ValueError``, and
+        then ``parse`` says what is wrong.
+    :param largest: bytes above which an answer is given up, where that is less than the client's own limit.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Call(Generic[T]):
     subject: str | None = None
     url: str | None = field(default=None, repr=False)
     content: FileContent | None = None
+    read: Callable[[bytes], T] | None = field(default=None, repr=False)
+    largest: int | None = None
 
 
 def present(**query: str | None) -> dict[str, str]:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_json2video.api.arguments import check_project, check_whole, instant, kind, wire_time
 from airflow_json2video.api.calls.call import Call, list_of, part_of, present
-from airflow_json2video.api.responses import Done, MovieAnswer, MoviePage, Submitted
+from airflow_json2video.api.responses import Done, MovieAnswer, MoviePage, Submitted, WatchedPage
 from airflow_json2video.exceptions import ConfigurationError
 
-__all__ = ["MAX_LIST_RANGE", "MAX_PAGE_SIZE", "delete_movie", "get_movie", "list_movies", "submit_movie"]
+__all__ = [
+    "MAX_LIST_RANGE",
+    "MAX_PAGE_SIZE",
+    "delete_movie",
+    "get_movie",
+    "list_movies",
+    "submit_movie",
+    "watch_movies",
+]
+
+P = TypeVar("P", MoviePage, WatchedPage)
 
 MAX_PAGE_SIZE = 100
 """Renders to a page of the list, at most."""
 MAX_LIST_RANGE = timedelta(days=93)
 """Longest range of one list."""
+_LARGEST_PAGE = 16 * 1024 * 1024
 
 
 def submit_movie(document: Mapping[str, Any]) -> Call[Submitted]:
@@ -103,9 +114,51 @@ def list_movies(
     )
 
 
+def watch_movies(
+    *,
+    date_start: datetime | str | None = None,
+    date_end: datetime | str | None = None,
+    limit: int = MAX_PAGE_SIZE,
+    next_token: str | None = None,
+) -> Call[WatchedPage]:
+    """List one page as :func:`list_movies` does, and read of it only what says how each render stands.
+
+    The documents in it are not built as objects, which makes reading a page two to three times as quick.
+    """
+    call = list_movies(date_start=date_start, date_end=date_end, limit=limit, next_token=next_token)
+    return Call(
+        name=call.name,
+        method=call.method,
+        path=call.path,
+        repeatable=call.repeatable,
+        query=call.query,
+        expects=call.expects,
+        parse=_watched_page,
+        read=_watched_page_from,
+        # Reading a page holds the event loop, for 2 ms a megabyte.
+        largest=_LARGEST_PAGE,
+    )
+
+
 def _movie_page(answer: Mapping[str, Any]) -> MoviePage:
     list_of(answer, "movies")
-    page = MoviePage.model_validate(answer)
+    return _with_cursor(MoviePage.model_validate(answer))
+
+
+def _watched_page(answer: Mapping[str, Any]) -> WatchedPage:
+    list_of(answer, "movies")
+    return _with_cursor(WatchedPage.model_validate(answer))
+
+
+def _watched_page_from(body: bytes) -> WatchedPage:
+    page = WatchedPage.model_validate_json(body)
+    if page.success is False:
+        raise ValueError("a refusal in an answer of success")
+    page._bytes_read = len(body)
+    return _with_cursor(page)
+
+
+def _with_cursor(page: P) -> P:
     if page.has_next and page.next_token is None:
         # A list that is not whole must not be taken for one that is: absence from it would prove nothing.
         raise ValueError("it has a next page and no 'next_token' to fetch it with")

@@ -114,6 +114,7 @@ def test_an_outage_ends_at_the_deadline():
 
 def test_the_services_wish_to_wait_is_honoured():
     assert watch().on_error(RateLimited("x", retry_after=90), now=10).seconds == 90
+    assert watch().on_error(RateLimited("x", retry_after=86400), now=10).seconds == 300
 
 
 def test_a_wrong_key_ends_at_once_and_says_that_the_render_can_be_found():
@@ -128,21 +129,38 @@ def test_a_project_is_looked_for_again_while_it_is_new():
     assert isinstance(watch().on_error(ProjectNotFound("?"), now=90), Ended)
 
 
-def test_no_interval_is_shorter_than_the_services_floor():
-    assert PollSchedule(interval=1).next_look(age=0) == 5
-    assert PollSchedule(interval=1, floor=0.2).next_look(age=0) == 1
+def test_a_render_that_goes_on_for_long_shows_a_sign_of_life_at_widening_intervals():
+    w, now, noted = watch(deadline=1e6), 10.0, []
+    w.on_status(running(), now=now)
+    while now < 4 * 3600:
+        now += 10
+        if note := w.on_status(running(), now=now).note:
+            noted.append((now, note))
+    assert [round(when / 60) for when, _ in noted] == [5, 15, 45, 135]
+    assert noted[1][1] == (
+        f"Render {PROJECT} is still running after 15m 0s (deadline in 277h 31m). Next look in {noted[1][1][-4:]}"
+    )
 
 
-def test_intervals_grow_with_age_and_stay_bounded():
-    schedule = PollSchedule(interval=10)
-    looks = [schedule.next_look(age=60 * minute) for minute in range(60)]
-    assert looks == sorted(looks)
-    assert looks[0] == 10
-    assert looks[-1] == 60
+def test_a_restart_in_mid_render_repeats_no_sign_of_life():
+    w = watch(deadline=1e6)
+    assert w.on_status(running(), now=1000).note
+    assert w.on_status(running(), now=1010).note is None
 
 
-def test_an_interval_longer_than_the_bound_is_kept():
-    assert PollSchedule(interval=300).next_look(age=0) == 300
+def test_the_first_look_waits_until_the_quickest_render_may_be_done():
+    assert 5 <= watch().first_look(now=0.0) <= 12
+    assert watch().first_look(now=1000.0) < 5  # unwatched for long, as after a restart
+    assert watch(deadline=100).first_look(now=99.0) == pytest.approx(1, abs=1)
+    assert watch(deadline=100).first_look(now=200.0) == 0
+
+
+def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learnt():
+    w = RenderWatch(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule(), age_known=False)
+    assert w.first_look(now=1e9) < 5
+    assert w.born is None
+    assert "after 16m 40s" in w.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=1e9).note
+    assert w.born == 1e9 - 1000
 
 
 def test_seconds_are_written_as_a_person_writes_them():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -34,6 +35,15 @@ def test_it_waits_in_the_triggerer_and_gives_the_same_facts_as_the_operator(sens
     assert result["url"].endswith(".mp4")
     assert result["duration"] == 2.0
     assert service.posts == service.posts_before
+
+
+def test_its_first_look_in_the_triggerer_is_at_once(sensor, service):
+    operator = sensor()
+    operator.poke_interval = 600
+    assert service.wait_idle()
+    begun = time.monotonic()
+    assert Attempt(operator).run()["url"]
+    assert time.monotonic() - begun < 15  # within the shortest interval, and not after a minute
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])

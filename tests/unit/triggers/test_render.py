@@ -44,6 +44,11 @@ def test_its_arguments_make_the_same_trigger_again(trigger):
     assert again.serialize() == (path, arguments)
 
 
+def test_an_argument_that_older_versions_do_not_know_is_written_only_where_it_says_something(trigger):
+    assert "age_known" not in trigger().serialize()[1]
+    assert Json2VideoRenderTrigger(**trigger(age_known=False).serialize()[1]).age_known is False
+
+
 def test_it_accepts_the_arguments_of_an_older_and_of_a_newer_version(trigger, connection):
     older = Json2VideoRenderTrigger(project=PROJECT)
     assert older.deadline == older.submitted_at + 3600
