@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_json2video.api import calls
+from airflow_json2video.api.calls.movies import watch_movies
 from airflow_json2video.api.endpoint import Endpoint
 from airflow_json2video.api.exchange import Answer, Exchange
 from airflow_json2video.api.responses import MovieStatus, UploadTicket
@@ -369,3 +370,49 @@ def test_a_document_that_contains_itself_is_refused():
 def test_a_document_is_written_in_the_order_it_was_given():
     body = EXCHANGE.request(calls.submit_movie({"b": "{{ü}}", "a": [1, 2.5, None, True, "1"]})).body
     assert body == '{"b":"{{ü}}","a":[1,2.5,null,true,"1"]}'.encode()
+
+
+# What is read without its documents ---------------------------------------------------------------
+
+LISTED = {"project": PROJECT, "status": "running", "json": '{"scenes": []}', "client-data": {"a": 1}, "duration": 2}
+
+
+def listed(*movies: Any, **more: Any) -> dict[str, Any]:
+    return {"success": True, "movies": list(movies), "has_next": False, **more}
+
+
+def test_a_watched_page_says_how_renders_stand_and_leaves_their_documents_out():
+    body = listed(LISTED, remaining_quota={"time": "7"})
+    page = read(watch_movies(), body)
+    assert page.movies == [{"project": PROJECT, "status": "running", "duration": 2}]
+    assert page.remaining_quota.time == 7
+    assert page.bytes_read == len(json.dumps(body))
+
+
+def test_a_watched_page_asks_for_the_same_as_the_list():
+    arguments = {"date_start": NOW - timedelta(days=1), "date_end": NOW, "limit": 7, "next_token": "t"}
+    assert EXCHANGE.request(watch_movies(**arguments)).url == EXCHANGE.request(calls.list_movies(**arguments)).url
+
+
+@pytest.mark.parametrize("odd", [b'"\\ud800"', b"NaN", b"1e999"])
+def test_what_only_the_quick_reading_stumbles_over_is_read_all_the_same(odd):
+    body = json.dumps(listed(LISTED)).encode().replace(b'"{\\"scenes\\": []}"', odd)
+    assert odd in body
+    assert [movie["project"] for movie in read(watch_movies(), body).movies] == [PROJECT]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"movies": None}, {"movies": {}}, {"movies": [1]}, listed(has_next=True), [], b"", b"<html>", b"[" * 100_000],
+    ids=lambda body: str(body)[:40],
+)
+def test_a_watched_page_of_another_shape_is_unreadable_as_the_lists_is(body):
+    quick, plain = read(watch_movies(), body), read(calls.list_movies(), body)
+    assert isinstance(quick, UnreadableAnswer)
+    assert str(quick).partition(" with ")[0] == str(plain).partition(" with ")[0]
+
+
+def test_a_refusal_in_a_watched_page_keeps_the_services_words():
+    error = read(watch_movies(), {"success": False, "message": "Error: Invalid API Key", "movies": []})
+    assert type(error).__name__ == "AuthenticationFailed"
+    assert type(read(watch_movies(), {"message": "down"}, status=503)).__name__ == "ServerError"

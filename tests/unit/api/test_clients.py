@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 import pickle
@@ -25,6 +26,7 @@ from airflow_json2video.api.calls import (
     move_file,
     submit_movie,
 )
+from airflow_json2video.api.calls.movies import watch_movies
 from airflow_json2video.exceptions import (
     AnswerLost,
     AuthenticationFailed,
@@ -172,6 +174,16 @@ def test_an_answer_that_is_too_large_is_given_up(driver, service, monkeypatch):
     assert type(error) is AnswerLost
     assert "larger than 1000000 bytes" in str(error)
     assert service.sent("POST") == 1
+
+
+def test_a_call_can_bound_its_own_answer(driver, service):
+    driver.open(service.url, retries=0)
+    service.then(answer(200, {"movies": [], "padding": "x" * 2_000_000}))
+    call = watch_movies()
+    assert driver.execute(call).movies == []
+    error = failure(driver.execute, dataclasses.replace(call, largest=1_000_000))
+    assert type(error) is AnswerLost
+    assert "larger than 1000000 bytes" in str(error)
 
 
 def test_a_submission_after_the_service_closed_an_idle_connection_is_certain(client, service):
