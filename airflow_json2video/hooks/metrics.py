@@ -45,11 +45,15 @@ def render_adopted() -> None:
     _send(lambda to: to.incr("json2video.renders.adopted"))
 
 
-def render_done(seconds: float | None) -> None:
+def render_done(seconds: float | None, *, in_triggerer: bool = False) -> None:
     """Count a render that ended well, and send how long it took, if that is known."""
-    _send(lambda to: to.incr("json2video.renders.done"))
-    if seconds is not None:
-        _send(lambda to: to.timing("json2video.render_time", timedelta(seconds=seconds)))
+
+    def send(to: Any) -> None:
+        to.incr("json2video.renders.done")
+        if seconds is not None:
+            to.timing("json2video.render_time", timedelta(seconds=seconds))
+
+    _send(send, in_triggerer=in_triggerer)
 
 
 def render_failed() -> None:

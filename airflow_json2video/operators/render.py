@@ -46,7 +46,8 @@ class Json2VideoRenderOperator(BaseOperator):
     :param template: id of a template stored at JSON2Video, instead of *movie* (templated).
     :param variables: laid over the variables of the movie, or handed to the template (templated).
     :param json2video_conn_id: the connection that holds the API key (templated).
-    :param poll_interval: seconds between looks at a young render; never below 5 at JSON2Video.
+    :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Between two looks
+        at JSON2Video there are never less than 5.
     :param render_timeout: seconds (or a timedelta) from the submission until the task gives up waiting.
         Absolute: no restart, resumption or retry extends it. The render itself cannot be cancelled.
     :param timeout_starts: what *render_timeout* counts from: the ``"submission"`` of the render, one deadline
@@ -238,6 +239,7 @@ class Json2VideoRenderOperator(BaseOperator):
         defer_until_answering(self, context, deadline=deadline, kwargs={"began": began, "delivered": delivered})
 
     def _submit(self, document: dict[str, Any], context: Context, delivered: int) -> SubmittedRender:
+        from airflow_json2video.hooks import metrics
         from airflow_json2video.hooks.memory import TaskMemory
         from airflow_json2video.hooks.submission import Submission
         from airflow_json2video.rendering.identity import Stamp, fingerprint
@@ -261,7 +263,10 @@ class Json2VideoRenderOperator(BaseOperator):
             still_current=lambda: attempt_is_current(context["ti"]),
             memory=TaskMemory.of(context),
         ).run()
-        if not render.adopted:
+        if render.adopted:
+            metrics.render_adopted()
+        else:
+            metrics.render_submitted()
             key = f" with submission key {mark.submission_key}" if mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
         return render
@@ -320,6 +325,7 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
         from airflow_json2video.hooks.deliveries import note_delivery
+        from airflow_json2video.hooks.metrics import render_done
         from airflow_json2video.rendering.result import in_words, render_result
 
         if ended.error is not None or ended.movie is None:
@@ -327,14 +333,18 @@ class Json2VideoRenderOperator(BaseOperator):
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
         Json2VideoRenderLink.persist(context, str(result["url"]))
         note_delivery(self, context["ti"], str(result["project"]))
+        render_done(result["rendering_time"])
         self.log.info("%s", in_words(result))
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
         from airflow_json2video.exceptions import AttemptSuperseded, Money, RenderExpired
+        from airflow_json2video.hooks.metrics import render_failed
         from airflow_json2video.version_compat import end_superseded_attempt
 
+        if error.project:
+            render_failed()
         attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
         again = error.retryable and attempt < attempts
         if error.retryable:

@@ -91,6 +91,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
         """Give the event that ends the task from here; None if a worker is to do that."""
         if self.ends_task is None or ended.movie is None or ended.error is not None:
             return None
+        from airflow_json2video.hooks.metrics import render_done
         from airflow_json2video.rendering.result import in_words, render_result
         from airflow_json2video.triggers.ending import TaskEnd
 
@@ -102,6 +103,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
         except Exception as error:  # whatever it is, a worker can do without it
             self.log.warning("The task ends on a worker, since it cannot be ended from here: %r.", error)
             return None
+        render_done(result["rendering_time"], in_triggerer=True)
         self.log.info("%s", in_words(result))
         return event
 

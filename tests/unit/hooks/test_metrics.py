@@ -7,10 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_json2video.exceptions import RenderFailed
 from airflow_json2video.hooks import metrics
 from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.triggers.render import Json2VideoRenderTrigger
 from airflow_json2video.version_compat import stats
+from tests.unit.attempts import Attempt
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
@@ -92,3 +95,16 @@ def test_what_the_triggerer_set_up_is_what_is_sent_to():
     core = getattr(triggerer_job_runner, "Stats", None) or triggerer_job_runner.stats
     ours = stats(in_triggerer=True)
     assert ours is core or ours.incr is core.incr
+
+
+def test_a_task_sends_what_became_of_its_render(statsd, connection, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    render = {"task_id": "render", "movie": MOVIE, "poll_interval": 0.2}
+    Attempt(Json2VideoRenderOperator(**render)).run()
+    Attempt(Json2VideoRenderOperator(**render), try_number=2).run()
+    service.add_fault("render", status="error", message="no such font")
+    with pytest.raises(RenderFailed):
+        Attempt(Json2VideoRenderOperator(**render), run_id="another").run()
+    counted = {name: statsd.total(f"json2video.renders.{name}") for name in ("submitted", "adopted", "done", "failed")}
+    assert counted == {"submitted": 2, "adopted": 1, "done": 2, "failed": 1}
+    assert [value for name, value in statsd.sent if name == "json2video.render_time"] == [timedelta(seconds=1)] * 2
