@@ -1,7 +1,7 @@
 # Needs make, a Python 3.10 to 3.13 with venv, and the package registry. Everything else is made here.
 #
 # Options: PYTHON=/path/to/python   KEEP=1 (demo: keep the pages open)   YES=1 (demo with a key: do not wait)
-#          ARGS="-k name -x"        (test: passed to pytest; test-matrix: to lab.matrix)
+#          ARGS="-k name -x"        (passed to the command: test to pytest, bench to benchmarks.polling)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +23,7 @@ FIND_PYTHON := for p in $(PYTHON) python3 python3.13 python3.12 python3.11 pytho
 	then echo "$$p"; exit 0; fi; done; \
 	echo "No Python 3.10 to 3.13 with venv was found. Name one: make PYTHON=/path/to/python" >&2; exit 1
 
-.PHONY: help demo test lint docs bench-parse test-matrix crash install clean
+.PHONY: help demo test lint docs bench bench-parse test-matrix crash install clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,12 +55,19 @@ docs: $(STAMP) ## the documentation, in docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 # The peers want versions of their own, so they are measured in an environment of their own.
-bench-parse: ## what importing the operator costs a DAG file, beside the operators of other providers
-	python=$$($(FIND_PYTHON)); \
-	test -e .venv-bench/installed || { "$$python" -m venv --clear .venv-bench; \
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt -e .; \
-	touch .venv-bench/installed; }
-	.venv-bench/bin/python benchmarks/parse_time.py $(ARGS)
+BENCH := .venv-bench
+$(BENCH)/installed: benchmarks/peers.txt pyproject.toml
+	@python=$$($(FIND_PYTHON)); \
+	echo "Installing the peers into $(BENCH) with $$("$$python" -V) (once, a few minutes)"; \
+	"$$python" -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -r benchmarks/peers.txt -e .
+	@touch $@
+
+bench: $(BENCH)/installed ## what waiting costs, beside the triggers of other providers (half an hour)
+	@$(BENCH)/bin/python -m benchmarks.polling $(ARGS)
+
+bench-parse: $(BENCH)/installed ## what importing the operator costs a DAG file, beside the operators of other providers
+	@$(BENCH)/bin/python benchmarks/parse_time.py $(ARGS)
 
 crash: $(STAMP) ## a real Airflow, killed at every point of the path; exits non-zero if anything is paid twice or lost
 	$(BIN)/python -m lab.crash $(ARGS)
@@ -69,4 +76,4 @@ test-matrix: $(STAMP) ## the suite on Airflow 2.11 to 3.3 and Python 3.10 to 3.1
 	$(BIN)/python -m lab.matrix $(ARGS)
 
 clean: ## remove all that was made
-	rm -rf $(VENV) .venv-bench .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,146 @@
+"""The command: ``python -m benchmarks.polling`` measures, prints and writes; ``... report`` puts tables into pages.
+
+::
+
+    make bench
+    make bench ARGS="--sizes 100,500 --only ours-list,databricks --seconds 15 --parts sizes"
+    python -m benchmarks.polling report --into README.md docs/performance.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.polling import machine, mix, report
+from benchmarks.polling.bench import SIZES, run_all, run_planned, running_server
+from benchmarks.polling.contenders import CONTENDERS, DEFAULT, INTERVAL
+from benchmarks.polling.server import LATENCY
+from lab.processes import ROOT, raise_on_signals
+
+FOLDER = ROOT / "benchmarks" / "results"
+RESULTS = "polling.json"
+PARTS = ("sizes", "planned", "triggerer")
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Measure, print, and write the raw numbers, the tables and the plots."""
+    results: dict[str, Any] = {
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine.describe(),
+        "versions": machine.versions(
+            ["apache-airflow-core", "aiohttp", "openai", *filter(None, (c.distribution for c in CONTENDERS.values()))]
+        ),
+        "settings": {
+            "seconds": options.seconds,
+            "interval": INTERVAL,
+            "latency_ms": LATENCY * 1000,
+            "mix": mix.facts(),
+        },
+        "runs": [],
+    }
+    began = time.monotonic()
+    with raise_on_signals():
+        if "sizes" in options.parts or "planned" in options.parts:
+            with running_server() as server:
+                if "sizes" in options.parts:
+                    for run in run_all(server, keys=options.only, sizes=options.sizes, seconds=options.seconds):
+                        results["runs"].append(run)
+                        _say(run, began)
+                if "planned" in options.parts:
+                    results["planned"] = []
+                    for run in run_planned(server):
+                        results["planned"].append(run)
+                        _say(run, began)
+        if "triggerer" in options.parts:
+            from benchmarks.polling import triggerer
+
+            results["triggerer"] = triggerer.measure(options.triggers, say=lambda words: _progress(words, began))
+    options.into.mkdir(parents=True, exist_ok=True)
+    (options.into / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
+    written = "\n\n".join(report.blocks(results).values())
+    print(f"\n{written}\n")
+    (options.into / "polling.md").write_text(written + "\n")
+    if results["runs"]:
+        from benchmarks.polling import plots
+
+        plots.draw(results, options.into)
+    print(
+        f"Raw numbers, tables and plots are in {options.into}. It took {(time.monotonic() - began) / 60:.0f} minutes."
+    )
+    return 0
+
+
+def fill(options: argparse.Namespace) -> int:
+    """Put the tables of the last measurement into pages."""
+    results = json.loads((options.results / RESULTS).read_text())
+    for page in options.into:
+        blocks = report.put_into(page, results)
+        print(f"{page}: {', '.join(blocks) or 'no marker'}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["report"]:
+        parser = argparse.ArgumentParser(prog="python -m benchmarks.polling report", description=fill.__doc__)
+        parser.add_argument("--into", nargs="+", type=Path, required=True, metavar="PAGE")
+        parser.add_argument("--results", type=Path, default=FOLDER, metavar="FOLDER", help="where polling.json is")
+        return fill(parser.parse_args(arguments[1:]))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.polling", description=measure.__doc__)
+    parser.add_argument("--sizes", type=_numbers, default=list(SIZES), help="renders waiting, as 100,500")
+    parser.add_argument("--only", type=_keys, default=list(DEFAULT), help=f"of {','.join(CONTENDERS)}")
+    parser.add_argument("--seconds", type=float, default=12.0, help="length of each window (default 12)")
+    parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--triggers", type=int, default=2000, help="renders of the real triggerer (default 2000)")
+    parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="default benchmarks/results")
+    return measure(parser.parse_args(arguments))
+
+
+def _say(run: dict[str, Any], began: float) -> None:
+    name = f"{run['size']:>6,}  {CONTENDERS[run['contender']].title:<36}"
+    if "error" in run:
+        _progress(f"{name} {run['error']}", began)
+        return
+    status = "-" if run["cpu_per_status_ms"] is None else f"{run['cpu_per_status_ms']:.3f}"
+    delay = "-" if run["delay_median"] is None else f"{run['delay_median']:.1f}"
+    polls = "planned" if run["polls"] is None else f"{100 * run['polls']:.0f} % of polls"
+    _progress(
+        f"{name} {status:>8} ms/status {run['requests_per_minute']:>8,.0f} req/min {run['connections']:>6,} conns "
+        f"{run['stall_ms']:>7,.0f} ms stall {run['kb_per_trigger']:>6.1f} KB {delay:>5} s late  {polls}"
+        + (f"  {run['failed']} FAILED: {run['complaint'][:80]}" if run["failed"] else ""),
+        began,
+    )
+
+
+def _progress(words: str, began: float) -> None:
+    print(f"{(time.monotonic() - began) / 60:5.1f} min  {words}", flush=True)
+
+
+def _numbers(text: str) -> list[int]:
+    return sorted({int(part) for part in text.split(",")})
+
+
+def _chosen(text: str, known: Sequence[str]) -> list[str]:
+    wanted = text.split(",")
+    if unknown := set(wanted) - set(known):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return [name for name in known if name in wanted]
+
+
+def _keys(text: str) -> list[str]:
+    return _chosen(text, list(CONTENDERS))
+
+
+def _parts(text: str) -> list[str]:
+    return _chosen(text, PARTS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

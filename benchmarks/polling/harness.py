@@ -1,0 +1,347 @@
+"""Runs the triggers of one contender on one event loop, as Airflow's triggerer does, and measures itself.
+
+A process of its own for each contender and size::
+
+    python -m benchmarks.polling.harness '{"contender": "databricks", "size": 500, ...}'
+
+What the triggerer does around a trigger is done here too: it is made from its serialised arguments, runs in a task
+of its own behind a greenback portal, with its log bound to it and written as JSON. What it does beside them (its
+database, its supervisor) is not: that is the other part of the benchmark, in a real one.
+
+A run: import, one trigger to warm up (memory is counted from here), the loop idle (its CPU is taken off later), all
+triggers started over 10 s, up to 20 s more for those who have not asked for each render once by then, and the window.
+The last line of the output is the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.polling.contenders import CONTENDERS, INTERVAL, Contender, Task
+from benchmarks.polling.mix import LONGEST, Plan, make_plan
+from benchmarks.polling.server import Counts, raise_file_limit
+from benchmarks.polling.statistics import Delay, quantile, seen_within
+
+__all__ = ["RAMP", "Order", "Result"]
+
+RAMP = 10.0
+"""Seconds over which the first triggers start."""
+_TICK = 0.005
+_IDLE = 1.0
+_CATCH_UP = 20.0
+"""Seconds that a slow start may last beyond the ramp, so that the window shows what goes on and not the start."""
+_LEAD = 0.3
+"""Seconds between the order to the server and the plan's zero."""
+_SOON = 15.0
+"""Seconds within which an end should be seen: a poll interval and half of one."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to measure.
+
+    :ivar seconds: length of the window. :ivar settle: seconds between the last start and the window, at least.
+    """
+
+    contender: str
+    size: int
+    seconds: float
+    control_port: int
+    log: str
+    settle: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured; times in the window unless something else is said.
+
+    :ivar cpu_ms: of this process, the idle loop's taken off. :ivar statuses: delivered, as the server counts them.
+    :ivar cpu_per_status_ms: the one by the other; None where no status came.
+    :ivar cpu_per_minute_ms: the same by time.
+    :ivar requests_per_minute: all, as the server counts them. :ivar kinds: requests of the window by kind.
+    :ivar connections: used since the first trigger started, one that the warm-up left open included.
+    :ivar open: connections open at the end.
+    :ivar stall_ms: the most by which the loop was late. :ivar start_stall_ms: the same while the triggers started.
+    :ivar own_stall_ms: the same without the interpreter's garbage collections, which no trigger can avoid: a full one
+        walks through all that Airflow has loaded. :ivar gc_ms: the longest of them.
+    :ivar start_seconds: from the first start to the window.
+    :ivar start_late_ms: the most by which one of the first triggers was started late.
+    :ivar kb_per_trigger: growth of the resident memory since the warm-up by triggers alive.
+    :ivar delay_median: seconds from the end at the server to the event; None is *more than was waited*.
+    :ivar soon: share of the ends that were seen within 15 s. :ivar ends: how many ended.
+    :ivar polls: share of the polls that a poll every 10 s would make; None for those that plan their looks.
+    :ivar requests_per_render: in a steady state, requests for each render that ends.
+    :ivar failed: triggers that ended in an error. :ivar complaint: what the first of them said.
+    :ivar server_cpu: share of a core that the server used. :ivar server_late_ms: its latest answer.
+    """
+
+    contender: str
+    size: int
+    version: str
+    seconds: float
+    alive: int
+    cpu_ms: float
+    statuses: int
+    cpu_per_status_ms: float | None
+    cpu_per_minute_ms: float
+    requests_per_minute: float
+    kinds: dict[str, int]
+    connections: int
+    open: int
+    stall_ms: float
+    start_stall_ms: float
+    own_stall_ms: float
+    gc_ms: float
+    start_seconds: float
+    start_late_ms: float
+    kb_per_trigger: float
+    delay_median: float | None
+    delay_p95: float | None
+    soon: float | None
+    ends: int
+    polls: float | None
+    requests_per_render: float
+    failed: int
+    complaint: str
+    server_cpu: float
+    server_late_ms: float
+
+
+class Ticker:
+    """Ticks every 5 ms and takes note of how late it was, and of how long the garbage collector took."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+        self.worst = 0.0
+        self.worst_own = 0.0
+        self.worst_collection = 0.0
+        self._collects_since = 0.0
+        self._collected = 0.0
+        gc.callbacks.append(self._collection)
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + _TICK
+        self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        late = now - self._due
+        self.worst = max(self.worst, late)
+        self.worst_own = max(self.worst_own, late - self._collected)
+        self._collected = 0.0
+        self.ticks += 1
+        self._due = now + _TICK
+        self._loop.call_at(self._due, self._tick)
+
+    def restart(self) -> None:
+        """Forget what was."""
+        self.ticks, self.worst, self.worst_own, self.worst_collection = 0, 0.0, 0.0, 0.0
+
+    def _collection(self, phase: str, _: dict[str, int]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self._collects_since = now
+        else:
+            took = now - self._collects_since
+            self._collected += took
+            self.worst_collection = max(self.worst_collection, took)
+
+
+class Triggerer:
+    """Starts triggers and takes their events."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.contender = contender
+        self.seen: dict[int, float] = {}
+        self.failed = 0
+        self.complaint = ""
+        self.latest_start = 0.0
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, task: Task) -> None:
+        """Make a trigger as the triggerer does, and run it."""
+        trigger = self.contender.trigger(task)
+        if self.contender.is_trigger:
+            _, arguments = trigger.serialize()
+            trigger = type(trigger)(**arguments)
+        running = asyncio.get_running_loop().create_task(self._run(task.number, trigger))
+        self.tasks.add(running)
+        running.add_done_callback(self.tasks.discard)
+
+    async def _run(self, number: int, trigger: Any) -> None:
+        if self.contender.is_trigger:
+            import greenback
+            from structlog.contextvars import bind_contextvars
+
+            await greenback.ensure_portal()
+            bind_contextvars(
+                trigger_id=number,
+                ti_id=f"0197-{number}",
+                dag_id="bench",
+                task_id="render",
+                run_id="bench",
+                try_number=1,
+                map_index=number,
+            )
+        try:
+            async for event in trigger.run():
+                payload = event.payload if self.contender.is_trigger else event
+                if self.contender.succeeded(payload):
+                    self.seen[number] = time.time()
+                else:
+                    self._fail(repr(payload))
+        except Exception as error:
+            self._fail(f"{type(error).__name__}: {error}")
+
+    def _fail(self, complaint: str) -> None:
+        self.failed += 1
+        self.complaint = self.complaint or complaint[:300]
+
+
+async def measure(order: Order) -> Result:
+    """Do one run."""
+    contender = CONTENDERS[order.contender]
+    counts = Counts(order.control_port)
+    horizon = RAMP + max(order.settle, _CATCH_UP) + order.seconds + 1.0
+    plan = make_plan(order.size, horizon=horizon, ramp=RAMP)
+    begin = {"size": order.size, "horizon": horizon, "ramp": RAMP, "account": contender.account}
+
+    await _warm_up(contender, counts)
+    ticker = Ticker()
+    gc.collect()
+    memory = _resident()
+    cpu = time.process_time()
+    await asyncio.sleep(_IDLE)
+    idle_tick = (time.process_time() - cpu) / max(ticker.ticks, 1)
+
+    at = time.time() + _LEAD
+    await counts.ask("begin", at=at, **begin)
+    at_start = await counts.ask()
+    triggerer = Triggerer(contender)
+    starting = asyncio.create_task(_start_all(triggerer, plan, at=at))
+    ticker.restart()
+    await asyncio.sleep(at + RAMP + order.settle - time.time())
+    while time.time() < at + RAMP + _CATCH_UP and (await counts.ask())["met"] < order.size:  # noqa: ASYNC110
+        await asyncio.sleep(0.5)
+    start_stall, start_seconds = ticker.worst, time.time() - at
+
+    ticker.restart()
+    before, since, cpu = await counts.ask(), time.time(), time.process_time()
+    await asyncio.sleep(order.seconds)
+    cpu, until, after = time.process_time() - cpu, time.time(), await counts.ask()
+    stall, own_stall, collection, ticks = ticker.worst, ticker.worst_own, ticker.worst_collection, ticker.ticks
+    memory = _resident() - memory
+    alive = len(triggerer.tasks)
+    starting.cancel()
+
+    seconds = until - since
+    delays = list(_delays(plan, triggerer.seen, at=at, since=since, until=until))
+    cpu_ms = max(cpu - ticks * idle_tick, 0.0) * 1000
+    statuses = after["statuses"] - before["statuses"]
+    kinds = {kind: n - before["requests"].get(kind, 0) for kind, n in after["requests"].items()}
+    requests = sum(n for kind, n in kinds.items() if "." not in kind)
+    ideal = plan.ideal_polls(INTERVAL, since=since - at, until=until - at)
+    return Result(
+        contender=order.contender,
+        size=order.size,
+        version=contender.version() or "",
+        seconds=seconds,
+        alive=alive,
+        cpu_ms=cpu_ms,
+        statuses=statuses,
+        cpu_per_status_ms=cpu_ms / statuses if statuses else None,
+        cpu_per_minute_ms=cpu_ms / seconds * 60,
+        requests_per_minute=requests / seconds * 60,
+        kinds=kinds,
+        connections=after["opened"] - at_start["opened"] + at_start["open"],
+        open=after["open"],
+        stall_ms=stall * 1000,
+        start_stall_ms=start_stall * 1000,
+        own_stall_ms=own_stall * 1000,
+        gc_ms=collection * 1000,
+        start_seconds=start_seconds,
+        start_late_ms=triggerer.latest_start * 1000,
+        kb_per_trigger=memory / 1024 / max(alive, 1),
+        delay_median=_finite(quantile(delays, 0.5)),
+        delay_p95=_finite(quantile(delays, 0.95)),
+        soon=_finite(seen_within(delays, _SOON)),
+        ends=len(delays),
+        polls=None if contender.is_planned else statuses / ideal,
+        requests_per_render=requests / max(len(delays), 1),
+        failed=triggerer.failed,
+        complaint=triggerer.complaint,
+        server_cpu=(after["cpu"] - before["cpu"]) / seconds,
+        server_late_ms=after["latest"] * 1000,
+    )
+
+
+async def _warm_up(contender: Contender, counts: Counts) -> None:
+    """Let one trigger see one render done, so that all is imported and made that is made once."""
+    at = time.time() - 2 * LONGEST
+    await counts.ask("begin", size=1, horizon=0.0, ramp=0.0, at=at, account=contender.account)
+    triggerer = Triggerer(contender)
+    triggerer.start(Task(number=0, submitted_at=at - LONGEST))
+    await asyncio.wait(triggerer.tasks, timeout=60)
+    if triggerer.tasks:
+        raise SystemExit(f"{contender.title} has not seen within 60 s that a render is done")
+    if triggerer.failed:
+        raise SystemExit(f"{contender.title} does not run: {triggerer.complaint}")
+    await asyncio.sleep(0.2)
+
+
+async def _start_all(triggerer: Triggerer, plan: Plan, *, at: float) -> None:
+    for render in plan.renders:
+        wait = at + render.watched - time.time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        elif render.watched < RAMP:
+            triggerer.latest_start = max(triggerer.latest_start, -wait)
+        triggerer.start(Task(number=render.number, submitted_at=at + render.start))
+
+
+def _delays(plan: Plan, seen: dict[int, float], *, at: float, since: float, until: float) -> Iterator[Delay]:
+    for render in plan.renders:
+        end = at + render.end
+        if since <= end < until:
+            moment = seen.get(render.number)
+            yield Delay((moment or until) - end, seen=moment is not None and moment <= until)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def main(text: str) -> None:
+    """Measure and print the result as a line of JSON."""
+    order = Order(**json.loads(text))
+    raise_file_limit()
+    with Path(order.log).open("ab") as log, contextlib.suppress(KeyboardInterrupt):
+        from airflow.sdk.log import configure_logging
+
+        configure_logging(json_output=True, output=log, sending_to_supervisor=True)
+        asyncio.run(_measure_and_leave(order))
+
+
+async def _measure_and_leave(order: Order) -> None:
+    result = await measure(order)
+    # Ten thousand triggers are cancelled one by one otherwise; nothing is left to learn from that.
+    print("\n" + json.dumps(asdict(result)), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

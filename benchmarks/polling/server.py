@@ -1,0 +1,170 @@
+"""The server: HTTP/1.1 with keep-alive over TLS, each answer 50 ms after its request. A process of its own.
+
+It speaks just enough HTTP for the clients that are measured, since it shares two cores with them. Beside the TLS port
+there is a plain one for the harness: a line of JSON in, a line of JSON out.
+
+::
+
+    python -m benchmarks.polling.server CHAIN_PEM ADDRESS PORT_FILE
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import ssl
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.polling.answers import World, world
+
+__all__ = ["LATENCY", "Counts", "ask", "raise_file_limit", "serve"]
+
+LATENCY = 0.05
+"""Seconds from the end of a request to its answer."""
+
+_REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 503: b"Service Unavailable"}
+
+
+class Service:
+    """What all connections share."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.world: World | None = None
+        self.opened = 0
+        self.open = 0
+        self.latest = 0.0
+        """The most by which an answer was later than it should, in seconds: the server's own share in any delay."""
+
+    def command(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Do what the harness asks."""
+        if command["do"] == "begin":
+            del command["do"]
+            self.world = world(**command)
+            self.opened, self.latest = 0, 0.0
+            gc.collect()
+            gc.freeze()
+        return {
+            "cpu": time.process_time(),
+            "opened": self.opened,
+            "open": self.open,
+            "latest": self.latest,
+            "met": self.world.met if self.world else 0,
+            "statuses": self.world.statuses if self.world else 0,
+            "requests": dict(self.world.requests) if self.world else {},
+        }
+
+
+class Connection(asyncio.Protocol):
+    """One client connection."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.transport: Any = None
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it."""
+        self.transport = transport
+        self.service.opened += 1
+        self.service.open += 1
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Count it."""
+        self.transport = None
+        self.service.open -= 1
+
+    def data_received(self, data: bytes) -> None:
+        """Take requests out of the stream; each is answered after the latency."""
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end]
+            length = 0
+            place = head.lower().find(b"\r\ncontent-length:")
+            if place >= 0:
+                length = int(head[place + 17 :].split(b"\r\n", 1)[0])
+            if len(self.buffer) < end + 4 + length:
+                return
+            body = self.buffer[end + 4 : end + 4 + length]
+            self.buffer = self.buffer[end + 4 + length :]
+            target = head.split(b" ", 2)[1].decode("latin-1")
+            loop = self.service.loop
+            loop.call_later(LATENCY, self.answer, target, body, loop.time() + LATENCY)
+
+    def answer(self, target: str, body: bytes, due: float) -> None:
+        """Send the answer to one request."""
+        service = self.service
+        service.latest = max(service.latest, service.loop.time() - due)
+        if self.transport is None:
+            return
+        if service.world is None:
+            status, content = 503, b'{"message":"no run has begun"}'
+        else:
+            status, content = service.world.answer(target, body, now=time.time())
+        head = b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (
+            status,
+            _REASONS[status],
+            len(content),
+        )
+        self.transport.write(head + content)
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open sockets as the system lets it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def serve(chain: str, address: str, port_file: str) -> None:
+    """Serve until the process is ended, and write both ports into *port_file* first."""
+    service = Service()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    server = await service.loop.create_server(lambda: Connection(service), address, 0, ssl=context, backlog=8192)
+
+    async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(json.dumps(service.command(json.loads(line))).encode() + b"\n")
+        writer.close()
+
+    plain = await asyncio.start_server(control, "127.0.0.1", 0)
+    ports = {"tls": server.sockets[0].getsockname()[1], "control": plain.sockets[0].getsockname()[1]}
+    Path(port_file).write_text(json.dumps(ports))  # noqa: ASYNC240 - before anybody is served
+    await asyncio.gather(server.serve_forever(), plain.serve_forever())
+
+
+class Counts:
+    """The control port, from the harness' side; asked without blocking."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, do: str = "count", **arguments: Any) -> dict[str, Any]:
+        """Send a command and give the counts."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = self._streams
+        writer.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(await reader.readline())
+        return answer
+
+
+def ask(port: int, do: str = "count", **arguments: Any) -> dict[str, Any]:
+    """Send one command from where no event loop runs."""
+    return asyncio.run(Counts(port).ask(do, **arguments))
+
+
+if __name__ == "__main__":
+    raise_file_limit()
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve(*sys.argv[1:]))
+    else:
+        uvloop.run(serve(*sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""Delays of which some have not ended when one stops looking. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Delay", "quantile", "seen_within"]
+
+
+@dataclass(frozen=True)
+class Delay:
+    """The time from the end of a render to its trigger's event.
+
+    :ivar seconds: how long it took, or how long it had taken when the run ended. :ivar seen: False in that case.
+    """
+
+    seconds: float
+    seen: bool
+
+
+def quantile(delays: Iterable[Delay], share: float) -> float:
+    """Give the delay within which *share* of the ends were seen; infinity if fewer were while anybody looked.
+
+    After Kaplan and Meier: a render that ended a second before the run did and was not seen by then says only that
+    its delay is more than a second. To leave it out would favour the slow.
+    """
+    for seconds, left in _survival(sorted(delays, key=lambda delay: delay.seconds)):
+        if left <= 1 - share + 1e-12:
+            return seconds
+    return math.inf
+
+
+def seen_within(delays: Iterable[Delay], seconds: float) -> float:
+    """Give the share of the ends that were seen within *seconds*; NaN if there was none to see."""
+    ordered = sorted(delays, key=lambda delay: delay.seconds)
+    if not ordered:
+        return math.nan
+    left = 1.0
+    for moment, after in _survival(ordered):
+        if moment > seconds:
+            break
+        left = after
+    return 1 - left
+
+
+def _survival(ordered: Sequence[Delay]) -> Iterable[tuple[float, float]]:
+    left = 1.0
+    for place, delay in enumerate(ordered):
+        if delay.seen:
+            left *= 1 - 1 / (len(ordered) - place)
+            yield delay.seconds, left
