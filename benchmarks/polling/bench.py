@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.polling.certificate import Certificate, make_certificate, own_address
+from benchmarks.polling.certificate import ADDRESS, Certificate, make_certificate
 from benchmarks.polling.contenders import CONTENDERS, Contender
 from benchmarks.polling.harness import RAMP, Order
 from lab.processes import ROOT, ProcessSet
@@ -42,7 +42,6 @@ class Server:
     """
 
     url: str
-    address: str
     control_port: int
     certificate: Certificate
     folder: Path
@@ -58,7 +57,7 @@ class Server:
             "PYTHONPATH": str(ROOT),
             "SSL_CERT_FILE": trusted,
             "REQUESTS_CA_BUNDLE": trusted,
-            "NO_PROXY": f"127.0.0.1,localhost,{self.address}",
+            "NO_PROXY": f"{ADDRESS},localhost",
         }
 
 
@@ -67,10 +66,9 @@ def running_server() -> Iterator[Server]:
     """Start the server with a new certificate on a free port, and end it."""
     with tempfile.TemporaryDirectory(prefix="bench-polling-") as name, ProcessSet(Path(name) / "logs") as processes:
         folder = Path(name)
-        address = own_address()
-        certificate = make_certificate(folder, address=address)
+        certificate = make_certificate(folder)
         port_file = folder / "ports"
-        command = [sys.executable, "-m", "benchmarks.polling.server", str(certificate.chain), address, str(port_file)]
+        command = [sys.executable, "-m", "benchmarks.polling.server", str(certificate.chain), ADDRESS, str(port_file)]
         processes.start("server", command, env={**os.environ, "PYTHONPATH": str(ROOT)})
         deadline = time.monotonic() + 30
         while not (port_file.is_file() and port_file.read_text().endswith("}")):
@@ -80,8 +78,7 @@ def running_server() -> Iterator[Server]:
             time.sleep(0.05)
         ports = json.loads(port_file.read_text())
         yield Server(
-            url=f"https://{address}:{ports['tls']}",
-            address=address,
+            url=f"https://{ADDRESS}:{ports['tls']}",
             control_port=ports["control"],
             certificate=certificate,
             folder=folder,

@@ -6,13 +6,15 @@ in production as well.
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
 
-__all__ = ["Certificate", "make_certificate", "own_address"]
+__all__ = ["ADDRESS", "Certificate", "make_certificate"]
+
+ADDRESS = "127.0.0.1"
+"""Nothing leaves this machine. At a poll interval of 10 s our client asks a service here no more often than another."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +28,8 @@ class Certificate:
     bundle: Path
 
 
-def own_address() -> str:
-    """Give an address of this machine that is not 127.0.0.1.
-
-    Our client lets a service on 127.0.0.1 be asked more often than JSON2Video itself, which would be another
-    benchmark. Nothing is sent.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # an address that is reserved for examples
-            address: str = probe.getsockname()[0]
-        except OSError:
-            address = "127.0.0.1"
-    if ip_address(address).is_loopback:
-        raise SystemExit(
-            "This machine has no address but 127.0.0.1; the benchmark needs another one, as any network has."
-        )
-    return address
-
-
-def make_certificate(folder: Path, *, address: str) -> Certificate:
-    """Make an authority and a certificate for *address*, of the common kind: elliptic curve, P-256."""
+def make_certificate(folder: Path) -> Certificate:
+    """Make an authority and a certificate for :data:`ADDRESS`, of the common kind: elliptic curve, P-256."""
     import certifi
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -89,9 +72,9 @@ def make_certificate(folder: Path, *, address: str) -> Certificate:
 
     root = certificate(issuer, authority.public_key(), is_authority=True).sign(authority, hashes.SHA256())
     leaf = (
-        certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)]), key.public_key(), is_authority=False)
+        certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ADDRESS)]), key.public_key(), is_authority=False)
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address)), x509.DNSName("localhost")]),
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(ADDRESS)), x509.DNSName("localhost")]),
             critical=False,
         )
         .sign(authority, hashes.SHA256())
