@@ -136,7 +136,7 @@ class Sweeper:
             except asyncio.TimeoutError:
                 raise AnswerLost("movies.list: the list took too long.") from None
             self._poller.numbers.lists += 1
-            self._poller.on_answer()
+            self._poller.trouble.on_answer()
             progress.entries += len(page.movies)
             progress.spent += self._costs.on_page(
                 entries=len(page.movies), size=page.bytes_read, now=self._poller.clock()
@@ -185,6 +185,6 @@ class Sweeper:
         is_page = isinstance(error, TransportError) and not is_outage
         self._costs.on_trouble(now=self._poller.clock(), smaller_pages_than=sweep.page_size if is_page else None)
         if is_outage and covered:
-            self._poller.on_trouble(error, waiter=covered[0])
+            self._poller.trouble.on_trouble(error, waiter=covered[0])
             return None
         return f"The list of the account's renders could not be read: {error.message}" if is_first else None
