@@ -194,7 +194,9 @@ class Poller:
         if self.trouble.is_outage:
             return min(self._recheck_at, self.trouble.hold(now))
         if self.next_due() <= now:
-            self._sweeper.consider(now)
+            hold_until = self._sweeper.consider(now)
+            if hold_until > now:
+                return min(self._recheck_at, hold_until)
         while self._looks < _AT_ONCE:
             waiter = self.pop_due(now)
             if waiter is None:
