@@ -19,13 +19,13 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.api.calls import get_movie
-from airflow_json2video.exceptions import AuthenticationFailed, Json2VideoError, error_from_facts
+from airflow_json2video.exceptions import Json2VideoError, error_from_facts
 from airflow_json2video.hooks.metrics import PollerNumbers
 from airflow_json2video.hooks.sweeping import Sweeper
+from airflow_json2video.hooks.trouble import Trouble
 from airflow_json2video.hooks.waiting import poll_schedule, wire
 from airflow_json2video.rendering.looking import ListCosts
-from airflow_json2video.rendering.outage import Outage
-from airflow_json2video.rendering.planning import PollSchedule, RenderTimes, chance_of
+from airflow_json2video.rendering.planning import PollSchedule, RenderTimes
 from airflow_json2video.rendering.polling import Ended, LookAgain, broken_off
 from airflow_json2video.rendering.result import seconds_taken
 
@@ -37,10 +37,11 @@ __all__ = ["Poller"]
 
 log = logging.getLogger(__name__)
 
+_tickets = itertools.count()
+"""One row for all pollers, since a waiter can move from one to another."""
+
 _AT_ONCE = 10
 """Single looks under way together, at most."""
-_SLICE = 200
-"""Renders that are dealt with before the event loop gets its turn."""
 _REPORT_EVERY = 10.0
 _RECHECK_EVERY = 300.0
 """Seconds after which the connections are looked up anew."""
@@ -74,24 +75,17 @@ class Poller:
         self.reported = PollerNumbers()
         self.is_over = False
         self._times = times
-        self._recheck = recheck
         self._report = report
         self._report_at = -math.inf
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, list[Waiter]] = {}
         self._size = 0
         self._heap: list[tuple[float, int, Waiter]] = []
-        self._tickets = itertools.count()
         self._schedules: dict[float, PollSchedule] = {}
-        self._outage = Outage()
-        self._held: list[Waiter] = []
-        self._held_until = math.inf
-        self._probing = False
-        self._probed_at = -math.inf
         self._looks = 0
         self._costs = costs
         self._sweeper = Sweeper(self, costs)
-        self._refusals = 0
+        self.trouble = Trouble(self, recheck)
         self._recheck_at = self._loop.time() + _RECHECK_EVERY
         self._children: set[asyncio.Task[None]] = set()
         self._bell: asyncio.Future[None] | None = None
@@ -176,20 +170,17 @@ class Poller:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the loop; if it fails, everybody hears of it."""
-
-        async def guarded() -> None:
-            try:
-                await work
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                self.give_up(error)
-            finally:
-                self._ring()
-
-        task = self._loop.create_task(guarded())
+        task = self._loop.create_task(work)
         self._children.add(task)
-        task.add_done_callback(self._children.discard)
+        task.add_done_callback(self._on_child_end)
+
+    def _on_child_end(self, task: asyncio.Task[None]) -> None:
+        self._children.discard(task)
+        if task.cancelled():
+            self.give_up(asyncio.CancelledError())  # nobody but aclose() does that, after which it means nothing
+        elif error := task.exception():
+            self.give_up(error)
+        self._ring()
 
     def _work(self) -> float:
         """Start what is due, and give the time at which there is something to do again."""
@@ -199,15 +190,17 @@ class Poller:
             self._report(self)
         if now >= self._recheck_at:
             self._recheck_at = now + _RECHECK_EVERY
-            self.spawn(self._recheck_all())
-        if self._outage.error is not None:
-            return min(self._recheck_at, self._hold(now))
-        if self._heap and self._heap[0][0] <= now:
-            self._sweeper.consider(now)
+            self.spawn(self.trouble.recheck_all())
+        if self.trouble.is_outage:
+            return min(self._recheck_at, self.trouble.hold(now))
+        if self.next_due() <= now:
+            hold_until = self._sweeper.consider(now)
+            if hold_until > now:
+                return min(self._recheck_at, hold_until)
         while self._looks < _AT_ONCE:
-            waiter = self._pop_due(now)
+            waiter = self.pop_due(now)
             if waiter is None:
-                return min(self._recheck_at, self._heap[0][0] if self._heap else math.inf)
+                return min(self._recheck_at, self.next_due())
             self.look_at(waiter)
         return self._recheck_at  # the end of a look rings
 
@@ -234,7 +227,7 @@ class Poller:
 
     def plan(self, waiter: Waiter, seconds: float) -> None:
         """Look at a render in so many seconds."""
-        waiter.ticket = next(self._tickets)
+        waiter.ticket = next(_tickets)
         due = waiter.due = self._loop.time() + seconds
         heapq.heappush(self._heap, (due, waiter.ticket, waiter))
         if len(self._heap) > 1000 and len(self._heap) > 3 * self._size:
@@ -243,7 +236,12 @@ class Poller:
         if due < self._wake_at:
             self._ring()
 
-    def _pop_due(self, now: float) -> Waiter | None:
+    def next_due(self) -> float:
+        """Give the loop's time at which the next look may be due."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def pop_due(self, now: float) -> Waiter | None:
+        """Take the waiter whose look is due longest from the plan; None if none is due."""
         while self._heap:
             due, ticket, waiter = self._heap[0]
             if waiter.ticket == ticket and due > now:
@@ -257,7 +255,10 @@ class Poller:
     # --- looking at one -------------------------------------------------------------------------
 
     def look_at(self, waiter: Waiter, *, is_probe: bool = False) -> None:
-        """Ask for one render."""
+        """Ask for one render.
+
+        :param is_probe: it is the one look that tries whether an outage is over.
+        """
         self._looks += 1
         waiter.busy = True
         self.numbers.singles += 1
@@ -269,16 +270,14 @@ class Poller:
         try:
             answer = await self.client.execute(get_movie(project))
         except Json2VideoError as error:
-            await self._on_failure(waiter, error, is_probe=is_probe)
+            await self.trouble.on_failure(waiter, error, is_probe=is_probe)
         else:
             quota = answer.remaining_quota
-            self.on_answer()
+            self.trouble.on_answer()
             self.deliver(project, wire(answer.movie), wire(quota) if quota is not None else None)
         finally:
             self._looks -= 1
             waiter.busy = False
-            if is_probe:
-                self._probing = False
 
     def deliver(self, project: str, movie: Mapping[str, Any], quota: Mapping[str, Any] | None) -> None:
         """Give what the service says of a render to everyone who waits for it."""
@@ -312,102 +311,3 @@ class Poller:
         if step.note:
             waiter.note(step.note)
         self.plan(waiter, step.seconds)
-
-    # --- when looks fail ------------------------------------------------------------------------
-
-    def on_answer(self) -> None:
-        """Take note that the service answers."""
-        self._refusals = 0
-        if self._outage.on_success():
-            self.spawn(self._release())
-
-    async def _on_failure(self, waiter: Waiter, error: Json2VideoError, *, is_probe: bool) -> None:
-        project = waiter.watch.project
-        if isinstance(error, AuthenticationFailed):
-            await self._on_refusal(waiter, error)
-            return
-        if error.retryable:
-            self.on_trouble(error, waiter=waiter, is_probe=is_probe)
-        else:
-            self.on_answer()
-        for each in self.waiting_for(project):
-            self.tell_failure(each, error, of=project)
-        if is_probe and self._outage.error is not None:
-            await self._tell_held(self._outage.error)
-
-    def on_trouble(self, error: Json2VideoError, *, waiter: Waiter, is_probe: bool = False) -> None:
-        """Take note of trouble that may be the service's as a whole."""
-        watch = waiter.watch
-        self._outage.on_failure(
-            error, project=watch.project, schedule=watch.schedule, now=self._loop.time(), is_probe=is_probe
-        )
-
-    def _hold(self, now: float) -> float:
-        """Hold back what is due while the service is in trouble, and try it with one look at a time."""
-        while waiter := self._pop_due(now):
-            self._held.append(waiter)
-            self._held_until = min(self._held_until, now + waiter.watch.deadline - self.clock())
-        if self._probing or not self._held:
-            return self._heap[0][0] if self._heap and not self._probing else math.inf
-        # A deadline is not slept through; and not probed at each of ten thousand.
-        floor = self._held[0].watch.schedule.floor
-        at = min(self._outage.until, max(self._held_until, self._probed_at + floor))
-        if now < at:
-            return min(at, self._heap[0][0]) if self._heap else at
-        self._held = [waiter for waiter in self._held if self.is_here(waiter)]
-        others = (waiter for waiter in self._held if waiter.watch.project != self._outage.project)
-        if self._held:
-            probe = next(others, self._held[0])
-            self._held.remove(probe)
-            self._probing, self._probed_at = True, now
-            self.look_at(probe, is_probe=True)
-        return math.inf
-
-    async def _tell_held(self, error: Json2VideoError) -> None:
-        held, self._held, self._held_until = self._held, [], math.inf
-        for count, waiter in enumerate(held, 1):
-            if self.is_here(waiter):
-                self.tell_failure(waiter, error, of=self._outage.project)
-            if count % _SLICE == 0:
-                await asyncio.sleep(0)
-        if self._outage.error is None:
-            await self._release()
-
-    async def _release(self) -> None:
-        """Look again, now that the service answers: spread over the shortest interval, so that it goes on doing so."""
-        self._held, self._held_until = [], math.inf
-        for count, waiter in enumerate(self.waiters(), 1):
-            if not waiter.busy and (waiter.ticket == -1 or waiter.watch.failing) and self.is_here(waiter):
-                self.plan(waiter, waiter.watch.schedule.floor * chance_of(waiter.watch.project))
-            if count % _SLICE == 0:
-                await asyncio.sleep(0)
-
-    # --- when the key is refused ----------------------------------------------------------------
-
-    async def _on_refusal(self, waiter: Waiter, error: AuthenticationFailed) -> None:
-        if await self._has_moved(waiter):
-            return
-        self._refusals += 1
-        # Two in a row, and the rest need not ask to know.
-        everyone = self.waiters() if self._refusals > 1 else self.waiting_for(waiter.watch.project)
-        checked = {waiter.conn_id}
-        for count, each in enumerate(everyone, 1):
-            if each.conn_id not in checked:
-                checked.add(each.conn_id)
-                await self._has_moved(each)
-            if self.is_here(each):
-                self.tell_failure(each, error, of=waiter.watch.project)
-            if count % _SLICE == 0:
-                await asyncio.sleep(0)
-
-    async def _has_moved(self, waiter: Waiter) -> bool:
-        """Look its connection up anew; True when it leads elsewhere now, and the waiter with it."""
-        try:
-            return await self._recheck(waiter.conn_id)
-        except Json2VideoError as error:
-            log.debug("Connection %s could not be looked up anew: %s", waiter.conn_id, error.message)
-            return False
-
-    async def _recheck_all(self) -> None:
-        for waiter in {waiter.conn_id: waiter for waiter in self.waiters()}.values():
-            await self._has_moved(waiter)

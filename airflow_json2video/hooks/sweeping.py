@@ -52,16 +52,18 @@ class Sweeper:
         self._costs = costs
         self._is_sweeping = False
         self._consider_at = 0.0
+        self._hold_until = 0.0
 
-    def consider(self, now: float) -> None:
+    def consider(self, now: float) -> float:
         """Begin a sweep, if one is worth it, that answers for what is due now or within half an interval.
 
         :param now: seconds on the loop's clock.
+        :return: until when single looks should wait, since a sweep will be worth it in a moment.
         """
         poller = self._poller
         if self._is_sweeping or now < self._consider_at or len(poller) < 2:
-            return
-        self._consider_at = now + _CONSIDER_EVERY
+            return self._hold_until
+        self._consider_at, self._hold_until = now + _CONSIDER_EVERY, 0.0
         moment = poller.clock()
         due, born, waiting = [], [], []
         for waiter in poller.waiters():
@@ -72,21 +74,27 @@ class Sweeper:
             early = max(watch.schedule.floor, waiter.interval / 2)
             if (
                 not (waiter.busy or waiter.alone)
-                and waiter.due - now <= early <= now - waiter.asked_at
+                and waiter.due - now <= early <= self._consider_at - waiter.asked_at
                 and watch.deadline - moment > _NEAR
             ):
                 due.append(waiter)
                 born.append(watch.born)
         sweep = self._costs.best_sweep(born, waiting=waiting, now=moment)
         if sweep is None:
-            return
-        self._is_sweeping = True
+            return 0.0
         covered = (
             [] if sweep.is_probe else [w for w in due if w.watch.born is not None and w.watch.born >= sweep.covers]
         )
+        # Nobody is looked at before the floor has passed since the last time.
+        begin = max((w.asked_at + max(w.watch.schedule.floor, w.interval / 2) for w in covered), default=now)
+        if begin > now:
+            self._consider_at = self._hold_until = begin
+            return begin
+        self._is_sweeping = True
         for waiter in covered:
             waiter.busy, waiter.ticket = True, -1
         poller.spawn(self._sweep(sweep, covered, until=now + _SWEEP_TIME))
+        return 0.0
 
     async def _sweep(self, sweep: Sweep, covered: list[Waiter], *, until: float) -> None:
         missing = {waiter.watch.project for waiter in covered}
@@ -136,7 +144,7 @@ class Sweeper:
             except asyncio.TimeoutError:
                 raise AnswerLost("movies.list: the list took too long.") from None
             self._poller.numbers.lists += 1
-            self._poller.on_answer()
+            self._poller.trouble.on_answer()
             progress.entries += len(page.movies)
             progress.spent += self._costs.on_page(
                 entries=len(page.movies), size=page.bytes_read, now=self._poller.clock()
@@ -185,6 +193,6 @@ class Sweeper:
         is_page = isinstance(error, TransportError) and not is_outage
         self._costs.on_trouble(now=self._poller.clock(), smaller_pages_than=sweep.page_size if is_page else None)
         if is_outage and covered:
-            self._poller.on_trouble(error, waiter=covered[0])
+            self._poller.trouble.on_trouble(error, waiter=covered[0])
             return None
         return f"The list of the account's renders could not be read: {error.message}" if is_first else None
