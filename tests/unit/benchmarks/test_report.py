@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from benchmarks.polling.report import BLOCKS, blocks, put_into
+
+ROOT = Path(__file__).parents[3]
 
 
 def run(contender, size, **changed):
@@ -44,6 +49,7 @@ def results():
             "latency_ms": 50.0,
             "mix": {"median": 34, "mean": 73, "p95": 262, "longest": 988},
         },
+        "plots": {"polling-cpu.png": "CPU time", "polling-requests.png": "Requests"},
         "runs": [
             *(run("ours-list", size, **ours, cpu_per_minute_ms=600.0) for size in (500, 10000)),
             *(run("databricks", size) for size in (500, 10000)),
@@ -76,12 +82,12 @@ def test_a_goal_that_is_missed_is_called_so(results):
 def test_a_page_gets_the_tables_between_its_markers_and_keeps_the_rest(results, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- bench:summary -->\nold\n<!-- /bench:summary -->\nafter\n")
-    assert put_into(page, results) == ["summary"]
+    assert put_into(page, results, plots=tmp_path / "results") == ["summary"]
     once = page.read_text()
     assert once.startswith("before\n<!-- bench:summary -->\n\n| trigger |")
     assert once.endswith("<!-- /bench:summary -->\nafter\n")
     assert "old" not in once
-    put_into(page, results)
+    put_into(page, results, plots=tmp_path / "results")
     assert page.read_text() == once
 
 
@@ -90,16 +96,29 @@ def test_a_marker_without_a_block_or_an_end_is_an_error_and_the_page_stays(resul
     for text in ("<!-- bench:nothing -->\n<!-- /bench:nothing -->\n", "<!-- bench:full -->\n"):
         page.write_text(text)
         with pytest.raises(ValueError, match="marker"):
-            put_into(page, results)
+            put_into(page, results, plots=tmp_path / "results")
         assert page.read_text() == text
 
 
 def test_a_part_that_was_not_measured_leaves_its_place_in_the_page_alone(results, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("<!-- bench:triggerer -->\nearlier\n<!-- /bench:triggerer -->\n")
-    assert put_into(page, results) == []
+    assert put_into(page, results, plots=tmp_path / "results") == []
     assert "earlier" in page.read_text()
 
 
-def test_there_is_a_block_for_each_part():
-    assert set(BLOCKS) == {"conditions", "summary", "full", "planned", "triggerer", "goals"}
+def test_a_page_links_to_the_plots_from_where_it_is(results, tmp_path):
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "page.md"
+    page.write_text("<!-- bench:cost-plots -->\n<!-- /bench:cost-plots -->\n")
+    put_into(page, results, plots=tmp_path / "results")
+    assert "![CPU time](../results/polling-cpu.png)" in page.read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/performance.md"])
+def test_every_marker_in_the_pages_is_closed_and_has_a_block(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    opened = re.findall(r"<!-- bench:([\w-]+) -->", text)
+    assert opened
+    assert opened == re.findall(r"<!-- /bench:([\w-]+) -->", text)
+    assert set(opened) <= set(BLOCKS)
