@@ -43,6 +43,7 @@ def measure(options: argparse.Namespace) -> int:
             "mix": mix.facts(),
         },
         "runs": [],
+        "plots": {},
     }
     began = time.monotonic()
     with raise_on_signals():
@@ -62,14 +63,14 @@ def measure(options: argparse.Namespace) -> int:
 
             results["triggerer"] = triggerer.measure(options.triggers, say=lambda words: _progress(words, began))
     options.into.mkdir(parents=True, exist_ok=True)
+    if results["runs"]:
+        from benchmarks.polling import plots
+
+        results["plots"] = plots.draw(results, options.into)
     (options.into / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
     written = "\n\n".join(report.blocks(results).values())
     print(f"\n{written}\n")
     (options.into / "polling.md").write_text(written + "\n")
-    if results["runs"]:
-        from benchmarks.polling import plots
-
-        plots.draw(results, options.into)
     print(
         f"Raw numbers, tables and plots are in {options.into}. It took {(time.monotonic() - began) / 60:.0f} minutes."
     )
@@ -80,7 +81,7 @@ def fill(options: argparse.Namespace) -> int:
     """Put the tables of the last measurement into pages."""
     results = json.loads((options.results / RESULTS).read_text())
     for page in options.into:
-        blocks = report.put_into(page, results)
+        blocks = report.put_into(page, results, plots=options.results)
         print(f"{page}: {', '.join(blocks) or 'no marker'}")
     return 0
 

@@ -15,7 +15,7 @@ import random
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from statistics import fmean
 from urllib.parse import parse_qs
@@ -29,6 +29,8 @@ _HISTORY = 1800.0
 """Seconds back to which a busy account lists what has ended."""
 _PENDING = 1.0
 """Seconds that a render is pending."""
+_SUBMITTED = 20.0
+"""Seconds that a render takes which is submitted in the run."""
 _QUOTA = b'"remaining_quota":{"time":180700}'
 _PLAIN = 1500
 _HEAVY = 100_000
@@ -68,7 +70,7 @@ class World:
         self.at = at
         self.requests: Counter[str] = Counter()
         self.statuses = 0
-        self._renders = plan.renders
+        self._renders = list(plan.renders)
         self._counted: dict[int, float] = {}
         self._told: set[int] = set()
         self._account = account
@@ -88,11 +90,26 @@ class World:
             ("/v1/batches/", "openai", self._openai),
         )
 
-    def answer(self, target: str, body: bytes, *, now: float) -> Answer:
-        """Answer a GET.
+    def finish(self, count: int, *, since: float, until: float) -> list[int]:
+        """Let *count* of the renders end between two moments, evenly, and give their numbers; epoch seconds."""
+        step = len(self._renders) // count
+        numbers = list(range(0, step * count, step))
+        for place, number in enumerate(numbers):
+            end = since + (until - since) * place / count - self.at
+            self._renders[number] = replace(self._renders[number], end=end)
+        return numbers
+
+    def ends(self) -> list[float]:
+        """Give the moment at which each render ends, in epoch seconds."""
+        return [self.at + render.end for render in self._renders]
+
+    def answer(self, target: str, body: bytes, *, now: float, method: str = "GET") -> Answer:
+        """Answer a request.
 
         :param target: path and query. :param now: epoch seconds.
         """
+        if method == "POST" and target.startswith("/v2/movies"):
+            return self._submit(now)
         for path, kind, route in self._routes:
             if target.startswith(path):
                 self.requests[kind] += 1
@@ -123,6 +140,17 @@ class World:
         return render, status
 
     # --- JSON2Video -----------------------------------------------------------------------------
+
+    def _submit(self, now: float) -> Answer:
+        self.requests["json2video"] += 1
+        self.requests["json2video.submit"] += 1
+        second, number = now - self.at, len(self._renders)
+        self._renders.append(Render(number, second, second + _SUBMITTED, second))
+        place = bisect_right(self._starts, second)
+        self._starts.insert(place, second)
+        self._numbers.insert(place, number)
+        answer = {"success": True, "project": project_of(number), "timestamp": _iso(now)}
+        return 200, json.dumps(answer).encode()
 
     def _movies(self, rest: str, _: bytes, now: float) -> Answer:
         query = {name: values[-1] for name, values in parse_qs(rest.lstrip("?")).items()}
@@ -335,9 +363,15 @@ class World:
         return 200, json.dumps(batch).encode()
 
 
-def world(*, size: int, horizon: float, ramp: float, at: float, account: str) -> World:
-    """Make the world of a run."""
-    return World(make_plan(size, horizon=horizon, ramp=ramp), at=at, account=ACCOUNTS[account])
+def world(*, size: int, horizon: float, ramp: float, at: float, account: str, lasting: float = 0.0) -> World:
+    """Make the world of a run.
+
+    :param lasting: seconds that every render goes on from *at*, instead of its own time.
+    """
+    plan = make_plan(size, horizon=horizon, ramp=ramp)
+    if lasting:
+        plan = replace(plan, renders=[replace(render, end=lasting) for render in plan.renders])
+    return World(plan, at=at, account=ACCOUNTS[account])
 
 
 def _number_of(project: str) -> int | None:

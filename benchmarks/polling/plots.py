@@ -36,8 +36,8 @@ _GAP = 0.047
 Run = Mapping[str, Any]
 
 
-def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw every plot into *folder*, and give the files."""
+def draw(results: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Draw every plot into *folder*, and give the name of each file and what it shows."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -67,10 +67,9 @@ def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
             False,
         ),
     )
-    return [
+    for name, title, subtitle, value, is_log in plots:
         _draw(runs, folder / name, title=title, subtitle=subtitle, value=value, is_log=is_log)
-        for name, title, subtitle, value, is_log in plots
-    ]
+    return {name: f"{title}: {subtitle}" for name, title, subtitle, *_ in plots}
 
 
 def _draw(
@@ -81,7 +80,7 @@ def _draw(
     subtitle: str,
     value: Callable[[Run], float | None],
     is_log: bool,
-) -> Path:
+) -> None:
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter, NullLocator
 
@@ -150,7 +149,6 @@ def _draw(
     _name_lines(axes, ends)
     figure.savefig(path)
     plt.close(figure)
-    return path
 
 
 def _name_lines(axes: Any, ends: Mapping[str, tuple[float, float]]) -> None:

@@ -6,6 +6,7 @@ is replaced by the block of that name.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ __all__ = ["BLOCKS", "blocks", "put_into"]
 Results = Mapping[str, Any]
 Run = Mapping[str, Any]
 
+_PLOTS = "benchmarks/results"
+"""Where the plots are, from the root; a page gets the way from where it is."""
 _KEEPS_UP = 0.9
 """Share of its polls that a contender must deliver to be called one that keeps up."""
 
@@ -27,13 +30,15 @@ def blocks(results: Results) -> dict[str, str]:
     return {name: text for name, write in BLOCKS.items() if (text := write(results))}
 
 
-def put_into(page: Path, results: Results) -> list[str]:
+def put_into(page: Path, results: Results, *, plots: Path) -> list[str]:
     """Replace what is between the markers of *page*, and give the names of the blocks that were put there.
 
+    :param plots: the folder with the plots, for the page to link to.
     :raises ValueError: a marker has no block, or is not closed.
     """
     text = page.read_text(encoding="utf-8")
-    written = blocks(results)
+    there = Path(os.path.relpath(plots, page.parent)).as_posix()
+    written = {name: block.replace(_PLOTS, there) for name, block in blocks(results).items()}
     done: list[str] = []
     for name in re.findall(r"<!-- bench:([\w-]+) -->", text):
         if name not in BLOCKS:
@@ -105,6 +110,8 @@ def _row(run: Run) -> Sequence[str]:
 def _summary(results: Results) -> str:
     """One table: what it costs in the middle, and what becomes of it at the largest size."""
     sizes = _sizes(results)
+    if not sizes:
+        return ""
     small, large = (500 if 500 in sizes else sizes[0]), sizes[-1]
     columns = (
         "trigger",
@@ -232,10 +239,24 @@ def _goals(results: Results) -> str:
     return "\n".join(lines)
 
 
+def _cost_plots(results: Results) -> str:
+    return _images(results, "polling-cpu.png", "polling-requests.png")
+
+
+def _delay_plot(results: Results) -> str:
+    return _images(results, "polling-delay.png")
+
+
+def _images(results: Results, *names: str) -> str:
+    return "\n\n".join(f"![{results['plots'][name]}]({_PLOTS}/{name})" for name in names if name in results["plots"])
+
+
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "conditions": _conditions,
     "summary": _summary,
+    "cost-plots": _cost_plots,
     "full": _full,
+    "delay-plot": _delay_plot,
     "planned": _planned,
     "triggerer": _triggerer,
     "goals": _goals,

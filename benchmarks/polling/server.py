@@ -43,12 +43,16 @@ class Service:
 
     def command(self, command: dict[str, Any]) -> dict[str, Any]:
         """Do what the harness asks."""
-        if command["do"] == "begin":
-            del command["do"]
+        do = command.pop("do")
+        if do == "begin":
             self.world = world(**command)
             self.opened, self.latest = 0, 0.0
             gc.collect()
             gc.freeze()
+        if do == "finish" and self.world:
+            return {"numbers": self.world.finish(**command)}
+        if do == "ends" and self.world:
+            return {"ends": self.world.ends()}
         return {
             "cpu": time.process_time(),
             "opened": self.opened,
@@ -92,11 +96,11 @@ class Connection(asyncio.Protocol):
                 return
             body = self.buffer[end + 4 : end + 4 + length]
             self.buffer = self.buffer[end + 4 + length :]
-            target = head.split(b" ", 2)[1].decode("latin-1")
+            method, target = head[: head.index(b"\r\n")].decode("latin-1").split(" ")[:2]
             loop = self.service.loop
-            loop.call_later(LATENCY, self.answer, target, body, loop.time() + LATENCY)
+            loop.call_later(LATENCY, self.answer, method, target, body, loop.time() + LATENCY)
 
-    def answer(self, target: str, body: bytes, due: float) -> None:
+    def answer(self, method: str, target: str, body: bytes, due: float) -> None:
         """Send the answer to one request."""
         service = self.service
         service.latest = max(service.latest, service.loop.time() - due)
@@ -105,7 +109,7 @@ class Connection(asyncio.Protocol):
         if service.world is None:
             status, content = 503, b'{"message":"no run has begun"}'
         else:
-            status, content = service.world.answer(target, body, now=time.time())
+            status, content = service.world.answer(target, body, now=time.time(), method=method)
         head = b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (
             status,
             _REASONS[status],
@@ -154,10 +158,25 @@ class Counts:
         answer: dict[str, Any] = json.loads(await reader.readline())
         return answer
 
+    async def aclose(self) -> None:
+        """Close the connection; the next question opens another."""
+        if self._streams is not None:
+            self._streams[1].close()
+            await self._streams[1].wait_closed()
+            self._streams = None
+
 
 def ask(port: int, do: str = "count", **arguments: Any) -> dict[str, Any]:
     """Send one command from where no event loop runs."""
-    return asyncio.run(Counts(port).ask(do, **arguments))
+
+    async def once() -> dict[str, Any]:
+        counts = Counts(port)
+        try:
+            return await counts.ask(do, **arguments)
+        finally:
+            await counts.aclose()
+
+    return asyncio.run(once())
 
 
 if __name__ == "__main__":
