@@ -13,6 +13,7 @@ __all__ = [
     "context_names",
     "end_superseded_attempt",
     "execution_deadline",
+    "is_resumed",
     "mask_secret",
     "stats",
     "succeeded_attempts",
@@ -80,10 +81,16 @@ def xcom_keys_of_the_attempt_before(ti: Any) -> list[str] | None:
     return None if told is None else list(told.xcom_keys_to_clear or ())
 
 
+def is_resumed(ti: Any) -> bool:
+    """Whether the task goes on after a deferral; known from Airflow 3 on."""
+    return getattr(getattr(ti, "_ti_context_from_server", None), "next_method", None) is not None
+
+
 def succeeded_attempts(ti: Any) -> list[int]:
     """Give the attempts before this one that succeeded; none where a worker has no database (3).
 
-    An attempt that a person marked as successful while it was deferred has not: it never came back.
+    An attempt that a person marked as successful while it was deferred is not among them: it never came back. One
+    that a person marked when it was not deferred is, since nothing tells it from a success of its own.
     """
     try:
         from airflow.models.taskinstance import TaskInstance

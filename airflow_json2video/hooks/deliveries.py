@@ -2,8 +2,8 @@
 
 A clear of a task that had given its result asks for a new render. A clear of one that never did (it was
 waiting, was marked by a person, ran out of time) does not: its render was paid for and nobody has it yet.
-Nothing but Airflow knows which it was, and from its own record: the XComs of the attempt before (Airflow 3
-tells their keys to the next one), or the history of the task's attempts (Airflow 2).
+Airflow 2 keeps a history of the task's attempts that tells. Airflow 3 keeps none that a worker may read, but
+tells an attempt which XComs the one before it left, for it to delete them: so it is in their keys.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from airflow_json2video.version_compat import succeeded_attempts, xcom_keys_of_the_attempt_before
+from airflow_json2video.version_compat import is_resumed, succeeded_attempts, xcom_keys_of_the_attempt_before
 
-__all__ = ["DELIVERED", "delivered_before", "hand_on", "note_delivery"]
+__all__ = ["delivered_before", "delivery_key", "hand_on", "note_delivery"]
 
-DELIVERED = "json2video_delivered"
-"""The XCom of a task that gives its result without pushing it."""
-
-_RETURN_VALUE = "return_value"
-_HANDED_ON = re.compile(r"^json2video_generation_(\d+)_delivered_before_attempt_(\d+)$", re.MULTILINE)
+_GAVE = re.compile(r"^json2video_generation_(\d+)_gave_attempt_(\d+)$", re.MULTILINE)
+_HANDED_ON = re.compile(r"^json2video_generation_(\d+)_after_attempt_(\d+)$", re.MULTILINE)
 
 
 def delivered_before(ti: Any) -> int:
@@ -31,26 +28,32 @@ def delivered_before(ti: Any) -> int:
     """
     keys = xcom_keys_of_the_attempt_before(ti)
     if keys is None:
-        return max((attempt + 1 for attempt in succeeded_attempts(ti)), default=0)
-    handed_on = {int(generation): int(attempt) for generation, attempt in _HANDED_ON.findall("\n".join(keys))}
-    if ti.max_tries in handed_on:  # a retry: whatever else the attempt before has pushed, it pushed after the clear
-        return handed_on[ti.max_tries]
-    if _RETURN_VALUE in keys or DELIVERED in keys:
-        return int(ti.try_number)
-    return max(handed_on.values(), default=0)
+        return max(succeeded_attempts(ti), default=-1) + 1
+    lines = "\n".join(keys)
+    handed_on = {int(generation): int(attempt) for generation, attempt in _HANDED_ON.findall(lines)}
+    if ti.max_tries in handed_on:  # a retry: what an attempt gave after the clear says nothing about the clear
+        return handed_on[ti.max_tries] + 1
+    # Keys of long ago may be among them: Airflow 3.0 does not delete those of a mapped task.
+    gave = [int(attempt) for generation, attempt in _GAVE.findall(lines) if int(generation) != ti.max_tries]
+    return max([*gave, *handed_on.values()], default=-1) + 1
 
 
-def hand_on(ti: Any, before: int) -> None:
-    """Leave what was found to the next attempt, since Airflow deletes a task's XComs as an attempt starts.
+def hand_on(ti: Any) -> None:
+    """Leave what the attempt before left to the next one, since Airflow deletes a task's XComs as an attempt starts.
 
     To be called before anything that may take long or fail. The first attempt of all has nothing to leave.
     """
-    if ti.try_number > 1 and xcom_keys_of_the_attempt_before(ti) is not None:
-        key = f"json2video_generation_{ti.max_tries}_delivered_before_attempt_{before}"
-        ti.xcom_push(key=key, value=ti.try_number)
+    if ti.try_number > 1 and xcom_keys_of_the_attempt_before(ti) is not None and not is_resumed(ti):
+        last = max(delivered_before(ti) - 1, 0)
+        ti.xcom_push(key=f"json2video_generation_{ti.max_tries}_after_attempt_{last}", value=last)
 
 
-def note_delivery(operator: Any, ti: Any, project: str) -> None:
-    """Note that the task gives its result, where Airflow itself keeps no trace of that."""
-    if not operator.do_xcom_push:
-        ti.xcom_push(key=DELIVERED, value=project)
+def note_delivery(ti: Any) -> None:
+    """Note that this attempt gives its result."""
+    if xcom_keys_of_the_attempt_before(ti) is not None:
+        ti.xcom_push(key=delivery_key(ti), value=ti.try_number)
+
+
+def delivery_key(ti: Any) -> str:
+    """Give the key of the XCom that says so."""
+    return f"json2video_generation_{ti.max_tries}_gave_attempt_{ti.try_number}"

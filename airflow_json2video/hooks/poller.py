@@ -40,8 +40,11 @@ log = logging.getLogger(__name__)
 _tickets = itertools.count()
 """One row for all pollers, since a waiter can move from one to another."""
 
-_AT_ONCE = 10
+_MOST_AT_ONCE = 20
 """Single looks under way together, at most."""
+_PATIENCE = 0.1
+"""Seconds that a look may be late, for each one under way, before it begins beside them: one connection or two are
+enough for what can wait a moment."""
 _REPORT_EVERY = 10.0
 _RECHECK_EVERY = 300.0
 """Seconds after which the connections are looked up anew."""
@@ -197,12 +200,14 @@ class Poller:
             hold_until = self._sweeper.consider(now)
             if hold_until > now:
                 return min(self._recheck_at, hold_until)
-        while self._looks < _AT_ONCE:
+        while self._looks < _MOST_AT_ONCE:
+            begin = self.next_due() + self._looks * _PATIENCE
+            if begin > now:
+                return min(self._recheck_at, begin)  # or when a look ends, which rings
             waiter = self.pop_due(now)
-            if waiter is None:
-                return min(self._recheck_at, self.next_due())
-            self.look_at(waiter)
-        return self._recheck_at  # the end of a look rings
+            if waiter is not None:
+                self.look_at(waiter)
+        return self._recheck_at
 
     async def _rest(self, until: float) -> None:
         self._wake_at = until

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Sweeper"]
 
 _CONSIDER_EVERY = 0.5
-"""Seconds between two thoughts about it: each goes through all that wait."""
+_CONSIDER_LATER = 2e-4
+"""Seconds between two thoughts about it, and as many more for each render that waits: a thought goes through all."""
 _PAGE_TIME = 20.0
 """Seconds that a page may take; renders are asked for one by one then."""
 _SWEEP_TIME = 60.0
@@ -63,7 +64,7 @@ class Sweeper:
         poller = self._poller
         if self._is_sweeping or now < self._consider_at or len(poller) < 2:
             return self._hold_until
-        self._consider_at, self._hold_until = now + _CONSIDER_EVERY, 0.0
+        self._consider_at, self._hold_until = now + _CONSIDER_EVERY + _CONSIDER_LATER * len(poller), 0.0
         moment = poller.clock()
         due, born, waiting = [], [], []
         for waiter in poller.waiters():

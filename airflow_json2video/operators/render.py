@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
@@ -28,6 +29,27 @@ __all__ = ["Json2VideoRenderOperator"]
 
 _PATIENCE_ON_A_WORKER = 60.0
 """Seconds for which a deferrable task waits on its worker for a service in trouble, before it defers."""
+
+
+@dataclass(frozen=True)
+class _Outage:
+    """What an attempt remembers while it waits for a service that does not answer.
+
+    :ivar until: epoch seconds at which it gives up. :ivar delivered: see ``hooks.deliveries``.
+    :ivar waits: how often it has waited in the triggerer.
+    """
+
+    until: float
+    delivered: int
+    waits: int = 0
+
+    def too_long(self) -> Json2VideoError:
+        from airflow_json2video.exceptions import ServiceUnreachable
+
+        return ServiceUnreachable(
+            "The service did not answer in time for this attempt to submit.",
+            advice="Nothing was submitted.",
+        )
 
 
 class Json2VideoRenderOperator(BaseOperator):
@@ -106,6 +128,7 @@ class Json2VideoRenderOperator(BaseOperator):
         self.on_ambiguous = _one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
         self.on_clear = _one_of("on_clear", on_clear, ("resubmit", "reuse"))
         self._waiting_for: str | None = None
+        self._handed_on = False
         if (movie is None) == (template is None):
             raise ConfigurationError(
                 f"Task {self.task_id!r}: a render needs either 'movie' or 'template', and got "
@@ -131,6 +154,7 @@ class Json2VideoRenderOperator(BaseOperator):
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
+        self._hand_on(context)  # what follows may fail, and the XComs of the attempt before are gone already
         plain = [name for name in template_fields if name not in ("movie", "variables")]
         super()._do_render_template_fields(parent, plain, context, jinja_env, seen_oids)
         from airflow_json2video.operators.document import render_document_fields
@@ -142,35 +166,48 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
-        from airflow_json2video.hooks.deliveries import delivered_before, hand_on
+        from airflow_json2video.hooks.deliveries import delivered_before
+        from airflow_json2video.version_compat import execution_deadline
 
-        delivered = 0
-        if self.durable:
-            delivered = delivered_before(context["ti"])
-            hand_on(context["ti"], delivered)
-        return self._submit_and_wait(context, began=time.time(), delivered=delivered)
+        ti, now = context["ti"], time.time()
+        self._hand_on(context)
+        until = now + self.render_timeout
+        if self.execution_timeout is not None:
+            until = min(until, execution_deadline(ti, self.execution_timeout, now=now))
+        delivered = delivered_before(ti) if self.durable else 0
+        return self._submit_and_wait(context, _Outage(until=until, delivered=delivered))
 
-    def execute_again(self, context: Context, began: float = 0.0, delivered: int = 0, **_: Any) -> RenderResult:
+    def execute_again(self, context: Context, outage: dict[str, Any], **_: Any) -> RenderResult:
         """Go on after an outage in which nothing could be submitted."""
-        return self._submit_and_wait(context, began=began, delivered=delivered)
+        return self._submit_and_wait(context, _Outage(**outage))
 
-    def _submit_and_wait(self, context: Context, *, began: float, delivered: int) -> RenderResult:
-        from airflow_json2video.hooks.deliveries import note_delivery
+    def _hand_on(self, context: Context) -> None:
+        ti = context.get("ti")  # fields are also rendered for show, by no attempt
+        if self.durable and ti is not None and not self._handed_on:
+            from airflow_json2video.hooks.deliveries import hand_on
+
+            hand_on(ti)
+            self._handed_on = True
+
+    def _submit_and_wait(self, context: Context, outage: _Outage) -> RenderResult:
+        from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.render import defer_until_rendered
 
         try:
             document = self._checked_document()
-            render = self._submit(document, context, delivered)
+            if outage.waits and time.time() >= outage.until:
+                raise outage.too_long()
+            render = self._submit(document, context, outage.delivered)
         except Json2VideoError as error:
-            self._wait_out(error, context, began=began, delivered=delivered)
+            self._wait_out(error, outage)
             self._fail(error, context)
         key = self._identity(context).submission_key if self.durable else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
         Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host))
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
-            note_delivery(self, context["ti"], render.project)
+            note_delivery(context["ti"])
             return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
         starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
         deadline = starts + self.render_timeout
@@ -190,6 +227,7 @@ class Json2VideoRenderOperator(BaseOperator):
                 deadline=deadline,
                 poll_interval=self.poll_interval,
                 submission_key=key,
+                delivery_key=delivery_key(context["ti"]) if self.durable else None,
             )
         return self._finish(ended, key=key, context=context)
 
@@ -226,17 +264,17 @@ class Json2VideoRenderOperator(BaseOperator):
             self.log.info("The cost cannot be estimated beforehand (%s).", reasons or "length unknown")
         return document
 
-    def _wait_out(self, error: Json2VideoError, context: Context, *, began: float, delivered: int) -> None:
+    def _wait_out(self, error: Json2VideoError, outage: _Outage) -> None:
         """Wait in the triggerer until the service answers again, if nothing was sent and there is time left."""
         from airflow_json2video.exceptions import ServiceUnreachable, SubmissionAmbiguous
         from airflow_json2video.triggers.service import defer_until_answering
 
-        deadline = began + self.render_timeout
         nothing_sent = error.retryable and isinstance(error, (ServiceUnreachable, SubmissionAmbiguous))
-        if not (self.deferrable and nothing_sent and time.time() < deadline):
+        if not (self.deferrable and nothing_sent and time.time() < outage.until):
             return
         self.log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-        defer_until_answering(self, context, deadline=deadline, kwargs={"began": began, "delivered": delivered})
+        kwargs = {"outage": asdict(replace(outage, waits=outage.waits + 1))}
+        defer_until_answering(self, deadline=outage.until, earlier=outage.waits, kwargs=kwargs)
 
     def _submit(self, document: dict[str, Any], context: Context, delivered: int) -> SubmittedRender:
         from airflow_json2video.hooks import metrics
@@ -332,14 +370,14 @@ class Json2VideoRenderOperator(BaseOperator):
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
         Json2VideoRenderLink.persist(context, str(result["url"]))
-        note_delivery(self, context["ti"], str(result["project"]))
+        note_delivery(context["ti"])
         render_done(result["rendering_time"])
         self.log.info("%s", in_words(result))
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        from airflow_json2video.exceptions import AttemptSuperseded, Money, RenderExpired
+        from airflow_json2video.exceptions import AttemptSuperseded, Money
         from airflow_json2video.hooks.metrics import render_failed
         from airflow_json2video.version_compat import end_superseded_attempt
 
@@ -350,9 +388,8 @@ class Json2VideoRenderOperator(BaseOperator):
         if error.retryable:
             then = "Airflow tries again." if again else "No attempt is left."
             error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
-        left = error.project and error.money is not Money.NOT_SPENT and not isinstance(error, RenderExpired)
-        if left and self.durable and not again:
-            error.advice += " Clear the task to take this render: while its file is there, no new one is paid for."
+        if error.project and error.money is not Money.NOT_SPENT:
+            error.advice = self._advice_on_what_goes_on(error, again=again)
         self.log.error("%s Money: %s.", error, error.money.value)
         if isinstance(error, AttemptSuperseded):
             end_superseded_attempt()
@@ -361,6 +398,18 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import AirflowFailException
 
         raise AirflowFailException(str(error)) from error
+
+    def _advice_on_what_goes_on(self, error: Json2VideoError, *, again: bool) -> str:
+        from airflow_json2video.exceptions import ProjectNotFound, RenderExpired, RenderStalled
+
+        if not self.durable:
+            return (
+                f"Render {error.project} is billed if it succeeds. With durable=False nothing adopts it: a retry or a "
+                "clear pays for a new one."
+            )
+        if again or isinstance(error, (ProjectNotFound, RenderExpired, RenderStalled)):
+            return error.advice
+        return f"{error.advice} Clear the task to take this render: while its file is there, no new one is paid for."
 
 
 def _attempt_before(context: Context) -> int | None:

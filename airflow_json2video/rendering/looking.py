@@ -30,7 +30,7 @@ _FIRST_PAGE = 10
 _PAGE_BYTES = 4_000_000
 """What a page should weigh at most: reading it holds the event loop for 8 ms."""
 _ASSUMED_ENTRY = 4096.0
-_MOST_PARTS = 3
+_MOST_PARTS = 2
 """Parts that are read at the same time, and so connections."""
 _PART_PAGES = 3
 _FEWEST = 5

@@ -112,7 +112,8 @@ def decide_submission(
     usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
     if usable:
         return _adopt(usable, notes, mine)
-    own = [r for r in found if (r.stamp.submission_key, r.stamp.attempt) == (mine.submission_key, mine.attempt)]
+    # All of it: a run that was made anew under an old id had the same key and attempt, for another document perhaps.
+    own = [r for r in found if r.stamp == mine]
     if answer_lost and own:
         # It has ended already, and not well: whoever waits for it says how.
         return _adopt(own, notes, mine)
@@ -151,8 +152,8 @@ def _of_this_document(
             notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
         elif on_clear == "resubmit" and _was_delivered(render, mine, delivered_before):
             notes.append(
-                f"Render {render.project} ({render.status}) was this task's result before it was cleared, so it is "
-                "not adopted (on_clear='resubmit')."
+                f"Render {render.project} ({render.status}) is from before the clear of a task that had given its "
+                "result, so it is not adopted (on_clear='resubmit')."
             )
         else:
             same.append(render)

@@ -15,6 +15,7 @@ _MORE_TO_DO = {
     "on_success_callback": "it has an on_success_callback",
     "_post_execute_hook": "it has a post_execute hook",
     "multiple_outputs": "it has multiple_outputs",
+    "map_index_template": "it has a map_index_template",
     "returns_dag_result": "its result is the DAG's",
 }
 
@@ -50,10 +51,11 @@ class TaskEnd:
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self._ti = {name: arguments[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
         self._do_xcom_push = bool(arguments["do_xcom_push"])
+        self._delivery_key: str | None = arguments["delivery_key"]
         self.submission_key: str | None = arguments["submission_key"]
 
     @staticmethod
-    def arguments_of(operator: Any, ti: Any, *, submission_key: str | None) -> dict[str, Any]:
+    def arguments_of(operator: Any, ti: Any, *, submission_key: str | None, delivery_key: str | None) -> dict[str, Any]:
         """Give the arguments for the task that runs now, as plain JSON."""
         return {
             "dag_id": ti.dag_id,
@@ -62,26 +64,25 @@ class TaskEnd:
             "map_index": -1 if ti.map_index is None else ti.map_index,
             "do_xcom_push": bool(operator.do_xcom_push),
             "submission_key": submission_key,
+            "delivery_key": delivery_key,
         }
 
     async def event(self, result: Mapping[str, Any]) -> TriggerEvent:
         """Push what a worker would push, and give the event that ends the task as successful.
 
-        The event could carry XComs itself, but Airflow 3.0 to 3.3 encodes those twice: the next task would get text.
+        The event could carry them itself, but Airflow 3.0 to 3.3 encodes those twice: the next task would get text.
+        It carries the one whose key alone counts, since Airflow stores that together with the task's success.
 
         :raises Exception: they could not be pushed.
         """
         from airflow.triggers.base import TaskSuccessEvent
 
-        from airflow_json2video.hooks.deliveries import DELIVERED
         from airflow_json2video.links import Json2VideoRenderLink
 
         await self._push(Json2VideoRenderLink.key, str(result["url"]))
         if self._do_xcom_push:
             await self._push("return_value", dict(result))
-        else:
-            await self._push(DELIVERED, result["project"])
-        event: TriggerEvent = TaskSuccessEvent()
+        event: TriggerEvent = TaskSuccessEvent(xcoms={self._delivery_key: True} if self._delivery_key else None)
         return event
 
     async def _push(self, key: str, value: Any) -> None:

@@ -129,8 +129,8 @@ class Json2VideoRenderTrigger(BaseTrigger):
             # (3.3.0 to 3.3.2), so there is none, and nothing is done to the render in any case.
             self.log.info(
                 "Stopped watching render %s here: the task was cleared, marked or timed out, or its trigger moves to "
-                "another triggerer. The render goes on and is billed. The next attempt of this task adopts it, also "
-                "after a clear.",
+                "another triggerer. The render goes on and is billed. The next attempt of the task that submitted it "
+                "adopts it, also after a clear (with durable=True, the default).",
                 self.project,
             )
             raise
@@ -148,6 +148,7 @@ def defer_until_rendered(
     deadline: float,
     poll_interval: float,
     submission_key: str | None = None,
+    delivery_key: str | None = None,
     age_known: bool = True,
 ) -> NoReturn:
     """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
@@ -155,6 +156,7 @@ def defer_until_rendered(
     :param operator: an operator or sensor with ``execute_complete``, ``json2video_conn_id`` and ``end_from_trigger``.
     :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
     :param submission_key: of the render, if it was submitted here; handed to ``execute_complete``.
+    :param delivery_key: of the XCom that notes that the result was given; None for a task that notes nothing.
     :param age_known: see :class:`Json2VideoRenderTrigger`.
     """
     from airflow_json2video.version_compat import execution_deadline
@@ -169,7 +171,9 @@ def defer_until_rendered(
         if reason := why_on_a_worker(operator, context):
             operator.log.info("end_from_trigger is set, and the task ends on a worker all the same: %s.", reason)
         else:
-            ends_task = TaskEnd.arguments_of(operator, context["ti"], submission_key=submission_key)
+            ends_task = TaskEnd.arguments_of(
+                operator, context["ti"], submission_key=submission_key, delivery_key=delivery_key
+            )
     operator.log.info("Waiting for render %s in the triggerer; the worker slot is free.", project)
     operator.defer(
         trigger=Json2VideoRenderTrigger(

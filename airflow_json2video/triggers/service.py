@@ -7,16 +7,14 @@ import random
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
 
 __all__ = ["Json2VideoServiceTrigger", "defer_until_answering"]
 
 _FIRST_PAUSE = 5.0
+"""Seconds before the first question. A task that resumes at once may be taken for a killed one by Airflow."""
 _LONGEST_PAUSE = 60.0
 _NET = timedelta(minutes=5)
 
@@ -28,28 +26,34 @@ class Json2VideoServiceTrigger(BaseTrigger):
 
     :param json2video_conn_id: the connection.
     :param deadline: epoch seconds at which the waiting ends.
+    :param earlier: how often the task has waited like this before: a service that answers this question and
+        not the task's own is left alone for longer each time.
     """
 
-    def __init__(self, *, json2video_conn_id: str, deadline: float, **_: Any) -> None:
+    def __init__(self, *, json2video_conn_id: str, deadline: float, earlier: int = 0, **_: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.json2video_conn_id = json2video_conn_id
         self.deadline = deadline
+        self.earlier = earlier
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what the triggerer makes this trigger from."""
         return (
             "airflow_json2video.triggers.service.Json2VideoServiceTrigger",
-            {"json2video_conn_id": self.json2video_conn_id, "deadline": self.deadline},
+            {"json2video_conn_id": self.json2video_conn_id, "deadline": self.deadline, "earlier": self.earlier},
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask until there is an answer, then fire the one event."""
-        failures = 0
-        while not await self._answers() and time.time() < self.deadline:
-            failures += 1
-            pause = min(_FIRST_PAUSE * 1.5**failures, _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
+        asked = 0
+        while True:
+            pause = min(_FIRST_PAUSE * 1.5 ** (self.earlier + asked), _LONGEST_PAUSE)
+            pause *= random.uniform(0.8, 1.2)  # noqa: S311
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
-        yield TriggerEvent({"failures": failures})  # type: ignore[no-untyped-call]
+            asked += 1
+            if await self._answers() or time.time() >= self.deadline:
+                break
+        yield TriggerEvent({"asked": asked})  # type: ignore[no-untyped-call]
 
     async def _answers(self) -> bool:
         from airflow_json2video.api import calls
@@ -67,21 +71,18 @@ class Json2VideoServiceTrigger(BaseTrigger):
         return True
 
 
-def defer_until_answering(operator: Any, context: Context, *, deadline: float, kwargs: dict[str, Any]) -> NoReturn:
+def defer_until_answering(operator: Any, *, deadline: float, earlier: int, kwargs: dict[str, Any]) -> NoReturn:
     """Free the worker slot until the service answers; then ``execute_again`` goes on.
 
-    :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
+    :param deadline: epoch seconds. :param earlier: see :class:`Json2VideoServiceTrigger`.
     :param kwargs: handed to ``execute_again``.
     """
-    from airflow_json2video.version_compat import execution_deadline
-
-    now = time.time()
-    if operator.execution_timeout is not None:
-        deadline = min(deadline, execution_deadline(context["ti"], operator.execution_timeout, now=now))
     operator.defer(
-        trigger=Json2VideoServiceTrigger(json2video_conn_id=operator.json2video_conn_id, deadline=deadline),
+        trigger=Json2VideoServiceTrigger(
+            json2video_conn_id=operator.json2video_conn_id, deadline=deadline, earlier=earlier
+        ),
         method_name="execute_again",
         kwargs=kwargs,
-        timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
+        timeout=timedelta(seconds=max(deadline - time.time(), 0.0)) + _NET,
     )
     raise AssertionError("defer() always raises")

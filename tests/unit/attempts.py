@@ -24,7 +24,7 @@ class Attempt:
         self, operator, *, try_number=1, max_tries=2, run_id="manual__1", map_index=-1, names=None, before=None
     ):
         self.operator = operator
-        told = SimpleNamespace(xcom_keys_to_clear=sorted(before.xcoms) if before is not None else [])
+        told = SimpleNamespace(xcom_keys_to_clear=sorted(before.xcoms) if before is not None else [], next_method=None)
         self.xcoms = {}
         self.deferred = None
         self.event = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
@@ -135,7 +136,32 @@ def test_where_airflow_does_not_tell_what_was_given_nothing_is_paid_for_twice(re
     assert service.posts == 1
 
 
-def test_the_first_attempt_pushes_nothing_but_the_project_and_the_link(render, service):
+def test_the_first_attempt_pushes_nothing_of_this_before_it_gives_its_result(render, service):
     first = Attempt(render())
     first.start()
     assert set(first.xcoms) == {"json2video_project", "json2video_link"}
+    first.fire().resume()
+    assert "json2video_generation_2_gave_attempt_1" in first.xcoms
+
+
+def test_a_result_of_long_ago_is_not_taken_for_one_of_the_attempt_before(render, service):
+    first = Attempt(render())
+    first.run()
+    second = cleared(render(), after=first)
+    second.start()
+    second.fire()  # and a person clears it
+    second.xcoms = {**first.xcoms, **second.xcoms}  # Airflow 3.0 does not delete the XComs of a mapped task
+    third = cleared(render(), after=second)
+    assert third.run()["project"] == second.event["project"]
+    assert service.posts == 2
+
+
+def test_a_template_that_fails_after_a_clear_does_not_hide_what_the_clear_was_for(render, service):
+    first = Attempt(render())
+    first.run()
+    second = cleared(render(movie={**MOVIE, "comment": "{{ nobody_knows }}"}), after=first)
+    with pytest.raises(AirflowFailException):
+        second.render_templates()
+    third = cleared(render(), after=second)
+    third.render_templates().run()
+    assert service.posts == 2

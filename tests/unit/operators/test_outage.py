@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -74,7 +76,9 @@ def test_what_a_clear_was_for_is_not_forgotten_over_the_outage(connection, servi
     again = Attempt(render(), try_number=2, max_tries=3, before=first)
     again.start()
     service.clear_faults()
-    again.context["ti"]._ti_context_from_server.xcom_keys_to_clear = []  # as Airflow does for a task that resumes
+    # As Airflow has it for a task that resumes.
+    again.context["ti"]._ti_context_from_server.xcom_keys_to_clear = []
+    again.context["ti"]._ti_context_from_server.next_method = "execute_again"
     assert again.fire().resume() is again.deferred
     assert again.fire().resume()["project"] != old["project"]
 
@@ -84,6 +88,31 @@ def test_an_outage_that_outlasts_the_deadline_fails_the_task_and_says_that_nothi
     attempt.start()
     with pytest.raises(ServiceUnreachable, match="Nothing was submitted"):
         attempt.fire().resume()
+
+
+def test_an_execution_timeout_ends_the_wait_and_nothing_is_submitted_after_it(port, tmp_path):
+    attempt = Attempt(render(execution_timeout=timedelta(seconds=1)))
+    attempt.context["ti"].start_date = datetime.now(timezone.utc)
+    attempt.start()
+    assert attempt.deferred.trigger.deadline < time.time() + 1
+    attempt.fire()
+    with LocalService(mode="instant", port=port, home=tmp_path) as service:
+        with pytest.raises(ServiceUnreachable, match="Nothing was submitted"):
+            attempt.resume()
+        assert service.posts == 0
+
+
+def test_a_service_that_answers_the_trigger_and_not_the_task_is_asked_ever_more_seldom(connection, service):
+    Attempt(render()).start()
+    second = Attempt(render(), try_number=2)
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    pauses = []
+    outcome = second.start()
+    for _ in range(3):
+        pauses.append(outcome.trigger.earlier)
+        second.event = {"asked": 1}
+        outcome = second.resume()
+    assert pauses == [0, 1, 2]
 
 
 def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_deadline(connection, service):
@@ -98,7 +127,7 @@ def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_de
 def test_a_refusal_is_an_answer_and_ends_the_wait(connection, service):
     service.settings.update({"api_keys": ("another",)})
     trigger = Json2VideoServiceTrigger(json2video_conn_id="json2video_default", deadline=4e9)
-    assert fired(trigger) == [{"failures": 0}]
+    assert fired(trigger) == [{"asked": 1}]
 
 
 def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection):

@@ -503,6 +503,22 @@ def test_the_last_attempts_failure_says_how_to_take_the_render_that_goes_on(rend
         Attempt(render(render_timeout=0.5), max_tries=0).run()
 
 
+def test_without_a_stamp_no_failure_promises_that_the_render_is_adopted(render, service):
+    service.settings.update({"render_seconds": 600})
+    with pytest.raises(RenderDeadlineExceeded, match="With durable=False nothing adopts it") as caught:
+        Attempt(render(render_timeout=0.5, durable=False)).run()
+    assert "adopts it:" in str(caught.value)
+    assert "retry of this task adopts" not in str(caught.value)
+
+
+def test_a_stalled_render_promises_no_free_clear(render, service):
+    service.add_fault("render", status="timeout")
+    error = Json2VideoError
+    with pytest.raises(error) as caught:
+        Attempt(render(render_timeout=0.5), max_tries=0).run()
+    assert "no new one is paid for" not in str(caught.value)
+
+
 def test_a_document_that_json_has_no_place_for_is_named_with_its_path(render, service):
     with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.comment"):
         Attempt(render(movie={"scenes": [{"duration": 2, "comment": {1, 2}}]})).run()

@@ -162,3 +162,10 @@ def test_reusing_after_several_clears_takes_the_youngest_generation_and_does_not
     decision = decide(old, young, on_clear="reuse")
     assert decision.project == "B" * 16
     assert decision.warnings == ()
+
+
+def test_after_a_lost_answer_a_render_of_another_document_is_not_this_attempts_own_whatever_its_key():
+    """A run that is deleted and made again under its id has the same key and attempt."""
+    other = found("B" * 16, status="done", has_file=True, attempt=MINE.attempt, fingerprint="other")
+    assert decide(other, answer_lost=True, looks=1).action is Action.LOOK_AGAIN
+    assert decide(other, answer_lost=True).action is Action.STOP
