@@ -70,7 +70,7 @@ def measure(options: argparse.Namespace) -> int:
 
         results["plots"] = plots.draw(results, options.into)
     (options.into / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
-    written = "\n\n".join(report.blocks(results).values())
+    written = "\n\n".join(text for name, text in report.blocks(results).items() if "plot" not in name)
     print(f"\n{written}\n")
     (options.into / "polling.md").write_text(written + "\n")
     print(
