@@ -203,7 +203,7 @@ def _triggerer(results: Results) -> str:
         ("requests per minute", _number(run["requests_per_minute"])),
         ("connections", f"{run['connections']:,}"),
         ("KB per trigger", _number(run["kb_per_trigger"])),
-        ("warnings of a blocked event loop", f"{run['blocked']:,}"),
+        ("warnings of an event loop blocked for 0.2 s", f"{run['blocked']:,}"),
         ("delay from done to the event, s: median / p95", _pair(run, "delay")),
         ("delay from done to the task's resumption, s: median / p95", _pair(run, "resumed")),
         ("seconds of worker slot per render, median: submit", _number(run["slot_submit"])),
