@@ -1,10 +1,12 @@
-"""The command: ``python -m benchmarks.polling`` measures, prints and writes; ``... report`` puts tables into pages.
+"""The command: ``python -m benchmarks.polling`` measures, prints and writes; ``report`` puts tables into pages,
+``steady`` compares measurements.
 
 ::
 
     make bench
     make bench ARGS="--sizes 100,500 --only ours-list,databricks --seconds 15 --parts sizes"
     python -m benchmarks.polling report --into README.md docs/performance.md
+    python -m benchmarks.polling steady FOLDER FOLDER FOLDER
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def measure(options: argparse.Namespace) -> int:
 
         results["plots"] = plots.draw(results, options.into)
     (options.into / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
-    written = "\n\n".join(report.blocks(results).values())
+    written = "\n\n".join(text for name, text in report.blocks(results).items() if "plot" not in name)
     print(f"\n{written}\n")
     (options.into / "polling.md").write_text(written + "\n")
     print(
@@ -86,6 +88,12 @@ def fill(options: argparse.Namespace) -> int:
     return 0
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Show how steady several measurements were."""
+    print(report.steadiness([json.loads((folder / RESULTS).read_text()) for folder in options.folders]))
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -94,6 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument("--into", nargs="+", type=Path, required=True, metavar="PAGE")
         parser.add_argument("--results", type=Path, default=FOLDER, metavar="FOLDER", help="where polling.json is")
         return fill(parser.parse_args(arguments[1:]))
+    if arguments[:1] == ["steady"]:
+        parser = argparse.ArgumentParser(prog="python -m benchmarks.polling steady", description=compare.__doc__)
+        parser.add_argument("folders", nargs="+", type=Path, help="each with a polling.json")
+        return compare(parser.parse_args(arguments[1:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks.polling", description=measure.__doc__)
     parser.add_argument("--sizes", type=_numbers, default=list(SIZES), help="renders waiting, as 100,500")
     parser.add_argument("--only", type=_keys, default=list(DEFAULT), help=f"of {','.join(CONTENDERS)}")

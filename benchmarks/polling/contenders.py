@@ -217,7 +217,7 @@ CONTENDERS = {
         _ours("ours-single", "JSON2Video, one by one", "heavy"),
         Contender(
             key="bare",
-            title="bare GETs, one shared session",
+            title="bare GETs, shared session",
             distribution="aiohttp",
             connection=lambda url, _: {"conn_type": "http", "host": url},
             trigger=_bare_trigger,

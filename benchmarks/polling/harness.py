@@ -41,6 +41,8 @@ _TICK = 0.005
 _IDLE = 1.0
 _CATCH_UP = 20.0
 """Seconds that a slow start may last beyond the ramp, so that the window shows what goes on and not the start."""
+_BEFORE = 8.0
+"""Seconds before the window from which on an end counts for the delays: a slow look at it would outlast the window."""
 _LEAD = 0.3
 """Seconds between the order to the server and the plan's zero."""
 _SOON = 15.0
@@ -78,8 +80,9 @@ class Result:
     :ivar start_seconds: from the first start to the window.
     :ivar start_late_ms: the most by which one of the first triggers was started late.
     :ivar kb_per_trigger: growth of the resident memory since the warm-up by triggers alive.
-    :ivar delay_median: seconds from the end at the server to the event; None is *more than was waited*.
-    :ivar soon: share of the ends that were seen within 15 s. :ivar ends: how many ended.
+    :ivar delay_median: seconds from the end at the server to the event, of the ends in the window and 8 s before it;
+        None is *more than was waited*.
+    :ivar soon: share of these ends that were seen within 15 s. :ivar ends: how many ended in the window.
     :ivar polls: share of the polls that a poll every 10 s would make; None for those that plan their looks.
     :ivar requests_per_render: in a steady state, requests for each render that ends.
     :ivar failed: triggers that ended in an error. :ivar complaint: what the first of them said.
@@ -245,7 +248,8 @@ async def measure(order: Order) -> Result:
     starting.cancel()
 
     seconds = until - since
-    delays = list(_delays(plan, triggerer.seen, at=at, since=since, until=until))
+    ends = sum(since <= at + render.end < until for render in plan.renders)
+    delays = list(_delays(plan, triggerer.seen, at=at, since=since - _BEFORE, until=until))
     cpu_ms = max(cpu - ticks * idle_tick, 0.0) * 1000
     statuses = after["statuses"] - before["statuses"]
     kinds = {kind: n - before["requests"].get(kind, 0) for kind, n in after["requests"].items()}
@@ -275,9 +279,9 @@ async def measure(order: Order) -> Result:
         delay_median=_finite(quantile(delays, 0.5)),
         delay_p95=_finite(quantile(delays, 0.95)),
         soon=_finite(seen_within(delays, _SOON)),
-        ends=len(delays),
+        ends=ends,
         polls=None if contender.is_planned else statuses / ideal,
-        requests_per_render=requests / max(len(delays), 1),
+        requests_per_render=requests / max(ends, 1),
         failed=triggerer.failed,
         complaint=triggerer.complaint,
         server_cpu=(after["cpu"] - before["cpu"]) / seconds,

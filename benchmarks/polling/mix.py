@@ -59,7 +59,7 @@ def facts() -> dict[str, float]:
     """Say in numbers what the mix is like, in seconds."""
     ordered = sorted(recorded())
     return {
-        "median": statistics.median(ordered),
+        "median": round(statistics.median(ordered), 1),
         "mean": round(statistics.fmean(ordered), 1),
         "p95": ordered[int(0.95 * len(ordered))],
         "longest": ordered[-1],

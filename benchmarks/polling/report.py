@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.polling.contenders import CONTENDERS, OURS
 
-__all__ = ["BLOCKS", "blocks", "put_into"]
+__all__ = ["BLOCKS", "blocks", "put_into", "steadiness"]
 
 Results = Mapping[str, Any]
 Run = Mapping[str, Any]
@@ -51,6 +51,32 @@ def put_into(page: Path, results: Results, *, plots: Path) -> list[str]:
             done.append(name)
     page.write_text(text, encoding="utf-8")
     return done
+
+
+def steadiness(several: Sequence[Results]) -> str:
+    """Write how far the same figures of several measurements lie apart, least to most."""
+
+    def span(runs: Sequence[Run], name: str, *, scale: float = 1.0) -> str:
+        found = [run[name] * scale for run in runs if run[name] is not None]
+        return f"{_number(min(found))} to {_number(max(found))}" if len(found) == len(runs) else "-"
+
+    columns = ("trigger", "waiting", "CPU ms per status", "CPU s per minute", "requests per minute", "median delay, s")
+    rows = []
+    for size in _sizes(several[0]):
+        for key in _keys(several[0]):
+            runs = [run for results in several if (run := _find(results, key, size))]
+            if len(runs) == len(several):
+                rows.append(
+                    (
+                        _title(runs[0]),
+                        f"{size:,}",
+                        span(runs, "cpu_per_status_ms"),
+                        span(runs, "cpu_per_minute_ms", scale=0.001),
+                        span(runs, "requests_per_minute"),
+                        span(runs, "delay_median"),
+                    )
+                )
+    return _table(columns, rows)
 
 
 # --- the blocks -------------------------------------------------------------------------------
@@ -177,7 +203,7 @@ def _triggerer(results: Results) -> str:
         ("requests per minute", _number(run["requests_per_minute"])),
         ("connections", f"{run['connections']:,}"),
         ("KB per trigger", _number(run["kb_per_trigger"])),
-        ("warnings of a blocked event loop", f"{run['blocked']:,}"),
+        ("warnings of an event loop blocked for 0.2 s", f"{run['blocked']:,}"),
         ("delay from done to the event, s: median / p95", _pair(run, "delay")),
         ("delay from done to the task's resumption, s: median / p95", _pair(run, "resumed")),
         ("seconds of worker slot per render, median: submit", _number(run["slot_submit"])),

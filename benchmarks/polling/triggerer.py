@@ -85,16 +85,15 @@ def measure(count: int, *, say: Callable[[str], None]) -> dict[str, Any]:
             say(f"every render was looked at {time.monotonic() - began:.0f} s after the tasks had deferred")
             time.sleep(_SETTLE)
 
-            counts, used, since = ask(port), processes.usage(), time.time()
+            counts, used, blocked, since = ask(port), processes.usage(), _blocked(airflow), time.time()
             finished = ask(port, "finish", count=_ENDS, since=since, until=since + _WINDOW)["numbers"]
             time.sleep(_WINDOW)
             used, seconds = processes.usage() - used, time.time() - since
-            after = ask(port)
+            after, blocked = ask(port), _blocked(airflow) - blocked
             memory = processes.runner_memory() - memory
             ends = dict(enumerate(ask(port, "ends")["ends"]))
             say("waiting for the renders that ended to be resumed")
             fired, resumed = _wait_for_resumption(airflow, run_id, finished)
-            blocked = airflow.processes.log_path("triggerer").read_text(errors="replace").count("thread was blocked")
     delays = [fired[number] - ends[number] for number in fired]
     until_resumed = [resumed[number] - ends[number] for number in resumed]
     minutes = seconds / 60
@@ -146,6 +145,11 @@ class _Processes:
         """Give the resident memory of the process that runs the triggers, in bytes."""
         rss: int = self._runner.memory_info().rss
         return rss
+
+
+def _blocked(airflow: Airflow) -> int:
+    """Count how often Airflow has warned that something blocked the triggers' event loop for 0.2 s."""
+    return airflow.processes.log_path("triggerer").read_text(errors="replace").count("thread was blocked")
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.polling.report import BLOCKS, blocks, put_into
+from benchmarks.polling.report import BLOCKS, blocks, put_into, steadiness
 
 ROOT = Path(__file__).parents[3]
 
@@ -122,3 +122,9 @@ def test_every_marker_in_the_pages_is_closed_and_has_a_block(page):
     assert opened
     assert opened == re.findall(r"<!-- /bench:([\w-]+) -->", text)
     assert set(opened) <= set(BLOCKS)
+
+
+def test_the_steadiness_of_several_measurements_is_their_least_and_their_most(results):
+    other = {**results, "runs": [run("databricks", 500, cpu_per_status_ms=1.4)]}
+    (row,) = [line for line in steadiness([results, other]).splitlines() if "Databricks" in line]
+    assert row == "| Databricks | 500 | 1 to 1.40 | 3 to 3 | 3,000 to 3,000 | 5 to 5 |"

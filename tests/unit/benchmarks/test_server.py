@@ -10,12 +10,17 @@ import pytest
 pytest.importorskip("cryptography")
 
 from benchmarks.polling.bench import running_server
+from benchmarks.polling.certificate import own_address
 from benchmarks.polling.contenders import CONTENDERS, Task
 from benchmarks.polling.server import Counts
 
 
 @pytest.fixture(scope="module")
 def server():
+    try:
+        own_address()
+    except SystemExit as missing:
+        pytest.skip(str(missing))
     with running_server() as running:
         yield running
 
