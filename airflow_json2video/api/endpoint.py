@@ -165,6 +165,7 @@ class Endpoint:
     ca_file: str | None = None
     user_agent: str | None = None
     max_body: int = 50 * 1024 * 1024
+    _proxies: dict[str, str | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_api_key(self.api_key)
@@ -191,11 +192,10 @@ class Endpoint:
             return None
         if self.proxy is not None:
             return self.proxy
-        if proxy_bypass(parts.hostname or ""):
-            return None
-        proxies = getproxies()
-        found = proxies.get(parts.scheme) or proxies.get("all")
-        return _check_proxy(found) if found else None
+        address = f"{parts.scheme}://{parts.hostname}"
+        if address not in self._proxies:  # the whole environment is read for it
+            self._proxies[address] = _proxy_of_the_environment(parts.scheme, parts.hostname or "")
+        return self._proxies[address]
 
     def trusted(self) -> str | None:
         """Give the PEM file of trusted authorities, or None for the default ones."""
@@ -230,3 +230,11 @@ class Endpoint:
             else:
                 patterns.append(re.compile(rf"(?<![A-Za-z0-9])(?:{either})(?![A-Za-z0-9])"))
         return patterns
+
+
+def _proxy_of_the_environment(scheme: str, host: str) -> str | None:
+    if proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    found = proxies.get(scheme) or proxies.get("all")
+    return _check_proxy(found) if found else None
