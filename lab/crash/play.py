@@ -17,7 +17,7 @@ __all__ = ["play"]
 _LIMIT = 300.0
 """Seconds that a row may take."""
 
-_STAGGER = 0.4
+_STAGGER = 0.7
 """Seconds between the starts of rows that are played at once; a worker's start costs most of a processor."""
 
 
