@@ -9,8 +9,10 @@ import pytest
 
 pytest.importorskip("cryptography")
 
+from airflow_json2video.hooks.waiting import poll_schedule
+from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL
 from benchmarks.polling.bench import running_server
-from benchmarks.polling.contenders import CONTENDERS, Task
+from benchmarks.polling.contenders import CONTENDERS, INTERVAL, Task
 from benchmarks.polling.server import Counts
 
 
@@ -34,5 +36,6 @@ async def test_our_trigger_learns_over_tls_that_a_render_is_done_and_the_server_
     assert (found["statuses"], found["requests"]["json2video.single"], found["opened"]) == (1, 1, 1)
 
 
-def test_the_certificate_is_not_for_loopback_so_that_the_poller_keeps_the_services_own_floor(server):
-    assert not server.address.startswith("127.")
+def test_at_the_interval_of_the_benchmark_this_machine_is_asked_no_more_often_than_json2video():
+    here, there = (poll_schedule(INTERVAL, is_loopback=is_loopback) for is_loopback in (True, False))
+    assert here.floor == there.floor == MIN_POLL_INTERVAL
