@@ -551,7 +551,7 @@ def test_a_list_that_misbehaves_holds_up_nobody_and_is_left_alone(kind, monkeypa
     finally:
         odd.service.close()
     assert all(one.movie and one.movie["status"] == "done" for one in ended), [one.error for one in ended if one.error]
-    assert 1 <= odd.lists <= 20  # each look would be one, were it not left alone
+    assert 1 <= odd.lists <= 8
 
 
 def test_what_became_of_a_list_that_cannot_be_read_is_said_once(monkeypatch):
