@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import (
     AfterValidator,
@@ -42,8 +42,10 @@ __all__ = [
     "TemplateSummary",
     "UploadTicket",
     "UploadedFile",
+    "WatchedAnswer",
     "WatchedMovie",
     "WatchedPage",
+    "tidied",
 ]
 
 
@@ -195,7 +197,7 @@ class MoviePage(_Answer):
 
 
 class WatchedMovie(TypedDict, total=False):
-    """What a list says of how one render stands, as it came."""
+    """What the service says of how one render stands, as it came."""
 
     project: Any
     status: Any
@@ -210,6 +212,27 @@ class WatchedMovie(TypedDict, total=False):
     width: Any
     height: Any
     rendering_time: Any
+
+
+def tidied(movie: WatchedMovie) -> WatchedMovie:
+    """Read what is said of a render that has ended as :class:`MovieStatus` does: odd values as None.
+
+    :raises ValueError: it is no movie object.
+    """
+    if movie.get("status") not in ("done", "error"):
+        return movie
+    known = MovieStatus.model_validate(movie).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return cast("WatchedMovie", known)
+
+
+class WatchedAnswer(BaseModel):
+    """The answer to a look at one render, as it came."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    movie: WatchedMovie
+    success: Any = None
+    remaining_quota: Quota = None
 
 
 class WatchedPage(BaseModel):

@@ -64,9 +64,12 @@ class Accounts:
     def here() -> Accounts:
         """Give those of the running event loop."""
         loop = asyncio.get_running_loop()
-        for other in [other for other in _loops if other.is_closed()]:
-            del _loops[other]
-        return _loops.setdefault(loop, Accounts())
+        accounts = _loops.get(loop)
+        if accounts is None:
+            for other in [other for other in _loops if other.is_closed()]:
+                del _loops[other]
+            accounts = _loops[loop] = Accounts()
+        return accounts
 
     @property
     def pollers(self) -> list[Poller]:

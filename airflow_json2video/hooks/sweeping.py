@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.api.calls.movies import watch_movies
 from airflow_json2video.api.exchange import MovieListing
-from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.api.responses import tidied
 from airflow_json2video.exceptions import AnswerLost, Json2VideoError, RateLimited, ServiceUnreachable, TransportError
 from airflow_json2video.hooks.waiting import wire
 
 if TYPE_CHECKING:
-    from airflow_json2video.api.responses import WatchedPage
+    from airflow_json2video.api.responses import WatchedMovie, WatchedPage
     from airflow_json2video.hooks.poller import Poller
     from airflow_json2video.hooks.waiter import Waiter
     from airflow_json2video.rendering.looking import ListCosts, Sweep
@@ -158,17 +158,16 @@ class Sweeper:
             progress.is_too_dear = progress.spent > sweep.budget
             await asyncio.sleep(0)
 
-    def _deliver(self, movie: Mapping[str, Any], quota: Mapping[str, Any] | None, missing: set[str]) -> None:
+    def _deliver(self, movie: WatchedMovie, quota: Mapping[str, Any] | None, missing: set[str]) -> None:
         project, status = movie.get("project"), movie.get("status")
         if not isinstance(project, str) or not isinstance(status, str) or not status:
             return
-        if not self._poller.waiting_for(project):
+        if not self._poller.is_waited_for(project):
             return
-        if status in ("done", "error"):
-            try:
-                movie = wire(MovieStatus.model_validate(movie))
-            except ValueError:
-                return  # it is asked for by itself, and what is wrong with it is said then
+        try:
+            movie = tidied(movie)
+        except ValueError:
+            return  # it is asked for by itself, and what is wrong with it is said then
         missing.discard(project)
         self._poller.deliver(project, movie, quota)
 

@@ -61,7 +61,7 @@ class RenderTimes:
         if len(self._latest) > _KEPT:
             del self._sorted[bisect_right(self._sorted, self._latest.popleft()) - 1]
         self._unplanned += 1
-        if self._unplanned * 16 >= len(self._latest):
+        if self._unplanned * 8 >= len(self._latest):
             self._unplanned = 0
             self._curves.clear()
 
@@ -102,7 +102,7 @@ class _Curve:
         low, high = 0.0, 1.0
         while self._lateness(age, high) < self._worth:
             low, high = high, high * 2
-        for _ in range(20):
+        for _ in range(10):
             middle = (low + high) / 2
             low, high = (middle, high) if self._lateness(age, middle) < self._worth else (low, middle)
         return high

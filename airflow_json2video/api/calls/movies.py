@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from airflow_json2video.api.arguments import check_project, check_whole, instant, kind, wire_time
 from airflow_json2video.api.calls.call import Call, list_of, part_of, present
-from airflow_json2video.api.responses import Done, MovieAnswer, MoviePage, Submitted, WatchedPage
+from airflow_json2video.api.responses import Done, MovieAnswer, MoviePage, Submitted, WatchedAnswer, WatchedPage, tidied
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "get_movie",
     "list_movies",
     "submit_movie",
+    "watch_movie",
     "watch_movies",
 ]
 
@@ -58,11 +59,7 @@ def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
 
     def parse(answer: Mapping[str, Any]) -> MovieAnswer:
         movie = part_of(answer, "movie")
-        if not isinstance(movie.get("status"), str) or not movie["status"]:
-            raise ValueError("'movie' has no 'status'")
-        # Another render's state must never be taken for this one's.
-        if movie.get("project", project) != project:
-            raise ValueError(f"it is about project {movie['project']!r}")
+        _check_status(movie, project)
         return MovieAnswer.model_validate({**answer, "movie": {"project": project, **movie}})
 
     return Call(
@@ -75,6 +72,38 @@ def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
         expects="a 'movie' with a 'status'",
         subject=project,
     )
+
+
+def watch_movie(project: str) -> Call[WatchedAnswer]:
+    """Look at one render as :func:`get_movie` does, and read of it only how it stands."""
+    call = get_movie(project)
+
+    def checked(answer: WatchedAnswer) -> WatchedAnswer:
+        if answer.success is False:
+            raise ValueError("a refusal in an answer of success")
+        _check_status(answer.movie, project)
+        answer.movie = tidied({"project": project, **answer.movie})
+        return answer
+
+    return Call(
+        name=call.name,
+        method=call.method,
+        path=call.path,
+        repeatable=call.repeatable,
+        query=call.query,
+        expects=call.expects,
+        subject=call.subject,
+        parse=lambda answer: checked(WatchedAnswer.model_validate(answer)),
+        read=lambda body: checked(WatchedAnswer.model_validate_json(body)),
+    )
+
+
+def _check_status(movie: Mapping[str, Any], project: str) -> None:
+    if not isinstance(movie.get("status"), str) or not movie["status"]:
+        raise ValueError("'movie' has no 'status'")
+    # Another render's state must never be taken for this one's.
+    if movie.get("project", project) != project:
+        raise ValueError(f"it is about project {movie['project']!r}")
 
 
 def list_movies(
