@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.polling import machine, mix, report
-from benchmarks.polling.bench import SIZES, run_all, run_planned, running_server
+from benchmarks.polling.bench import SIZES, run_all, run_crowd, run_planned, running_server
 from benchmarks.polling.contenders import CONTENDERS, DEFAULT, INTERVAL
 from benchmarks.polling.server import LATENCY
 from lab.processes import ROOT, raise_on_signals
 
 FOLDER = ROOT / "benchmarks" / "results"
 RESULTS = "polling.json"
-PARTS = ("sizes", "planned", "triggerer")
+PARTS = ("sizes", "planned", "crowd", "triggerer")
 
 
 def measure(options: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def measure(options: argparse.Namespace) -> int:
     }
     began = time.monotonic()
     with raise_on_signals():
-        if "sizes" in options.parts or "planned" in options.parts:
+        if {"sizes", "planned", "crowd"} & set(options.parts):
             with running_server() as server:
                 if "sizes" in options.parts:
                     for run in run_all(server, keys=options.only, sizes=options.sizes, seconds=options.seconds):
@@ -60,6 +60,9 @@ def measure(options: argparse.Namespace) -> int:
                     for run in run_planned(server):
                         results["planned"].append(run)
                         _say(run, began)
+                if "crowd" in options.parts:
+                    results["crowd"] = run_crowd(server, size=max(SIZES))
+                    _progress(report.crowd_in_words(results["crowd"]), began)
         if "triggerer" in options.parts:
             from benchmarks.polling import triggerer
 

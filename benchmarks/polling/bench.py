@@ -20,7 +20,7 @@ from benchmarks.polling.contenders import CONTENDERS, Contender
 from benchmarks.polling.harness import RAMP, Order
 from lab.processes import ROOT, ProcessSet
 
-__all__ = ["SIZES", "HarnessFailed", "Server", "run_all", "run_one", "run_planned", "running_server"]
+__all__ = ["SIZES", "HarnessFailed", "Server", "run_all", "run_crowd", "run_one", "run_planned", "running_server"]
 
 SIZES = (100, 500, 1000, 5000, 10000)
 
@@ -85,8 +85,10 @@ def running_server() -> Iterator[Server]:
         )
 
 
-def run_one(contender: Contender, size: int, server: Server, *, seconds: float, settle: float = 0.0) -> dict[str, Any]:
-    """Measure one contender at one size, and give its ``harness.Result`` as JSON.
+def run_one(
+    contender: Contender, size: int, server: Server, *, seconds: float, settle: float = 0.0, is_crowd: bool = False
+) -> dict[str, Any]:
+    """Measure one contender at one size, and give its ``harness.Result`` as JSON, or its ``harness.Crowd``.
 
     :param seconds: length of the window. :param settle: seconds between the last start and the window.
     :raises HarnessFailed: with the last words of the process.
@@ -99,6 +101,7 @@ def run_one(contender: Contender, size: int, server: Server, *, seconds: float, 
         size=size,
         seconds=seconds,
         settle=settle,
+        is_crowd=is_crowd,
         control_port=server.control_port,
         log=str(home / "triggerer.log"),
     )
@@ -151,3 +154,8 @@ def run_planned(server: Server) -> Iterator[dict[str, Any]]:
             yield run_one(CONTENDERS[key], _PLANNED_SIZE, server, seconds=_PLANNED_SECONDS, settle=_PLANNED_SETTLE)
         except HarnessFailed as error:
             print(f"{CONTENDERS[key].title}, planned: {error}", file=sys.stderr)
+
+
+def run_crowd(server: Server, *, size: int) -> dict[str, Any]:
+    """Start *size* of our triggers at once, and see all of them end."""
+    return run_one(CONTENDERS["ours-list"], size, server, seconds=60.0, is_crowd=True)

@@ -33,7 +33,7 @@ from benchmarks.polling.mix import LONGEST, Plan, make_plan
 from benchmarks.polling.server import Counts, raise_file_limit
 from benchmarks.polling.statistics import Delay, quantile, seen_within
 
-__all__ = ["RAMP", "Order", "Result"]
+__all__ = ["RAMP", "Crowd", "Order", "Result"]
 
 RAMP = 10.0
 """Seconds over which the first triggers start."""
@@ -45,6 +45,10 @@ _BEFORE = 8.0
 """Seconds before the window from which on an end counts for the delays: a slow look at it would outlast the window."""
 _LEAD = 0.3
 """Seconds between the order to the server and the plan's zero."""
+_STARTED_TOGETHER = 50
+"""Triggers of a crowd that are made between two turns of the loop, as the triggerer claims them."""
+_ENDS_WITHIN = 30.0
+"""Seconds within which the renders of a crowd end."""
 _SOON = 15.0
 """Seconds within which an end should be seen: a poll interval and half of one."""
 
@@ -53,6 +57,7 @@ _SOON = 15.0
 class Order:
     """What to measure.
 
+    :ivar is_crowd: a :class:`Crowd`, and not a steady state.
     :ivar seconds: length of the window. :ivar settle: seconds between the last start and the window, at least.
     """
 
@@ -62,6 +67,7 @@ class Order:
     control_port: int
     log: str
     settle: float = 0.0
+    is_crowd: bool = False
 
 
 @dataclass(frozen=True)
@@ -289,6 +295,73 @@ async def measure(order: Order) -> Result:
     )
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """What came of triggers that all start at once, and whose renders end evenly within half a minute.
+
+    :ivar started_seconds: until the last of them waited. :ivar kb_per_trigger: memory by then.
+    :ivar start_stall_ms: the most by which the loop was late until then. :ivar stall_ms: and from then to the end.
+    :ivar own_stall_ms: the latter without the interpreter's garbage collections.
+    :ivar seen: triggers that saw their render done. :ivar failed: and those that ended in an error.
+    :ivar last_seconds: from the end of the last render to the end of the last trigger.
+    :ivar requests: from the first start to the last end. :ivar connections: opened within that time.
+    """
+
+    size: int
+    started_seconds: float
+    start_stall_ms: float
+    kb_per_trigger: float
+    stall_ms: float
+    own_stall_ms: float
+    seen: int
+    failed: int
+    last_seconds: float
+    requests: int
+    connections: int
+
+
+async def measure_crowd(order: Order) -> Crowd:
+    """Start all triggers at once, and see all of them end."""
+    from airflow_json2video.hooks.accounts import Accounts
+
+    contender = CONTENDERS[order.contender]
+    counts = Counts(order.control_port)
+    await _warm_up(contender, counts)
+    ticker = Ticker()
+    gc.collect()
+    memory = _resident()
+    at = time.time()
+    await counts.ask("begin", at=at, size=order.size, horizon=0.0, ramp=0.0, account="own", lasting=3600.0)
+    triggerer = Triggerer(contender)
+    ticker.restart()
+    for number in range(order.size):
+        triggerer.start(Task(number=number, submitted_at=at))
+        if number % _STARTED_TOGETHER == 0:
+            await asyncio.sleep(0)
+    while sum(map(len, Accounts.here().pollers)) < order.size and not triggerer.failed:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    started, start_stall, memory = time.time() - at, ticker.worst, _resident() - memory
+
+    ticker.restart()
+    since = time.time() + 1.0
+    await counts.ask("finish", count=order.size, since=since, until=since + _ENDS_WITHIN)
+    await asyncio.wait(triggerer.tasks, timeout=_ENDS_WITHIN + 120)
+    last, after = time.time(), await counts.ask()
+    return Crowd(
+        size=order.size,
+        started_seconds=started,
+        start_stall_ms=start_stall * 1000,
+        kb_per_trigger=memory / 1024 / order.size,
+        stall_ms=ticker.worst * 1000,
+        own_stall_ms=ticker.worst_own * 1000,
+        seen=len(triggerer.seen),
+        failed=triggerer.failed,
+        last_seconds=last - since - _ENDS_WITHIN,
+        requests=sum(n for kind, n in after["requests"].items() if "." not in kind),
+        connections=after["opened"],
+    )
+
+
 async def _warm_up(contender: Contender, counts: Counts) -> None:
     """Let one trigger see one render done, so that all is imported and made that is made once."""
     at = time.time() - 2 * LONGEST
@@ -341,7 +414,7 @@ def main(text: str) -> None:
 
 
 async def _measure_and_leave(order: Order) -> None:
-    result = await measure(order)
+    result = await measure_crowd(order) if order.is_crowd else await measure(order)
     # Ten thousand triggers are cancelled one by one otherwise; nothing is left to learn from that.
     print("\n" + json.dumps(asdict(result)), flush=True)
     os._exit(0)

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.polling.contenders import CONTENDERS, OURS
 
-__all__ = ["BLOCKS", "blocks", "put_into", "steadiness"]
+__all__ = ["BLOCKS", "blocks", "crowd_in_words", "put_into", "steadiness"]
 
 Results = Mapping[str, Any]
 Run = Mapping[str, Any]
@@ -190,6 +190,21 @@ def _planned(results: Results) -> str:
     return _table(columns, rows)
 
 
+def crowd_in_words(run: Run) -> str:
+    """Tell what came of triggers that all start at once."""
+    return (
+        f"{run['size']:,} triggers that all start at once wait {run['started_seconds']:.1f} s later, with "
+        f"{_number(run['kb_per_trigger'])} KB each. Their renders end evenly within 30 s: {run['seen']:,} see it, "
+        f"{run['failed']:,} fail, the last {run['last_seconds']:.1f} s after its end, for {run['requests']:,} requests "
+        f"over {run['connections']:,} connections. Worst stall {_stall(run)} ms (without GC), while they start "
+        f"{run['start_stall_ms']:,.0f} ms."
+    )
+
+
+def _crowd(results: Results) -> str:
+    return crowd_in_words(results["crowd"]) if results.get("crowd") else ""
+
+
 def _triggerer(results: Results) -> str:
     """Tell of the real triggerer."""
     run = results.get("triggerer")
@@ -284,6 +299,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "full": _full,
     "delay-plot": _delay_plot,
     "planned": _planned,
+    "crowd": _crowd,
     "triggerer": _triggerer,
     "goals": _goals,
 }
