@@ -244,6 +244,8 @@ class Poller:
     def plan(self, waiter: Waiter, seconds: float) -> None:
         """Look at a render in so many seconds."""
         waiter.ticket = next(_tickets)
+        if seconds - self._beat / 2 >= waiter.watch.schedule.floor:
+            seconds -= self._beat / 2  # it will wait for a beat, and be neither early nor late on average
         due = waiter.due = self._loop.time() + seconds
         heapq.heappush(self._heap, (due, waiter.ticket, waiter))
         if len(self._heap) > 1000 and len(self._heap) > 3 * self._size:

@@ -26,60 +26,77 @@ from benchmarks.polling.server import LATENCY
 from lab.processes import ROOT, raise_on_signals
 
 FOLDER = ROOT / "benchmarks" / "results"
-RESULTS = "polling.json"
+RESULTS, TABLES = "polling.json", "polling.md"
 PARTS = ("sizes", "planned", "crowd", "triggerer")
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Measure, print, and write the raw numbers, the tables and the plots."""
-    results: dict[str, Any] = {
-        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": machine.describe(),
-        "versions": machine.versions(
-            ["apache-airflow-core", "aiohttp", "openai", *filter(None, (c.distribution for c in CONTENDERS.values()))]
-        ),
-        "settings": {
-            "seconds": options.seconds,
-            "interval": INTERVAL,
-            "latency_ms": LATENCY * 1000,
-            "mix": mix.facts(),
-        },
-        "runs": [],
-        "plots": {},
-    }
+    """Measure, print, and write the raw numbers, the tables and the plots: after each part, so that none is lost."""
+    results: dict[str, Any] = {"runs": [], "plots": {}}
+    if options.keep:
+        results = json.loads((options.into / RESULTS).read_text())
+    if not options.keep or "sizes" in options.parts:
+        results |= {
+            "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "machine": machine.describe(),
+            "versions": machine.versions(
+                [
+                    "apache-airflow-core",
+                    "aiohttp",
+                    "openai",
+                    *filter(None, (c.distribution for c in CONTENDERS.values())),
+                ]
+            ),
+            "settings": {
+                "seconds": options.seconds,
+                "interval": INTERVAL,
+                "latency_ms": LATENCY * 1000,
+                "mix": mix.facts(),
+            },
+        }
     began = time.monotonic()
     with raise_on_signals():
-        if {"sizes", "planned", "crowd"} & set(options.parts):
-            with running_server() as server:
-                if "sizes" in options.parts:
-                    for run in run_all(server, keys=options.only, sizes=options.sizes, seconds=options.seconds):
-                        results["runs"].append(run)
-                        _say(run, began)
-                if "planned" in options.parts:
-                    results["planned"] = []
-                    for run in run_planned(server):
-                        results["planned"].append(run)
-                        _say(run, began)
-                if "crowd" in options.parts:
-                    results["crowd"] = run_crowd(server, size=max(SIZES))
-                    _progress(report.crowd_in_words(results["crowd"]), began)
-        if "triggerer" in options.parts:
-            from benchmarks.polling import triggerer
-
-            results["triggerer"] = triggerer.measure(options.triggers, say=lambda words: _progress(words, began))
-    options.into.mkdir(parents=True, exist_ok=True)
-    if results["runs"]:
-        from benchmarks.polling import plots
-
-        results["plots"] = plots.draw(results, options.into)
-    (options.into / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
-    written = "\n\n".join(text for name, text in report.blocks(results).items() if "plot" not in name)
+        for part in options.parts:
+            results |= _measured(part, options, began)
+            _write(results, options.into, anew=part == "sizes")
+    written = (options.into / TABLES).read_text()
     print(f"\n{written}\n")
-    (options.into / "polling.md").write_text(written + "\n")
     print(
         f"Raw numbers, tables and plots are in {options.into}. It took {(time.monotonic() - began) / 60:.0f} minutes."
     )
     return 0
+
+
+def _measured(part: str, options: argparse.Namespace, began: float) -> dict[str, Any]:
+    if part == "triggerer":
+        from benchmarks.polling import triggerer
+
+        return {part: triggerer.measure(options.triggers, say=lambda words: _progress(words, began))}
+    with running_server() as server:
+        if part == "crowd":
+            crowd = run_crowd(server, size=max(SIZES))
+            _progress(report.crowd_in_words(crowd), began)
+            return {part: crowd}
+        runs = []
+        for run in (
+            run_planned(server)
+            if part == "planned"
+            else run_all(server, keys=options.only, sizes=options.sizes, seconds=options.seconds)
+        ):
+            runs.append(run)
+            _say(run, began)
+        return {"planned" if part == "planned" else "runs": runs}
+
+
+def _write(results: dict[str, Any], folder: Path, *, anew: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if anew:
+        from benchmarks.polling import plots
+
+        results["plots"] = plots.draw(results, folder)
+    (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
+    blocks = (text for name, text in report.blocks(results).items() if "plot" not in name)
+    (folder / TABLES).write_text("\n\n".join(blocks) + "\n")
 
 
 def fill(options: argparse.Namespace) -> int:
@@ -114,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", type=_keys, default=list(DEFAULT), help=f"of {','.join(CONTENDERS)}")
     parser.add_argument("--seconds", type=float, default=12.0, help="length of each window (default 12)")
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--keep", action="store_true", help="keep what is in the results of the other parts")
     parser.add_argument("--triggers", type=int, default=2000, help="renders of the real triggerer (default 2000)")
     parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="default benchmarks/results")
     return measure(parser.parse_args(arguments))

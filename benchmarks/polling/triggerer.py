@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from benchmarks.polling.bench import running_server
+from benchmarks.polling.certificate import ADDRESS
 from benchmarks.polling.contenders import CONTENDERS, INTERVAL
 from benchmarks.polling.server import ask
 from lab.airflow import Airflow
@@ -50,8 +51,8 @@ def measure(count: int, *, say: Callable[[str], None]) -> dict[str, Any]:
             environment={
                 "PYTHONPATH": str(ROOT),
                 "JSON2VIDEO_BENCH_TRIGGERS": str(count),
-                "NO_PROXY": f"127.0.0.1,localhost,{server.address}",
-                "no_proxy": f"127.0.0.1,localhost,{server.address}",
+                "NO_PROXY": f"127.0.0.1,localhost,{ADDRESS}",
+                "no_proxy": f"127.0.0.1,localhost,{ADDRESS}",
                 "AIRFLOW__TRIGGERER__CAPACITY": str(count + 1000),
                 # Claims 50 in a second otherwise, and it is not the claiming that is measured.
                 "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "500",

@@ -93,6 +93,7 @@ def watch_movie(project: str) -> Call[WatchedAnswer]:
         query=call.query,
         expects=call.expects,
         subject=call.subject,
+        largest=_LARGEST_PAGE,
         parse=lambda answer: checked(WatchedAnswer.model_validate(answer)),
         read=lambda body: checked(WatchedAnswer.model_validate_json(body)),
     )

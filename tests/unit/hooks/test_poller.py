@@ -24,7 +24,7 @@ from airflow_json2video.hooks.poller import Poller
 from airflow_json2video.hooks.waiting import await_render
 from airflow_json2video.local.store import Render
 from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
-from tests.unit.api.conftest import Service, answer
+from tests.unit.api.conftest import Service, answer, drip
 from tests.unit.conftest import connection_json
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -533,6 +533,7 @@ MISBEHAVIOURS = {
     "a refusal": lambda self, query: answer(400, {"success": False, "message": "Invalid limit"}),
     "more than is read": lambda self, query: answer(body=page(NAMES, padding="x" * 17_000_000)),
     "nothing for too long": lambda self, query: lambda connection, seen: time.sleep(3),
+    "a byte now and then": lambda self, query: drip,
 }
 
 
@@ -667,7 +668,7 @@ def test_an_answer_of_fifty_megabytes_is_an_error_of_that_look(monkeypatch):
     finally:
         server.close()
     assert ended.movie
-    assert "larger than 52428800 bytes" in log.lines[0]
+    assert "larger than 16777216 bytes" in log.lines[0]
 
 
 # --- bounds ---------------------------------------------------------------------------------------
