@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -80,8 +81,8 @@ class ClipReader:
         if self._seek and stream.time_base:
             container.seek(int(self._seek / stream.time_base), stream=stream, backward=True)
         try:
-            for frame in container.decode(stream):
-                moment = float(frame.time or 0.0) - self._seek
+            for frame in _decoded(container, stream):
+                moment = float((frame.pts or 0) * (stream.time_base or 0)) - self._seek
                 if moment > -1 / 240:
                     yield moment, frame
         except av.error.FFmpegError:
@@ -109,6 +110,17 @@ class ClipReader:
         """Close the file."""
         if self.container is not None:
             self.container.close()
+
+
+def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """Decode a stream with its transparency, which FFmpeg's own VP8 and VP9 decoders leave out."""
+    decoder = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(stream.codec_context.name)
+    if decoder is None or stream.metadata.get("alpha_mode") != "1" or decoder not in av.codecs_available:
+        yield from container.decode(stream)
+        return
+    context: Any = av.CodecContext.create(decoder, "r")
+    for packet in container.demux(stream):
+        yield from context.decode(packet if packet.size else None)
 
 
 def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[object]:

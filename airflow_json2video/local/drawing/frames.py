@@ -18,6 +18,11 @@ def from_image(picture: Image.Image) -> av.VideoFrame:
 
 
 def to_image(frame: Any) -> Image.Image:
-    """Copy a frame into an RGB picture, its colours converted by its own tags."""
+    """Copy a frame into a picture, its colours converted by its own tags: RGBA if it has transparency, else RGB."""
+    if any(component.is_alpha for component in frame.format.components):
+        clear = frame.reformat(format="rgba")
+        plane = clear.planes[0]
+        size = (clear.width, clear.height)
+        return Image.frombuffer("RGBA", size, bytes(plane), "raw", "RGBA", plane.line_size, 1)
     picture: Image.Image = frame.to_image()
     return picture

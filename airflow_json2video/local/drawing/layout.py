@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_json2video.local.planning.plan import number
 
-__all__ = ["GAP", "Box", "Motion", "css_length", "fitted", "motion_of", "placed"]
+__all__ = ["GAP", "Box", "Motion", "Turn", "css_length", "fitted", "motion_of", "placed", "turn_of"]
 
 _LENGTH = re.compile(r"\s*(-?\d*\.?\d+)\s*(px|vw|vh|vmin|vmax|em|rem|pt|%)?\s*", re.IGNORECASE)
 MAX_SIDE = 8192
@@ -82,10 +82,12 @@ def placed(element: Mapping[str, Any], size: tuple[int, int], canvas: tuple[int,
             # A resized thing is larger or smaller than the canvas on one side; it is centred there.
             return Box((canvas[0] - width) // 2 + x, (canvas[1] - height) // 2 + y, width, height)
         return Box(x, y, width, height)
-    gaps = (round(canvas[0] * GAP), round(canvas[1] * GAP))
-    fills = element.get("resize") is not None
-    left = {"left": 0 if fills else gaps[0], "right": canvas[0] - width - (0 if fills else gaps[0])}
-    top = {"top": 0 if fills else gaps[1], "bottom": canvas[1] - height - (0 if fills else gaps[1])}
+    # What has no room for the gap, as a text on the whole frame, stands at the edge.
+    gap_x, gap_y = (min(round(c * GAP), max(0, c - s)) for c, s in zip(canvas, size, strict=True))
+    if element.get("resize") is not None:
+        gap_x = gap_y = 0
+    left = {"left": gap_x, "right": canvas[0] - width - gap_x}
+    top = {"top": gap_y, "bottom": canvas[1] - height - gap_y}
     return Box(
         left.get(horizontal, (canvas[0] - width) // 2) + x,
         top.get(vertical, (canvas[1] - height) // 2) + y,
@@ -94,38 +96,84 @@ def placed(element: Mapping[str, Any], size: tuple[int, int], canvas: tuple[int,
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Motion:
-    """How the view moves over a picture while it shows: scale and shift at its start and its end."""
+    """How the view moves over a picture while it shows."""
 
     scale: tuple[float, float] = (1.0, 1.0)
+    """How near the view is at the start and at the end."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Direction of the camera: -1, 0 or 1 sideways and downwards."""
+    distance: float = 0.0
+    """How far it goes, as a part of the picture."""
+    crop: bool = True
+    """Whether the view keeps inside the picture; otherwise the picture as a whole moves the other way."""
 
-    def window(self, progress: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Give the part of a picture of *size* that is seen at *progress* (0 to 1), in its pixels."""
+    @property
+    def nearest(self) -> float:
+        """How far the picture is enlarged at most."""
+        return max(self.scale) * (1 + self.distance if self.crop else 1)
+
+    def window(self, progress: float, size: tuple[float, float]) -> tuple[float, float, float, float]:
+        """Give the part of a picture of *size* that is seen at *progress* (0 to 1): left, top, right, bottom."""
         scale = self.scale[0] + (self.scale[1] - self.scale[0]) * progress
-        width, height = size[0] / scale, size[1] / scale
-        x = (size[0] - width) / 2 * (1 + self.shift[0] * (2 * progress - 1))
-        y = (size[1] - height) / 2 * (1 + self.shift[1] * (2 * progress - 1))
+        # The view is a little smaller than the picture, so that it has room to move.
+        room = scale * (1 + self.distance) if self.crop else scale
+        width, height = size[0] / room, size[1] / room
+        way = (2 * progress - 1) if self.crop else 0.0
+        x = (size[0] - width) / 2 * (1 + self.shift[0] * way)
+        y = (size[1] - height) / 2 * (1 + self.shift[1] * way)
         return x, y, x + width, y + height
+
+    def offset(self, progress: float, size: tuple[float, float]) -> tuple[float, float]:
+        """Give how far the picture as a whole stands from its place, in the measure of *size*."""
+        if self.crop:
+            return 0.0, 0.0
+        way = (0.5 - progress) * self.distance
+        return self.shift[0] * way * size[0], self.shift[1] * way * size[1]
+
+
+_SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
 
 
 def motion_of(element: Mapping[str, Any]) -> Motion | None:
     """Read ``zoom`` and ``pan``; None if the picture stands still.
 
-    The scale of ``zoom`` is not documented: here one step is 3 % over the element's whole time.
+    The scale of ``zoom`` is not documented: here one step is 3 % over the element's whole time. Nor is it said
+    whether ``pan`` names the way of the camera or of the picture: here it is the camera's.
     """
     zoom = max(-10.0, min(10.0, number(element.get("zoom"), 0)))
-    pan = str(element.get("pan") or "")
-    sides = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
-    parts = [sides[part] for part in pan.split("-") if part in sides]
+    parts = [_SIDES[part] for part in str(element.get("pan") or "").split("-") if part in _SIDES]
     if not zoom and not parts:
         return None
     near = 1 + abs(zoom) * 0.03
-    scale = (1.0, near) if zoom >= 0 else (near, 1.0)
-    if parts:
-        # The view is a little smaller than the picture, so that it has room to move.
-        room = 1 + max(0.01, min(0.5, number(element.get("pan-distance"), 0.1)))
-        scale = (scale[0] * room, scale[1] * room)
-    return Motion(scale=scale, shift=(sum(p[0] for p in parts), sum(p[1] for p in parts)))
+    return Motion(
+        scale=(1.0, near) if zoom >= 0 else (near, 1.0),
+        shift=(sum(p[0] for p in parts), sum(p[1] for p in parts)),
+        distance=max(0.01, min(0.5, number(element.get("pan-distance"), 0.1))) if parts else 0.0,
+        crop=element.get("pan-crop") is not False,
+    )
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How an element is turned: by *angle* degrees clockwise, or by that much every *speed* seconds."""
+
+    angle: float
+    speed: float = 0.0
+
+    def at(self, seconds: float) -> float:
+        """Give the angle at a moment.
+
+        Whether the real service stops after one ``speed`` is not documented: here it goes on turning.
+        """
+        return self.angle if self.speed <= 0 else self.angle * seconds / self.speed
+
+
+def turn_of(element: Mapping[str, Any]) -> Turn | None:
+    """Read ``rotate``; None if it stands upright."""
+    rotate = element.get("rotate")
+    if not isinstance(rotate, Mapping):
+        return None
+    angle = max(-360.0, min(360.0, number(rotate.get("angle"), 0)))
+    return Turn(angle, max(0.0, number(rotate.get("speed"), 0))) if angle else None

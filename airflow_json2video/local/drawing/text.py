@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from airflow_json2video.local.drawing.layout import GAP, css_length
-from airflow_json2video.local.planning.colours import RGBA, colour
+from airflow_json2video.local.drawing.text_settings import read_settings
+from airflow_json2video.local.drawing.typefaces import Piece, Typeface, clusters, is_right_to_left
+from airflow_json2video.local.planning.colours import RGBA
 
-__all__ = ["draw_text", "wrap"]
+__all__ = ["TextBlock", "draw_text", "wrap"]
 
-_FONTS = Path(__file__).parent / "fonts"
+Size = tuple[int, int]
+State = Callable[[int], tuple[float, float]]
+"""Given a unit (a word or letter that appears by itself), how solid it is and how many lines' heights it stands low."""
+
 MAX_TEXT = 10_000
-_KNOWN = {
-    "font-family", "font-size", "font-weight", "font-color", "color", "background-color", "text-align", "line-height",
-    "padding", "vertical-position", "horizontal-position", "vertical-align", "border-radius", "text-shadow",
-    "text-transform",
-}  # fmt: skip
+_SLANT = 0.2
 
 
-@lru_cache(maxsize=64)
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(_FONTS / name), size)
-
-
-@lru_cache(maxsize=4096)
-def _has(name: str, character: str) -> bool:
-    """Whether a font has a glyph: what it has not is drawn as the glyph of a character that is none."""
-    if character.isspace() or not character.isprintable():
-        return True
-    font = _font(name, 24)
-    return bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
-
-
-def _font_for(text: str, *, bold: bool, warn: Callable[[str], None]) -> str:
-    """Choose a bundled font that has every character: Roboto, else DejaVu Sans."""
-    wanted = "Roboto-Bold.ttf" if bold else "Roboto-Regular.ttf"
-    if all(_has(wanted, c) for c in set(text)):
-        return wanted
-    if lacking := "".join(sorted({c for c in text if not _has("DejaVuSans.ttf", c)})):
-        warn(f"no bundled font has {lacking[:20]!r}; a box is drawn instead")
-    return "DejaVuSans.ttf"
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    rtl: bool
+    ends: bool
+    """Whether its paragraph ends with it: such a line is not stretched."""
 
 
 def wrap(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
@@ -60,11 +47,13 @@ def wrap(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
                 continue
             if line:
                 lines.append(line)
-            while len(word) > 1 and measure(word) > width:
-                cut = next((n for n in range(len(word) - 1, 0, -1) if measure(word[:n]) <= width), 1)
-                lines.append(word[:cut])
-                word = word[cut:]
-            line = word
+            letters = clusters(word)
+            while len(letters) > 1 and measure("".join(letters)) > width:
+                fits = bisect_right(range(1, len(letters)), width, key=lambda n: measure("".join(letters[:n])))
+                cut = max(1, fits)
+                lines.append("".join(letters[:cut]))
+                letters = letters[cut:]
+            line = "".join(letters)
         lines.append(line)
     return lines
 
@@ -73,8 +62,8 @@ def draw_text(
     text: str,
     settings: Mapping[str, Any],
     *,
-    area: tuple[int, int],
-    canvas: tuple[int, int],
+    area: Size,
+    canvas: Size,
     warn: Callable[[str], None],
 ) -> tuple[Image.Image, int, int]:
     """Draw a text and give its picture and where it stands in *area* (x, y).
@@ -83,74 +72,195 @@ def draw_text(
     :param area: the element's own canvas, pixels.
     :param canvas: the movie's frame, which ``vw`` and ``vh`` refer to.
     """
-    text = re.sub(r"<br\s*/?>", "\n", text, flags=re.IGNORECASE)[:MAX_TEXT]
-    if settings.get("text-transform") == "uppercase":
-        text = text.upper()
-    if unknown := sorted(set(settings) - _KNOWN):
-        warn(f"settings not drawn: {', '.join(unknown)}")
-    family = str(settings.get("font-family") or "Roboto")
-    if family.lower() != "roboto":
-        warn(f"the font '{family}' is replaced by a bundled one")
-    size = css_length(settings.get("font-size"), canvas=canvas, whole=area[0], em=16, default=canvas[0] * 0.05)
-    size = max(4.0, min(1000.0, size))
-    weight = str(settings.get("font-weight") or "400")
-    bold = weight in ("bold", "bolder") or (weight.isdigit() and int(weight) >= 600)
-    font = _font(_font_for(text, bold=bold, warn=warn), round(size))
-
-    background = colour(settings.get("background-color")) or (0, 0, 0, 0)
-    padding_default = size * 0.25 if background[3] else 0.0
-    first_padding = str(settings.get("padding") or "").split(" ")[0]
-    padding = round(css_length(first_padding or None, canvas=canvas, whole=area[0], em=size, default=padding_default))
-    # A text that has the whole frame keeps the gap of the position presets on both sides.
-    usable = area[0] * (1 - 2 * GAP) if area[0] >= canvas[0] else area[0]
-    lines = wrap(text, max(1.0, usable - 2 * padding), font.getlength)
-    step = _line_height(settings.get("line-height"), size, canvas)
-    ascent, descent = font.getmetrics()
-    margin = round(size * 0.25)  # room for shadows, and for glyphs that reach out of their advance
-    text_width = max((round(font.getlength(line)) for line in lines), default=0)
-    box_width = min(area[0], text_width + 2 * padding)
-    box_height = round(step * len(lines)) + 2 * padding
-
-    picture = Image.new("RGBA", (max(1, box_width) + 2 * margin, max(1, box_height) + 2 * margin), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(picture)
-    if background[3]:
-        radius = css_length(settings.get("border-radius"), canvas=canvas, whole=box_height, em=size, default=0)
-        corners = (margin, margin, margin + box_width - 1, margin + box_height - 1)
-        pen.rounded_rectangle(corners, radius=min(radius, box_width / 2, box_height / 2), fill=background)
-    ink = colour(settings.get("font-color")) or colour(settings.get("color")) or (255, 255, 255, 255)
-    align = str(settings.get("text-align") or "center")
-    shadow = _shadow(settings.get("text-shadow"), size, canvas)
-    for row, line in enumerate(lines):
-        spare = box_width - 2 * padding - font.getlength(line)
-        x = margin + padding + {"left": 0.0, "start": 0.0, "right": spare, "end": spare}.get(align, spare / 2)
-        y = margin + padding + row * step + (step - (ascent + descent)) / 2
-        if shadow:
-            pen.text((x + shadow[0], y + shadow[1]), line, font=font, fill=shadow[2])
-        pen.text((x, y), line, font=font, fill=ink)
-
-    horizontal = str(settings.get("horizontal-position") or "center")
-    vertical = str(settings.get("vertical-position") or settings.get("vertical-align") or "center")
-    # A box at the edge keeps the same gap as the position presets.
-    gap_x = min(round(area[0] * GAP), max(0, (area[0] - box_width) // 2))
-    gap_y = min(round(area[1] * GAP), max(0, (area[1] - box_height) // 2))
-    x0 = {"left": gap_x, "right": area[0] - box_width - gap_x}.get(horizontal, (area[0] - box_width) // 2)
-    y0 = {"top": gap_y, "bottom": area[1] - box_height - gap_y}.get(vertical, (area[1] - box_height) // 2)
-    return picture, x0 - margin, y0 - margin
+    block = TextBlock(text, settings, area=area, canvas=canvas, warn=warn)
+    return block.picture(), block.x, block.y
 
 
-def _line_height(value: Any, size: float, canvas: tuple[int, int]) -> float:
-    try:
-        return max(0.5, float(value)) * size
-    except (TypeError, ValueError):
-        return css_length(value, canvas=canvas, whole=size, em=size, default=size * 1.25)
+class TextBlock:
+    """A text laid out in its area, to be drawn whole or as far as it has appeared.
+
+    :param by: ``whole``, ``word`` or ``letter``: what appears at a time.
+    """
+
+    x: int
+    """Where the picture stands in the area, pixels."""
+    y: int
+
+    def __init__(
+        self,
+        text: str,
+        settings: Mapping[str, Any],
+        *,
+        area: Size,
+        canvas: Size,
+        warn: Callable[[str], None],
+        by: str = "whole",
+    ) -> None:
+        self._look = look = read_settings(settings, area=area, canvas=canvas, warn=warn)
+        self._face = Typeface(size=look.size, bold=look.bold, spacing=look.spacing)
+        text = _transformed(_plain(text), look.transform)
+        if lacking := self._face.lacking(text):
+            warn(f"no bundled font has {lacking[:20]!r}; a box is drawn instead")
+        top, right, bottom, left = look.padding
+        # A text that has the whole frame keeps the gap of the position presets on both sides.
+        usable = area[0] * (1 - 2 * GAP) if area[0] >= canvas[0] else float(area[0])
+        room = max(1.0, usable - left - right)
+        lines = self._lines(text, room)
+        fit = max(1, math.ceil((area[1] - top - bottom) / look.step))
+        if len(lines) > fit:
+            warn(f"the text is taller than its area: {len(lines)} lines, of which {fit} fit")
+            lines = lines[: fit + 1]
+        widths = [self._face.length(line.text, rtl=line.rtl) for line in lines]
+        stretched = look.align == "justify" and any(not line.ends for line in lines)
+        inner = room if stretched else max(widths, default=0.0)
+        height = round(look.step * len(lines)) + top + bottom
+        self._box = (max(1, min(area[0], round(inner) + left + right)), max(1, height))
+        self._radius = css_length(look.radius, canvas=canvas, whole=self._box[1], em=look.size, default=0)
+        self._margin = self._reach()
+        self._pieces = self._placed(lines, widths, by)
+        self._place(area)
+
+    def _lines(self, text: str, room: float) -> list[_Line]:
+        lines = []
+        for paragraph in text.split("\n"):
+            rtl = is_right_to_left(paragraph)
+            broken = wrap(paragraph, room, lambda line, rtl=rtl: self._face.length(line, rtl=rtl))  # type: ignore[misc]
+            lines += [_Line(line, rtl, ends=n == len(broken)) for n, line in enumerate(broken, start=1)]
+        return lines
+
+    def _reach(self) -> int:
+        """Give the room around the box for shadows, outlines, and glyphs that reach out of their advance."""
+        far = [max(abs(s.x), abs(s.y)) + 1.5 * s.blur for s in self._look.shadows]
+        stroke = self._look.outline[0] if self._look.outline else 0
+        return math.ceil(max([self._look.size * 0.3, *far]) + stroke)
+
+    def _placed(self, lines: list[_Line], widths: list[float], by: str) -> list[tuple[Piece, float, float]]:
+        look, face = self._look, self._face
+        top, right, _, left = look.padding
+        inner = self._box[0] - left - right
+        placed = []
+        unit = 0
+        for row, (line, width) in enumerate(zip(lines, widths, strict=True)):
+            spare = inner - width
+            gaps = line.text.count(" ")
+            gap = spare / gaps if look.align == "justify" and gaps and not line.ends and not line.rtl else 0.0
+            x = self._margin + left + _share(look.align, rtl=line.rtl) * (0.0 if gap else spare)
+            between = (look.step - (face.ascent + face.descent)) / 2
+            baseline = self._margin + top + row * look.step + between + face.ascent
+            pieces = face.pieces(line.text, rtl=line.rtl, by=by, first=unit, gap=gap)
+            placed += [(piece, x + piece.x, baseline) for piece in pieces]
+            unit = max((p.unit for p in pieces), default=unit - 1) + 1
+        return placed
+
+    def _place(self, area: Size) -> None:
+        width, height = self._box
+        # A box at the edge keeps the same gap as the position presets.
+        gap_x = min(round(area[0] * GAP), max(0, (area[0] - width) // 2))
+        gap_y = min(round(area[1] * GAP), max(0, (area[1] - height) // 2))
+        middle = ((area[0] - width) // 2, (area[1] - height) // 2)
+        x = {"left": gap_x, "right": area[0] - width - gap_x}.get(self._look.horizontal, middle[0])
+        y = {"top": gap_y, "bottom": area[1] - height - gap_y}.get(self._look.vertical, middle[1])
+        self.x, self.y = x - self._margin, y - self._margin
+
+    def picture(self, state: State | None = None) -> Image.Image:
+        """Draw it; *state* tells what of it has appeared, None: all of it."""
+        look, margin = self._look, self._margin
+        size = (self._box[0] + 2 * margin, self._box[1] + 2 * margin)
+        picture = Image.new("RGBA", size, (0, 0, 0, 0))
+        if look.background[3]:
+            shape = Image.new("L", size, 0)
+            shape.paste(_rounded(self._box, self._radius), (margin, margin))
+            _lay(picture, shape, look.background)
+        letters = self._mask(size, 0, state)
+        outer = self._mask(size, look.outline[0], state) if look.outline else letters
+        for shadow in reversed(look.shadows):
+            fallen = Image.new("L", size, 0)
+            fallen.paste(outer, (round(shadow.x), round(shadow.y)))
+            soft = fallen.filter(ImageFilter.GaussianBlur(shadow.blur / 2)) if shadow.blur else fallen
+            _lay(picture, soft, shadow.shade)
+        if look.outline:
+            _lay(picture, outer, look.outline[1])
+        _lay(picture, letters, look.ink)
+        return picture
+
+    def _mask(self, size: Size, stroke: int, state: State | None) -> Image.Image:
+        mask = Image.new("L", size, 0)
+        pen = ImageDraw.Draw(mask)
+        for piece, x, baseline in self._pieces:
+            solid, low = state(piece.unit) if state else (1.0, 0.0)
+            level = round(255 * solid)
+            if level <= 0:
+                continue
+            baseline += low * self._look.step
+            if self._look.italic:
+                self._slant(mask, piece, x, baseline, level, stroke)
+                continue
+            pen.text(
+                (x, baseline), piece.text, font=piece.face, anchor="ls", fill=level,
+                stroke_width=stroke + piece.thick, direction=piece.direction,
+            )  # fmt: skip
+        return mask
+
+    def _slant(self, mask: Image.Image, piece: Piece, x: float, baseline: float, level: int, stroke: int) -> None:
+        """Draw a piece leaning to the right, since there is no italic face."""
+        ascent, descent = piece.face.getmetrics()
+        room = stroke + round(self._look.size * 0.3)
+        width = round(piece.face.getlength(piece.text, direction=piece.direction)) + 2 * room
+        upright = Image.new("L", (width, ascent + descent + 2 * room), 0)
+        base = room + ascent
+        ImageDraw.Draw(upright).text(
+            (room, base), piece.text, font=piece.face, anchor="ls", fill=level,
+            stroke_width=stroke + piece.thick, direction=piece.direction,
+        )  # fmt: skip
+        matrix = (1, _SLANT, -_SLANT * base, 0, 1, 0)
+        leaning = upright.transform(upright.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+        left, top = round(x) - room, round(baseline) - base
+        under = mask.crop((left, top, left + leaning.width, top + leaning.height))
+        mask.paste(ImageChops.lighter(under, leaning), (left, top))
 
 
-def _shadow(value: Any, size: float, canvas: tuple[int, int]) -> tuple[float, float, RGBA] | None:
-    """Read the offset and colour of a ``text-shadow``; its blur is not drawn."""
-    if not isinstance(value, str) or value.strip() in ("", "none"):
-        return None
-    parts = re.findall(r"rgba?\([^)]*\)|\S+", value.split("),")[0])
-    shade = next((c for c in map(colour, parts) if c), (0, 0, 0, 160))
-    lengths = [p for p in parts if colour(p) is None]
-    offsets = [css_length(p, canvas=canvas, whole=size, em=size, default=0.0) for p in lengths[:2]]
-    return (offsets[0], offsets[1], shade) if len(offsets) == 2 else None
+def _plain(text: str) -> str:
+    """Give the text with marks joined to their letters, and the line breaks of old templates."""
+    text = re.sub(r"<br\s*/?>", "\n", text[:MAX_TEXT], flags=re.IGNORECASE).replace("\r\n", "\n")
+    return unicodedata.normalize("NFC", text)
+
+
+def _transformed(text: str, how: str) -> str:
+    if how == "uppercase":
+        return text.upper()
+    if how == "lowercase":
+        return text.lower()
+    if how == "capitalize":
+        return re.sub(r"(?<![^\W_])(?<!['\u2019])[^\W\d_]", lambda m: m.group().upper(), text)
+    return text
+
+
+def _share(align: str, *, rtl: bool) -> float:
+    """Give the share of a line's spare room that stands before it."""
+    begins, ends = (1.0, 0.0) if rtl else (0.0, 1.0)
+    return {"left": 0.0, "right": 1.0, "start": begins, "justify": begins, "end": ends}.get(align, 0.5)
+
+
+def _rounded(size: Size, radius: float) -> Image.Image:
+    """Draw a box whose corners are round and smooth."""
+    shape = Image.new("L", size, 255)
+    r = int(min(radius, size[0] / 2, size[1] / 2))
+    if r < 1:
+        return shape
+    large = Image.new("L", (r * 4, r * 4), 0)
+    ImageDraw.Draw(large).ellipse((0, 0, r * 8 - 1, r * 8 - 1), fill=255)
+    corner = large.resize((r, r), Image.Resampling.BOX)
+    turns = Image.Transpose
+    right, below = size[0] - r, size[1] - r
+    shape.paste(corner, (0, 0))
+    shape.paste(corner.transpose(turns.FLIP_LEFT_RIGHT), (right, 0))
+    shape.paste(corner.transpose(turns.FLIP_TOP_BOTTOM), (0, below))
+    shape.paste(corner.transpose(turns.ROTATE_180), (right, below))
+    return shape
+
+
+def _lay(picture: Image.Image, shape: Image.Image, shade: RGBA) -> None:
+    """Lay a colour over a picture where a mask has it."""
+    layer = Image.new("RGBA", picture.size, (*shade[:3], 0))
+    layer.putalpha(shape if shade[3] == 255 else shape.point([round(v * shade[3] / 255) for v in range(256)]))
+    picture.alpha_composite(layer)

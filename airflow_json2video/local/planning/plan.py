@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from airflow_json2video.local.planning.animation import animation_of
 from airflow_json2video.local.planning.colours import colour
 from airflow_json2video.local.planning.resolve import MovieFault, Resolved
 from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline, Transition
@@ -180,7 +181,8 @@ class _Planner:
 
     def _intrinsic(self, element: Mapping[str, Any], kind: str, where: str) -> float | None:
         if kind == "text":
-            return None
+            animation = animation_of(element)
+            return animation.seconds(str(element.get("text"))) if animation else None
         if kind == "image":
             # No length of its own: it lasts as long as its siblings make the scene.
             return None

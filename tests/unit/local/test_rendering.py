@@ -256,7 +256,7 @@ def test_what_cannot_be_drawn_is_a_card_and_a_warning(client, service):
         {"type": "component", "component": "basic/000"},
         {"type": "html", "html": "<p>x</p>"},
         {"type": "image", "prompt": "a cat", "model": "flux-schnell"},
-        {**text("mask"), "mask": "https://a.example/m.png", "style": "004"},
+        {**text("plain"), "style": "009", "chroma-key": {"color": "#00ff00"}},
     ]
     client.finished(movie={"width": 100, "height": 100, "scenes": [{"duration": 1, "elements": elements}]})
     warnings = "\n".join(service.renders()[-1]["warnings"])
@@ -264,8 +264,8 @@ def test_what_cannot_be_drawn_is_a_card_and_a_warning(client, service):
         "card stands for this component",
         "card stands for this html",
         "card stands for this image",
-        "not drawn: mask",
-        "style '004'",
+        "not drawn: chroma-key",
+        "style '009'",
     ):
         assert words in warnings
 

@@ -1,0 +1,84 @@
+"""``chroma-key``: a colour of the picture becomes transparent, with a soft edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from airflow_json2video.local.planning.colours import colour
+from airflow_json2video.local.planning.plan import number
+
+__all__ = ["ChromaKey"]
+
+_SOFT = 0.06
+_NEUTRAL = 0.05
+_FARTHEST = 255 * 2**0.5
+
+
+def reach(tolerance: float) -> float:
+    """Give how far a colour may be from the key and still vanish, as a part of the farthest two colours can be.
+
+    The measure of ``tolerance`` is not documented. It is chosen so that 25, the default, takes an unevenly lit green
+    screen and leaves skin, and so that 100 takes nearly all.
+    """
+    return tolerance * 0.004
+
+
+class ChromaKey:
+    """A key colour with its tolerance, made ready once for all pictures of an element.
+
+    Colours are compared by hue and saturation and not by brightness, so that a shadow on the screen vanishes too; a
+    key without a hue (black, grey, white) is compared by brightness as well.
+    """
+
+    def __init__(self, key: tuple[int, int, int], tolerance: float) -> None:
+        self._key = np.array(key, dtype=np.float32)
+        y, blue, red = Image.new("RGB", (1, 1), key).convert("YCbCr").getpixel((0, 0))  # type: ignore[misc]
+        levels = np.arange(256, dtype=np.float32)
+        far = np.hypot(levels[:, None] - blue, levels[None, :] - red) / _FARTHEST
+        self._near = reach(tolerance)
+        self._kept = self._solid(far)
+        is_neutral = np.hypot(blue - 128, red - 128) / _FARTHEST < _NEUTRAL
+        self._by_light = self._solid(np.abs(levels - y) / 255) if is_neutral else None
+
+    def _solid(self, far: Any) -> Any:
+        return (np.clip((far - self._near) / _SOFT, 0, 1) * 255).astype(np.uint8)
+
+    @classmethod
+    def read(cls, element: Mapping[str, Any], note: Callable[[str], None]) -> ChromaKey | None:
+        """Read ``chroma-key``; None if there is none. What cannot be read is noted."""
+        given = element.get("chroma-key")
+        if not isinstance(given, Mapping):
+            return None
+        key = colour(given.get("color"))
+        if key is None:
+            note(f"the colour of the chroma-key is not a colour: {given.get('color')!r}")
+            return None
+        wanted = number(given.get("tolerance"), 25)
+        tolerance = max(1.0, min(100.0, wanted))
+        if tolerance != wanted:
+            note(f"the tolerance of a chroma-key is from 1 to 100, not {wanted:g}; {tolerance:g} is used")
+        return cls(key[:3], tolerance)
+
+    def keyed(self, picture: Image.Image) -> Image.Image:
+        """Give the picture with the key colour transparent, and without its shine on what is half transparent."""
+        rgb = picture.convert("RGB")
+        y, blue, red = (np.asarray(channel) for channel in rgb.convert("YCbCr").split())
+        alpha = self._kept[blue, red]
+        if self._by_light is not None:
+            alpha = np.maximum(alpha, self._by_light[y])
+        pixels = np.array(rgb)
+        partly = (alpha > 0) & (alpha < 255)
+        if partly.any():
+            share = (alpha[partly].astype(np.float32) / 255)[:, None]
+            clean = (pixels[partly] - (1 - share) * self._key) / share
+            pixels[partly] = np.clip(clean, 0, 255).astype(np.uint8)
+        result = Image.fromarray(pixels)
+        solid = Image.fromarray(alpha)
+        if picture.mode == "RGBA":
+            solid = ImageChops.multiply(solid, picture.getchannel("A"))
+        result.putalpha(solid)
+        return result

@@ -1,0 +1,54 @@
+"""``mask``: a grey picture or clip that says where an element is seen. Black is transparent, white opaque."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+
+from PIL import Image
+
+from airflow_json2video.local.drawing.clips import ClipReader
+from airflow_json2video.local.drawing.stills import NotAPicture, open_still
+
+__all__ = ["Mask"]
+
+Size = tuple[int, int]
+
+
+class Mask:
+    """A mask while its element shows, stretched to the element's size.
+
+    :raises NotMedia: the file is neither a picture nor a clip.
+    """
+
+    def __init__(self, path: Path, size: Size) -> None:
+        self._size = size
+        self._clip: ClipReader | None = None
+        self._made: tuple[Hashable, Image.Image] | None = None
+        try:
+            self._made = (0, self._grey(open_still(path).picture))
+        except NotAPicture:
+            # A mask shorter than its element begins again, so that nothing stands still under it.
+            self._clip = ClipReader(path, loops=-1)
+
+    def at(self, seconds: float) -> tuple[Hashable, Image.Image]:
+        """Give the mask at a moment of the element's time, and a key that changes with it."""
+        if self._clip is not None:
+            key, picture = self._clip.at(seconds)
+            if self._made is None or self._made[0] != key:
+                self._made = (key, self._grey(picture))
+        if self._made is None:
+            raise ValueError("a mask is a picture or a clip")
+        return self._made
+
+    def _grey(self, picture: Image.Image) -> Image.Image:
+        if picture.mode == "RGBA":
+            # What is transparent in the mask is transparent in the element, whatever colour lies under it.
+            ground = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+            picture = Image.alpha_composite(ground, picture)
+        return picture.convert("L").resize(self._size, Image.Resampling.BILINEAR)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._clip is not None:
+            self._clip.close()

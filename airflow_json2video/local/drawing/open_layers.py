@@ -1,0 +1,150 @@
+"""A layer while it shows: what every kind of element has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_json2video.local.drawing.layout import Box, Motion, placed
+from airflow_json2video.local.drawing.masks import Mask
+from airflow_json2video.local.drawing.shots import Shot, masked, set_at, turned
+from airflow_json2video.local.planning.plan import number
+from airflow_json2video.movie.frames import MAX_SIDE
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.drawing.layout import Turn
+    from airflow_json2video.local.planning.timeline import Layer
+
+__all__ = ["Find", "OpenLayer", "Staged", "Warn", "area_of"]
+
+Size = tuple[int, int]
+Warn = Callable[[str], None]
+Find = Callable[["Layer"], "Path | None"]
+"""Gives the file of a layer's ``src``; None: draw a card instead."""
+
+
+class OpenLayer:
+    """A layer while its scene shows. A still picture that does not move has the same key at every frame."""
+
+    def __init__(self, layer: Layer, *, size: Size, fps: Fraction) -> None:
+        self.layer = layer
+        self._size = size
+        self._fps = fps
+
+    @property
+    def box(self) -> Box:
+        """Its own canvas: what it is masked by and turned about."""
+        area = area_of(self.layer, self._size)
+        return placed(self.layer.element, area, self._size)
+
+    def visible(self, frame: int) -> bool:
+        """Whether it shows at a frame of its container."""
+        return self.layer.first <= frame < self.layer.first + self.layer.frames
+
+    def opacity(self, frame: int) -> float:
+        """Give the solidity that its fades leave, 0 to 1."""
+        at = frame - self.layer.first + 0.5
+        left = self.layer.frames - at
+        into = min(1.0, at / self.layer.fade_in) if self.layer.fade_in else 1.0
+        out = min(1.0, left / self.layer.fade_out) if self.layer.fade_out else 1.0
+        return max(0.0, min(into, out))
+
+    def key(self, frame: int) -> Hashable:
+        """Give a value that is equal for frames that look alike."""
+        return (self.opacity(frame), self._look(frame))
+
+    def _look(self, frame: int) -> Hashable:  # noqa: ARG002 - for those that move
+        return 0
+
+    def seconds(self, frame: int) -> float:
+        """Give the moment of a frame on the layer's own time."""
+        return max(0.0, float((frame - self.layer.first) / self._fps))
+
+    def progress(self, frame: int) -> float:
+        """Give how much of its time has passed, 0 at its first frame and 1 at its last."""
+        return max(0.0, min(1.0, (frame - self.layer.first) / max(1, self.layer.frames - 1)))
+
+    def shot(self, frame: int) -> Shot:
+        """Give its picture at a frame, without its fades."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of files."""
+
+
+class Staged(OpenLayer):
+    """Another layer, masked, moved and turned as a whole.
+
+    :param motion: moves the layer as a whole; a picture that moves inside its own box is not told here.
+    """
+
+    def __init__(
+        self,
+        inner: OpenLayer,
+        *,
+        size: Size,
+        fps: Fraction,
+        mask: Mask | None = None,
+        motion: Motion | None = None,
+        turn: Turn | None = None,
+    ) -> None:
+        super().__init__(inner.layer, size=size, fps=fps)
+        self._inner = inner
+        self._mask = mask
+        self._motion = motion
+        self._turn = turn
+        self._made: tuple[Hashable, Shot] | None = None
+
+    @property
+    def box(self) -> Box:
+        """Where it stands on the canvas."""
+        return self._inner.box
+
+    def _look(self, frame: int) -> Hashable:
+        moves = self._motion is not None or (self._turn is not None and self._turn.speed > 0)
+        mask = self._mask.at(self.seconds(frame))[0] if self._mask else None
+        return (self._inner.key(frame), frame if moves else 0, mask)
+
+    def shot(self, frame: int) -> Shot:
+        """Give its picture at a frame, without its fades."""
+        key = self._look(frame)
+        if self._made is None or self._made[0] != key:
+            self._made = (key, self._staged(frame))
+        return self._made[1]
+
+    def _staged(self, frame: int) -> Shot:
+        shot, box = self._inner.shot(frame), self.box
+        if self._mask is not None:
+            shot = masked(shot, self._mask.at(self.seconds(frame))[1], (box.x, box.y))
+        if self._motion is not None:
+            shot = _moved(shot, self._motion, self.progress(frame), box)
+        if self._turn is not None and (angle := self._turn.at(self.seconds(frame)) % 360):
+            shot = turned(shot, angle, (box.x + box.width / 2, box.y + box.height / 2))
+        return shot
+
+    def close(self) -> None:
+        """Close its files."""
+        self._inner.close()
+        if self._mask is not None:
+            self._mask.close()
+
+
+def area_of(layer: Layer, size: Size) -> Size:
+    """Give the size of an element's own canvas: the frame, unless it names its own."""
+    sides = (number(layer.element.get(side), -1) for side in ("width", "height"))
+    width, height = (
+        min(int(given), MAX_SIDE) if given > 0 else usual for given, usual in zip(sides, size, strict=True)
+    )
+    return width, height
+
+
+def _moved(shot: Shot, motion: Motion, progress: float, box: Box) -> Shot:
+    """Move what stands in a box as the motion's view of that box tells."""
+    left, top, right, bottom = motion.window(progress, (box.width, box.height))
+    across, down = box.width / (right - left), box.height / (bottom - top)
+    aside, below = motion.offset(progress, (box.width, box.height))
+    x = box.x + aside + (shot.x - box.x - left) * across
+    y = box.y + below + (shot.y - box.y - top) * down
+    return set_at(shot.picture, (x, y, x + shot.picture.width * across, y + shot.picture.height * down))

@@ -1,0 +1,80 @@
+"""Images and clips while they show."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from airflow_json2video.local.drawing.clips import ClipReader
+from airflow_json2video.local.drawing.layout import Box
+from airflow_json2video.local.drawing.open_layers import OpenLayer, Warn
+from airflow_json2video.local.drawing.pictures import Arrangement
+from airflow_json2video.local.drawing.shots import Shot
+from airflow_json2video.local.planning.plan import number
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.planning.timeline import Layer
+
+__all__ = ["ClipLayer", "ImageLayer"]
+
+Size = tuple[int, int]
+
+
+class ImageLayer(OpenLayer):
+    """An image, perhaps with a view that moves over it."""
+
+    def __init__(self, layer: Layer, picture: Image.Image, *, size: Size, fps: Fraction, note: Warn) -> None:
+        super().__init__(layer, size=size, fps=fps)
+        self._way = Arrangement(layer.element, picture.size, size, note=note)
+        self._prepared = self._way.prepared(picture)
+
+    @property
+    def box(self) -> Box:
+        """Where it stands on the canvas."""
+        return self._way.box
+
+    def _look(self, frame: int) -> Hashable:
+        return frame if self._way.motion else 0
+
+    def shot(self, frame: int) -> Shot:
+        """Give its picture at a frame, without its fades."""
+        return Shot(self._way.still(self._prepared, self.progress(frame)), self.box.x, self.box.y)
+
+
+class ClipLayer(OpenLayer):
+    """A clip, at its own speed.
+
+    :raises NotMedia: the file is no clip.
+    """
+
+    def __init__(self, layer: Layer, path: Path, *, size: Size, fps: Fraction, note: Warn) -> None:
+        super().__init__(layer, size=size, fps=fps)
+        element = layer.element
+        loops = int(number(element.get("loop"), 1))
+        self._reader = ClipReader(path, seek=number(element.get("seek"), 0), loops=loops or 1)
+        self._way = Arrangement(element, self._reader.size, size, note=note)
+        self._made: tuple[Hashable, Shot] | None = None
+
+    @property
+    def box(self) -> Box:
+        """Where it stands on the canvas."""
+        return self._way.box
+
+    def _look(self, frame: int) -> Hashable:
+        return (self._reader.at(self.seconds(frame))[0], frame if self._way.motion else 0)
+
+    def shot(self, frame: int) -> Shot:
+        """Give its picture at a frame, without its fades."""
+        key = self._look(frame)
+        if self._made is None or self._made[0] != key:
+            picture = self._reader.at(self.seconds(frame))[1]
+            self._made = (key, Shot(self._way.frame(picture, self.progress(frame)), self.box.x, self.box.y))
+        return self._made[1]
+
+    def close(self) -> None:
+        """Close its files."""
+        self._reader.close()

@@ -1,0 +1,70 @@
+"""A picture at its place, and the ways to move it by parts of a pixel: what is rounded shivers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from PIL import Image, ImageChops
+
+__all__ = ["Shot", "masked", "set_at", "turned"]
+
+_SEEN = Image.Resampling.BILINEAR
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture at its place; RGB if it is opaque all over, which is quicker, else RGBA."""
+
+    picture: Image.Image
+    x: int
+    y: int
+
+
+def set_at(picture: Image.Image, place: tuple[float, float, float, float]) -> Shot:
+    """Draw a picture into a place (left, top, right, bottom) whose edges may lie between pixels."""
+    left, top, right, bottom = place
+    x, y = math.floor(left) - 1, math.floor(top) - 1
+    size = (math.ceil(right) + 1 - x, math.ceil(bottom) + 1 - y)
+    across, down = picture.width / max(1e-3, right - left), picture.height / max(1e-3, bottom - top)
+    edge = math.ceil(2 * max(across, down)) + 1
+    wide = Image.new("RGBA", (picture.width + 2 * edge, picture.height + 2 * edge), (0, 0, 0, 0))
+    wide.paste(picture, (edge, edge))
+    box = (
+        edge + (x - left) * across,
+        edge + (y - top) * down,
+        edge + (x + size[0] - left) * across,
+        edge + (y + size[1] - top) * down,
+    )
+    return Shot(wide.resize(size, _SEEN, box=box), x, y)
+
+
+def turned(shot: Shot, angle: float, pivot: tuple[float, float]) -> Shot:
+    """Turn a shot clockwise about a point of the canvas.
+
+    :param angle: degrees.
+    """
+    picture = shot.picture
+    centre = (shot.x + picture.width / 2, shot.y + picture.height / 2)
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    away = (centre[0] - pivot[0], centre[1] - pivot[1])
+    goes = (pivot[0] + away[0] * cos - away[1] * sin, pivot[1] + away[0] * sin + away[1] * cos)
+    # Of one size at every angle, so that the centre does not jump by half a pixel from frame to frame.
+    side = math.ceil(math.hypot(*picture.size)) + 2
+    size = tuple(side + (side - own) % 2 for own in picture.size)
+    x, y = math.floor(goes[0] - size[0] / 2), math.floor(goes[1] - size[1] / 2)
+    wide = Image.new("RGBA", (size[0], size[1]), (0, 0, 0, 0))
+    wide.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
+    rest = (goes[0] - size[0] / 2 - x, goes[1] - size[1] / 2 - y)
+    done = wide.rotate(-angle, Image.Resampling.BICUBIC, translate=rest)  # type: ignore[arg-type]
+    return Shot(done, x, y)
+
+
+def masked(shot: Shot, mask: Image.Image, origin: tuple[int, int]) -> Shot:
+    """Keep of a shot what a grey mask, whose corner stands at *origin* on the canvas, has white."""
+    picture = shot.picture.convert("RGBA")
+    left, top = shot.x - origin[0], shot.y - origin[1]
+    part = mask.crop((left, top, left + picture.width, top + picture.height))
+    alpha = part if shot.picture.mode == "RGB" else ImageChops.multiply(picture.getchannel("A"), part)
+    picture.putalpha(alpha)
+    return Shot(picture, shot.x, shot.y)

@@ -1,0 +1,166 @@
+"""Which bundled face draws which characters, and where the pieces of a line stand."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+
+from PIL import ImageFont, features
+
+__all__ = ["Piece", "Typeface", "clusters", "is_right_to_left"]
+
+_FONTS = Path(__file__).parent / "fonts"
+_REGULAR, _BOLD, _FALLBACK = "Roboto-Regular.ttf", "Roboto-Bold.ttf", "DejaVuSans.ttf"
+_NO_CHARACTER = "\U0010ffff"
+# The layout engine that joins Arabic and orders lines of both directions; it is in Pillow's wheels.
+_SHAPES = features.check("raqm")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a line that is drawn at once: *x* pixels from the line's start, with one face."""
+
+    text: str
+    x: float
+    face: ImageFont.FreeTypeFont
+    thick: int
+    """Pixels of stroke that stand for a bold face where there is none."""
+    direction: str | None
+    unit: int
+    """Number of the word or letter that it belongs to, where these appear one by one."""
+
+
+class Typeface:
+    """Roboto at a size, and DejaVu Sans for each run of characters that Roboto lacks.
+
+    A line that holds right-to-left script is drawn wholly with the fallback, because the layout engine can
+    order only what it is given at once.
+
+    :param size: pixels.
+    :param spacing: pixels after each letter; joined scripts are not spaced.
+    """
+
+    def __init__(self, *, size: int, bold: bool = False, spacing: float = 0.0) -> None:
+        self._main = _face(_BOLD if bold else _REGULAR, size)
+        self._wanted = _BOLD if bold else _REGULAR
+        self._fallback = _face(_FALLBACK, size)
+        self._thick = max(1, round(size / 28)) if bold else 0
+        self._spacing = spacing
+        self.ascent, self.descent = self._main.getmetrics()
+
+    def lacking(self, text: str) -> str:
+        """Give the characters that no bundled face has; a box is drawn for each."""
+        found = {c for c in text if not _has(self._wanted, c) and not _has(_FALLBACK, c)}
+        return "".join(sorted(found))
+
+    def length(self, line: str, *, rtl: bool = False) -> float:
+        """Measure a line in pixels."""
+        direction = _direction(line, rtl=rtl)
+        total = sum(face.getlength(text, direction=direction) for face, text in self._runs(line))
+        return total + (0.0 if direction else self._spacing * max(0, len(clusters(line)) - 1))
+
+    def pieces(
+        self, line: str, *, rtl: bool = False, by: str = "whole", first: int = 0, gap: float = 0.0
+    ) -> list[Piece]:
+        """Give the pieces of a line.
+
+        :param by: ``whole``, ``word`` or ``letter``: what appears at a time. A line with right-to-left script
+            appears at once.
+        :param first: the unit that the line begins with.
+        :param gap: pixels added after each word, as for justified text.
+        """
+        if direction := _direction(line, rtl=rtl):
+            return [Piece(line, 0.0, self._fallback, self._thick, direction, first)]
+
+        def apart(item: tuple[str, int, int]) -> tuple[int, int, bool]:
+            cluster, word, letter = item
+            single = bool(self._spacing) or by == "letter"
+            return (word if gap or by != "whole" else 0, letter if single else 0, single and cluster.isspace())
+
+        pieces: list[Piece] = []
+        x, word, letter = 0.0, 0, 0
+        for face, run in self._runs(line):
+            named = []
+            for cluster in clusters(run):
+                named.append((cluster, word, letter))
+                blank = cluster.isspace()
+                word += blank
+                letter += not blank
+            done, spaced = "", 0
+            for _, group in groupby(named, apart):
+                members = list(group)
+                text = "".join(m[0] for m in members)
+                at = x + face.getlength(done) + spaced * self._spacing + members[0][1] * gap
+                unit = {"word": members[0][1], "letter": members[0][2]}.get(by, 0)
+                if not text.isspace():
+                    thick = self._thick if face is self._fallback else 0
+                    pieces.append(Piece(text, at, face, thick, None, first + unit))
+                done += text
+                spaced += len(members)
+            x += face.getlength(run) + spaced * self._spacing
+        return pieces
+
+    def _runs(self, line: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
+        if _has_right_to_left(line):
+            return [(self._fallback, line)]
+        runs: list[tuple[ImageFont.FreeTypeFont, str]] = []
+        for cluster in clusters(line):
+            known = all(_has(self._wanted, c) for c in cluster) or not all(_has(_FALLBACK, c) for c in cluster)
+            face = self._main if known else self._fallback
+            if runs and (cluster.isspace() or runs[-1][0] is face):
+                runs[-1] = (runs[-1][0], runs[-1][1] + cluster)
+            else:
+                runs.append((face, cluster))
+        return runs
+
+
+def clusters(text: str) -> list[str]:
+    """Split a text into letters with the marks that stand on them."""
+    found: list[str] = []
+    for character in text:
+        joins = unicodedata.category(character) in ("Mn", "Me", "Mc", "Cf")
+        if found and joins:
+            found[-1] += character
+        else:
+            found.append(character)
+    return found
+
+
+def is_right_to_left(paragraph: str) -> bool:
+    """Whether a paragraph runs from right to left: its first letter with a direction tells (Unicode, annex 9)."""
+    strong = (unicodedata.bidirectional(c) for c in paragraph)
+    return next((d for d in strong if d in ("L", "R", "AL")), "L") != "L"
+
+
+def _has_right_to_left(line: str) -> bool:
+    return any(unicodedata.bidirectional(c) in ("R", "AL") for c in line)
+
+
+def _direction(line: str, *, rtl: bool) -> str | None:
+    if not _SHAPES or not _has_right_to_left(line):
+        return None
+    return "rtl" if rtl else "ltr"
+
+
+@lru_cache(maxsize=64)
+def _face(name: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(_FONTS / name), size)
+
+
+@lru_cache(maxsize=2)
+def _plain(name: str) -> tuple[ImageFont.FreeTypeFont, bytes]:
+    font = ImageFont.truetype(str(_FONTS / name), 24, layout_engine=ImageFont.Layout.BASIC)
+    return font, bytes(font.getmask(_NO_CHARACTER))
+
+
+@lru_cache(maxsize=4096)
+def _has(name: str, character: str) -> bool:
+    """Whether a font has a glyph: what it has not is drawn as the glyph of a character that is none."""
+    selector = 0xFE00 <= ord(character) <= 0xFE0F
+    if character.isspace() or selector or not character.isprintable():
+        return True
+    font, missing = _plain(name)
+    return bytes(font.getmask(character)) != missing
