@@ -93,9 +93,9 @@ def _measured(subject: Subject, contender: Contender, folder: Path, *, rounds: i
 
 def _told(results: dict[str, Any]) -> str:
     titles = {
-        "local-speed": "Seconds of video for each second of time",
-        "local-cpu": "Seconds of CPU for each second of video",
-        "local-memory": "Memory at its peak, MB",
+        "speed": "Seconds of video for each second of time",
+        "cpu": "Seconds of CPU for each second of video",
+        "memory": "Memory at its peak, MB",
     }
     parts = []
     for name, text in report.blocks(results).items():

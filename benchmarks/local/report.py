@@ -1,4 +1,7 @@
-"""Tables of the drawing benchmark, and how they get into a page: between ``<!-- bench:local-NAME -->`` and its end."""
+"""Tables of the drawing benchmark, and how they get into a page: between markers.
+
+A page has ``<!-- bench-local:NAME -->`` and ``<!-- /bench-local:NAME -->``; no figure is typed by hand.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ def put_into(page: Path, results: Results) -> list[str]:
     text = page.read_text(encoding="utf-8")
     written = blocks(results)
     done: list[str] = []
-    for name in re.findall(r"<!-- bench:(local-[\w-]+) -->", text):
+    for name in re.findall(r"<!-- bench-local:([\w-]+) -->", text):
         if name not in BLOCKS:
             raise ValueError(f"{page.name} has a marker for {name!r}, and there is no such block")
-        between = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench:{name} -->)", re.DOTALL)
+        between = re.compile(rf"(<!-- bench-local:{name} -->\n).*?(<!-- /bench-local:{name} -->)", re.DOTALL)
         if not between.search(text):
             raise ValueError(f"the marker for {name!r} in {page.name} is not closed")
         if name in written:
@@ -62,10 +65,10 @@ def _memory(results: Results) -> str:
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
-    "local-conditions": _conditions,
-    "local-speed": _speed,
-    "local-cpu": _cpu,
-    "local-memory": _memory,
+    "conditions": _conditions,
+    "speed": _speed,
+    "cpu": _cpu,
+    "memory": _memory,
 }
 
 
