@@ -94,7 +94,7 @@ class _Render:
         self._warnings[text] = None
 
     def _find(self, one: Layer | Sound) -> Path | None:
-        if isinstance(one, Layer) and one.kind == "html":
+        if isinstance(one, Layer) and one.element.get("type") == "html":
             return self._html.find(one)
         if one.element.get("type") not in ("image", "video", "audio") or not one.element.get("src"):
             return None

@@ -95,7 +95,8 @@ def test_the_tables_show_speed_cpu_and_memory_and_what_was_not_drawn(results):
 def test_tables_go_between_their_markers_and_nowhere_else(results, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "a\n<!-- bench-local:speed -->\nold\n<!-- /bench-local:speed -->\n<!-- bench:full -->\nb\n<!-- /bench:full -->\n"
+        "a\n<!-- bench-local:speed -->\nold\n<!-- /bench-local:speed -->\n"
+        "<!-- bench:full -->\nb\n<!-- /bench:full -->\n"
     )
     assert put_into(page, results) == ["speed"]
     text = page.read_text()

@@ -1,4 +1,4 @@
-"""The four modes, and what a render may cost: bytes that do not change, memory that does not grow, a service that answers."""
+"""The mode ``slate``, and what a render may cost: the same bytes, bounded memory, a service that answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -59,7 +60,7 @@ def test_a_slate_has_every_frame_of_the_film_and_one_picture_for_each_scene(draw
     preview, drawn = draw(MOVIE, "preview")
     assert len(shown) == len(drawn) == slate["frames"] == preview["frames"] == 40
     # It changes where a scene begins to show: at frame 10, where the crossing starts, and at 30.
-    steps = [np.abs(a.astype(int) - b).mean() for a, b in zip(shown, shown[1:], strict=False)]
+    steps = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(shown)]
     assert [n + 1 for n, step in enumerate(steps) if step > 3] == [10, 30]
 
 
