@@ -63,10 +63,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--mode", choices=["instant", "preview", "full"], default="preview")
+    parser.add_argument("--mode", choices=["instant", "slate", "preview", "full"], default="preview")
     parser.add_argument("--assets", type=Path, help="folder of files that stand for remote ones, as <host>/<path>")
     parser.add_argument("--offline", action="store_true", help="fetch nothing; draw a card for what is missing")
     parser.add_argument("--allow-private", action="store_true", help="fetch from private addresses too")
+    parser.add_argument("--html", action="store_true", help="draw html elements with an installed Chromium")
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -97,6 +98,7 @@ def _serve(options: argparse.Namespace) -> int:
         workers=options.workers,
         fetch_assets=not options.offline,
         allow_private=options.allow_private,
+        html=options.html,
     )
     with service:
         if options.port_file:
@@ -179,4 +181,4 @@ def _rendered(document: dict[str, Any], options: argparse.Namespace) -> dict[str
         assets = Assets(
             cache=Path(cache), folder=options.assets, fetch=not options.offline, allow_private=options.allow_private
         )
-        return render(document, options.output, mode=options.mode, assets=assets, progress=progress)
+        return render(document, options.output, mode=options.mode, assets=assets, progress=progress, html=options.html)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import html
-import re
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_json2video.local.drawing.cards import box_card, picture_card
 from airflow_json2video.local.drawing.clips import NotMedia
-from airflow_json2video.local.drawing.layout import motion_of, placed, turn_of
+from airflow_json2video.local.drawing.layout import motion_of, turn_of
 from airflow_json2video.local.drawing.masks import Mask
 from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, Staged, Warn
 from airflow_json2video.local.drawing.picture_layers import ClipLayer, ImageLayer
 from airflow_json2video.local.drawing.shots import Shot
 from airflow_json2video.local.drawing.stills import NotAPicture, open_still
-from airflow_json2video.local.drawing.text import draw_text
 from airflow_json2video.local.drawing.text_layers import TextLayer
-from airflow_json2video.local.planning.plan import number
 from airflow_json2video.local.planning.resolve import MovieFault
 
 if TYPE_CHECKING:
@@ -27,7 +24,6 @@ __all__ = ["OpenLayer", "Shot", "open_layer"]
 
 Size = tuple[int, int]
 
-_TAGS = re.compile(r"<(style|script).*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
 _BASE = {
     "type", "id", "comment", "start", "duration", "extra-time", "z-index", "cache", "fade-in", "fade-out",
     "save-to-media", "position", "x", "y", "width", "height", "_element",
@@ -40,12 +36,6 @@ _DRAWN = {
     "text": {*_STAGED, "text", "settings", "style"},
     "image": _PICTURE,
     "video": {*_PICTURE, "seek", "loop", "muted", "volume"},
-}
-_CARD = {
-    "background-color": "rgba(40,44,52,0.85)",
-    "font-color": "#ffffff",
-    "border-radius": "0.4em",
-    "padding": "0.6em",
 }
 
 
@@ -78,10 +68,11 @@ def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) 
     element = layer.element
     if layer.kind == "text":
         return TextLayer(layer, size=size, fps=fps, note=note)
-    path = find(layer) if layer.kind in ("image", "video") and element.get("src") else None
+    path = find(layer) if layer.kind in ("image", "video", "html") else None
+    if path is None and layer.kind in ("image", "video"):
+        return ImageLayer(layer, picture_card(layer, note), size=size, fps=fps, note=note)
     if path is None:
-        note(f"a labelled card stands for this {layer.kind}")
-        return _Still(layer, _card(layer, size), size=size, fps=fps)
+        return _Still(layer, Shot(*box_card(layer, size, note)), size=size, fps=fps)
     wrong = f"The URL provided is not a {layer.kind} file and cannot be used as a source for a {layer.kind} element"
     try:
         if layer.kind == "video":
@@ -118,22 +109,3 @@ def _mask(opened: OpenLayer, find: Find) -> Mask | None:
         return Mask(path, (opened.box.width, opened.box.height))
     except NotMedia:
         raise MovieFault(f"{layer.where}: The mask '{source}' is not an image or a video") from None
-
-
-def _card(layer: Layer, size: Size) -> Shot:
-    """Draw the card that stands for what cannot be drawn here."""
-    element = layer.element
-    told: Any = ""
-    if layer.kind == "html":
-        told = html.unescape(_TAGS.sub(" ", str(element.get("html") or ""))).strip() or element.get("src")
-    elif layer.kind == "component":
-        told = element.get("component")
-    else:
-        told = element.get("prompt") or element.get("src") or ""
-    label = re.sub(r"\s+", " ", f"{layer.kind}: {told}")[:120]
-    settings = {"font-size": f"{max(10, size[0] * 0.025):.0f}px", **_CARD}
-    width, height = (number(element.get(side), -1) for side in ("width", "height"))
-    area = (int(width) if width > 0 else size[0], int(height) if height > 0 else size[1])
-    picture, x, y = draw_text(label, settings, area=area, canvas=size, warn=lambda _: None)
-    box = placed(element, area, size)
-    return Shot(picture, box.x + x, box.y + y)
