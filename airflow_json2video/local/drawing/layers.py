@@ -65,7 +65,6 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
 
 
 def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) -> OpenLayer:
-    element = layer.element
     if layer.kind == "text":
         return TextLayer(layer, size=size, fps=fps, note=note)
     path = find(layer) if layer.kind in ("image", "video", "html") else None
