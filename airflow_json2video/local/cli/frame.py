@@ -36,7 +36,7 @@ def _moment(text: str) -> float:
 def _run(options: argparse.Namespace) -> bool:
     document = movie_of(options)
     with assets_of(options) as assets:
-        from airflow_json2video.local.drawing.stills import MovieStills
+        from airflow_json2video.local.drawing.snapshots import MovieStills
 
         try:
             stills = MovieStills(document, assets=assets)

@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> bool:
 
 def _measured(document: Mapping[str, Any], options: argparse.Namespace) -> Timeline:
     with assets_of(options) as assets:
-        from airflow_json2video.local.drawing.stills import MovieStills
+        from airflow_json2video.local.drawing.snapshots import MovieStills
 
         return MovieStills(document, assets=assets).timeline
 

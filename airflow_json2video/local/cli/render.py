@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> bool:
         print(f"{finding.severity.value}: {finding}", file=sys.stderr)
     if done and options.sheet:
         from airflow_json2video.local.drawing.sheet import save_sheet
-        from airflow_json2video.local.drawing.stills import FileStills
+        from airflow_json2video.local.drawing.snapshots import FileStills
 
         save_sheet(FileStills(options.output), options.sheet, title=name_of(options))
     if options.json:

@@ -13,7 +13,7 @@ from airflow_json2video.local.cli.places import fault_finding, warning_findings
 from airflow_json2video.local.planning.resolve import MovieFault
 
 if TYPE_CHECKING:
-    from airflow_json2video.local.drawing.stills import Stills
+    from airflow_json2video.local.drawing.snapshots import Stills
 
 __all__ = ["add_to"]
 
@@ -36,7 +36,7 @@ def _run(options: argparse.Namespace) -> bool:
         raise ConfigurationError("A sheet has 1 to 400 frames, in 1 column or more.")
     with assets_of(options) as assets:
         from airflow_json2video.local.drawing.clips import NotMedia
-        from airflow_json2video.local.drawing.stills import FileStills, MovieStills
+        from airflow_json2video.local.drawing.snapshots import FileStills, MovieStills
 
         if options.movie.suffix.lower() in _VIDEOS:
             if not options.movie.is_file():

@@ -44,6 +44,8 @@ def open_movie(
     """
     movie = _Render(document, Path(), mode="preview", assets=assets, progress=None)
     timeline = movie.prepared()
+    for text in movie._warnings:
+        warn(text)
     return timeline, Painter(timeline, find=movie._find, warn=warn)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from airflow_json2video.local.drawing.stills import Still, Stills
+    from airflow_json2video.local.drawing.snapshots import Still, Stills
 
 __all__ = ["contact_sheet", "save_sheet"]
 
