@@ -82,7 +82,7 @@ def _add_render(service: LocalService, facts: Mapping[str, Any]) -> str:
         raise ValueError(f"a render of a scenario is {', '.join(_STATUSES)}, not {status!r}")
     backend = service.backend
     movie = facts.get("movie") or {"resolution": "sd", "scenes": [{"duration": 2}]}
-    project = str(facts.get("project") or backend._new_id(16))
+    project = str(facts.get("project") or f"Scenario{len(backend.store) + 1:08d}")
     if backend.store.get(project) is not None:
         raise ValueError(f"there is a render {project} already")
     took = float(facts.get("took", 10.0))
