@@ -201,6 +201,12 @@ def test_plan_gives_the_same_to_a_program(run, write):
     assert facts["warnings"][0]["path"] == "scenes[1].elements[0].src"
 
 
+def test_the_docs_show_what_plan_prints(run, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, out, _ = run("plan", "dags_examples/movies/weekly_report.json", "--var", 'params={"shop": "North Wharf Roastery"}')
+    assert out == (ROOT / "docs" / "snippets" / "plan.txt").read_text()
+
+
 def test_plan_measures_clips_when_it_is_told_to(run, write, tmp_path):
     clip = tmp_path / "assets" / "media.example.com" / "clip.mp4"
     assert run("render", write({**COLOURS, "scenes": [scene(BLUE, 3)]}), "-o", clip)[0] == 0
