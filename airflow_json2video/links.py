@@ -37,12 +37,12 @@ class Json2VideoRenderLink(BaseOperatorLink):
         context["ti"].xcom_push(key=cls.key, value=address)
 
 
-def pages_of(host: str) -> str:
-    """Give where a person sees what renders: the dashboard, or the list that a service on this machine shows."""
+def pages_of(host: str, *, project: str = "") -> str:
+    """Give where a person sees what renders: the dashboard, or the page of a service on this machine."""
     from urllib.parse import urlsplit
 
     from airflow_json2video.api.endpoint import is_loopback
 
     if not is_loopback(urlsplit(host).hostname):
         return DASHBOARD  # also behind a gateway, which has no pages of its own
-    return host.removesuffix("/v2") + "/_control/renders"
+    return f"{host.removesuffix('/v2')}/#{project}".removesuffix("#")

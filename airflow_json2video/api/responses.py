@@ -212,6 +212,7 @@ class WatchedMovie(TypedDict, total=False):
     width: Any
     height: Any
     rendering_time: Any
+    warnings: Any  # of the local service alone
 
 
 def tidied(movie: WatchedMovie) -> WatchedMovie:

@@ -16,6 +16,7 @@ from airflow_json2video.local.contract import Refusal
 from airflow_json2video.local.control import control_routes
 from airflow_json2video.local.fault_layer import App, FaultLayer
 from airflow_json2video.local.faults import marker_text
+from airflow_json2video.local.page import page_routes
 from airflow_json2video.local.templates import Templates
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def build_app(backend: Backend) -> App:
         Route("/v2/{rest:path}", _keyed(backend, _nowhere), methods=["GET", "POST", "PUT", "DELETE"]),
         Route("/renders/{name}", _video(backend), methods=["GET", "HEAD"]),
         *control_routes(backend),
+        *page_routes(backend),
     ]
     if backend.assets is not None:
         routes.append(Mount("/assets", StaticFiles(directory=backend.assets)))

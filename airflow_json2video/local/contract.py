@@ -124,6 +124,8 @@ def movie_view(render: Render, seen: Sight, *, base_url: str, with_document: boo
             "width": render.width,
             "height": render.height,
         }
+        # Ours alone, so only where there is something to say; the operator puts it into the task's log.
+        view |= {"warnings": render.warnings} if render.warnings else {}
     elapsed = (seen.ended_at or 0.0) - (seen.started_at or 0.0)
     view |= {
         "rendering_time": max(1, round(elapsed)) if done else None,

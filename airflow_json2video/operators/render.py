@@ -204,7 +204,7 @@ class Json2VideoRenderOperator(BaseOperator):
             self._fail(error, context)
         key = self._identity(context).submission_key if self.durable else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
-        Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host))
+        Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=render.project))
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
             note_delivery(context["ti"])
@@ -364,7 +364,7 @@ class Json2VideoRenderOperator(BaseOperator):
     def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
         from airflow_json2video.hooks.deliveries import note_delivery
         from airflow_json2video.hooks.metrics import render_done
-        from airflow_json2video.rendering.result import in_words, render_result
+        from airflow_json2video.rendering.result import in_words, render_result, warnings_of
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
@@ -373,6 +373,8 @@ class Json2VideoRenderOperator(BaseOperator):
         note_delivery(context["ti"])
         render_done(result["rendering_time"])
         self.log.info("%s", in_words(result))
+        for warning in warnings_of(ended.movie):
+            self.log.warning("Render %s: %s", result["project"], warning)
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:

@@ -14,6 +14,7 @@ __all__ = [
     "movie_facts",
     "render_result",
     "seconds_taken",
+    "warnings_of",
 ]
 
 MOVIE_FACTS = (
@@ -32,6 +33,9 @@ MOVIE_FACTS = (
     "deleted_at",
 )
 """The fields of the service's movie object that travel in an event; the author's own data stays behind."""
+
+_MOST_WARNINGS = 20
+_LONGEST_WARNING = 200
 
 
 class RenderResult(TypedDict):
@@ -58,7 +62,23 @@ class RenderResult(TypedDict):
 
 def movie_facts(movie: dict[str, Any]) -> dict[str, Any]:
     """Pick from a movie object, in wire names, what an event may carry."""
-    return {name: movie[name] for name in MOVIE_FACTS if name in movie}
+    facts = {name: movie[name] for name in MOVIE_FACTS if name in movie}
+    if warnings := warnings_of(movie):
+        facts["warnings"] = warnings
+    return facts
+
+
+def warnings_of(movie: Mapping[str, Any]) -> list[str]:
+    """Give what the local service did not draw as it was asked to; JSON2Video itself says nothing of the kind.
+
+    :returns: at most 20 lines of at most 200 characters, since they travel in an event.
+    """
+    found = movie.get("warnings")
+    lines = [" ".join(text.split()) for text in found if isinstance(text, str)] if isinstance(found, list) else []
+    if len(lines) > _MOST_WARNINGS:
+        left_out = len(lines) - _MOST_WARNINGS + 1
+        lines = [*lines[: _MOST_WARNINGS - 1], f"and {left_out} more; the local service's page lists them"]
+    return [text if len(text) <= _LONGEST_WARNING else f"{text[: _LONGEST_WARNING - 3]}..." for text in lines]
 
 
 def render_result(

@@ -69,7 +69,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
 
         try:
             check_project(self.project)
-            Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host))
+            Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=self.project))
         except Json2VideoError as error:
             self._fail(error)
         if self.deferrable:
@@ -130,13 +130,15 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         )
 
     def _finish(self, ended: Ended, context: Context) -> RenderResult:
-        from airflow_json2video.rendering.result import in_words, render_result
+        from airflow_json2video.rendering.result import in_words, render_result, warnings_of
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=None)
         Json2VideoRenderLink.persist(context, str(result["url"]))
         self.log.info("%s", in_words(result))
+        for warning in warnings_of(ended.movie):
+            self.log.warning("Render %s: %s", result["project"], warning)
         return result
 
     def _fail(self, error: Json2VideoError) -> NoReturn:

@@ -16,4 +16,14 @@ def test_the_button_leads_to_the_dashboard_of_the_service(host):
 def test_the_button_leads_to_an_address_that_a_local_service_answers(service):
     answer = requests.get(pages_of(service.host), timeout=10)
     assert answer.ok
-    assert answer.json() == {"renders": []}
+    assert "No renders yet" in answer.text
+
+
+def test_the_button_leads_to_the_tasks_own_render_on_the_page(service):
+    project = requests.post(
+        f"{service.host}/movies", json={"scenes": [{"duration": 2}]}, headers={"x-api-key": "key"}, timeout=10
+    ).json()["project"]
+    address = pages_of(service.host, project=project)
+    assert address.endswith(f"/#{project}")
+    assert f'id="{project}"' in requests.get(address, timeout=10).text
+    assert pages_of("https://api.json2video.com/v2", project=project) == DASHBOARD

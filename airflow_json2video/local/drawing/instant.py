@@ -13,7 +13,7 @@ from airflow_json2video.local.planning.resolve import MovieFault, resolve
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Timeline
 
-__all__ = ["render_instantly", "result_of"]
+__all__ = ["picture_of", "render_instantly", "result_of"]
 
 
 def render_instantly(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -27,6 +27,23 @@ def render_instantly(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
     write_solid_mp4(partial, _runs(timeline), width=timeline.width, height=timeline.height, fps=timeline.fps)
     partial.replace(path)
     return result_of(timeline, path)
+
+
+def picture_of(document: Mapping[str, Any]) -> str:
+    """Give an SVG of the scenes' colours side by side, each as wide as its scene is long; empty if none is shown."""
+    try:
+        timeline = plan(resolve(document))
+    except MovieFault:
+        return ""
+    bands, x = [], 0
+    for run in _runs(timeline):
+        colour = "#{:02x}{:02x}{:02x}".format(*run.colour)
+        bands.append(f'<rect x="{x}" width="{run.frames}" height="1" fill="{colour}"/>')
+        x += run.frames
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{timeline.width}" height="{timeline.height}"'
+    # Without smoothing no line of the background shows between two bands.
+    shape = f'viewBox="0 0 {timeline.frames} 1" preserveAspectRatio="none" shape-rendering="crispEdges"'
+    return f"{head} {shape}>{''.join(bands)}</svg>\n"
 
 
 def _runs(timeline: Timeline) -> list[Run]:

@@ -71,8 +71,23 @@ class Painter:
             for layer in layers
         ]
 
-    def frames(self) -> Iterator[Image.Image | None]:
-        """Give each frame; None for one that looks like the one before."""
+    def stills(self, wanted: Iterable[int]) -> Iterator[tuple[int, Image.Image]]:
+        """Give single frames with their numbers, in order of time, without drawing those between them."""
+        asked = set(wanted)
+        order = set(asked)
+        for scene in self._timeline.scenes:
+            # A transition is drawn from its start: FFmpeg's filter cannot begin in the middle.
+            length = scene.transition.frames if scene.transition else 0
+            inside = [frame for frame in asked if scene.first <= frame < scene.first + length]
+            order |= set(range(scene.first, max(inside, default=scene.first)))
+        latest: Image.Image | None = None
+        for frame, picture in zip(sorted(order), self.frames(sorted(order)), strict=True):
+            latest = latest if picture is None else picture
+            if frame in asked and latest is not None:
+                yield frame, latest
+
+    def frames(self, order: Iterable[int] | None = None) -> Iterator[Image.Image | None]:
+        """Give each frame, or those of *order*, numbers that rise; None for one that looks like the one before."""
         timeline = self._timeline
         under = self._open(x for x in timeline.overlays if x.z_index < 0)
         over = self._open(x for x in timeline.overlays if x.z_index >= 0)
@@ -80,7 +95,7 @@ class Painter:
         crossing: tuple[int, Crossing] | None = None
         last: Hashable = None
         try:
-            for frame in range(timeline.frames):
+            for frame in range(timeline.frames) if order is None else order:
                 showing = [i for i, s in enumerate(timeline.scenes) if s.first <= frame < s.first + s.frames]
                 for index in [i for i in scenes if i not in showing and i + 1 not in showing]:
                     scenes.pop(index).close()

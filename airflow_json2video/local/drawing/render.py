@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_json2video.local.drawing.sound import SoundTrack
 
-__all__ = ["render"]
+__all__ = ["open_movie", "render"]
 
 Progress = Callable[[int, int], None]
 
@@ -50,6 +50,20 @@ def render(
         return {"outcome": "error", "message": str(fault)}
 
 
+def open_movie(
+    document: Mapping[str, Any], *, assets: Assets, warn: Callable[[str], None], html: bool = False
+) -> tuple[Timeline, Painter]:
+    """Plan a movie, get its files, and give what draws its frames; nothing is encoded.
+
+    :raises MovieFault: the movie cannot be rendered.
+    """
+    movie = _Render(document, Path(), mode="preview", assets=assets, progress=None, html=html)
+    timeline = movie.prepared()
+    for text in movie._warnings:
+        warn(text)
+    return timeline, Painter(timeline, find=movie._find, warn=warn)
+
+
 class _Render:
     def __init__(
         self,
@@ -70,13 +84,19 @@ class _Render:
         self._warnings: dict[str, None] = {}
 
     def run(self) -> dict[str, Any]:
-        resolved = resolve(self._document)
-        timeline = plan(resolved, probe=self._measure)
-        self._warnings |= dict.fromkeys(timeline.warnings)
         if self._mode == "slate":
+            timeline = self._planned()
             self._warn("mode slate: nothing is drawn but the number and title of each scene, and there is no sound")
-            self._encode(timeline, Slates(timeline, resolved["scenes"]).frames(), None)
-            return {**result_of(timeline, self._path), "warnings": list(self._warnings)}
+            self._encode(timeline, Slates(timeline, self._resolved["scenes"]).frames(), None)
+        else:
+            timeline = self.prepared()
+            with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
+                self._draw(timeline, Path(scratch) / "track")
+        return {**result_of(timeline, self._path), "warnings": list(self._warnings)}
+
+    def prepared(self) -> Timeline:
+        """Plan the movie and get its files."""
+        timeline = self._planned()
         self._html.canvas = (timeline.width, timeline.height)
         # A source that is missing fails the render before anything is drawn, scene by scene.
         for scene in timeline.scenes:
@@ -86,9 +106,13 @@ class _Render:
             self._find(overlay)
         for sound in timeline.sounds:
             self._find(sound)
-        with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
-            self._draw(timeline, Path(scratch) / "track")
-        return {**result_of(timeline, self._path), "warnings": list(self._warnings)}
+        return timeline
+
+    def _planned(self) -> Timeline:
+        self._resolved = resolve(self._document)
+        timeline = plan(self._resolved, probe=self._measure)
+        self._warnings |= dict.fromkeys(timeline.warnings)
+        return timeline
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None

@@ -158,18 +158,6 @@ def test_render_writes_a_file_and_says_what_it_is(tmp_path):
     assert (tmp_path / "out.mp4").stat().st_size > 500
 
 
-def test_render_says_why_a_movie_fails(tmp_path):
-    movie = tmp_path / "movie.json"
-    movie.write_text(json.dumps({"scenes": [{"elements": [{"type": "video"}]}]}))
-    ran = run("render", str(movie), "-o", str(tmp_path / "out.mp4"), "--mode", "instant")
-    assert ran.returncode == 1
-    assert "Scene #1, element #1: The element type 'video' requires a 'src' property." in ran.stderr
-    movie.write_text("{")
-    ran = run("render", str(movie), "-o", str(tmp_path / "out.mp4"))
-    assert ran.returncode == 2
-    assert "is not JSON" in ran.stderr
-
-
 def test_serve_refuses_an_address_that_others_can_reach():
     ran = run("serve", "--host", "0.0.0.0")
     assert ran.returncode == 2

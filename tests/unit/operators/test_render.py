@@ -523,3 +523,22 @@ def test_a_document_that_json_has_no_place_for_is_named_with_its_path(render, se
     with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.comment"):
         Attempt(render(movie={"scenes": [{"duration": 2, "comment": {1, 2}}]})).run()
     assert service.posts == 0
+
+
+STOOD_IN = {"scenes": [{"elements": [{"type": "video", "src": "https://media.example.com/a.mp4"}]}]}
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_what_the_local_service_did_not_draw_as_asked_is_said_once_in_the_tasks_log(
+    render, service, caplog, deferrable
+):
+    attempt = Attempt(render(movie=STOOD_IN, deferrable=deferrable))
+    outcome = attempt.start()
+    if deferrable:
+        attempt.fire()
+        assert "is not known without the asset" not in caplog.text  # the task's own log says it, not the trigger's
+        outcome = attempt.resume()
+    (warning,) = service.renders()[0]["warnings"]
+    said = [record for record in caplog.records if warning in record.getMessage()]
+    assert [(record.levelname, outcome["project"] in record.getMessage()) for record in said] == [("WARNING", True)]
+    assert "warnings" not in json.dumps([outcome, attempt.xcoms])

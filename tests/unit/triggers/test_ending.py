@@ -175,3 +175,16 @@ def test_it_is_off_unless_it_is_asked_for(connection, service):
     attempt = Attempt(render(end_from_trigger=False))
     attempt.start()
     assert attempt.deferred.trigger.ends_task is None
+
+
+@needs_airflow_3
+def test_a_task_that_ends_from_its_trigger_has_the_local_services_warnings_in_its_log(
+    connection, service, pushed, caplog
+):
+    stood_in = {"scenes": [{"elements": [{"type": "video", "src": "https://media.example.com/a.mp4"}]}]}
+    attempt = Attempt(render(movie=stood_in))
+    attempt.start()
+    last_event(attempt)
+    (warning,) = service.renders()[0]["warnings"]
+    assert [record.levelname for record in caplog.records if warning in record.getMessage()] == ["WARNING"]
+    assert "warnings" not in pushed["return_value"]

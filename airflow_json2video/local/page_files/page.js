@@ -1,0 +1,67 @@
+"use strict";
+// Without this the page is whole, but stands still, and a click opens the video by itself.
+const renders = document.getElementById("renders");
+const trouble = document.getElementById("trouble");
+
+renders.addEventListener("click", (event) => {
+  const link = event.target.closest("a.picture");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  const video = document.createElement("video");
+  video.src = link.href;
+  video.controls = true;
+  video.autoplay = true;
+  video.playsInline = true;
+  const picture = document.createElement("div");
+  picture.className = "picture";
+  picture.append(video);
+  link.replaceWith(picture);
+  video.focus();
+});
+
+function take(fresh) {
+  const account = fresh.getElementById("account");
+  const old = document.getElementById("account");
+  if (account.dataset.version !== old.dataset.version) old.replaceWith(account);
+  const cards = [...fresh.querySelectorAll("article")];
+  const ids = new Set(cards.map((card) => card.id));
+  for (const card of [...renders.children]) if (!ids.has(card.id)) card.remove();
+  cards.forEach((card, index) => {
+    const here = renders.children[index];
+    if (here && here.id === card.id) {
+      // What has not changed is left alone: it may be playing.
+      if (here.dataset.version !== card.dataset.version) {
+        const open = here.querySelector("details[open]") && card.querySelector("details");
+        if (open) open.open = true;
+        here.replaceWith(card);
+      }
+      return;
+    }
+    const elsewhere = document.getElementById(card.id);
+    if (elsewhere) elsewhere.remove();
+    renders.insertBefore(card, here || null);
+  });
+  document.getElementById("none").hidden = cards.length > 0;
+  document.querySelector("nav").replaceWith(fresh.querySelector("nav"));
+}
+
+async function look() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch(location.pathname + location.search, { cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.status);
+    take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    trouble.hidden = true;
+  } catch {
+    trouble.textContent = "The service does not answer. What is shown is what it said last.";
+    trouble.hidden = false;
+  }
+}
+
+(async () => {
+  for (;;) {
+    await new Promise((wake) => setTimeout(wake, 2000));
+    await look();
+  }
+})();
+document.addEventListener("visibilitychange", look);

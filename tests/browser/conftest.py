@@ -1,0 +1,117 @@
+"""A real Chromium without a window, steered over its own protocol. Without one these tests are skipped."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import shutil
+import subprocess
+import time
+
+import aiohttp
+import pytest
+
+from airflow_json2video.local import LocalService
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
+CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Tab:
+    """One page. ``troubles`` are what its console holds: errors, and what its policy refused."""
+
+    def __init__(self, socket):
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self._answers = {}
+        self.troubles = []
+        self.asked_for = []
+
+    async def listen(self):
+        async for message in self._socket:
+            told = message.json()
+            if "id" in told:
+                self._answers[told["id"]].set_result(told)
+            elif told["method"] == "Log.entryAdded" and told["params"]["entry"]["level"] in ("warning", "error"):
+                self.troubles.append(told["params"]["entry"]["text"])
+            elif told["method"] == "Runtime.exceptionThrown":
+                self.troubles.append(told["params"]["exceptionDetails"]["text"])
+            elif told["method"] == "Network.requestWillBeSent":
+                self.asked_for.append(told["params"]["request"]["url"])
+
+    async def call(self, method, **params):
+        number = next(self._numbers)
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": number, "method": method, "params": params})
+        told = await asyncio.wait_for(self._answers.pop(number), 20)
+        assert "error" not in told, told
+        return told["result"]
+
+    async def js(self, expression):
+        told = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in told, told
+        return told["result"].get("value")
+
+    async def until(self, expression, seconds=15):
+        """Wait until an expression is true, and give its value."""
+        ends = time.monotonic() + seconds
+        while not (value := await self.js(expression)):
+            assert time.monotonic() < ends, f"never true: {expression}"
+            await asyncio.sleep(0.05)
+        return value
+
+    async def open(self, address):
+        await self.call("Page.navigate", url=address)
+        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    async def size(self, width, height, *, dark=False):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self.call("Emulation.setDeviceMetricsOverride", **metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def picture(self, path):
+        """Save what is seen, for a person to look at."""
+        path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot"))["data"]))
+
+
+@pytest.fixture
+async def tab(tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    profile = tmp_path / "profile"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"]
+    process = subprocess.Popen(
+        [CHROMIUM, *options, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    listening = None
+    try:
+        ends = time.monotonic() + 30
+        while not ((told := profile / "DevToolsActivePort").exists() and told.read_text().strip()):
+            assert process.poll() is None, "Chromium ended"
+            assert time.monotonic() < ends, "Chromium does not start"
+            await asyncio.sleep(0.05)
+        port = told.read_text().split()[0]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                (target,) = [one for one in await answer.json() if one["type"] == "page"]
+            async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                tab = Tab(socket)
+                listening = asyncio.create_task(tab.listen())
+                for domain in ("Page", "Runtime", "Log", "Network"):
+                    await tab.call(f"{domain}.enable")
+                yield tab
+    finally:
+        if listening is not None:
+            listening.cancel()
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def service(tmp_path):
+    with LocalService(mode="preview", home=tmp_path / "home") as service:
+        yield service

@@ -1,0 +1,320 @@
+"""The command line, run in this process; that ``python -m`` leads to it is in test_lasting."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from airflow_json2video.local.cli import main
+from airflow_json2video.local.cli.places import in_document
+
+ROOT = Path(__file__).parents[3]
+BLUE, GREEN, RED = (67, 146, 241), (11, 132, 87), (200, 30, 30)
+
+
+def scene(colour, duration=1, *, transition=None, elements=(), **more):
+    ground = "#{:02x}{:02x}{:02x}".format(*colour)
+    entering = {"transition": {"style": transition, "duration": 0.4}} if transition else {}
+    return {"duration": duration, "background-color": ground, "elements": list(elements), **entering, **more}
+
+
+COLOURS = {"width": 160, "height": 90, "scenes": [scene(BLUE), scene(GREEN, transition="wipeleft"), scene(RED)]}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(movie, name="movie.json"):
+        file = tmp_path / name
+        file.write_text(movie if isinstance(movie, str) else json.dumps(movie))
+        return str(file)
+
+    return write
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; gives its exit code, what it printed, and what it said beside that."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def near(one, other, by=12):
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= by
+
+
+# --- check ------------------------------------------------------------------------------------------
+
+
+def test_check_finds_everything_at_once_each_with_its_path(run, write):
+    movie = write({"scenes": [{}, {"elements": [{"type": "image"}, {"type": "video", "src": ""}]}], "webhook": "x"})
+    code, out, _ = run("check", movie)
+    assert code == 1
+    assert f"{movie}: error: scenes[1].elements[0].src: an image needs 'src'" in out
+    assert f"{movie}: error: scenes[1].elements[1].src: a video needs 'src'" in out
+    assert "webhook: " in out
+    assert "[missing-source]" in out
+
+
+def test_check_gives_its_findings_to_a_program(run, write):
+    movie = write({"scenes": [{"elements": [{"type": "image"}]}]})
+    code, out, _ = run("check", movie, "--json")
+    (answer,) = json.loads(out)
+    assert (code, answer["valid"], answer["movie"]) == (1, False, movie)
+    finding = next(f for f in answer["findings"] if f["code"] == "missing-source")
+    assert (finding["path"], finding["severity"]) == ("scenes[0].elements[0].src", "error")
+    assert answer["errors"] + answer["warnings"] == len(answer["findings"])
+
+
+def test_a_good_movie_ends_with_0_and_a_doubtful_one_only_unless_strict(run, write):
+    assert run("check", write(COLOURS))[0] == 0
+    doubtful = write({**COLOURS, "resolution": "sd"})
+    code, out, _ = run("check", doubtful)
+    assert (code, "0 errors, 2 warnings" in out) == (0, True)
+    assert run("check", doubtful, "--strict")[0] == 1
+
+
+def test_check_also_lays_the_movie_out_and_gives_what_only_shows_then(run, write):
+    movie = {"variables": {"n": 0.2}, "scenes": [{"duration": "{{ n }}"}]}
+    code, out, _ = run("check", write(movie))
+    assert (code, "error: movie: Movie duration cannot be zero [render-fails]" in out) == (1, True)
+    assert run("check", write(movie), "--var", "n=2")[0] == 0
+
+
+def test_check_takes_several_movies_and_one_that_is_wrong_is_enough(run, write):
+    code, out, _ = run("check", write(COLOURS, "good.json"), write("{", "bad.json"))
+    assert code == 1
+    assert "good.json: 0 errors" in out
+    assert "line 1, column 2: not JSON" in out
+
+
+def test_what_cannot_be_tried_ends_with_2(run, write, tmp_path):
+    assert run("check", tmp_path / "nowhere.json")[0] == 2
+    assert run("plan", write(COLOURS), "--var", "nothing")[0] == 2
+    assert run("frame", write(COLOURS), "--at", "9", "-o", tmp_path / "f.png")[0] == 2
+    assert run("frame", write(COLOURS), "--at", "-1", "-o", tmp_path / "f.png")[0] == 2
+    assert run("frame", write(COLOURS), "-o", tmp_path / "f.nonsense")[0] == 2
+    assert run("sheet", tmp_path / "nowhere.mp4", "-o", tmp_path / "s.png")[0] == 2
+    assert run("nonsense")[0] == 2
+
+
+@pytest.mark.parametrize("command", ["render", "frame", "sheet", "plan"])
+def test_a_movie_that_cannot_be_rendered_ends_every_command_with_1_and_the_path(run, write, tmp_path, command):
+    movie = write({"scenes": [{"duration": 1}, {"elements": [{"type": "text", "text": "a"}, {"type": "video"}]}]})
+    output = () if command == "plan" else ("-o", tmp_path / "out.png")
+    code, out, err = run(command, movie, *output)
+    assert code == 1
+    assert "error: scenes[1].elements[1].src: The element type 'video' requires a 'src' property." in err
+    assert not (tmp_path / "out.png").exists()
+    assert out == ""
+
+
+def test_a_movie_that_is_no_json_ends_with_1(run, write, tmp_path):
+    code, _, err = run("render", write('{"scenes": [],}'), "-o", tmp_path / "out.mp4")
+    assert (code, "is there a comma too many?" in err) == (1, True)
+
+
+# --- where in the document -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "rest"),
+    [
+        ("Scene #2, element #3: Failed to download 'x' (404)", "scenes[1].elements[2].src", "Failed to download"),
+        ("Scene #1, element #2: Unknown element type 'x'", "scenes[0].elements[1].type", "Unknown"),
+        ("Scene #1: the transition was cut to 0.50 s", "scenes[0].transition", "the transition"),
+        ("Scene #4 has no length and is not shown", "scenes[3]", "has no length"),
+        ("Movie, element #1: not drawn: mask", "elements[0]", "not drawn: mask"),
+        ("Movie: the variable 'a' is not defined", "", "the variable"),
+        ("Movie duration cannot be zero", "", "Movie duration"),
+        ("Invalid resolution 'huge'", "resolution", "Invalid"),
+    ],
+)
+def test_the_services_words_become_a_place_in_the_document(text, path, rest):
+    assert in_document(text, {})[0] == path
+    assert in_document(text, {})[1].startswith(rest)
+
+
+def test_an_element_that_comes_from_an_imported_scene_is_found_where_it_is_written():
+    movie = {"scenes": [{"id": "a", "elements": [{}, {}]}, {"import": "a", "elements": [{}]}]}
+    assert in_document("Scene #2, element #1: x", movie)[0] == "scenes[1].elements[0]"
+    assert in_document("Scene #2, element #3: x", movie)[0] == "scenes[0].elements[1]"
+
+
+# --- plan -------------------------------------------------------------------------------------------
+
+PLANNED = {
+    "resolution": "hd",
+    "variables": {"rooms": [{"name": "Loft"}, {"name": "Attic"}], "quiet": False},
+    "scenes": [
+        scene(
+            BLUE, 2, elements=[{"type": "text", "text": "{{ name }}", "start": 0.5, "fade-in": 0.2}], iterate="rooms"
+        ),
+        scene(
+            GREEN,
+            3,
+            transition="fade",
+            elements=[
+                {"type": "video", "src": "https://media.example.com/clips/a%20b.mp4", "muted": True},
+                {"type": "image", "prompt": "A quiet loft", "model": "flux-schnell", "condition": "{{ quiet }}"},
+            ],
+        ),
+    ],
+    "elements": [{"type": "audio", "src": "https://media.example.com/song.mp3", "volume": 0.4, "duration": -2}],
+}
+
+
+def test_plan_shows_scenes_elements_times_transitions_sounds_and_warnings(run, write):
+    code, out, _ = run("plan", write(PLANNED))
+    lines = [re.sub(r"\[[.=]+\] +", "", line).strip() for line in out.splitlines()]
+    assert code == 0
+    assert re.search(r"1280x720, 0:06.60 \(165 frames at 25 fps\), 7 credits", lines[0])
+    assert "0:00.00  0:02.00  scene 1: 2 s on #4392f1" in lines
+    assert '0:02.50  0:04.00  text       "Attic"  fade-in 0.2 s' in lines
+    assert "0:03.60  0:06.60  scene 3 from scenes[1]: 3 s on #0b8457, enters by fade over 0.4 s" in lines
+    assert "0:03.60  0:06.60  video      a b.mp4 (media.example.com)" in lines
+    assert "0:00.00  0:06.60  audio      song.mp3 (media.example.com), volume 0.4" in lines
+    assert "generated" not in out  # its condition does not hold
+    assert "warnings (1)" in lines
+    assert any(line.startswith("scenes[1].elements[0].src: its length is not known") for line in lines)
+
+
+def test_plan_gives_the_same_to_a_program(run, write):
+    _, out, _ = run("plan", write(PLANNED), "--json")
+    facts = json.loads(out)
+    assert (facts["duration"], facts["frames"], facts["credits"]) == (6.6, 165, 7)
+    assert [s["path"] for s in facts["scenes"]] == ["scenes[0]", "scenes[0]", "scenes[1]"]
+    assert facts["scenes"][2]["transition"] == {"style": "fade", "duration": 0.4}
+    (text,) = facts["scenes"][1]["elements"]
+    assert (text["path"], text["start"], text["end"], text["shows"]) == ("scenes[0].elements[0]", 2.5, 4.0, '"Attic"')
+    assert facts["warnings"][0]["path"] == "scenes[1].elements[0].src"
+
+
+def test_the_docs_show_what_plan_prints(run, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, out, _ = run(
+        "plan", "dags_examples/movies/weekly_report.json", "--var", 'params={"shop": "North Wharf Roastery"}'
+    )
+    assert out == (ROOT / "docs" / "snippets" / "plan.txt").read_text()
+
+
+def test_plan_measures_clips_when_it_is_told_to(run, write, tmp_path):
+    clip = tmp_path / "assets" / "media.example.com" / "clip.mp4"
+    assert run("render", write({**COLOURS, "scenes": [scene(BLUE, 3)]}), "-o", clip)[0] == 0
+    movie = write({"scenes": [{"elements": [{"type": "video", "src": "https://media.example.com/clip.mp4"}]}]})
+    assert json.loads(run("plan", movie, "--json")[1])["duration"] == 5
+    measured = run("plan", movie, "--json", "--measure", "--assets", tmp_path / "assets")[1]
+    assert json.loads(measured)["duration"] == 3
+
+
+def test_a_movie_that_names_a_template_is_read_from_a_folder(run, write, tmp_path):
+    write(COLOURS, "abc123def456ghi789jk.json")
+    movie = write({"template": "abc123def456ghi789jk"})
+    assert json.loads(run("plan", movie, "--json", "--templates", tmp_path)[1])["width"] == 160
+    code, _, err = run("plan", write({"template": "../movie"}), "--templates", tmp_path)
+    assert (code, "is not there" in err) == (2, True)
+
+
+# --- frames -----------------------------------------------------------------------------------------
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        return [frame.to_image() for frame in container.decode(video=0)]
+
+
+def test_one_frame_is_the_one_that_the_video_shows_at_that_time(run, write, tmp_path):
+    movie = write(COLOURS)
+    assert run("render", movie, "-o", tmp_path / "out.mp4")[0] == 0
+    video = decoded(tmp_path / "out.mp4")
+    assert len(video) == 65
+    for moment in (0.0, 0.5, 0.8, 1.5, 2.0, 2.6):  # 0.8 lies inside the wipe
+        code, out, _ = run("frame", movie, "--at", moment, "-o", tmp_path / "f.png")
+        assert code == 0
+        drawn, shown = Image.open(tmp_path / "f.png"), video[min(64, int(moment * 25 + 1e-6))]
+        assert drawn.size == (160, 90)
+        for point in ((10, 45), (80, 45), (150, 45)):
+            assert near(drawn.getpixel(point), shown.getpixel(point), by=16), (moment, point, out)
+
+
+def test_a_frame_says_what_it_did_not_draw_as_asked(run, write, tmp_path):
+    movie = write({**COLOURS, "scenes": [scene(BLUE, 1, elements=[{"type": "component", "component": "basic/000"}])]})
+    code, _, err = run("frame", movie, "-o", tmp_path / "f.png")
+    assert (code, "warning: scenes[0].elements[0]: " in err) == (0, True)
+
+
+def colours_of(sheet, tiles, size=(160, 90), columns=4):
+    """The colours in the middle of the tiles, which stand 12 pixels apart under a line of 24."""
+    picture = Image.open(sheet).convert("RGB")
+    places = [divmod(tile, columns) for tile in tiles]
+    return [picture.getpixel((12 + c * (size[0] + 12) + 80, 48 + r * (size[1] + 36) + 45)) for r, c in places]
+
+
+@pytest.mark.parametrize("source", ["movie.json", "out.mp4"])
+def test_a_sheet_shows_frames_of_a_movie_or_a_video_in_order(run, write, tmp_path, source):
+    movie = write(COLOURS)
+    if source == "out.mp4":
+        assert run("render", movie, "-o", tmp_path / "out.mp4")[0] == 0
+    code, out, _ = run("sheet", tmp_path / source, "-o", tmp_path / "sheet.png", "--frames", 6)
+    assert code == 0
+    assert "700x300, 6 frames of 2.60 s" in out
+    found = colours_of(tmp_path / "sheet.png", [0, 1, 3, 4, 5])
+    assert all(near(a, b) for a, b in zip(found, [BLUE, BLUE, GREEN, RED, RED], strict=True)), found
+
+
+def test_a_render_leaves_its_sheet_beside_it_and_gives_its_result_to_a_program(run, write, tmp_path):
+    sheet = tmp_path / "sheet.jpg"
+    code, out, err = run("render", write(COLOURS), "-o", tmp_path / "out.mp4", "--sheet", sheet, "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert (result["frames"], result["width"], result["outcome"]) == (65, 160, "done")
+    assert Image.open(sheet).size == (700, 426)
+    assert near(colours_of(sheet, [11])[0], RED)
+    assert "frame 65 of 65" in err  # no terminal, so a line a quarter
+    assert err.count("\n") <= 4
+
+
+def test_a_file_that_is_no_video_has_no_sheet(run, tmp_path):
+    (tmp_path / "page.mp4").write_text("<html></html>")
+    code, _, err = run("sheet", tmp_path / "page.mp4", "-o", tmp_path / "sheet.png")
+    assert (code, "is no video" in err) == (1, True)
+
+
+def test_on_a_terminal_a_bar_shows_how_far_a_render_is(monkeypatch):
+    from airflow_json2video.local.cli.progress import shown_progress
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("sys.stderr", Terminal())
+    import sys
+
+    with shown_progress("out.mp4") as told:
+        told(30, 60)
+    assert "frame 30 of 60" in sys.stderr.getvalue()
+    assert "50%" in sys.stderr.getvalue()
+
+
+def test_serve_takes_every_setting_of_the_service_and_refuses_others(run):
+    code, _, err = run("serve", "--set", "no_such_setting=1")
+    assert (code, "no such setting" in err) == (2, True)
+
+
+def test_the_console_command_is_this_command():
+    (target,) = re.findall(r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert target == (main.__module__, main.__name__)
