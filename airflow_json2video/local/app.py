@@ -14,29 +14,35 @@ from starlette.staticfiles import StaticFiles
 from airflow_json2video.local import contract
 from airflow_json2video.local.contract import Refusal
 from airflow_json2video.local.control import control_routes
+from airflow_json2video.local.drive_routes import media, storage_routes
 from airflow_json2video.local.fault_layer import App, FaultLayer
 from airflow_json2video.local.faults import marker_text
 from airflow_json2video.local.page import page_routes
-from airflow_json2video.local.templates import Templates
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_json2video.local.backend import Backend
+    from airflow_json2video.local.settings import Role
 
 __all__ = ["MAX_BODY", "build_app"]
 
 MAX_BODY = 20 * 1024 * 1024
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def build_app(backend: Backend) -> App:
     """Give the ASGI application of a backend, the fault layer around it."""
-    templates = Templates(store=backend.store, clock=backend.clock, settings=backend.settings)
+    serve_media = media(backend.drive)
     routes: list[Route | Mount] = [
-        Route("/v2/movies", _keyed(backend, _movies(backend)), methods=["GET", "POST", "DELETE"]),
-        Route("/v2/templates", _keyed(backend, _templates(templates)), methods=["GET", "POST", "DELETE"]),
-        Route("/v2/{rest:path}", _keyed(backend, _nowhere), methods=["GET", "POST", "PUT", "DELETE"]),
+        Route("/v2/movies", _keyed(backend, _movies(backend)), methods=_METHODS),
+        Route("/v2/templates", _keyed(backend, _templates(backend)), methods=_METHODS),
+        Route("/v2/templates/library", _keyed(backend, _library(backend)), methods=_METHODS),
+        Route("/v2/media", _keyed(backend, serve_media), methods=_METHODS),
+        Route("/v2/media/{what}", _keyed(backend, serve_media), methods=_METHODS),
+        Route("/v2/{rest:path}", _keyed(backend, _nowhere), methods=_METHODS),
         Route("/renders/{name}", _video(backend), methods=["GET", "HEAD"]),
+        *storage_routes(backend.drive),
         *control_routes(backend),
         *page_routes(backend),
     ]
@@ -61,16 +67,30 @@ Handler = Callable[["Request"], Awaitable[Response]]
 
 
 def _keyed(backend: Backend, handler: Handler) -> Handler:
-    """Check the key first, on every path, and turn refusals into answers."""
+    """Check key and role first, on every path, and turn refusals into answers."""
 
     async def handle(request: Request) -> Response:
         try:
-            contract.check_key(request.headers.get("x-api-key"), backend.settings)
+            key = request.headers.get("x-api-key")
+            contract.check_key(key, backend.settings)
+            contract.check_role(key, _role_for(request), backend.settings)
             return await handler(request)
         except Refusal as refusal:
-            return JSONResponse({"success": False, "message": refusal.message}, status_code=refusal.status)
+            body = contract.refusal_body(refusal.message, backend.settings)
+            return JSONResponse(body, status_code=refusal.status)
 
     return handle
+
+
+def _role_for(request: Request) -> Role:
+    """Give the lowest role that may make a call: ``editor`` to write templates, ``render`` for the rest."""
+    writes = request.method != "GET" and request.url.path.startswith("/v2/templates")
+    return "editor" if writes else "render"
+
+
+def _allow(request: Request, *methods: str) -> None:
+    if request.method not in methods:
+        raise Refusal(405, "Method not allowed")
 
 
 async def _nowhere(request: Request) -> Response:  # noqa: ARG001 - a handler takes a request
@@ -79,6 +99,7 @@ async def _nowhere(request: Request) -> Response:  # noqa: ARG001 - a handler ta
 
 def _movies(backend: Backend) -> Handler:
     async def handle(request: Request) -> Response:
+        _allow(request, "GET", "POST", "DELETE")
         params = dict(request.query_params)
         project = params.get("project") or params.get("id")
         base_url = str(request.base_url).rstrip("/")
@@ -95,14 +116,25 @@ def _movies(backend: Backend) -> Handler:
     return handle
 
 
-def _templates(templates: Templates) -> Handler:
+def _templates(backend: Backend) -> Handler:
+    templates = backend.templates
+
     async def handle(request: Request) -> Response:
+        _allow(request, "GET", "POST", "DELETE")
         params = dict(request.query_params)
         if request.method == "POST":
             return JSONResponse(templates.write(await read_body(request), params))
         if request.method == "DELETE":
             return JSONResponse(templates.delete(params.get("id")))
         return JSONResponse(templates.read(params))
+
+    return handle
+
+
+def _library(backend: Backend) -> Handler:
+    async def handle(request: Request) -> Response:
+        _allow(request, "GET")
+        return JSONResponse(backend.templates.library(request.query_params.get("tags")))
 
     return handle
 

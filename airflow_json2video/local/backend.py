@@ -13,6 +13,8 @@ from typing import Any
 from airflow_json2video.local import contract
 from airflow_json2video.local.clock import Clock, iso
 from airflow_json2video.local.contract import Refusal
+from airflow_json2video.local.drive import Drive
+from airflow_json2video.local.exports import Exporter, destinations_of
 from airflow_json2video.local.fault_layer import Journal
 from airflow_json2video.local.faults import Call, Faults, marker_text
 from airflow_json2video.local.ledger import Ledger
@@ -21,6 +23,7 @@ from airflow_json2video.local.planning.resolve import merge_template
 from airflow_json2video.local.render_queue import Places, RenderQueue
 from airflow_json2video.local.settings import Settings
 from airflow_json2video.local.store import Render, Store
+from airflow_json2video.local.templates import Templates
 
 __all__ = ["Backend"]
 
@@ -52,17 +55,30 @@ class Backend:
             clock=clock,
             settings=settings,
             ledger=self.ledger,
-            places=Places(origin=origin, assets=assets),
+            places=Places(origin=origin, assets=assets, drive=home / "drive"),
+        )
+        self.templates = Templates(store=self.store, clock=clock, settings=settings)
+        self.drive = Drive(store=self.store, clock=clock, settings=settings, remaining=self.remaining)
+        self.exporter = Exporter(
+            store=self.store,
+            clock=clock,
+            settings=settings,
+            faults=self.faults,
+            sight=self.sight,
+            view=lambda render: self._view(render, base_url=origin),
+            origin=origin,
         )
         self._lock = threading.Lock()
         self._random = random.Random(settings.seed)  # noqa: S311 - names, no secrets
 
     def start(self) -> None:
-        """Start rendering."""
+        """Start rendering, and exporting what was rendered."""
         self.queue.start()
+        self.exporter.start()
 
     def stop(self) -> None:
         """End the workers and close the store."""
+        self.exporter.stop()
         self.queue.stop()
         self.store.close()
 
@@ -72,9 +88,8 @@ class Backend:
         """Accept a movie; nearly every object is accepted and fails late, if it fails."""
         document = contract.read_document(body)
         contract.check_frame(document, self.settings)
-        template = self._template_of(document)
-        if self.remaining() <= 0:
-            raise Refusal(400, "Insufficient credits")
+        expanded = self._expanded(document)
+        contract.check_quota(remaining=self.remaining(), movies=len(self.store), settings=self.settings)
         now = self.clock.now()
         with self._lock:
             project = self._new_id(16)
@@ -87,29 +102,25 @@ class Backend:
                 render_seconds=self.settings.render_seconds,
                 mode=self.settings.mode,
                 forced=forced,
+                destinations=destinations_of(expanded),
             )
-            if template is not None:
+            if expanded is not document:
                 folder = self.store.folder(project)
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / "movie.json").write_text(json.dumps(merge_template(document, template)))
+                (folder / "movie.json").write_text(json.dumps(expanded))
             self.store.add(render)
         self.queue.submit(project)
+        self.exporter.expect(render)
         return {"success": True, "project": project, "timestamp": iso(now)}
 
-    def _template_of(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
-        id_ = document.get("template")
-        if not id_:
-            return None
-        stored = self.store.template(str(id_))
-        if stored is None:
-            raise Refusal(self.settings.missing_status, f"Template {id_} not found")
-        movie = stored.get("movie")
-        if isinstance(movie, str):
-            try:
-                movie = json.loads(movie)
-            except ValueError:
-                movie = None
-        return movie if isinstance(movie, dict) else {}
+    def _expanded(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Give the document to render: the template laid under it, ``sd`` in the size that was chosen."""
+        if id_ := document.get("template"):
+            document = merge_template(document, self.templates.movie_of(str(id_)))
+        if document.get("resolution") == "sd" and self.settings.sd_size != "640x360":
+            width, height = self.settings.sd_size.split("x")
+            document = {**document, "resolution": "custom", "width": int(width), "height": int(height)}
+        return document
 
     def _forced(self, document: Mapping[str, Any], project: str) -> dict[str, Any] | None:
         call = Call(method="POST", path="/v2/movies", project=project, client_data=marker_text(document))
@@ -140,18 +151,37 @@ class Backend:
             self.ledger.rebuild(self.store.all())
         return fault.describe()
 
-    def sight(self, render: Render) -> Sight:
-        """Look at a render now."""
+    def sight(self, render: Render, *, ago: float = 0.0) -> Sight:
+        """Look at a render now, or as it was *ago* seconds before."""
         rule = (render.forced or {}).get("rule")
-        return sight(render, now=self.clock.now(), settings=self.settings, fault_active=self.faults.in_force(rule))
+        now = self.clock.now() - ago
+        return sight(render, now=now, settings=self.settings, fault_active=self.faults.in_force(rule))
+
+    def _view(self, render: Render, *, base_url: str, with_document: bool = True) -> dict[str, Any]:
+        return contract.movie_view(render, self.sight(render), base_url=base_url, with_document=with_document)
 
     def status(self, project: str, *, simple: bool, base_url: str) -> dict[str, Any]:
         """Answer GET /movies?project=."""
         render = self.store.get(project)
         if render is None or self.clock.now() < render.created_at + self.settings.status_delay:
             raise Refusal(400, contract.UNKNOWN_PROJECT)
-        view = contract.movie_view(render, self.sight(render), base_url=base_url, with_document=not simple)
+        seen = self._look(render)
+        view = contract.movie_view(render, seen, base_url=base_url, with_document=not simple)
         return {"success": True, "movie": view, "remaining_quota": self.quota()}
+
+    def _look(self, render: Render) -> Sight:
+        """Look at a render as one call does, which a fault rule may deceive."""
+        call = Call(
+            method="GET", path="/v2/movies", project=render.project, client_data=marker_text(render.submitted())
+        )
+        for rule in self.faults.striking(call, kinds=("look",)):
+            if rule.status == "unknown":
+                raise Refusal(400, contract.UNKNOWN_PROJECT)
+            if rule.status == "late":
+                return self.sight(render, ago=rule.seconds)
+            status: Any = rule.status
+            return Sight(status=status, message=rule.message or "", started_at=render.started_at)
+        return self.sight(render)
 
     def list_movies(self, params: Mapping[str, str], *, base_url: str) -> dict[str, Any]:
         """Answer GET /movies without a project; ``format=simple`` is ignored here, as observed."""
@@ -161,7 +191,7 @@ class Backend:
         if self.settings.list_delay:
             renders = [r for r in renders if now >= r.created_at + self.settings.list_delay]
         page, more, token = contract.page_of(renders, query, settings=self.settings)
-        views = [contract.movie_view(r, self.sight(r), base_url=base_url, with_document=True) for r in page]
+        views = [self._view(r, base_url=base_url) for r in page]
         return {
             "success": True,
             "from": iso(query.start),
@@ -232,14 +262,17 @@ class Backend:
             "size": render.size,
             "credits": render.credits,
             "warnings": render.warnings,
+            "deliveries": render.deliveries,
             "client-data": render.client_data,
             "file": str(self.store.video(render.project)) if self.store.video(render.project).is_file() else None,
         }
 
     def reset(self) -> None:
-        """Forget renders, templates, faults and journal; settings and clock stay."""
+        """Forget renders, templates, the drive, faults and journal; settings and clock stay."""
+        self.exporter.clear()
         self.queue.drop()
         self.faults.clear()
         self.store.clear()
+        self.drive.clear()
         self.ledger.rebuild(())
         self.journal.clear()

@@ -20,20 +20,24 @@ from airflow_json2video.movie.frames import preset_size
 
 if TYPE_CHECKING:
     from airflow_json2video.local.lifecycle import Sight
-    from airflow_json2video.local.settings import Settings
+    from airflow_json2video.local.settings import Role, Settings
     from airflow_json2video.local.store import Render
 
 __all__ = [
+    "MOVIE_QUOTA",
     "UNKNOWN_PROJECT",
     "ListQuery",
     "Refusal",
     "check_frame",
     "check_key",
+    "check_quota",
+    "check_role",
     "list_query",
     "movie_view",
     "page_of",
     "quota_view",
     "read_document",
+    "refusal_body",
 ]
 
 MAX_RANGE = 93 * 86400.0
@@ -41,6 +45,8 @@ MAX_LIMIT = 100
 
 UNKNOWN_PROJECT = "TypeError: Cannot read properties of null (reading 'success')"
 BAD_PROJECT_ID = "A 16-character project ID must be provided in the 'project' query parameter"
+MOVIE_QUOTA = "You exceeded the quota of movies in your plan. Please upgrade your plan to continue."
+_ROLES = ("none", "render", "editor", "manager", "admin")
 
 
 class Refusal(Exception):
@@ -52,13 +58,39 @@ class Refusal(Exception):
         self.message = message
 
 
+def refusal_body(message: str, settings: Settings) -> dict[str, Any]:
+    """Give the body of a refusal, in one of the three shapes that a client has to read."""
+    if settings.error_shape == "error":
+        return {"error": message}
+    if settings.error_shape == "message":
+        return {"message": message}
+    return {"success": False, "message": message}
+
+
 def check_key(key: str | None, settings: Settings) -> None:
-    """Refuse a missing or wrong key: 400, not 401, as observed."""
+    """Refuse a missing or wrong key, and every key of a suspended account."""
     if not key:
-        raise Refusal(400, "Error: API Key not provided")
-    valid = key in settings.api_keys if settings.api_keys else not key.lower().startswith("invalid")
-    if not valid:
-        raise Refusal(400, "Error: Invalid API Key")
+        raise Refusal(settings.key_status, "Error: API Key not provided")
+    listed = key in settings.api_keys or key in settings.roles
+    if not (listed if settings.api_keys else listed or not key.lower().startswith("invalid")):
+        raise Refusal(settings.key_status, "Error: Invalid API Key")
+    if settings.suspended:
+        raise Refusal(403, "account_suspended")
+
+
+def check_role(key: str | None, needed: Role, settings: Settings) -> None:
+    """Refuse a key whose role is too low for a call that wants *needed*."""
+    role = settings.roles.get(key or "", "admin")
+    if _ROLES.index(role) < _ROLES.index(needed):
+        raise Refusal(settings.role_status, "Insufficient permissions")
+
+
+def check_quota(*, remaining: float, movies: int, settings: Settings) -> None:
+    """Refuse a submission that the account cannot pay for."""
+    if settings.quota_shape == "movies" and movies >= settings.movie_quota:
+        raise Refusal(401, MOVIE_QUOTA)
+    if remaining <= 0:
+        raise Refusal(400, "Insufficient credits")
 
 
 def read_document(body: bytes) -> dict[str, Any]:
@@ -96,7 +128,7 @@ def quota_view(remaining: float, *, movies: int, settings: Settings) -> dict[str
     """Give ``remaining_quota`` in the shape of the plan."""
     time = int(remaining) if float(remaining).is_integer() else round(remaining, 3)
     if settings.quota_shape == "movies":
-        return {"movies": max(0, 1000 - movies), "drafts": 1000, "time": time}
+        return {"movies": max(0, settings.movie_quota - movies), "drafts": 1000, "time": time}
     return {"time": time}
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from airflow_json2video.local.faults import Call, Fault, Faults, marker_text
+from airflow_json2video.local.faults import Call, Fault, Faults, Kind, marker_text
 
 __all__ = ["FaultLayer", "Journal", "JournalEntry"]
 
@@ -22,6 +22,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+VIDEOS = "/renders/"
+_PIECES = 10
 
 
 @dataclass(kw_only=True)
@@ -96,10 +98,12 @@ class FaultLayer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v2/"):
+        if scope["type"] != "http" or not scope["path"].startswith(("/v2/", VIDEOS)):
             await self._app(scope, receive, send)
-            return
-        await _Exchange(self, scope, receive, send).run()
+        elif scope["path"].startswith(VIDEOS) and not self._faults.any_live:
+            await self._app(scope, receive, send)  # a video is passed on piece by piece, not held back whole
+        else:
+            await _Exchange(self, scope, receive, send).run()
 
 
 class _Exchange:
@@ -120,10 +124,17 @@ class _Exchange:
             time=layer._now(),
             project=self._project,
         )
-        layer._journal.add(self.entry)
+        if not scope["path"].startswith(VIDEOS):
+            layer._journal.add(self.entry)
 
     async def run(self) -> None:
-        rules = self._layer._faults.striking(await self._call(), kinds=("answer", "delay", "lost", "cut"))
+        kinds: tuple[Kind, ...] = ("answer", "delay", "slow", "lost", "cut")
+        if self._scope["path"].startswith(VIDEOS):
+            kinds = (*kinds, "file")
+        rules = self._layer._faults.striking(await self._call(), kinds=kinds)
+        if not rules and "file" in kinds:
+            await self._layer._app(self._scope, self._receive, self._send)
+            return
         if rules:
             self.entry.faults = [rule.id for rule in rules]
         for rule in rules:
@@ -151,6 +162,12 @@ class _Exchange:
                 return
             if rule.kind == "cut":
                 await self._cut(held, rule.bytes)
+                return
+            if rule.kind == "slow":
+                await self._trickle(held, rule.seconds)
+                return
+            if rule.kind == "file":
+                await self._spoil(held, rule)
                 return
         for message in held:
             await self._forward(message)
@@ -214,6 +231,31 @@ class _Exchange:
         await self._forward({"type": "http.response.start", "status": rule.status, "headers": raw})
         await self._forward({"type": "http.response.body", "body": body})
 
+    async def _trickle(self, held: list[Message], seconds: float) -> None:
+        body = b"".join(m.get("body", b"") for m in held if m["type"] == "http.response.body")
+        await self._forward(next(m for m in held if m["type"] == "http.response.start"))
+        step = max(1, -(-len(body) // _PIECES))
+        for at in range(0, len(body), step):
+            await asyncio.sleep(seconds / _PIECES)
+            await self._send({"type": "http.response.body", "body": body[at : at + step], "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _spoil(self, held: list[Message], rule: Fault) -> None:
+        body = b"".join(m.get("body", b"") for m in held if m["type"] == "http.response.body")
+        start = next(m for m in held if m["type"] == "http.response.start")
+        if rule.status == "missing":
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"9")]
+            await self._forward({"type": "http.response.start", "status": 404, "headers": headers})
+            await self._forward({"type": "http.response.body", "body": b"Not found"})
+        elif rule.status == "wrong-length":
+            await self._cut(held, len(body) // 2)
+        else:
+            # From the header, because the answer to HEAD has no body.
+            half = int(dict(start["headers"]).get(b"content-length", len(body))) // 2
+            headers = [(k, v) for k, v in start["headers"] if k not in (b"content-length", b"etag")]
+            await self._forward({**start, "headers": [*headers, (b"content-length", str(half).encode())]})
+            await self._forward({"type": "http.response.body", "body": body[:half]})
+
     async def _cut(self, held: list[Message], length: int) -> None:
         body = b"".join(m.get("body", b"") for m in held if m["type"] == "http.response.body")
         await self._forward(next(m for m in held if m["type"] == "http.response.start"))
@@ -235,7 +277,7 @@ class _Exchange:
 
 
 def _project_in(path: str) -> str | None:
-    last = path.rsplit("/", 1)[-1]
+    last = path.rsplit("/", 1)[-1].removesuffix(".mp4")
     return last if len(last) == 16 and last.isalnum() else None
 
 

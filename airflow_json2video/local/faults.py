@@ -1,18 +1,32 @@
 """Rules that break the service on request: matched, counted, and cleared by one call.
 
-==========  ==============================================================================================
-kind        what happens
-==========  ==============================================================================================
-``answer``  *status*, *body*, *headers*, *retry_after* instead of the app's answer; ``when="before"`` (the
-            default) without running the app, ``when="after"`` once it has run: a 500 with a project made
-``delay``   *seconds* (real ones) ``before`` or ``after`` the app runs
-``lost``    the app runs, the answer is thrown away and the connection is aborted; with ``when="before"``
-            it is aborted and the app never runs
-``cut``     the app runs, the client gets *bytes* bytes of the body, then the connection is aborted
-``render``  what becomes of the renders submitted: ``status="error"`` with *message*; ``"pending"`` or
-            ``"running"``: stuck there until cleared; ``"timeout"``: shown as such until cleared;
-            ``"crash"``: the worker process kills itself
-==========  ==============================================================================================
+===========  =============================================================================================
+kind         what happens
+===========  =============================================================================================
+``answer``   *status*, *body*, *headers*, *retry_after* instead of the app's answer; ``when="before"`` (the
+             default) without running the app, ``when="after"`` once it has run: a 500 with a project made.
+             *canned* gives status and body by name: ``invalid-json``, ``html``, ``empty`` (a 200 without a
+             body), ``no-movie`` (a 200 without its ``movie``), ``quota``, ``no-credits``, ``suspended``
+``delay``    *seconds* (real ones) ``before`` or ``after`` the app runs
+``slow``     the app runs, and its answer trickles out over *seconds* (real ones)
+``lost``     the app runs, the answer is thrown away and the connection is aborted; with ``when="before"``
+             it is aborted and the app never runs
+``cut``      the app runs, the client gets *bytes* bytes of the body, then the connection is aborted
+``render``   what becomes of the renders submitted: ``status="error"`` with *message*; ``"pending"`` or
+             ``"running"``: stuck there until cleared; ``"timeout"``: shown as such until cleared;
+             ``"crash"``: the worker process kills itself
+``look``     what a look at one render shows, whatever is true and whatever the list says:
+             ``status="pending"``, ``"running"`` or ``"timeout"`` (with ``nth``, a status that goes
+             backwards); ``"unknown"``: no such project; ``"late"``: as it was *seconds* ago on the
+             service's clock
+``file``     what the address of a video gives: ``status="missing"``: 404; ``"truncated"``: half of the file,
+             as if that were all; ``"wrong-length"``: the announced length is that of the whole file, and the
+             connection ends after half of it
+``webhook``  ``status="missing"``: never sent; ``"twice"``; ``"late"``: *seconds* after the end on the
+             service's clock
+===========  =============================================================================================
+
+Without a *path*, a rule about calls means those of the API; one with a path may name ``/renders/*`` too.
 """
 
 from __future__ import annotations
@@ -25,10 +39,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from airflow_json2video.local.contract import MOVIE_QUOTA
+
 __all__ = ["Call", "Fault", "Faults", "Kind"]
 
-Kind = Literal["answer", "delay", "lost", "cut", "render"]
-_RENDER_STATUSES = ("error", "pending", "running", "timeout", "crash")
+Kind = Literal["answer", "delay", "slow", "lost", "cut", "render", "look", "file", "webhook"]
+_STATUSES: Mapping[str, tuple[str, ...]] = {
+    "render": ("error", "pending", "running", "timeout", "crash"),
+    "look": ("pending", "running", "timeout", "unknown", "late"),
+    "file": ("missing", "truncated", "wrong-length"),
+    "webhook": ("missing", "twice", "late"),
+}
+_CALLS = ("answer", "delay", "slow", "lost", "cut")
+_CANNED: Mapping[str, tuple[int, Any]] = {
+    "invalid-json": (200, '{"success": true, "movie": {"status": "do'),
+    "html": (502, "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"),
+    "empty": (200, ""),
+    "no-movie": (200, {"success": True}),
+    "quota": (401, {"success": False, "message": MOVIE_QUOTA}),
+    "no-credits": (400, {"success": False, "message": "Insufficient credits"}),
+    "suspended": (403, {"success": False, "message": "account_suspended"}),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +91,7 @@ class Fault:
     when: Literal["before", "after"] | None = None
     status: int | str | None = None
     body: Any = None
+    canned: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     retry_after: float | str | None = None
     seconds: float = 0.0
@@ -74,8 +106,13 @@ class Fault:
             raise ValueError(f"a fault is one of {', '.join(get_args(Kind))}, not {self.kind!r}")
         if self.when not in (None, "before", "after"):
             raise ValueError(f"when is 'before' or 'after', not {self.when!r}")
-        if self.kind == "render" and self.status not in _RENDER_STATUSES:
-            raise ValueError(f"a render fault has a status of {', '.join(_RENDER_STATUSES)}, not {self.status!r}")
+        if self.kind in _STATUSES and self.status not in _STATUSES[self.kind]:
+            known = ", ".join(_STATUSES[self.kind])
+            raise ValueError(f"a {self.kind} fault has a status of {known}, not {self.status!r}")
+        if self.canned is not None:
+            if self.kind != "answer" or self.canned not in _CANNED:
+                raise ValueError(f"canned belongs to an answer and is one of {', '.join(_CANNED)}")
+            self.status, self.body = _CANNED[self.canned]
         if self.kind == "answer" and self.status is None:
             self.status = 200 if self.body is not None else 500
         if self.kind == "answer" and not isinstance(self.status, int):
@@ -93,6 +130,8 @@ class Fault:
         if self.method and self.method.upper() != call.method:
             return False
         if self.path and not _path_fits(self.path, call.path):
+            return False
+        if self.path is None and self.kind in _CALLS and not call.path.startswith("/v2/"):
             return False
         if self.project and self.project != call.project:
             return False
@@ -163,6 +202,12 @@ class Faults:
                     rule.struck += 1
                     hits.append(rule)
         return hits
+
+    @property
+    def any_live(self) -> bool:
+        """Whether a rule can still strike."""
+        with self._lock:
+            return any(not rule.spent for rule in self._rules.values())
 
     @property
     def need_body(self) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.drawing.instant import render_instantly
+from airflow_json2video.local.exports import stand_ins
+from airflow_json2video.local.result_cache import ResultCache
 from airflow_json2video.movie.catalog import render_credits
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class Places:
     origin: str
     """The service's own address, whose ``/assets/`` are read from the folder."""
     assets: Path | None
+    drive: Path
+    """The bytes of the drive's files."""
 
 
 class RenderQueue:
@@ -47,6 +51,7 @@ class RenderQueue:
         self._clock = clock
         self._settings = settings
         self._places = places
+        self._results = ResultCache(store.folder)
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -132,9 +137,18 @@ class RenderQueue:
         elif render.mode == "instant" and forced.get("status") != "crash":
             result = self._in_process(render)
         else:
-            result = self._in_child(render)
+            result = self._cached_or_in_child(render)
         if not self._stopping:
             self._finish(render, result)
+
+    def _cached_or_in_child(self, render: Render) -> dict[str, Any]:
+        if not self._settings.cache:
+            return self._in_child(render)
+        document = self._document(render)
+        result = self._results.take(render.project, document, mode=render.mode) or self._in_child(render)
+        if result.get("outcome") == "done":
+            self._results.note(render.project, document, mode=render.mode)
+        return result
 
     def _in_process(self, render: Render) -> dict[str, Any]:
         folder = self._store.folder(render.project)
@@ -162,6 +176,7 @@ class RenderQueue:
             "html": self._settings.html,
             "max_asset_bytes": self._settings.max_asset_bytes,
             "asset_timeout": self._settings.asset_timeout,
+            "drive": str(self._places.drive),
             "service": os.getpid(),
             "crash": (render.forced or {}).get("status") == "crash",
         }
@@ -206,8 +221,13 @@ class RenderQueue:
     def _finish(self, render: Render, result: dict[str, Any]) -> None:
         names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings")
         facts = {name: result[name] for name in names if result.get(name) is not None}
+        told = stand_ins(render.destinations, allow_webhooks=self._settings.allow_webhooks)
+        facts["warnings"] = [*facts.get("warnings", []), *told]
         if result.get("outcome") == "done":
-            facts["credits"] = render_credits(result["duration"], width=result["width"], height=result["height"])
+            price = render_credits(result["duration"], width=result["width"], height=result["height"])
+            if self._settings.large_frame_price == 1:
+                price = render_credits(result["duration"], width=1, height=1)
+            facts["credits"] = price
         current = self._store.get(render.project)
         if current is not None and current.deleted_at is not None:
             self._store.video(render.project).unlink(missing_ok=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-__all__ = ["ListOrder", "Mode", "QuotaShape", "Settings"]
+__all__ = ["ErrorShape", "ListOrder", "Mode", "QuotaShape", "Role", "Settings", "WebhookShape", "WebhookTypes"]
 
 Mode = Literal["instant", "slate", "preview", "full"]
 ListOrder = Literal["newest", "oldest", "shuffled"]
 QuotaShape = Literal["time", "movies"]
+Role = Literal["none", "render", "editor", "manager", "admin"]
+ErrorShape = Literal["usual", "message", "error"]
+WebhookShape = Literal["reference", "tutorial", "envelope"]
+WebhookTypes = Literal["both", "short", "mime"]
 
 
 @dataclass(kw_only=True)
@@ -34,6 +38,23 @@ class Settings:
     """``time``: current plans. ``movies``: legacy plans, which count movies and drafts too."""
     api_keys: tuple[str, ...] = ()
     """The keys that are valid. Empty: any key but one that starts with ``invalid``."""
+    roles: dict[str, str] = field(default_factory=dict)
+    """What a key may do: ``render`` (movies, drive, reading templates), ``editor`` (and writing templates),
+    ``manager`` and ``admin`` (everything), or ``none``. A key that is not named here is an ``admin``."""
+    key_status: int = 400
+    """HTTP status of a bad key: 400 as observed, 401 by older pages, 403 by the endpoint index."""
+    role_status: int = 403
+    """HTTP status of a role too low: 403 by the tables, 400 by the page on deleting a movie."""
+    suspended: bool = False
+    """The account is suspended: every call answers 403 ``account_suspended``."""
+    error_shape: ErrorShape = "usual"
+    """``usual``: ``success`` and ``message``. ``message``: that alone. ``error``: the text under ``error``."""
+    movie_quota: int = 1000
+    """Movies that a legacy plan includes (``quota_shape="movies"``); beyond them a submission is refused with 401."""
+    large_frame_price: int = 4
+    """Credits a second above 1920x1080 pixels: 4 by the pricing page, 1 by the page on limits."""
+    sd_size: str = "640x360"
+    """Size of ``sd``: ``640x360`` as most sources say, ``640x480`` as one live render had."""
     list_order: ListOrder = "newest"
     """The real order is not documented."""
     list_delay: float = 0.0
@@ -43,7 +64,31 @@ class Settings:
     expire_after: float = 7 * 86400.0
     """The file disappears this long after the end of the render."""
     missing_status: int = 400
-    """HTTP status of a missing template: 400 as observed, or 404 as documented."""
+    """HTTP status of a missing template or file: 400 as observed, or 404 as documented."""
+    conflict_status: int = 409
+    """HTTP status of a file name that is taken; live notes have the text and not the number."""
+    upload_expires: float = 120.0
+    """An upload address is good for this long."""
+    upload_confirm: float = 3.0
+    """A file is ``pending`` for this long after its bytes have come."""
+    lose_moved_pending: bool = True
+    """A file that is moved while it is ``pending`` is lost, as was observed."""
+    temp_expire_after: float = 86400.0
+    """Files of the folder ``temp`` go after this long; the real time is not documented."""
+    free_storage: int = 50 * 1024 * 1024
+    """Bytes of the drive that cost nothing."""
+    storage_blocked: bool = False
+    """The storage is blocked whatever it holds; it also is when it costs and no credits are left."""
+    webhook_shape: WebhookShape = "reference"
+    """Which of the three published payloads a webhook sends: flat with numbers as texts (``reference``), flat
+    with numbers (``tutorial``), or as GET /movies answers (``envelope``)."""
+    webhook_types: WebhookTypes = "both"
+    """Which values of ``content-type`` are understood: short (``urlencoded``), full MIME types, or both."""
+    allow_webhooks: bool = False
+    """Send webhooks to other machines too, and not to loopback only."""
+    cache: bool = False
+    """Answer a movie that was rendered before with the same file, as the real service does. Off by default,
+    because it would hide that a file of yours has changed behind its address."""
     max_width: int = 3840
     max_height: int = 3840
     """The plan's largest frame; above it a submission is refused with 401."""
@@ -77,7 +122,7 @@ class Settings:
 
     def describe(self) -> dict[str, Any]:
         """Give the settings as JSON, for the control endpoints; keys are counted and not shown."""
-        return {**asdict(self), "api_keys": len(self.api_keys)}
+        return {**asdict(self), "api_keys": len(self.api_keys), "roles": sorted(self.roles.values())}
 
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
@@ -85,9 +130,26 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "list_order": get_args(ListOrder),
     "quota_shape": get_args(QuotaShape),
     "missing_status": (400, 404),
+    "conflict_status": (409, 400),
+    "key_status": (400, 401, 403),
+    "role_status": (403, 400),
+    "error_shape": get_args(ErrorShape),
+    "large_frame_price": (4, 1),
+    "sd_size": ("640x360", "640x480"),
+    "webhook_shape": get_args(WebhookShape),
+    "webhook_types": get_args(WebhookTypes),
 }
 _MAY_BE_NONE = {"timeout_after", "seed"}
-_SWITCHES = {"fetch_assets", "allow_private", "html"}
+_SWITCHES = {
+    "fetch_assets",
+    "allow_private",
+    "html",
+    "suspended",
+    "lose_moved_pending",
+    "storage_blocked",
+    "allow_webhooks",
+    "cache",
+}
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -97,6 +159,10 @@ def _checked(name: str, value: Any) -> Any:
         return value
     if name == "api_keys":
         return (value,) if isinstance(value, str) else tuple(map(str, value))
+    if name == "roles":
+        if not isinstance(value, Mapping) or any(role not in get_args(Role) for role in value.values()):
+            raise ValueError(f"roles gives each key one of {', '.join(get_args(Role))}")
+        return {str(key): role for key, role in value.items()}
     if name in _SWITCHES:
         if not isinstance(value, bool):
             raise ValueError(f"{name} is true or false, not {value!r}")

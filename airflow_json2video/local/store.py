@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Phase", "Render", "Store"]
+__all__ = ["Phase", "Records", "Render", "Store"]
 
 Phase = Literal["queued", "working", "finished"]
 
@@ -45,6 +45,11 @@ class Render:
     warnings: list[str] = field(default_factory=list)
     forced: dict[str, Any] | None = None
     """What a fault rule makes of this render: ``rule``, ``status``, ``message``."""
+    destinations: list[dict[str, Any]] = field(default_factory=list)
+    """Where the movie wants to be exported to, in order, its expressions computed."""
+    exported_at: float | None = None
+    deliveries: list[dict[str, Any]] = field(default_factory=list)
+    """What became of each export."""
 
     def submitted(self) -> dict[str, Any]:
         """Give the document that was submitted."""
@@ -57,8 +62,48 @@ class Render:
         return self.submitted().get("client-data", {})
 
 
+class Records:
+    """Facts by key in memory, each change written through to one table. Safe to call from several threads."""
+
+    def __init__(self, db: sqlite3.Connection, table: str, *, lock: threading.RLock) -> None:
+        self._db, self._table, self._lock = db, table, lock
+        db.execute(f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, facts TEXT NOT NULL)")
+        rows = db.execute(f"SELECT id, facts FROM {table} ORDER BY rowid")  # noqa: S608 - the names are our own
+        self._kept: dict[str, dict[str, Any]] = {id_: json.loads(facts) for id_, facts in rows}
+
+    def get(self, id_: str) -> dict[str, Any] | None:
+        """Give the facts under a key, or None."""
+        return self._kept.get(id_)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Give all facts, in the order in which their keys came."""
+        with self._lock:
+            return list(self._kept.values())
+
+    def put(self, id_: str, facts: dict[str, Any]) -> None:
+        """Keep facts under a key."""
+        with self._lock:
+            self._kept[id_] = facts
+            self._db.execute(
+                f"INSERT INTO {self._table} VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET facts = excluded.facts",  # noqa: S608
+                (id_, json.dumps(facts, ensure_ascii=False)),
+            )
+
+    def drop(self, id_: str) -> bool:
+        """Forget a key; False if there was none."""
+        with self._lock:
+            self._db.execute(f"DELETE FROM {self._table} WHERE id = ?", (id_,))  # noqa: S608
+            return self._kept.pop(id_, None) is not None
+
+    def clear(self) -> None:
+        """Forget every key."""
+        with self._lock:
+            self._db.execute(f"DELETE FROM {self._table}")  # noqa: S608
+            self._kept.clear()
+
+
 class Store:
-    """Renders and templates in memory, each change written through to ``home/service.db``.
+    """Renders, templates and the drive in memory, each change written through to ``home/service.db``.
 
     One process owns a home at a time. Safe to call from several threads.
 
@@ -74,15 +119,16 @@ class Store:
         # A power cut may lose the last moments; a killed process loses nothing.
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("CREATE TABLE IF NOT EXISTS renders (project TEXT PRIMARY KEY, facts TEXT NOT NULL)")
-        self._db.execute("CREATE TABLE IF NOT EXISTS templates (id TEXT PRIMARY KEY, facts TEXT NOT NULL)")
         known = {f.name for f in fields(Render)}
         self._renders = {
             project: Render(**{k: v for k, v in json.loads(facts).items() if k in known})
             for project, facts in self._db.execute("SELECT project, facts FROM renders ORDER BY rowid")
         }
-        self._templates: dict[str, dict[str, Any]] = {
-            id_: json.loads(facts) for id_, facts in self._db.execute("SELECT id, facts FROM templates ORDER BY rowid")
-        }
+        self._templates = Records(self._db, "templates", lock=self._lock)
+        self.files = Records(self._db, "files", lock=self._lock)
+        """The drive's files by their path."""
+        self.folders = Records(self._db, "folders", lock=self._lock)
+        """The folders that were made by name."""
 
     def folder(self, project: str) -> Path:
         """Give the folder of a render: its job, plan, log and video."""
@@ -134,32 +180,24 @@ class Store:
 
     def templates(self) -> list[dict[str, Any]]:
         """Give every stored template, in the order of creation."""
-        with self._lock:
-            return list(self._templates.values())
+        return self._templates.all()
 
     def put_template(self, template: dict[str, Any]) -> None:
         """Keep a template under its ``id``."""
-        with self._lock:
-            self._templates[template["id"]] = template
-            self._db.execute(
-                "INSERT INTO templates VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET facts = excluded.facts",
-                (template["id"], json.dumps(template, ensure_ascii=False)),
-            )
+        self._templates.put(template["id"], template)
 
     def drop_template(self, id_: str) -> bool:
         """Forget a template; False if there was none."""
-        with self._lock:
-            self._db.execute("DELETE FROM templates WHERE id = ?", (id_,))
-            return self._templates.pop(id_, None) is not None
+        return self._templates.drop(id_)
 
     def clear(self) -> None:
         """Forget everything, folders included."""
         with self._lock:
             self._db.execute("DELETE FROM renders")
-            self._db.execute("DELETE FROM templates")
             projects = list(self._renders)
             self._renders.clear()
-            self._templates.clear()
+            for records in (self._templates, self.files, self.folders):
+                records.clear()
         for project in projects:
             shutil.rmtree(self.folder(project), ignore_errors=True)
 

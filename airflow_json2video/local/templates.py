@@ -1,4 +1,4 @@
-"""Stored templates: enough of them to render from one. The rest comes with the drive."""
+"""Stored templates, the account's own and the published ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.clock import iso
 from airflow_json2video.local.contract import Refusal
+from airflow_json2video.local.library import LIBRARY, TOOLS
+from airflow_json2video.local.planning.resolve import deep_merge, merge_template
+from airflow_json2video.local.template_variables import json_schema, make_fields, movie_object
 
 if TYPE_CHECKING:
     from airflow_json2video.local.clock import Clock
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from airflow_json2video.local.store import Store
 
 __all__ = ["Templates"]
+
+MAX_NAME = 100
 
 
 class Templates:
@@ -28,38 +33,67 @@ class Templates:
         self._settings = settings
         self._random = random.Random(settings.seed)  # noqa: S311 - names, no secrets
 
-    def _found(self, id_: str | None) -> dict[str, Any]:
+    def _own(self, id_: str | None) -> dict[str, Any]:
         template = self._store.template(id_ or "")
         if template is None:
             raise Refusal(self._settings.missing_status, f"Template {id_} not found")
         return template
 
+    def _any(self, id_: str | None) -> dict[str, Any]:
+        """Give a template of the account or of the library."""
+        return LIBRARY.get(id_ or "") or TOOLS.get(id_ or "") or self._own(id_)
+
+    def movie_of(self, id_: str) -> dict[str, Any]:
+        """Give the movie of a template as an object; empty if what is stored is none."""
+        return movie_object(self._any(id_).get("movie"))
+
     def read(self, params: Mapping[str, str]) -> dict[str, Any]:
         """Answer GET /templates[?id=]."""
         now = iso(self._clock.now())
         if "id" in params:
-            return {"success": True, "template": _single(self._found(params["id"]), params), "timestamp": now}
-        entries = [
-            {k: t[k] for k in ("id", "name", "tags", "created_at", "updated_at")} for t in self._store.templates()
-        ]
+            return {"success": True, "template": self._single(params), "timestamp": now}
+        # The shared library of Make.com; other values of "shared" are not documented and change nothing.
+        templates = list(TOOLS.values()) if params.get("shared") == "tools" else self._store.templates()
+        entries = [{k: t[k] for k in ("id", "name", "tags", "created_at", "updated_at")} for t in templates]
         if tag := params.get("tag"):
             entries = [e for e in entries if tag in e["tags"]]
         entries.sort(key=lambda e: e["updated_at"], reverse=True)
         return {"success": True, "count": len(entries), "templates": entries, "timestamp": now}
+
+    def library(self, tags: str | None) -> dict[str, Any]:
+        """Answer GET /templates/library: *tags* adds to what is published and does not narrow it, as observed."""
+        wanted = {tag.strip() for tag in (tags or "").split(",") if tag.strip()}
+        shown = [t for t in LIBRARY.values() if t["published"] or wanted & set(t["tags"])]
+        names = ("id", "name", "tags", "width", "height", "video_url", "thumbnail_url", "updated_at")
+        entries = [{name: t[name] for name in names} for t in shown]
+        return {"success": True, "templates": entries, "timestamp": iso(self._clock.now())}
+
+    def _single(self, params: Mapping[str, str]) -> dict[str, Any]:
+        template = self._any(params.get("id"))
+        scopes = {scope.strip() for scope in params.get("scopes", "movie").split(",")}
+        names = ("id", "name", "tags", "movie", "ai_prompt", "created_at", "updated_at")
+        view = {name: template.get(name) for name in names}
+        view |= {"owner": self._store.template(template["id"]) is not None, "prompt": bool(template.get("ai_prompt"))}
+        if "movie" not in scopes:
+            view.pop("movie")
+        if "prompt" not in scopes:
+            view["ai_prompt"] = None
+        if params.get("format") == "jsonschema":
+            view.pop("movie", None)
+            view["variables"] = json_schema(template.get("movie"))
+        elif params.get("format") == "make":
+            view["variables"] = make_fields(template.get("movie"))
+        return view
 
     def write(self, body: bytes, params: Mapping[str, str]) -> dict[str, Any]:
         """Answer POST /templates: create, update with ``id``, copy with ``action=duplicate``."""
         now = iso(self._clock.now())
         payload = _payload(body, required=params.get("action") != "duplicate")
         if params.get("action") == "duplicate":
-            source = self._found(params.get("id"))
-            name = str(payload.get("name") or f"{source['name']} (custom)")
-            copy = {**source, "id": self._new_id(), "name": name, "created_at": now, "updated_at": now}
-            self._store.put_template(copy)
-            return {"success": True, "templateId": copy["id"], "name": name, "timestamp": now}
-        fields = _fields(payload)
+            return self._duplicate(self._any(params.get("id")), payload, now)
+        fields = self._fields(payload)
         if id_ := params.get("id"):
-            self._store.put_template({**self._found(id_), **fields, "updated_at": now})
+            self._store.put_template({**self._own(id_), **fields, "updated_at": now})
             return {"success": True, "templateId": id_, "timestamp": now}
         if not fields.get("name"):
             raise Refusal(400, "name is required")
@@ -70,9 +104,30 @@ class Templates:
         self._store.put_template(template)
         return {"success": True, "templateId": template["id"], "timestamp": now}
 
+    def _duplicate(self, source: Mapping[str, Any], payload: Mapping[str, Any], now: str) -> dict[str, Any]:
+        name = str(payload.get("name") or f"{source['name']} (custom)")[:MAX_NAME]
+        movie = source["movie"]
+        if isinstance(payload.get("variables"), dict):
+            movie = movie_object(movie)
+            movie = {**movie, "variables": deep_merge(movie.get("variables") or {}, payload["variables"])}
+        copy = {
+            "id": self._new_id(), "name": name, "tags": list(source["tags"]), "movie": movie,
+            "ai_prompt": source.get("ai_prompt"), "created_at": now, "updated_at": now,
+        }  # fmt: skip
+        self._store.put_template(copy)
+        return {"success": True, "templateId": copy["id"], "name": name, "timestamp": now}
+
+    def _fields(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        fields = _fields(payload)
+        movie = fields.get("movie")
+        # A movie that names a template is stored with that template laid under it.
+        if isinstance(movie, dict) and movie.get("template"):
+            fields["movie"] = merge_template(movie, self.movie_of(str(movie["template"])))
+        return fields
+
     def delete(self, id_: str | None) -> dict[str, Any]:
         """Answer DELETE /templates?id=."""
-        self._store.drop_template(self._found(id_)["id"])
+        self._store.drop_template(self._own(id_)["id"])
         return {"success": True, "timestamp": iso(self._clock.now())}
 
     def _new_id(self) -> str:
@@ -92,7 +147,7 @@ def _payload(body: bytes, *, required: bool) -> dict[str, Any]:
 def _fields(payload: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if "name" in payload:
-        fields["name"] = str(payload["name"])[:100]
+        fields["name"] = str(payload["name"])[:MAX_NAME]
     if "tags" in payload:
         tags = payload["tags"]
         if isinstance(tags, str):
@@ -108,35 +163,3 @@ def _fields(payload: Mapping[str, Any]) -> dict[str, Any]:
     if "prompt" in payload:
         fields["ai_prompt"] = payload["prompt"]
     return fields
-
-
-def _single(template: Mapping[str, Any], params: Mapping[str, str]) -> dict[str, Any]:
-    view = {**template, "owner": True, "prompt": bool(template.get("ai_prompt"))}
-    if params.get("format") == "jsonschema":
-        view["variables"] = _schema(view.pop("movie"))
-    return view
-
-
-_JSON_TYPES = (
-    (bool, "boolean"),
-    (int, "number"),
-    (float, "number"),
-    (str, "string"),
-    (list, "array"),
-    (dict, "object"),
-)
-
-
-def _schema(movie: Any) -> dict[str, Any]:
-    """Describe a template's variables by their default values."""
-    if isinstance(movie, str):
-        try:
-            movie = json.loads(movie)
-        except ValueError:
-            movie = {}
-    variables = movie.get("variables") if isinstance(movie, dict) else None
-    properties = {}
-    for name, value in (variables if isinstance(variables, dict) else {}).items():
-        kind = next((label for type_, label in _JSON_TYPES if isinstance(value, type_)), None)
-        properties[name] = {"type": kind, "default": value} if kind else {"default": value}
-    return {"type": "object", "properties": properties}

@@ -33,6 +33,7 @@ def main(job_file: Path) -> int:
         cache=folder / "assets",
         origin=job.get("origin") or "",
         folder=Path(job["assets"]) if job.get("assets") else None,
+        drive=Path(job["drive"]) if job.get("drive") else None,
         fetch=bool(job.get("fetch_assets", True)),
         allow_private=bool(job.get("allow_private", False)),
         max_bytes=int(job.get("max_asset_bytes") or 200 * 1024 * 1024),

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from airflow_json2video.local.drive import FILES, stored_name
+
 __all__ = ["AssetFault", "Assets"]
 
 
@@ -22,12 +24,14 @@ class Assets:
     :param cache: folder for what is fetched; of one render.
     :param origin: the service's own address; its ``/assets/`` are read from *folder*.
     :param folder: local files that stand for remote ones, also as ``<host>/<path>``.
+    :param drive: the bytes of the drive's files, whose addresses on this service are read from there.
     :param fetch: False: nothing is fetched.
     """
 
     cache: Path
     origin: str = ""
     folder: Path | None = None
+    drive: Path | None = None
     fetch: bool = True
     allow_private: bool = False
     max_bytes: int = 200 * 1024 * 1024
@@ -41,6 +45,8 @@ class Assets:
         if not isinstance(url, str):
             raise AssetFault(f"Failed to download '{url}'")
         parts = urlsplit(url.strip())
+        if parts.path.startswith(FILES) and self.origin and parts.port == urlsplit(self.origin).port:
+            return self._of_drive(url, unquote(parts.path[len(FILES) :]))
         if local := self._local(url.strip(), parts.hostname, parts.path):
             return local
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -61,6 +67,12 @@ class Assets:
             except DownloadFault as fault:
                 raise AssetFault(f"Failed to download '{url}' ({fault})") from None
         return target
+
+    def _of_drive(self, url: str, path: str) -> Path:
+        found = self.drive / stored_name(path) if self.drive is not None else None
+        if found is None or not found.is_file():
+            raise AssetFault(f"Failed to download '{url}' (404)")
+        return found
 
     def _local(self, url: str, host: str | None, path: str) -> Path | None:
         if self.folder is None or not host:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_json2video.local.planning.evaluation import EvaluationError, fill, truthy
 
-__all__ = ["MAX_ELEMENTS", "MovieFault", "Resolved", "merge_template", "resolve"]
+__all__ = ["MAX_ELEMENTS", "MovieFault", "Resolved", "deep_merge", "merge_template", "resolve"]
 
 MAX_ELEMENTS = 2_000
 # What a template render takes from the request instead of from the template.
@@ -39,15 +39,16 @@ def merge_template(request: Mapping[str, Any], template: Mapping[str, Any]) -> d
     """Lay a request over the template that it names; its scenes and elements are ignored."""
     merged = {k: v for k, v in template.items() if k != "template"}
     merged |= {k: request[k] for k in _OVERRIDES if k in request}
-    merged["variables"] = _deep_merge(_mapping(template.get("variables")), _mapping(request.get("variables")))
+    merged["variables"] = deep_merge(_mapping(template.get("variables")), _mapping(request.get("variables")))
     return merged
 
 
-def _deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay *over* over *under*, objects within objects too; lists are replaced whole."""
     merged = dict(under)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = _deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

@@ -139,6 +139,112 @@ def test_a_render_under_way_can_be_made_to_fail(client, service):
     assert client.movie(project)["message"] == "late"
 
 
+@pytest.mark.parametrize(
+    ("canned", "status"),
+    [("invalid-json", 200), ("html", 502), ("empty", 200), ("no-movie", 200), ("quota", 401), ("no-credits", 400)],
+)
+def test_odd_answers_are_had_by_name(client, service, canned, status):
+    project = client.submit()
+    service.add_fault("answer", canned=canned, method="GET")
+    answer = client.get(project=project)
+    assert answer.status_code == status
+    expected = {
+        "html": lambda: answer.headers["content-type"] == "text/html" and answer.text.startswith("<html>"),
+        "empty": lambda: answer.content == b"",
+        "no-movie": lambda: answer.json() == {"success": True},
+        "quota": lambda: answer.json()["message"].startswith("You exceeded the quota of movies in your plan."),
+        "no-credits": lambda: answer.json()["message"] == "Insufficient credits",
+    }
+    if canned == "invalid-json":
+        with pytest.raises(ValueError, match="JSON|Unterminated"):
+            answer.json()
+    else:
+        assert expected[canned]()
+    assert client.get(project=project).status_code == 200
+
+
+def test_a_body_can_trickle_in(client, service):
+    project = client.submit()
+    service.add_fault("slow", seconds=0.4, method="GET")
+    started = time.monotonic()
+    with client.session.get(f"{service.host}/movies", params={"project": project}, stream=True, timeout=5) as answer:
+        first = next(answer.iter_content(chunk_size=None))
+        rest = b"".join(answer.iter_content(chunk_size=None))
+    assert 0.3 < time.monotonic() - started < 2
+    assert len(first) < len(first + rest)
+    assert client.movie(project)["project"].encode() in first + rest
+
+
+def test_a_status_can_go_backwards_for_a_look_while_the_list_tells_the_truth(client, service):
+    project = client.finished()["project"]
+    service.add_fault("look", status="running", nth=2)
+    assert client.status(project) == "done"
+    back = client.movie(project)
+    assert (back["status"], back["url"], "duration" in back) == ("running", None, False)
+    assert client.get().json()["movies"][0]["status"] == "done"
+    assert client.status(project) == "done"
+
+
+def test_a_project_can_vanish_from_its_status_and_stay_in_the_list(client, service):
+    project, other = client.finished()["project"], client.finished()["project"]
+    service.add_fault("look", status="unknown", project=project, times=None)
+    answer = client.get(project=project)
+    assert (answer.status_code, answer.json()["message"]) == (
+        400, "TypeError: Cannot read properties of null (reading 'success')",
+    )  # fmt: skip
+    assert client.status(other) == "done"
+    assert project in [m["project"] for m in client.get().json()["movies"]]
+    service.clear_faults()
+    assert client.status(project) == "done"
+
+
+def test_a_status_can_lag_behind_the_list(client, service):
+    service.clock.freeze()
+    service.settings.render_seconds = 10
+    service.add_fault("look", status="late", seconds=60, times=None)
+    project = client.submit()
+    assert service.wait_idle(10)
+    service.clock.advance(11)
+    assert client.get().json()["movies"][0]["status"] == "done"
+    assert client.status(project) in ("pending", "running")
+    service.clock.advance(60)
+    assert client.status(project) == "done"
+
+
+def test_a_video_can_be_missing_although_its_render_is_done(client, service):
+    movie = client.finished()
+    service.add_fault("file", status="missing")
+    assert requests.get(movie["url"]).status_code == 404
+    assert client.movie(movie["project"])["url"] == movie["url"]
+    assert len(requests.get(movie["url"]).content) == movie["size"]
+
+
+def test_a_video_can_be_truncated_as_if_that_were_all(client, service):
+    movie = client.finished()
+    service.add_fault("file", status="truncated", project=movie["project"], times=2)
+    assert requests.head(movie["url"]).headers["content-length"] == str(movie["size"] // 2)
+    answer = requests.get(movie["url"])
+    assert (answer.status_code, len(answer.content)) == (200, movie["size"] // 2)
+
+
+def test_a_video_can_end_before_its_announced_length(client, service):
+    movie = client.finished()
+    service.add_fault("file", status="wrong-length")
+    with requests.get(movie["url"], stream=True) as answer:
+        assert answer.headers["content-length"] == str(movie["size"])
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            b"".join(answer.iter_content(1024))
+
+
+def test_a_rule_about_calls_leaves_videos_alone_unless_its_path_names_them(client, service):
+    movie = client.finished()
+    service.add_fault("answer", status=500, times=None)
+    assert requests.get(movie["url"]).status_code == 200
+    service.add_fault("answer", status=503, path="/renders/*")
+    assert requests.get(movie["url"]).status_code == 503
+    assert all(not entry.path.startswith("/renders") for entry in service.requests)
+
+
 def test_rules_are_set_listed_and_cleared_over_http(client, service):
     made = client.control("POST", "faults", json={"kind": "answer", "status": 503, "method": "GET"}).json()["faults"]
     assert client.get().status_code == 503
@@ -149,7 +255,16 @@ def test_rules_are_set_listed_and_cleared_over_http(client, service):
 
 @pytest.mark.parametrize(
     "rule",
-    [{"kind": "nonsense"}, {"kind": "answer", "colour": 1}, {"kind": "render", "status": "done"}, {"status": 500}],
+    [
+        {"kind": "nonsense"},
+        {"kind": "answer", "colour": 1},
+        {"kind": "render", "status": "done"},
+        {"status": 500},
+        {"kind": "look", "status": "done"},
+        {"kind": "file", "status": 404},
+        {"kind": "webhook"},
+        {"kind": "answer", "canned": "nonsense"},
+    ],
 )
 def test_a_rule_that_makes_no_sense_is_refused_with_the_reason(client, rule):
     answer = client.control("POST", "faults", json=rule)
