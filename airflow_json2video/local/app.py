@@ -16,6 +16,7 @@ from airflow_json2video.local.contract import Refusal
 from airflow_json2video.local.control import control_routes
 from airflow_json2video.local.fault_layer import App, FaultLayer
 from airflow_json2video.local.faults import marker_text
+from airflow_json2video.local.limits import LIMITS
 from airflow_json2video.local.templates import Templates
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BODY", "build_app"]
 
-MAX_BODY = 20 * 1024 * 1024
+MAX_BODY = LIMITS.body_bytes
 
 
 def build_app(backend: Backend) -> App:

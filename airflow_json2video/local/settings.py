@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from airflow_json2video.local.limits import LIMITS
+
 __all__ = ["ListOrder", "Mode", "QuotaShape", "Settings"]
 
 Mode = Literal["instant", "preview", "full"]
@@ -49,15 +51,20 @@ class Settings:
     """The plan's largest frame; above it a submission is refused with 401."""
     workers: int = 1
     """Renders at once, each in its own process. Read at start."""
-    render_limit: float = 1800.0
+    render_limit: float = LIMITS.render_seconds
     """Real seconds after which a worker process is ended and its render fails."""
     fetch_assets: bool = True
     """False: nothing is fetched, and a missing asset is drawn as a labelled card. ``instant`` never fetches."""
     allow_private: bool = False
     """Let assets come from private and loopback addresses."""
-    max_asset_bytes: int = 200 * 1024 * 1024
-    asset_timeout: float = 30.0
+    max_asset_bytes: int = LIMITS.asset_bytes
+    """Bytes of one download."""
+    max_job_bytes: int = LIMITS.job_bytes
+    """Bytes of all downloads of one render."""
+    asset_timeout: float = LIMITS.download_seconds
     """Real seconds for one download."""
+    max_worker_bytes: int = LIMITS.worker_bytes
+    """Address space of a render's process, where the system keeps such a bound."""
     seed: int | None = None
     """Makes project ids and the shuffled order repeatable."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.clock import iso
 from airflow_json2video.local.contract import Refusal
+from airflow_json2video.local.documents import read_json
 
 if TYPE_CHECKING:
     from airflow_json2video.local.clock import Clock
@@ -81,8 +82,8 @@ class Templates:
 
 def _payload(body: bytes, *, required: bool) -> dict[str, Any]:
     try:
-        payload = json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError):
+        payload = read_json(body) if body.strip() else {}
+    except ValueError:
         payload = None
     if not isinstance(payload, dict) or (required and not payload):
         raise Refusal(400, "No payload provided")

@@ -12,7 +12,7 @@ from airflow_json2video.local.drawing.clips import NotMedia, measure
 from airflow_json2video.local.drawing.encode import Encoder
 from airflow_json2video.local.drawing.instant import result_of
 from airflow_json2video.local.drawing.painter import Painter
-from airflow_json2video.local.planning.plan import plan
+from airflow_json2video.local.planning.plan import drawable, plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
 
@@ -48,6 +48,7 @@ class _Render:
 
     def run(self) -> dict[str, Any]:
         timeline = plan(resolve(self._document), probe=self._measure)
+        drawable(timeline, limits=self._assets.limits)
         self._warnings |= dict.fromkeys(timeline.warnings)
         # A source that is missing fails the render before anything is drawn, scene by scene.
         for scene in timeline.scenes:
@@ -71,9 +72,9 @@ class _Render:
 
     def _file(self, where: str, element: Mapping[str, Any]) -> Path | None:
         try:
-            return self._assets.file(element.get("src"))
+            return self._assets.file(element.get("src"), kind=str(element.get("type")))
         except AssetFault as fault:
-            if self._assets.fetch:
+            if self._assets.fetch or not fault.is_missing:
                 raise MovieFault(f"{where}: {fault}") from None
             self._warn(f"{where}: {fault}")
             return None
