@@ -32,11 +32,10 @@ class HostCheck:
         self, scope: Any, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         """Look at the Host header of an HTTP request."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) == 1 and self._is_allowed(hosts[0]):
-            return await self._app(scope, receive, send)
+        hosts = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
+        if scope["type"] != "http" or (len(hosts) == 1 and self._is_allowed(hosts[0])):
+            await self._app(scope, receive, send)
+            return
         said = f"under the name '{hosts[0][:100]}'" if len(hosts) == 1 else "without one Host header"
         message = f"The local service does not answer {said}; use localhost, or start it with --allow-remote"
         body = json.dumps({"success": False, "message": message}).encode()

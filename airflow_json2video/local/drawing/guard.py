@@ -1,4 +1,4 @@
-"""Whether a file is what an element says it is, told by its first bytes and its own claims, before it is opened to be drawn."""
+"""Whether a file is what an element says: told by its first bytes and its claims, before it is opened to be drawn."""
 
 from __future__ import annotations
 

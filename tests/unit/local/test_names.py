@@ -10,10 +10,17 @@ from airflow_json2video.local.names import inside, safe_folder, safe_name
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
-        ("a.png", "a.png"), (" clip 2.mp4 ", "clip_2.mp4"), ("über.png", "_ber.png"), ("../../etc/passwd", ".._.._etc_passwd"),
-        ("a\\b", "a_b"), ("a\x00b", "a_b"), ("C:a", "C_a"), ("\ud800.png", "_.png"), ("a\nb", "a_b"),
+        ("a.png", "a.png"),
+        (" clip 2.mp4 ", "clip_2.mp4"),
+        ("über.png", "_ber.png"),
+        ("../../etc/passwd", ".._.._etc_passwd"),
+        ("a\\b", "a_b"),
+        ("a\x00b", "a_b"),
+        ("C:a", "C_a"),
+        ("\ud800.png", "_.png"),
+        ("a\nb", "a_b"),
     ],
-)  # fmt: skip
+)
 def test_a_name_on_the_drive_holds_nothing_that_leads_elsewhere(name, kept):
     assert safe_name(name) == kept
 
@@ -26,8 +33,16 @@ def test_what_names_no_file_is_refused(name):
 
 @pytest.mark.parametrize(
     ("folder", "kept"),
-    [("/", ""), ("", ""), ("/a//b/", "a/b"), ("a/b", "a/b"), ("../a", "__/a"), ("a/./b.c", "a/_/b_c"), ("a\\..\\b", "a____b")],
-)  # fmt: skip
+    [
+        ("/", ""),
+        ("", ""),
+        ("/a//b/", "a/b"),
+        ("a/b", "a/b"),
+        ("../a", "__/a"),
+        ("a/./b.c", "a/_/b_c"),
+        ("a\\..\\b", "a____b"),
+    ],
+)
 def test_a_folder_is_written_in_one_way_and_does_not_climb(folder, kept):
     assert safe_folder(folder) == kept
 
