@@ -17,6 +17,7 @@ from airflow_json2video.local.control import control_routes
 from airflow_json2video.local.drive_routes import media, storage_routes
 from airflow_json2video.local.fault_layer import App, FaultLayer
 from airflow_json2video.local.faults import marker_text
+from airflow_json2video.local.limits import LIMITS
 from airflow_json2video.local.page import page_routes
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_BODY", "build_app"]
 
-MAX_BODY = 20 * 1024 * 1024
+MAX_BODY = LIMITS.body_bytes
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 

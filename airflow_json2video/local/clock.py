@@ -10,6 +10,10 @@ from typing import Any
 __all__ = ["Clock", "from_iso", "iso"]
 
 
+EARLIEST, LATEST = 0.0, 221_845_392_000.0
+"""From the start of 1970 to that of 9000: dates that can be written, and the lists around them too."""
+
+
 class Clock:
     """Seconds since the epoch as the service sees them.
 
@@ -23,7 +27,7 @@ class Clock:
     def __init__(self, *, scale: float = 1.0, start: float | None = None) -> None:
         self._lock = threading.Lock()
         self._scale = self._checked(scale)
-        self._base = time.time() if start is None else start
+        self._base = time.time() if start is None else self._moment(start)
         self._read = time.monotonic()
 
     @staticmethod
@@ -32,8 +36,15 @@ class Clock:
             raise ValueError(f"the scale of a clock is a number from 0 up, not {scale!r}")
         return float(scale)
 
+    @staticmethod
+    def _moment(moment: float) -> float:
+        """Refuse what cannot be written as a date; every answer of the service holds one."""
+        if not EARLIEST <= moment <= LATEST:
+            raise ValueError(f"a clock shows a time from the year 1970 to 9000, not {moment!r} seconds since 1970")
+        return float(moment)
+
     def _now(self) -> float:
-        return self._base + (time.monotonic() - self._read) * self._scale
+        return min(LATEST, self._base + (time.monotonic() - self._read) * self._scale)
 
     def now(self) -> float:
         """Give the present moment, seconds since the epoch."""
@@ -67,7 +78,7 @@ class Clock:
     def advance(self, seconds: float) -> float:
         """Move by *seconds* and give the new time. Going back is allowed."""
         with self._lock:
-            self._base, self._read = self._now() + seconds, time.monotonic()
+            self._base, self._read = self._moment(self._now() + seconds), time.monotonic()
             return self._base
 
     def move_to(self, moment: float | datetime | str) -> None:
@@ -76,7 +87,7 @@ class Clock:
             moment = from_iso(moment)
         elif isinstance(moment, datetime):
             moment = moment.timestamp()
-        self._rebase(base=float(moment))
+        self._rebase(base=self._moment(moment))
 
     def describe(self) -> dict[str, Any]:
         """Give the reading as JSON, for the control endpoints."""

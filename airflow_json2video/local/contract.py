@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.clock import from_iso, iso
+from airflow_json2video.local.documents import read_json
 from airflow_json2video.movie.frames import preset_size
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def read_document(body: bytes) -> dict[str, Any]:
     if not body.strip():
         raise Refusal(400, "No movie JSON received")
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = read_json(body)
+    except ValueError:
         raise Refusal(400, "Error parsing movie JSON or the movie was empty") from None
     if not isinstance(document, dict):
         raise Refusal(400, "No valid movie JSON received")

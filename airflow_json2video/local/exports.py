@@ -200,9 +200,7 @@ class Exporter:
             return
         if self._sight(render).status not in ("done", "error"):
             return
-        call = Call(
-            method="POST", path="/webhook", project=project, client_data=marker_text(render.submitted())
-        )
+        call = Call(method="POST", path="/webhook", project=project, client_data=marker_text(render.submitted()))
         rule = next(iter(self._faults.striking(call, kinds=("webhook",))), None)
         if rule is not None and rule.status == "late":
             with self._change:
@@ -284,9 +282,7 @@ def post(url: str, body: bytes, *, content_type: str, allow_any: bool, own_port:
             connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        connection.request(
-            "POST", target, body=body, headers={"Content-Type": content_type, "Host": f"{host}:{port}"}
-        )
+        connection.request("POST", target, body=body, headers={"Content-Type": content_type, "Host": f"{host}:{port}"})
         answer = connection.getresponse()
         answer.read(65536)
         return answer.status

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.drawing.instant import render_instantly
 from airflow_json2video.local.exports import stand_ins
+from airflow_json2video.local.limits import Limits
 from airflow_json2video.local.result_cache import ResultCache
 from airflow_json2video.movie.catalog import render_credits
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from airflow_json2video.local.store import Render, Store
 
 __all__ = ["RenderQueue"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +121,9 @@ class RenderQueue:
         while (project := self._waiting.get()) is not None and not self._stopping:
             try:
                 self._render(project)
+            except Exception:
+                # A full disk, say. This thread has the other renders to serve; the log has the trace.
+                log.exception("The render %s could not be recorded", project)
             finally:
                 self._closed()
 
@@ -134,15 +142,22 @@ class RenderQueue:
                 "outcome": "error",
                 "message": forced.get("message") or "Error rendering movie",
             }
-        elif render.mode == "instant" and forced.get("status") != "crash":
-            result = self._in_process(render)
         else:
-            result = self._cached_or_in_child(render)
+            try:
+                result = self._rendered(render, forced)
+            except Exception as error:
+                log.exception("The render %s failed", project)
+                result = {"outcome": "error", "message": f"Error rendering movie: {type(error).__name__}: {error}"}
         if not self._stopping:
             self._finish(render, result)
 
+    def _rendered(self, render: Render, forced: dict[str, Any]) -> dict[str, Any]:
+        if render.mode == "instant" and forced.get("status") != "crash":
+            return render_instantly(self._document(render), self._store.folder(render.project) / "out.mp4")
+        return self._cached_or_in_child(render)
+
     def _cached_or_in_child(self, render: Render) -> dict[str, Any]:
-        if not self._settings.cache:
+        if not self._settings.cache or (render.forced or {}).get("status") == "crash":
             return self._in_child(render)
         document = self._document(render)
         result = self._results.take(render.project, document, mode=render.mode) or self._in_child(render)
@@ -150,17 +165,13 @@ class RenderQueue:
             self._results.note(render.project, document, mode=render.mode)
         return result
 
-    def _in_process(self, render: Render) -> dict[str, Any]:
-        folder = self._store.folder(render.project)
-        try:
-            return render_instantly(self._document(render), folder / "out.mp4")
-        except Exception as error:
-            return {"outcome": "error", "message": f"Error rendering movie: {type(error).__name__}: {error}"}
-
     def _document(self, render: Render) -> dict[str, Any]:
         """Give the document to render, the template that was current at submission merged in."""
         expanded = self._store.folder(render.project) / "movie.json"
-        document = json.loads(expanded.read_text()) if expanded.exists() else render.submitted()
+        try:
+            document = json.loads(expanded.read_text()) if expanded.exists() else render.submitted()
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{expanded} is damaged ({error}); submit the movie again") from None
         return document if isinstance(document, dict) else {}
 
     def _in_child(self, render: Render) -> dict[str, Any]:
@@ -174,39 +185,20 @@ class RenderQueue:
             "fetch_assets": self._settings.fetch_assets,
             "allow_private": self._settings.allow_private,
             "html": self._settings.html,
-            "max_asset_bytes": self._settings.max_asset_bytes,
-            "asset_timeout": self._settings.asset_timeout,
             "drive": str(self._places.drive),
+            "limits": asdict(self._limits()),
             "service": os.getpid(),
             "crash": (render.forced or {}).get("status") == "crash",
         }
         (folder / "job.json").write_text(json.dumps(job, ensure_ascii=False))
         result = folder / "result.json"
         result.unlink(missing_ok=True)
-        with (folder / "log.txt").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [sys.executable, "-m", "airflow_json2video.local.worker", str(folder / "job.json")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=_environment(),
-            )
-        with self._lock:
-            self._processes[render.project] = process
-        if self._stopping:
-            _kill(process)
-        late = False
+        (folder / "scratch").mkdir(exist_ok=True)
         try:
-            code = process.wait(timeout=self._settings.render_limit)
-        except subprocess.TimeoutExpired:
-            late = True
-            _kill(process)
-            code = process.wait()
+            code = self._wait(render.project, self._start(folder))
         finally:
-            with self._lock:
-                self._processes.pop(render.project, None)
-        if late:
+            _tidy(folder)
+        if code is None or code == -getattr(signal, "SIGXCPU", 0):
             return {"outcome": "error", "message": "Movie took too long to render"}
         try:
             outcome = json.loads(result.read_text())
@@ -217,6 +209,44 @@ class RenderQueue:
                 "message": f"Error rendering movie: the renderer ended unexpectedly ({ending})",
             }
         return outcome if isinstance(outcome, dict) else {"outcome": "error", "message": "Error rendering movie"}
+
+    def _limits(self) -> Limits:
+        settings = self._settings
+        return Limits(
+            asset_bytes=int(settings.max_asset_bytes),
+            job_bytes=int(settings.max_job_bytes),
+            download_seconds=settings.asset_timeout,
+            worker_bytes=int(settings.max_worker_bytes),
+            render_seconds=settings.render_limit,
+        )
+
+    @staticmethod
+    def _start(folder: Path) -> subprocess.Popen[bytes]:
+        with (folder / "log.txt").open("wb") as log_file:
+            return subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [sys.executable, "-m", "airflow_json2video.local.worker", str(folder / "job.json")],
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=_environment(folder / "scratch"),
+            )
+
+    def _wait(self, project: str, process: subprocess.Popen[bytes]) -> int | None:
+        """Give the exit code of a worker; None if it took too long and was ended."""
+        with self._lock:
+            self._processes[project] = process
+        if self._stopping:
+            _kill(process)
+        try:
+            return process.wait(timeout=self._settings.render_limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _kill(process)  # also what it has left behind
+            process.wait()
+            with self._lock:
+                self._processes.pop(project, None)
 
     def _finish(self, render: Render, result: dict[str, Any]) -> None:
         names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings")
@@ -242,8 +272,17 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _environment() -> dict[str, str]:
-    """Give the worker's environment: this package importable, wherever it was imported from."""
+def _tidy(folder: Path) -> None:
+    """Remove what only the render needed, whichever way it ended: what was fetched, and what was half written."""
+    for name in ("scratch", "assets"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for partial in folder.glob("*.part"):
+        partial.unlink(missing_ok=True)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Give the worker's environment: temporary files where they are tidied up, and this package importable."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root}
+    temporary = dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(scratch.resolve()))
+    return {**os.environ, **temporary, "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root}

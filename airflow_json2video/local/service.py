@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import shutil
 import socket
+import sqlite3
 import tempfile
 import threading
 import time
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.local.clock import Clock
+from airflow_json2video.local.hosts import HostCheck, is_local_name
 from airflow_json2video.local.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class LocalService:
         allow_remote: bool = False,
         **settings: Any,
     ) -> None:
-        if not allow_remote and not _is_loopback(host):
+        if not allow_remote and not is_local_name(host):
             raise ConfigurationError(
                 f"The local service takes no key seriously, so it does not listen on {host}.",
                 advice="Use 127.0.0.1, or pass allow_remote (--allow-remote) if you mean it.",
@@ -87,6 +88,7 @@ class LocalService:
         self.settings.update({"mode": mode, **settings})
         self.clock = clock or Clock()
         self._address = (host, port)
+        self._allow_remote = allow_remote
         self._own_home = home is None
         self.home = Path(tempfile.mkdtemp(prefix="json2video-")) if home is None else Path(home)
         self._assets = Path(assets) if assets is not None else None
@@ -118,11 +120,20 @@ class LocalService:
         address, port = listener.getsockname()[:2]
         self.url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
         self.home.mkdir(parents=True, exist_ok=True)
-        self._backend = Backend(
-            home=self.home, origin=self.url, settings=self.settings, clock=self.clock, assets=self._assets
-        )
+        try:
+            self._backend = Backend(
+                home=self.home, origin=self.url, settings=self.settings, clock=self.clock, assets=self._assets
+            )
+        except (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError) as error:
+            listener.close()
+            raise ConfigurationError(
+                f"What an earlier service left in {self.home} cannot be read: {error}",
+                advice=f"End the service that uses it, or move {self.home / 'service.db'} away and start with none.",
+            ) from error
+        app = build_app(self._backend)
         config = uvicorn.Config(
-            build_app(self._backend),
+            # Whoever lets others in has names of their own for this machine, which cannot be known here.
+            app if self._allow_remote else HostCheck(app, listening=self._address[0]),
             loop="asyncio",
             lifespan="off",
             log_config=None,  # the logging of whoever runs us is theirs
@@ -228,15 +239,6 @@ class LocalService:
     def reset(self) -> None:
         """Forget renders, templates, faults and journal."""
         self.backend.reset()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

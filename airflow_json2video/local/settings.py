@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from airflow_json2video.local.limits import LIMITS
+
 __all__ = ["ErrorShape", "ListOrder", "Mode", "QuotaShape", "Role", "Settings", "WebhookShape", "WebhookTypes"]
 
 Mode = Literal["instant", "slate", "preview", "full"]
@@ -94,7 +96,7 @@ class Settings:
     """The plan's largest frame; above it a submission is refused with 401."""
     workers: int = 1
     """Renders at once, each in its own process. Read at start."""
-    render_limit: float = 1800.0
+    render_limit: float = LIMITS.render_seconds
     """Real seconds after which a worker process is ended and its render fails."""
     fetch_assets: bool = True
     """False: nothing is fetched, and a missing asset is drawn as a labelled card. ``instant`` never fetches."""
@@ -102,9 +104,14 @@ class Settings:
     """Let assets come from private and loopback addresses."""
     html: bool = False
     """Draw ``html`` elements as stills with a Chromium of this machine. They may run script, without any network."""
-    max_asset_bytes: int = 200 * 1024 * 1024
-    asset_timeout: float = 30.0
+    max_asset_bytes: int = LIMITS.asset_bytes
+    """Bytes of one download."""
+    max_job_bytes: int = LIMITS.job_bytes
+    """Bytes of all downloads of one render."""
+    asset_timeout: float = LIMITS.download_seconds
     """Real seconds for one download."""
+    max_worker_bytes: int = LIMITS.worker_bytes
+    """Address space of a render's process, where the system keeps such a bound."""
     seed: int | None = None
     """Makes project ids and the shuffled order repeatable."""
 

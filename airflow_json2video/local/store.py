@@ -115,6 +115,8 @@ class Store:
         self._lock = threading.RLock()
         (home / "jobs").mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(home / "service.db", check_same_thread=False, isolation_level=None)
+        # Two services on one home would render everything twice; the second is told that it is locked.
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode=WAL")
         # A power cut may lose the last moments; a killed process loses nothing.
         self._db.execute("PRAGMA synchronous=OFF")

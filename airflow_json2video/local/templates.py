@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import string
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.clock import iso
 from airflow_json2video.local.contract import Refusal
+from airflow_json2video.local.documents import read_json
 from airflow_json2video.local.library import LIBRARY, TOOLS
 from airflow_json2video.local.planning.resolve import deep_merge, merge_template
 from airflow_json2video.local.template_variables import json_schema, make_fields, movie_object
@@ -136,8 +136,8 @@ class Templates:
 
 def _payload(body: bytes, *, required: bool) -> dict[str, Any]:
     try:
-        payload = json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError):
+        payload = read_json(body) if body.strip() else {}
+    except ValueError:
         payload = None
     if not isinstance(payload, dict) or (required and not payload):
         raise Refusal(400, "No payload provided")

@@ -12,8 +12,12 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
+
+from airflow_json2video.local.bounds import bound_this_process
+from airflow_json2video.local.limits import Limits
 
 __all__ = ["main"]
 
@@ -25,7 +29,22 @@ def main(job_file: Path) -> int:
     threading.Thread(target=_end_with, args=(job.get("service"),), daemon=True).start()
     if job.get("crash"):
         os.kill(os.getpid(), signal.SIGKILL)
+    limits = Limits.of(job.get("limits"))
+    bound_this_process(limits)
+    try:
+        result = _rendered(job, folder, limits)
+    except MemoryError:
+        traceback.print_exc()
+        most = f"{limits.worker_bytes // (1024 * 1024):,} MB"
+        result = _failed(f"the movie needs more memory than the {most} that a render may use")
+    except Exception as error:
+        traceback.print_exc()
+        result = _failed(f"{type(error).__name__}: {str(error)[:500]}")
+    _write(folder / "result.json", result)
+    return 0
 
+
+def _rendered(job: dict[str, Any], folder: Path, limits: Limits) -> dict[str, Any]:
     from airflow_json2video.local.drawing.assets import Assets
     from airflow_json2video.local.drawing.render import render
 
@@ -36,8 +55,7 @@ def main(job_file: Path) -> int:
         drive=Path(job["drive"]) if job.get("drive") else None,
         fetch=bool(job.get("fetch_assets", True)),
         allow_private=bool(job.get("allow_private", False)),
-        max_bytes=int(job.get("max_asset_bytes") or 200 * 1024 * 1024),
-        timeout=float(job.get("asset_timeout") or 30.0),
+        limits=limits,
     )
     if hasattr(os, "nice"):
         os.nice(10)  # the service, and who waits for its answers, come first
@@ -55,8 +73,11 @@ def main(job_file: Path) -> int:
         html=bool(job.get("html", False)),
     )
     print(json.dumps({**result, "seconds": round(time.perf_counter() - started, 3)}))
-    _write(folder / "result.json", result)
-    return 0
+    return result
+
+
+def _failed(why: str) -> dict[str, Any]:
+    return {"outcome": "error", "message": f"Error rendering movie: {why}"}
 
 
 def _end_with(service: int | None) -> None:
@@ -66,8 +87,11 @@ def _end_with(service: int | None) -> None:
     """
     while service is not None and os.getppid() == service:
         time.sleep(0.25)
-    if service is not None:
-        os._exit(1)
+    if service is None:
+        return
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with whatever this render has started
+    os._exit(1)
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:

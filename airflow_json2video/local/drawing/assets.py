@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from airflow_json2video.local.drawing.guard import Unfit, check
 from airflow_json2video.local.drive import FILES, stored_name
+from airflow_json2video.local.limits import LIMITS, Limits
+from airflow_json2video.local.names import inside
 
 __all__ = ["AssetFault", "Assets"]
 
+_PASSWORD = re.compile(r"(?<=//)[^/@]*@")
+
 
 class AssetFault(Exception):
-    """An asset cannot be had; the text is what the service would say after the place."""
+    """An asset cannot be had or used; the text is what the service would say after the place.
+
+    :param is_missing: it is not there, as opposed to being there and of no use.
+    """
+
+    def __init__(self, message: str, *, is_missing: bool = True) -> None:
+        super().__init__(message)
+        self.is_missing = is_missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,38 +47,45 @@ class Assets:
     drive: Path | None = None
     fetch: bool = True
     allow_private: bool = False
-    max_bytes: int = 200 * 1024 * 1024
-    timeout: float = 30.0
+    limits: Limits = LIMITS
 
-    def file(self, url: Any) -> Path:
+    def file(self, url: Any, *, kind: str | None = None) -> Path:
         """Give the file of an address.
 
+        :param kind: ``image``, ``video`` or ``audio``, which the file then is by its first bytes.
         :raises AssetFault: it cannot be had, in the words of the service.
         """
+        path = self._found(url)
+        if kind is not None:
+            try:
+                check(path, kind, limits=self.limits)
+            except Unfit as unfit:
+                raise AssetFault(str(unfit), is_missing=False) from None
+        return path
+
+    def _found(self, url: Any) -> Path:
         if not isinstance(url, str):
             raise AssetFault(f"Failed to download '{url}'")
-        parts = urlsplit(url.strip())
-        if parts.path.startswith(FILES) and self.origin and parts.port == urlsplit(self.origin).port:
+        url = url.strip()
+        shown = _PASSWORD.sub("***@", url)
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:  # half an IPv6 address
+            raise AssetFault(f"Failed to download '{shown}' ({error})") from None
+        if parts.path.startswith(FILES) and self.origin and port == urlsplit(self.origin).port:
             return self._of_drive(url, unquote(parts.path[len(FILES) :]))
-        if local := self._local(url.strip(), parts.hostname, parts.path):
+        if local := self._local(url, host, parts.path):
             return local
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise AssetFault(f"Failed to download '{url}' (only http and https addresses are fetched)")
+        if parts.scheme not in ("http", "https") or not host:
+            raise AssetFault(f"Failed to download '{shown}' (only http and https addresses are fetched)")
         if self.folder is not None and self.origin and url.startswith(f"{self.origin}/assets/"):
-            raise AssetFault(f"Failed to download '{url}' (404)")
-        target = self.cache / hashlib.sha256(url.encode()).hexdigest()[:32]
+            raise AssetFault(f"Failed to download '{shown}' (404)")
+        target = self.cache / hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         if not target.exists():
             if not self.fetch:
-                raise AssetFault(f"Failed to download '{url}' (fetching is switched off)")
-            from airflow_json2video.local.drawing.download import Download, DownloadFault
-
-            self.cache.mkdir(parents=True, exist_ok=True)
-            try:
-                Download(allow_private=self.allow_private, max_bytes=self.max_bytes, timeout=self.timeout).save(
-                    url, target
-                )
-            except DownloadFault as fault:
-                raise AssetFault(f"Failed to download '{url}' ({fault})") from None
+                raise AssetFault(f"Failed to download '{shown}' (fetching is switched off)")
+            self._fetch(url, target, shown)
         return target
 
     def _of_drive(self, url: str, path: str) -> Path:
@@ -74,15 +94,31 @@ class Assets:
             raise AssetFault(f"Failed to download '{url}' (404)")
         return found
 
+    def _fetch(self, url: str, target: Path, shown: str) -> None:
+        from airflow_json2video.local.drawing.download import Download, DownloadFault
+
+        self.cache.mkdir(parents=True, exist_ok=True)
+        limits = self.limits
+        room = limits.job_bytes - sum(file.stat().st_size for file in self.cache.iterdir())
+        download = Download(
+            allow_private=self.allow_private,
+            max_bytes=min(limits.asset_bytes, max(0, room)),
+            timeout=limits.download_seconds,
+            max_redirects=limits.redirects,
+        )
+        try:
+            download.save(url, target)
+        except DownloadFault as fault:
+            reason = str(fault)
+            if room < limits.asset_bytes and "larger than" in reason:
+                reason = f"the files of this render would be larger than {limits.job_bytes} bytes together"
+            raise AssetFault(f"Failed to download '{shown}' ({reason})") from None
+
     def _local(self, url: str, host: str | None, path: str) -> Path | None:
         if self.folder is None or not host:
             return None
-        root = self.folder.resolve()
-        names = [f"{host}/{unquote(path).lstrip('/')}"]
+        name = f"{host}/{unquote(path).lstrip('/')}"
         if self.origin and url.startswith(f"{self.origin}/assets/"):
-            names = [unquote(urlsplit(url[len(self.origin) :]).path)[len("/assets/") :]]
-        for name in names:
-            found = (root / name).resolve()
-            if found.is_relative_to(root) and found.is_file():
-                return found
-        return None
+            name = unquote(urlsplit(url[len(self.origin) :]).path)[len("/assets/") :]
+        found = inside(self.folder, name)
+        return found if found is not None and found.is_file() else None

@@ -11,8 +11,9 @@ import av.error
 from PIL import Image
 
 from airflow_json2video.local.drawing.frames import to_image
+from airflow_json2video.local.limits import LIMITS
 
-__all__ = ["ClipReader", "NotMedia", "measure", "read_sound"]
+__all__ = ["ClipReader", "NotMedia", "measure", "picture_sizes", "read_sound"]
 
 # A playlist or a script dressed as a video could make FFmpeg open other files.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mp3,wav,ogg,flac,aac,mpeg,mpegts,gif,asf"
@@ -78,6 +79,8 @@ class ClipReader:
     def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[float, av.VideoFrame]]:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
+        # A clip may claim one size and hold another, and change it under way.
+        stream.codec_context.options = {"max_pixels": str(LIMITS.clip_pixels)}
         if self._seek and stream.time_base:
             container.seek(int(self._seek / stream.time_base), stream=stream, backward=True)
         try:
@@ -142,3 +145,12 @@ def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[object]:
                         yield samples[:, drop:]
         except av.error.FFmpegError:
             return
+
+
+def picture_sizes(path: Path) -> list[tuple[int, int]]:
+    """Give width and height of each video stream, as the file claims them; nothing is decoded for it.
+
+    :raises NotMedia: it cannot be read.
+    """
+    with _open(path) as container:
+        return [(s.codec_context.width, s.codec_context.height) for s in container.streams.video]

@@ -1,4 +1,4 @@
-"""Fetching what a movie names. Addresses and sizes are treated as hostile, also on a laptop."""
+"""Fetching what a movie names. Addresses, sizes and speed are treated as hostile, also on a laptop."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from airflow_json2video.local.limits import LIMITS
 
 __all__ = ["Download", "DownloadFault"]
 
-MAX_REDIRECTS = 3
-# Global by Python's reckoning in some versions, and yet a way to this machine or this network.
-_DENIED = tuple(
-    ipaddress.ip_network(net)
-    for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "224.0.0.0/4", "ff00::/8")
-)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
+# Global by Python's reckoning in some versions, and yet a way to this machine or this network: Teredo and 6to4
+# hold an IPv4 address, the last two are relays and multicast. NAT64 and its like lie outside 2000::/3.
+_DENIED_V6 = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16")))
+_DENIED_V4 = tuple(map(ipaddress.IPv4Network, ("192.88.99.0/24", "224.0.0.0/4")))
+# What an address may hold as it is; a percent sign is taken for an escape that is there already.
+_AS_IT_IS = "/%:=&?~+!$,;'@()*[]|"
 
 
 class DownloadFault(Exception):
@@ -27,14 +35,19 @@ class DownloadFault(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """Fetches from public addresses, within limits.
+    """Fetches from public addresses, within limits. Proxies of the environment are not used.
 
     :param timeout: seconds for one download, redirects included.
+    :param resolve: as :func:`socket.getaddrinfo`; asked once for each connection.
+    :param connect: as :func:`socket.create_connection`; given an address that was looked at, never a name.
     """
 
     allow_private: bool = False
-    max_bytes: int = 200 * 1024 * 1024
-    timeout: float = 30.0
+    max_bytes: int = LIMITS.asset_bytes
+    timeout: float = LIMITS.download_seconds
+    max_redirects: int = LIMITS.redirects
+    resolve: Callable[..., Any] = socket.getaddrinfo
+    connect: Callable[..., socket.socket] = socket.create_connection
 
     def save(self, url: str, target: Path) -> None:
         """Fetch *url* to *target*, whole or not at all.
@@ -43,13 +56,15 @@ class Download:
         """
         address, deadline = url, time.monotonic() + self.timeout
         try:
-            for _ in range(MAX_REDIRECTS + 1):
+            for _ in range(self.max_redirects + 1):
                 following = self._get(address, target, deadline)
                 if following is None:
                     return
                 address = urljoin(address, following)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise DownloadFault(str(error)) from None
+            if time.monotonic() >= deadline:
+                raise DownloadFault(f"not fetched within {self.timeout:g} s") from None
+            raise DownloadFault(str(error) or type(error).__name__) from None
         raise DownloadFault("too many redirects")
 
     def _get(self, url: str, target: Path, deadline: float) -> str | None:
@@ -57,58 +72,111 @@ class Download:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise DownloadFault("only http and https addresses are fetched")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        connection = self._connect(parts.scheme, parts.hostname, port, deadline)
-        try:
-            query = f"?{parts.query}" if parts.query else ""
-            connection.request("GET", (parts.path or "/") + query, headers={"Accept": "*/*"})
-            answer = connection.getresponse()
-            if answer.status in (301, 302, 303, 307, 308) and (following := answer.getheader("location")):
-                return following
-            if answer.status != 200:
-                raise DownloadFault(str(answer.status))
-            self._save(answer, target, deadline)
-        finally:
-            connection.close()
+        if "@" in parts.netloc:
+            raise DownloadFault("an address with a user name or password is not fetched")
+        plain = self._connected(parts, deadline)
+        with _until(deadline, plain):
+            connection = _speaking(parts, plain)
+            try:
+                query = f"?{quote(parts.query, safe=_AS_IT_IS)}" if parts.query else ""
+                path = quote(parts.path, safe=_AS_IT_IS) or "/"
+                connection.request("GET", path + query, headers={"Accept": "*/*"})
+                answer = connection.getresponse()
+                if answer.status in _REDIRECTS and (following := answer.getheader("location")):
+                    return following
+                if answer.status != 200:
+                    raise DownloadFault(str(answer.status))
+                self._save(answer, target, deadline)
+            finally:
+                connection.close()
         return None
 
-    def _connect(self, scheme: str, host: str, port: int, deadline: float) -> http.client.HTTPConnection:
+    def _connected(self, parts: SplitResult, deadline: float) -> socket.socket:
         """Connect to an address that was looked at, and to no other: the name is resolved once."""
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(info[4][0]) for info in infos]
-        if not self.allow_private:
-            refused = [a for a in addresses if not _public(a)]
-            if refused:
-                raise ValueError(f"{refused[0]} is no public address")
-        wait = max(0.1, deadline - time.monotonic())
-        plain = socket.create_connection((addresses[0], port), timeout=wait)
-        if scheme == "https":
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, timeout=wait)
-            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=wait)
-            connection.sock = plain
-        return connection
+        host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+        addresses = dict.fromkeys(str(info[4][0]) for info in self.resolve(host, port, type=socket.SOCK_STREAM))
+        if not self.allow_private and (refused := [a for a in addresses if not _public(a)]):
+            raise ValueError(f"{refused[0]} is no public address")
+        failure: OSError = OSError(f"{host} has no address")
+        for address in addresses:
+            if (left := deadline - time.monotonic()) <= 0:
+                break
+            try:
+                return self.connect((address, port), timeout=left)
+            except OSError as error:
+                failure = error
+        raise failure
 
     def _save(self, answer: http.client.HTTPResponse, target: Path, deadline: float) -> None:
+        encoding = (answer.getheader("content-encoding") or "identity").strip().lower()
+        if encoding != "identity":
+            raise DownloadFault(f"the answer is compressed ({encoding[:20]}), which was not asked for")
+        announced = answer.length
+        if announced is not None and announced > self.max_bytes:
+            raise DownloadFault(f"larger than {self.max_bytes} bytes")
         partial = target.with_suffix(".part")
         size = 0
         try:
             with partial.open("wb") as out:
-                while block := answer.read(65536):
+                # read1: what has come so far, so that a slow sender is not waited for block by block.
+                while block := answer.read1(65536):
                     size += len(block)
                     if size > self.max_bytes:
                         raise DownloadFault(f"larger than {self.max_bytes} bytes")
-                    if time.monotonic() > deadline:
-                        raise DownloadFault("too slow")
                     out.write(block)
+            if time.monotonic() >= deadline:
+                raise TimeoutError  # cut off: what came may not be all
+            if announced is not None and size < announced:
+                raise OSError(f"the connection ended after {size} of {announced} bytes")
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 
 
+def _speaking(parts: SplitResult, plain: socket.socket) -> http.client.HTTPConnection:
+    """Give a connection over a socket that is open; https is checked against the name in the address."""
+    host = str(parts.hostname)
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(host, parts.port)
+        connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+    else:
+        connection = http.client.HTTPConnection(host, parts.port)
+        connection.sock = plain
+    return connection
+
+
+@contextmanager
+def _until(deadline: float, plain: socket.socket) -> Iterator[None]:
+    """Cut the connection at *deadline*, whatever is under way on it.
+
+    A timeout of the socket bounds a single read only: a byte a second keeps it content for ever.
+    """
+    # A second hold on the socket: TLS takes the first one over.
+    held = plain.dup()
+
+    def cut() -> None:
+        try:
+            held.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed already
+
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        held.close()
+        plain.close()
+
+
 def _public(text: str) -> bool:
     address = ipaddress.ip_address(text.split("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            is_reachable = address in _GLOBAL_V6 and not any(address in net for net in _DENIED_V6)
+            return address.is_global and is_reachable
         address = address.ipv4_mapped
-    return address.is_global and not any(address in net for net in _DENIED if net.version == address.version)
+    return address.is_global and not any(address in net for net in _DENIED_V4)

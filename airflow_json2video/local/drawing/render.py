@@ -14,7 +14,7 @@ from airflow_json2video.local.drawing.html import HtmlStills
 from airflow_json2video.local.drawing.instant import result_of
 from airflow_json2video.local.drawing.painter import Painter
 from airflow_json2video.local.drawing.slate import Slates
-from airflow_json2video.local.planning.plan import plan
+from airflow_json2video.local.planning.plan import drawable, plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
 
@@ -111,6 +111,7 @@ class _Render:
     def _planned(self) -> Timeline:
         self._resolved = resolve(self._document)
         timeline = plan(self._resolved, probe=self._measure)
+        drawable(timeline, limits=self._assets.limits)
         self._warnings |= dict.fromkeys(timeline.warnings)
         return timeline
 
@@ -126,9 +127,9 @@ class _Render:
 
     def _file(self, where: str, element: Mapping[str, Any]) -> Path | None:
         try:
-            return self._assets.file(element.get("src"))
+            return self._assets.file(element.get("src"), kind=str(element.get("type")))
         except AssetFault as fault:
-            if self._assets.fetch:
+            if self._assets.fetch or not fault.is_missing:
                 raise MovieFault(f"{where}: {fault}") from None
             self._warn(f"{where}: {fault}")
             return None

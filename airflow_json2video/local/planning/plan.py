@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from airflow_json2video.local.limits import LIMITS, Limits
 from airflow_json2video.local.planning.animation import animation_of
 from airflow_json2video.local.planning.colours import colour
 from airflow_json2video.local.planning.resolve import MovieFault, Resolved
@@ -13,12 +14,12 @@ from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, 
 from airflow_json2video.movie.frames import MAX_SIDE, MIN_SIDE, preset_size
 from airflow_json2video.movie.timing import FITS_CONTAINER
 
-__all__ = ["Probe", "number", "plan"]
+__all__ = ["Probe", "drawable", "number", "plan"]
 
 Probe = Callable[[str, Mapping[str, Any]], "float | None"]
 """Given an element's place and the element, the length of its asset in seconds, or None."""
 
-MAX_SECONDS = 1800.0
+MAX_SECONDS = LIMITS.movie_seconds
 VISUAL = ("image", "video", "text", "html", "component", "audiogram")
 SOUNDING = ("audio", "voice", "video")
 TYPES = (*VISUAL, "audio", "voice", "subtitles")
@@ -31,7 +32,7 @@ def number(value: Any, default: float) -> float:
         return default
     try:
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
     return result if abs(result) < 1e9 else default
 
@@ -46,6 +47,20 @@ def plan(movie: Resolved, *, probe: Probe | None = None) -> Timeline:
     :raises MovieFault: the movie cannot be rendered; worded as the service words it.
     """
     return _Planner(movie, probe).timeline()
+
+
+def drawable(timeline: Timeline, *, limits: Limits = LIMITS) -> None:
+    """Make sure that a movie is not too much to draw: that would be known only after half an hour of drawing.
+
+    :raises MovieFault: it is.
+    """
+    pixels = timeline.width * timeline.height * timeline.frames
+    if pixels > limits.drawn_pixels:
+        most = limits.drawn_pixels / (timeline.width * timeline.height * timeline.fps)
+        raise MovieFault(
+            f"The movie is {timeline.duration:.0f} s long; at {timeline.width}x{timeline.height} and"
+            f" {float(timeline.fps):g} frames a second at most {float(most):.0f} s are drawn here"
+        )
 
 
 class _Planner:

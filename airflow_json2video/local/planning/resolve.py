@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from airflow_json2video.local.limits import LIMITS, Limits
 from airflow_json2video.local.planning.evaluation import EvaluationError, fill, truthy
 
-__all__ = ["MAX_ELEMENTS", "MovieFault", "Resolved", "deep_merge", "merge_template", "resolve"]
+__all__ = ["MovieFault", "Resolved", "deep_merge", "merge_template", "resolve"]
 
-MAX_ELEMENTS = 2_000
+Scope = ChainMap[str, Any]
+"""Variables by name, the innermost first. Chained, since a copy for each element would cost as much as all of them."""
+
+_VALUE = 5  # what it costs to look at a value, in the unit of ``Limits.work``
+_SCOPING = ("variables", "condition")
 # What a template render takes from the request instead of from the template.
 _OVERRIDES = (
     "resolution",
@@ -52,108 +59,145 @@ def deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def resolve(document: Mapping[str, Any]) -> Resolved:
+def resolve(document: Mapping[str, Any], *, limits: Limits = LIMITS) -> Resolved:
     """Give the document with every expression computed, conditions applied and iteration spelled out.
 
-    :raises MovieFault: an expression that cannot be computed, or far too many elements.
+    :raises MovieFault: an expression that cannot be computed, or more than the limits let a movie be.
     """
-    warnings: dict[str, None] = {}
-    scope = _mapping(document.get("variables"))
-    root = Resolved(
-        {
-            k: _filled(v, scope, "Movie", warnings)
-            for k, v in document.items()
-            if k not in ("scenes", "elements", "variables")
-        }
-    )
-    declared = document.get("scenes")
-    scenes: list[dict[str, Any]] = []
-    by_id = {s.get("id"): s for s in _list(declared) if isinstance(s, Mapping) and isinstance(s.get("id"), str)}
-    for number, scene in enumerate(_list(declared), start=1):
-        if not isinstance(scene, Mapping):
-            raise MovieFault(f"Scene #{number}: the scene is not an object")
-        imported = by_id.get(scene.get("import"))
-        if imported is not None and imported is not scene:
-            scene = {**scene, "elements": [*_list(scene.get("elements")), *_list(imported.get("elements"))]}
-        for variables in _iterations(scene, scope, number):
-            resolved = _scene(scene, {**scope, **variables}, number, warnings)
-            if resolved is not None:
-                scenes.append(resolved)
-            if sum(len(s["elements"]) + 1 for s in scenes) > MAX_ELEMENTS:
-                raise MovieFault(f"The movie has more than {MAX_ELEMENTS} elements")
-    root["scenes"] = scenes
-    root["elements"] = _elements(document.get("elements"), scope, "Movie", warnings)
-    root.warnings = list(warnings)
-    return root
-
-
-def _iterations(scene: Mapping[str, Any], scope: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
-    """Give the variables of each repetition: the item by its name, and its keys directly (both are documented)."""
-    name = scene.get("iterate")
-    if not name:
-        return [{}]
-    items = scope.get(str(name).strip("{} "))
-    if not isinstance(items, list):
-        raise MovieFault(f"Scene #{number}: the variable '{name}' to iterate over is not an array")
-    alias = str(scene.get("iterate-as") or "item")
-    return [{**(_mapping(item)), alias: item} for item in items]
-
-
-def _scene(
-    scene: Mapping[str, Any], scope: Mapping[str, Any], number: int, warnings: dict[str, None]
-) -> dict[str, Any] | None:
-    where = f"Scene #{number}"
-    local = {**scope, **_mapping(_filled(scene.get("variables"), scope, where, warnings))}
-    if not _kept(scene, local, where, warnings):
-        return None
-    skipped = ("elements", "variables", "condition", "iterate", "iterate-as", "import")
-    resolved = {k: _filled(v, local, where, warnings) for k, v in scene.items() if k not in skipped}
-    resolved["_scene"] = number
-    resolved["elements"] = _elements(scene.get("elements"), local, where, warnings)
-    return resolved
-
-
-def _elements(elements: Any, scope: Mapping[str, Any], where: str, warnings: dict[str, None]) -> list[dict[str, Any]]:
-    result = []
-    for number, element in enumerate(_list(elements), start=1):
-        here = f"{where}, element #{number}"
-        if not isinstance(element, Mapping):
-            raise MovieFault(f"{here}: the element is not an object")
-        local = {**scope, **_mapping(_filled(element.get("variables"), scope, here, warnings))}
-        if not _kept(element, local, here, warnings):
-            continue
-        resolved = {
-            k: _filled(v, local, here, warnings) for k, v in element.items() if k not in ("variables", "condition")
-        }
-        resolved["_element"] = number
-        result.append(resolved)
-    return result
-
-
-def _kept(node: Mapping[str, Any], scope: Mapping[str, Any], where: str, warnings: dict[str, None]) -> bool:
-    return "condition" not in node or truthy(_filled(node["condition"], scope, where, warnings))
-
-
-def _filled(value: Any, scope: Mapping[str, Any], where: str, warnings: dict[str, None]) -> Any:
-    def missing(name: str) -> None:
-        warnings[f"{where}: the variable '{name}' is not defined; it is taken as empty"] = None
-
     try:
-        return _walk(value, scope, missing)
-    except EvaluationError as error:
-        raise MovieFault(f"{where}: {error}") from None
+        return _Resolver(limits).movie(document)
     except RecursionError:
-        raise MovieFault(f"{where}: the document is nested too deeply") from None
+        raise MovieFault("The document is nested too deeply") from None
 
 
-def _walk(value: Any, scope: Mapping[str, Any], missing: Callable[[str], None]) -> Any:
-    if isinstance(value, str):
-        return fill(value, scope, missing=missing)
-    if isinstance(value, list):
-        return [_walk(item, scope, missing) for item in value]
-    if isinstance(value, dict):
-        return {key: _walk(item, scope, missing) for key, item in value.items()}
-    return value
+class _Resolver:
+    """One resolution: what it has warned of, and what it has still to spend."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._warnings: dict[str, None] = {}
+        self._elements = self._repetitions = self._spent = 0
+        self._deadline = time.monotonic() + limits.resolve_seconds
+
+    def movie(self, document: Mapping[str, Any]) -> Resolved:
+        scope: Scope = ChainMap(_mapping(document.get("variables")))
+        root = Resolved(
+            {
+                k: self._filled(v, scope, "Movie")
+                for k, v in document.items()
+                if k not in ("scenes", "elements", "variables")
+            }
+        )
+        declared = _list(document.get("scenes"))
+        by_id = {s.get("id"): s for s in declared if isinstance(s, Mapping) and isinstance(s.get("id"), str)}
+        scenes: list[dict[str, Any]] = []
+        for number, scene in enumerate(declared, start=1):
+            if not isinstance(scene, Mapping):
+                raise MovieFault(f"Scene #{number}: the scene is not an object")
+            # One step only: what an imported scene imports itself is not followed, so there is no circle.
+            name = scene.get("import")
+            imported = by_id.get(name) if isinstance(name, str) else None
+            if imported is not None and imported is not scene:
+                scene = {**scene, "elements": [*_list(scene.get("elements")), *_list(imported.get("elements"))]}
+            for variables in self._rounds(scene, scope, number):
+                resolved = self._scene(scene, scope.new_child(variables), number)
+                if resolved is not None:
+                    scenes.append(resolved)
+        root["scenes"] = scenes
+        root["elements"] = self._list_of(document.get("elements"), scope, "Movie")
+        root.warnings = list(self._warnings)
+        return root
+
+    def _rounds(self, scene: Mapping[str, Any], scope: Scope, number: int) -> Iterator[dict[str, Any]]:
+        """Give the variables of each repetition: the item by its name, and its keys directly (both are documented)."""
+        name = scene.get("iterate")
+        if not name:
+            yield {}
+            return
+        items = scope.get(str(name).strip("{} "))
+        if not isinstance(items, list):
+            raise MovieFault(f"Scene #{number}: the variable '{name}' to iterate over is not an array")
+        self._repetitions += len(items)
+        if self._repetitions > self._limits.repetitions:
+            raise MovieFault(f"Scene #{number}: the movie repeats scenes more than {self._limits.repetitions:,} times")
+        alias = str(scene.get("iterate-as") or "item")
+        for item in items:
+            yield {**(_mapping(item)), alias: item}
+
+    def _scene(self, scene: Mapping[str, Any], scope: Scope, number: int) -> dict[str, Any] | None:
+        where = f"Scene #{number}"
+        local = scope.new_child(_mapping(self._filled(scene.get("variables"), scope, where)))
+        if not self._kept(scene, local, where):
+            return None
+        self._count(where)
+        skipped = ("elements", "variables", "condition", "iterate", "iterate-as", "import")
+        resolved = {k: self._filled(v, local, where) for k, v in scene.items() if k not in skipped}
+        resolved["_scene"] = number
+        resolved["elements"] = self._list_of(scene.get("elements"), local, where)
+        return resolved
+
+    def _list_of(self, elements: Any, scope: Scope, where: str) -> list[dict[str, Any]]:
+        result = []
+        for number, element in enumerate(_list(elements), start=1):
+            here = f"{where}, element #{number}"
+            if not isinstance(element, Mapping):
+                raise MovieFault(f"{here}: the element is not an object")
+            local = scope.new_child(_mapping(self._filled(element.get("variables"), scope, here)))
+            if not self._kept(element, local, here):
+                continue
+            self._count(here)
+            resolved = {k: self._filled(v, local, here) for k, v in element.items() if k not in _SCOPING}
+            resolved["_element"] = number
+            result.append(self._bounded(resolved, here))
+        return result
+
+    def _count(self, where: str) -> None:
+        self._elements += 1
+        if self._elements > self._limits.elements:
+            raise MovieFault(f"{where}: the movie has more than {self._limits.elements:,} scenes and elements")
+
+    def _bounded(self, element: dict[str, Any], where: str) -> dict[str, Any]:
+        """Cut a text that is longer than is drawn."""
+        text = element.get("text")
+        if element.get("type") == "text" and isinstance(text, str) and len(text) > self._limits.text:
+            element["text"] = text[: self._limits.text]
+            self._warnings[f"{where}: the text was cut to {self._limits.text:,} characters"] = None
+        return element
+
+    def _kept(self, node: Mapping[str, Any], scope: Scope, where: str) -> bool:
+        return "condition" not in node or truthy(self._filled(node["condition"], scope, where))
+
+    def _filled(self, value: Any, scope: Scope, where: str) -> Any:
+        def missing(name: str) -> None:
+            self._warnings[f"{where}: the variable '{name}' is not defined; it is taken as empty"] = None
+
+        try:
+            return self._walk(value, scope, missing)
+        except EvaluationError as error:
+            raise MovieFault(f"{where}: {error}") from None
+        except RecursionError:
+            raise MovieFault(f"{where}: the document is nested too deeply") from None
+
+    def _walk(self, value: Any, scope: Scope, missing: Callable[[str], None]) -> Any:
+        self._spend(_VALUE)
+        if isinstance(value, str):
+            if "{{" not in value:
+                return value
+            # Each placeholder may be read to the end of the text before it turns out to be none.
+            self._spend(len(value) * value.count("{{"))
+            filled = fill(value, scope, missing=missing, spend=self._spend)
+            self._spend(len(filled) if isinstance(filled, str) else 0)
+            return filled
+        if isinstance(value, list):
+            return [self._walk(item, scope, missing) for item in value]
+        if isinstance(value, dict):
+            return {key: self._walk(item, scope, missing) for key, item in value.items()}
+        return value
+
+    def _spend(self, work: int) -> None:
+        self._spent += work
+        if self._spent > self._limits.work or time.monotonic() > self._deadline:
+            raise EvaluationError("the movie has more, longer or oftener repeated expressions than are computed here")
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -316,5 +316,5 @@ def test_serve_takes_every_setting_of_the_service_and_refuses_others(run):
 
 
 def test_the_console_command_is_this_command():
-    (target,) = re.findall(r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    (target,) = re.findall(r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert target == (main.__module__, main.__name__)

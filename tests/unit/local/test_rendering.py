@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from airflow_json2video.local import LocalService
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
+from airflow_json2video.local.limits import Limits
 
 BLUE, GREEN, RED = (67, 146, 241), (11, 132, 87), (200, 30, 30)
 
@@ -346,7 +347,7 @@ def test_private_addresses_are_fetched_when_allowed(client, service, remote, mon
     ],
 )
 def test_a_download_that_fails_says_why_and_leaves_nothing(remote, tmp_path, path, limit, reason):
-    assets = Assets(cache=tmp_path, allow_private=True, max_bytes=limit)
+    assets = Assets(cache=tmp_path, allow_private=True, limits=Limits(asset_bytes=limit))
     with pytest.raises(AssetFault, match=re.escape(reason)):
         assets.file(remote + path)
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_json2video.local import Clock
+from airflow_json2video.local import Clock, LocalService
 from airflow_json2video.local.clock import from_iso, iso
 
 
@@ -103,3 +103,82 @@ def test_a_frozen_clock_moves_only_when_told():
 )
 def test_dates_are_read_in_every_common_form(text):
     assert iso(from_iso(text)) == "2026-05-12T07:41:41.946Z"
+
+
+def test_renders_of_twenty_minutes_are_over_in_a_second(tmp_path, make_client):
+    began = time.monotonic()
+    with LocalService(mode="instant", home=tmp_path, clock=Clock(scale=3600), render_seconds=1200) as service:
+        client = make_client(service)
+        projects = [client.submit() for _ in range(3)]
+        assert client.status(projects[-1]) in ("pending", "running")
+        while not all(client.status(project) == "done" for project in projects):
+            assert time.monotonic() - began < 5
+            time.sleep(0.01)
+        taken = {client.movie(project)["rendering_time"] for project in projects}
+        assert all(1200 <= seconds < 1300 for seconds in taken)
+        assert {client.movie(project)["duration"] for project in projects} == {2}
+    assert time.monotonic() - began < 3
+
+
+def test_a_file_expires_in_a_millisecond(client, service):
+    movie = client.finished()
+    service.clock.freeze()
+    began = time.perf_counter()
+    service.clock.advance(7 * 86400)
+    seen = service.backend.sight(service.backend.store.get(movie["project"]))
+    assert time.perf_counter() - began < 0.001
+    assert (seen.status, seen.available) == ("done", False)
+    assert client.session.get(movie["url"]).status_code == 404
+
+
+def test_a_clock_that_goes_back_gives_the_file_back(client, service):
+    movie = client.finished()
+    service.clock.advance(8 * 86400)
+    assert client.movie(movie["project"])["url"] is None
+    service.clock.advance(-8 * 86400)
+    assert client.session.get(client.movie(movie["project"])["url"]).status_code == 200
+
+
+@pytest.mark.parametrize("scale", [0, 0.001, 100_000])
+def test_the_picture_and_its_length_are_the_same_whatever_the_clock_does(tmp_path, make_client, scale):
+    movie = {
+        "width": 64, "height": 64,
+        "scenes": [{"duration": 1, "elements": [{"type": "text", "text": "a", "fade-in": 0.5}]}],
+    }  # fmt: skip
+    bodies = set()
+    for clock in (Clock(), Clock(scale=scale, start=1_000_000_000)):
+        with LocalService(mode="preview", home=tmp_path / f"{clock.scale}", clock=clock) as service:
+            seen = make_client(service).finished(movie=movie)
+            clock.advance(60)
+            assert seen["duration"] == 1
+            bodies.add((tmp_path / f"{clock.scale}" / "jobs" / seen["project"] / "out.mp4").read_bytes())
+    assert len(bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"advance": 1e300},
+        {"advance": -1e12},
+        {"advance": "nan"},
+        {"move_to": 1e18},
+        {"move_to": "9999-12-31"},
+        {"move_to": -5},
+        {"scale": "inf"},
+        {"scale": "nan"},
+        {"scale": -1},
+        {"move_to": "yesterday"},
+    ],
+)
+def test_a_time_that_cannot_be_written_is_refused_and_the_service_still_answers(client, service, order):
+    assert client.control("POST", "clock", json=order).status_code == 400
+    assert client.get().status_code == 200
+    assert client.finished()["status"] == "done"
+
+
+def test_a_clock_that_runs_away_stops_where_dates_end(client, service):
+    service.clock.set_scale(1e300)
+    time.sleep(0.01)
+    assert client.control("GET", "clock").json()["now"] == "9000-01-01T00:00:00.000Z"
+    assert client.finished()["status"] == "done"
+    assert client.get().status_code == 200

@@ -1,0 +1,108 @@
+"""Whether a file is what an element says: told by its first bytes and its claims, before it is opened to be drawn."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+from airflow_json2video.local.limits import LIMITS, Limits
+
+__all__ = ["Unfit", "check", "kind_of"]
+
+_IMAGE = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
+_MEDIA = (
+    b"\x1aE\xdf\xa3", b"ID3", b"OggS", b"fLaC", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x30\x26\xb2\x75",
+)  # fmt: skip
+_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
+_FITS = {"image": ("image", "gif"), "video": ("media", "gif"), "audio": ("media",)}
+
+
+class Unfit(Exception):
+    """The file cannot be used; the text is what the service would say after the place."""
+
+
+def check(path: Path, kind: str, *, limits: Limits = LIMITS) -> None:
+    """Make sure that a file can be the source of an ``image``, ``video`` or ``audio`` element.
+
+    Playlists, scripts and pages have no signature of a medium, so they are refused whatever their name.
+
+    :raises Unfit: it is of another kind, damaged, or larger than is drawn.
+    """
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise Unfit(str(error)) from None
+    if problem := _problem(path, facts.st_mtime_ns, facts.st_size, kind, limits):
+        raise Unfit(problem)
+
+
+def kind_of(head: bytes) -> str | None:
+    """Tell ``image``, ``gif`` (also a clip) or ``media`` by the first 400 bytes; None: none of them."""
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if head.startswith(_IMAGE):
+        return "image"
+    if head.startswith(b"RIFF"):
+        return {b"WEBP": "image", b"AVI ": "media", b"WAVE": "media"}.get(head[8:12])
+    if head.startswith(_MEDIA) or head[4:8] in _BOXES:
+        return "media"
+    # The frame header of MPEG audio and of AAC; the packets of a transport stream.
+    if head[:1] == b"\xff" and head[1:2] >= b"\xe0":
+        return "media"
+    return "media" if head[:1] == b"G" and head[188:189] == b"G" else None
+
+
+@lru_cache(maxsize=4096)
+def _problem(path: Path, changed: int, size: int, kind: str, limits: Limits) -> str | None:  # noqa: ARG001 - a key
+    wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
+    with path.open("rb") as file:
+        head = file.read(400)
+    found = kind_of(head)
+    if found not in _FITS[kind]:
+        return wrong
+    if found == "media":
+        return _of_clip(path, limits) or None
+    width, height = _claimed(head) or _image_size(path) or (0, 0)
+    if not width or not height:
+        return wrong
+    return _too_large("image", width, height, limits.image_pixels)
+
+
+def _claimed(head: bytes) -> tuple[int, int] | None:
+    """Read the size that a GIF or an animated WebP claims: their decoders take memory for it at once."""
+    if head.startswith(b"GIF"):
+        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    return None
+
+
+def _image_size(path: Path) -> tuple[int, int] | None:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF", "WEBP")) as picture:
+                return picture.size
+    except Image.DecompressionBombError:
+        return (1_000_000, 1_000_000)  # beyond what Pillow would tell
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+def _of_clip(path: Path, limits: Limits) -> str | None:
+    from airflow_json2video.local.drawing.clips import NotMedia, picture_sizes
+
+    try:
+        sizes = picture_sizes(path)
+    except NotMedia:
+        return None  # said by whoever measures it, in the words for its kind
+    return next((p for w, h in sizes if (p := _too_large("video", w, h, limits.clip_pixels))), None)
+
+
+def _too_large(what: str, width: int, height: int, most: int) -> str | None:
+    if width * height <= most:
+        return None
+    return f"The {what} is {width}x{height} pixels; at most {most:,} pixels are drawn"

@@ -1,0 +1,90 @@
+"""Every limit of the local service, with its reason. Nothing is imported here, so every part may ask.
+
+A limit is met by a clear refusal before the work is done, where that can be told, and by the operating
+system's bound on a render's own process where it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+__all__ = ["LIMITS", "Limits", "is_deeper"]
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one request, one movie, one file and one render may cost."""
+
+    # A request
+    body_bytes: int = 20 * _MIB
+    """A request's body. The real limit is not documented; a movie of 2,000 elements is far under 1 MiB."""
+    depth: int = 100
+    """Objects and arrays inside each other. A movie needs eight; Python's own JSON fails at about a thousand."""
+
+    # A movie, before anything is drawn
+    elements: int = 2_000
+    """Scenes and elements, repetitions counted. Each is a picture in memory while its scene shows."""
+    repetitions: int = 10_000
+    """Rounds of all ``iterate`` together, also of those whose condition leaves nothing."""
+    work: int = 30_000_000
+    """Characters read to fill expressions, those of a text times its placeholders: some seconds at the worst."""
+    resolve_seconds: float = 20.0
+    """Real time for all expressions of a movie, should the count be wrong."""
+    text: int = 10_000
+    """Characters of one text that are drawn; the rest is cut, with a warning. A full screen holds about 2,000."""
+    movie_seconds: float = 1_800.0
+    """Length of a movie. The sound of half an hour is a temporary file of 700 MB."""
+    drawn_pixels: float = 100e9
+    """Width times height times frames of a movie that is drawn: half an hour of full HD at 25 frames a second."""
+
+    # A file that a movie names
+    asset_bytes: int = 200 * _MIB
+    """One download."""
+    job_bytes: int = 1024 * _MIB
+    """All downloads of one render together."""
+    download_seconds: float = 30.0
+    """One download from its first connection to its last byte, redirects and handshakes included (real time)."""
+    redirects: int = 3
+    """Redirects of one download."""
+    image_pixels: int = 50_000_000
+    """Width times height of an image: 200 MB once decoded. A file of 49 KB can claim 400 million."""
+    clip_pixels: int = 20_000_000
+    """Width times height of a clip's pictures: above 5K. A decoder holds up to 16 of them."""
+
+    # A render's own process
+    render_seconds: float = 1_800.0
+    """Real time of a render."""
+    worker_bytes: int = 4096 * _MIB
+    """Address space of a render's process; a render of full HD uses about a quarter of it."""
+    output_bytes: int = 2048 * _MIB
+    """The largest file that a render's process may write."""
+
+    @classmethod
+    def of(cls, given: Any) -> Limits:
+        """Read limits from a JSON object; what it lacks keeps its default, what it has too much is ignored."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in (given or {}).items() if k in known})
+
+
+LIMITS = Limits()
+"""The defaults."""
+
+
+def is_deeper(value: Any, depth: int) -> bool:
+    """Say whether objects and arrays are nested more than *depth* deep; without recursion, level by level."""
+    level = [value]
+    for _ in range(depth):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return False
+    return any(isinstance(item, (dict, list)) for item in level)
+
+
+def _children(item: Any) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return item.values()
+    return item if isinstance(item, list) else ()

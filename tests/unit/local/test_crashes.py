@@ -1,0 +1,169 @@
+"""Renders that end badly, each for itself, and state that was damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.local import LocalService
+
+LONG = {
+    "resolution": "full-hd",
+    "fps": 60,
+    "scenes": [{"duration": 120, "elements": [{"type": "text", "text": "a", "fade-in": 120}]}],
+}
+RED = {"width": 64, "height": 64, "scenes": [{"duration": 1, "background-color": "#c00"}]}
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+
+
+@pytest.fixture
+def drawing(tmp_path, make_client):
+    with LocalService(mode="preview", home=tmp_path / "home") as service:
+        yield service, make_client(service)
+
+
+def test_a_worker_that_is_killed_costs_its_own_render_and_leaves_nothing(drawing):
+    service, client = drawing
+    bad = client.submit(movie=LONG)
+    pid = wait_for(lambda: service.backend.queue.processes().get(bad))
+    good = client.submit(movie=RED)
+    folder = service.home / "jobs" / bad
+    wait_for(lambda: list(folder.glob("*.part")) or list(folder.glob("progress.json")))
+    assert os.getpgid(pid) == pid
+    os.kill(pid, signal.SIGTERM)
+    assert service.wait_idle(30)
+    assert client.movie(bad)["message"] == "Error rendering movie: the renderer ended unexpectedly (signal 15)"
+    assert client.status(good) == "done"
+    assert {p.name for p in folder.iterdir()} <= {"job.json", "log.txt", "progress.json"}
+
+
+def test_a_render_that_takes_too_long_is_ended_and_the_next_one_renders(drawing):
+    service, client = drawing
+    service.settings.render_limit = 0.7
+    bad = client.submit(movie=LONG)
+    pid = wait_for(lambda: service.backend.queue.processes().get(bad))
+    assert service.wait_idle(30)
+    assert gone(pid)
+    assert (client.status(bad), client.movie(bad)["message"]) == ("error", "Movie took too long to render")
+    service.settings.render_limit = 60
+    assert client.finished(movie=RED)["status"] == "done"
+
+
+def test_a_render_that_wants_too_much_memory_says_so_and_the_next_one_renders(drawing):
+    service, client = drawing
+    service.settings.max_worker_bytes = 800 * 2**20
+    elements = [
+        {"type": "text", "text": f"{n}", "settings": {"font-size": "900px", "background-color": "#123"}}
+        for n in range(60)
+    ]
+    seen = client.finished(movie={"width": 3840, "height": 3840, "scenes": [{"duration": 1, "elements": elements}]})
+    assert seen["status"] == "error"
+    assert seen["message"] == "Error rendering movie: the movie needs more memory than the 800 MB that a render may use"
+    assert client.finished(movie=RED)["status"] == "done"
+
+
+def run_worker(tmp_path, movie, **limits):
+    (tmp_path / "job.json").write_text(json.dumps({"document": movie, "mode": "preview", "limits": limits}))
+    return subprocess.run(
+        [sys.executable, "-m", "airflow_json2video.local.worker", str(tmp_path / "job.json")],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False, timeout=60, capture_output=True,
+    ).returncode  # fmt: skip
+
+
+def test_the_system_itself_ends_a_worker_that_computes_without_end(tmp_path):
+    assert run_worker(tmp_path, LONG, render_seconds=0.1) == -signal.SIGXCPU
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_the_system_itself_stops_a_worker_that_fills_the_disk(tmp_path):
+    assert run_worker(tmp_path, LONG, output_bytes=200_000) == 0
+    message = json.loads((tmp_path / "result.json").read_text())["message"]
+    assert re.search("(?i)too large", message)
+    assert not (tmp_path / "out.mp4").exists()
+    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 500_000
+
+
+def test_a_program_that_the_worker_starts_with_care_is_free_of_its_memory_bound(tmp_path):
+    code = (
+        "import resource, subprocess, sys; from airflow_json2video.local.bounds import bound_this_process;"
+        "from airflow_json2video.local.limits import Limits; bound_this_process(Limits(worker_bytes=2**30));"
+        "ask = [sys.executable, '-c', 'import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0])'];"
+        "print(subprocess.check_output(ask, text=True).strip(),"
+        " subprocess.check_output(ask, text=True, preexec_fn=lambda: None).strip())"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True).stdout
+    assert said.split() == [str(2**30), "-1"]
+
+
+def test_a_damaged_job_folder_fails_its_render_with_a_message_and_no_other(tmp_path, make_client):
+    with LocalService(mode="instant", home=tmp_path) as service:
+        service.clock.freeze()
+        service.add_template(RED, id="t" * 20)
+        client = make_client(service)
+        service.backend.queue.stop()
+        damaged, blocked, good = client.submit(movie={"template": "t" * 20}), client.submit(), client.submit()
+    (tmp_path / "jobs" / damaged / "movie.json").write_text("{ half")
+    (tmp_path / "jobs" / blocked).write_text("a file where a folder was")
+    with LocalService(mode="instant", home=tmp_path) as service:
+        client = make_client(service)
+        assert service.wait_idle(20)
+        assert re.search(r"movie\.json is damaged .* submit the movie again", client.movie(damaged)["message"])
+        assert client.movie(blocked)["message"].startswith("Error rendering movie: ")
+        assert client.status(good) == "done"
+
+
+def test_a_damaged_database_ends_in_a_clear_message(tmp_path):
+    with LocalService(mode="instant", home=tmp_path):
+        pass
+    for name in ("service.db-wal", "service.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    whole = (tmp_path / "service.db").read_bytes()
+    for damage in (b"not a database" * 500, whole[:100] + os.urandom(len(whole) - 100)):
+        (tmp_path / "service.db").write_bytes(damage)
+        with pytest.raises(ConfigurationError, match=r"cannot be read.*move .*service\.db away"):
+            LocalService(mode="instant", home=tmp_path).start()
+
+
+def test_a_database_with_a_damaged_row_ends_in_a_clear_message_on_the_command_line_too(tmp_path):
+    with LocalService(mode="instant", home=tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / "service.db") as db:
+        db.execute("INSERT INTO renders VALUES ('p', '{ half')")
+    db.close()
+    ran = subprocess.run(
+        [sys.executable, "-m", "airflow_json2video.local", "serve", "--mode", "instant", "--home", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        check=False,
+        timeout=30,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2
+    assert "cannot be read" in ran.stderr
+    assert "Traceback" not in ran.stderr
