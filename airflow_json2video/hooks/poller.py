@@ -41,7 +41,9 @@ _tickets = itertools.count()
 """One row for all pollers, since a waiter can move from one to another."""
 
 _MOST_AT_ONCE = 20
-"""Single looks under way together, at most."""
+_ONE_MORE_FOR = 250
+"""Single looks under way together, at most: twenty, and one more for each so many renders that wait, since twenty
+connections at 50 ms an answer cannot keep up with ten thousand."""
 _PATIENCE = 0.1
 """Seconds that a look may be late, for each one under way, before it begins beside them: one connection or two are
 enough for what can wait a moment."""
@@ -208,7 +210,7 @@ class Poller:
             hold_until = self._sweeper.consider(now)
             if hold_until > now:
                 return min(self._recheck_at, hold_until)
-        while self._looks < _MOST_AT_ONCE:
+        while self._looks < _MOST_AT_ONCE + self._size // _ONE_MORE_FOR:
             due = self.next_due()
             if due == math.inf:
                 return self._recheck_at

@@ -35,7 +35,7 @@ def measure(options: argparse.Namespace) -> int:
     results: dict[str, Any] = {"runs": [], "plots": {}}
     if options.keep:
         results = json.loads((options.into / RESULTS).read_text())
-    if not options.keep or "sizes" in options.parts:
+    if not options.keep:
         results |= {
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": machine.describe(),
@@ -57,7 +57,7 @@ def measure(options: argparse.Namespace) -> int:
     began = time.monotonic()
     with raise_on_signals():
         for part in options.parts:
-            results |= _measured(part, options, began)
+            _add(results, _measured(part, options, began))
             _write(results, options.into, anew=part == "sizes")
     written = (options.into / TABLES).read_text()
     print(f"\n{written}\n")
@@ -65,6 +65,15 @@ def measure(options: argparse.Namespace) -> int:
         f"Raw numbers, tables and plots are in {options.into}. It took {(time.monotonic() - began) / 60:.0f} minutes."
     )
     return 0
+
+
+def _add(results: dict[str, Any], measured: dict[str, Any]) -> None:
+    """Put what was measured in the place of what was there before; of the runs only those of the same name."""
+    runs = measured.get("runs", [])
+    anew = {(run["contender"], run["size"]) for run in runs}
+    kept = [run for run in results["runs"] if (run["contender"], run["size"]) not in anew]
+    order = list(CONTENDERS)
+    results |= measured | {"runs": sorted(kept + runs, key=lambda run: (run["size"], order.index(run["contender"])))}
 
 
 def _measured(part: str, options: argparse.Namespace, began: float) -> dict[str, Any]:
@@ -131,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", type=_keys, default=list(DEFAULT), help=f"of {','.join(CONTENDERS)}")
     parser.add_argument("--seconds", type=float, default=12.0, help="length of each window (default 12)")
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}")
-    parser.add_argument("--keep", action="store_true", help="keep what is in the results of the other parts")
+    parser.add_argument("--keep", action="store_true", help="keep what is in the results and is not measured now")
     parser.add_argument("--triggers", type=int, default=2000, help="renders of the real triggerer (default 2000)")
     parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="default benchmarks/results")
     return measure(parser.parse_args(arguments))
