@@ -233,8 +233,9 @@ class Exporter:
                 deliveries.append({"where": destination["where"], "outcome": outcome})
             if times == 0:
                 deliveries.append({"where": destination["where"], "outcome": "not sent: a fault rule took it"})
-        if not self._stopping:
-            self._store.change(render.project, deliveries=deliveries)
+        with self._change:
+            if not self._stopping:  # else the store is closed
+                self._store.change(render.project, deliveries=deliveries)
 
     def _post(self, render: Render, destination: Mapping[str, Any]) -> str:
         payload = payload_of(
