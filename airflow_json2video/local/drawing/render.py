@@ -16,7 +16,7 @@ from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
 
-__all__ = ["open_movie", "render"]
+__all__ = ["render"]
 
 Progress = Callable[[int, int], None]
 
@@ -35,20 +35,6 @@ def render(
         return {"outcome": "error", "message": str(fault)}
 
 
-def open_movie(
-    document: Mapping[str, Any], *, assets: Assets, warn: Callable[[str], None]
-) -> tuple[Timeline, Painter]:
-    """Plan a movie, get its files, and give what draws its frames; nothing is encoded.
-
-    :raises MovieFault: the movie cannot be rendered.
-    """
-    movie = _Render(document, Path(), mode="preview", assets=assets, progress=None)
-    timeline = movie.prepared()
-    for text in movie._warnings:
-        warn(text)
-    return timeline, Painter(timeline, find=movie._find, warn=warn)
-
-
 class _Render:
     def __init__(
         self, document: Mapping[str, Any], path: Path, *, mode: str, assets: Assets, progress: Progress | None
@@ -60,7 +46,7 @@ class _Render:
         self._progress = progress
         self._warnings: dict[str, None] = {}
 
-    def prepared(self) -> Timeline:
+    def run(self) -> dict[str, Any]:
         timeline = plan(resolve(self._document), probe=self._measure)
         self._warnings |= dict.fromkeys(timeline.warnings)
         # A source that is missing fails the render before anything is drawn, scene by scene.
@@ -71,10 +57,6 @@ class _Render:
             self._find(overlay)
         for sound in timeline.sounds:
             self._find(sound)
-        return timeline
-
-    def run(self) -> dict[str, Any]:
-        timeline = self.prepared()
         with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
             self._draw(timeline, Path(scratch) / "track")
         return {**result_of(timeline, self._path), "warnings": list(self._warnings)}
