@@ -23,7 +23,7 @@ FIND_PYTHON := for p in $(PYTHON) python3 python3.13 python3.12 python3.11 pytho
 	then echo "$$p"; exit 0; fi; done; \
 	echo "No Python 3.10 to 3.13 with venv was found. Name one: make PYTHON=/path/to/python" >&2; exit 1
 
-.PHONY: help demo test lint docs bench bench-parse test-matrix crash install clean
+.PHONY: help demo test lint docs bench bench-local bench-parse test-matrix crash install clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,19 @@ $(BENCH)/installed: benchmarks/peers.txt pyproject.toml
 bench: $(BENCH)/installed ## what waiting costs, beside the triggers of other providers (half an hour)
 	@$(BENCH)/bin/python -m benchmarks.polling $(ARGS)
 
+# moviepy wants an older Pillow, and none of them needs Airflow.
+DRAWING := .venv-bench-local
+$(DRAWING)/installed: benchmarks/local/peers.txt
+	@python=$$($(FIND_PYTHON)); \
+	echo "Installing the peers into $(DRAWING) with $$("$$python" -V) (once, a minute)"; \
+	"$$python" -m venv --clear $(DRAWING)
+	@$(DRAWING)/bin/python -m pip install -qq --disable-pip-version-check -r benchmarks/local/peers.txt
+	@$(DRAWING)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+bench-local: $(DRAWING)/installed ## how fast ten movies are drawn here, beside moviepy and an FFmpeg filter graph
+	@$(DRAWING)/bin/python -m benchmarks.local $(ARGS)
+
 bench-parse: $(BENCH)/installed ## what importing the operator costs a DAG file, beside the operators of other providers
 	@$(BENCH)/bin/python benchmarks/parse_time.py $(ARGS)
 
@@ -76,4 +89,4 @@ test-matrix: $(STAMP) ## the suite on Airflow 2.11 to 3.3 and Python 3.10 to 3.1
 	$(BIN)/python -m lab.matrix $(ARGS)
 
 clean: ## remove all that was made
-	rm -rf $(VENV) $(BENCH) .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(DRAWING) .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache

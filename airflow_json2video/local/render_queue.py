@@ -159,6 +159,7 @@ class RenderQueue:
             "assets": str(self._places.assets) if self._places.assets else None,
             "fetch_assets": self._settings.fetch_assets,
             "allow_private": self._settings.allow_private,
+            "html": self._settings.html,
             "max_asset_bytes": self._settings.max_asset_bytes,
             "asset_timeout": self._settings.asset_timeout,
             "service": os.getpid(),

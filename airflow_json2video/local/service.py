@@ -51,7 +51,7 @@ class LocalService:
             service.clock.advance(10)
             assert service.posts == 1
 
-    :param mode: ``instant``, ``preview`` or ``full``.
+    :param mode: ``instant``, ``slate``, ``preview`` or ``full``.
     :param home: folder for its state, which a later service on the same folder continues. By default a
         temporary one that goes with the service.
     :param host: address to listen on; anything but loopback needs *allow_remote*.

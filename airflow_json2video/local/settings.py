@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 __all__ = ["ListOrder", "Mode", "QuotaShape", "Settings"]
 
-Mode = Literal["instant", "preview", "full"]
+Mode = Literal["instant", "slate", "preview", "full"]
 ListOrder = Literal["newest", "oldest", "shuffled"]
 QuotaShape = Literal["time", "movies"]
 
@@ -21,7 +21,7 @@ class Settings:
     """
 
     mode: Mode = "preview"
-    """``instant`` (right size, length and scene colours, nothing drawn), ``preview`` or ``full``."""
+    """``instant`` (right size, length and scene colours, nothing drawn), ``slate``, ``preview`` or ``full``."""
     queue_seconds: float = 0.0
     """A render stays ``pending`` for at least this long. Read when the movie is submitted."""
     render_seconds: float = 0.0
@@ -55,6 +55,8 @@ class Settings:
     """False: nothing is fetched, and a missing asset is drawn as a labelled card. ``instant`` never fetches."""
     allow_private: bool = False
     """Let assets come from private and loopback addresses."""
+    html: bool = False
+    """Draw ``html`` elements as stills with a Chromium of this machine. They may run script, without any network."""
     max_asset_bytes: int = 200 * 1024 * 1024
     asset_timeout: float = 30.0
     """Real seconds for one download."""
@@ -85,7 +87,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "missing_status": (400, 404),
 }
 _MAY_BE_NONE = {"timeout_after", "seed"}
-_SWITCHES = {"fetch_assets", "allow_private"}
+_SWITCHES = {"fetch_assets", "allow_private", "html"}
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -38,12 +38,21 @@ def main(job_file: Path) -> int:
         max_bytes=int(job.get("max_asset_bytes") or 200 * 1024 * 1024),
         timeout=float(job.get("asset_timeout") or 30.0),
     )
+    if hasattr(os, "nice"):
+        os.nice(10)  # the service, and who waits for its answers, come first
     started = time.perf_counter()
 
     def progress(done: int, frames: int) -> None:
         _write(folder / "progress.json", {"frames_done": done, "frames": frames})
 
-    result = render(job["document"], folder / "out.mp4", mode=job["mode"], assets=assets, progress=progress)
+    result = render(
+        job["document"],
+        folder / "out.mp4",
+        mode=job["mode"],
+        assets=assets,
+        progress=progress,
+        html=bool(job.get("html", False)),
+    )
     print(json.dumps({**result, "seconds": round(time.perf_counter() - started, 3)}))
     _write(folder / "result.json", result)
     return 0

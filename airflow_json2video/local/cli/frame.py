@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> bool:
         from airflow_json2video.local.drawing.snapshots import MovieStills
 
         try:
-            stills = MovieStills(document, assets=assets)
+            stills = MovieStills(document, assets=assets, html=options.html)
             if options.at > stills.duration:
                 raise ConfigurationError(f"--at {options.at:g}: the movie is {stills.duration:g} s long")
             (still,) = stills.at([options.at])

@@ -33,6 +33,7 @@ def take_assets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--assets", type=Path, help="folder of files that stand for remote ones, as <host>/<path>")
     parser.add_argument("--offline", action="store_true", help="fetch nothing; draw a card for what is missing")
     parser.add_argument("--allow-private", action="store_true", help="fetch from private addresses too")
+    parser.add_argument("--html", action="store_true", help="draw html elements with an installed Chromium")
 
 
 def name_of(options: argparse.Namespace) -> str:

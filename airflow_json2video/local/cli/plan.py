@@ -51,7 +51,7 @@ def _measured(document: Mapping[str, Any], options: argparse.Namespace) -> Timel
     with assets_of(options) as assets:
         from airflow_json2video.local.drawing.snapshots import MovieStills
 
-        return MovieStills(document, assets=assets).timeline
+        return MovieStills(document, assets=assets, html=options.html).timeline
 
 
 def _print(lines: Iterable[str]) -> None:

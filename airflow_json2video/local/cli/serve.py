@@ -61,6 +61,7 @@ def _run(options: argparse.Namespace) -> bool:
         "workers": options.workers,
         "fetch_assets": not options.offline,
         "allow_private": options.allow_private,
+        "html": options.html,
         **named_values("--set", options.set),
     }
     service = LocalService(

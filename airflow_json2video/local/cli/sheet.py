@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> bool:
             return True
         document = movie_of(options)
         try:
-            stills = MovieStills(document, assets=assets)
+            stills = MovieStills(document, assets=assets, html=options.html)
             _draw(stills, options)
         except MovieFault as fault:
             print(f"error: {fault_finding(str(fault), document)}", file=sys.stderr)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,11 +25,17 @@ _X264 = {
 }
 _BT709 = 1
 _LIMITED = 1
+# Pictures that wait to be coded: enough to keep two cores busy, few enough not to be felt in memory.
+_AHEAD = 3
 SAMPLE_RATE = 48_000
 
 
 class Encoder:
-    """A context manager that takes pictures and sound and leaves *path* only if nothing went wrong."""
+    """A context manager that takes pictures and sound and leaves *path* only if nothing went wrong.
+
+    It codes in a thread of its own, in the order in which things come, so the bytes are those that one thread
+    would write. A picture that was handed over must not be drawn on any more.
+    """
 
     def __init__(self, path: Path, *, width: int, height: int, fps: Fraction, mode: str, sound: bool = False) -> None:
         self._path = path
@@ -49,9 +58,39 @@ class Encoder:
         self._heard = 0
         self._seen = 0
         self._last: av.VideoFrame | None = None
+        self._failure: BaseException | None = None
+        self._room = threading.BoundedSemaphore(_AHEAD)
+        self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=64)
+        self._thread = threading.Thread(target=self._run, name="json2video-encoder", daemon=True)
 
     def picture(self, image: Image.Image | None) -> None:
         """Add one frame; None repeats the one before, which costs no conversion."""
+        if image is not None:
+            self._room.acquire()
+        self._put(lambda: self._picture(image))
+
+    def samples(self, block: Any) -> None:
+        """Add sound: a float32 array (2, n) at 48 kHz."""
+        self._put(lambda: self._samples(block))
+
+    def _put(self, work: Callable[[], None]) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._work.put(work)
+
+    def _run(self) -> None:
+        # After a failure it goes on taking, so that nobody waits for room that never comes.
+        while (work := self._work.get()) is not None:
+            try:
+                work()
+            except BaseException as error:
+                self._failure = self._failure or error
+
+    def _picture(self, image: Image.Image | None) -> None:
+        if image is not None:
+            self._room.release()
+        if self._failure is not None:
+            return
         if image is not None:
             self._last = from_image(image).reformat(
                 format="yuv420p",
@@ -66,8 +105,9 @@ class Encoder:
         self._seen += 1
         self._container.mux(self._video.encode(self._last))
 
-    def samples(self, block: Any) -> None:
-        """Add sound: a float32 array (2, n) at 48 kHz."""
+    def _samples(self, block: Any) -> None:
+        if self._failure is not None:
+            return
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
         frame.sample_rate = SAMPLE_RATE
         frame.pts = self._heard
@@ -76,19 +116,26 @@ class Encoder:
         self._container.mux(self._audio.encode(frame))
 
     def __enter__(self) -> Encoder:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._work.put(None)
+        self._thread.join()
+        whole = False
         try:
+            if kind is None and self._failure is not None:
+                raise self._failure
             if kind is None:
                 for stream in (self._video, self._audio):
                     if stream is not None:
                         self._container.mux(stream.encode(None))
+                whole = True
         finally:
             self._container.close()
-        if kind is None:
+            if not whole:
+                self._partial.unlink(missing_ok=True)
+        if whole:
             self._partial.replace(self._path)
-        else:
-            self._partial.unlink(missing_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
+from airflow_json2video.local.drawing.cards import box_card, picture_card
 from airflow_json2video.local.drawing.clips import ClipReader, NotMedia
 from airflow_json2video.local.drawing.layout import Motion, fitted, motion_of, placed
 from airflow_json2video.local.drawing.text import draw_text
@@ -31,7 +30,6 @@ Find = Callable[["Layer"], "Path | None"]
 
 Image.MAX_IMAGE_PIXELS = 50_000_000
 _IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
-_TAGS = re.compile(r"<(style|script).*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
 _BASE = {
     "type", "id", "comment", "start", "duration", "extra-time", "z-index", "cache", "fade-in", "fade-out",
     "save-to-media", "position", "x", "y", "width", "height", "_element",
@@ -41,12 +39,6 @@ _DRAWN = {
     "text": {"text", "settings", "style"},
     "image": {*_PICTURE, "zoom", "pan", "pan-distance", "pan-crop"},
     "video": {*_PICTURE, "seek", "loop", "muted", "volume"},
-}
-_CARD = {
-    "background-color": "rgba(40,44,52,0.85)",
-    "font-color": "#ffffff",
-    "border-radius": "0.4em",
-    "padding": "0.6em",
 }
 
 
@@ -153,10 +145,12 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
         if str(element.get("style") or "001") != "001":
             note(f"text style '{element['style']}' is drawn plain")
         return _Still(layer, _text_shot(element, size, note), size=size, fps=fps)
-    path = find(layer) if layer.kind in ("image", "video") and element.get("src") else None
+    path = find(layer) if layer.kind in ("image", "video", "html") else None
+    if path is None and layer.kind in ("image", "video"):
+        shot = _arranged(picture_card(layer, note), element, size)
+        return _Still(layer, shot, size=size, fps=fps, motion=motion_of(element))
     if path is None:
-        note(f"a labelled card stands for this {layer.kind}")
-        return _Still(layer, _card(layer, size), size=size, fps=fps)
+        return _Still(layer, Shot(*box_card(layer, size, note)), size=size, fps=fps)
     wrong = f"The URL provided is not a {layer.kind} file and cannot be used as a source for a {layer.kind} element"
     if layer.kind == "video":
         try:
@@ -251,22 +245,3 @@ def _corrected(picture: Image.Image, correction: Mapping[str, Any]) -> Image.Ima
     if alpha is not None:
         rgb.putalpha(alpha)
     return rgb
-
-
-def _card(layer: Layer, size: Size) -> Shot:
-    """Draw the card that stands for what cannot be drawn here."""
-    element = layer.element
-    told: Any = ""
-    if layer.kind == "html":
-        told = html.unescape(_TAGS.sub(" ", str(element.get("html") or ""))).strip() or element.get("src")
-    elif layer.kind == "component":
-        told = element.get("component")
-    else:
-        told = element.get("prompt") or element.get("src") or ""
-    label = re.sub(r"\s+", " ", f"{layer.kind}: {told}")[:120]
-    settings = {"font-size": f"{max(10, size[0] * 0.025):.0f}px", **_CARD}
-    width, height = (number(element.get(side), -1) for side in ("width", "height"))
-    area = (int(width) if width > 0 else size[0], int(height) if height > 0 else size[1])
-    picture, x, y = draw_text(label, settings, area=area, canvas=size, warn=lambda _: None)
-    box = placed(element, area, size)
-    return Shot(picture, box.x + x, box.y + y)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
 from airflow_json2video.local.drawing.clips import NotMedia, measure
 from airflow_json2video.local.drawing.encode import Encoder
+from airflow_json2video.local.drawing.html import HtmlStills
 from airflow_json2video.local.drawing.instant import result_of
 from airflow_json2video.local.drawing.painter import Painter
+from airflow_json2video.local.drawing.slate import Slates
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from airflow_json2video.local.drawing.sound import SoundTrack
 
 __all__ = ["render"]
 
@@ -22,33 +29,55 @@ Progress = Callable[[int, int], None]
 
 
 def render(
-    document: Mapping[str, Any], path: Path, *, mode: str, assets: Assets, progress: Progress | None = None
+    document: Mapping[str, Any],
+    path: Path,
+    *,
+    mode: str,
+    assets: Assets,
+    progress: Progress | None = None,
+    html: bool = False,
 ) -> dict[str, Any]:
     """Draw a movie to *path* and give the result as JSON.
 
+    :param mode: ``slate``, ``preview`` or ``full``.
+    :param html: draw ``html`` elements with a Chromium of this machine; they may run script.
     :param progress: told the frames done and the frames in all.
     :returns: ``outcome`` ``done`` with the facts of the file, or ``error`` with the service's ``message``.
     """
     try:
-        return _Render(document, path, mode=mode, assets=assets, progress=progress).run()
+        return _Render(document, path, mode=mode, assets=assets, progress=progress, html=html).run()
     except MovieFault as fault:
         return {"outcome": "error", "message": str(fault)}
 
 
 class _Render:
     def __init__(
-        self, document: Mapping[str, Any], path: Path, *, mode: str, assets: Assets, progress: Progress | None
+        self,
+        document: Mapping[str, Any],
+        path: Path,
+        *,
+        mode: str,
+        assets: Assets,
+        progress: Progress | None,
+        html: bool,
     ) -> None:
         self._document = document
         self._path = path
         self._mode = mode
         self._assets = assets
         self._progress = progress
+        self._html = HtmlStills(assets, enabled=html, warn=self._warn)
         self._warnings: dict[str, None] = {}
 
     def run(self) -> dict[str, Any]:
-        timeline = plan(resolve(self._document), probe=self._measure)
+        resolved = resolve(self._document)
+        timeline = plan(resolved, probe=self._measure)
         self._warnings |= dict.fromkeys(timeline.warnings)
+        if self._mode == "slate":
+            self._warn("mode slate: nothing is drawn but the number and title of each scene, and there is no sound")
+            self._encode(timeline, Slates(timeline, resolved["scenes"]).frames(), None)
+            return {**result_of(timeline, self._path), "warnings": list(self._warnings)}
+        self._html.canvas = (timeline.width, timeline.height)
         # A source that is missing fails the render before anything is drawn, scene by scene.
         for scene in timeline.scenes:
             for layer in scene.layers:
@@ -65,6 +94,8 @@ class _Render:
         self._warnings[text] = None
 
     def _find(self, one: Layer | Sound) -> Path | None:
+        if isinstance(one, Layer) and one.element.get("type") == "html":
+            return self._html.find(one)
         if one.element.get("type") not in ("image", "video", "audio") or not one.element.get("src"):
             return None
         return self._file(one.where, one.element)
@@ -96,7 +127,9 @@ class _Render:
             from airflow_json2video.local.drawing.sound import SoundTrack
 
             sound = SoundTrack(timeline, find=self._find, warn=self._warn, scratch=scratch)
-        painter = Painter(timeline, find=self._find, warn=self._warn)
+        self._encode(timeline, Painter(timeline, find=self._find, warn=self._warn).frames(), sound)
+
+    def _encode(self, timeline: Timeline, pictures: Iterable[Image.Image | None], sound: SoundTrack | None) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with Encoder(
             self._path,
@@ -106,7 +139,7 @@ class _Render:
             mode=self._mode,
             sound=sound is not None,
         ) as encoder:
-            for done, picture in enumerate(painter.frames(), start=1):
+            for done, picture in enumerate(pictures, start=1):
                 encoder.picture(picture)
                 # Sound goes in beside its pictures, so that a player need not read ahead.
                 for block in sound.blocks(until=done) if sound else ():

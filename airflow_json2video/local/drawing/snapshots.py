@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from PIL import Image
 
 from airflow_json2video.local.drawing.assets import Assets
 from airflow_json2video.local.drawing.clips import ClipReader, measure
-from airflow_json2video.local.drawing.render import open_movie
+from airflow_json2video.local.drawing.painter import Painter
+from airflow_json2video.local.drawing.render import _Render
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.planning.timeline import Timeline
 
 __all__ = ["FileStills", "MovieStills", "Still", "Stills"]
 
@@ -34,24 +38,41 @@ class Stills(Protocol):
         """Give the pictures of these moments, in order of time."""
 
 
+class _Ready(Exception):
+    """The timeline is known and every file is there."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        super().__init__()
+        self.timeline = timeline
+
+
+class _Opening(_Render):
+    """A render that stops where it would begin to draw."""
+
+    def _draw(self, timeline: Timeline, scratch: Path) -> NoReturn:  # noqa: ARG002 - the render's own
+        raise _Ready(timeline)
+
+
 class MovieStills:
     """Frames of a movie, drawn without those between them.
 
+    :param html: draw ``html`` elements with a Chromium of this machine.
     :raises MovieFault: the movie cannot be rendered.
     """
 
-    def __init__(self, document: Mapping[str, Any], *, assets: Assets) -> None:
-        self._warnings: dict[str, None] = {}
-        self.timeline, self._painter = open_movie(document, assets=assets, warn=self._warn)
+    def __init__(self, document: Mapping[str, Any], *, assets: Assets, html: bool = False) -> None:
+        self._render = _Opening(document, Path(), mode="preview", assets=assets, progress=None, html=html)
+        try:
+            self._render.run()
+        except _Ready as ready:
+            self.timeline = ready.timeline
+        self._painter = Painter(self.timeline, find=self._render._find, warn=self._render._warn)
         self.duration = self.timeline.duration
-
-    def _warn(self, text: str) -> None:
-        self._warnings[text] = None
 
     @property
     def warnings(self) -> list[str]:
         """What was not drawn as asked so far."""
-        return list(dict.fromkeys([*self.timeline.warnings, *self._warnings]))
+        return list(self._render._warnings)
 
     def at(self, moments: Sequence[float]) -> Iterator[Still]:
         """Give the frame that shows at each moment; a moment past the end gives the last one."""

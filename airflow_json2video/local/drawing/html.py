@@ -1,0 +1,108 @@
+"""The ``html`` element: a still by a browser of this machine, where there is one and it may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.local.drawing.assets import AssetFault, Assets
+from airflow_json2video.local.drawing.browser import Browser, BrowserFault, Page
+from airflow_json2video.local.planning.evaluation import text_of
+from airflow_json2video.local.planning.plan import number
+from airflow_json2video.local.planning.resolve import MovieFault
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.planning.timeline import Layer
+
+__all__ = ["HtmlStills", "page_of"]
+
+MAX_SIDE = 3840
+MAX_PIXELS = 40_000_000
+MAX_WAIT = 10.0
+WAIT = 2.0
+"""Seconds before the picture is taken; the service's default is not known."""
+MAX_SOURCE = 2_000_000
+_NO_BROWSER = "no Chromium was found on this machine (chromium, chromium-headless-shell, google-chrome)"
+
+
+@dataclass(kw_only=True)
+class HtmlStills:
+    """Gives the pictures of one movie's ``html`` elements; the same page is drawn once.
+
+    :param enabled: False: none is drawn, since HTML can run script.
+    :param warn: told of everything that is not drawn as asked.
+    :param canvas: the movie's frame, which an element without a size takes up.
+    """
+
+    assets: Assets
+    enabled: bool
+    warn: Callable[[str], None]
+    canvas: tuple[int, int] = (640, 360)
+    search: Callable[[], Browser | None] = Browser.find
+    _failed: dict[str, str] = field(default_factory=dict)
+
+    def find(self, layer: Layer) -> Path | None:
+        """Give the picture of an element, or None, if a card has to stand for it.
+
+        :raises MovieFault: its ``src`` cannot be had.
+        """
+        if not self.enabled:
+            return self._give_up(layer, "HTML is not drawn here unless it is switched on (setting html, --html)")
+        browser = self.search()
+        if browser is None:
+            return self._give_up(layer, _NO_BROWSER)
+        source = self._source(layer)
+        if source is None:
+            return None
+        page = page_of(layer.element, source, canvas=self.canvas)
+        target = self.assets.cache / page.name
+        if page.name not in self._failed and not target.exists():
+            try:
+                browser.draw(page, target)
+            except (BrowserFault, OSError) as fault:
+                self._failed[page.name] = str(fault)
+        if page.name in self._failed:
+            return self._give_up(layer, f"the browser failed: {self._failed[page.name]}")
+        self._tell(layer)
+        return target
+
+    def _give_up(self, layer: Layer, why: str) -> None:
+        self.warn(f"{layer.where}: {why}")
+
+    def _tell(self, layer: Layer) -> None:
+        self.warn(f"{layer.where}: a still stands for this html; it does not move, and nothing is loaded from the net")
+        if any(layer.element.get(name) is True for name in ("tailwindcss", "tailwind")):
+            self.warn(f"{layer.where}: Tailwind needs the network, which the browser does not have; it is left out")
+
+    def _source(self, layer: Layer) -> str | None:
+        written = layer.element.get("html")
+        if written not in (None, ""):
+            return text_of(written)
+        try:
+            path = self.assets.file(layer.element.get("src"))
+        except AssetFault as fault:
+            if self.assets.fetch:
+                raise MovieFault(f"{layer.where}: {fault}") from None
+            self.warn(f"{layer.where}: {fault}")
+            return None
+        with path.open("rb") as file:
+            return file.read(MAX_SOURCE).decode("utf-8", errors="replace")
+
+
+def page_of(element: Mapping[str, Any], source: str, *, canvas: tuple[int, int]) -> Page:
+    """Read the size, ``dpi`` and ``wait`` of an ``html`` element; -1 is the size of the canvas.
+
+    A page without a size that stands at a preset position is cut to what is seen of it, as the service's tutorial on
+    HTML elements has it.
+    """
+    width, height = (number(element.get(side), -1) for side in ("width", "height"))
+    size = [min(MAX_SIDE, int(n)) if n >= 1 else c for n, c in zip((width, height), canvas, strict=True)]
+    dpi = max(0.25, min(4.0, number(element.get("dpi"), 1)))
+    while size[0] * size[1] * dpi * dpi > MAX_PIXELS:
+        dpi /= 2
+    wait = max(0.0, min(MAX_WAIT, number(element.get("wait"), WAIT)))
+    placed = str(element.get("position") or "custom") != "custom"
+    trim = placed and width < 1 and height < 1 and not element.get("resize")
+    return Page(source=source, width=size[0], height=size[1], dpi=dpi, wait=wait, trim=trim)

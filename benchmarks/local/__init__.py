@@ -1,0 +1,1 @@
+"""How fast movies are drawn on this machine, beside moviepy and a plain FFmpeg filter graph."""

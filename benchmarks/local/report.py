@@ -1,0 +1,98 @@
+"""Tables of the drawing benchmark, and how they get into a page: between markers.
+
+A page has ``<!-- bench-local:NAME -->`` and ``<!-- /bench-local:NAME -->``; no figure is typed by hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.local.contenders import CONTENDERS
+
+__all__ = ["BLOCKS", "blocks", "put_into"]
+
+Results = Mapping[str, Any]
+Run = Mapping[str, Any]
+
+
+def blocks(results: Results) -> dict[str, str]:
+    """Write every block that the results have something for."""
+    return {name: text for name, write in BLOCKS.items() if (text := write(results))}
+
+
+def put_into(page: Path, results: Results) -> list[str]:
+    """Replace what is between our markers of *page*, and give the names of the blocks that were put there.
+
+    :raises ValueError: a marker of ours has no block, or is not closed.
+    """
+    text = page.read_text(encoding="utf-8")
+    written = blocks(results)
+    done: list[str] = []
+    for name in re.findall(r"<!-- bench-local:([\w-]+) -->", text):
+        if name not in BLOCKS:
+            raise ValueError(f"{page.name} has a marker for {name!r}, and there is no such block")
+        between = re.compile(rf"(<!-- bench-local:{name} -->\n).*?(<!-- /bench-local:{name} -->)", re.DOTALL)
+        if not between.search(text):
+            raise ValueError(f"the marker for {name!r} in {page.name} is not closed")
+        if name in written:
+            text = between.sub(lambda found, name=name: f"{found[1]}\n{written[name]}\n\n{found[2]}", text)
+            done.append(name)
+    page.write_text(text, encoding="utf-8")
+    return done
+
+
+def _conditions(results: Results) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return (
+        f"Measured {results['when'][:10]} on {results['machine']}; {versions}. Each figure is the middle of "
+        f"{results['rounds']} run{'s' if results['rounds'] != 1 else ''}, start of the process included."
+    )
+
+
+def _speed(results: Results) -> str:
+    return _matrix(results, lambda run: _figure(run["seconds"] / run["wall"]))
+
+
+def _cpu(results: Results) -> str:
+    return _matrix(results, lambda run: _figure(run["cpu"] / run["seconds"]))
+
+
+def _memory(results: Results) -> str:
+    return _matrix(results, lambda run: f"{run['memory'] / 2**20:.0f}")
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "conditions": _conditions,
+    "speed": _speed,
+    "cpu": _cpu,
+    "memory": _memory,
+}
+
+
+def _matrix(results: Results, cell: Callable[[Run], str]) -> str:
+    """One row for each movie, one column for each contender; a dash for what it cannot draw."""
+    runs = {(run["movie"], run["contender"]): run for run in results["runs"]}
+    keys = [key for key in CONTENDERS if any(run["contender"] == key for run in results["runs"])]
+    if not keys:
+        return ""
+    rows = []
+    for movie, title in results["movies"].items():
+        cells = []
+        for key in keys:
+            run = runs.get((movie, key))
+            cells.append("-" if run is None else "failed" if run.get("error") else cell(run))
+        rows.append((title, *cells))
+    return _table(("movie", *(CONTENDERS[key].title for key in keys)), rows)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "| " + " | ".join(columns) + " |"
+    rule = "|---|" + "---:|" * (len(columns) - 1)
+    return "\n".join([head, rule, *("| " + " | ".join(row) + " |" for row in rows)])

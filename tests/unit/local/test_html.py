@@ -1,0 +1,340 @@
+"""HTML by a real browser where there is one, and the cards that stand for what is not drawn."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+
+from airflow_json2video.local.drawing.assets import Assets
+from airflow_json2video.local.drawing.browser import Browser, BrowserFault, Page
+from airflow_json2video.local.drawing.cards import box_card, picture_card, visible_text
+from airflow_json2video.local.drawing.html import HtmlStills, page_of
+from airflow_json2video.local.drawing.layers import open_layer
+from airflow_json2video.local.drawing.render import render
+from airflow_json2video.local.planning.timeline import Layer
+
+CANVAS = (320, 180)
+RED, CLEAR = (255, 0, 0, 255), (0, 0, 0, 0)
+
+
+def layer(kind, **element):
+    return Layer(kind=kind, where="Scene #1, element #1", first=0, frames=10, element={"type": kind, **element})
+
+
+def card(**element):
+    notes = []
+    picture, x, y = box_card(layer("component", **element), CANVAS, notes.append)
+    return picture, (x, y), notes
+
+
+# --- with a browser -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = Browser.find()
+    if found is None:
+        pytest.skip("no Chromium or Chrome is installed here")
+    return found
+
+
+@pytest.fixture
+def drawn(browser, tmp_path):
+    def draw(source, **how):
+        target = tmp_path / "drawn.png"
+        browser.draw(Page(source=source, **{"width": 120, "height": 60, "wait": 0.2, **how}), target)
+        with Image.open(target) as picture:
+            return picture.convert("RGBA")
+
+    return draw
+
+
+BOX = "<div style='width:40px;height:20px;background:red'></div>"
+
+
+def test_a_page_is_drawn_on_nothing_at_the_size_of_its_element(drawn):
+    picture = drawn(BOX)
+    assert picture.size == (120, 60)
+    assert picture.getpixel((20, 10)) == RED
+    assert picture.getpixel((60, 10)) == picture.getpixel((20, 40)) == CLEAR
+
+
+def test_dpi_draws_finer_and_keeps_the_size(drawn):
+    hairline = "<div style='width:40px;height:20.5px;background:red'></div>"
+    picture = drawn(hairline, dpi=2)
+    assert picture.size == (120, 60)
+    assert picture.getpixel((20, 10)) == RED
+    assert 60 < picture.getpixel((20, 20))[3] < 200
+
+
+def test_script_runs_and_the_picture_is_taken_after_the_wait(drawn):
+    later = f"{BOX}<script>setTimeout(() => document.querySelector('div').style.background = 'blue', 1500)</script>"
+    assert drawn(later, wait=0.2).getpixel((20, 10)) == RED
+    assert drawn(later, wait=3).getpixel((20, 10)) == (0, 0, 255, 255)
+
+
+def test_a_page_without_a_size_at_a_preset_position_is_cut_to_what_is_seen(drawn):
+    assert drawn(f"<body style='margin:9px'>{BOX}", trim=True).size == (40, 20)
+
+
+def test_the_browser_asks_nothing_of_the_network(drawn):
+    asked = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    at = f"http://127.0.0.1:{server.server_port}"
+    named = f"http://localhost:{server.server_port}"
+    page = (
+        f"<img src='{at}/img'><iframe src='{at}/frame'></iframe><link rel=stylesheet href='{named}/css'>"
+        f"<script src='{named}/js'></script><script>fetch('{at}/fetch').catch(()=>0); new Image().src='{named}/late';"
+        f"setTimeout(() => location = '{at}/away', 50)</script>{BOX}"
+    )
+    drawn(page, wait=1)
+    server.shutdown()
+    server.server_close()
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "<img src='{file}' width=120 height=60>",
+        "<iframe src='{file}' width=120 height=60></iframe>",
+        "<object data='{file}' width=120 height=60></object>",
+        "<script>location = '{file}'</script>",
+        "<script>top.location = '{file}'</script>",
+        "<meta http-equiv=refresh content='0;url={file}'>",
+    ],
+)
+def test_a_page_cannot_show_a_file_of_this_machine(drawn, tmp_path, way):
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (120, 60), (0, 200, 0)).save(secret)
+    picture = drawn(way.format(file=secret.as_uri()), wait=1)
+    colours = {colour[:3] for _, colour in picture.getcolors(120 * 60) if colour[3]}
+    assert not any(g > 120 and r < 80 and b < 80 for r, g, b in colours)
+
+
+def test_html_stands_in_the_video_as_a_still_and_the_warnings_say_so(browser, tmp_path):
+    element = {"type": "html", "html": BOX, "x": 100, "y": 50, "tailwind": True, "duration": -2, "wait": 0.1}
+    movie = {
+        "width": 320,
+        "height": 180,
+        "scenes": [{"duration": 1, "background-color": "#ffffff", "elements": [element]}],
+    }
+    out = tmp_path / "out.mp4"
+    result = render(movie, out, mode="preview", assets=Assets(cache=tmp_path / "cache"), html=True)
+    assert result["outcome"] == "done"
+    told = "\n".join(result["warnings"])
+    assert "a still stands for this html" in told
+    assert "Tailwind needs the network" in told
+    assert "card" not in told
+    frame = first_frame(out)
+    assert frame.getpixel((120, 60))[0] > 200
+    assert frame.getpixel((120, 60))[1] < 60
+    assert min(frame.getpixel((20, 20))) > 240
+
+
+def first_frame(path):
+    import av
+
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0)).to_image()
+
+
+# --- a browser that misbehaves --------------------------------------------------------------------
+
+
+def program(tmp_path, script):
+    path = tmp_path / "browser"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return Browser(program=str(path), timeout=0.5)
+
+
+PAGE = Page(source="x", width=10, height=10)
+
+
+def test_a_browser_that_hangs_is_ended_with_all_that_it_started(tmp_path):
+    child = tmp_path / "child"
+    slow = program(tmp_path, f"sleep 60 & echo $! > {child}; wait")
+    with pytest.raises(BrowserFault, match=r"took longer than 0\.5 s"):
+        slow.draw(PAGE, tmp_path / "out.png")
+    number = int(child.read_text())
+    for _ in range(100):
+        if not alive(number):
+            break
+        time.sleep(0.02)
+    assert not alive(number)
+    assert not (tmp_path / "out.png").exists()
+
+
+def alive(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{number}/stat")
+    return not (state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z")
+
+
+def test_a_browser_that_draws_nothing_says_why(tmp_path):
+    with pytest.raises(BrowserFault, match="took no picture: no such display"):
+        program(tmp_path, "echo no such display >&2").draw(PAGE, tmp_path / "out.png")
+
+
+def test_a_browser_sees_nothing_of_our_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("JSON2VIDEO_SECRET", "a-key")
+    seen = tmp_path / "seen"
+    with pytest.raises(BrowserFault):
+        program(tmp_path, f"env > {seen}").draw(PAGE, tmp_path / "out.png")
+    assert "a-key" not in seen.read_text()
+
+
+def test_a_failure_of_the_browser_is_told_and_a_card_is_drawn(tmp_path):
+    told = []
+    stills = HtmlStills(
+        assets=Assets(cache=tmp_path),
+        enabled=True,
+        warn=told.append,
+        search=lambda: program(tmp_path, "echo broken >&2"),
+    )
+    assert stills.find(layer("html", html="<p>x")) is None
+    assert told == ["Scene #1, element #1: the browser failed: browser took no picture: broken"]
+
+
+def test_html_is_off_unless_it_is_asked_for(tmp_path):
+    told = []
+    stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=False, warn=told.append)
+    assert stills.find(layer("html", html="<p>x")) is None
+    assert "switched on (setting html, --html)" in told[0]
+
+
+def test_without_a_browser_a_card_stands_and_the_warning_names_what_was_looked_for(tmp_path):
+    told = []
+    stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=True, warn=told.append, search=lambda: None)
+    assert stills.find(layer("html", html="<p>x")) is None
+    assert "no Chromium was found" in told[0]
+    assert Browser.find(which=lambda name: None) is None
+
+
+@pytest.mark.parametrize(
+    ("element", "wanted"),
+    [
+        ({}, (320, 180, 1.0, 2.0, False)),
+        ({"width": 600, "height": "200", "dpi": 2}, (600, 200, 2.0, 2.0, False)),
+        ({"position": "bottom-right"}, (320, 180, 1.0, 2.0, True)),
+        ({"position": "bottom-right", "width": 50, "wait": 99}, (50, 180, 1.0, 10.0, False)),
+        ({"width": 99999, "dpi": 50}, (3840, 180, 4.0, 2.0, False)),
+    ],
+)
+def test_an_element_gives_its_page_size_density_and_wait_within_limits(element, wanted):
+    page = page_of(element, "x", canvas=CANVAS)
+    assert (page.width, page.height, page.dpi, page.wait, page.trim) == wanted
+
+
+# --- cards ----------------------------------------------------------------------------------------
+
+
+def test_of_html_only_what_a_reader_sees_is_left():
+    page = "<style>p{color:red}</style><h1>Price &amp; more</h1><p>849,000<br>only <b>now</b></p><script>x()</script>"
+    assert visible_text(page) == "Price & more\n849,000\nonly now"
+
+
+def test_a_component_shows_its_texts_in_its_box_where_its_card_stands():
+    settings = {"headline": {"text": "A headline"}, "lead": {"text": ["first", "second"]}, "card": {}}
+    picture, at, notes = card(component="basic/050", settings=settings, x=10, y=20, width=300, height=150)
+    assert picture.size == (300, 150)
+    assert at == (10, 20)
+    assert notes == ["a labelled card stands for this component ('basic/050')"]
+    # A lower third: white paper and a red bar at the bottom left, nothing of it in the upper half.
+    lower, upper = picture.crop((4, 75, 150, 146)), picture.crop((4, 30, 296, 75))
+    assert (255, 0, 0, 255) in colours(lower)
+    assert (255, 255, 255, 255) in colours(lower)
+    assert upper.getbbox() is None
+
+
+def colours(picture):
+    return {colour for _, colour in picture.getcolors(picture.width * picture.height)}
+
+
+def test_the_card_of_a_component_moves_with_its_alignment():
+    settings = {"headline": {"text": "Hi", "color": "#00ff00"}}
+    tops = {}
+    for place in ("top", "bottom"):
+        picture, _, _ = card(component="basic/000", settings={**settings, "card": {"vertical-align": place}})
+        tops[place] = green(picture).getbbox()[1]
+    assert tops["top"] < CANVAS[1] / 3
+    assert tops["bottom"] > CANVAS[1] / 2
+
+
+def green(picture):
+    r, g, b, _ = picture.split()
+    return ImageChops.subtract(g, ImageChops.lighter(r, b)).point(lambda v: 255 if v > 100 else 0)
+
+
+def test_a_part_that_is_a_text_and_a_counter_are_shown_as_they_end():
+    plain, _, _ = card(component="basic/000", settings={"headline": "FOR SALE"})
+    empty, _, _ = card(component="basic/000", settings={})
+    assert ImageChops.difference(plain.convert("RGB"), empty.convert("RGB")).getbbox()
+    counter = {"text": ["$__num__"], "from": "400", "to": "230"}
+    shown, _, _ = card(component="advanced/060", settings={"counter": counter})
+    wanted, _, _ = card(component="advanced/060", settings={"counter": {"text": "$230"}})
+    assert shown.tobytes() == wanted.tobytes()
+
+
+def test_a_rectangle_is_really_drawn_with_its_border_and_place():
+    shape = {"left": "25%", "top": 10, "width": "50%", "height": 60, "background": "#00ff00", "border": "4px solid red"}
+    picture, at, notes = card(component="shape/rectangle", settings={"rectangle1": shape})
+    assert (picture.size, at, notes) == (CANVAS, (0, 0), [])
+    assert picture.getbbox() == (80, 10, 240, 70)
+    assert picture.getpixel((160, 40)) == (0, 255, 0, 255)
+    assert picture.getpixel((81, 40)) == RED
+
+
+def test_what_a_rectangle_does_not_do_here_is_told():
+    shape = {"background": "linear-gradient(90deg, #00ff00, red)", "border-radius": "50%", "animate": {}}
+    picture, _, notes = card(component="shape/rectangle", settings={"rectangle1": shape})
+    assert picture.getpixel((160, 90)) == (0, 255, 0, 255)
+    assert picture.getpixel((2, 2)) == CLEAR
+    assert sorted(notes) == [
+        "of a shape's background only its first colour is drawn",
+        "shape/rectangle is drawn without animate",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "size"),
+    [("horizontal", (1280, 720)), ("vertical", (720, 1280)), ("squared", (1024, 1024)), (None, (1280, 720))],
+)
+def test_a_generated_picture_has_its_aspect_ratio_and_its_prompt(ratio, size):
+    notes = []
+    element = {"prompt": "A calm ocean", "model": "flux-schnell", **({"aspect-ratio": ratio} if ratio else {})}
+    picture = picture_card(layer("image", **element), notes.append)
+    other = picture_card(layer("image", **{**element, "prompt": "A lighthouse"}), notes.append)
+    assert picture.size == size
+    assert picture.tobytes() != other.tobytes()
+    assert notes[0] == "a labelled card stands for this image, which a model would make"
+
+
+def test_a_generated_picture_is_resized_and_placed_as_a_real_one():
+    element = {"prompt": "A calm ocean", "aspect-ratio": "squared", "width": 90, "position": "bottom-right"}
+    opened = open_layer(
+        layer("image", **element), size=CANVAS, fps=Fraction(25), find=lambda _: None, warn=lambda _: None
+    )
+    shot = opened.shot(0)
+    assert (shot.picture.size, shot.x, shot.y) == ((90, 90), 320 - 90 - 16, 180 - 90 - 9)
