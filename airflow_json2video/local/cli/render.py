@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from airflow_json2video.local.cli.options import assets_of, movie_of, name_of, take_assets, take_movie
+from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
 from airflow_json2video.local.cli.places import fault_finding, warning_findings
 from airflow_json2video.local.cli.progress import shown_progress
+from airflow_json2video.local.service import require_renderer
 from airflow_json2video.local.settings import Mode
 
 __all__ = ["add_to"]
@@ -38,10 +39,11 @@ def _run(options: argparse.Namespace) -> bool:
     for finding in findings:
         print(f"{finding.severity.value}: {finding}", file=sys.stderr)
     if done and options.sheet:
+        require_renderer()
         from airflow_json2video.local.drawing.sheet import save_sheet
         from airflow_json2video.local.drawing.snapshots import FileStills
 
-        save_sheet(FileStills(options.output), options.sheet, title=name_of(options))
+        save_sheet(FileStills(options.output), options.sheet, title=options.output.name)
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
     elif done:

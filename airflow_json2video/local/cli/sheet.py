@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.local.cli.options import assets_of, movie_of, name_of, take_assets, take_movie
+from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
 from airflow_json2video.local.cli.places import fault_finding, warning_findings
 from airflow_json2video.local.planning.resolve import MovieFault
 
@@ -62,5 +62,5 @@ def _run(options: argparse.Namespace) -> bool:
 def _draw(stills: Stills, options: argparse.Namespace) -> None:
     from airflow_json2video.local.drawing.sheet import save_sheet
 
-    size = save_sheet(stills, options.output, title=name_of(options), frames=options.frames, columns=options.columns)
+    size = save_sheet(stills, options.output, title=options.movie.name, frames=options.frames, columns=options.columns)
     print(f"{options.output}: {size[0]}x{size[1]}, {options.frames} frames of {stills.duration:.2f} s")

@@ -42,7 +42,8 @@ function take(fresh) {
     renders.insertBefore(card, here || null);
   });
   document.getElementById("none").hidden = cards.length > 0;
-  document.querySelector("nav").replaceWith(fresh.querySelector("nav"));
+  const pages = fresh.querySelector("nav");
+  if (pages.innerHTML !== document.querySelector("nav").innerHTML) document.querySelector("nav").replaceWith(pages);
 }
 
 async function look() {

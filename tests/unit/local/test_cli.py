@@ -205,9 +205,8 @@ def test_plan_gives_the_same_to_a_program(run, write):
 
 def test_the_docs_show_what_plan_prints(run, monkeypatch):
     monkeypatch.chdir(ROOT)
-    _, out, _ = run(
-        "plan", "dags_examples/movies/weekly_report.json", "--var", 'params={"shop": "North Wharf Roastery"}'
-    )
+    params = 'params={"shop": "North Wharf Roastery"}'
+    _, out, _ = run("plan", "dags_examples/movies/weekly_report.json", "--var", params)
     assert out == (ROOT / "docs" / "snippets" / "plan.txt").read_text()
 
 
@@ -316,5 +315,7 @@ def test_serve_takes_every_setting_of_the_service_and_refuses_others(run):
 
 
 def test_the_console_command_is_this_command():
-    (target,) = re.findall(r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    (target,) = re.findall(
+        r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
     assert target == (main.__module__, main.__name__)
