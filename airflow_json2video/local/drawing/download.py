@@ -161,7 +161,8 @@ def _until(deadline: float, plain: socket.socket) -> Iterator[None]:
         except OSError:
             return  # it is closed already
 
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    # A hair later than the deadline, so that whoever is cut off finds that it has passed.
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()) + 0.01, cut)
     timer.daemon = True
     timer.start()
     try:
