@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.local import LocalService
@@ -88,11 +89,15 @@ def test_a_render_that_wants_too_much_memory_says_so_and_the_next_one_renders(dr
 
 
 def run_worker(tmp_path, movie, **limits):
-    (tmp_path / "job.json").write_text(json.dumps({"document": movie, "mode": "preview", "limits": limits}))
+    job = {"document": movie, "mode": "preview", "assets": str(tmp_path / "assets"), "limits": limits}
+    (tmp_path / "job.json").write_text(json.dumps(job))
     return subprocess.run(
         [sys.executable, "-m", "airflow_json2video.local.worker", str(tmp_path / "job.json")],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False, timeout=60, capture_output=True,
-    ).returncode  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        check=False,
+        timeout=60,
+        capture_output=True,
+    ).returncode
 
 
 def test_the_system_itself_ends_a_worker_that_computes_without_end(tmp_path):
@@ -101,11 +106,15 @@ def test_the_system_itself_ends_a_worker_that_computes_without_end(tmp_path):
 
 
 def test_the_system_itself_stops_a_worker_that_fills_the_disk(tmp_path):
-    assert run_worker(tmp_path, LONG, output_bytes=30_000) == 0
-    message = json.loads((tmp_path / "result.json").read_text())["message"]
-    assert re.search("(?i)too large", message)
-    assert not (tmp_path / "out.mp4").exists()
-    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 500_000
+    (tmp_path / "assets" / "a.example").mkdir(parents=True)
+    Image.effect_noise((640, 360), 200).save(tmp_path / "assets" / "a.example" / "noise.png")
+    noise = {"type": "image", "src": "http://a.example/noise.png", "zoom": 5}
+    movie = {"width": 640, "height": 360, "scenes": [{"duration": 60, "elements": [noise]}]}
+    began = time.monotonic()
+    assert run_worker(tmp_path, movie, output_bytes=1_000_000) == 0
+    assert time.monotonic() - began < 8
+    assert re.search("(?i)too large", json.loads((tmp_path / "result.json").read_text())["message"])
+    assert not list(tmp_path.glob("out.*"))
 
 
 def test_a_damaged_job_folder_fails_its_render_with_a_message_and_no_other(tmp_path, make_client):
