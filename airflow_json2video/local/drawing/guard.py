@@ -63,8 +63,8 @@ def _problem(path: Path, changed: int, size: int, kind: str, limits: Limits) -> 
         return wrong
     if found == "media":
         return _of_clip(path, limits) or None
-    size = _claimed(head) or _image_size(path)
-    return _too_large("image", *size, limits.image_pixels) if size and all(size) else wrong
+    sides = _claimed(head) or _image_size(path)
+    return _too_large("image", *sides, limits.image_pixels) if sides and all(sides) else wrong
 
 
 def _claimed(head: bytes) -> tuple[int, int] | None:
@@ -85,7 +85,7 @@ def _image_size(path: Path) -> tuple[int, int] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF", "WEBP")) as picture:
-                return picture.size
+                return (picture.width, picture.height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
