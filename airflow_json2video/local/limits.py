@@ -58,8 +58,8 @@ class Limits:
     # A render's own process
     render_seconds: float = 1_800.0
     """Real time of a render."""
-    worker_bytes: int = 4096 * _MIB
-    """Address space of a render's process; a render of full HD uses about a quarter of it."""
+    worker_bytes: int = 2048 * _MIB
+    """Memory of a render's process; a movie of full HD takes under 250 MiB, one of 4K about 500."""
     output_bytes: int = 2048 * _MIB
     """The largest file that a render's process may write."""
 

@@ -33,6 +33,10 @@ __all__ = ["RenderQueue"]
 log = logging.getLogger(__name__)
 
 
+class JobDamaged(Exception):
+    """What was kept of a render cannot be read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Places:
     """Where a worker may find things on this machine."""
@@ -145,6 +149,8 @@ class RenderQueue:
         else:
             try:
                 result = self._rendered(render, forced)
+            except JobDamaged as damage:
+                result = {"outcome": "error", "message": f"Error rendering movie: {damage}"}
             except Exception as error:
                 log.exception("The render %s failed", project)
                 result = {"outcome": "error", "message": f"Error rendering movie: {type(error).__name__}: {error}"}
@@ -171,7 +177,7 @@ class RenderQueue:
         try:
             document = json.loads(expanded.read_text()) if expanded.exists() else render.submitted()
         except (OSError, ValueError) as error:
-            raise ValueError(f"{expanded} is damaged ({error}); submit the movie again") from None
+            raise JobDamaged(f"{expanded} is damaged ({error}); submit the movie again") from None
         return document if isinstance(document, dict) else {}
 
     def _in_child(self, render: Render) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Settings:
     asset_timeout: float = LIMITS.download_seconds
     """Real seconds for one download."""
     max_worker_bytes: int = LIMITS.worker_bytes
-    """Address space of a render's process, where the system keeps such a bound."""
+    """Memory of a render's process, where the system keeps such a bound."""
     seed: int | None = None
     """Makes project ids and the shuffled order repeatable."""
 

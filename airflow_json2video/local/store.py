@@ -114,7 +114,7 @@ class Store:
         self.home = home
         self._lock = threading.RLock()
         (home / "jobs").mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(home / "service.db", check_same_thread=False, isolation_level=None)
+        self._db = sqlite3.connect(home / "service.db", check_same_thread=False, isolation_level=None, timeout=1.0)
         # Two services on one home would render everything twice; the second is told that it is locked.
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode=WAL")

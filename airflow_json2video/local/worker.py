@@ -33,13 +33,13 @@ def main(job_file: Path) -> int:
     bound_this_process(limits)
     try:
         result = _rendered(job, folder, limits)
-    except MemoryError:
-        traceback.print_exc()
-        most = f"{limits.worker_bytes // (1024 * 1024):,} MB"
-        result = _failed(f"the movie needs more memory than the {most} that a render may use")
     except Exception as error:
         traceback.print_exc()
-        result = _failed(f"{type(error).__name__}: {str(error)[:500]}")
+        why = f"{type(error).__name__}: {str(error)[:500]}"
+        if _is_for_memory(error):
+            most = f"{limits.worker_bytes // (1024 * 1024):,} MB"
+            why = f"the movie needs more memory than the {most} that a render may use"
+        result = {"outcome": "error", "message": f"Error rendering movie: {why}"}
     _write(folder / "result.json", result)
     return 0
 
@@ -76,8 +76,14 @@ def _rendered(job: dict[str, Any], folder: Path, limits: Limits) -> dict[str, An
     return result
 
 
-def _failed(why: str) -> dict[str, Any]:
-    return {"outcome": "error", "message": f"Error rendering movie: {why}"}
+def _is_for_memory(error: BaseException) -> bool:
+    """Say whether memory was short, also where closing a file afterwards failed for that."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _end_with(service: int | None) -> None:

@@ -81,12 +81,12 @@ class Download:
                 query = f"?{quote(parts.query, safe=_AS_IT_IS)}" if parts.query else ""
                 path = quote(parts.path, safe=_AS_IT_IS) or "/"
                 connection.request("GET", path + query, headers={"Accept": "*/*"})
-                answer = connection.getresponse()
-                if answer.status in _REDIRECTS and (following := answer.getheader("location")):
-                    return following
-                if answer.status != 200:
-                    raise DownloadFault(str(answer.status))
-                self._save(answer, target, deadline)
+                with connection.getresponse() as answer:
+                    if answer.status in _REDIRECTS and (following := answer.getheader("location")):
+                        return following
+                    if answer.status != 200:
+                        raise DownloadFault(str(answer.status))
+                    self._save(answer, target, deadline)
             finally:
                 connection.close()
         return None
@@ -161,7 +161,8 @@ def _until(deadline: float, plain: socket.socket) -> Iterator[None]:
         except OSError:
             return  # it is closed already
 
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    # A hair later than the deadline, so that whoever is cut off finds that it has passed.
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()) + 0.01, cut)
     timer.daemon = True
     timer.start()
     try:

@@ -63,16 +63,16 @@ def _problem(path: Path, changed: int, size: int, kind: str, limits: Limits) -> 
         return wrong
     if found == "media":
         return _of_clip(path, limits) or None
-    width, height = _claimed(head) or _image_size(path) or (0, 0)
-    if not width or not height:
-        return wrong
-    return _too_large("image", width, height, limits.image_pixels)
+    sides = _claimed(head) or _image_size(path)
+    return _too_large("image", *sides, limits.image_pixels) if sides and all(sides) else wrong
 
 
 def _claimed(head: bytes) -> tuple[int, int] | None:
-    """Read the size that a GIF or an animated WebP claims: their decoders take memory for it at once."""
+    """Read the size that a GIF, PNG or animated WebP claims: some decoders take memory for it at once."""
     if head.startswith(b"GIF"):
         return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head.startswith(b"\x89PNG") and head[12:16] == b"IHDR":
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     if head[12:16] == b"VP8X":
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
     return None
@@ -85,10 +85,8 @@ def _image_size(path: Path) -> tuple[int, int] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF", "WEBP")) as picture:
-                return picture.size
-    except Image.DecompressionBombError:
-        return (1_000_000, 1_000_000)  # beyond what Pillow would tell
-    except (OSError, ValueError, SyntaxError):
+                return (picture.width, picture.height)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["Run", "write_solid_mp4"]
@@ -83,12 +84,18 @@ def _idr(colour: RGB, number: int, blocks_x: int, blocks_y: int) -> bytes:
     head = int(bits, 2).to_bytes(len(bits) // 8, "big")
     y, cb, cr = _yuv(colour)
     pcm = bytes([y]) * 256 + bytes([cb]) * 64 + bytes([cr]) * 64
+    return b"\x65" + _escaped(head + pcm + _following(blocks_x, blocks_y))
+
+
+@lru_cache(maxsize=4)
+def _following(blocks_x: int, blocks_y: int) -> bytes:
+    """Give the blocks after the first, which are the same for every colour; a movie may have 2,000 scenes of 4K."""
     blocks = [_SAME] * (blocks_x * blocks_y)
     if blocks_x > 1:
         blocks[1] = _SAME_BY_PCM
     if blocks_y > 1:
         blocks[blocks_x] = _SAME_BY_PCM
-    return b"\x65" + _escaped(head + pcm + _bits("".join(blocks[1:])))
+    return _bits("".join(blocks[1:]))
 
 
 def _same(frame_num: int, blocks: int) -> bytes:

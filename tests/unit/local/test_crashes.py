@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.local import LocalService
@@ -78,8 +79,8 @@ def test_a_render_that_wants_too_much_memory_says_so_and_the_next_one_renders(dr
     service, client = drawing
     service.settings.max_worker_bytes = 800 * 2**20
     elements = [
-        {"type": "text", "text": f"{n}", "settings": {"font-size": "900px", "background-color": "#123"}}
-        for n in range(60)
+        {"type": "text", "text": "WWWWWW", "settings": {"font-size": "900px", "background-color": "#123"}}
+        for _ in range(60)
     ]
     seen = client.finished(movie={"width": 3840, "height": 3840, "scenes": [{"duration": 1, "elements": elements}]})
     assert seen["status"] == "error"
@@ -88,11 +89,15 @@ def test_a_render_that_wants_too_much_memory_says_so_and_the_next_one_renders(dr
 
 
 def run_worker(tmp_path, movie, **limits):
-    (tmp_path / "job.json").write_text(json.dumps({"document": movie, "mode": "preview", "limits": limits}))
+    job = {"document": movie, "mode": "preview", "assets": str(tmp_path / "assets"), "limits": limits}
+    (tmp_path / "job.json").write_text(json.dumps(job))
     return subprocess.run(
         [sys.executable, "-m", "airflow_json2video.local.worker", str(tmp_path / "job.json")],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False, timeout=60, capture_output=True,
-    ).returncode  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        check=False,
+        timeout=60,
+        capture_output=True,
+    ).returncode
 
 
 def test_the_system_itself_ends_a_worker_that_computes_without_end(tmp_path):
@@ -101,24 +106,16 @@ def test_the_system_itself_ends_a_worker_that_computes_without_end(tmp_path):
 
 
 def test_the_system_itself_stops_a_worker_that_fills_the_disk(tmp_path):
-    assert run_worker(tmp_path, LONG, output_bytes=200_000) == 0
-    message = json.loads((tmp_path / "result.json").read_text())["message"]
-    assert re.search("(?i)too large", message)
+    (tmp_path / "assets" / "a.example").mkdir(parents=True)
+    Image.effect_noise((640, 360), 200).save(tmp_path / "assets" / "a.example" / "noise.png")
+    noise = {"type": "image", "src": "http://a.example/noise.png", "zoom": 5}
+    movie = {"width": 640, "height": 360, "scenes": [{"duration": 60, "elements": [noise]}]}
+    began = time.monotonic()
+    assert run_worker(tmp_path, movie, output_bytes=1_000_000) == 0
+    assert time.monotonic() - began < 8
+    assert re.search("(?i)too large", json.loads((tmp_path / "result.json").read_text())["message"])
     assert not (tmp_path / "out.mp4").exists()
-    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 500_000
-
-
-def test_a_program_that_the_worker_starts_with_care_is_free_of_its_memory_bound(tmp_path):
-    code = (
-        "import resource, subprocess, sys; from airflow_json2video.local.bounds import bound_this_process;"
-        "from airflow_json2video.local.limits import Limits; bound_this_process(Limits(worker_bytes=2**30));"
-        "ask = [sys.executable, '-c', 'import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0])'];"
-        "print(subprocess.check_output(ask, text=True).strip(),"
-        " subprocess.check_output(ask, text=True, preexec_fn=lambda: None).strip())"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True).stdout
-    assert said.split() == [str(2**30), "-1"]
+    assert (tmp_path / "out.part").stat().st_size <= 1_000_000  # the service tidies it away
 
 
 def test_a_damaged_job_folder_fails_its_render_with_a_message_and_no_other(tmp_path, make_client):

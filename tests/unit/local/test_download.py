@@ -246,11 +246,10 @@ def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(fetch, host, slow):
     assert time.monotonic() - began < 2
 
 
-def test_a_server_that_answers_tls_with_silence_is_cut_off(fetch, host):
-    host_of_silence = socket.create_server(("127.0.0.1", 0))
-    port = host_of_silence.getsockname()[1]
-    assert refused(fetch, f"https://127.0.0.1:{port}/", timeout=0.3) == "not fetched within 0.3 s"
-    host_of_silence.close()
+def test_a_server_that_answers_tls_with_silence_is_cut_off(fetch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        assert refused(fetch, url, timeout=0.3) == "not fetched within 0.3 s"
 
 
 def test_a_body_is_bounded_whether_its_length_is_told_or_not(fetch, host):

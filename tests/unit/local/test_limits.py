@@ -262,11 +262,12 @@ def test_rounding_to_a_thousand_million_digits_takes_no_time():
         "{{ a }}" * 100_000,
         "{{ '" * 100_000 + "}}",
         "{{ " + "a or " * 1500 + "a }}",
+        "{{ } } " * 770 + "{ }}",
     ],
 )
 def test_texts_made_to_be_read_again_and_again_are_given_up_soon(text):
     movie = {"variables": {"a": "0" * 1_000_000}, "scenes": [{"elements": [{**TEXT, "text": text}] * 500}]}
-    assert "than are computed here" in fails(movie) or "too long" in fails(movie)
+    assert "than are computed here" in fails(movie, work=5_000_000)
 
 
 def test_a_long_text_is_cut_with_a_warning_before_it_is_drawn():
@@ -301,7 +302,7 @@ def test_scenes_that_import_themselves_and_each_other_end():
 
 def test_half_an_hour_of_4k_is_refused_before_it_is_drawn_and_costs_nothing_in_instant(client, service):
     movie = {"width": 3840, "height": 2160, "scenes": [{"duration": 1800}]}
-    service.settings.mode = "preview"
+    service.settings.update({"mode": "preview", "credits": 100_000})
     began = time.monotonic()
     seen = client.finished(movie=movie)
     assert seen["message"] == (
@@ -314,8 +315,14 @@ def test_half_an_hour_of_4k_is_refused_before_it_is_drawn_and_costs_nothing_in_i
 
 
 @pytest.mark.parametrize("field", ["duration", "start", "fps", "width", "z-index", "extra-time"])
-@pytest.mark.parametrize("value", [10**400, 1e300, -1e300, "1e400", "nan", "9" * 5000, [], {}, True])
-def test_a_number_beyond_all_reason_fails_or_is_left_aside(client, service, field, value):
-    seen = client.finished(movie={field: value, "scenes": [{field: value, "elements": [{**TEXT, field: value}]}]})
-    assert seen["status"] in ("done", "error")
-    assert not re.search(r"\w+Error:", seen["message"]), seen["message"]
+def test_a_number_beyond_all_reason_fails_or_is_left_aside(client, service, field):
+    values = (10**400, 1e300, -1e300, "1e400", "nan", "9" * 5000, [], {}, True)
+    for value in values:
+        answer = client.post({field: value, "scenes": [{field: value, "elements": [{**TEXT, field: value}]}]})
+        assert answer.status_code in (200, 401)  # a frame above the plan is refused at once
+    assert service.wait_idle(20)
+    seen = client.get().json()["movies"]
+    assert {movie["status"] for movie in seen} <= {"done", "error"}
+    assert len(seen) >= len(values) - 1
+    for movie in seen:
+        assert not re.search(r"\w+Error:", movie["message"]), movie["message"]

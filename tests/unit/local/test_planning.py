@@ -188,7 +188,7 @@ def test_a_transition_longer_than_its_scenes_is_cut_with_a_warning():
         ({"scenes": [{"duration": "{{ 1 / 0 }}"}]}, "Scene #1: cannot compute"),
         (
             {"variables": {"a": list(range(3000))}, "scenes": [{"iterate": "a", "duration": 1}]},
-            "more than 2000 elements",
+            "more than 2,000 scenes and elements",
         ),
         (
             {"scenes": [{"iterate": "none", "duration": 1}]},
