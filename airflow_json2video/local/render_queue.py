@@ -203,13 +203,14 @@ class RenderQueue:
         return outcome if isinstance(outcome, dict) else {"outcome": "error", "message": "Error rendering movie"}
 
     def _finish(self, render: Render, result: dict[str, Any]) -> None:
-        names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings")
+        names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings", "ass")
         facts = {name: result[name] for name in names if result.get(name) is not None}
         if result.get("outcome") == "done":
             facts["credits"] = render_credits(result["duration"], width=result["width"], height=result["height"])
         current = self._store.get(render.project)
         if current is not None and current.deleted_at is not None:
             self._store.video(render.project).unlink(missing_ok=True)
+            self._store.subtitles(render.project).unlink(missing_ok=True)
         finished = self._store.change(render.project, phase="finished", finished_at=self._clock.now(), **facts)
         if finished is not None:
             self._ledger.note(finished)
