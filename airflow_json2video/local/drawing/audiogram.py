@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 from collections.abc import Callable, Hashable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ class Levels:
             scratch=scratch, origin=origin,
         )  # fmt: skip
         levels = array.array("f")
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             block = mix.read(start, end - start)
             levels.append(float(np.sqrt(2 * np.mean(np.square(block, dtype=np.float64)))))
         mix.close()
@@ -140,9 +141,7 @@ class AudiogramLayer(OpenLayer):
             mask.paste(cap, (left, top))
             mask.paste(cap, (left, top + tall - self._thick))
             if tall > self._thick:
-                pen.rectangle(
-                    (left, top + half, left + self._thick - 1, top + tall - 1 - half), fill=self._alpha
-                )
+                pen.rectangle((left, top + half, left + self._thick - 1, top + tall - 1 - half), fill=self._alpha)
         picture = Image.new("RGBA", (width, height), (*self._ink, 0))
         picture.putalpha(mask)
         return Shot(picture, self._place.x, self._place.y)

@@ -79,9 +79,7 @@ class SoundTrack:
     def __init__(self, timeline: Timeline, *, find: Find, warn: Warn, scratch: Path) -> None:
         self._timeline = timeline
         self._length = max(1, round(timeline.frames / timeline.fps * SAMPLE_RATE))
-        self._mix = mixed(
-            timeline.sounds, fps=timeline.fps, length=self._length, find=find, warn=warn, scratch=scratch
-        )
+        self._mix = mixed(timeline.sounds, fps=timeline.fps, length=self._length, find=find, warn=warn, scratch=scratch)
         self._given = 0
 
     def blocks(self, *, until: int) -> Iterator[Any]:

@@ -193,6 +193,7 @@ def _position(
 
 # Letters
 
+
 @lru_cache(maxsize=32)
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(_FONTS / name), size)

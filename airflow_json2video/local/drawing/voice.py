@@ -85,7 +85,16 @@ class Voices:
             return "espeak-ng is not installed"
         partial = path.with_suffix(".part")
         for name in dict.fromkeys((language, language.split("-")[0], "en")):
-            command = [self._speaker, "-v", name, "-s", f"{_WORDS_PER_MINUTE * speed:.0f}", "--stdin", "-w", str(partial)]
+            command = [
+                self._speaker,
+                "-v",
+                name,
+                "-s",
+                f"{_WORDS_PER_MINUTE * speed:.0f}",
+                "--stdin",
+                "-w",
+                str(partial),
+            ]
             try:
                 done = subprocess.run(  # noqa: S603 - the text goes in on standard input
                     command, input=text.encode(), capture_output=True, timeout=TIME_LIMIT, check=False
@@ -153,7 +162,7 @@ def _measured(path: Path) -> Spoken:
         samples.byteswap()
     count = len(samples) // channels
     step = max(1, rate // 100)
-    steps = [i for i in range(0, count, step)]
+    steps = range(0, count, step)
 
     def loud(i: int) -> bool:
         part = samples[i * channels : (i + step) * channels]

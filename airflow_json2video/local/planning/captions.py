@@ -25,7 +25,12 @@ _INNER_TIME = re.compile(r"<((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})>")
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^}]*\}")
 _OVERRIDE = re.compile(r"\{([^}]*)\}")
 _KARAOKE = re.compile(r"\\(?:k[fo]?|K)\s*(\d+(?:\.\d+)?)")
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*$")
+_STYLE_FIELDS = (
+    "Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
+    "StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, "
+    "Encoding"
+)
+_SENTENCE_END = re.compile("[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\\]]*$")
 
 
 class CaptionFault(Exception):
@@ -261,9 +266,7 @@ def _replaced(words: Sequence[Word], replacements: Mapping[str, Any]) -> list[Wo
             if [b[1].lower() for b in bare] == phrase:
                 text = f"{bare[0][0]}{right}{bare[-1][2]}"
                 new = _even([(w, False) for w in text.split()], found[0].start, found[-1].end)
-                left[at : at + len(phrase)] = [
-                    replace(w, breaks=found[0].breaks and i == 0) for i, w in enumerate(new)
-                ]
+                left[at : at + len(phrase)] = [replace(w, breaks=found[0].breaks and i == 0) for i, w in enumerate(new)]
                 at += len(new)
             else:
                 at += 1
@@ -302,16 +305,14 @@ def write_ass(lines: Iterable[Line], look: SubtitleLook, *, width: int, height: 
     rows = [
         "[Script Info]", "ScriptType: v4.00+", f"PlayResX: {width}", f"PlayResY: {height}",
         "ScaledBorderAndShadow: yes", "WrapStyle: 0", "", "[V4+ Styles]",
-        "Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, "
-        "Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, "
-        "MarginR, MarginV, Encoding",
+        f"Format: {_STYLE_FIELDS}",
         f"Style: {style}", "", "[Events]",
         "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text",
     ]  # fmt: skip
-    for line in lines:
-        rows.append(
-            f"Dialogue: 0,{_ass_time(line.start)},{_ass_time(line.end)},Default,,0,0,0,,{place}{_ass_text(line)}"
-        )
+    rows += [
+        f"Dialogue: 0,{_ass_time(line.start)},{_ass_time(line.end)},Default,,0,0,0,,{place}{_ass_text(line)}"
+        for line in lines
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -331,8 +332,8 @@ def _ass_text(line: Line) -> str:
 
 
 def _escaped(text: str) -> str:
-    # ASS has no escape for a brace or a backslash in front of a letter; look-alikes stand for them.
-    return text.replace("{", "(").replace("}", ")").replace("\\", "⧵")
+    # ASS has no escape for a brace or a backslash in front of a letter; others stand for them.
+    return text.replace("{", "(").replace("}", ")").replace("\\", "/")
 
 
 def _ass_time(seconds: float) -> str:

@@ -248,7 +248,6 @@ class _Planner:
         # Array order is paint order; sorting is stable.
         return sorted(layers, key=lambda layer: layer.z_index)
 
-
     def _subtitled(self, frames: int) -> list[Layer]:
         """Give the movie's subtitles as the topmost layer: none or one. In a scene they are only tolerated."""
         own = [(where, element) for scene, where, element in self._subtitles if scene is None]

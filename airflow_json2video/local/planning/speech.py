@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["WORDS_PER_SECOND", "estimated_seconds", "spoken_text", "speed_of"]
+__all__ = ["WORDS_PER_SECOND", "estimated_seconds", "speed_of", "spoken_text"]
 
 WORDS_PER_SECOND = 2.5
 MAX_TEXT = 10_000

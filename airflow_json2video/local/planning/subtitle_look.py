@@ -112,9 +112,7 @@ def look_of(element: Mapping[str, Any], *, width: int, warn: Callable[[str], Non
     )
 
 
-def _place(
-    settings: Mapping[str, Any], warn: Callable[[str], None]
-) -> tuple[str, str, tuple[float, float] | None]:
+def _place(settings: Mapping[str, Any], warn: Callable[[str], None]) -> tuple[str, str, tuple[float, float] | None]:
     position = str(settings.get("position") or "bottom-center")
     if position == "custom":
         # That x and y mean the middle is not documented; samples give half the width as x.

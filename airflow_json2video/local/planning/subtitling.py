@@ -92,9 +92,7 @@ def subtitles_ass(
     return write_ass(lines, look, width=timeline.width, height=timeline.height) if lines else None
 
 
-def _given_lines(
-    layer: Layer, captions: str, fetched: Fetched
-) -> list[Line]:
+def _given_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
     if captions.strip().lower().startswith(("http://", "https://")):
         path = fetched(layer.where, {"type": "subtitles", "src": captions.strip()})
         if path is None:

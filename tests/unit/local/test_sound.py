@@ -150,7 +150,13 @@ def test_seek_counts_from_the_start_or_from_the_end(hear, tmp_path, seek, at):
 
 
 def test_a_seek_far_into_a_file_is_exact_in_every_format(tmp_path):
-    for name, codec in (("a.mp3", "mp3"), ("a.m4a", "aac"), ("a.ogg", "libvorbis"), ("a.flac", "flac"), ("a.mkv", "aac")):
+    for name, codec in (
+        ("a.mp3", "mp3"),
+        ("a.m4a", "aac"),
+        ("a.ogg", "libvorbis"),
+        ("a.flac", "flac"),
+        ("a.mkv", "aac"),
+    ):
         samples = beep(8.25, 10).astype(np.float32)
         with av.open(str(tmp_path / name), "w") as out:
             stream = out.add_stream(codec, rate=RATE, layout="stereo")
@@ -385,10 +391,10 @@ def test_an_audiogram_rises_with_its_sound_and_lies_flat_in_silence(tmp_path):
 
 def test_amplitude_multiplies_and_nought_is_flat(tmp_path):
     write_wav(tmp_path / "a.wav", tone(4, level=0.25))
-    heights = [
-        tall(bars(tmp_path, {"scenes": [{"duration": 4, "elements": [audio("a.wav"), {**AUDIOGRAM, "amplitude": a}]}]}), 50)
-        for a in (0, 2.5, 5, 10)
-    ]  # fmt: skip
+    heights = []
+    for amplitude in (0, 2.5, 5, 10):
+        elements = [audio("a.wav"), {**AUDIOGRAM, "amplitude": amplitude}]
+        heights.append(tall(bars(tmp_path, {"scenes": [{"duration": 4, "elements": elements}]}), 50))
     assert heights[0] <= 4
     assert heights[1:] == pytest.approx([15, 30, 60], abs=2)
 

@@ -262,7 +262,8 @@ def movie(*elements, scene=()):
 
 
 def test_a_movie_with_voice_shows_subtitles_and_its_ass_file_can_be_fetched_until_it_is_deleted(client, tmp_path):
-    cover = {"type": "text", "text": " ", "z-index": 99, "settings": {"background-color": "#203040"}}
+    blue = {"background-color": "#203040", "font-color": "#203040", "font-size": "40px"}
+    cover = {"type": "text", "text": "cover", "z-index": 99, "settings": blue}
     seen = client.finished(
         movie(
             {"type": "subtitles", "settings": {**INKS, "font-size": 20, "position": "center-center"}}, cover,
@@ -278,7 +279,9 @@ def test_a_movie_with_voice_shows_subtitles_and_its_ass_file_can_be_fetched_unti
     path.write_bytes(requests.get(seen["url"]).content)
     with av.open(str(path)) as container:
         assert len(container.streams.audio) == 1
-        frames = [f.reformat(format="rgb24", src_colorspace=1).to_ndarray().astype(int) for f in container.decode(video=0)]
+        frames = [
+            f.reformat(format="rgb24", src_colorspace=1).to_ndarray().astype(int) for f in container.decode(video=0)
+        ]
     moment = round((line.words[0].start + line.words[0].end) / 2 * 25)
     reds, greens = ((np.abs(frames[moment] - np.array(ink)) < 90).all(axis=2).sum() for ink in (WORD, LINE))
     assert reds > 15
