@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["AudiogramLayer", "Levels"]
 
 _BARS = 59  # odd: the one in the middle is what is heard now
-_CHUNK = 48_000
 
 
 class Levels:

@@ -129,6 +129,8 @@ def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[Any]:
         given = 0
         for piece in _resampled(container, stream):
             samples = piece.to_ndarray()
+            if samples.shape[0] == 1:
+                samples = samples.repeat(2, axis=0)
             at = given if piece.time is None else round((piece.time - origin) * SAMPLE_RATE)
             if not given and at + samples.shape[1] <= 0:
                 continue
@@ -146,7 +148,9 @@ def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[Any]:
 
 
 def _resampled(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
+    # FFmpeg would make a mono sound softer by 3 dB; it goes to both sides as it is.
+    layout = "mono" if stream.channels == 1 else "stereo"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE)
     try:
         for frame in container.decode(stream):
             yield from resampler.resample(frame)

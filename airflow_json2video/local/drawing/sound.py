@@ -114,6 +114,7 @@ def mixed(
         try:
             _lay(mix, sound, path, fps=fps, origin=origin)
         except NotMedia:
+            mix.close()
             wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
             raise MovieFault(f"{sound.where}: {wrong}") from None
     return mix

@@ -99,10 +99,15 @@ def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -
     pad_y = round(look.size * 0.12) if style.startswith("boxed") else 0
     edge = look.outline_width + abs(look.shadow_offset)
     usable = canvas[0] * (1 - 2 * GAP) - 2 * (pad_x + edge)
-    font, thick = _fitting(texts, look, max(8.0, usable))
-    words, widths, rtl = _rows(texts, breaks, font, usable, column=look.column)
-    ascent, descent = font.getmetrics()
-    step = round((ascent + descent) * (1.0 if style != "boxed-line" else 1.02)) + 2 * pad_y
+    size = look.size
+    while True:
+        font, thick = _fitting(texts, size, max(8.0, usable), bold=look.bold)
+        words, widths, rtl = _rows(texts, breaks, font, usable, column=look.column)
+        ascent, descent = font.getmetrics()
+        step = ascent + descent + 2 * pad_y
+        if step * len(widths) + 2 * edge <= canvas[1] * (1 - 2 * GAP) or size <= 8:
+            break
+        size *= 0.9  # too many rows for the frame
     margin_x, margin_y = pad_x + edge + thick + 2, pad_y + edge + thick + 2
     block = max(widths, default=1)
     width, height = round(block) + 2 * margin_x, step * max(1, len(widths)) + 2 * margin_y
@@ -205,17 +210,17 @@ def _has(name: str, character: str) -> bool:
     return not character.isprintable() or bytes(font.getmask(character)) != bytes(font.getmask(_NO_CHARACTER))
 
 
-def _fitting(texts: list[str], look: SubtitleLook, usable: float) -> tuple[ImageFont.FreeTypeFont, int]:
+def _fitting(texts: list[str], size: float, usable: float, *, bold: bool) -> tuple[ImageFont.FreeTypeFont, int]:
     """Choose a bundled face that has all letters, small enough for the longest word; and its extra thickness."""
     letters = {c for text in texts for c in text if not c.isspace()}
-    name = "Roboto-Bold.ttf" if look.bold else "Roboto-Regular.ttf"
+    name = "Roboto-Bold.ttf" if bold else "Roboto-Regular.ttf"
     thick = 0
     if not all(_has(name, c) for c in letters) and any(_has("DejaVuSans.ttf", c) for c in letters):
-        name, thick = "DejaVuSans.ttf", (max(1, round(look.size / 40)) if look.bold else 0)
-    font = _font(name, round(look.size))
+        name, thick = "DejaVuSans.ttf", (max(1, round(size / 40)) if bold else 0)
+    font = _font(name, round(size))
     longest = max((font.getlength(text) for text in texts), default=0.0)
     if longest > usable:
-        font = _font(name, max(6, int(look.size * usable / longest)))
+        font = _font(name, max(6, int(size * usable / longest)))
     return font, thick
 
 

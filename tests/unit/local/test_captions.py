@@ -158,7 +158,7 @@ def voice(**more):
         (voice(text="one"), 1.0),
         (voice(text='<speak>one <break time="1s"/>two &amp; three</speak>'), 1.6),
         (voice(**{"model-settings": {"voice_settings": {"speed": 2}}}), 1.0),
-        (voice(text="a < b and c > d"), 3.2),
+        (voice(text="a < b and c > d"), 2.8),
     ],
 )
 def test_a_voice_that_is_not_made_yet_lasts_two_and_a_half_words_a_second(element, seconds):
