@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import math
 from collections.abc import Callable, Hashable, Mapping
 from fractions import Fraction
 from itertools import pairwise
@@ -115,8 +116,8 @@ class AudiogramLayer(OpenLayer):
         return tuple(self._height(frame + n - self._bars // 2) for n in range(self._bars))
 
     def _height(self, frame: int) -> int:
-        level = self._levels[frame] if 0 <= frame < len(self._levels) else 0.0
-        height = min(1.0, self._amplitude / 5 * max(0.0, level) ** 0.5) * self._area[1]
+        level: float = self._levels[frame] if 0 <= frame < len(self._levels) else 0.0
+        height = min(1.0, self._amplitude / 5 * math.sqrt(max(0.0, level))) * self._area[1]
         # A silent bar is a dot; heights are even, so that the middle line is one.
         return max(min(self._thick, self._area[1]), round(height / 2) * 2)
 

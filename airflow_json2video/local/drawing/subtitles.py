@@ -45,7 +45,7 @@ class SubtitlesLayer(OpenLayer):
 
     def __init__(self, layer: Layer, captions: Path | None, *, size: tuple[int, int], fps: Fraction) -> None:
         super().__init__(layer, size=size, fps=fps)
-        self._look = look_of(layer.element, width=size[0], warn=lambda _: None)
+        self._style = look_of(layer.element, width=size[0], warn=lambda _: None)
         self._lines = read_captions(captions.read_text(encoding="utf-8")) if captions is not None else []
         self._next = 0
         self._made: tuple[Hashable, Shot] | None = None
@@ -84,7 +84,7 @@ class SubtitlesLayer(OpenLayer):
         if now is None:
             return Shot(Image.new("RGBA", (1, 1), (0, 0, 0, 0)), 0, 0)
         if self._made is None or self._made[0] != now:
-            self._made = (now, _drawn(self._lines[now[0]], now[1], self._look, self._size))
+            self._made = (now, _drawn(self._lines[now[0]], now[1], self._style, self._size))
         return self._made[1]
 
 
@@ -131,7 +131,7 @@ def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -
             margin_x + word.x + word.width + pad_x * 0.6, top(word.row) + ascent + descent + pad_y,
         )  # fmt: skip
         pen.rounded_rectangle(corners, radius=radius, fill=look.box)
-    direction = {"direction": "rtl"} if rtl and _SHAPES else {}
+    direction = "rtl" if rtl and _SHAPES else None
     for offset, stroke in ((look.shadow_offset, True), (0, False)):
         if stroke and not offset:
             continue
@@ -141,7 +141,7 @@ def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -
                 (margin_x + word.x + offset, top(word.row) + offset), word.text, font=font, fill=colour,
                 stroke_width=look.outline_width + thick,
                 stroke_fill=look.shadow if stroke else look.outline if look.outline_width else colour,
-                **direction,
+                direction=direction,
             )  # fmt: skip
     return Shot(picture, *_position(look, (width, height), (margin_x, margin_y), canvas))
 
@@ -155,8 +155,8 @@ def _rows(
 ) -> tuple[list[_Placed], list[float], bool]:
     """Lay words out in rows; gives their places, the width of each row, and whether they run from the right."""
     rtl = sum(_is_rtl(t) for t in texts) * 2 > len(texts)
-    direction = {"direction": "rtl"} if rtl and _SHAPES else {}
-    widths = [font.getlength(text, **direction) for text in texts]
+    direction = "rtl" if rtl and _SHAPES else None
+    widths = [font.getlength(text, direction=direction) for text in texts]
     gap = font.getlength(" ") * 1.1
     rows: list[list[int]] = []
     for index, width in enumerate(widths):
