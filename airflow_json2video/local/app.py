@@ -152,10 +152,11 @@ async def read_body(request: Request) -> bytes:
 
 def _video(backend: Backend) -> Handler:
     async def handle(request: Request) -> Response:
-        project = request.path_params["name"].removesuffix(".mp4")
-        path = backend.file_of(project)
+        name = request.path_params["name"]
+        subtitles = name.endswith(".ass")
+        path = backend.file_of(name.removesuffix(".ass" if subtitles else ".mp4"), subtitles=subtitles)
         if path is None:
             return Response("Not found", status_code=404, media_type="text/plain")
-        return FileResponse(path, media_type="video/mp4")
+        return FileResponse(path, media_type="text/x-ssa" if subtitles else "video/mp4")
 
     return handle

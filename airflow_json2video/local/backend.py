@@ -221,6 +221,7 @@ class Backend:
         if render.deleted_at is None:
             render = self.store.change(project, deleted_at=now) or render
             self.store.video(project).unlink(missing_ok=True)
+            self.store.subtitles(project).unlink(missing_ok=True)
         return {
             "success": True,
             "project": project,
@@ -236,12 +237,12 @@ class Backend:
         """Give ``remaining_quota``."""
         return contract.quota_view(self.remaining(), movies=len(self.store), settings=self.settings)
 
-    def file_of(self, project: str) -> Path | None:
-        """Give the video of a render that can be fetched now."""
+    def file_of(self, project: str, *, subtitles: bool = False) -> Path | None:
+        """Give the video of a render that can be fetched now, or its subtitles."""
         render = self.store.get(project)
         if render is None or not self.sight(render).available:
             return None
-        path = self.store.video(project)
+        path = self.store.subtitles(project) if subtitles else self.store.video(project)
         return path if path.is_file() else None
 
     # For tests and people

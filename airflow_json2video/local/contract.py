@@ -145,7 +145,7 @@ def movie_view(render: Render, seen: Sight, *, base_url: str, with_document: boo
         "message": seen.message,
         "project": render.project,
         "url": f"{base_url}/renders/{render.project}.mp4" if seen.available else None,
-        "ass": False,
+        "ass": f"{base_url}/renders/{render.project}.ass" if seen.available and render.ass else False,
         "created_at": iso(render.created_at),
         # The observed failure had null here.
         "ended_at": iso(seen.ended_at) if done and seen.ended_at is not None else None,

@@ -255,7 +255,7 @@ class RenderQueue:
                 self._processes.pop(project, None)
 
     def _finish(self, render: Render, result: dict[str, Any]) -> None:
-        names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings")
+        names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings", "ass")
         facts = {name: result[name] for name in names if result.get(name) is not None}
         told = stand_ins(render.destinations, allow_webhooks=self._settings.allow_webhooks)
         facts["warnings"] = [*facts.get("warnings", []), *told]
@@ -267,6 +267,7 @@ class RenderQueue:
         current = self._store.get(render.project)
         if current is not None and current.deleted_at is not None:
             self._store.video(render.project).unlink(missing_ok=True)
+            self._store.subtitles(render.project).unlink(missing_ok=True)
         finished = self._store.change(render.project, phase="finished", finished_at=self._clock.now(), **facts)
         if finished is not None:
             self._ledger.note(finished)

@@ -43,6 +43,8 @@ class Render:
     credits: float = 0.0
     deleted_at: float | None = None
     warnings: list[str] = field(default_factory=list)
+    ass: bool = False
+    """Whether subtitles lie beside the video."""
     forced: dict[str, Any] | None = None
     """What a fault rule makes of this render: ``rule``, ``status``, ``message``."""
     destinations: list[dict[str, Any]] = field(default_factory=list)
@@ -139,6 +141,10 @@ class Store:
     def video(self, project: str) -> Path:
         """Give the place of the rendered file, whether or not it is there yet."""
         return self.folder(project) / "out.mp4"
+
+    def subtitles(self, project: str) -> Path:
+        """Give the place of the subtitles, whether or not there are any."""
+        return self.video(project).with_suffix(".ass")
 
     def add(self, render: Render) -> None:
         """Remember a new render."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.local.drawing.solid import Run, write_solid_mp4
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
+from airflow_json2video.local.planning.subtitling import estimated, subtitles_ass
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Timeline
@@ -20,13 +21,25 @@ def render_instantly(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Render to *path* and give the worker's result; assets are neither fetched nor measured."""
     try:
         timeline = plan(resolve(document))
+        ass = _subtitles(timeline)
     except MovieFault as fault:
         return {"outcome": "error", "message": str(fault)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     write_solid_mp4(partial, _runs(timeline), width=timeline.width, height=timeline.height, fps=timeline.fps)
     partial.replace(path)
-    return result_of(timeline, path)
+    path.with_suffix(".ass").unlink(missing_ok=True)
+    if ass is not None:
+        path.with_suffix(".ass").write_text(ass, encoding="utf-8")
+    return {**result_of(timeline, path), "ass": ass is not None}
+
+
+def _subtitles(timeline: Timeline) -> str | None:
+    """Give the subtitles as ASS, as far as they need neither a voice nor a download."""
+    layer = timeline.overlays[-1] if timeline.overlays else None
+    if layer is None or layer.kind != "subtitles":
+        return None
+    return subtitles_ass(timeline, layer, fetched=lambda *_: None, spoken=estimated, warn=timeline.warnings.append)
 
 
 def picture_of(document: Mapping[str, Any]) -> str:

@@ -57,6 +57,14 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
     def note(text: str) -> None:
         warn(f"{layer.where}: {text}")
 
+    if layer.kind == "audiogram":
+        from airflow_json2video.local.drawing.audiogram import AudiogramLayer
+
+        return AudiogramLayer(layer, find(layer), size=size, fps=fps)
+    if layer.kind == "subtitles":
+        from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
+
+        return SubtitlesLayer(layer, find(layer), size=size, fps=fps)
     element = layer.element
     if ignored := sorted(set(element) - _BASE - _DRAWN.get(layer.kind, set(element))):
         note(f"not drawn: {', '.join(ignored)}")

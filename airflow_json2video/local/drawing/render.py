@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
 from airflow_json2video.local.drawing.clips import NotMedia, measure
 from airflow_json2video.local.drawing.encode import Encoder
+from airflow_json2video.local.drawing.heard import KINDS, Heard
 from airflow_json2video.local.drawing.html import HtmlStills
 from airflow_json2video.local.drawing.instant import result_of
 from airflow_json2video.local.drawing.painter import Painter
@@ -82,6 +83,7 @@ class _Render:
         self._progress = progress
         self._html = HtmlStills(assets=assets, enabled=html, warn=self._warn)
         self._warnings: dict[str, None] = {}
+        self._heard = Heard(folder=assets.cache, warn=self._warn)
 
     def run(self) -> dict[str, Any]:
         if self._mode == "slate":
@@ -92,7 +94,8 @@ class _Render:
             timeline = self.prepared()
             with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
                 self._draw(timeline, Path(scratch) / "track")
-        return {**result_of(timeline, self._path), "warnings": list(self._warnings)}
+        ass = self._heard.keep_subtitles(self._path)
+        return {**result_of(timeline, self._path), "warnings": list(self._warnings), "ass": ass}
 
     def prepared(self) -> Timeline:
         """Plan the movie and get its files."""
@@ -106,6 +109,7 @@ class _Render:
             self._find(overlay)
         for sound in timeline.sounds:
             self._find(sound)
+        self._heard.prepare(timeline, find=self._find, fetched=self._file)
         return timeline
 
     def _planned(self) -> Timeline:
@@ -121,6 +125,8 @@ class _Render:
     def _find(self, one: Layer | Sound) -> Path | None:
         if isinstance(one, Layer) and one.element.get("type") == "html":
             return self._html.find(one)
+        if one.element.get("type") in KINDS:
+            return self._heard.file(one)
         if one.element.get("type") not in ("image", "video", "audio") or not one.element.get("src"):
             return None
         return self._file(one.where, one.element)
@@ -135,6 +141,8 @@ class _Render:
             return None
 
     def _measure(self, where: str, element: Mapping[str, Any]) -> float | None:
+        if element.get("type") == "voice":
+            return self._heard.seconds(where, element)
         path = self._file(where, element)
         kind = str(element.get("type"))
         if path is None:

@@ -1,8 +1,8 @@
-"""The sound of a movie: every audible element, mixed at 48 kHz stereo."""
+"""The sound of a movie: every audible element, mixed at 48 kHz stereo, and limited softly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,84 +14,238 @@ from airflow_json2video.local.planning.plan import number
 from airflow_json2video.local.planning.resolve import MovieFault
 from airflow_json2video.local.planning.timeline import Sound, Timeline
 
-__all__ = ["SoundTrack"]
+__all__ = ["CEILING", "Mix", "SoundTrack", "mixed"]
 
 
 BLOCK = 1024
 """What AAC codes at a time."""
+CEILING = 0.95
+"""No sample of the finished track is louder; a track that never is stays as it was mixed."""
+_FRAME = 8  # bytes of one sample of two channels
+_RAMP = 240  # 5 ms: what is cut off anywhere begins and ends without a click
+_KEPT = 20 * SAMPLE_RATE
+_REACH = 480  # 10 ms before a peak the limiter begins to turn down, and 10 ms after it it is back
+
+Find = Callable[[Sound], "Path | None"]
+Warn = Callable[[str], None]
+
+
+class Mix:
+    """Sound laid over sound, held in a file: an hour of it is more than a gigabyte.
+
+    :param path: a file that may be written; it belongs to the caller.
+    :param length: samples.
+    """
+
+    def __init__(self, path: Path, *, length: int) -> None:
+        self.length = length
+        self._file = path.open("w+b", buffering=0)
+        self._file.truncate(length * _FRAME)
+
+    def add(self, at: int, samples: Any) -> None:
+        """Add float32 (2, n) from sample *at* on; what reaches over the end is cut."""
+        count = min(samples.shape[1], self.length - at)
+        if count > 0:
+            there = self.read(at, count)
+            self._file.seek(at * _FRAME)
+            self._file.write(np.ascontiguousarray((there + samples[:, :count]).T, dtype=np.float32).tobytes())
+
+    def read(self, at: int, count: int) -> Any:
+        """Give float32 (2, count) from sample *at* on; silence before the start and after the end."""
+        block = np.zeros((2, count), dtype=np.float32)
+        start, end = max(0, at), min(self.length, at + count)
+        if end > start:
+            self._file.seek(start * _FRAME)
+            found = np.frombuffer(self._file.read((end - start) * _FRAME), dtype=np.float32).reshape(-1, 2).T
+            block[:, start - at : start - at + found.shape[1]] = found
+        return block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class SoundTrack:
     """The mixed sound, given out block by block beside the frames.
 
-    It is held in a file: an hour of it is more than a gigabyte.
+    A mix above full scale is turned down around its peaks, over 10 ms to either side, and not cut off: a limiter
+    that looks ahead, so that loud music keeps its shape.
 
     :param find: gives the file of a sound; None: it is silent.
     :param scratch: a file that may be written and belongs to the caller.
     :raises MovieFault: a source that is no sound.
     """
 
-    def __init__(
-        self, timeline: Timeline, *, find: Callable[[Sound], Path | None], warn: Callable[[str], None], scratch: Path
-    ) -> None:
+    def __init__(self, timeline: Timeline, *, find: Find, warn: Warn, scratch: Path) -> None:
         self._timeline = timeline
         self._length = max(1, round(timeline.frames / timeline.fps * SAMPLE_RATE))
-        self._track: Any = np.memmap(scratch, dtype=np.float32, mode="w+", shape=(2, self._length))
+        self._mix = mixed(timeline.sounds, fps=timeline.fps, length=self._length, find=find, warn=warn, scratch=scratch)
         self._given = 0
-        for sound in timeline.sounds:
-            path = find(sound) if sound.element.get("src") else None
-            if path is None:
-                warn(f"{sound.where}: this {sound.element.get('type')} is silent")
-                continue
-            try:
-                _add(self._track, sound, path, timeline.fps)
-            except NotMedia:
-                kind = sound.element.get("type")
-                wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
-                raise MovieFault(f"{sound.where}: {wrong}") from None
 
     def blocks(self, *, until: int) -> Iterator[Any]:
-        """Give what was not given yet, up to frame *until*: float32 (2, n), clipped to what can be coded."""
+        """Give what was not given yet, up to frame *until*: float32 (2, n), none louder than the ceiling."""
         last = until >= self._timeline.frames
         end = self._length if last else int(until / self._timeline.fps * SAMPLE_RATE)
         while self._given < end and (last or end - self._given >= BLOCK):
-            block = self._track[:, self._given : min(self._given + BLOCK, end)]
-            self._given += block.shape[1]
-            yield np.ascontiguousarray(np.clip(block, -1.0, 1.0))
+            count = min(BLOCK, end - self._given)
+            block = _limited(self._mix, self._given, count)
+            self._given += count
+            yield np.ascontiguousarray(block)
+        if last:
+            self._mix.close()
 
 
-def _add(track: Any, sound: Sound, path: Path, fps: Fraction) -> None:
-    element = sound.element
-    start = round(sound.first / fps * SAMPLE_RATE)
-    room = min(round(sound.frames / fps * SAMPLE_RATE), track.shape[1] - start)
-    volume = max(0.0, min(10.0, number(element.get("volume"), 1)))
+def mixed(
+    sounds: Iterable[Sound], *, fps: Fraction, length: int, find: Find, warn: Warn, scratch: Path, origin: int = 0
+) -> Mix:
+    """Mix sounds into a file.
+
+    :param length: samples.
+    :param origin: the frame of the movie that the mix begins at.
+    :raises MovieFault: a source that is no sound.
+    """
+    mix = Mix(scratch, length=length)
+    for sound in sounds:
+        kind = sound.element.get("type")
+        path = find(sound)
+        if path is None:
+            warn(f"{sound.where}: this {kind} is silent")
+            continue
+        try:
+            _lay(mix, sound, path, fps=fps, origin=origin)
+        except NotMedia:
+            mix.close()
+            wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
+            raise MovieFault(f"{sound.where}: {wrong}") from None
+    return mix
+
+
+def _lay(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> None:
+    start = round((sound.first - origin) / fps * SAMPLE_RATE)
+    room = min(round((sound.first - origin + sound.frames) / fps * SAMPLE_RATE), mix.length) - start
+    volume = max(0.0, min(10.0, number(sound.element.get("volume"), 1)))
+    if not volume:
+        return
+    heard = 0
+    for block, last in _ahead(_cut(_played(path, sound.element), room)):
+        gain = volume * _gain(sound.element, heard, block.shape[1], room=room, last=last)
+        mix.add(start + heard, block * gain.astype(np.float32))
+        heard += block.shape[1]
+
+
+def _played(path: Path, element: Any) -> Iterator[Any]:
+    """Give the sound of a file, from its seek on, as often as it loops, without a gap.
+
+    Each turn of a clip lasts as long as its pictures do, so that they stay together.
+    """
+    kind = "video" if element.get("type") == "video" else "audio"
     seek = number(element.get("seek"), 0)
+    length = measure(path, kind=kind) if seek < 0 or kind == "video" else 0.0
     if seek < 0:
-        seek = max(0.0, measure(path, kind="audio") + seek)
+        seek = max(0.0, length + seek)
     loops = int(number(element.get("loop"), 1))
-    heard, turn = 0, 0
-    while heard < room and (loops < 0 or turn < max(1, loops)):
-        before = heard
-        for block in read_sound(path, seek=seek):
-            samples: Any = block
-            part = samples[:, : room - heard]
-            at = start + heard
-            track[:, at : at + part.shape[1]] += part * _gain(heard, part.shape[1], room, element, volume)
-            heard += part.shape[1]
-            if heard >= room:
-                break
-        if heard == before:
-            return  # no sound in it
-        turn += 1
+    turns = loops if loops > 0 else 1 if loops == 0 else None
+    period = round(max(0.001, length - seek) * SAMPLE_RATE) if kind == "video" else None
+    kept: list[Any] | None = []
+    heard = 0
+    for block in _turn(path, seek, period):
+        heard += block.shape[1]
+        # A short sound is kept for its next turns; a long one is read again.
+        kept = [*kept, block] if kept is not None and turns != 1 and heard <= _KEPT else None
+        yield block
+    if not heard:
+        return
+    done = 1
+    while turns is None or done < turns:
+        if kept is None:
+            yield from _turn(path, seek, period)
+            done += 1
+            continue
+        times = max(1, SAMPLE_RATE // heard)
+        if turns is not None:
+            times = min(times, turns - done)
+        whole = np.concatenate(kept, axis=1)
+        yield np.tile(whole, (1, times))
+        done += times
 
 
-def _gain(at: int, count: int, room: int, element: Any, volume: float) -> Any:
+def _turn(path: Path, seek: float, period: int | None) -> Iterator[Any]:
+    total = 0
+    for block in _cut(read_sound(path, seek=seek), period):
+        total += block.shape[1]
+        yield block
+    while total and period is not None and total < period:
+        silence = np.zeros((2, min(BLOCK, period - total)), dtype=np.float32)
+        total += silence.shape[1]
+        yield silence
+
+
+def _cut(blocks: Iterable[Any], room: int | None) -> Iterator[Any]:
+    """Give so many samples and no more."""
+    left = room
+    if left is not None and left <= 0:
+        return
+    for block in blocks:
+        part = block if left is None else block[:, :left]
+        yield part
+        if left is not None:
+            left -= part.shape[1]
+            if left <= 0:
+                return
+
+
+def _ahead(blocks: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """Tell of each block whether it is the last; the last is long enough for a ramp, if there is so much."""
+    held: Any = None
+    for block in blocks:
+        if held is None:
+            held = block
+        elif block.shape[1] < _RAMP or held.shape[1] < _RAMP:
+            held = np.concatenate((held, block), axis=1)
+        else:
+            yield held, False
+            held = block
+    if held is not None:
+        yield held, True
+
+
+def _gain(element: Any, at: int, count: int, *, room: int, last: bool) -> Any:
+    """Give the loudness of samples *at* and following of an element: its fades, and ramps against clicks."""
     into = max(0.0, number(element.get("fade-in"), 0)) * SAMPLE_RATE
     out = max(0.0, number(element.get("fade-out"), 0)) * SAMPLE_RATE
-    position = np.arange(at, at + count, dtype=np.float32)
-    gain = np.full(count, volume, dtype=np.float32)
-    if into:
-        gain *= np.clip(position / into, 0, 1)
+    position = np.arange(at, at + count, dtype=np.float64) + 0.5
+    gain = np.clip(position / max(into, _RAMP), 0, 1)
     if out:
         gain *= np.clip((room - position) / out, 0, 1)
+    if last:
+        gain *= np.clip((at + count - position) / _RAMP, 0, 1)
     return gain
+
+
+def _limited(mix: Mix, at: int, count: int) -> Any:
+    """Give samples of a mix, turned down where they and what is near them are too loud.
+
+    The gain that each sample needs is taken down to the lowest within reach and then averaged over the same
+    reach: it changes slowly and is never above what is needed. It depends on the mix alone, not on blocks.
+    """
+    margin = 2 * _REACH
+    wide = mix.read(at - margin, count + 2 * margin)
+    peaks = np.abs(wide).max(axis=0)
+    middle = wide[:, margin : margin + count]
+    if peaks.max() <= CEILING:
+        return middle
+    needed = np.minimum(1.0, CEILING / np.maximum(peaks, 1e-9)).astype(np.float64)
+    window = 2 * _REACH + 1
+    sums = np.concatenate(([0.0], np.cumsum(_lowest(needed, window))))
+    gain = (sums[window:] - sums[:-window]) / window
+    return np.clip(middle * gain.astype(np.float32), -CEILING, CEILING)
+
+
+def _lowest(values: Any, window: int) -> Any:
+    """Give the lowest of each *window* values that follow each other, doubling the reach at each step."""
+    lowest, size = values, 1
+    while size * 2 <= window:
+        lowest = np.minimum(lowest[:-size], lowest[size:])
+        size *= 2
+    rest = window - size
+    return np.minimum(lowest[:-rest], lowest[rest:]) if rest else lowest

@@ -10,6 +10,7 @@ from airflow_json2video.local.limits import LIMITS, Limits
 from airflow_json2video.local.planning.animation import animation_of
 from airflow_json2video.local.planning.colours import colour
 from airflow_json2video.local.planning.resolve import MovieFault, Resolved
+from airflow_json2video.local.planning.speech import estimated_seconds
 from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline, Transition
 from airflow_json2video.movie.frames import MAX_SIDE, MIN_SIDE, preset_size
 from airflow_json2video.movie.timing import FITS_CONTAINER
@@ -23,7 +24,8 @@ MAX_SECONDS = LIMITS.movie_seconds
 VISUAL = ("image", "video", "text", "html", "component", "audiogram")
 SOUNDING = ("audio", "voice", "video")
 TYPES = (*VISUAL, "audio", "voice", "subtitles")
-WORDS_PER_SECOND = 2.5
+OVER_ALL = 1_000_000
+"""The z-index of subtitles."""
 
 
 def number(value: Any, default: float) -> float:
@@ -77,6 +79,7 @@ class _Planner:
             raise MovieFault(f"The 'fps' of a movie is a number from 1 to 120, not {movie.get('fps')}")
         self._fps = Fraction(fps).limit_denominator(1001)
         self._sounds: list[Sound] = []
+        self._subtitles: list[tuple[int | None, str, dict[str, Any]]] = []
 
     def _frames(self, seconds: float) -> int:
         return max(0, int(seconds * self._fps + Fraction(1, 2)))
@@ -93,6 +96,7 @@ class _Planner:
         if frames > MAX_SECONDS * self._fps:
             raise MovieFault(f"The movie is longer than {MAX_SECONDS:.0f} seconds")
         overlays = self._layers(self._movie["elements"], lengths, frames, scene=None, offset=0)
+        overlays += self._subtitled(frames)
         return Timeline(
             width=self._width,
             height=self._height,
@@ -122,7 +126,7 @@ class _Planner:
                 continue
             transition = self._transition(scene, frames, plans)
             first = at - (transition.frames if transition else 0)
-            layers = self._layers(scene["elements"], lengths, frames, scene=place, offset=first)
+            layers = self._layers(scene["elements"], lengths, frames, scene=place, offset=first, index=len(plans))
             background = scene.get("background-color", "#000000")
             plans.append(
                 ScenePlan(
@@ -202,7 +206,8 @@ class _Planner:
             # No length of its own: it lasts as long as its siblings make the scene.
             return None
         if kind == "voice":
-            return max(1.0, len(str(element.get("text")).split()) / WORDS_PER_SECOND)
+            spoken = self._probe(where, element) if self._probe else None
+            return estimated_seconds(element) if spoken is None else spoken
         if kind in ("video", "audio"):
             measured = self._probe(where, element) if self._probe and element.get("src") else None
             if measured is None:
@@ -222,6 +227,7 @@ class _Planner:
         *,
         scene: int | None,
         offset: int,
+        index: int | None = None,
     ) -> list[Layer]:
         layers = []
         known = {id(e): length for e, length in lengths}
@@ -238,7 +244,9 @@ class _Planner:
                 continue
             kind = element["type"]
             if kind in SOUNDING and element.get("muted") is not True:
-                self._sounds.append(Sound(where=where, first=offset + first, frames=frames, element=element))
+                self._sounds.append(
+                    Sound(where=where, first=offset + first, frames=frames, element=element, scene=index)
+                )
             if kind in VISUAL:
                 layers.append(
                     Layer(
@@ -253,9 +261,25 @@ class _Planner:
                     )
                 )
             elif kind == "subtitles":
-                self._warnings.append(f"{where}: subtitles are not drawn yet")
+                self._subtitles.append((scene, where, element))
         # Array order is paint order; sorting is stable.
         return sorted(layers, key=lambda layer: layer.z_index)
+
+    def _subtitled(self, frames: int) -> list[Layer]:
+        """Give the movie's subtitles as the topmost layer: none or one. In a scene they are only tolerated."""
+        own = [(where, element) for scene, where, element in self._subtitles if scene is None]
+        stray = [(where, element) for scene, where, element in self._subtitles if scene is not None]
+        if len(own) > 1:
+            raise MovieFault(f"{own[1][0]}: A movie can have only one 'subtitles' element")
+        for number_, (where, _) in enumerate(stray):
+            fate = "they are shown over the whole movie" if not own and number_ == 0 else "these are left out"
+            self._warnings.append(f"{where}: subtitles belong to the elements of the movie, not of a scene; {fate}")
+        return [
+            Layer(
+                kind="subtitles", where=where, first=0, frames=frames, element=element, z_index=OVER_ALL,
+            )
+            for where, element in (own or stray)[:1]
+        ]  # fmt: skip
 
 
 def _start(element: Mapping[str, Any]) -> float:

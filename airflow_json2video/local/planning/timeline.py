@@ -35,6 +35,8 @@ class Sound:
     first: int
     frames: int
     element: dict[str, Any]
+    scene: int | None = None
+    """The index of its scene in the timeline; None: it is the movie's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ class Timeline:
     frames: int
     scenes: tuple[ScenePlan, ...] = ()
     overlays: tuple[Layer, ...] = ()
-    """Elements of the movie: those with a negative ``z_index`` lie under the scenes."""
+    """Elements of the movie: those with a negative ``z_index`` lie under the scenes. Subtitles are the last."""
     sounds: tuple[Sound, ...] = ()
     warnings: list[str] = field(default_factory=list)
 

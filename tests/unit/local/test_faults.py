@@ -156,7 +156,7 @@ def test_odd_answers_are_had_by_name(client, service, canned, status):
         "no-credits": lambda: answer.json()["message"] == "Insufficient credits",
     }
     if canned == "invalid-json":
-        with pytest.raises(ValueError, match="JSON|Unterminated"):
+        with pytest.raises(ValueError, match=r"JSON|Unterminated"):
             answer.json()
     else:
         assert expected[canned]()

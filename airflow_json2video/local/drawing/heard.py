@@ -1,0 +1,82 @@
+"""What a movie needs of its sound before it is drawn: voices, loudness for audiograms, subtitles."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.local.drawing.voice import Voices
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.drawing.audiogram import Levels
+    from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
+
+__all__ = ["KINDS", "Heard"]
+
+KINDS = ("voice", "audiogram", "subtitles")
+
+
+class Heard:
+    """Makes what is heard, and files of what is drawn of it.
+
+    :param folder: for the files of this render.
+    :param warn: told of what is only stood in for.
+    """
+
+    def __init__(self, *, folder: Path, warn: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._warn = warn
+        self._voices = Voices(folder=folder / "voices", warn=warn)
+        self._levels: Levels | None = None
+        self._ass: Path | None = None
+
+    def seconds(self, where: str, element: Mapping[str, Any]) -> float:
+        """Give the length of a voice; it is made for that."""
+        return self._voices.spoken(where, element).seconds
+
+    def prepare(
+        self,
+        timeline: Timeline,
+        *,
+        find: Callable[[Sound], Path | None],
+        fetched: Callable[[str, Mapping[str, Any]], Path | None],
+    ) -> None:
+        """Make the subtitles of a planned movie, and get ready to measure its sound.
+
+        :param find: gives the file of a sound; None: it is silent.
+        :param fetched: gives the file of an element's ``src``.
+        :raises MovieFault: captions that cannot be had or read.
+        """
+        kinds = {layer.kind for layers in (timeline.overlays, *(s.layers for s in timeline.scenes)) for layer in layers}
+        if "audiogram" in kinds:
+            from airflow_json2video.local.drawing.audiogram import Levels
+
+            self._levels = Levels(timeline, find=find, folder=self._folder / "levels")
+        if "subtitles" in kinds:
+            from airflow_json2video.local.planning.subtitling import subtitles_ass
+
+            layer = timeline.overlays[-1]
+            text = subtitles_ass(timeline, layer, fetched=fetched, spoken=self._voices.spoken, warn=self._warn)
+            if text is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._ass = self._folder / "subtitles.ass"
+                self._ass.write_text(text, encoding="utf-8")
+
+    def file(self, one: Layer | Sound) -> Path | None:
+        """Give the file for a voice, an audiogram or the subtitles; the latter two only once prepared."""
+        kind = one.element.get("type")
+        if kind == "voice":
+            return self._voices.spoken(one.where, one.element).path
+        if kind == "subtitles":
+            return self._ass
+        return self._levels.file(one.element) if self._levels else None
+
+    def keep_subtitles(self, video: Path) -> bool:
+        """Put the subtitles beside the video, and away what an earlier render left there; False: there are none."""
+        beside = video.with_suffix(".ass")
+        beside.unlink(missing_ok=True)
+        if self._ass is not None:
+            shutil.copyfile(self._ass, beside)
+        return self._ass is not None

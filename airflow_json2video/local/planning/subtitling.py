@@ -1,0 +1,121 @@
+"""Which subtitles a movie has: given captions, or what its voices say. No pixels, no sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_json2video.local.planning.captions import (
+    CaptionFault,
+    Line,
+    Speech,
+    arranged,
+    lines_of_speech,
+    read_captions,
+    write_ass,
+)
+from airflow_json2video.local.planning.plan import number
+from airflow_json2video.local.planning.resolve import MovieFault
+from airflow_json2video.local.planning.speech import estimated_seconds, spoken_text
+from airflow_json2video.local.planning.subtitle_look import look_of
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.planning.timeline import Layer, Timeline
+
+__all__ = ["MAX_CAPTIONS", "Span", "estimated", "subtitles_ass"]
+
+MAX_CAPTIONS = 4 * 1024 * 1024
+"""Bytes of a file of captions that are read."""
+
+
+class Span(Protocol):
+    """When the words of a voice are heard, in seconds of the voice."""
+
+    @property
+    def begins(self) -> float:
+        """The start of the first word."""
+
+    @property
+    def ends(self) -> float:
+        """The end of the last."""
+
+
+Spoken = Callable[[str, Mapping[str, Any]], Span]
+Fetched = Callable[[str, Mapping[str, Any]], "Path | None"]
+
+
+class _Estimate:
+    def __init__(self, seconds: float) -> None:
+        self.begins, self.ends = 0.0, seconds
+
+
+def estimated(where: str, element: Mapping[str, Any]) -> Span:  # noqa: ARG001 - a voice that is made has a place
+    """Guess when the words of a voice are heard, where no voice is made."""
+    return _Estimate(estimated_seconds(element))
+
+
+def subtitles_ass(
+    timeline: Timeline,
+    layer: Layer,
+    *,
+    fetched: Fetched,
+    spoken: Spoken,
+    warn: Callable[[str], None],
+) -> str | None:
+    """Give the subtitles of a movie as ASS; None if nothing is said in it.
+
+    :param fetched: gives the file of an address: the place of the element, and ``{"src": address}``.
+    :param spoken: gives the sound of a voice.
+    :raises MovieFault: the captions cannot be read.
+    """
+
+    def note(text: str) -> None:
+        warn(f"{layer.where}: {text}")
+
+    look = look_of(layer.element, width=timeline.width, warn=note)
+    captions = layer.element.get("captions")
+    if captions not in (None, ""):
+        lines = _given_lines(layer, str(captions), fetched)
+        if lines and not any(line.timed for line in lines) and look.style not in ("classic", "boxed-line"):
+            note(f"these captions do not say when each word is spoken; '{look.style}' shows them line by line")
+        max_words = look.max_words if look.max_words_given else None
+    else:
+        if any(s.element.get("type") != "voice" for s in timeline.sounds):
+            note("only what 'voice' elements say becomes subtitles here; other sound is not transcribed")
+        lines = lines_of_speech(_speeches(timeline, spoken), max_words=look.max_words)
+        if not lines:
+            note("no voice is heard in the movie: there are no subtitles")
+        max_words = look.max_words
+    lines = arranged(lines, replacements=look.replacements, all_caps=look.all_caps, max_words=max_words)
+    lines = [line for line in lines if line.start < timeline.duration]
+    return write_ass(lines, look, width=timeline.width, height=timeline.height) if lines else None
+
+
+def _given_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
+    if captions.strip().lower().startswith(("http://", "https://")):
+        path = fetched(layer.where, {"type": "subtitles", "src": captions.strip()})
+        if path is None:
+            return []
+        with path.open("rb") as file:
+            raw = file.read(MAX_CAPTIONS)
+        captions = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="replace")
+    try:
+        return read_captions(captions)
+    except CaptionFault as fault:
+        raise MovieFault(f"{layer.where}: {fault}") from None
+
+
+def _speeches(timeline: Timeline, spoken: Spoken) -> Iterator[Speech]:
+    """Give what the movie's voices say, and when."""
+    for sound in timeline.sounds:
+        if sound.element.get("type") != "voice" or number(sound.element.get("volume"), 1) <= 0:
+            continue
+        voice = spoken(sound.where, sound.element)
+        start = float(sound.first / timeline.fps)
+        yield Speech(
+            text=spoken_text(sound.element),
+            start=start + voice.begins,
+            end=start + voice.ends,
+            until=start + float(sound.frames / timeline.fps),
+        )

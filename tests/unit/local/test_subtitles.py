@@ -1,0 +1,312 @@
+"""Subtitles as they are drawn, looked at by colour and place; and their file beside the video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from airflow_json2video.local import LocalService
+from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
+from airflow_json2video.local.drawing.voice import Spoken
+from airflow_json2video.local.planning.captions import read_captions
+from airflow_json2video.local.planning.plan import plan
+from airflow_json2video.local.planning.resolve import MovieFault, resolve
+from airflow_json2video.local.planning.subtitling import subtitles_ass
+
+WORD, LINE, BOX, OUTLINE, SHADOW = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 0, 250), (0, 250, 250)
+INKS = {
+    "word-color": "#fa0000", "line-color": "#00fa00", "box-color": "#0000fa", "outline-color": "#fa00fa",
+    "shadow-color": "#00fafa",
+}  # fmt: skip
+PLAIN = "1\n00:00:01,000 --> 00:00:02,000\nFirst line\n\n2\n00:00:02,000 --> 00:00:03,000\nSecond one\n"
+
+
+def voice(text, **more):
+    return {"type": "voice", "text": text, **more}
+
+
+@pytest.fixture
+def layer(tmp_path):
+    """Open the subtitles of a movie; a voice lasts one second for each word."""
+
+    def spoken(where, element):
+        seconds = float(len(element["text"].split()))
+        return Spoken(path=Path("none"), seconds=seconds, begins=0.0, ends=seconds)
+
+    def opened(settings, *, captions=None, scenes=None, size=(400, 225), warnings=None):
+        element = {"type": "subtitles", "settings": {**INKS, **settings}}
+        if captions is not None:
+            element["captions"] = captions
+        movie = {
+            "width": size[0], "height": size[1],
+            "scenes": scenes or [{"duration": 8}],
+            "elements": [element],
+        }  # fmt: skip
+        timeline = plan(resolve(movie), probe=lambda where, e: spoken(where, e).seconds if e["type"] == "voice" else 4)
+        text = subtitles_ass(
+            timeline,
+            timeline.overlays[-1],
+            fetched=lambda where, e: None,
+            spoken=spoken,
+            warn=(warnings if warnings is not None else []).append,
+        )
+        path = tmp_path / "a.ass"
+        if text is not None:
+            path.write_text(text)
+        return SubtitlesLayer(timeline.overlays[-1], path if text else None, size=size, fps=timeline.fps)
+
+    return opened
+
+
+def painted(layer, seconds):
+    """Give the frame with nothing but the subtitles on it, or None where there are none."""
+    frame = round(seconds * 25)
+    if not layer.visible(frame):
+        return None
+    shot = layer.shot(frame)
+    canvas = Image.new("RGB", layer._size)
+    canvas.paste(shot.picture.convert("RGB"), (shot.x, shot.y), shot.picture.getchannel("A"))
+    return np.asarray(canvas).astype(int)
+
+
+def where(picture, colour):
+    """Give left, top, right, bottom of a colour, or None."""
+    ys, xs = np.nonzero((np.abs(picture - np.array(colour)) < 40).all(axis=2))
+    return (xs.min(), ys.min(), xs.max(), ys.max()) if len(xs) else None
+
+
+def box_of(layer, seconds):
+    picture = painted(layer, seconds)
+    ys, xs = np.nonzero(picture.max(axis=2) > 60)
+    return xs.min(), ys.min(), xs.max(), ys.max()
+
+
+SPOKEN = [{"elements": [voice("aaaa bbbb cccc dddd")]}]
+
+
+def test_the_word_that_is_said_wanders_through_the_line(layer):
+    subtitles = layer({}, scenes=SPOKEN)
+    lefts = [where(painted(subtitles, t), WORD)[0] for t in (0.04, 0.9, 1.1, 2.5, 3.9)]
+    assert lefts[0] == lefts[1] < lefts[2] < lefts[3] < lefts[4]
+    assert all(where(painted(subtitles, t), LINE) for t in (0.5, 1.5, 2.5, 3.5))
+    assert box_of(subtitles, 0.5) == box_of(subtitles, 3.5)
+
+
+def test_nothing_is_drawn_again_while_a_word_lasts(layer):
+    subtitles = layer({}, scenes=SPOKEN)
+    assert len({subtitles.key(frame) for frame in range(100)}) == 4
+
+
+def test_words_come_one_after_another_and_stay_in_the_progressive_style(layer):
+    subtitles = layer({"style": "classic-progressive"}, scenes=SPOKEN)
+    boxes = [box_of(subtitles, t) for t in (0.5, 1.5, 2.5, 3.5)]
+    assert len({b[0] for b in boxes}) == 1
+    assert boxes[0][2] < boxes[1][2] < boxes[2][2] < boxes[3][2]
+
+
+def test_one_word_stands_alone_in_the_middle(layer):
+    subtitles = layer({"style": "classic-one-word"}, scenes=SPOKEN)
+    for t in (0.5, 1.5, 2.5, 3.5):
+        picture = painted(subtitles, t)
+        left, _, right, _ = where(picture, WORD)
+        assert where(picture, LINE) is None
+        assert (left + right) / 2 == pytest.approx(200, abs=3)
+
+
+def test_a_box_lies_behind_the_whole_line_or_behind_the_word(layer):
+    line, word = (layer({"style": style}, scenes=SPOKEN) for style in ("boxed-line", "boxed-word"))
+    first, last = painted(line, 0.5), painted(line, 3.5)
+    assert where(first, BOX) == where(last, BOX)
+    inside, around = where(first, LINE), where(first, BOX)
+    assert around[0] < where(first, WORD)[0]
+    assert around[2] > inside[2]
+    assert around[1] < inside[1]
+    assert around[3] > inside[3]
+    for t in (0.5, 3.5):
+        picture = painted(word, t)
+        around, said = where(picture, BOX), where(picture, WORD)
+        assert around[0] < said[0] < said[2] < around[2]
+        assert around[2] - around[0] < 120
+    assert where(painted(word, 0.5), BOX)[2] < where(painted(word, 3.5), BOX)[0]
+
+
+def test_outline_and_shadow_are_drawn_in_their_colours_and_sizes(layer):
+    bare, outlined, shadowed = (layer(s, scenes=SPOKEN) for s in ({}, {"outline-width": 3}, {"shadow-offset": 4}))
+    assert where(painted(bare, 1), OUTLINE) is where(painted(bare, 1), SHADOW) is None
+    inner, outer = box_of(bare, 0.5), box_of(outlined, 0.5)
+    assert (inner[0] - outer[0], outer[2] - inner[2]) == (3, 3)
+    assert where(painted(outlined, 1), OUTLINE)
+    shadow, ink = where(painted(shadowed, 0.5), SHADOW), box_of(bare, 0.5)
+    assert shadow[2] - ink[2] == pytest.approx(4, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("position", "across", "down"),
+    [
+        ("top-left", "start", "start"), ("top-center", "middle", "start"), ("top-right", "end", "start"),
+        ("center-left", "start", "middle"), ("center-center", "middle", "middle"), ("center-right", "end", "middle"),
+        ("bottom-left", "start", "end"), ("bottom-center", "middle", "end"), ("bottom-right", "end", "end"),
+        ("mid-bottom-center", "middle", 0.75), ("mid-top-center", "middle", 0.25),
+    ],
+)  # fmt: skip
+def test_every_position_is_where_its_name_says(layer, position, across, down):
+    left, top, right, bottom = box_of(layer({"position": position}, captions=PLAIN), 1.5)
+
+    def at(place, low, high, whole):
+        if place == "start":
+            return low == pytest.approx(whole * 0.05, abs=8)
+        if place == "end":
+            return whole - high == pytest.approx(whole * 0.05, abs=8)
+        return (low + high) / 2 == pytest.approx(whole * (0.5 if place == "middle" else place), abs=6)
+
+    assert at(across, left, right, 400)
+    assert at(down, top, bottom, 225)
+
+
+@pytest.mark.parametrize("point", [(200, 100), (60, 30), (0, 0), (399, 224), (5000, -900)])
+def test_a_custom_place_is_the_middle_and_never_outside(layer, point):
+    subtitles = layer({"position": "custom", "x": point[0], "y": point[1]}, captions=PLAIN)
+    left, top, right, bottom = box_of(subtitles, 1.5)
+    assert left >= 0
+    assert top >= 0
+    assert right < 400
+    assert bottom < 225
+    if 50 < point[0] < 350 and 20 < point[1] < 200:
+        assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx(point, abs=5)
+
+
+@pytest.mark.parametrize("style", ["classic", "boxed-line", "boxed-word", "classic-progressive", "classic-one-word"])
+@pytest.mark.parametrize("text", ["Donaudampfschifffahrtsgesellschaftskapitän sieht es", "many words in one line " * 2])
+def test_nothing_is_clipped_however_long_the_words_are(layer, style, text):
+    scenes = [{"elements": [voice(text)]}]
+    settings = {"style": style, "font-size": 60, "outline-width": 3, "max-words-per-line": 9}
+    subtitles = layer(settings, scenes=scenes)
+    left, top, right, bottom = box_of(subtitles, 0.5)
+    assert left > 0
+    assert right < 399
+    assert bottom < 224
+    assert top > 0
+
+
+def test_captions_from_a_file_show_at_their_times_and_no_word_is_highlighted(layer):
+    told = []
+    subtitles = layer({"style": "boxed-word"}, captions=PLAIN, warnings=told)
+    assert [painted(subtitles, t) is None for t in (0.9, 1.0, 2.9, 3.0)] == [True, False, False, True]
+    assert where(painted(subtitles, 1.5), WORD) is None
+    assert where(painted(subtitles, 1.5), LINE)
+    assert any("do not say when each word is spoken" in t for t in told)
+
+
+def test_voices_of_several_scenes_are_captioned_where_they_are_heard_over_a_transition_too(layer):
+    scenes = [
+        {"elements": [voice("one two")]},
+        {"elements": [voice("three four"), voice("not heard", muted=True)], "transition": {"duration": 0.4}},
+    ]
+    subtitles = layer({"all-caps": True, "replace": {"four": "five"}}, scenes=scenes)
+    assert [(round(line.start, 2), round(line.end, 2), line.text) for line in subtitles._lines] == [
+        (0, 2, "ONE TWO"),
+        (1.6, 3.6, "THREE FIVE"),
+    ]
+    # The later line takes the place of the one before.
+    assert subtitles.key(45)[0] == 1
+
+
+def test_other_sound_is_not_transcribed_and_that_is_told(layer):
+    told = []
+    audio = {"type": "audio", "src": "https://a.example/a.mp3", "duration": -2}
+    subtitles = layer({}, scenes=[{"duration": 2, "elements": [audio]}], warnings=told)
+    assert not any(subtitles.visible(frame) for frame in range(50))
+    assert any("not transcribed" in t for t in told)
+    assert any("there are no subtitles" in t for t in told)
+
+
+@pytest.mark.parametrize("text", ["Ελληνικά λόγια", "Русские слова", "שלום לכם", "مرحبا بكم", "Où êtes-vous"])
+def test_scripts_that_the_main_font_lacks_are_drawn_with_one_that_has_them(layer, text):
+    subtitles = layer({}, scenes=[{"elements": [voice(text)]}])
+    early, late = (where(painted(subtitles, t), WORD)[0] for t in (0.5, 1.5))
+    assert (late < early) if text[0] in "שم" else (late > early)
+
+
+def test_captions_that_are_none_fail_with_their_place(layer):
+    with pytest.raises(MovieFault, match="Movie, element #1: the captions are not SRT, WebVTT or ASS"):
+        layer({}, captions="hello")
+
+
+# Through the service
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    assets = tmp_path_factory.mktemp("assets")
+    (assets / "a.srt").write_text(PLAIN.replace("First line", "Première"), encoding="utf-8")
+    with LocalService(mode="preview", home=tmp_path_factory.mktemp("home"), assets=assets) as service:
+        yield service
+
+
+@pytest.fixture
+def client(service, make_client):
+    return make_client(service)
+
+
+def movie(*elements, scene=()):
+    return {
+        "width": 160, "height": 90,
+        "scenes": [{"duration": 2, "background-color": "#203040", "elements": list(scene)}],
+        "elements": list(elements),
+    }  # fmt: skip
+
+
+def test_a_movie_with_voice_shows_subtitles_and_its_ass_file_can_be_fetched_until_it_is_deleted(client, tmp_path):
+    blue = {"background-color": "#203040", "font-color": "#203040", "font-size": "40px"}
+    cover = {"type": "text", "text": "cover", "z-index": 99, "settings": blue}
+    seen = client.finished(
+        movie(
+            {"type": "subtitles", "settings": {**INKS, "font-size": 20, "position": "center-center"}}, cover,
+            scene=[voice("hello there", duration=2)],
+        )
+    )  # fmt: skip
+    assert seen["status"] == "done", seen["message"]
+    answer = requests.get(seen["ass"])
+    (line,) = read_captions(answer.text)
+    assert seen["ass"] == seen["url"].replace(".mp4", ".ass")
+    assert (line.text, line.timed, line.words[0].text) == ("hello there", True, "hello")
+    path = tmp_path / "video.mp4"
+    path.write_bytes(requests.get(seen["url"]).content)
+    with av.open(str(path)) as container:
+        assert len(container.streams.audio) == 1
+        frames = [
+            f.reformat(format="rgb24", src_colorspace=1).to_ndarray().astype(int) for f in container.decode(video=0)
+        ]
+    moment = round((line.words[0].start + line.words[0].end) / 2 * 25)
+    reds, greens = ((np.abs(frames[moment] - np.array(ink)) < 90).all(axis=2).sum() for ink in (WORD, LINE))
+    assert reds > 15
+    assert greens > 15
+    client.delete(project=seen["project"])
+    assert client.movie(seen["project"])["ass"] is False
+    assert requests.get(seen["ass"]).status_code == 404
+
+
+def test_captions_come_from_an_address_too(client, service):
+    element = {"type": "subtitles", "captions": f"{service.url}/assets/a.srt"}
+    assert "Première" in requests.get(client.finished(movie(element))["ass"]).content.decode()
+    missing = f"{service.url}/assets/none.srt"
+    seen = client.finished(movie({"type": "subtitles", "captions": missing}))
+    assert (seen["status"], seen["message"]) == ("error", f"Movie, element #1: Failed to download '{missing}' (404)")
+
+
+def test_a_movie_without_subtitles_has_no_ass(client):
+    seen = client.finished(movie())
+    assert seen["ass"] is False
+    assert requests.get(seen["url"].replace(".mp4", ".ass")).status_code == 404
+
+
+def test_the_same_movie_with_voice_audiogram_and_subtitles_gives_the_same_bytes(client):
+    elements = [voice("the same again"), {"type": "audiogram", "width": 100, "height": 40}]
+    document = movie({"type": "subtitles"}, scene=elements)
+    bodies = {requests.get(client.finished(document)["url"]).content for _ in range(2)}
+    assert len(bodies) == 1
