@@ -10,7 +10,7 @@ from typing import Any
 from airflow_json2video.local.limits import LIMITS, Limits
 from airflow_json2video.local.planning.evaluation import EvaluationError, fill, truthy
 
-__all__ = ["MovieFault", "Resolved", "merge_template", "resolve"]
+__all__ = ["MovieFault", "Resolved", "deep_merge", "merge_template", "resolve"]
 
 Scope = ChainMap[str, Any]
 """Variables by name, the innermost first. Chained, since a copy for each element would cost as much as all of them."""
@@ -46,15 +46,16 @@ def merge_template(request: Mapping[str, Any], template: Mapping[str, Any]) -> d
     """Lay a request over the template that it names; its scenes and elements are ignored."""
     merged = {k: v for k, v in template.items() if k != "template"}
     merged |= {k: request[k] for k in _OVERRIDES if k in request}
-    merged["variables"] = _deep_merge(_mapping(template.get("variables")), _mapping(request.get("variables")))
+    merged["variables"] = deep_merge(_mapping(template.get("variables")), _mapping(request.get("variables")))
     return merged
 
 
-def _deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay *over* over *under*, objects within objects too; lists are replaced whole."""
     merged = dict(under)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = _deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
