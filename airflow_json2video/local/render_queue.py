@@ -274,7 +274,10 @@ class RenderQueue:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a worker and whatever it started: its process group is its own."""
+    """End a worker and whatever it started: its process group is its own, where there are such groups."""
+    if not hasattr(os, "killpg"):  # Windows
+        process.kill()
+        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

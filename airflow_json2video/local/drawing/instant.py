@@ -60,11 +60,13 @@ def picture_of(document: Mapping[str, Any]) -> str:
 
 
 def _runs(timeline: Timeline) -> list[Run]:
+    if not timeline.scenes:
+        return [Run(timeline.frames, (0, 0, 0))]
     runs = []
     ends = [scene.first for scene in timeline.scenes[1:]]
     for scene, end in zip(timeline.scenes, [*ends, timeline.frames], strict=True):
         runs.append(Run(end - scene.first, scene.background or (0, 0, 0)))
-    return runs or [Run(timeline.frames, (0, 0, 0))]
+    return runs
 
 
 def result_of(timeline: Timeline, path: Path) -> dict[str, Any]:

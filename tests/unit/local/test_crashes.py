@@ -164,3 +164,35 @@ def test_a_database_with_a_damaged_row_ends_in_a_clear_message_on_the_command_li
     assert ran.returncode == 2
     assert "cannot be read" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_what_a_worker_leaves_running_is_ended_with_it(tmp_path):
+    with LocalService(mode="instant", home=tmp_path) as service:
+        worker = subprocess.Popen(
+            ["sh", "-c", "sleep 60 & echo $!"], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        left = int(worker.stdout.readline())
+        assert not gone(left)
+        assert service.backend.queue._wait("project", worker) == 0
+        worker.stdout.close()
+        wait_for(lambda: gone(left))
+
+
+def test_a_worker_whose_service_was_killed_takes_along_what_it_started():
+    code = (
+        "import subprocess; from airflow_json2video.local.worker import _end_with;"
+        "print(subprocess.Popen(['sleep', '60']).pid, flush=True); _end_with(999_999_999)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env, start_new_session=True, check=False
+    )
+    assert ran.returncode == -signal.SIGKILL
+    wait_for(lambda: gone(int(ran.stdout)))
+
+
+def test_a_second_service_on_the_same_home_is_refused(tmp_path):
+    with LocalService(mode="instant", home=tmp_path) as first:
+        with pytest.raises(ConfigurationError, match=r"database is locked End the service that uses it"):
+            LocalService(mode="instant", home=tmp_path).start()
+        assert first.wait_idle(1)

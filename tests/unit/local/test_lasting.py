@@ -111,15 +111,24 @@ def test_serve_tells_its_address_and_ends_cleanly_with_its_workers(serve, number
 
 def test_a_killed_service_leaves_workers_that_end_themselves_and_resumes(serve, tmp_path):
     home = tmp_path / "home"
+    short = {"width": 64, "height": 64, "scenes": [{"duration": 1}]}
     process, url = serve("--home", home)
-    project = requests.post(f"{url}/v2/movies", json=LONG, headers=KEY).json()["project"]
+    long, waiting = (
+        requests.post(f"{url}/v2/movies", json=movie, headers=KEY).json()["project"] for movie in (LONG, short)
+    )
     pid = wait_for(lambda: children(process.pid))[0]
     process.kill()
     process.wait()
     assert wait_for(lambda: gone(pid))
-    _, url = serve("--home", home)
-    movie = requests.get(f"{url}/v2/movies", params={"project": project}, headers=KEY).json()["movie"]
-    assert movie["status"] in ("pending", "running")
+    _, url = serve("--home", home, "--workers", "2")
+
+    def status(project):
+        answer = requests.get(f"{url}/v2/movies", params={"project": project}, headers=KEY)
+        return answer.json()["movie"]["status"]
+
+    assert status(long) in ("pending", "running")
+    wait_for(lambda: status(waiting) == "done", 20)
+    assert status(long) == "running"
 
 
 def test_a_worker_whose_service_is_gone_ends_at_once(tmp_path):

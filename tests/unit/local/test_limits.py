@@ -300,6 +300,11 @@ def test_scenes_that_import_themselves_and_each_other_end():
     assert [len(s["elements"]) for s in resolve(movie)["scenes"]] == [2, 2, 1, 1]
 
 
+def test_a_movie_of_nothing_but_its_own_elements_has_a_length(client, service):
+    seen = client.finished(movie={"elements": [{**TEXT, "duration": 3}]})
+    assert (seen["status"], seen["duration"]) == ("done", 3)
+
+
 def test_half_an_hour_of_4k_is_refused_before_it_is_drawn_and_costs_nothing_in_instant(client, service):
     movie = {"width": 3840, "height": 2160, "scenes": [{"duration": 1800}]}
     service.settings.update({"mode": "preview", "credits": 100_000})
