@@ -143,9 +143,7 @@ class Drive:
                     )
                 lost = self._status(record) == "pending" and self._settings.lose_moved_pending
                 self._store.files.drop(_path(source, name))
-                self._store.files.put(
-                    _path(target, name), {**record, "folder": target, "lost": record["lost"] or lost}
-                )
+                self._store.files.put(_path(target, name), {**record, "folder": target, "lost": record["lost"] or lost})
                 old = self.place / stored_name(_path(source, name))
                 if lost:
                     old.unlink(missing_ok=True)
