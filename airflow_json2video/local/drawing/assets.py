@@ -45,7 +45,7 @@ class Assets:
         if not isinstance(url, str):
             raise AssetFault(f"Failed to download '{url}'")
         parts = urlsplit(url.strip())
-        if parts.path.startswith(FILES) and self.origin and parts.port == urlsplit(self.origin).port:
+        if parts.path.startswith(FILES) and self.origin and _port(parts.netloc) == _port(urlsplit(self.origin).netloc):
             return self._of_drive(url, unquote(parts.path[len(FILES) :]))
         if local := self._local(url.strip(), parts.hostname, parts.path):
             return local
@@ -86,3 +86,8 @@ class Assets:
             if found.is_relative_to(root) and found.is_file():
                 return found
         return None
+
+
+def _port(netloc: str) -> str:
+    """Give the port as it is written: this service may be reached by several names."""
+    return netloc.rpartition(":")[2]
