@@ -8,9 +8,9 @@
         requests.post(f"{service.host}/movies", headers={"x-api-key": "any"}, json=movie)
 
 The rooms: *contract* says what the service answers, *app* serves it, *store* keeps it, *lifecycle* and
-*clock* say when, *faults* break it on request, *render_queue* and *worker* render, *planning* decides
-every frame and *drawing* paints it. *cli*, *page* and *pytest_plugin* are what a person uses. The HTTP
-rooms load neither PyAV nor Pillow.
+*clock* say when, *drive* holds files, *exports* calls webhooks, *faults* break it on request, *render_queue*
+and *worker* render, *planning* decides every frame and *drawing* paints it. *cli*, *page* and *pytest_plugin* are
+what a person uses. The HTTP rooms load neither PyAV nor Pillow.
 """
 
 from __future__ import annotations

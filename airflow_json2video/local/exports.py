@@ -198,13 +198,14 @@ class Exporter:
             if self._clock.now() >= due:
                 self._export(render, times=1)
             return
-        if self._sight(render).status not in ("done", "error"):
+        seen = self._sight(render)
+        if seen.status not in ("done", "error"):
             return
         call = Call(method="POST", path="/webhook", project=project, client_data=marker_text(render.submitted()))
         rule = next(iter(self._faults.striking(call, kinds=("webhook",))), None)
         if rule is not None and rule.status == "late":
             with self._change:
-                self._waiting[project] = self._clock.now() + rule.seconds
+                self._waiting[project] = (seen.ended_at or self._clock.now()) + rule.seconds
             return
         missing = rule is not None and rule.status == "missing"
         self._export(render, times=0 if missing else 2 if rule is not None else 1)

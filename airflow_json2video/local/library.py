@@ -20,7 +20,7 @@ def _template(
 
 def _words(text: str, *, size: str, y: int, **settings: Any) -> dict[str, Any]:
     return {
-        "type": "text", "text": text, "x": 0, "y": y, "duration": -2, "position": "custom",
+        "type": "text", "text": text, "x": 0, "y": y, "height": 160, "duration": -2, "position": "custom",
         "settings": {"font-size": size, "text-align": "center", "font-color": "#FFFFFF", **settings},
     }  # fmt: skip
 
@@ -46,7 +46,7 @@ _QUOTE = {
         {
             "duration": 6,
             "background-color": "#2B2D42",
-            "elements": [_words("{{ quote }}", size="88px", y=760), _words("{{ author }}", size="44px", y=1080)],
+            "elements": [_words("{{ quote }}", size="88px", y=760), _words("{{ author }}", size="44px", y=920)],
         }
     ],
 }

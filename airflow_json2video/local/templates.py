@@ -131,7 +131,11 @@ class Templates:
         return {"success": True, "timestamp": iso(self._clock.now())}
 
     def _new_id(self) -> str:
-        return "".join(self._random.choices(string.ascii_letters + string.digits, k=20))
+        # A seed begins again with a restart, and the templates are still there.
+        while True:
+            id_ = "".join(self._random.choices(string.ascii_letters + string.digits, k=20))
+            if self._store.template(id_) is None:
+                return id_
 
 
 def _payload(body: bytes, *, required: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The vendor's own SDK for Node, as it is published, against the local service: only the address is changed.
 
 It speaks TLS on port 443 whatever its address says, so what it hands to Node's ``https`` is handed on to ``http``
-and to the service's port. Its own code runs as it came.
+and to the service's port, and its looks every 5 s come every 100 ms. Its own code runs as it came.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ const http = require("http");
 const target = new URL(process.env.SERVICE);
 require("https").request = (options, answered) =>
     http.request({...options, hostname: target.hostname, port: target.port}, answered);
+const waits = global.setInterval;
+global.setInterval = (look, wait) => waits(look, wait / 50);
 """
 
 SCRIPT = """

@@ -348,6 +348,8 @@ def test_a_file_of_the_drive_is_drawn_in_a_movie(tmp_path, make_client):
         assert red > 170
         assert green < 60
         assert blue < 60
+        element["src"] = url.replace("127.0.0.1", "localhost")
+        assert client.finished(movie=movie)["status"] == "done"
         element["src"] = url.replace("red_one", "another")
         failed = client.finished(movie=movie)
         assert failed["message"] == f"Scene #1, element #1: Failed to download '{element['src']}' (404)"

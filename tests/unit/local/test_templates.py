@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_json2video.local import LocalService
+
 MOVIE = {
     "resolution": "sd",
     "variables": {
@@ -172,3 +174,11 @@ def test_deleting_a_template_leaves_its_renders_alone(client, templates, service
     service.clock.advance(6)
     assert client.status(project) == "done"
     assert templates.get(id=id_).status_code == 400
+
+
+def test_a_seeded_restart_gives_no_id_that_is_taken(tmp_path, make_client):
+    ids = []
+    for _ in range(2):
+        with LocalService(mode="instant", home=tmp_path, seed=7) as service:
+            ids.append(Templates(make_client(service)).make())
+    assert len(set(ids)) == 2
