@@ -46,7 +46,7 @@ class _Render:
         self._assets = assets
         self._progress = progress
         self._warnings: dict[str, None] = {}
-        self._heard = Heard(folder=assets.cache, warn=self._warn)
+        self._heard = Heard(assets=assets, warn=self._warn)
 
     def run(self) -> dict[str, Any]:
         timeline = plan(resolve(self._document), probe=self._measure)
@@ -59,7 +59,7 @@ class _Render:
             self._find(overlay)
         for sound in timeline.sounds:
             self._find(sound)
-        self._heard.prepare(timeline, find=self._find, fetched=self._file)
+        self._heard.prepare(timeline, find=self._find)
         with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
             self._draw(timeline, Path(scratch) / "track")
         ass = self._heard.keep_subtitles(self._path)
