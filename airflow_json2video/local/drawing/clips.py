@@ -47,6 +47,39 @@ def measure(path: Path, *, kind: str) -> float:
     raise NotMedia("its length cannot be told")
 
 
+def _from(origin: float, container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[Any]:
+    """Give sound sample by sample where it belongs: one that begins later, or that has a gap, gets silence."""
+    given = 0
+    for piece in _resampled(container, stream):
+        samples = piece.to_ndarray()
+        if samples.shape[0] == 1:
+            samples = samples.repeat(2, axis=0)
+        at = given if piece.time is None else round((piece.time - origin) * SAMPLE_RATE)
+        if not given and at + samples.shape[1] <= 0:
+            continue
+        if not given and at < 0:
+            samples, at = samples[:, -at:], 0
+        # Clocks of some formats tick in milliseconds: only a real gap is filled.
+        lack = at - given if at - given > (_GAP if given else 0) else 0
+        while lack > 0:
+            silence = samples[:, :1].repeat(min(lack, SAMPLE_RATE), axis=1) * 0
+            yield silence
+            given += silence.shape[1]
+            lack -= silence.shape[1]
+        yield samples
+        given += samples.shape[1]
+
+
+def _resampled(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    # FFmpeg would make a mono sound softer by 3 dB; it goes to both sides as it is.
+    layout = "mono" if stream.channels == 1 else "stereo"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE)
+    for frame in container.decode(stream):
+        yield from resampler.resample(frame)
+    # What the resampler still holds is the end of the sound.
+    yield from resampler.resample(None)
+
+
 class ClipReader:
     """The pictures of a clip, asked for in order of time.
 
@@ -127,11 +160,8 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> 
         yield from context.decode(packet if packet.size else None)
 
 
-def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[Any]:
-    """Give the sound from *seek* on as float32 arrays (2, n) at 48 kHz; nothing if the file is silent.
-
-    Sample by sample where it belongs: a track that begins later than its pictures, or that has a gap, gets silence.
-    """
+def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[object]:
+    """Give the sound from *seek* on as float32 arrays (2, n) at 48 kHz; nothing if the file is silent."""
     with _open(path) as container:
         if not container.streams.audio:
             return
@@ -140,38 +170,10 @@ def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[Any]:
         # MP3 and raw AAC have no index that is exact; they are read from the start. Others get a run-up.
         if seek > 1 and stream.time_base and container.format.name not in ("mp3", "aac"):
             container.seek(int((origin - 0.2) / stream.time_base), stream=stream, backward=True)
-        given = 0
-        for piece in _resampled(container, stream):
-            samples = piece.to_ndarray()
-            if samples.shape[0] == 1:
-                samples = samples.repeat(2, axis=0)
-            at = given if piece.time is None else round((piece.time - origin) * SAMPLE_RATE)
-            if not given and at + samples.shape[1] <= 0:
-                continue
-            if not given and at < 0:
-                samples, at = samples[:, -at:], 0
-            # Clocks of some formats tick in milliseconds: only a real gap is filled.
-            lack = at - given if at - given > (_GAP if given else 0) else 0
-            while lack > 0:
-                silence = samples[:, :1].repeat(min(lack, SAMPLE_RATE), axis=1) * 0
-                yield silence
-                given += silence.shape[1]
-                lack -= silence.shape[1]
-            yield samples
-            given += samples.shape[1]
-
-
-def _resampled(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    # FFmpeg would make a mono sound softer by 3 dB; it goes to both sides as it is.
-    layout = "mono" if stream.channels == 1 else "stereo"
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE)
-    try:
-        for frame in container.decode(stream):
-            yield from resampler.resample(frame)
-        # What the resampler still holds is the end of the sound.
-        yield from resampler.resample(None)
-    except av.error.FFmpegError:
-        return
+        try:
+            yield from _from(origin, container, stream)
+        except av.error.FFmpegError:
+            return
 
 
 def picture_sizes(path: Path) -> list[tuple[int, int]]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_json2video.local.drawing.assets import AssetFault, Assets
 from airflow_json2video.local.drawing.voice import Voices
+from airflow_json2video.local.planning.resolve import MovieFault
 
 if TYPE_CHECKING:
     from airflow_json2video.local.drawing.audiogram import Levels
@@ -21,14 +23,15 @@ KINDS = ("voice", "audiogram", "subtitles")
 class Heard:
     """Makes what is heard, and files of what is drawn of it.
 
-    :param folder: for the files of this render.
+    :param assets: what captions are fetched with; what is made is kept in its cache.
     :param warn: told of what is only stood in for.
     """
 
-    def __init__(self, *, folder: Path, warn: Callable[[str], None]) -> None:
-        self._folder = folder
+    def __init__(self, *, assets: Assets, warn: Callable[[str], None]) -> None:
+        self._assets = assets
+        self._folder = assets.cache
         self._warn = warn
-        self._voices = Voices(folder=folder / "voices", warn=warn)
+        self._voices = Voices(folder=assets.cache / "voices", warn=warn)
         self._levels: Levels | None = None
         self._ass: Path | None = None
 
@@ -36,17 +39,10 @@ class Heard:
         """Give the length of a voice; it is made for that."""
         return self._voices.spoken(where, element).seconds
 
-    def prepare(
-        self,
-        timeline: Timeline,
-        *,
-        find: Callable[[Sound], Path | None],
-        fetched: Callable[[str, Mapping[str, Any]], Path | None],
-    ) -> None:
+    def prepare(self, timeline: Timeline, *, find: Callable[[Sound], Path | None]) -> None:
         """Make the subtitles of a planned movie, and get ready to measure its sound.
 
         :param find: gives the file of a sound; None: it is silent.
-        :param fetched: gives the file of an element's ``src``.
         :raises MovieFault: captions that cannot be had or read.
         """
         kinds = {layer.kind for layers in (timeline.overlays, *(s.layers for s in timeline.scenes)) for layer in layers}
@@ -58,11 +54,20 @@ class Heard:
             from airflow_json2video.local.planning.subtitling import subtitles_ass
 
             layer = timeline.overlays[-1]
-            text = subtitles_ass(timeline, layer, fetched=fetched, spoken=self._voices.spoken, warn=self._warn)
+            text = subtitles_ass(timeline, layer, fetched=self._captions, spoken=self._voices.spoken, warn=self._warn)
             if text is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._ass = self._folder / "subtitles.ass"
                 self._ass.write_text(text, encoding="utf-8")
+
+    def _captions(self, where: str, address: str) -> Path | None:
+        try:
+            return self._assets.file(address)
+        except AssetFault as fault:
+            if self._assets.fetch:
+                raise MovieFault(f"{where}: {fault}") from None
+            self._warn(f"{where}: {fault}")
+            return None
 
     def file(self, one: Layer | Sound) -> Path | None:
         """Give the file for a voice, an audiogram or the subtitles; the latter two only once prepared."""

@@ -83,7 +83,7 @@ class _Render:
         self._progress = progress
         self._html = HtmlStills(assets=assets, enabled=html, warn=self._warn)
         self._warnings: dict[str, None] = {}
-        self._heard = Heard(folder=assets.cache, warn=self._warn)
+        self._heard = Heard(assets=assets, warn=self._warn)
 
     def run(self) -> dict[str, Any]:
         if self._mode == "slate":
@@ -109,7 +109,7 @@ class _Render:
             self._find(overlay)
         for sound in timeline.sounds:
             self._find(sound)
-        self._heard.prepare(timeline, find=self._find, fetched=self._file)
+        self._heard.prepare(timeline, find=self._find)
         return timeline
 
     def _planned(self) -> Timeline:

@@ -99,10 +99,11 @@ def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -
     pad_y = round(look.size * 0.12) if style.startswith("boxed") else 0
     edge = look.outline_width + abs(look.shadow_offset)
     usable = canvas[0] * (1 - 2 * GAP) - 2 * (pad_x + edge)
+    spacing = 1.6 if style == "boxed-word" else 1.1
     size = look.size
     while True:
         font, thick = _fitting(texts, size, max(8.0, usable), bold=look.bold)
-        words, widths, rtl = _rows(texts, breaks, font, usable, column=look.column)
+        words, widths, rtl = _rows(texts, breaks, font, usable, column=look.column, spacing=spacing)
         ascent, descent = font.getmetrics()
         step = ascent + descent + 2 * pad_y
         if step * len(widths) + 2 * edge <= canvas[1] * (1 - 2 * GAP) or size <= 8:
@@ -151,13 +152,13 @@ def _spare(room: float, column: str) -> float:
 
 
 def _rows(
-    texts: list[str], breaks: list[bool], font: ImageFont.FreeTypeFont, usable: float, *, column: str
+    texts: list[str], breaks: list[bool], font: ImageFont.FreeTypeFont, usable: float, *, column: str, spacing: float
 ) -> tuple[list[_Placed], list[float], bool]:
     """Lay words out in rows; gives their places, the width of each row, and whether they run from the right."""
     rtl = sum(_is_rtl(t) for t in texts) * 2 > len(texts)
     direction = "rtl" if rtl and _SHAPES else None
     widths = [font.getlength(text, direction=direction) for text in texts]
-    gap = font.getlength(" ") * 1.1
+    gap = font.getlength(" ") * spacing
     rows: list[list[int]] = []
     for index, width in enumerate(widths):
         taken = sum(widths[i] + gap for i in rows[-1]) if rows else 0.0

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["CaptionFault", "Line", "Speech", "Word", "arranged", "lines_of_speech", "read_captions", "write_ass"]
 
 MAX_LINES = 10_000
+_MAX_WORDS, _MAX_LETTERS = 200, 200  # of a line, and of a word: no frame shows more
 _ARROW = re.compile(
-    r"(?P<start>(?:\d+:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?)\s*-->\s*(?P<end>(?:\d+:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?)"
+    r"(?P<start>(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?)\s*-->\s*(?P<end>(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?)"
 )
-_INNER_TIME = re.compile(r"<((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})>")
-_MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^}]*\}")
-_OVERRIDE = re.compile(r"\{([^}]*)\}")
+_INNER_TIME = re.compile(r"<((?:\d{1,4}:)?\d{1,2}:\d{2}[.,]\d{1,3})>")
+_MARKUP = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
+_OVERRIDE = re.compile(r"\{([^{}]*)\}")
 _KARAOKE = re.compile(r"\\(?:k[fo]?|K)\s*(\d+(?:\.\d+)?)")
 _STYLE_FIELDS = (
     "Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
@@ -85,11 +86,15 @@ def read_captions(text: str) -> list[Line]:
     :raises CaptionFault: it is none of them, or there is no caption in it.
     """
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    lines = _read_ass(text) if re.search(r"^\s*Dialogue\s*:", text, re.MULTILINE) else _read_cues(text)
+    lines = _read_ass(text) if re.search(r"^[ \t]*Dialogue[ \t]*:", text, re.MULTILINE) else _read_cues(text)
     if not lines:
         raise CaptionFault("the captions are not SRT, WebVTT or ASS, or there is none in them")
     if len(lines) > MAX_LINES:
         raise CaptionFault(f"there are more than {MAX_LINES} captions")
+    lines = [
+        replace(line, words=tuple(replace(w, text=w.text[:_MAX_LETTERS]) for w in line.words[:_MAX_WORDS]))
+        for line in lines
+    ]
     return sorted(lines, key=lambda line: (line.start, line.end))
 
 

@@ -106,7 +106,7 @@ def look_of(element: Mapping[str, Any], *, width: int, warn: Callable[[str], Non
         column=column,
         centre=centre,
         all_caps=settings.get("all-caps") is True,
-        max_words=max(1, int(_number(settings.get("max-words-per-line"), 4))),
+        max_words=max(1, min(50, int(_number(settings.get("max-words-per-line"), 4)))),
         max_words_given=settings.get("max-words-per-line") is not None,
         replacements=replacements if isinstance(replacements, Mapping) else {},
     )

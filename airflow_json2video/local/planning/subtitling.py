@@ -42,7 +42,7 @@ class Span(Protocol):
 
 
 Spoken = Callable[[str, Mapping[str, Any]], Span]
-Fetched = Callable[[str, Mapping[str, Any]], "Path | None"]
+Fetched = Callable[[str, str], "Path | None"]
 
 
 class _Estimate:
@@ -65,7 +65,7 @@ def subtitles_ass(
 ) -> str | None:
     """Give the subtitles of a movie as ASS; None if nothing is said in it.
 
-    :param fetched: gives the file of an address: the place of the element, and ``{"src": address}``.
+    :param fetched: gives the file of an address; it is told the place of the element and the address.
     :param spoken: gives the sound of a voice.
     :raises MovieFault: the captions cannot be read.
     """
@@ -94,7 +94,7 @@ def subtitles_ass(
 
 def _given_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
     if captions.strip().lower().startswith(("http://", "https://")):
-        path = fetched(layer.where, {"type": "subtitles", "src": captions.strip()})
+        path = fetched(layer.where, captions.strip())
         if path is None:
             return []
         with path.open("rb") as file:

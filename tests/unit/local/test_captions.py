@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from airflow_json2video.local.planning.captions import (
@@ -77,6 +80,22 @@ def test_ass_is_read_in_order_of_time_with_its_karaoke():
 def test_what_holds_no_caption_is_refused(text):
     with pytest.raises(CaptionFault, match="SRT, WebVTT or ASS"):
         read_captions(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 1_000_000, " " * 1_000_000, "1" * 300_000 + " --> 1", "<" * 1_000_000, "{\\" * 500_000,
+        "00:01.000 --> 00:02.000\n" + "{\\" * 300_000 + "<a" * 300_000,
+        "Dialogue: 0,0:00:01.00,0:00:02.00,D,,0,0,0,," + "{\\k1" * 200_000,
+        "00:01.000 --> 00:02.000\n" + "word " * 200_000, "00:01.000 --> 00:02.000\n" + "w" * 1_000_000,
+    ],
+)  # fmt: skip
+def test_captions_made_to_stall_are_read_or_refused_at_once(text):
+    start = time.perf_counter()
+    with contextlib.suppress(CaptionFault):
+        assert all(len(line.words) <= 200 for line in read_captions(text))
+    assert time.perf_counter() - start < 3
 
 
 def test_words_of_a_voice_are_even_and_lines_end_with_sentences():

@@ -310,3 +310,23 @@ def test_the_same_movie_with_voice_audiogram_and_subtitles_gives_the_same_bytes(
     document = movie({"type": "subtitles"}, scene=elements)
     bodies = {requests.get(client.finished(document)["url"]).content for _ in range(2)}
     assert len(bodies) == 1
+
+
+def test_instant_mode_writes_subtitles_too_from_the_number_of_words(tmp_path, make_client):
+    with LocalService(mode="instant", home=tmp_path) as service:
+        client = make_client(service)
+        seen = client.finished(movie({"type": "subtitles"}, scene=[voice("one two three four five")]))
+        lines = read_captions(requests.get(seen["ass"]).text)
+        assert [(line.start, line.end, line.text) for line in lines] == [
+            (0, 1.6, "one two three four"),
+            (1.6, 2, "five"),
+        ]
+        bad = client.finished(movie({"type": "subtitles", "captions": "no captions"}))
+        assert (bad["status"], bad["ass"]) == ("error", False)
+
+
+def test_offline_captions_that_cannot_be_fetched_are_left_out_with_a_warning(client, service, monkeypatch):
+    monkeypatch.setattr(service.settings, "fetch_assets", False)
+    seen = client.finished(movie({"type": "subtitles", "captions": "https://a.example/a.srt"}))
+    assert (seen["status"], seen["ass"]) == ("done", False)
+    assert any("fetching is switched off" in w for w in service.renders()[-1]["warnings"])
