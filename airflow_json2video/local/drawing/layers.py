@@ -147,7 +147,7 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
         return _Still(layer, _text_shot(element, size, note), size=size, fps=fps)
     path = find(layer) if layer.kind in ("image", "video", "html") else None
     if path is None and layer.kind in ("image", "video"):
-        shot = _arranged(picture_card(layer, note), element, size)
+        shot = _arranged(picture_card(layer, size, note), element, size)
         return _Still(layer, shot, size=size, fps=fps, motion=motion_of(element))
     if path is None:
         return _Still(layer, Shot(*box_card(layer, size, note)), size=size, fps=fps)
