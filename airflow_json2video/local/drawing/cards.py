@@ -46,23 +46,24 @@ def visible_text(markup: str) -> str:
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def picture_card(layer: Layer, note: Warn) -> Image.Image:
+def picture_card(layer: Layer, canvas: Size, note: Warn) -> Image.Image:
     """Draw the picture that stands for an image or a clip that is generated or could not be had.
 
-    It has the proportions of its ``aspect-ratio`` and then goes the way of any picture: resized, moved, turned.
+    It has the proportions of its ``aspect-ratio`` or, if it has a source that is not here, those of the canvas, and
+    goes the way of any picture: resized, moved, turned.
     """
     element = layer.element
     prompt, source = text_of(element.get("prompt")), text_of(element.get("src"))
     made = bool(prompt) and not source
     title = f"{layer.kind} by {element.get('model') or 'a model'}" if made else layer.kind
     note(f"a labelled card stands for this {layer.kind}" + (", which a model would make" if made else ""))
-    width, height = _NATURAL.get(str(element.get("aspect-ratio") or "horizontal"), _NATURAL["horizontal"])
+    width, height = _NATURAL.get(str(element.get("aspect-ratio")), _NATURAL["horizontal"] if made else canvas)
     top, bottom = _hues(prompt or source)
     picture = Image.new("RGB", (1, 2))
     picture.putpixel((0, 0), top)
     picture.putpixel((0, 1), bottom)
     picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    edge = min(width, height) // 24
+    edge = max(1, min(width, height) // 24)
     pen = ImageDraw.Draw(picture)
     pen.rectangle((edge, edge, width - edge - 1, height - edge - 1), outline=(255, 255, 255), width=max(1, edge // 12))
     _write(picture, title, box=(edge * 2, edge * 2, width - edge * 4, edge * 2), size=edge * 1.2, align="left")

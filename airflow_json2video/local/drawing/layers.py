@@ -77,7 +77,7 @@ def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) 
         return TextLayer(layer, size=size, fps=fps, note=note)
     path = find(layer) if layer.kind in ("image", "video", "html") else None
     if path is None and layer.kind in ("image", "video"):
-        return ImageLayer(layer, picture_card(layer, note), size=size, fps=fps, note=note)
+        return ImageLayer(layer, picture_card(layer, size, note), size=size, fps=fps, note=note)
     if path is None:
         return _Still(layer, Shot(*box_card(layer, size, note)), size=size, fps=fps)
     wrong = f"The URL provided is not a {layer.kind} file and cannot be used as a source for a {layer.kind} element"

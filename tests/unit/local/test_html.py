@@ -324,8 +324,8 @@ def test_what_a_rectangle_does_not_do_here_is_told():
 def test_a_generated_picture_has_its_aspect_ratio_and_its_prompt(ratio, size):
     notes = []
     element = {"prompt": "A calm ocean", "model": "flux-schnell", **({"aspect-ratio": ratio} if ratio else {})}
-    picture = picture_card(layer("image", **element), notes.append)
-    other = picture_card(layer("image", **{**element, "prompt": "A lighthouse"}), notes.append)
+    picture = picture_card(layer("image", **element), CANVAS, notes.append)
+    other = picture_card(layer("image", **{**element, "prompt": "A lighthouse"}), CANVAS, notes.append)
     assert picture.size == size
     assert picture.tobytes() != other.tobytes()
     assert notes[0] == "a labelled card stands for this image, which a model would make"
