@@ -21,6 +21,7 @@ REFUSED = {
     "04-array-root": (400, "No valid movie JSON received"),
     "10-frame-too-large": (401, "Movie is larger (7680x4320) than your plan allowance (3840x3840)"),
 }
+TWO = "Movie, element #2: A movie can have only one 'subtitles' element"
 FAIL_LATE = {
     "05-no-scenes-no-template": ZERO,  # ours: 400 or a failed render, its text not known
     "06-video-without-src": NO_SOURCE,
@@ -28,11 +29,11 @@ FAIL_LATE = {
     "08-element-without-type": "Scene #1, element #1: The element has no 'type'",  # our words
     "09-bad-resolution": "Invalid resolution '8k'",  # our words
     "12-negative-duration": ZERO,  # ours: -5 is taken for "not given"
+    "13-two-subtitles": TWO,  # documented as not allowed; our words
     "14-zero-length-movie": ZERO,
 }
 RENDERED = {
     "11-z-index-out-of-range",
-    "13-two-subtitles",
     "15-webhook-without-endpoint",
     "16-top-level-webhook",
     "17-client-data-underscore",
