@@ -176,6 +176,7 @@ def _card(backend: Backend, render: Render) -> dict[str, Any]:
     document = render.submitted()
     done = seen.status == "done"
     video = backend.file_of(render.project) is not None
+    submitted = datetime.fromtimestamp(render.created_at, timezone.utc)
     facts = []
     if done:
         facts = [_length(render.duration or 0.0), f"{render.width}x{render.height}", _bytes(render.size or 0)]
@@ -185,7 +186,7 @@ def _card(backend: Backend, render: Render) -> dict[str, Any]:
         "status": seen.status,
         "title": _title(document),
         "submitted": iso(render.created_at),
-        "submitted_in_words": datetime.fromtimestamp(render.created_at, timezone.utc).strftime("%d %b %Y, %H:%M:%S UTC"),
+        "submitted_in_words": submitted.strftime("%d %b %Y, %H:%M:%S UTC"),
         "facts": ", ".join(facts),
         "message": seen.message if seen.status in ("error", "timeout") else "",
         "warnings": render.warnings if done else [],

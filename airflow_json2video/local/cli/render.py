@@ -62,6 +62,4 @@ def _rendered(document: dict[str, Any], options: argparse.Namespace) -> dict[str
     with assets_of(options) as assets, shown_progress(options.output.name) as progress:
         from airflow_json2video.local.drawing.render import render
 
-        return render(
-            document, options.output, mode=options.mode, assets=assets, progress=progress, html=options.html
-        )
+        return render(document, options.output, mode=options.mode, assets=assets, progress=progress, html=options.html)

@@ -66,7 +66,7 @@ class _Render:
         self._mode = mode
         self._assets = assets
         self._progress = progress
-        self._html = HtmlStills(assets, enabled=html, warn=self._warn)
+        self._html = HtmlStills(assets=assets, enabled=html, warn=self._warn)
         self._warnings: dict[str, None] = {}
 
     def run(self) -> dict[str, Any]:

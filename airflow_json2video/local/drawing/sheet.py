@@ -29,9 +29,7 @@ def save_sheet(
     """
     # Each stands for a part of the length and is taken from its middle: the first and last frame are often black.
     moments = [(number + 0.5) * stills.duration / frames for number in range(frames)]
-    sheet = contact_sheet(
-        list(stills.at(moments)), title=f"{title}   {_clock(stills.duration)}", columns=columns
-    )
+    sheet = contact_sheet(list(stills.at(moments)), title=f"{title}   {_clock(stills.duration)}", columns=columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
     return sheet.size

@@ -160,7 +160,9 @@ PLANNED = {
     "resolution": "hd",
     "variables": {"rooms": [{"name": "Loft"}, {"name": "Attic"}], "quiet": False},
     "scenes": [
-        scene(BLUE, 2, elements=[{"type": "text", "text": "{{ name }}", "start": 0.5, "fade-in": 0.2}], iterate="rooms"),
+        scene(
+            BLUE, 2, elements=[{"type": "text", "text": "{{ name }}", "start": 0.5, "fade-in": 0.2}], iterate="rooms"
+        ),
         scene(
             GREEN,
             3,
@@ -181,7 +183,7 @@ def test_plan_shows_scenes_elements_times_transitions_sounds_and_warnings(run, w
     assert code == 0
     assert re.search(r"1280x720, 0:06.60 \(165 frames at 25 fps\), 7 credits", lines[0])
     assert "0:00.00  0:02.00  scene 1: 2 s on #4392f1" in lines
-    assert "0:02.50  0:04.00  text       \"Attic\"  fade-in 0.2 s" in lines
+    assert '0:02.50  0:04.00  text       "Attic"  fade-in 0.2 s' in lines
     assert "0:03.60  0:06.60  scene 3 from scenes[1]: 3 s on #0b8457, enters by fade over 0.4 s" in lines
     assert "0:03.60  0:06.60  video      a b.mp4 (media.example.com)" in lines
     assert "0:00.00  0:06.60  audio      song.mp3 (media.example.com), volume 0.4" in lines
@@ -203,7 +205,8 @@ def test_plan_gives_the_same_to_a_program(run, write):
 
 def test_the_docs_show_what_plan_prints(run, monkeypatch):
     monkeypatch.chdir(ROOT)
-    _, out, _ = run("plan", "dags_examples/movies/weekly_report.json", "--var", 'params={"shop": "North Wharf Roastery"}')
+    params = 'params={"shop": "North Wharf Roastery"}'
+    _, out, _ = run("plan", "dags_examples/movies/weekly_report.json", "--var", params)
     assert out == (ROOT / "docs" / "snippets" / "plan.txt").read_text()
 
 
@@ -312,5 +315,7 @@ def test_serve_takes_every_setting_of_the_service_and_refuses_others(run):
 
 
 def test_the_console_command_is_this_command():
-    (target,) = re.findall(r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    (target,) = re.findall(
+        r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
     assert target == (main.__module__, main.__name__)
