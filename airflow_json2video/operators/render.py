@@ -242,6 +242,8 @@ class Json2VideoRenderOperator(BaseOperator):
         """Go on after the trigger has fired: give the result, or fail with the reason."""
         from airflow_json2video.triggers.render import ended_from_event
 
+        if submission_key is None and self.durable:  # lost by dag.test()
+            submission_key = self._identity(context).submission_key
         return self._finish(ended_from_event(event, project=project), key=submission_key, context=context)
 
     def on_kill(self) -> None:

@@ -205,9 +205,15 @@ def event_from_ended(ended: Ended, *, project: str) -> dict[str, Any]:
 
 
 def ended_from_event(event: Any, *, project: str) -> Ended:
-    """Read the payload of an event. Nothing unknown is taken for success."""
+    """Read the payload of an event. Nothing unknown is taken for success.
+
+    :param project: the render that was waited for; empty where Airflow lost it, as ``dag.test()`` of Airflow 3 does
+        with all that was to be handed over beside the event: then the event's own.
+    """
     from airflow_json2video.exceptions import Json2VideoError, Money, error_from_facts
 
+    if not project and isinstance(event, dict):
+        project = str(event.get("project") or "")
     movie = event.get("movie") if isinstance(event, dict) else None
     error = event.get("error") if isinstance(event, dict) else None
     if isinstance(error, dict):

@@ -542,3 +542,13 @@ def test_what_the_local_service_did_not_draw_as_asked_is_said_once_in_the_tasks_
     said = [record for record in caplog.records if warning in record.getMessage()]
     assert [(record.levelname, outcome["project"] in record.getMessage()) for record in said] == [("WARNING", True)]
     assert "warnings" not in json.dumps([outcome, attempt.xcoms])
+
+
+def test_a_task_that_dag_test_resumes_with_nothing_but_the_event_gives_the_same_result(render):
+    attempt = Attempt(render())
+    attempt.start()
+    attempt.fire()
+    whole = attempt.resume()
+    attempt.deferred.kwargs = {}
+    assert attempt.resume() == whole
+    assert whole["submission_key"]
