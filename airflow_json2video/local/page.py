@@ -181,7 +181,7 @@ def _card(backend: Backend, render: Render) -> dict[str, Any]:
     if done:
         facts = [_length(render.duration or 0.0), f"{render.width}x{render.height}", _bytes(render.size or 0)]
         facts.append(f"{render.credits:g} credit{'' if render.credits == 1 else 's'}")
-    card = {
+    card: dict[str, Any] = {
         "project": render.project,
         "status": seen.status,
         "title": _title(document),

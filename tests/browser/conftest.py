@@ -32,7 +32,7 @@ class Tab:
         async for message in self._socket:
             told = message.json()
             if "id" in told:
-                self._answers[told["id"]].set_result(told)
+                self._answers.pop(told["id"]).set_result(told)
             elif told["method"] == "Log.entryAdded" and told["params"]["entry"]["level"] in ("warning", "error"):
                 self.troubles.append(told["params"]["entry"]["text"])
             elif told["method"] == "Runtime.exceptionThrown":
@@ -42,9 +42,9 @@ class Tab:
 
     async def call(self, method, **params):
         number = next(self._numbers)
-        self._answers[number] = asyncio.get_running_loop().create_future()
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        told = await asyncio.wait_for(self._answers.pop(number), 20)
+        told = await asyncio.wait_for(answer, 20)
         assert "error" not in told, told
         return told["result"]
 

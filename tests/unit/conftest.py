@@ -21,6 +21,18 @@ def connection(monkeypatch, service):
     return "json2video_default"
 
 
+@pytest.fixture
+def times_logged(caplog, capsys):
+    """How often a text has been logged since the last look: Airflow's own loggers print, where they are set up."""
+
+    def times_logged(text):
+        times = max(caplog.text.count(text), capsys.readouterr().out.count(text))
+        caplog.clear()
+        return times
+
+    return times_logged
+
+
 def connection_json(*, key="a-key-of-the-tests", host="", **extra):
     import json
 

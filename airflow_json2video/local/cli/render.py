@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace) -> bool:
     document = movie_of(options)
     result = _rendered(document, options)
     findings = warning_findings(result.get("warnings", ()), document)
-    done = result["outcome"] == "done"
+    done = bool(result["outcome"] == "done")
     if not done:
         findings.append(fault_finding(str(result["message"]), document))
     for finding in findings:
