@@ -49,10 +49,12 @@ class HtmlStills:
         :raises MovieFault: its ``src`` cannot be had.
         """
         if not self.enabled:
-            return self._give_up(layer, "HTML is not drawn here unless it is switched on (setting html, --html)")
+            self._give_up(layer, "HTML is not drawn here unless it is switched on (setting html, --html)")
+            return None
         browser = self.search()
         if browser is None:
-            return self._give_up(layer, _NO_BROWSER)
+            self._give_up(layer, _NO_BROWSER)
+            return None
         source = self._source(layer)
         if source is None:
             return None
@@ -64,7 +66,8 @@ class HtmlStills:
             except (BrowserFault, OSError) as fault:
                 self._failed[page.name] = str(fault)
         if page.name in self._failed:
-            return self._give_up(layer, f"the browser failed: {self._failed[page.name]}")
+            self._give_up(layer, f"the browser failed: {self._failed[page.name]}")
+            return None
         self._tell(layer)
         return target
 
