@@ -82,3 +82,11 @@ async def test_a_service_that_is_gone_is_told_quietly(tab, service):
     service.stop()
     await tab.until("!document.getElementById('trouble').hidden")
     assert await tab.js(f"!!document.getElementById('{project}')")
+
+
+async def test_a_portrait_is_seen_whole(tab, service):
+    project = rendered(service, width=180, height=320)
+    await tab.open(service.url)
+    await tab.until(f"document.querySelector('[id=\\'{project}\\'] img').naturalWidth === 180")
+    box = "JSON.stringify(document.querySelector('{}').getBoundingClientRect())"
+    assert await tab.js(box.format(".picture img")) == await tab.js(box.format(".picture"))
