@@ -139,7 +139,7 @@ def _headers() -> dict[str, str]:
         return f"'sha256-{base64.b64encode(hashlib.sha256(_own(name).encode()).digest()).decode()}'"
 
     policy = (
-        f"default-src 'none'; script-src {hashed('page.js')}; style-src {hashed('page.css')}; img-src 'self'; "
+        f"default-src 'none'; script-src {hashed('page.js')}; style-src {hashed('page.css')}; img-src 'self' data:; "
         "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return {

@@ -81,7 +81,14 @@ async def tab(tmp_path):
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine")
     profile = tmp_path / "profile"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"]
+    options = [
+        "--headless",
+        "--autoplay-policy=no-user-gesture-required",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-dev-shm-usage",
+    ]
     process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
         [CHROMIUM, *options, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,

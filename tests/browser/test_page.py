@@ -22,7 +22,7 @@ def rendered(service, **more):
 async def test_it_shows_pictures_and_asks_for_nothing_from_elsewhere(tab, service):
     project = rendered(service, comment="A blue movie")
     await tab.open(service.url)
-    await tab.until(f"document.querySelector('#{project} img').naturalWidth === 320")
+    await tab.until(f"document.querySelector('[id=\\'{project}\\'] img').naturalWidth === 320")
     assert "A blue movie" in await tab.js("document.body.innerText")
     assert tab.troubles == []
     assert {address.split("/", 3)[2] for address in tab.asked_for} == {service.url.split("/")[2]}
@@ -31,8 +31,8 @@ async def test_it_shows_pictures_and_asks_for_nothing_from_elsewhere(tab, servic
 async def test_a_click_plays_the_video_in_its_place(tab, service):
     project = rendered(service)
     await tab.open(service.url)
-    await tab.js(f"document.querySelector('#{project} a.picture').click()")
-    assert await tab.until(f"document.querySelector('#{project} video').currentTime > 0.2")
+    await tab.js(f"document.querySelector('[id=\\'{project}\\'] a.picture').click()")
+    assert await tab.until(f"document.querySelector('[id=\\'{project}\\'] video').currentTime > 0.2")
     assert await tab.js("location.pathname") == "/"
     assert tab.troubles == []
 
@@ -40,12 +40,12 @@ async def test_a_click_plays_the_video_in_its_place(tab, service):
 async def test_a_new_render_shows_by_itself_and_what_plays_goes_on(tab, service):
     first = rendered(service)
     await tab.open(service.url)
-    await tab.js(f"document.querySelector('#{first} a.picture').click()")
-    await tab.js(f"window.playing = document.querySelector('#{first} video')")
+    await tab.js(f"document.querySelector('[id=\\'{first}\\'] a.picture').click()")
+    await tab.js(f"window.playing = document.querySelector('[id=\\'{first}\\'] video')")
     second = rendered(service)
-    await tab.until(f"document.querySelector('#{second}.done img')")
+    await tab.until(f"!!document.querySelector('[id=\\'{second}\\'].done img')")
     assert await tab.js("[...document.querySelectorAll('article')].map((card) => card.id)") == [second, first]
-    assert await tab.js(f"document.querySelector('#{first} video') === window.playing")
+    assert await tab.js(f"document.querySelector('[id=\\'{first}\\'] video') === window.playing")
     assert await tab.js("document.querySelector('#account').innerText.includes('596')")
 
 
@@ -54,9 +54,9 @@ async def test_a_status_that_changes_changes_on_the_page(tab, service):
     project = submit(service)
     assert service.wait_idle()
     await tab.open(service.url)
-    await tab.until(f"document.querySelector('#{project}.running')")
+    await tab.until(f"!!document.querySelector('[id=\\'{project}\\'].running')")
     service.clock.advance(600)
-    await tab.until(f"document.querySelector('#{project}.done')")
+    await tab.until(f"!!document.querySelector('[id=\\'{project}\\'].done')")
 
 
 async def test_nothing_that_a_movie_names_runs(tab, service):
@@ -82,3 +82,11 @@ async def test_a_service_that_is_gone_is_told_quietly(tab, service):
     service.stop()
     await tab.until("!document.getElementById('trouble').hidden")
     assert await tab.js(f"!!document.getElementById('{project}')")
+
+
+async def test_a_portrait_is_seen_whole(tab, service):
+    project = rendered(service, width=180, height=320)
+    await tab.open(service.url)
+    await tab.until(f"document.querySelector('[id=\\'{project}\\'] img').naturalWidth === 180")
+    box = "JSON.stringify(document.querySelector('{}').getBoundingClientRect())"
+    assert await tab.js(box.format(".picture img")) == await tab.js(box.format(".picture"))
