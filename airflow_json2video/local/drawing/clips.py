@@ -115,7 +115,11 @@ class ClipReader:
 def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
     """Decode a stream with its transparency, which FFmpeg's own VP8 and VP9 decoders leave out."""
     decoder = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(stream.codec_context.name)
-    if decoder is None or stream.metadata.get("alpha_mode") != "1" or decoder not in av.codecs_available:
+    if (
+        decoder is None
+        or {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") != "1"
+        or decoder not in av.codecs_available
+    ):
         yield from container.decode(stream)
         return
     context: Any = av.CodecContext.create(decoder, "r")

@@ -14,7 +14,7 @@ FRAMES = 20
 def two_scenes(style):
     words = {"type": "text", "text": "XO", "settings": {"font-size": "30px"}}
     return {
-        "width": 64, "height": 48, "fps": 20,
+        "width": 64, "height": 64, "fps": 20,
         "scenes": [
             {"duration": 1.5, "background-color": hexed(BLUE), "elements": [words]},
             {"duration": 1.5, "background-color": hexed(RED), "transition": {"style": style, "duration": FRAMES / 20}},
