@@ -40,7 +40,8 @@ class Crossing:
         self._pictures = pictures
         self._fed = 0
         self._graph: av.filter.Graph | None = None
-        if style in STYLES - {"fade"}:
+        self._style = style
+        if style in STYLES - {"fade", "distance"}:
             self._build(style, size, fps)
 
     def _build(self, style: str, size: tuple[int, int], fps: Fraction) -> None:
@@ -65,7 +66,10 @@ class Crossing:
         """Give the picture at *frame*, from 0 to one below the length."""
         if self._graph is None:
             before, after = self._pictures(frame)
-            return Image.blend(before, after, (frame + 1) / (self._frames + 1))
+            done = (frame + 1) / (self._frames + 1)
+            if self._style == "distance":
+                before = _by_distance(before, after, done)
+            return Image.blend(before, after, done)
         # The filter holds one frame back, so it is fed one more than it gives.
         while (picture := self._pulled()) is None:
             if self._fed > self._frames:
@@ -85,3 +89,15 @@ class Crossing:
             shot.pts = self._fed
             node.push(shot)
         self._fed += 1
+
+
+def _by_distance(before: Image.Image, after: Image.Image, done: float) -> Image.Image:
+    """Let the colours that differ most change first.
+
+    FFmpeg's own measure goes beyond 1, so that colours far apart would change at once, in a flash at the cut.
+    """
+    import numpy as np
+
+    old, new = np.asarray(before, dtype=np.float32), np.asarray(after, dtype=np.float32)
+    far = np.sqrt(((old - new) ** 2).mean(axis=2, keepdims=True)) / 255
+    return Image.fromarray(np.where(far <= 1 - done, old, new).astype(np.uint8))

@@ -14,7 +14,7 @@ FRAMES = 20
 def two_scenes(style):
     words = {"type": "text", "text": "XO", "settings": {"font-size": "30px"}}
     return {
-        "width": 80, "height": 60, "fps": 20,
+        "width": 64, "height": 64, "fps": 20,
         "scenes": [
             {"duration": 1.5, "background-color": hexed(BLUE), "elements": [words]},
             {"duration": 1.5, "background-color": hexed(RED), "transition": {"style": style, "duration": FRAMES / 20}},
@@ -33,14 +33,6 @@ def test_a_transition_goes_from_the_old_scene_to_the_new_without_a_flash_at_its_
     def off(frame, scene):
         return np.abs(pictures[frame] - scene).mean() / apart
 
-    if style == "distance":
-        # FFmpeg lets a pixel change once the two scenes differ by less than the progress: colours as far apart as
-        # these change at once.
-        assert set(map(bytes, (f.tobytes() for f in drawn.frames))) <= {
-            drawn.frames[0].tobytes(),
-            drawn.frames[-1].tobytes(),
-        }
-        return
     # The crossing is at frames 10 to 29. Beside a cut there is hardly a change.
     assert off(9, old) == 0
     assert off(10, old) < 0.2
@@ -48,4 +40,4 @@ def test_a_transition_goes_from_the_old_scene_to_the_new_without_a_flash_at_its_
     assert off(30, new) == 0
     # And it is on its way between.
     assert off(20, old) > 0.15
-    assert off(20, new) > 0.1 or style == "fadefast"
+    assert off(20, new) > 0.1 or style in ("fadefast", "distance")
