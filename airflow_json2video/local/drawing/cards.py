@@ -68,7 +68,8 @@ def picture_card(layer: Layer, canvas: Size, note: Warn) -> Image.Image:
     pen.rectangle((edge, edge, width - edge - 1, height - edge - 1), outline=(255, 255, 255), width=max(1, edge // 12))
     _write(picture, title, box=(edge * 2, edge * 2, width - edge * 4, edge * 2), size=edge * 1.2, align="left")
     words = (prompt or source.rsplit("/", 1)[-1])[:_MAX_TEXT]
-    _write(picture, words, box=(edge * 3, edge * 5, width - edge * 6, height - edge * 10), size=edge * 2.2)
+    # In the upper part: a movie's own text stands in the middle or at the bottom more often.
+    _write(picture, words, box=(edge * 3, edge * 3, width - edge * 6, edge * 8), size=edge * 2.2)
     return picture
 
 
