@@ -132,13 +132,13 @@ def test_what_the_local_service_says_when_it_is_up(capsys):
     service = SimpleNamespace(
         settings=Settings(), host=f"{address}/v2", url=address, home=Path("/tmp/json2video-u5hbhb71")
     )
-    cli._announce(service, key="local")
+    cli.serve._announce(service, key="local")
     assert capsys.readouterr().out == (DOCS / "snippets" / "serve.txt").read_text()
 
 
 def test_every_option_that_the_page_of_the_local_service_names_is_there(capsys):
     known = ""
-    for command in ("serve", "render"):
+    for command in ("serve", "render", "frame", "sheet", "plan", "check"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         known += capsys.readouterr().out
