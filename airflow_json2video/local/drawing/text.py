@@ -25,6 +25,8 @@ State = Callable[[int], tuple[float, float]]
 
 MAX_TEXT = 10_000
 _SLANT = 0.2
+_SMALL = 40
+"""Pixels of font size below which letters are set one by one."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class TextBlock:
         self._box = (max(1, min(area[0], round(inner) + left + right)), max(1, height))
         self._radius = css_length(look.radius, canvas=canvas, whole=self._box[1], em=look.size, default=0)
         self._margin = self._reach()
-        self._pieces = self._placed(lines, widths, by)
+        # Pillow sets the letters of a line on whole pixels, which shows in small ones: "shor t".
+        self._pieces = self._placed(lines, widths, "letter" if by == "whole" and look.size < _SMALL else by)
         self._place(area)
 
     def _lines(self, text: str, room: float) -> list[_Line]:
