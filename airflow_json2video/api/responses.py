@@ -216,11 +216,11 @@ class WatchedMovie(TypedDict, total=False):
 
 
 def tidied(movie: WatchedMovie) -> WatchedMovie:
-    """Read what is said of a render that has ended as :class:`MovieStatus` does: odd values as None.
+    """Read what is said of a render as :class:`MovieStatus` does, odd values as None, unless it merely goes on.
 
     :raises ValueError: it is no movie object.
     """
-    if movie.get("status") not in ("done", "error"):
+    if movie.get("status") in ("pending", "running"):  # nearly all that is said, and nothing hangs on it
         return movie
     known = MovieStatus.model_validate(movie).model_dump(mode="json", by_alias=True, exclude_unset=True)
     return cast("WatchedMovie", known)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.exceptions import Json2VideoError, error_from_facts
 from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
 from airflow_json2video.rendering.polling import Ended, LookAgain, RenderWatch
+from airflow_json2video.rendering.result import in_words, warnings_of
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieAnswer
     from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.rendering.result import RenderResult
 
-__all__ = ["TaskLog", "await_render", "look_once", "poll_schedule", "wait_for_render", "wire"]
+__all__ = ["TaskLog", "await_render", "look_once", "poll_schedule", "tell_done", "wait_for_render", "wire"]
 
 _LOCAL_FLOOR = 0.2
 """Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
@@ -30,6 +32,13 @@ class TaskLog(Protocol):
 
     def warning(self, event: str, *args: Any) -> Any:
         """Log what a person should look at."""
+
+
+def tell_done(result: RenderResult, movie: Mapping[str, Any], *, log: TaskLog) -> None:
+    """Tell a task's log of a finished render, and of what a local service did not draw as it was asked to."""
+    log.info("%s", in_words(result))
+    for warning in warnings_of(movie):
+        log.warning("Render %s: %s", result["project"], warning)
 
 
 def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes | None = None) -> PollSchedule:

@@ -366,7 +366,8 @@ class Json2VideoRenderOperator(BaseOperator):
     def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
         from airflow_json2video.hooks.deliveries import note_delivery
         from airflow_json2video.hooks.metrics import render_done
-        from airflow_json2video.rendering.result import in_words, render_result, warnings_of
+        from airflow_json2video.hooks.waiting import tell_done
+        from airflow_json2video.rendering.result import render_result
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
@@ -374,9 +375,7 @@ class Json2VideoRenderOperator(BaseOperator):
         Json2VideoRenderLink.persist(context, str(result["url"]))
         note_delivery(context["ti"])
         render_done(result["rendering_time"])
-        self.log.info("%s", in_words(result))
-        for warning in warnings_of(ended.movie):
-            self.log.warning("Render %s: %s", result["project"], warning)
+        tell_done(result, ended.movie, log=self.log)
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:

@@ -130,15 +130,14 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         )
 
     def _finish(self, ended: Ended, context: Context) -> RenderResult:
-        from airflow_json2video.rendering.result import in_words, render_result, warnings_of
+        from airflow_json2video.hooks.waiting import tell_done
+        from airflow_json2video.rendering.result import render_result
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=None)
         Json2VideoRenderLink.persist(context, str(result["url"]))
-        self.log.info("%s", in_words(result))
-        for warning in warnings_of(ended.movie):
-            self.log.warning("Render %s: %s", result["project"], warning)
+        tell_done(result, ended.movie, log=self.log)
         return result
 
     def _fail(self, error: Json2VideoError) -> NoReturn:

@@ -92,7 +92,8 @@ class Json2VideoRenderTrigger(BaseTrigger):
         if self.ends_task is None or ended.movie is None or ended.error is not None:
             return None
         from airflow_json2video.hooks.metrics import render_done
-        from airflow_json2video.rendering.result import in_words, render_result, warnings_of
+        from airflow_json2video.hooks.waiting import tell_done
+        from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.ending import TaskEnd
 
         try:
@@ -104,9 +105,7 @@ class Json2VideoRenderTrigger(BaseTrigger):
             self.log.warning("The task ends on a worker, since it cannot be ended from here: %r.", error)
             return None
         render_done(result["rendering_time"], in_triggerer=True)
-        self.log.info("%s", in_words(result))
-        for warning in warnings_of(ended.movie):
-            self.log.warning("Render %s: %s", self.project, warning)
+        tell_done(result, ended.movie, log=self.log)
         return event
 
     async def _wait(self) -> Ended:

@@ -5,12 +5,12 @@ A page has ``<!-- bench-local:NAME -->`` and ``<!-- /bench-local:NAME -->``; no 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.local.contenders import CONTENDERS
+from benchmarks.pages import put_between
 
 __all__ = ["BLOCKS", "blocks", "put_into"]
 
@@ -28,20 +28,7 @@ def put_into(page: Path, results: Results) -> list[str]:
 
     :raises ValueError: a marker of ours has no block, or is not closed.
     """
-    text = page.read_text(encoding="utf-8")
-    written = blocks(results)
-    done: list[str] = []
-    for name in re.findall(r"<!-- bench-local:([\w-]+) -->", text):
-        if name not in BLOCKS:
-            raise ValueError(f"{page.name} has a marker for {name!r}, and there is no such block")
-        between = re.compile(rf"(<!-- bench-local:{name} -->\n).*?(<!-- /bench-local:{name} -->)", re.DOTALL)
-        if not between.search(text):
-            raise ValueError(f"the marker for {name!r} in {page.name} is not closed")
-        if name in written:
-            text = between.sub(lambda found, name=name: f"{found[1]}\n{written[name]}\n\n{found[2]}", text)
-            done.append(name)
-    page.write_text(text, encoding="utf-8")
-    return done
+    return put_between(page, "bench-local", blocks(results), known=BLOCKS)
 
 
 def _conditions(results: Results) -> str:

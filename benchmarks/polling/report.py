@@ -7,11 +7,11 @@ is replaced by the block of that name.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import put_between
 from benchmarks.polling.contenders import CONTENDERS, OURS
 
 __all__ = ["BLOCKS", "blocks", "crowd_in_words", "put_into", "steadiness"]
@@ -36,21 +36,9 @@ def put_into(page: Path, results: Results, *, plots: Path) -> list[str]:
     :param plots: the folder with the plots, for the page to link to.
     :raises ValueError: a marker has no block, or is not closed.
     """
-    text = page.read_text(encoding="utf-8")
     there = Path(os.path.relpath(plots, page.parent)).as_posix()
     written = {name: block.replace(_PLOTS, there) for name, block in blocks(results).items()}
-    done: list[str] = []
-    for name in re.findall(r"<!-- bench:([\w-]+) -->", text):
-        if name not in BLOCKS:
-            raise ValueError(f"{page.name} has a marker for {name!r}, and there is no such block")
-        between = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench:{name} -->)", re.DOTALL)
-        if not between.search(text):
-            raise ValueError(f"the marker for {name!r} in {page.name} is not closed")
-        if name in written:
-            text = between.sub(lambda found, name=name: f"{found[1]}\n{written[name]}\n\n{found[2]}", text)
-            done.append(name)
-    page.write_text(text, encoding="utf-8")
-    return done
+    return put_between(page, "bench", written, known=BLOCKS)
 
 
 def steadiness(several: Sequence[Results]) -> str:

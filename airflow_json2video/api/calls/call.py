@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "list_of", "part_of", "present"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,10 @@ class Call(Generic[T]):
     content: FileContent | None = None
     read: Callable[[bytes], T] | None = field(default=None, repr=False)
     largest: int | None = None
+
+    def read_as(self, *, parse: Callable[[Mapping[str, Any]], U], read: Callable[[bytes], U], largest: int) -> Call[U]:
+        """Give the same request, of whose answer something else is read."""
+        return Call(**{**vars(self), "parse": parse, "read": read, "largest": largest})
 
 
 def present(**query: str | None) -> dict[str, str]:

@@ -29,6 +29,7 @@ MAX_PAGE_SIZE = 100
 MAX_LIST_RANGE = timedelta(days=93)
 """Longest range of one list."""
 _LARGEST_PAGE = 16 * 1024 * 1024
+"""Bytes of an answer that is read while others wait: it holds the event loop, for 2 ms a megabyte."""
 
 
 def submit_movie(document: Mapping[str, Any]) -> Call[Submitted]:
@@ -76,7 +77,6 @@ def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
 
 def watch_movie(project: str) -> Call[WatchedAnswer]:
     """Look at one render as :func:`get_movie` does, and read of it only how it stands."""
-    call = get_movie(project)
 
     def checked(answer: WatchedAnswer) -> WatchedAnswer:
         if answer.success is False:
@@ -85,17 +85,10 @@ def watch_movie(project: str) -> Call[WatchedAnswer]:
         answer.movie = tidied({"project": project, **answer.movie})
         return answer
 
-    return Call(
-        name=call.name,
-        method=call.method,
-        path=call.path,
-        repeatable=call.repeatable,
-        query=call.query,
-        expects=call.expects,
-        subject=call.subject,
-        largest=_LARGEST_PAGE,
+    return get_movie(project).read_as(
         parse=lambda answer: checked(WatchedAnswer.model_validate(answer)),
         read=lambda body: checked(WatchedAnswer.model_validate_json(body)),
+        largest=_LARGEST_PAGE,
     )
 
 
@@ -156,18 +149,7 @@ def watch_movies(
     The documents in it are not built as objects, which makes reading a page two to three times as quick.
     """
     call = list_movies(date_start=date_start, date_end=date_end, limit=limit, next_token=next_token)
-    return Call(
-        name=call.name,
-        method=call.method,
-        path=call.path,
-        repeatable=call.repeatable,
-        query=call.query,
-        expects=call.expects,
-        parse=_watched_page,
-        read=_watched_page_from,
-        # Reading a page holds the event loop, for 2 ms a megabyte.
-        largest=_LARGEST_PAGE,
-    )
+    return call.read_as(parse=_watched_page, read=_watched_page_from, largest=_LARGEST_PAGE)
 
 
 def _movie_page(answer: Mapping[str, Any]) -> MoviePage:

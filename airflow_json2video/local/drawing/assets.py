@@ -74,7 +74,7 @@ class Assets:
         except ValueError as error:  # half an IPv6 address
             raise AssetFault(f"Failed to download '{shown}' ({error})") from None
         if parts.path.startswith(FILES) and self.origin and port == urlsplit(self.origin).port:
-            return self._of_drive(url, unquote(parts.path[len(FILES) :]))
+            return self._of_drive(shown, unquote(parts.path[len(FILES) :]))
         if local := self._local(url, host, parts.path):
             return local
         if parts.scheme not in ("http", "https") or not host:
@@ -88,10 +88,10 @@ class Assets:
             self._fetch(url, target, shown)
         return target
 
-    def _of_drive(self, url: str, path: str) -> Path:
+    def _of_drive(self, shown: str, path: str) -> Path:
         found = self.drive / stored_name(path) if self.drive is not None else None
         if found is None or not found.is_file():
-            raise AssetFault(f"Failed to download '{url}' (404)")
+            raise AssetFault(f"Failed to download '{shown}' (404)")
         return found
 
     def _fetch(self, url: str, target: Path, shown: str) -> None:
