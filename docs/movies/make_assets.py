@@ -1,4 +1,4 @@
-"""Makes the pictures and clips of the movies beside it, from nothing but arithmetic: ``python docs/movies/make_assets.py``."""
+"""Makes the pictures and clips of the movies beside it, from nothing but arithmetic."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def chart() -> Image.Image:
     size = 480, 360
     image = Image.new("RGB", (size[0] * 3, size[1] * 3), "#20242c")
     pen = ImageDraw.Draw(image)
-    for n in range(0, 17):
+    for n in range(17):
         pen.line((n * 90, 0, n * 90, 1080), fill="#39404d", width=3)
         pen.line((0, n * 90, 1440, n * 90), fill="#39404d", width=3)
     for n in range(8):
