@@ -28,7 +28,7 @@ def font(size: int, name: str = "Roboto-Bold.ttf") -> ImageFont.FreeTypeFont:
 def main() -> None:
     """Write all of them."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    hills(1600, 900).save(FOLDER / "hills.jpg", quality=80)
+    hills(1440, 810).save(FOLDER / "hills.jpg", quality=74)
     tower().save(FOLDER / "tower.jpg", quality=82)
     chart().save(FOLDER / "chart.png", optimize=True)
     badge().save(FOLDER / "badge.png", optimize=True)
@@ -200,12 +200,12 @@ def iris(seconds: float) -> Image.Image:
 
 def spark(seconds: float) -> Image.Image:
     """Draw a turning star with a glow, on nothing."""
-    side = 240
+    side = 180
     y, x = np.mgrid[0:side, 0:side] - (side - 1) / 2
     far, angle = np.hypot(x, y), np.arctan2(y, x) - seconds * math.pi
-    edge = 62 + 34 * np.cos(5 * angle)
+    edge = 46 + 25 * np.cos(5 * angle)
     star = np.clip((edge - far) / 2, 0, 1)
-    glow = np.clip(1 - far / 115, 0, 1) ** 2 * 0.75
+    glow = np.clip(1 - far / 86, 0, 1) ** 2 * 0.75
     pixels = np.zeros((side, side, 4))
     pixels[..., :3] = np.where(star[..., None] > 0.5, [255, 240, 190], [255, 150, 40])
     pixels[..., 3] = np.maximum(star, glow) * 255
@@ -226,14 +226,16 @@ def clip(
     """Write a clip."""
     first = next(pictures)
     with av.open(str(FOLDER / name), "w", options={"fflags": "+bitexact"}) as container:
-        options = {"crf": "28", "preset": "veryslow"} if codec == "libx264" else {"crf": "40", "b": "0"}
+        options = {"crf": "28", "preset": "veryslow"} if codec == "libx264" else {"crf": "50", "b": "0"}
         video: Any = container.add_stream(codec, rate=FPS, options=options)
         video.width, video.height, video.pix_fmt = *first.size, pixels
+        if pixels == "yuva420p":
+            video.metadata["alpha_mode"] = "1"
         voice: Any = container.add_stream("aac", rate=RATE, options={"b": "48k"}) if sound is not None else None
         if voice is not None:
             voice.layout = "mono"
         for index, picture in enumerate(_chained(first, pictures)):
-            frame = av.VideoFrame.from_image(picture).reformat(format=pixels)
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGBA")), format="rgba").reformat(format=pixels)
             frame.pts, frame.time_base = index, Fraction(1, FPS)
             container.mux(video.encode(frame))
         container.mux(video.encode())

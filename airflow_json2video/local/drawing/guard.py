@@ -15,7 +15,9 @@ _MEDIA = (
     b"\x1aE\xdf\xa3", b"ID3", b"OggS", b"fLaC", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x30\x26\xb2\x75",
 )  # fmt: skip
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-_FITS = {"image": ("image", "gif"), "video": ("media", "gif"), "audio": ("media",)}
+_FITS = {
+    "image": ("image", "gif"), "video": ("media", "gif"), "audio": ("media",), "mask": ("image", "gif", "media"),
+}  # fmt: skip
 
 
 class Unfit(Exception):
@@ -23,7 +25,7 @@ class Unfit(Exception):
 
 
 def check(path: Path, kind: str, *, limits: Limits = LIMITS) -> None:
-    """Make sure that a file can be the source of an ``image``, ``video`` or ``audio`` element.
+    """Make sure that a file can be the source of an ``image``, ``video`` or ``audio`` element, or a ``mask``.
 
     Playlists, scripts and pages have no signature of a medium, so they are refused whatever their name.
 
@@ -56,6 +58,8 @@ def kind_of(head: bytes) -> str | None:
 @lru_cache(maxsize=4096)
 def _problem(path: Path, changed: int, size: int, kind: str, limits: Limits) -> str | None:  # noqa: ARG001 - a key
     wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
+    if kind == "mask":
+        wrong = "The mask is not an image or a video"
     with path.open("rb") as file:
         head = file.read(400)
     found = kind_of(head)

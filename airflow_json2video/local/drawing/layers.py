@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_json2video.local.drawing.cards import box_card, picture_card
 from airflow_json2video.local.drawing.clips import NotMedia
 from airflow_json2video.local.drawing.layout import motion_of, turn_of
-from airflow_json2video.local.drawing.masks import Mask
+from airflow_json2video.local.drawing.masks import Mask, mask_layer
 from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, Staged, Warn
 from airflow_json2video.local.drawing.picture_layers import ClipLayer, ImageLayer
 from airflow_json2video.local.drawing.shots import Shot
@@ -106,13 +106,12 @@ def _staged(opened: OpenLayer, *, size: Size, fps: Fraction, find: Find) -> Open
 
 def _mask(opened: OpenLayer, find: Find) -> Mask | None:
     layer = opened.layer
-    source = layer.element.get("mask")
-    if not source:
-        return None
-    path = find(replace(layer, element={"type": "image", "src": source}))
+    wanted = mask_layer(layer)
+    path = find(wanted) if wanted is not None else None
     if path is None:
         return None
     try:
         return Mask(path, (opened.box.width, opened.box.height))
     except NotMedia:
+        source = layer.element.get("mask")
         raise MovieFault(f"{layer.where}: The mask '{source}' is not an image or a video") from None

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from airflow_json2video.local.drawing.clips import ClipReader
 from airflow_json2video.local.drawing.stills import NotAPicture, open_still
 
-__all__ = ["Mask"]
+if TYPE_CHECKING:
+    from airflow_json2video.local.planning.timeline import Layer
+
+__all__ = ["Mask", "mask_layer"]
 
 Size = tuple[int, int]
+
+
+def mask_layer(layer: Layer) -> Layer | None:
+    """Give what a layer is masked by, as a layer whose file is looked for like any other; None: nothing."""
+    source = layer.element.get("mask")
+    return replace(layer, element={"type": "mask", "src": source}) if source else None
 
 
 class Mask:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from airflow_json2video.local.drawing.layout import GAP, css_length
+from airflow_json2video.local.drawing.lettering import draw_piece
 from airflow_json2video.local.drawing.text_settings import read_settings
 from airflow_json2video.local.drawing.typefaces import Piece, Typeface, clusters, is_right_to_left
 from airflow_json2video.local.planning.colours import RGBA
@@ -24,9 +25,6 @@ State = Callable[[int], tuple[float, float]]
 """Given a unit (a word or letter that appears by itself), how solid it is and how many lines' heights it stands low."""
 
 MAX_TEXT = 10_000
-_SLANT = 0.2
-_SMALL = 40
-"""Pixels of font size below which letters are set one by one."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,8 @@ class TextBlock:
         self._box = (max(1, min(area[0], round(inner) + left + right)), max(1, height))
         self._radius = css_length(look.radius, canvas=canvas, whole=self._box[1], em=look.size, default=0)
         self._margin = self._reach()
-        # Pillow sets the letters of a line on whole pixels, which shows in small ones: "shor t".
-        self._pieces = self._placed(lines, widths, "letter" if by == "whole" and look.size < _SMALL else by)
+        # By words also where it shows at once: so its letters stand as they do after an animation.
+        self._pieces = self._placed(lines, widths, "word" if by == "whole" else by)
         self._place(area)
 
     def _lines(self, text: str, room: float) -> list[_Line]:
@@ -188,38 +186,12 @@ class TextBlock:
 
     def _mask(self, size: Size, stroke: int, state: State | None) -> Image.Image:
         mask = Image.new("L", size, 0)
-        pen = ImageDraw.Draw(mask)
         for piece, x, baseline in self._pieces:
             solid, low = state(piece.unit) if state else (1.0, 0.0)
-            level = round(255 * solid)
-            if level <= 0:
-                continue
-            baseline += low * self._look.step
-            if self._look.italic:
-                self._slant(mask, piece, x, baseline, level, stroke)
-                continue
-            pen.text(
-                (x, baseline), piece.text, font=piece.face, anchor="ls", fill=level,
-                stroke_width=stroke + piece.thick, direction=piece.direction,
-            )  # fmt: skip
+            if level := round(255 * solid):
+                stands = baseline + low * self._look.step
+                draw_piece(mask, piece, x, stands, level=level, stroke=stroke, leaning=self._look.italic)
         return mask
-
-    def _slant(self, mask: Image.Image, piece: Piece, x: float, baseline: float, level: int, stroke: int) -> None:
-        """Draw a piece leaning to the right, since there is no italic face."""
-        ascent, descent = piece.face.getmetrics()
-        room = stroke + round(self._look.size * 0.3)
-        width = round(piece.face.getlength(piece.text, direction=piece.direction)) + 2 * room
-        upright = Image.new("L", (width, ascent + descent + 2 * room), 0)
-        base = room + ascent
-        ImageDraw.Draw(upright).text(
-            (room, base), piece.text, font=piece.face, anchor="ls", fill=level,
-            stroke_width=stroke + piece.thick, direction=piece.direction,
-        )  # fmt: skip
-        matrix = (1, _SLANT, -_SLANT * base, 0, 1, 0)
-        leaning = upright.transform(upright.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
-        left, top = round(x) - room, round(baseline) - base
-        under = mask.crop((left, top, left + leaning.width, top + leaning.height))
-        mask.paste(ImageChops.lighter(under, leaning), (left, top))
 
 
 def _plain(text: str) -> str:

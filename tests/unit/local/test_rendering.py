@@ -172,6 +172,31 @@ def test_a_file_under_its_hosts_name_stands_for_the_remote_one(rendered):
     assert near(video.pixel(3, 50, 50), GREEN)
 
 
+def test_a_clip_as_a_mask_opens_and_closes_in_the_finished_video(rendered, assets):
+    path = assets / "media.example.com" / "mask.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        for number in range(10):
+            grey = Image.new("RGB", (64, 32), "white" if number < 5 else "black")
+            frame = av.VideoFrame.from_image(grey)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    masked = {"type": "image", "src": "https://media.example.com/green.png", "mask": "https://media.example.com/mask.mp4"}
+    scene = {"duration": 2, "background-color": hexed(BLUE), "elements": [{**masked, "resize": "cover"}]}
+    _, video = rendered({"width": 160, "height": 80, "fps": 10, "scenes": [scene]})
+    assert near(video.pixel(3, 80, 40), GREEN)
+    assert near(video.pixel(15, 80, 40), BLUE)
+
+
+def test_a_mask_of_another_kind_fails_the_render_before_anything_is_drawn(client, service):
+    masked = {"type": "image", "src": f"{service.url}/assets/red.png", "mask": f"{service.url}/assets/page.png"}
+    seen = client.finished(movie={"scenes": [{"duration": 1}, {"duration": 1, "elements": [masked]}]})
+    assert seen["status"] == "error"
+    assert seen["message"] == "Scene #2, element #1: The mask is not an image or a video"
+
+
 def test_transparency_shows_what_is_below(rendered, service):
     element = {"type": "image", "src": f"{service.url}/assets/half.png"}
     _, video = rendered(

@@ -286,6 +286,19 @@ def brightness(drawn):
     return [float(np.asarray(frame.convert("L")).mean()) for frame in drawn.frames]
 
 
+@pytest.mark.parametrize("size", [14, 18, 25, 34])
+@pytest.mark.parametrize("letter", ["H", "\u0418"])
+def test_small_letters_stand_at_even_distances(size, letter):
+    columns = np.asarray(ink(letter * 20, font_size=f"{size}px")).astype(float).sum(axis=0)
+    step = Typeface(size=size).length(letter * 20) / 20
+    begins = np.flatnonzero(columns)[0]
+    # The middle of each letter's ink, between the middles of the gaps beside it, which are a sixth of the size.
+    edges = np.clip(np.round(begins + step * np.arange(21) - size / 12), 0, len(columns)).astype(int)
+    middles = [np.average(np.arange(a, b), weights=columns[a:b]) for a, b in itertools.pairwise(edges)]
+    off = np.array(middles) - step * np.arange(20)
+    assert np.ptp(off) < 0.35, off
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_an_animated_text_begins_with_little_ends_as_the_plain_one_and_is_told(draw, style):
     drawn = draw(words("Three short words", style=style), seconds=3)
