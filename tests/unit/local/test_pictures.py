@@ -386,6 +386,17 @@ def test_a_clip_with_transparency_shows_what_lies_below(draw, folder, name, code
     assert near(drawn.pixel(55, 30, frame=2), BLUE, by=10)
 
 
+@pytest.mark.parametrize("width", [162, 178, 180, 194, 196])
+def test_a_transparent_clip_of_any_width_is_clean_to_its_last_column(draw, folder, width):
+    dot = Image.new("RGBA", (width, 40), (*RED, 0))
+    ImageDraw.Draw(dot).rectangle((20, 10, 40, 30), fill=(*RED, 255))
+    clip(folder / "media.example.com" / "dot.webm", [dot] * 5, codec="libvpx-vp9", pix_fmt="yuva420p")
+    drawn = draw(video("dot.webm", duration=0.5), seconds=0.5, width=200, background=hexed(BLUE))
+    beside = np.asarray(drawn.frames[2].crop((60, 0, 200, 40))).astype(int)
+    assert abs(beside - BLUE).max() <= 6
+    assert near(drawn.pixel(30, 20, frame=2), RED, by=10)
+
+
 def test_a_transparent_scene_shows_the_movie_elements_behind_it(draw, folder):
     document = movie(image("red.png"), background="transparent")
     document["elements"] = [image("quarters.png", resize="cover", **{"z-index": -1}, duration=-2)]
