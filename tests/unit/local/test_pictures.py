@@ -391,7 +391,7 @@ def test_a_transparent_clip_of_any_width_is_clean_to_its_last_column(draw, folde
     dot = Image.new("RGBA", (width, 40), (*RED, 0))
     ImageDraw.Draw(dot).rectangle((20, 10, 40, 30), fill=(*RED, 255))
     clip(folder / "media.example.com" / "dot.webm", [dot] * 5, codec="libvpx-vp9", pix_fmt="yuva420p")
-    drawn = draw(video("dot.webm", duration=0.5), seconds=0.5, width=200, background=hexed(BLUE))
+    drawn = draw(video("dot.webm", duration=0.5), seconds=1, width=200, background=hexed(BLUE))
     beside = np.asarray(drawn.frames[2].crop((60, 0, 200, 40))).astype(int)
     assert abs(beside - BLUE).max() <= 6
     assert near(drawn.pixel(30, 20, frame=2), RED, by=10)
