@@ -15,6 +15,7 @@ __all__ = ["ChromaKey"]
 
 _SOFT = 0.06
 _NEUTRAL = 0.05
+_RIM = 2
 _FARTHEST = 255 * 2**0.5
 
 
@@ -37,6 +38,7 @@ class ChromaKey:
     def __init__(self, key: tuple[int, int, int], tolerance: float) -> None:
         self._key = np.array(key, dtype=np.float32)
         y, blue, red = Image.new("RGB", (1, 1), key).convert("YCbCr").getpixel((0, 0))  # type: ignore[misc]
+        self._chroma = np.array((blue - 128.0, red - 128.0), dtype=np.float32)
         levels = np.arange(256, dtype=np.float32)
         far = np.hypot(levels[:, None] - blue, levels[None, :] - red) / _FARTHEST
         self._near = reach(tolerance)
@@ -70,6 +72,7 @@ class ChromaKey:
         alpha = self._kept[blue, red]
         if self._by_light is not None:
             alpha = np.maximum(alpha, self._by_light[y])
+        alpha = self._without_shine(alpha, blue, red)
         pixels = np.array(rgb)
         partly = (alpha > 0) & (alpha < 255)
         if partly.any():
@@ -82,3 +85,30 @@ class ChromaKey:
             solid = ImageChops.multiply(solid, picture.getchannel("A"))
         result.putalpha(solid)
         return result
+
+    def _without_shine(self, alpha: Any, blue: Any, red: Any) -> Any:
+        """Take out of the rim of what stays the part that looks like the key.
+
+        A lens, and the coarse colours of a video, mix the screen into the pixels beside it, farther than the soft
+        edge goes. What of a pixel's colour lies on the key's side of grey is taken for that mixture.
+        """
+        if self._by_light is not None:
+            return alpha
+        rim = (alpha > 0) & _beside(alpha < 255)
+        tint = (blue[rim] - 128.0) * self._chroma[0] + (red[rim] - 128.0) * self._chroma[1]
+        mixed = np.clip(tint / (self._chroma @ self._chroma), 0, 1)
+        result = alpha.copy()
+        result[rim] = np.minimum(alpha[rim], np.round((1 - mixed) * 255).astype(np.uint8))
+        return result
+
+
+def _beside(gone: Any) -> Any:
+    """Mark what is at most :data:`_RIM` pixels away from a mark."""
+    marked = gone.copy()
+    for axis in (0, 1):
+        before = np.moveaxis(marked.copy(), axis, 0)
+        after = np.moveaxis(marked, axis, 0)
+        for far in range(1, _RIM + 1):
+            after[far:] |= before[:-far]
+            after[:-far] |= before[far:]
+    return marked

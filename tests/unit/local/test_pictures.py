@@ -303,6 +303,19 @@ def test_a_chroma_key_takes_the_screen_and_its_shadow_and_leaves_the_person(draw
     assert not any(g > r + 40 and g > b + 40 for r, g, b in rim), rim
 
 
+def test_the_rim_of_what_a_chroma_key_leaves_does_not_shine_in_the_key_colour(draw, folder):
+    # The colours of a clip are coarser than its light, so that two pixels of rim are mixed with the screen.
+    person = Image.new("RGB", (80, 80), (40, 190, 70))
+    ImageDraw.Draw(person).ellipse((20, 20, 60, 60), fill=(214, 72, 60))
+    clip(folder / "media.example.com" / "rim.mp4", [person] * 10)
+    key = {"color": "#28be46", "tolerance": 25}
+    pixels = np.asarray(draw(video("rim.mp4", **{"chroma-key": key}), background="#808080").frames[2]).astype(int)
+    green = pixels[:80, :80, 1] - pixels[:80, :80, [0, 2]].mean(axis=2)
+    assert green.max() <= 20
+    assert near(pixels[40, 40], (214, 72, 60), by=10)
+    assert near(pixels[5, 5], (128, 128, 128))
+
+
 def test_a_higher_tolerance_takes_more_and_the_edge_is_soft():
     shades = Image.new("RGB", (101, 1))
     shades.putdata([(2 * n, 177, 64) for n in range(101)])
