@@ -69,7 +69,7 @@ def picture_card(layer: Layer, canvas: Size, note: Warn) -> Image.Image:
     _write(picture, title, box=(edge * 2, edge * 2, width - edge * 4, edge * 2), size=edge * 1.2, align="left")
     words = (prompt or source.rsplit("/", 1)[-1])[:_MAX_TEXT]
     # In the upper part: a movie's own text stands in the middle or at the bottom more often.
-    _write(picture, words, box=(edge * 3, edge * 3, width - edge * 6, edge * 8), size=edge * 2.2)
+    _write(picture, words, box=(edge * 3, edge * 9 // 2, width - edge * 6, edge * 8), size=edge * 2.2)
     return picture
 
 
@@ -189,12 +189,15 @@ def _compose(picture: Image.Image, name: str, parts: Mapping[str, Any]) -> None:
     ]
     if not blocks:
         return
-    stack = Image.new("RGBA", (max(b.width for b in blocks), sum(b.height for b in blocks)), (0, 0, 0, 0))
+    # Blocks are cut to what is seen of them: those of a lower third are boxes that touch, others need air.
+    apart = 0 if lower_third else round(_letters(area) * 0.5)
+    height = sum(b.height for b in blocks) + apart * (len(blocks) - 1)
+    stack = Image.new("RGBA", (max(b.width for b in blocks), height), (0, 0, 0, 0))
     y = 0
     for block in blocks:
         spare = stack.width - block.width
         stack.alpha_composite(block, ({"left": 0, "right": spare}.get(align, spare // 2), y))
-        y += block.height
+        y += block.height + apart
     bar = parts.get("bar")
     if lower_third or isinstance(bar, Mapping):
         stack = _with_bar(stack, bar if isinstance(bar, Mapping) else {}, area)

@@ -32,6 +32,8 @@ _STAGED = {"mask", "rotate", "pan", "pan-distance", "pan-crop", "zoom"}
 _PICTURE = {
     *_STAGED, "src", "resize", "crop", "flip-horizontal", "flip-vertical", "correction", "chroma-key", "scale",
 }  # fmt: skip
+_GENERATED = {"prompt", "model", "model-settings", "aspect-ratio", "connection"}
+"""What a picture without a source is made from; the card that stands for it is told already."""
 _DRAWN = {
     "text": {*_STAGED, "text", "settings", "style"},
     "image": _PICTURE,
@@ -66,7 +68,8 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
 
         return SubtitlesLayer(layer, find(layer), size=size, fps=fps)
     element = layer.element
-    if ignored := sorted(set(element) - _BASE - _DRAWN.get(layer.kind, set(element))):
+    told = _GENERATED if element.get("prompt") and not element.get("src") else set()
+    if ignored := sorted(set(element) - _BASE - told - _DRAWN.get(layer.kind, set(element))):
         note(f"not drawn: {', '.join(ignored)}")
     opened = _opened(layer, size=size, fps=fps, find=find, note=note)
     return _staged(opened, size=size, fps=fps, find=find)

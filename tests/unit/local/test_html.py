@@ -9,6 +9,7 @@ from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
@@ -285,6 +286,31 @@ def test_the_card_of_a_component_moves_with_its_alignment():
 def green(picture):
     r, g, b, _ = picture.split()
     return ImageChops.subtract(g, ImageChops.lighter(r, b)).point(lambda v: 255 if v > 100 else 0)
+
+
+def test_the_parts_of_a_component_stand_apart_and_do_not_touch():
+    settings = {"headline": {"text": "gypqj", "color": "#00ff00"}, "body": {"text": "Alto", "color": "#00ff00"}}
+    picture, _, _ = card(component="basic/001", settings=settings)
+    rows = np.asarray(green(picture)).any(axis=1)
+    (_, ends), (begins, _) = inked_rows(rows)
+    assert begins - ends >= 4
+
+
+def inked_rows(rows):
+    """Give where each run of rows with ink begins and ends."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], rows.astype(int), [0]])))
+    return zip(edges[::2], edges[1::2], strict=True)
+
+
+@pytest.mark.parametrize("ratio", ["horizontal", "vertical", "squared"])
+def test_the_prompt_on_a_card_stands_below_its_title(ratio):
+    element = {"prompt": "A calm ocean at dusk, " * 6, "model": "flux-pro", "aspect-ratio": ratio}
+    picture = picture_card(layer("image", **element), CANVAS, lambda _: None).convert("L")
+    edge = min(picture.size) // 24
+    inner = np.asarray(picture.crop((edge * 3 // 2, edge * 3 // 2, picture.width - edge * 3 // 2, edge * 9)))
+    title, words, *_ = inked_rows((inner > 200).any(axis=1))
+    assert title[1] - title[0] < edge * 1.5  # a line of its own
+    assert words[0] - title[1] >= edge // 3
 
 
 def test_a_part_that_is_a_text_and_a_counter_are_shown_as_they_end():

@@ -294,6 +294,7 @@ def test_what_cannot_be_drawn_is_a_card_and_a_warning(client, service):
         "style '009'",
     ):
         assert words in warnings
+    assert "prompt" not in warnings  # it is on the card
 
 
 def test_a_source_that_is_no_image_fails_in_the_words_of_the_service(client, service):
