@@ -235,7 +235,9 @@ def clip(
         if voice is not None:
             voice.layout = "mono"
         for index, picture in enumerate(_chained(first, pictures)):
-            frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGBA")), format="rgba").reformat(format=pixels)
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGBA")), format="rgba").reformat(
+                format=pixels
+            )
             frame.pts, frame.time_base = index, Fraction(1, FPS)
             container.mux(video.encode(frame))
         container.mux(video.encode())

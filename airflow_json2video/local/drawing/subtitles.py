@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageFont, features
 
+from airflow_json2video.local.drawing.inks import lay, rounded_box
 from airflow_json2video.local.drawing.layers import OpenLayer, Shot
 from airflow_json2video.local.drawing.layout import GAP
+from airflow_json2video.local.drawing.lettering import draw_piece
+from airflow_json2video.local.drawing.typefaces import Piece
 from airflow_json2video.local.planning.captions import Line, read_captions
 from airflow_json2video.local.planning.subtitle_look import SubtitleLook, look_of
 
@@ -113,37 +116,38 @@ def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -
     block = max(widths, default=1)
     width, height = round(block) + 2 * margin_x, step * max(1, len(widths)) + 2 * margin_y
     picture = Image.new("RGBA", (width, height), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(picture)
-    radius = look.size * 0.15
 
-    def top(row: int) -> float:
+    def top(row: int) -> int:
         return margin_y + row * step + pad_y
+
+    def box(left: float, right: float, row: int) -> None:
+        at = (round(left), top(row) - pad_y)
+        lay(picture, rounded_box((round(right) - at[0], step), look.size * 0.15), look.box, at)
 
     if style == "boxed-line":
         for row, long in enumerate(widths):
             left = margin_x + _spare(block - long, look.column)
-            corners = (left - pad_x, top(row) - pad_y, left + long + pad_x, top(row) + ascent + descent + pad_y)
-            pen.rounded_rectangle(corners, radius=radius, fill=look.box)
-    shown = [w for i, w in enumerate(words) if style != "classic-progressive" or i <= said]
+            box(left - pad_x, left + long + pad_x, row)
     if style == "boxed-word" and 0 <= said < len(words):
         word = words[said]
-        corners = (
-            margin_x + word.x - pad_x * 0.6, top(word.row) - pad_y,
-            margin_x + word.x + word.width + pad_x * 0.6, top(word.row) + ascent + descent + pad_y,
-        )  # fmt: skip
-        pen.rounded_rectangle(corners, radius=radius, fill=look.box)
+        box(margin_x + word.x - pad_x * 0.6, margin_x + word.x + word.width + pad_x * 0.6, word.row)
+    shown = {i: w for i, w in enumerate(words) if style != "classic-progressive" or i <= said}
     direction = "rtl" if rtl and _SHAPES else None
-    for offset, stroke in ((look.shadow_offset, True), (0, False)):
-        if stroke and not offset:
-            continue
-        for number_, word in enumerate(shown):
-            colour = look.shadow if stroke else look.word if number_ == said else look.line
-            pen.text(
-                (margin_x + word.x + offset, top(word.row) + offset), word.text, font=font, fill=colour,
-                stroke_width=look.outline_width + thick,
-                stroke_fill=look.shadow if stroke else look.outline if look.outline_width else colour,
-                direction=direction,
-            )  # fmt: skip
+
+    def letters(some: Iterable[_Placed], stroke: int = 0, offset: int = 0) -> Image.Image:
+        mask = Image.new("L", picture.size, 0)
+        for word in some:
+            piece = Piece(word.text, 0.0, font, thick, direction, 0)
+            baseline = top(word.row) + ascent + offset
+            draw_piece(mask, piece, margin_x + word.x + offset, baseline, level=255, stroke=stroke)
+        return mask
+
+    if look.shadow_offset:
+        lay(picture, letters(shown.values(), look.outline_width, look.shadow_offset), look.shadow)
+    if look.outline_width:
+        lay(picture, letters(shown.values(), look.outline_width), look.outline)
+    lay(picture, letters(w for i, w in shown.items() if i != said), look.line)
+    lay(picture, letters(w for i, w in shown.items() if i == said), look.word)
     return Shot(picture, *_position(look, (width, height), (margin_x, margin_y), canvas))
 
 

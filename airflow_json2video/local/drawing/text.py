@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
+from airflow_json2video.local.drawing.inks import lay, rounded_box
 from airflow_json2video.local.drawing.layout import GAP, css_length
 from airflow_json2video.local.drawing.lettering import draw_piece
 from airflow_json2video.local.drawing.text_settings import read_settings
 from airflow_json2video.local.drawing.typefaces import Piece, Typeface, clusters, is_right_to_left
-from airflow_json2video.local.planning.colours import RGBA
 
 __all__ = ["TextBlock", "draw_text", "wrap"]
 
@@ -170,18 +170,18 @@ class TextBlock:
         picture = Image.new("RGBA", size, (0, 0, 0, 0))
         if look.background[3]:
             shape = Image.new("L", size, 0)
-            shape.paste(_rounded(self._box, self._radius), (margin, margin))
-            _lay(picture, shape, look.background)
+            shape.paste(rounded_box(self._box, self._radius), (margin, margin))
+            lay(picture, shape, look.background)
         letters = self._mask(size, 0, state)
         outer = self._mask(size, look.outline[0], state) if look.outline else letters
         for shadow in reversed(look.shadows):
             fallen = Image.new("L", size, 0)
             fallen.paste(outer, (round(shadow.x), round(shadow.y)))
             soft = fallen.filter(ImageFilter.GaussianBlur(shadow.blur / 2)) if shadow.blur else fallen
-            _lay(picture, soft, shadow.shade)
+            lay(picture, soft, shadow.shade)
         if look.outline:
-            _lay(picture, outer, look.outline[1])
-        _lay(picture, letters, look.ink)
+            lay(picture, outer, look.outline[1])
+        lay(picture, letters, look.ink)
         return picture
 
     def _mask(self, size: Size, stroke: int, state: State | None) -> Image.Image:
@@ -214,28 +214,3 @@ def _share(align: str, *, rtl: bool) -> float:
     """Give the share of a line's spare room that stands before it."""
     begins, ends = (1.0, 0.0) if rtl else (0.0, 1.0)
     return {"left": 0.0, "right": 1.0, "start": begins, "justify": begins, "end": ends}.get(align, 0.5)
-
-
-def _rounded(size: Size, radius: float) -> Image.Image:
-    """Draw a box whose corners are round and smooth."""
-    shape = Image.new("L", size, 255)
-    r = int(min(radius, size[0] / 2, size[1] / 2))
-    if r < 1:
-        return shape
-    large = Image.new("L", (r * 4, r * 4), 0)
-    ImageDraw.Draw(large).ellipse((0, 0, r * 8 - 1, r * 8 - 1), fill=255)
-    corner = large.resize((r, r), Image.Resampling.BOX)
-    turns = Image.Transpose
-    right, below = size[0] - r, size[1] - r
-    shape.paste(corner, (0, 0))
-    shape.paste(corner.transpose(turns.FLIP_LEFT_RIGHT), (right, 0))
-    shape.paste(corner.transpose(turns.FLIP_TOP_BOTTOM), (0, below))
-    shape.paste(corner.transpose(turns.ROTATE_180), (right, below))
-    return shape
-
-
-def _lay(picture: Image.Image, shape: Image.Image, shade: RGBA) -> None:
-    """Lay a colour over a picture where a mask has it."""
-    layer = Image.new("RGBA", picture.size, (*shade[:3], 0))
-    layer.putalpha(shape if shade[3] == 255 else shape.point([round(v * shade[3] / 255) for v in range(256)]))
-    picture.alpha_composite(layer)

@@ -183,7 +183,11 @@ def test_a_clip_as_a_mask_opens_and_closes_in_the_finished_video(rendered, asset
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    masked = {"type": "image", "src": "https://media.example.com/green.png", "mask": "https://media.example.com/mask.mp4"}
+    masked = {
+        "type": "image",
+        "src": "https://media.example.com/green.png",
+        "mask": "https://media.example.com/mask.mp4",
+    }
     scene = {"duration": 2, "background-color": hexed(BLUE), "elements": [{**masked, "resize": "cover"}]}
     _, video = rendered({"width": 160, "height": 80, "fps": 10, "scenes": [scene]})
     assert near(video.pixel(3, 80, 40), GREEN)
