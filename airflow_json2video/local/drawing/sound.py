@@ -134,7 +134,7 @@ def _lay(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> N
 
 
 def _played(path: Path, element: Any) -> Iterator[Any]:
-    """Give the sound of a file, from its seek on, as often as it loops, without a gap.
+    """Give the sound of a file, from its seek on, as often as it loops, without a gap or a step.
 
     Each turn of a clip lasts as long as its pictures do, so that they stay together.
     """
@@ -152,21 +152,41 @@ def _played(path: Path, element: Any) -> Iterator[Any]:
         heard += block.shape[1]
         # A short sound is kept for its next turns; a long one is read again.
         kept = [*kept, block] if kept is not None and turns != 1 and heard <= _KEPT else None
+        end = block[:, -1:]
         yield block
     if not heard:
         return
     done = 1
     while turns is None or done < turns:
         if kept is None:
-            yield from _turn(path, seek, period)
+            for block in _joined(_turn(path, seek, period), end):
+                yield block
+                end = block[:, -1:]
             done += 1
             continue
         times = max(1, SAMPLE_RATE // heard)
         if turns is not None:
             times = min(times, turns - done)
-        whole = np.concatenate(kept, axis=1)
+        whole = np.concatenate([*_joined(kept, end)], axis=1)
         yield np.tile(whole, (1, times))
         done += times
+
+
+def _joined(blocks: Iterable[Any], end: Any) -> Iterator[Any]:
+    """Give the next turn of a sound, led over from the last sample *end* of the turn before it.
+
+    A file that ends in the middle of a wave would click at each seam; one that is made to loop is hardly changed.
+    """
+    step: Any = None
+    at = 0
+    for block in blocks:
+        if step is None:
+            step = end - block[:, :1]
+        if at < _RAMP:
+            left = np.clip(1 - np.arange(at, at + block.shape[1], dtype=np.float32) / _RAMP, 0, 1)
+            block = block + step * left
+        at += block.shape[1]
+        yield block
 
 
 def _turn(path: Path, seek: float, period: int | None) -> Iterator[Any]:

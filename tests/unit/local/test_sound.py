@@ -128,6 +128,15 @@ def test_a_loop_has_no_gap_and_no_step(hear, tmp_path):
     assert min(level(track, t / 10, t / 10 + 0.1) for t in range(1, 29)) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
 
 
+@pytest.mark.parametrize("kept", [20, 0])
+def test_a_file_that_ends_in_the_middle_of_a_wave_does_not_click_where_it_loops(hear, tmp_path, monkeypatch, kept):
+    monkeypatch.setattr("airflow_json2video.local.drawing.sound._KEPT", kept * RATE)
+    write_wav(tmp_path / "a.wav", tone(1 + 0.25 / 440))  # its last sample is at the top of the wave
+    track = hear({"scenes": [{"duration": 3, "elements": [audio("a.wav", loop=-1)]}]})
+    assert jump(track) <= jump(track[:, RATE // 4 : RATE // 2]) * 1.2
+    assert level(track, 0.9, 1.1) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
 def test_a_number_of_loops_ends(hear, tmp_path):
     write_wav(tmp_path / "a.wav", beep(0, 0.4))
     track = hear({"scenes": [{"duration": 3, "elements": [audio("a.wav", loop=3)]}]})

@@ -135,6 +135,16 @@ def test_a_box_lies_behind_the_whole_line_or_behind_the_word(layer):
     assert where(painted(word, 0.5), BOX)[2] < where(painted(word, 3.5), BOX)[0]
 
 
+@pytest.mark.parametrize("style", ["boxed-line", "boxed-word"])
+def test_the_corners_of_a_box_are_round_and_smooth(layer, style):
+    picture = painted(layer({"style": style, "font-size": 40}, scenes=SPOKEN), 0.5)
+    left, top, _, _ = where(picture, BOX)
+    share = picture[top : top + 8, left : left + 8].sum(axis=2) / sum(BOX)
+    assert share[0, 0] < 0.2
+    assert share[7, 7] == pytest.approx(1, abs=0.05)
+    assert ((share > 0.1) & (share < 0.9)).sum() >= 3
+
+
 def test_outline_and_shadow_are_drawn_in_their_colours_and_sizes(layer):
     bare, outlined, shadowed = (layer(s, scenes=SPOKEN) for s in ({}, {"outline-width": 3}, {"shadow-offset": 4}))
     assert where(painted(bare, 1), OUTLINE) is where(painted(bare, 1), SHADOW) is None
