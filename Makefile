@@ -23,7 +23,7 @@ FIND_PYTHON := for p in $(PYTHON) python3 python3.13 python3.12 python3.11 pytho
 	then echo "$$p"; exit 0; fi; done; \
 	echo "No Python 3.10 to 3.13 with venv was found. Name one: make PYTHON=/path/to/python" >&2; exit 1
 
-.PHONY: help demo test lint docs bench bench-local bench-parse test-matrix crash install clean
+.PHONY: help demo test lint docs sheets bench bench-local bench-parse test-matrix crash install clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lint: $(STAMP) ## ruff and mypy
 
 docs: $(STAMP) ## the documentation, in docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+sheets: $(STAMP) ## the contact sheets of docs/movies, for the page that shows them
+	@$(BIN)/python docs/movies/make_sheets.py
 
 # The peers want versions of their own, so they are measured in an environment of their own.
 BENCH := .venv-bench

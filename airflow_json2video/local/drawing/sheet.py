@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
+
+from airflow_json2video.local.drawing.lettering import draw_piece
+from airflow_json2video.local.drawing.typefaces import Piece
 
 if TYPE_CHECKING:
     from airflow_json2video.local.drawing.snapshots import Still, Stills
@@ -35,10 +38,15 @@ def save_sheet(
     return sheet.size
 
 
-def contact_sheet(stills: Sequence[Still], *, title: str, columns: int | None = None) -> Image.Image:
-    """Lay frames of one size out in a grid under a title."""
+def contact_sheet(
+    stills: Sequence[Still], *, title: str, columns: int | None = None, tile: int = _TILE
+) -> Image.Image:
+    """Lay frames of one size out in a grid under a title.
+
+    :param tile: the longer side of a frame on the sheet, pixels.
+    """
     full = stills[0].picture.size
-    scale = min(1.0, _TILE / max(full))
+    scale = min(1.0, tile / max(full))
     width, height = max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
     columns = min(len(stills), columns or (4 if width >= height else 6))
     rows = -(-len(stills) // columns)
@@ -47,15 +55,23 @@ def contact_sheet(stills: Sequence[Still], *, title: str, columns: int | None = 
     font = ImageFont.truetype(str(_FONTS / "Roboto-Regular.ttf"), 15)
     across = max(_GAP + columns * (cell + _GAP), round(font.getlength(title)) + 2 * _GAP)
     sheet = Image.new("RGB", (across, 2 * _GAP + _LINE + rows * (height + _LINE + _GAP)), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((_GAP, _GAP + _LINE / 2), title, fill=_INK, font=font, anchor="lm")
+    _write(sheet, title, (_GAP, _GAP), font, _INK)
     for index, still in enumerate(stills):
         row, column = divmod(index, columns)
         x = _GAP + column * (cell + _GAP)
         y = 2 * _GAP + _LINE + row * (height + _LINE + _GAP)
         sheet.paste(still.picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), (x, y))
-        draw.text((x, y + height + _LINE / 2), _clock(still.seconds), fill=_FAINT, font=font, anchor="lm")
+        _write(sheet, _clock(still.seconds), (x, y + height), font, _FAINT)
     return sheet
+
+
+def _write(sheet: Image.Image, words: str, at: tuple[int, int], font: ImageFont.FreeTypeFont, ink: str) -> None:
+    """Write a line whose left end and top are *at*, in the middle of its height."""
+    ascent, descent = font.getmetrics()
+    mask = Image.new("L", (round(font.getlength(words)) + _GAP, _LINE), 0)
+    piece = Piece(words, 0.0, font, 0, None, 0)
+    draw_piece(mask, piece, 0, (_LINE + ascent - descent) / 2, level=255, stroke=0)
+    sheet.paste(ink, at, mask)
 
 
 def _clock(seconds: float) -> str:
