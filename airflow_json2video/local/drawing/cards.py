@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
-from airflow_json2video.local.drawing.layout import css_length, placed
+from airflow_json2video.local.drawing.layout import css_length, fitted, placed
 from airflow_json2video.local.drawing.shapes import draw_rectangles
 from airflow_json2video.local.drawing.text import draw_text
 from airflow_json2video.local.planning.colours import RGBA, colour
@@ -63,14 +63,27 @@ def picture_card(layer: Layer, canvas: Size, note: Warn) -> Image.Image:
     picture.putpixel((0, 0), top)
     picture.putpixel((0, 1), bottom)
     picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    x, y, width, height = _in_view(element, picture.size, canvas)
     edge = max(1, min(width, height) // 24)
-    pen = ImageDraw.Draw(picture)
-    pen.rectangle((edge, edge, width - edge - 1, height - edge - 1), outline=(255, 255, 255), width=max(1, edge // 12))
-    _write(picture, title, box=(edge * 2, edge * 2, width - edge * 4, edge * 2), size=edge * 1.2, align="left")
+    rim = (x + edge, y + edge, x + width - edge - 1, y + height - edge - 1)
+    ImageDraw.Draw(picture).rectangle(rim, outline=(255, 255, 255), width=max(1, edge // 12))
+    _write(picture, title, box=(x + edge * 2, y + edge * 2, width - edge * 4, edge * 2), size=edge * 1.2, align="left")
     words = (prompt or source.rsplit("/", 1)[-1])[:_MAX_TEXT]
     # In the upper part: a movie's own text stands in the middle or at the bottom more often.
-    _write(picture, words, box=(edge * 3, edge * 9 // 2, width - edge * 6, edge * 8), size=edge * 2.2)
+    _write(picture, words, box=(x + edge * 3, y + edge * 9 // 2, width - edge * 6, edge * 8), size=edge * 2.2)
     return picture
+
+
+def _in_view(element: Mapping[str, Any], size: Size, canvas: Size) -> tuple[int, int, int, int]:
+    """Give the part of a picture of *size* that will be on the canvas (x, y, width, height)."""
+    drawn = fitted(element, size, canvas)
+    box = placed(element, drawn, canvas)
+    left, top = max(0, -box.x), max(0, -box.y)
+    right, bottom = min(box.width, canvas[0] - box.x), min(box.height, canvas[1] - box.y)
+    if right <= left or bottom <= top:
+        return 0, 0, *size
+    across, down = size[0] / drawn[0], size[1] / drawn[1]
+    return round(left * across), round(top * down), round((right - left) * across), round((bottom - top) * down)
 
 
 def _hues(seed: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

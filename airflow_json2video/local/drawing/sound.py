@@ -112,25 +112,29 @@ def mixed(
             warn(f"{sound.where}: this {kind} is silent")
             continue
         try:
-            _lay(mix, sound, path, fps=fps, origin=origin)
+            is_heard = _lay(mix, sound, path, fps=fps, origin=origin)
         except NotMedia:
             mix.close()
             wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
             raise MovieFault(f"{sound.where}: {wrong}") from None
+        if not is_heard:
+            warn(f"{sound.where}: this {kind} is silent: its 'seek' lies past its end")
     return mix
 
 
-def _lay(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> None:
+def _lay(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> bool:
+    """Add a sound to a mix; False if nothing of it is there to be heard."""
     start = round((sound.first - origin) / fps * SAMPLE_RATE)
     room = min(round((sound.first - origin + sound.frames) / fps * SAMPLE_RATE), mix.length) - start
     volume = max(0.0, min(10.0, number(sound.element.get("volume"), 1)))
-    if not volume:
-        return
+    if not volume or room <= 0:
+        return True
     heard = 0
     for block, last in _ahead(_cut(_played(path, sound.element), room)):
         gain = volume * _gain(sound.element, heard, block.shape[1], room=room, last=last)
         mix.add(start + heard, block * gain.astype(np.float32))
         heard += block.shape[1]
+    return bool(heard)
 
 
 def _played(path: Path, element: Any) -> Iterator[Any]:

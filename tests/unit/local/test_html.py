@@ -304,13 +304,31 @@ def inked_rows(rows):
 
 @pytest.mark.parametrize("ratio", ["horizontal", "vertical", "squared"])
 def test_the_prompt_on_a_card_stands_below_its_title(ratio):
-    element = {"prompt": "A calm ocean at dusk, " * 6, "model": "flux-pro", "aspect-ratio": ratio}
+    element = {
+        "prompt": "A calm ocean at dusk, " * 6, "model": "flux-pro", "aspect-ratio": ratio, "resize": "contain",
+    }  # fmt: skip
     picture = picture_card(layer("image", **element), CANVAS, lambda _: None).convert("L")
     edge = min(picture.size) // 24
     inner = np.asarray(picture.crop((edge * 3 // 2, edge * 3 // 2, picture.width - edge * 3 // 2, edge * 9)))
     title, words, *_ = inked_rows((inner > 200).any(axis=1))
     assert title[1] - title[0] < edge * 1.5  # a line of its own
     assert words[0] - title[1] >= edge // 3
+
+
+@pytest.mark.parametrize(
+    ("element", "seen"),
+    [
+        ({"resize": "cover"}, (437, 0, 843, 720)),
+        ({"width": 640}, (0, 0, 360, 640)),
+        ({"x": -1000}, (1000, 0, 1180, 320)),
+        ({"x": 5000}, (0, 0, 1280, 720)),
+    ],
+)
+def test_a_card_that_is_cut_off_has_its_words_where_it_is_seen(element, seen):
+    card = picture_card(layer("image", prompt="A lighthouse", **element), (180, 320), lambda _: None)
+    frame = card.convert("L").point(lambda v: 255 if v > 200 else 0).getbbox()
+    edge = min(seen[2] - seen[0], seen[3] - seen[1]) // 24
+    assert frame == pytest.approx((seen[0] + edge, seen[1] + edge, seen[2] - edge, seen[3] - edge), abs=2)
 
 
 def test_a_part_that_is_a_text_and_a_counter_are_shown_as_they_end():

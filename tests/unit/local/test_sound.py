@@ -49,9 +49,9 @@ def beep(at, seconds, *, rate=RATE):
 def hear(tmp_path):
     """Mix a movie whose ``src`` are names of files here."""
 
-    def mix(movie, *, probe=None):
+    def mix(movie, *, probe=None, warnings=None):
         timeline = plan(resolve(movie), probe=probe)
-        warnings = []
+        warnings = [] if warnings is None else warnings
         track = SoundTrack(
             timeline,
             find=lambda sound: tmp_path / sound.element["src"],
@@ -156,6 +156,14 @@ def test_seek_counts_from_the_start_or_from_the_end(hear, tmp_path, seek, at):
     write_wav(tmp_path / "a.wav", beep(1.5, 2))
     track = hear({"scenes": [{"duration": 2, "elements": [audio("a.wav", seek=seek)]}]})
     assert onsets(track) == pytest.approx([at], abs=0.001)
+
+
+@pytest.mark.parametrize(("more", "told"), [({"seek": 3}, True), ({"seek": 1.9}, False), ({"volume": 0}, False)])
+def test_a_seek_past_the_end_is_silent_and_told(hear, tmp_path, more, told):
+    write_wav(tmp_path / "a.wav", tone(2))
+    warnings = []
+    hear({"scenes": [{"duration": 2, "elements": [audio("a.wav", **more)]}]}, warnings=warnings)
+    assert warnings == ["Scene #1, element #1: this audio is silent: its 'seek' lies past its end"] * told
 
 
 def test_a_seek_far_into_a_file_is_exact_in_every_format(tmp_path):
