@@ -38,9 +38,7 @@ def save_sheet(
     return sheet.size
 
 
-def contact_sheet(
-    stills: Sequence[Still], *, title: str, columns: int | None = None, tile: int = _TILE
-) -> Image.Image:
+def contact_sheet(stills: Sequence[Still], *, title: str, columns: int | None = None, tile: int = _TILE) -> Image.Image:
     """Lay frames of one size out in a grid under a title.
 
     :param tile: the longer side of a frame on the sheet, pixels.
