@@ -14,6 +14,7 @@ __all__ = ["Piece", "Typeface", "clusters", "is_right_to_left"]
 
 _FONTS = Path(__file__).parent / "fonts"
 _REGULAR, _BOLD, _FALLBACK = "Roboto-Regular.ttf", "Roboto-Bold.ttf", "DejaVuSans.ttf"
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _NO_CHARACTER = "\U0010ffff"
 # The layout engine that joins Arabic and orders lines of both directions; it is in Pillow's wheels.
 _SHAPES = features.check("raqm")
@@ -33,11 +34,25 @@ class Piece:
     """Number of the word or letter that it belongs to, where these appear one by one."""
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Part of a line with one face; with a direction it is laid out at once and not spaced."""
+
+    face: ImageFont.FreeTypeFont
+    text: str
+    direction: str | None = None
+
+    @property
+    def length(self) -> float:
+        return self.face.getlength(self.text, direction=self.direction)
+
+
 class Typeface:
     """Roboto at a size, and DejaVu Sans for each run of characters that Roboto lacks.
 
-    A line that holds right-to-left script is drawn wholly with the fallback, because the layout engine can
-    order only what it is given at once.
+    What runs from right to left is drawn with the fallback and at once, because the layout engine can order only
+    what it is given at once: a whole line, if its paragraph runs so, or else the part from the first to the last
+    such letter.
 
     :param size: pixels.
     :param spacing: pixels after each letter; joined scripts are not spaced.
@@ -58,22 +73,20 @@ class Typeface:
 
     def length(self, line: str, *, rtl: bool = False) -> float:
         """Measure a line in pixels."""
-        direction = _direction(line, rtl=rtl)
-        total = sum(face.getlength(text, direction=direction) for face, text in self._runs(line))
-        return total + (0.0 if direction else self._spacing * max(0, len(clusters(line)) - 1))
+        runs = self._runs(line, rtl=rtl)
+        spaced = sum(1 if run.direction else len(clusters(run.text)) for run in runs)
+        return sum(run.length for run in runs) + self._spacing * max(0, spaced - 1)
 
     def pieces(
         self, line: str, *, rtl: bool = False, by: str = "whole", first: int = 0, gap: float = 0.0
     ) -> list[Piece]:
         """Give the pieces of a line.
 
-        :param by: ``whole``, ``word`` or ``letter``: what appears at a time. A line with right-to-left script
-            appears at once.
+        :param by: ``whole``, ``word`` or ``letter``: what appears at a time. What runs from right to left appears
+            at once.
         :param first: the unit that the line begins with.
         :param gap: pixels added after each word, as for justified text.
         """
-        if direction := _direction(line, rtl=rtl):
-            return [Piece(line, 0.0, self._fallback, self._thick, direction, first)]
 
         def apart(item: tuple[str, int, int]) -> tuple[int, int, bool]:
             cluster, word, letter = item
@@ -82,9 +95,17 @@ class Typeface:
 
         pieces: list[Piece] = []
         x, word, letter = 0.0, 0, 0
-        for face, run in self._runs(line):
+        for run in self._runs(line, rtl=rtl):
+            face = run.face
+            if run.direction:
+                unit = {"word": word, "letter": letter}.get(by, 0)
+                pieces.append(Piece(run.text, x + word * gap, face, self._thick, run.direction, first + unit))
+                blanks = sum(map(str.isspace, run.text))
+                word, letter = word + blanks, letter + len(clusters(run.text)) - blanks
+                x += run.length + self._spacing
+                continue
             named = []
-            for cluster in clusters(run):
+            for cluster in clusters(run.text):
                 named.append((cluster, word, letter))
                 blank = cluster.isspace()
                 word += blank
@@ -100,14 +121,24 @@ class Typeface:
                     pieces.append(Piece(text, at, face, thick, None, first + unit))
                 done += text
                 spaced += len(members)
-            x += face.getlength(run) + spaced * self._spacing
+            x += run.length + spaced * self._spacing
         return pieces
 
-    def _runs(self, line: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
-        if _has_right_to_left(line):
-            return [(self._fallback, line)]
+    def _runs(self, line: str, *, rtl: bool) -> list[_Run]:
+        if rtl and _SHAPES and _has_right_to_left(line):
+            return [_Run(self._fallback, line, "rtl")]
+        runs: list[_Run] = []
+        for part, backward in _parts(line):
+            # Without a layout engine letters stand as they are written.
+            if backward:
+                runs.append(_Run(self._fallback, part, "ltr" if _SHAPES else None))
+            else:
+                runs += [_Run(face, text) for face, text in self._faced(part)]
+        return runs
+
+    def _faced(self, part: str) -> list[tuple[ImageFont.FreeTypeFont, str]]:
         runs: list[tuple[ImageFont.FreeTypeFont, str]] = []
-        for cluster in clusters(line):
+        for cluster in clusters(part):
             known = all(_has(self._wanted, c) for c in cluster) or not all(_has(_FALLBACK, c) for c in cluster)
             face = self._main if known else self._fallback
             if runs and (cluster.isspace() or runs[-1][0] is face):
@@ -139,10 +170,40 @@ def _has_right_to_left(line: str) -> bool:
     return any(unicodedata.bidirectional(c) in ("R", "AL") for c in line)
 
 
-def _direction(line: str, *, rtl: bool) -> str | None:
-    if not _SHAPES or not _has_right_to_left(line):
-        return None
-    return "rtl" if rtl else "ltr"
+def _parts(line: str) -> list[tuple[str, bool]]:
+    """Split a line that runs from left to right into parts, and tell of each whether it runs the other way.
+
+    Such a part goes on to the last letter or number of its direction before the next letter of the other one, and
+    to the brackets around that: a number behind Hebrew belongs to it (Unicode, annex 9, rules N0, N1 and I2).
+    """
+    parts: list[tuple[str, bool]] = []
+    start = 0
+    while start < len(line):
+        kinds = [unicodedata.bidirectional(c) for c in line[start:]]
+        if kinds[0] not in ("R", "AL"):
+            end = next((n for n, kind in enumerate(kinds) if kind in ("R", "AL")), len(kinds))
+        else:
+            strong = next((n for n, kind in enumerate(kinds) if kind == "L"), len(kinds))
+            end = 1 + max(n for n, kind in enumerate(kinds[:strong]) if kind in ("R", "AL", "EN", "AN", "NSM"))
+            end = _closed(line[start : start + strong], end)
+        parts.append((line[start : start + end], kinds[0] in ("R", "AL")))
+        start += end
+    return parts
+
+
+def _closed(text: str, end: int) -> int:
+    """Give where a part ends that goes on to *end*, or to the closing bracket of one that was opened before it."""
+    waiting: list[str] = []
+    for at, character in enumerate(text):
+        if at >= end and not waiting:
+            break
+        if character in _BRACKETS:
+            if at < end:
+                waiting.append(_BRACKETS[character])
+        elif waiting and character == waiting[-1]:
+            waiting.pop()
+            end = max(end, at + 1)
+    return end
 
 
 @lru_cache(maxsize=64)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, features
 
+from airflow_json2video.local.drawing.lettering import draw_piece
 from airflow_json2video.local.drawing.text import TextBlock, draw_text, wrap
-from airflow_json2video.local.drawing.typefaces import Typeface
+from airflow_json2video.local.drawing.typefaces import Piece, Typeface
 from airflow_json2video.local.planning.animation import STYLES
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import resolve
@@ -234,8 +235,27 @@ def test_a_right_to_left_sentence_keeps_its_latin_and_its_full_stop():
     face = Typeface(size=40)
     [piece] = face.pieces("מחיר 25 USD.", rtl=True)
     assert piece.direction in ("rtl", None)
-    [other] = face.pieces("USD מחיר", rtl=False)
-    assert other.direction in ("ltr", None)
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="this Pillow cannot order lines of both directions")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "with שלום inside", "USD מחיר", "say שלום עולם, ok", "a (שלום) b", "so שלום (12) on 3", "at ש\"ח 12.50, more",
+        "ab שלום, مرحبا بكم, go", "x סלאם [א (ב)] y", "v 2 א 3 - 4", "see אבג",
+    ],
+)  # fmt: skip
+def test_right_to_left_words_in_a_line_stand_in_the_order_of_the_whole_line(monkeypatch, line):
+    assert {p.face.getname()[0] for p in Typeface(size=50).pieces(line)} == {"Roboto", "DejaVu Sans"}
+    monkeypatch.setattr("airflow_json2video.local.drawing.typefaces._REGULAR", "DejaVuSans.ttf")
+    face = Typeface(size=50)
+    apart, whole = (Image.new("L", (900, 90)) for _ in range(2))
+    for piece in face.pieces(line):
+        draw_piece(apart, piece, 10 + piece.x, 60, level=255, stroke=0)
+    draw_piece(whole, Piece(line, 0.0, face._fallback, 0, "ltr", 0), 10, 60, level=255, stroke=0)
+    ink_, off = np.asarray(whole).astype(int), np.abs(np.asarray(whole).astype(int) - np.asarray(apart))
+    assert off.sum() < ink_.sum() * 0.15, off.sum() / ink_.sum()
+    assert face.length(line) == pytest.approx(face._fallback.getlength(line, direction="ltr"), abs=1)
 
 
 def test_only_the_characters_that_a_face_lacks_fall_back():
