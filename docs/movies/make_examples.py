@@ -87,8 +87,10 @@ def strip(path: Path) -> Image.Image:
 
 
 def _from_the_start(element: dict[str, Any]) -> dict[str, Any]:
-    """Leave ``seek`` out: what stands in is shorter."""
-    return {k: v for k, v in element.items() if k != "seek"}
+    """Give a sound that begins somewhere from its start and over again: what stands in is shorter."""
+    if element.get("type") != "audio" or "seek" not in element:
+        return element
+    return {"loop": -1, **{k: v for k, v in element.items() if k != "seek"}}
 
 
 def addresses(text: str) -> Iterator[str]:
