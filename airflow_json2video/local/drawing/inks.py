@@ -25,9 +25,11 @@ def rounded_box(size: tuple[int, int], radius: float) -> Image.Image:
     r = int(min(radius, size[0] / 2, size[1] / 2))
     if r < 1:
         return shape
-    large = Image.new("L", (r * 4, r * 4), 0)
-    ImageDraw.Draw(large).ellipse((0, 0, r * 8 - 1, r * 8 - 1), fill=255)
-    corner = large.resize((r, r), Image.Resampling.BOX)
+    # A smoother edge would cost a very large corner too much memory, and does not show there.
+    fine = 4 if r <= 500 else 2
+    large = Image.new("L", (r * fine, r * fine), 0)
+    ImageDraw.Draw(large).ellipse((0, 0, r * 2 * fine - 1, r * 2 * fine - 1), fill=255)
+    corner = large.reduce(fine)
     turns = Image.Transpose
     right, below = size[0] - r, size[1] - r
     shape.paste(corner, (0, 0))

@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from airflow_json2video.local.drawing.inks import rounded_box
 from airflow_json2video.local.drawing.layout import css_length
 from airflow_json2video.local.planning.colours import RGBA, colour
 from airflow_json2video.local.planning.plan import number
@@ -23,6 +24,8 @@ Warn = Callable[[str], None]
 
 _COLOURS = re.compile(r"rgba?\([^)]*\)|#[0-9a-f]+|[a-z]+", re.IGNORECASE)
 
+_LARGE = 2000
+"""Pixels a side beyond which a smoother edge would cost too much memory."""
 _RECTANGLE = re.compile(r"rectangle(\d*)")
 _KNOWN = {
     "left", "top", "width", "height", "background", "background-color", "border", "border-radius", "opacity", "color",
@@ -87,15 +90,14 @@ def _border(value: Any, area: Size) -> tuple[int, RGBA | None]:
 
 
 def _mask(size: Size, radius: float, *, ellipse: bool) -> Image.Image:
-    """Draw a shape at twice its size, so that its edge is smooth."""
-    large = (size[0] * 2, size[1] * 2)
+    """Draw the mask of a shape whose edge is smooth."""
+    if not ellipse:
+        return rounded_box(size, radius)
+    fine = 4 if max(size) <= _LARGE else 2
+    large = (size[0] * fine, size[1] * fine)
     mask = Image.new("L", large, 0)
-    pen, corners = ImageDraw.Draw(mask), (0, 0, large[0] - 1, large[1] - 1)
-    if ellipse:
-        pen.ellipse(corners, fill=255)
-    else:
-        pen.rounded_rectangle(corners, radius=min(radius * 2, min(large) / 2), fill=255)
-    return mask.resize(size, Image.Resampling.BOX)
+    ImageDraw.Draw(mask).ellipse((0, 0, large[0] - 1, large[1] - 1), fill=255)
+    return mask.reduce(fine)
 
 
 def _cut(fill: RGBA, mask: Image.Image, at: Size, area: Size) -> Iterator[tuple[RGBA, Image.Image, Size]]:

@@ -80,6 +80,7 @@ class TextBlock:
     """A text laid out in its area, to be drawn whole or as far as it has appeared.
 
     :param by: ``whole``, ``word`` or ``letter``: what appears at a time.
+    :param low: how many lines' heights a unit stands low at most, before it is at its place.
     """
 
     x: int
@@ -95,6 +96,7 @@ class TextBlock:
         canvas: Size,
         warn: Callable[[str], None],
         by: str = "whole",
+        low: float = 0.0,
     ) -> None:
         self._look = look = read_settings(settings, area=area, canvas=canvas, warn=warn)
         self._face = Typeface(size=look.size, bold=look.bold, spacing=look.spacing)
@@ -116,7 +118,7 @@ class TextBlock:
         height = round(look.step * len(lines)) + top + bottom
         self._box = (max(1, min(area[0], round(inner) + left + right)), max(1, height))
         self._radius = css_length(look.radius, canvas=canvas, whole=self._box[1], em=look.size, default=0)
-        self._margin = self._reach()
+        self._margin = self._reach() + math.ceil(low * look.step)
         # By words also where it shows at once: so its letters stand as they do after an animation.
         self._pieces = self._placed(lines, widths, "word" if by == "whole" else by)
         self._place(area)

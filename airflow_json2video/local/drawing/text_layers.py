@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TextLayer"]
 
+_LOW = 0.6
+"""How many lines' heights a letter jumps up."""
 _PART = 0.6
 """A text that shows for less than its animation takes has appeared after this part of its time."""
 
@@ -35,6 +37,7 @@ class TextLayer(OpenLayer):
             note(f"text style '{style}' is drawn as a simple animation: the text {self._animation.told}")
         elif style != PLAIN:
             note(f"text style '{style}' is drawn plain")
+        self._low = _LOW if self._animation and self._animation.effect == "jump" else 0.0
         settings = element.get("settings")
         self._block = TextBlock(
             words,
@@ -43,6 +46,7 @@ class TextLayer(OpenLayer):
             canvas=size,
             warn=note,
             by=self._animation.by if self._animation else "whole",
+            low=self._low,
         )
         takes = self._animation.seconds(words) if self._animation else 0.0
         shown = float(layer.frames / fps) * _PART
@@ -68,11 +72,10 @@ class TextLayer(OpenLayer):
         if animation is None or frame - self.layer.first >= self._moving:
             return Shot(block.picture(), x, y)
         if animation.by != "whole":
-            low = 0.6 if animation.effect == "jump" else 0.0
 
             def state(unit: int) -> tuple[float, float]:
                 done = animation.progress(unit, now)
-                return min(1.0, done * 2), low * (1 - _springing(done))
+                return min(1.0, done * 2), self._low * (1 - _springing(done))
 
             return Shot(block.picture(state), x, y)
         done = animation.progress(0, now)

@@ -350,6 +350,16 @@ def test_a_rectangle_is_really_drawn_with_its_border_and_place():
     assert picture.getpixel((81, 40)) == RED
 
 
+@pytest.mark.parametrize("radius", ["20px", "50%"])
+def test_the_round_corners_of_a_rectangle_are_smooth(radius):
+    shape = {"width": 100, "height": 80, "background": "#00ff00", "border-radius": radius}
+    picture, _, _ = card(component="shape/rectangle", settings={"rectangle1": shape})
+    levels = np.unique(np.asarray(picture.getchannel("A").crop((0, 0, 50, 40))))
+    assert len(levels) >= 10
+    assert picture.getpixel((50, 40)) == (0, 255, 0, 255)
+    assert picture.getpixel((0, 0))[3] == 0
+
+
 def test_what_a_rectangle_does_not_do_here_is_told():
     shape = {"background": "linear-gradient(90deg, #00ff00, red)", "border-radius": "50%", "animate": {}}
     picture, _, notes = card(component="shape/rectangle", settings={"rectangle1": shape})

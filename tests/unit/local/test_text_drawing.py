@@ -340,6 +340,16 @@ def test_words_appear_one_after_another_at_their_places(draw):
     assert all(b >= a - 0.01 for a, b in itertools.pairwise(light))
 
 
+def test_a_letter_that_jumps_in_is_not_cut_off_where_it_stands_low(draw):
+    drawn = draw(words("gggg", style="007", font_size="40px"), height=200, seconds=2, fps=25)
+    ends = drawn.frames[-1].getbbox()
+    # At the first frame the first letter is faint, and lower than it ends.
+    left, top, right, bottom = inked(drawn.frames[0], over=10)
+    assert top > ends[1] + 15
+    assert bottom - top == pytest.approx(ends[3] - ends[1], abs=4)
+    assert right - left < ends[2] - ends[0]
+
+
 def test_letters_appear_one_after_another(draw):
     drawn = draw(words("abcdefgh", style="004"), seconds=2, fps=25)
     widths = [inked(f)[2] - inked(f)[0] for f in drawn.frames if inked(f)]
