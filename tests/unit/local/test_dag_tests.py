@@ -13,6 +13,7 @@ import pytest
 from tests.unit.local.test_pytest_plugin import ROOT, pytest_in
 
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+pytestmark = pytest.mark.timed
 DOCUMENTED = ROOT / "docs" / "snippets" / "dag_tests"
 
 OUTAGE = """
