@@ -43,8 +43,15 @@ $(STAMP): $(CONSTRAINTS) pyproject.toml
 demo: $(STAMP) ## a movie file becomes an MP4 in a real Airflow on this machine (KEEP=1 keeps the pages open)
 	@$(BIN)/python -m lab.demo
 
+# Most tests wait more than they compute, so two files are run at once; what is timed, and a real Airflow, have the
+# machine to themselves. With ARGS it is one plain pytest.
 test: $(STAMP) ## unit tests, and every example DAG in a real Airflow
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not (integration or timed)"
+	$(BIN)/python -m pytest -m "integration or timed"
+endif
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

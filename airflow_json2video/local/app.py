@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def build_app(backend: Backend) -> App:
         *page_routes(backend),
     ]
     if backend.assets is not None:
-        routes.append(Mount("/assets", StaticFiles(directory=backend.assets)))
+        routes.append(Mount("/assets", _Assets(directory=backend.assets)))
     app = Starlette(routes=routes)
 
     def client_data_of(project: str) -> str:
@@ -62,6 +63,13 @@ def build_app(backend: Backend) -> App:
         now=backend.clock.now,
         client_data_of=client_data_of,
     )
+
+
+class _Assets(StaticFiles):
+    """A folder of files, in which nothing has a NUL in its name: Python before 3.11 refuses to look for one."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        return ("", None) if "\0" in path else super().lookup_path(path)
 
 
 Handler = Callable[["Request"], Awaitable[Response]]

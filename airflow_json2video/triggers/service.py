@@ -22,7 +22,8 @@ _NET = timedelta(minutes=5)
 class Json2VideoServiceTrigger(BaseTrigger):
     """Fires once the service answers again, with whatever answer but trouble that passes, or at the deadline.
 
-    It reads a page of one render, which is free. Its arguments hold no secret.
+    It reads a page of one render, which is free. Its arguments hold no secret. The event repeats ``deadline`` and
+    ``earlier`` for a task that has lost them.
 
     :param json2video_conn_id: the connection.
     :param deadline: epoch seconds at which the waiting ends.
@@ -53,7 +54,7 @@ class Json2VideoServiceTrigger(BaseTrigger):
             asked += 1
             if await self._answers() or time.time() >= self.deadline:
                 break
-        yield TriggerEvent({"asked": asked})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({"asked": asked, "deadline": self.deadline, "earlier": self.earlier})  # type: ignore[no-untyped-call]
 
     async def _answers(self) -> bool:
         from airflow_json2video.api import calls

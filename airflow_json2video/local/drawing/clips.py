@@ -168,7 +168,8 @@ def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[object]:
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
-        origin = float((container.start_time or 0) / av.time_base) + seek
+        # What is before 0 is the encoder's run-up; FFmpeg before 8.1 leaves it in where Matroska has AAC.
+        origin = max(0.0, (container.start_time or 0) / av.time_base) + seek
         # MP3 and raw AAC have no index that is exact; they are read from the start. Others get a run-up.
         if seek > 1 and stream.time_base and container.format.name not in ("mp3", "aac"):
             container.seek(int((origin - 0.2) / stream.time_base), stream=stream, backward=True)

@@ -76,6 +76,7 @@ def test_a_body_of_another_shape_can_be_sent_once_the_app_has_run(client, servic
     assert len(service.renders()) == 1
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_answer_can_be_delayed_and_the_app_has_run_or_not(client, service, when):
     service.add_fault("delay", seconds=0.5, when=when, method="POST")
@@ -163,6 +164,7 @@ def test_odd_answers_are_had_by_name(client, service, canned, status):
     assert client.get(project=project).status_code == 200
 
 
+@pytest.mark.timed
 def test_a_body_can_trickle_in(client, service):
     project = client.submit()
     service.add_fault("slow", seconds=0.4, method="GET")

@@ -168,6 +168,7 @@ def test_a_worker_holds_under_350_mb_however_many_scenes(tmp_path):
     assert held[40] < held[4] + 60
 
 
+@pytest.mark.timed
 def test_the_service_answers_while_it_renders(tmp_path, make_client):
     """The worker is another process and gives way: a status call is answered within 20 ms."""
     scenes = [{"duration": 8, "elements": [text("x", **{"fade-in": 8})]}]

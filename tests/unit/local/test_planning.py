@@ -217,6 +217,7 @@ def test_colours_are_read(text, rgba):
     assert colour(text) == rgba
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (50, 50), (1080, 1350)])
 def test_an_instant_video_has_every_frame_in_its_colour(tmp_path, width, height):
     path = tmp_path / "solid.mp4"

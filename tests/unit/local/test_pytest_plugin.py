@@ -106,13 +106,6 @@ def test_services_marks_clocks_scenarios_and_the_connection(tmp_path):
     assert "9 passed" in ran.stdout, ran.stdout
 
 
-def test_the_documented_tests_of_a_dag_pass_and_take_less_than_five_seconds(tmp_path, airflow_db):
-    ran, seconds = pytest_in(ROOT / "docs" / "snippets" / "dag_tests", cwd=tmp_path)
-    assert "4 passed" in ran.stdout, ran.stdout
-    # Setting up includes Airflow's database, and the first test what dag.test() imports.
-    assert sum(list(seconds.values())[1:]) < 5, seconds
-
-
 def test_loading_it_costs_those_nothing_who_do_not_use_it():
     code = f"""
 import sys

@@ -105,6 +105,7 @@ def test_dates_are_read_in_every_common_form(text):
     assert iso(from_iso(text)) == "2026-05-12T07:41:41.946Z"
 
 
+@pytest.mark.timed
 def test_renders_of_twenty_minutes_are_over_in_a_second(tmp_path, make_client):
     began = time.monotonic()
     with LocalService(mode="instant", home=tmp_path, clock=Clock(scale=3600), render_seconds=1200) as service:
@@ -120,6 +121,7 @@ def test_renders_of_twenty_minutes_are_over_in_a_second(tmp_path, make_client):
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.timed
 def test_a_file_expires_in_a_millisecond(client, service):
     movie = client.finished()
     service.clock.freeze()

@@ -102,6 +102,17 @@ def test_an_execution_timeout_ends_the_wait_and_nothing_is_submitted_after_it(po
         assert service.posts == 0
 
 
+def test_one_that_resumes_with_nothing_but_the_event_keeps_its_deadline_and_how_often_it_has_waited(port):
+    attempt = Attempt(render())
+    attempt.start()
+    deadline = attempt.deferred.trigger.deadline
+    for waited in (1, 2):
+        attempt.event = {"asked": 1, "deadline": deadline, "earlier": attempt.deferred.trigger.earlier}
+        attempt.deferred.kwargs = {}  # as dag.test() has it
+        assert attempt.resume() is attempt.deferred
+        assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.earlier) == (deadline, waited)
+
+
 def test_a_service_that_answers_the_trigger_and_not_the_task_is_asked_ever_more_seldom(connection, service):
     Attempt(render()).start()
     second = Attempt(render(), try_number=2)
@@ -110,7 +121,7 @@ def test_a_service_that_answers_the_trigger_and_not_the_task_is_asked_ever_more_
     outcome = second.start()
     for _ in range(3):
         pauses.append(outcome.trigger.earlier)
-        second.event = {"asked": 1}
+        second.event = {"asked": 1, "deadline": outcome.trigger.deadline, "earlier": outcome.trigger.earlier}
         outcome = second.resume()
     assert pauses == [0, 1, 2]
 
@@ -127,7 +138,7 @@ def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_de
 def test_a_refusal_is_an_answer_and_ends_the_wait(connection, service):
     service.settings.update({"api_keys": ("another",)})
     trigger = Json2VideoServiceTrigger(json2video_conn_id="json2video_default", deadline=4e9)
-    assert fired(trigger) == [{"asked": 1}]
+    assert fired(trigger) == [{"asked": 1, "deadline": 4e9, "earlier": 0}]
 
 
 def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection):

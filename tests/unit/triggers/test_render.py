@@ -116,6 +116,7 @@ def test_cancelling_it_leaves_the_render_alone(trigger, service):
     assert {r.method for r in service.requests if project in str(r.query)} == {"GET"}
 
 
+@pytest.mark.timed
 def test_waiting_does_not_block_the_event_loop(trigger, service):
     service.settings.update({"render_seconds": 1.5})
     service.add_fault("delay", method="GET", path="/v2/movies", seconds=0.5, times=3)

@@ -1,0 +1,75 @@
+"""``dag.test()``: the documented tests of a DAG, and an outage, in one pytest of their own.
+
+It hands a task that resumes the trigger's event and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+import pytest
+
+from tests.unit.local.test_pytest_plugin import ROOT, pytest_in
+
+AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+pytestmark = pytest.mark.timed
+DOCUMENTED = ROOT / "docs" / "snippets" / "dag_tests"
+
+OUTAGE = """
+import contextlib
+import json
+import socket
+
+from region_report import dag
+
+from airflow_json2video.local import LocalService
+from airflow_json2video.operators import render
+from airflow_json2video.triggers import service as outage
+
+
+def test_outage(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    host = f"http://127.0.0.1:{port}"
+    connection = {"conn_type": "json2video", "host": host, "password": "k", "extra": {"retries": 0}}
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
+    monkeypatch.setattr(render, "_PATIENCE_ON_A_WORKER", 0.1)
+    monkeypatch.setattr(outage, "_FIRST_PAUSE", 0.1)
+    defer, services = outage.defer_until_answering, []
+    with contextlib.ExitStack() as stack:
+
+        def defer_and_end_the_outage(operator, **arguments):
+            service = LocalService(mode="instant", port=port, home=tmp_path / "service")
+            services.append(stack.enter_context(service))
+            defer(operator, **arguments)
+
+        monkeypatch.setattr(outage, "defer_until_answering", defer_and_end_the_outage)
+        assert dag.test().state == "success"
+        (service,) = services
+        assert service.posts == 1
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, airflow_db):
+    """The run, and the seconds of each test that passed: one run, since what ``dag.test()`` imports is slow."""
+    folder = tmp_path_factory.mktemp("dag_tests")
+    (folder / "test_outage.py").write_text(OUTAGE)
+    ran, seconds = pytest_in(folder, str(DOCUMENTED), cwd=folder)
+    failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", ran.stdout, re.MULTILINE)
+    return ran, {name: taken for name, taken in seconds.items() if name not in failed}
+
+
+def test_the_documented_tests_of_a_dag_pass_and_take_less_than_five_seconds(run):
+    ran, seconds = run
+    documented = [taken for name, taken in seconds.items() if name != "test_outage"]
+    assert len(documented) == 4, ran.stdout
+    # Setting up includes Airflow's database, and the first test what dag.test() imports.
+    if not (3, 0) <= AIRFLOW < (3, 3):  # these build their API anew for every task under dag.test(): seconds for each
+        assert sum(documented[1:]) < 5, seconds
+
+
+def test_an_outage_is_waited_out_and_the_movie_submitted_once(run):
+    ran, seconds = run
+    assert "test_outage" in seconds, ran.stdout
