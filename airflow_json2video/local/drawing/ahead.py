@@ -1,4 +1,4 @@
-"""Pictures of coming frames, made by other threads while the current one is drawn and coded."""
+"""The picture of the next frame, made by another thread while the current one is put together and coded."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from PIL import Image
 
 __all__ = ["Ahead"]
 
-# Frames ahead, and as many threads; a single processor is busy enough with the current one.
-_MOST = 2 if (os.cpu_count() or 1) > 1 else 0
-# Of all layers together, so that a scene of many of them needs no more memory than a scene of one.
-_room = threading.Semaphore(_MOST)
+# One picture of all layers together, so that many layers need no more memory than one. A single processor is busy
+# enough with the current frame.
+_room = threading.Semaphore(1 if (os.cpu_count() or 1) > 1 else 0)
 
 
 class Ahead:
-    """Gives what *make* gives for a frame, sooner if frames are asked for one after another.
+    """Has the next picture made if frames are asked for one after another.
 
-    :param make: gives the picture of a frame, always the same; called from several threads at once.
     :param last: the last frame that there is.
     """
 
-    def __init__(self, make: Callable[[int], Image.Image], *, last: int) -> None:
-        self._make = make
+    def __init__(self, *, last: int) -> None:
         self._last = last
         self._asked: int | None = None
-        self._coming: dict[int, Future[Image.Image]] = {}
+        self._coming: tuple[int, Future[Image.Image]] | None = None
 
-    def at(self, frame: int) -> Image.Image:
-        """Give the picture of a frame."""
+    def at(self, frame: int, make: Callable[[int], Image.Image]) -> Image.Image:
+        """Give what *make* gives for a frame.
+
+        :param make: gives a frame's picture, always the same; called in two threads at once. It is not kept: it
+            would tie its owner, with all its pictures, into a circle that only the garbage collector opens.
+        """
         # Single frames, as of a contact sheet, have no neighbours that anybody will want.
-        in_a_row = self._asked in (frame - 1, frame)
+        in_a_row = self._asked == frame - 1
         self._asked = frame
-        for other in [n for n in self._coming if n < frame or n > frame + _MOST]:
-            self._drop(other)
-        if in_a_row:
-            for coming in range(frame + 1, min(self._last, frame + _MOST) + 1):
-                if coming not in self._coming and _room.acquire(blocking=False):
-                    self._coming[coming] = _threads().submit(self._make, coming)
-        if frame not in self._coming:
-            return self._make(frame)
-        try:
-            return self._coming.pop(frame).result()
-        finally:
-            _room.release()
+        made = self._taken(frame)
+        if in_a_row and frame < self._last and _room.acquire(blocking=False):
+            self._coming = (frame + 1, _thread().submit(make, frame + 1))
+        return make(frame) if made is None else made.result()
 
     def close(self) -> None:
         """Let go of what nobody will ask for."""
-        for frame in list(self._coming):
-            self._drop(frame)
+        self._taken(None)
 
-    def _drop(self, frame: int) -> None:
-        self._coming.pop(frame).cancel()
+    def _taken(self, frame: int | None) -> Future[Image.Image] | None:
+        """Give what is coming, if it is of this frame; nothing is coming then."""
+        if self._coming is None:
+            return None
+        number, future = self._coming
+        self._coming = None
         _room.release()
+        if number == frame:
+            return future
+        future.cancel()
+        return None
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_MOST, thread_name_prefix="json2video-ahead")
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="json2video-ahead")

@@ -32,7 +32,7 @@ class ImageLayer(OpenLayer):
         super().__init__(layer, size=size, fps=fps)
         self._way = Arrangement(layer.element, picture.size, size, note=note)
         self._prepared = self._way.prepared(picture)
-        self._moving = Ahead(self._seen, last=layer.first + layer.frames - 1)
+        self._moving = Ahead(last=layer.first + layer.frames - 1)
 
     @property
     def box(self) -> Box:
@@ -47,7 +47,7 @@ class ImageLayer(OpenLayer):
 
     def shot(self, frame: int) -> Shot:
         """Give its picture at a frame, without its fades."""
-        picture = self._moving.at(frame) if self._way.motion else self._prepared
+        picture = self._moving.at(frame, self._seen) if self._way.motion else self._prepared
         return Shot(picture, self.box.x, self.box.y)
 
     def close(self) -> None:
