@@ -46,8 +46,10 @@ def main(job_file: Path) -> int:
 
 def _rendered(job: dict[str, Any], folder: Path, limits: Limits) -> dict[str, Any]:
     from airflow_json2video.local.drawing.assets import Assets
+    from airflow_json2video.local.drawing.memory import keep_freed_memory
     from airflow_json2video.local.drawing.render import render
 
+    keep_freed_memory()
     assets = Assets(
         cache=folder / "assets",
         origin=job.get("origin") or "",

@@ -60,6 +60,8 @@ def _rendered(document: dict[str, Any], options: argparse.Namespace) -> dict[str
 
         return render_instantly(document, options.output)
     with assets_of(options) as assets, shown_progress(options.output.name) as progress:
+        from airflow_json2video.local.drawing.memory import keep_freed_memory
         from airflow_json2video.local.drawing.render import render
 
+        keep_freed_memory()
         return render(document, options.output, mode=options.mode, assets=assets, progress=progress, html=options.html)

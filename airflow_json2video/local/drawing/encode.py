@@ -34,7 +34,8 @@ class Encoder:
     """A context manager that takes pictures and sound and leaves *path* only if nothing went wrong.
 
     It codes in a thread of its own, in the order in which things come, so the bytes are those that one thread
-    would write. A picture that was handed over must not be drawn on any more.
+    would write. A picture is turned into the encoder's colours where it is handed over, and is not kept: waiting, it
+    would hold nearly three times the memory.
     """
 
     def __init__(self, path: Path, *, width: int, height: int, fps: Fraction, mode: str, sound: bool = False) -> None:
@@ -65,9 +66,10 @@ class Encoder:
 
     def picture(self, image: Image.Image | None) -> None:
         """Add one frame; None repeats the one before, which costs no conversion."""
-        if image is not None:
+        frame = None if image is None else _coded_colours(image)
+        if frame is not None:
             self._room.acquire()
-        self._put(lambda: self._picture(image))
+        self._put(lambda: self._picture(frame))
 
     def samples(self, block: Any) -> None:
         """Add sound: a float32 array (2, n) at 48 kHz."""
@@ -86,18 +88,12 @@ class Encoder:
             except BaseException as error:
                 self._failure = self._failure or error
 
-    def _picture(self, image: Image.Image | None) -> None:
-        if image is not None:
+    def _picture(self, frame: av.VideoFrame | None) -> None:
+        if frame is not None:
             self._room.release()
         if self._failure is not None:
             return
-        if image is not None:
-            self._last = from_image(image).reformat(
-                format="yuv420p",
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-                dst_colorspace=Colorspace.ITU709,
-            )
+        self._last = frame or self._last
         if self._last is None:
             raise ValueError("the first frame cannot repeat another")
         self._last.pts = self._seen
@@ -139,3 +135,12 @@ class Encoder:
                 self._partial.unlink(missing_ok=True)
         if whole:
             self._partial.replace(self._path)
+
+
+def _coded_colours(image: Image.Image) -> av.VideoFrame:
+    return from_image(image).reformat(
+        format="yuv420p",
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        dst_colorspace=Colorspace.ITU709,
+    )

@@ -19,18 +19,16 @@ def from_image(picture: Image.Image) -> av.VideoFrame:
 
 def to_image(frame: Any) -> Image.Image:
     """Copy a frame into a picture, its colours converted by its own tags: RGBA if it has transparency, else RGB."""
-    if any(component.is_alpha for component in frame.format.components):
-        if frame.width % 8:
-            # FFmpeg converts eight columns at a time, and leaves out the last ones where they are fewer.
-            green, blue, red, alpha = (_plane(plane) for plane in frame.reformat(format="gbrap").planes)
-            return Image.merge("RGBA", (red, green, blue, alpha))
-        clear = frame.reformat(format="rgba")
-        plane = clear.planes[0]
-        size = (clear.width, clear.height)
-        return Image.frombuffer("RGBA", size, bytes(plane), "raw", "RGBA", plane.line_size, 1)
-    picture: Image.Image = frame.to_image()
-    return picture
+    is_clear = any(component.is_alpha for component in frame.format.components)
+    if is_clear and frame.width % 8:
+        # FFmpeg converts eight columns at a time, and leaves out the last ones where they are fewer.
+        green, blue, red, alpha = (_picture("L", plane) for plane in frame.reformat(format="gbrap").planes)
+        return Image.merge("RGBA", (red, green, blue, alpha))
+    # Not by PyAV's own to_image(), which copies line by line in Python.
+    coloured = frame.reformat(format="rgba" if is_clear else "rgb24")
+    return _picture("RGBA" if is_clear else "RGB", coloured.planes[0])
 
 
-def _plane(plane: Any) -> Image.Image:
-    return Image.frombuffer("L", (plane.width, plane.height), bytes(plane), "raw", "L", plane.line_size, 1)
+def _picture(mode: str, plane: Any) -> Image.Image:
+    size = (plane.width, plane.height)
+    return Image.frombytes(mode, size, memoryview(plane), "raw", mode, plane.line_size, 1)

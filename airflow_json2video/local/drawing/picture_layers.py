@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from airflow_json2video.local.drawing.ahead import Ahead
 from airflow_json2video.local.drawing.clips import ClipReader
 from airflow_json2video.local.drawing.layout import Box
 from airflow_json2video.local.drawing.open_layers import OpenLayer, Warn
@@ -31,6 +32,7 @@ class ImageLayer(OpenLayer):
         super().__init__(layer, size=size, fps=fps)
         self._way = Arrangement(layer.element, picture.size, size, note=note)
         self._prepared = self._way.prepared(picture)
+        self._moving = Ahead(last=layer.first + layer.frames - 1)
 
     @property
     def box(self) -> Box:
@@ -40,9 +42,17 @@ class ImageLayer(OpenLayer):
     def _look(self, frame: int) -> Hashable:
         return frame if self._way.motion else 0
 
+    def _seen(self, frame: int) -> Image.Image:
+        return self._way.still(self._prepared, self.progress(frame))
+
     def shot(self, frame: int) -> Shot:
         """Give its picture at a frame, without its fades."""
-        return Shot(self._way.still(self._prepared, self.progress(frame)), self.box.x, self.box.y)
+        picture = self._moving.at(frame, self._seen) if self._way.motion else self._prepared
+        return Shot(picture, self.box.x, self.box.y)
+
+    def close(self) -> None:
+        """Let go of the pictures that were made ahead."""
+        self._moving.close()
 
 
 class ClipLayer(OpenLayer):
