@@ -64,8 +64,8 @@ def test_frames_in_a_row_are_those_that_are_drawn_alone(line, zooms):
     in_a_row = [picture.tobytes() for picture in painter(timeline, line).frames()]
     alone = [next(painter(timeline, line).frames([n])).tobytes() for n in range(20)]
     assert in_a_row == alone
-    backwards = painter(timeline, line).frames([0, 1, 5, 6, 7, 19])
-    assert [picture.tobytes() for picture in backwards] == [alone[n] for n in (0, 1, 5, 6, 7, 19)]
+    jumping = painter(timeline, line).frames([0, 1, 5, 6, 7, 19])
+    assert [picture.tobytes() for picture in jumping] == [alone[n] for n in (0, 1, 5, 6, 7, 19)]
 
 
 @two_processors
