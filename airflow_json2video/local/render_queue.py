@@ -166,10 +166,21 @@ class RenderQueue:
         if not self._settings.cache or (render.forced or {}).get("status") == "crash":
             return self._in_child(render)
         document = self._document(render)
-        result = self._results.take(render.project, document, mode=render.mode) or self._in_child(render)
+        drawn = self._drawn(render)
+        result = self._results.take(render.project, document, drawn=drawn) or self._in_child(render)
         if result.get("outcome") == "done":
-            self._results.note(render.project, document, mode=render.mode)
+            self._results.note(render.project, document, drawn=drawn)
         return result
+
+    def _drawn(self, render: Render) -> dict[str, Any]:
+        """Give how a render is drawn: what decides, beside its document, what becomes of it."""
+        return {
+            "mode": "preview" if render.mode == "instant" else render.mode,
+            "fetch_assets": self._settings.fetch_assets,
+            "allow_private": self._settings.allow_private,
+            "html": self._settings.html,
+            "limits": asdict(self._limits()),
+        }
 
     def _document(self, render: Render) -> dict[str, Any]:
         """Give the document to render, the template that was current at submission merged in."""
@@ -185,14 +196,10 @@ class RenderQueue:
         folder.mkdir(parents=True, exist_ok=True)
         job = {
             "document": self._document(render),
-            "mode": "preview" if render.mode == "instant" else render.mode,
+            **self._drawn(render),
             "origin": self._places.origin,
             "assets": str(self._places.assets) if self._places.assets else None,
-            "fetch_assets": self._settings.fetch_assets,
-            "allow_private": self._settings.allow_private,
-            "html": self._settings.html,
             "drive": str(self._places.drive),
-            "limits": asdict(self._limits()),
             "service": os.getpid(),
             "crash": (render.forced or {}).get("status") == "crash",
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_json2video.local.drawing.cards import box_card, picture_card
 from airflow_json2video.local.drawing.clips import NotMedia
 from airflow_json2video.local.drawing.layout import motion_of, turn_of
-from airflow_json2video.local.drawing.masks import Mask
+from airflow_json2video.local.drawing.masks import Mask, mask_of
 from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, Staged, Warn
 from airflow_json2video.local.drawing.picture_layers import ClipLayer, ImageLayer
 from airflow_json2video.local.drawing.shots import Shot
@@ -32,6 +32,7 @@ _STAGED = {"mask", "rotate", "pan", "pan-distance", "pan-crop", "zoom"}
 _PICTURE = {
     *_STAGED, "src", "resize", "crop", "flip-horizontal", "flip-vertical", "correction", "chroma-key", "scale",
 }  # fmt: skip
+_GENERATED = {"prompt", "model", "aspect-ratio", "model-settings", "connection"}
 _DRAWN = {
     "text": {*_STAGED, "text", "settings", "style"},
     "image": _PICTURE,
@@ -66,7 +67,8 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
 
         return SubtitlesLayer(layer, find(layer), size=size, fps=fps)
     element = layer.element
-    if ignored := sorted(set(element) - _BASE - _DRAWN.get(layer.kind, set(element))):
+    told = _GENERATED if element.get("prompt") and not element.get("src") else set()  # by its card
+    if ignored := sorted(set(element) - _BASE - told - _DRAWN.get(layer.kind, set(element))):
         note(f"not drawn: {', '.join(ignored)}")
     opened = _opened(layer, size=size, fps=fps, find=find, note=note)
     return _staged(opened, size=size, fps=fps, find=find)
@@ -106,13 +108,11 @@ def _staged(opened: OpenLayer, *, size: Size, fps: Fraction, find: Find) -> Open
 
 def _mask(opened: OpenLayer, find: Find) -> Mask | None:
     layer = opened.layer
-    source = layer.element.get("mask")
-    if not source:
-        return None
-    path = find(replace(layer, element={"type": "image", "src": source}))
-    if path is None:
+    wanted = mask_of(layer)
+    path = find(wanted) if wanted is not None else None
+    if wanted is None or path is None:
         return None
     try:
         return Mask(path, (opened.box.width, opened.box.height))
     except NotMedia:
-        raise MovieFault(f"{layer.where}: The mask '{source}' is not an image or a video") from None
+        raise MovieFault(f"{layer.where}: The mask '{wanted.element['src']}' is not an image or a video") from None

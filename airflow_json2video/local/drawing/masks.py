@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from airflow_json2video.local.drawing.clips import ClipReader
 from airflow_json2video.local.drawing.stills import NotAPicture, open_still
 
-__all__ = ["Mask"]
+if TYPE_CHECKING:
+    from airflow_json2video.local.planning.timeline import Layer
+
+__all__ = ["Mask", "mask_of"]
 
 Size = tuple[int, int]
+_UNMASKED = ("audiogram", "subtitles")
+
+
+def mask_of(layer: Layer) -> Layer | None:
+    """Give the mask of a layer as something to find: a layer whose ``src`` it is. None: it has none."""
+    source = layer.element.get("mask")
+    if not source or layer.kind in _UNMASKED:
+        return None
+    return replace(layer, element={"type": "mask", "src": source})
 
 
 class Mask:
