@@ -129,6 +129,23 @@ def test_preloads_are_not_served_because_their_shape_is_not_known(service):
     assert call(service, "POST", "preloads", "k", json={}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("switch", "value"), [("html", True), ("fetch_assets", False), ("allow_private", True), ("max_asset_bytes", 1000)]
+)
+def test_a_movie_is_drawn_anew_when_what_it_may_use_has_changed(tmp_path, make_client, switch, value):
+    pytest.importorskip("av")
+    from airflow_json2video.local import LocalService
+
+    movie = {"width": 64, "height": 64, "fps": 5, "scenes": [{"duration": 1}]}
+    with LocalService(mode="preview", home=tmp_path, cache=True) as service:
+        client = make_client(service)
+        first = client.finished(movie=movie)["project"]
+        service.settings.update({switch: value})
+        anew = client.finished(movie=movie)["project"]
+        client.finished(movie=movie)
+        assert {p.parent.name for p in tmp_path.rglob("job.json")} == {first, anew}
+
+
 def test_a_movie_that_was_rendered_before_is_the_same_file_under_a_new_project(tmp_path, make_client):
     pytest.importorskip("av")
     from airflow_json2video.local import LocalService
