@@ -109,6 +109,30 @@ def test_a_large_frame_costs_by_either_page(client, service, price, left):
     assert service.credits_left == left
 
 
+def test_a_movie_longer_than_the_plan_is_refused_or_fails_when_its_length_is_known(client, service):
+    service.settings.max_movie_seconds = 10
+    assert client.post({"scenes": [{"duration": 10}]}).status_code == 200
+    answer = client.post({"scenes": [{"duration": 10}, {"duration": 2.5}]})
+    assert answer.status_code == 401
+    assert answer.json()["message"] == "Movie is longer (12.5s) than your plan allowance (10s)"
+    # A voice has no length before it is spoken: the submission cannot tell.
+    voice = {"type": "voice", "text": "word " * 50}
+    movie = client.finished(movie={"scenes": [{"elements": [voice]}]})
+    assert (movie["status"], movie["url"]) == ("error", None)
+    assert movie["message"] == "Movie is longer (20s) than your plan allowance (10s)"
+    assert service.credits_left == 590
+    service.settings.max_movie_seconds = None
+    assert client.post({"scenes": [{"duration": 60}]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "odd", [{"scenes": 5}, {"scenes": [5, None]}, {"scenes": [{"duration": [1]}]}, {"elements": {}}]
+)
+def test_what_has_no_length_is_not_refused_for_it(client, service, odd):
+    service.settings.max_movie_seconds = 10
+    assert client.post(odd).status_code == 200
+
+
 @pytest.mark.parametrize(("size", "height"), [("640x360", 360), ("640x480", 480)])
 def test_sd_has_either_size_and_the_document_stays_as_it_was(client, service, size, height):
     service.settings.sd_size = size
