@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import threading
 import time
@@ -235,6 +236,34 @@ def test_a_source_that_is_no_page_is_not_given_to_the_browser(tmp_path, fetch):
     assert not (tmp_path / "asked").exists()
     stills.find(layer("html", src="https://media.example.com/fine.html"))
     assert (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "given"),
+    [
+        ("<p>\u4e2d</p>".encode("utf-16"), "<p>\u4e2d</p>"),
+        ("\ufeff<p>\u4e2d</p>".encode(), "<p>\u4e2d</p>"),
+        (b"<p>" + b"x" * 2_000_000, "<p>" + "x" * 1_999_997),
+    ],
+    ids=["utf-16", "utf-8 with its mark", "too long"],
+)
+def test_a_page_is_read_in_its_encoding_and_cut_where_it_is_too_long(tmp_path, body, given):
+    host = tmp_path / "media.example.com"
+    host.mkdir()
+    (host / "page.html").write_bytes(body)
+    told = []
+    keep = f'for page; do :; done; cp "${{page#file://}}" {tmp_path}/shown'
+    stills = HtmlStills(
+        assets=Assets(cache=tmp_path / "cache", folder=tmp_path),
+        enabled=True,
+        warn=told.append,
+        search=lambda: program(tmp_path, keep),
+    )
+    stills.find(layer("html", src="https://media.example.com/page.html"))
+    shown = (tmp_path / "shown").read_text(encoding="utf-8")
+    assert f'{html.escape(given)}"></iframe>' in shown
+    was_cut = "Scene #1, element #1: the page is longer than 2,000,000 bytes; the rest is left out"
+    assert (was_cut in told) == (len(body) > 2_000_000)
 
 
 def test_html_is_off_unless_it_is_asked_for(tmp_path):
