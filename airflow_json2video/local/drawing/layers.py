@@ -37,6 +37,7 @@ _DRAWN = {
     "text": {*_STAGED, "text", "settings", "style"},
     "image": _PICTURE,
     "video": {*_PICTURE, "seek", "loop", "muted", "volume"},
+    "audiogram": {*_STAGED, "color", "opacity", "amplitude"},
 }
 
 
@@ -58,10 +59,6 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
     def note(text: str) -> None:
         warn(f"{layer.where}: {text}")
 
-    if layer.kind == "audiogram":
-        from airflow_json2video.local.drawing.audiogram import AudiogramLayer
-
-        return AudiogramLayer(layer, find(layer), size=size, fps=fps)
     if layer.kind == "subtitles":
         from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
 
@@ -75,6 +72,10 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
 
 
 def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) -> OpenLayer:
+    if layer.kind == "audiogram":
+        from airflow_json2video.local.drawing.audiogram import AudiogramLayer
+
+        return AudiogramLayer(layer, find(layer), size=size, fps=fps)
     if layer.kind == "text":
         return TextLayer(layer, size=size, fps=fps, note=note)
     path = find(layer) if layer.kind in ("image", "video", "html") else None

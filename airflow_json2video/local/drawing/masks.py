@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["Mask", "mask_of"]
 
 Size = tuple[int, int]
-_UNMASKED = ("audiogram", "subtitles")
 
 
 def mask_of(layer: Layer) -> Layer | None:
     """Give the mask of a layer as something to find: a layer whose ``src`` it is. None: it has none."""
     source = layer.element.get("mask")
-    if not source or layer.kind in _UNMASKED:
+    if not source or layer.kind == "subtitles":
         return None
     return replace(layer, element={"type": "mask", "src": source})
 

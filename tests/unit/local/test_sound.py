@@ -16,6 +16,7 @@ from airflow_json2video.local.drawing import voice as voice_module
 from airflow_json2video.local.drawing.audiogram import AudiogramLayer, Levels
 from airflow_json2video.local.drawing.clips import read_sound
 from airflow_json2video.local.drawing.encode import Encoder
+from airflow_json2video.local.drawing.layers import open_layer
 from airflow_json2video.local.drawing.sound import CEILING, SoundTrack
 from airflow_json2video.local.drawing.voice import Voices
 from airflow_json2video.local.planning.plan import plan
@@ -438,6 +439,36 @@ def test_amplitude_multiplies_and_nought_is_flat(tmp_path):
         heights.append(tall(bars(tmp_path, {"scenes": [{"duration": 4, "elements": elements}]}), 50))
     assert heights[0] <= 4
     assert heights[1:] == pytest.approx([15, 30, 60], abs=2)
+
+
+def test_an_audiogram_is_masked_and_turned_as_any_element_and_tells_what_it_cannot(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(4, level=0.5))
+    mask = Image.new("L", (40, 40), 0)
+    mask.paste(255, (0, 0, 20, 40))
+    mask.save(tmp_path / "mask.png")
+
+    def seen(**more):
+        movie = {"scenes": [{"duration": 4, "elements": [audio("a.wav"), {**AUDIOGRAM, **more}]}]}
+        timeline = plan(resolve(movie))
+        levels = Levels(timeline, find=lambda sound: tmp_path / "a.wav", folder=tmp_path / "levels")
+
+        def find(layer):
+            return tmp_path / "mask.png" if layer.element["type"] == "mask" else levels.file(layer.element)
+
+        told = []
+        (layer,) = timeline.scenes[0].layers
+        opened = open_layer(layer, size=(640, 360), fps=timeline.fps, find=find, warn=told.append)
+        shot = opened.shot(50)
+        left, top, right, bottom = shot.picture.getchannel("A").getbbox()
+        return (shot.x + left, shot.y + top, shot.x + right, shot.y + bottom), told
+
+    whole, none = seen()
+    (left, _, right, _), _ = seen(mask="mask.png")
+    assert (left, right) == (whole[0], pytest.approx(20 + 240 / 2, abs=4))
+    (left, top, right, bottom), _ = seen(rotate={"angle": 90})
+    assert bottom - top > 3 * (right - left)
+    _, told = seen(resize="cover")
+    assert (none, told) == ([], ["Scene #1, element #2: not drawn: resize"])
 
 
 def test_an_audiogram_rises_with_its_scene(tmp_path):
