@@ -89,6 +89,7 @@ class Backend:
         document = contract.read_document(body)
         expanded = self._expanded(document)
         contract.check_frame(expanded, self.settings)
+        contract.check_length(expanded, self.settings)
         contract.check_quota(remaining=self.remaining(), movies=len(self.store), settings=self.settings)
         now = self.clock.now()
         with self._lock:
@@ -230,8 +231,8 @@ class Backend:
         }
 
     def remaining(self) -> float:
-        """Give the credits left: renders that are seen to be done are paid for, failed ones are free."""
-        return max(0.0, self.settings.credits - self.ledger.spent(self.clock.now()))
+        """Give the credits left: renders that are seen to be done are paid for, failed ones are free; and the drive."""
+        return max(0.0, self.settings.credits - self.ledger.spent(self.clock.now()) - self.drive.spent())
 
     def quota(self) -> dict[str, Any]:
         """Give ``remaining_quota``."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.local.clock import from_iso, iso
 from airflow_json2video.local.documents import read_json
 from airflow_json2video.movie.frames import preset_size
+from airflow_json2video.movie.timing import estimate
 
 if TYPE_CHECKING:
     from airflow_json2video.local.lifecycle import Sight
@@ -31,8 +32,10 @@ __all__ = [
     "Refusal",
     "check_frame",
     "check_key",
+    "check_length",
     "check_quota",
     "check_role",
+    "length_problem",
     "list_query",
     "movie_view",
     "page_of",
@@ -116,6 +119,22 @@ def check_frame(document: Mapping[str, Any], settings: Settings) -> None:
     if width > settings.max_width or height > settings.max_height:
         allowance = f"{settings.max_width}x{settings.max_height}"
         raise Refusal(401, f"Movie is larger ({width}x{height}) than your plan allowance ({allowance})")
+
+
+def check_length(document: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse a movie that is longer than the plan allows (401), as far as its length is known before it is rendered."""
+    if settings.max_movie_seconds is None:
+        return
+    if problem := length_problem(estimate(document).at_least, settings):
+        raise Refusal(401, problem)
+
+
+def length_problem(seconds: float, settings: Settings) -> str | None:
+    """Say that a movie of *seconds* is longer than the plan allows. The service's words for it are not published."""
+    most = settings.max_movie_seconds
+    if most is None or seconds <= most + 1e-6:
+        return None
+    return f"Movie is longer ({seconds:g}s) than your plan allowance ({most:g}s)"
 
 
 def _integer(value: Any) -> int:

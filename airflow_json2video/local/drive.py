@@ -7,13 +7,15 @@ import math
 import re
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_json2video.local.clock import iso
 from airflow_json2video.local.contract import Refusal
+from airflow_json2video.local.storage_bill import StorageBill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +56,7 @@ class Drive:
         self._remaining = remaining
         self._lock = threading.RLock()
         self._blocked_at: float | None = None
+        self._bill = StorageBill(store.bills)
         self.place = store.home / "drive"
         """Folder of the bytes, each file under its :func:`stored_name`."""
         self.place.mkdir(exist_ok=True)
@@ -78,6 +81,23 @@ class Drive:
 
     def _price(self, used: int) -> int:
         return math.ceil(max(0, used - self._settings.free_storage) * _CREDITS_PER_GIB / _GIB)
+
+    def spent(self) -> float:
+        """Give the credits that the storage has cost so far."""
+        with self._lock:
+            self._settle()
+            return self._bill.spent(self._clock.now())
+
+    def _settle(self) -> None:
+        self._bill.settle(price=self._price(self._used()), now=self._clock.now())
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change what is stored: alone, and what it has cost until now charged."""
+        with self._lock:
+            self._settle()
+            yield
+            self._settle()
 
     def _blocked(self) -> bool:
         unpaid = self._price(self._used()) > 0 and self._remaining() <= 0
@@ -110,7 +130,7 @@ class Drive:
         if self._blocked():
             raise Refusal(403, "Storage is blocked. Add credits to continue uploading.")
         path = _path(folder, name)
-        with self._lock:
+        with self._changing():
             if self._record(path) is not None:
                 raise Refusal(self._settings.conflict_status, "A file with this name already exists. Delete it first.")
             token = secrets.token_urlsafe(24)
@@ -134,7 +154,7 @@ class Drive:
         if not isinstance(body.get("destination"), str):
             raise Refusal(400, "destination is required")
         source, target = folder_name(body.get("folder")), folder_name(body["destination"])
-        with self._lock:
+        with self._changing():
             record = self._found(_path(source, name))
             if source != target:
                 if self._record(_path(target, name)) is not None:
@@ -154,7 +174,7 @@ class Drive:
     def delete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Answer DELETE /media/file; a record that is still ``pending`` goes the same way."""
         path = _path(folder_name(body.get("folder")), file_name(body.get("name")))
-        with self._lock:
+        with self._changing():
             self._found(path)
             self._forget(path)
         return self._done()

@@ -79,17 +79,18 @@ def _is_here(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def payload_of(view: Mapping[str, Any], *, movie_id: Any, shape: str) -> dict[str, Any]:
+def payload_of(view: Mapping[str, Any], *, movie_id: Any, shape: str, thumbnail: str) -> dict[str, Any]:
     """Give what a webhook sends, in one of the three published shapes.
 
     The reference's sample shows a success only and has neither ``success`` nor ``status``, although its text says
     to look at them; here a failure has both.
 
     :param view: the movie object of GET /movies.
+    :param thumbnail: address of a picture of the video, which the production guide's sample has.
     """
     failed = view["status"] == "error"
     if shape == "envelope":
-        return {"success": True, "movie": dict(view)}
+        return {"success": True, "movie": {**view, **({"thumbnail": thumbnail} if view["url"] else {})}}
     if shape == "tutorial":
         common = {"project": view["project"], "status": view["status"]}
         if failed:
@@ -144,6 +145,7 @@ class Exporter:
         self._faults = faults
         self._sight = sight
         self._view = view
+        self._origin = origin
         self._own = urlsplit(origin).port
         self._change = threading.Condition()
         self._waiting: dict[str, float | None] = {}
@@ -240,7 +242,10 @@ class Exporter:
 
     def _post(self, render: Render, destination: Mapping[str, Any]) -> str:
         payload = payload_of(
-            self._view(render), movie_id=render.submitted().get("id"), shape=self._settings.webhook_shape
+            self._view(render),
+            movie_id=render.submitted().get("id"),
+            shape=self._settings.webhook_shape,
+            thumbnail=f"{self._origin}/thumbnails/{render.project}",
         )
         body, content_type = encoded(payload, destination.get("content-type"), types=self._settings.webhook_types)
         try:

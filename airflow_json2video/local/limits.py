@@ -47,7 +47,7 @@ class Limits:
     job_bytes: int = 1024 * _MIB
     """All downloads of one render together."""
     download_seconds: float = 30.0
-    """One download from its first connection to its last byte, redirects and handshakes included (real time)."""
+    """One download from looking its name up to its last byte, redirects and handshakes included (real time)."""
     redirects: int = 3
     """Redirects of one download."""
     image_pixels: int = 50_000_000

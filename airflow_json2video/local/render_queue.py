@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_json2video.local.contract import length_problem
 from airflow_json2video.local.drawing.instant import render_instantly
 from airflow_json2video.local.exports import stand_ins
 from airflow_json2video.local.limits import Limits
+from airflow_json2video.local.pricing import charge
 from airflow_json2video.local.result_cache import ResultCache
-from airflow_json2video.movie.catalog import render_credits
 
 if TYPE_CHECKING:
     from airflow_json2video.local.clock import Clock
@@ -166,10 +167,21 @@ class RenderQueue:
         if not self._settings.cache or (render.forced or {}).get("status") == "crash":
             return self._in_child(render)
         document = self._document(render)
-        result = self._results.take(render.project, document, mode=render.mode) or self._in_child(render)
+        drawn = self._drawn(render)
+        result = self._results.take(render.project, document, drawn=drawn) or self._in_child(render)
         if result.get("outcome") == "done":
-            self._results.note(render.project, document, mode=render.mode)
+            self._results.note(render.project, document, drawn=drawn)
         return result
+
+    def _drawn(self, render: Render) -> dict[str, Any]:
+        """Give how a render is drawn: what decides, beside its document, what becomes of it."""
+        return {
+            "mode": "preview" if render.mode == "instant" else render.mode,
+            "fetch_assets": self._settings.fetch_assets,
+            "allow_private": self._settings.allow_private,
+            "html": self._settings.html,
+            "limits": asdict(self._limits()),
+        }
 
     def _document(self, render: Render) -> dict[str, Any]:
         """Give the document to render, the template that was current at submission merged in."""
@@ -185,14 +197,10 @@ class RenderQueue:
         folder.mkdir(parents=True, exist_ok=True)
         job = {
             "document": self._document(render),
-            "mode": "preview" if render.mode == "instant" else render.mode,
+            **self._drawn(render),
             "origin": self._places.origin,
             "assets": str(self._places.assets) if self._places.assets else None,
-            "fetch_assets": self._settings.fetch_assets,
-            "allow_private": self._settings.allow_private,
-            "html": self._settings.html,
             "drive": str(self._places.drive),
-            "limits": asdict(self._limits()),
             "service": os.getpid(),
             "crash": (render.forced or {}).get("status") == "crash",
         }
@@ -255,15 +263,16 @@ class RenderQueue:
                 self._processes.pop(project, None)
 
     def _finish(self, render: Render, result: dict[str, Any]) -> None:
+        if result.get("outcome") == "done" and (too_long := length_problem(result["duration"], self._settings)):
+            self._store.video(render.project).unlink(missing_ok=True)
+            self._store.subtitles(render.project).unlink(missing_ok=True)
+            result = {"outcome": "error", "message": too_long}
         names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings", "ass")
         facts = {name: result[name] for name in names if result.get(name) is not None}
         told = stand_ins(render.destinations, allow_webhooks=self._settings.allow_webhooks)
         facts["warnings"] = [*facts.get("warnings", []), *told]
         if result.get("outcome") == "done":
-            price = render_credits(result["duration"], width=result["width"], height=result["height"])
-            if self._settings.large_frame_price == 1:
-                price = render_credits(result["duration"], width=1, height=1)
-            facts["credits"] = price
+            facts["credits"] = charge(result, store=self._store, settings=self._settings, now=self._clock.now())
         current = self._store.get(render.project)
         if current is not None and current.deleted_at is not None:
             self._store.video(render.project).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ _OWN = {"job.json", "movie.json", "log.txt", "progress.json", "assets"}
 
 
 class ResultCache:
-    """Finds the result of a movie that was rendered before, by its document and mode.
+    """Finds the result of a movie that was rendered before, by its document and how it is drawn.
 
     The contents behind addresses are not looked at: a file that changed is not noticed, as with the real service.
 
@@ -29,9 +29,12 @@ class ResultCache:
         self._folder = folder
         self._projects: dict[str, str] = {}
 
-    def take(self, project: str, document: Mapping[str, Any], *, mode: str) -> dict[str, Any] | None:
-        """Lay an earlier result into the folder of *project* and give it; None if there is none."""
-        earlier = self._projects.get(_key(document, mode))
+    def take(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Lay an earlier result into the folder of *project* and give it; None if there is none.
+
+        :param drawn: how it is drawn: the mode, and every switch that decides what a movie may use.
+        """
+        earlier = self._projects.get(_key(document, drawn))
         if earlier is None or _opts_out(document):
             return None
         source, target = self._folder(earlier), self._folder(project)
@@ -47,14 +50,14 @@ class ResultCache:
             return None
         return result if isinstance(result, dict) else None
 
-    def note(self, project: str, document: Mapping[str, Any], *, mode: str) -> None:
+    def note(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> None:
         """Remember that *project* holds the result of a movie."""
-        self._projects[_key(document, mode)] = project
+        self._projects[_key(document, drawn)] = project
 
 
-def _key(document: Mapping[str, Any], mode: str) -> str:
+def _key(document: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     seen = {name: value for name, value in document.items() if name not in _BESIDE}
-    return hashlib.sha256(json.dumps([mode, seen], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([drawn, seen], sort_keys=True).encode()).hexdigest()
 
 
 def _opts_out(node: Any) -> bool:

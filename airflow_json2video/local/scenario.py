@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.clock import Clock
-from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.local.pricing import charge
 
 if TYPE_CHECKING:
     from airflow_json2video.local.service import LocalService
@@ -104,7 +104,8 @@ def _add_render(service: LocalService, facts: Mapping[str, Any]) -> str:
         result = render_instantly(movie, backend.store.video(project))
         if result["outcome"] != "done":
             raise ValueError(f"the render {project} of the scenario cannot be done: {result['message']}")
-        result["credits"] = render_credits(result["duration"], width=result["width"], height=result["height"])
+        result["credits"] = charge(result, store=backend.store, settings=service.settings, now=created + took)
+        del result["generated"]
     backend.store.change(project, phase="finished", started_at=created, finished_at=created + took, **result)
     backend.ledger.rebuild(backend.store.all())
     return project

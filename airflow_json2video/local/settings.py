@@ -94,6 +94,9 @@ class Settings:
     max_width: int = 3840
     max_height: int = 3840
     """The plan's largest frame; above it a submission is refused with 401."""
+    max_movie_seconds: float | None = None
+    """The plan's longest movie; None: as long as the machine allows. A longer one is refused with 401 where its length
+    is known at the submission, and fails in the render where it is not. The words of the refusal are not published."""
     workers: int = 1
     """Renders at once, each in its own process. Read at start."""
     render_limit: float = LIMITS.render_seconds
@@ -146,7 +149,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "webhook_shape": get_args(WebhookShape),
     "webhook_types": get_args(WebhookTypes),
 }
-_MAY_BE_NONE = {"timeout_after", "seed"}
+_MAY_BE_NONE = {"timeout_after", "seed", "max_movie_seconds"}
 _SWITCHES = {
     "fetch_assets",
     "allow_private",

@@ -133,6 +133,10 @@ class Store:
         """The drive's files by their path."""
         self.folders = Records(self._db, "folders", lock=self._lock)
         """The folders that were made by name."""
+        self.assets = Records(self._db, "assets", lock=self._lock)
+        """What was generated and paid for, by its key: ``at`` and whether it is ``kept``."""
+        self.bills = Records(self._db, "bills", lock=self._lock)
+        """What the drive has cost."""
 
     def folder(self, project: str) -> Path:
         """Give the folder of a render: its job, plan, log and video."""
@@ -204,7 +208,7 @@ class Store:
             self._db.execute("DELETE FROM renders")
             projects = list(self._renders)
             self._renders.clear()
-            for records in (self._templates, self.files, self.folders):
+            for records in (self._templates, self.files, self.folders, self.assets, self.bills):
                 records.clear()
         for project in projects:
             shutil.rmtree(self.folder(project), ignore_errors=True)

@@ -32,6 +32,7 @@ def add_to(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> bool:
     document = movie_of(options)
     result = _rendered(document, options)
+    result.pop("generated", None)  # for the service's account, which there is none of here
     findings = warning_findings(result.get("warnings", ()), document)
     done = bool(result["outcome"] == "done")
     if not done:

@@ -34,6 +34,9 @@ def add_to(commands: Any) -> None:
     serve.add_argument("--credits", type=float, default=600.0)
     serve.add_argument("--api-key", action="append", default=[], help="accept this key only (repeatable)")
     serve.add_argument("--workers", type=int, default=1, help="renders at once")
+    serve.add_argument(
+        "--scenario", type=Path, help="JSON file of settings, templates, renders and faults to begin with"
+    )
     serve.add_argument("--allow-remote", action="store_true", help="listen on an address that others can reach")
     serve.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting of the service (repeatable)"
@@ -43,6 +46,7 @@ def add_to(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.local.clock import Clock
+    from airflow_json2video.local.scenario import load_scenario
     from airflow_json2video.local.service import LocalService
 
     # The signal is written to a pipe by the C handler, whichever thread the kernel gives it to: a main thread that
@@ -76,6 +80,8 @@ def _run(options: argparse.Namespace) -> bool:
         **settings,
     )
     with service:
+        if options.scenario:
+            load_scenario(service, options.scenario)
         if options.port_file:
             partial = options.port_file.with_name(options.port_file.name + ".part")
             partial.write_text(service.url.rsplit(":", 1)[1])

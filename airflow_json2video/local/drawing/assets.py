@@ -52,7 +52,7 @@ class Assets:
     def file(self, url: Any, *, kind: str | None = None) -> Path:
         """Give the file of an address.
 
-        :param kind: ``image``, ``video``, ``audio`` or ``mask``, which the file then is by its first bytes.
+        :param kind: ``image``, ``video``, ``audio``, ``mask`` or ``html``, which the file then is by its first bytes.
         :raises AssetFault: it cannot be had, in the words of the service.
         """
         path = self._found(url)

@@ -158,6 +158,7 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> 
         yield from container.decode(stream)
         return
     context: Any = av.CodecContext.create(decoder, "r")
+    context.options = {"max_pixels": str(LIMITS.clip_pixels)}
     for packet in container.demux(stream):
         yield from context.decode(packet if packet.size else None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import queue
 import socket
 import ssl
 import threading
@@ -94,7 +95,7 @@ class Download:
     def _connected(self, parts: SplitResult, deadline: float) -> socket.socket:
         """Connect to an address that was looked at, and to no other: the name is resolved once."""
         host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
-        addresses = dict.fromkeys(str(info[4][0]) for info in self.resolve(host, port, type=socket.SOCK_STREAM))
+        addresses = dict.fromkeys(str(info[4][0]) for info in self._resolved(host, port, deadline))
         if not self.allow_private and (refused := [a for a in addresses if not _public(a)]):
             raise ValueError(f"{refused[0]} is no public address")
         failure: OSError = OSError(f"{host} has no address")
@@ -106,6 +107,25 @@ class Download:
             except OSError as error:
                 failure = error
         raise failure
+
+    def _resolved(self, host: str, port: int, deadline: float) -> Any:
+        """Ask for a name's addresses; a name server may take minutes to answer, and the system's call has no bound."""
+        answers: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put((self.resolve(host, port, type=socket.SOCK_STREAM), None))
+            except Exception as error:
+                answers.put((None, error))
+
+        threading.Thread(target=ask, name=f"resolve-{host[:40]}", daemon=True).start()
+        try:
+            found, error = answers.get(timeout=max(0.0, deadline - time.monotonic()) + 0.01)
+        except queue.Empty:
+            raise TimeoutError(f"{host} was not resolved in time") from None
+        if error is not None:
+            raise error
+        return found
 
     def _save(self, answer: http.client.HTTPResponse, target: Path, deadline: float) -> None:
         encoding = (answer.getheader("content-encoding") or "identity").strip().lower()

@@ -15,9 +15,13 @@ _MEDIA = (
     b"\x1aE\xdf\xa3", b"ID3", b"OggS", b"fLaC", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x30\x26\xb2\x75",
 )  # fmt: skip
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-_FITS = {
-    "image": ("image", "gif"), "video": ("media", "gif"), "audio": ("media",), "mask": ("image", "gif", "media"),
-}  # fmt: skip
+_FITS = {"image": ("image", "gif"), "video": ("media", "gif"), "audio": ("media",), "mask": ("image", "gif", "media")}
+_WRONG = {
+    "mask": "The mask is not an image or a video",
+    "html": "The URL provided is not a page and cannot be used as a source for an html element",
+}
+# What a text does not hold: control characters but for tabulators, ends of lines and pages, and escape.
+_BINARY = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
 
 
 class Unfit(Exception):
@@ -25,7 +29,7 @@ class Unfit(Exception):
 
 
 def check(path: Path, kind: str, *, limits: Limits = LIMITS) -> None:
-    """Make sure that a file can be the source of an ``image``, ``video`` or ``audio`` element, or a ``mask``.
+    """Make sure that a file can be the source of an ``image``, ``video``, ``audio`` or ``html`` element, or a ``mask``.
 
     Playlists, scripts and pages have no signature of a medium, so they are refused whatever their name.
 
@@ -57,16 +61,17 @@ def kind_of(head: bytes) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _problem(path: Path, changed: int, size: int, kind: str, limits: Limits) -> str | None:  # noqa: ARG001 - a key
-    wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
-    if kind == "mask":
-        wrong = "The mask is not an image or a video"
+    usual = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
+    wrong = _WRONG.get(kind, usual)
     with path.open("rb") as file:
         head = file.read(400)
+    if kind == "html":
+        return None if _is_text(head) else wrong
     found = kind_of(head)
     if found not in _FITS[kind]:
         return wrong
     if found == "media":
-        return _of_clip(path, limits) or None
+        return _of_clip(path, kind, limits)
     sides = _claimed(head) or _image_size(path)
     return _too_large("image", *sides, limits.image_pixels) if sides and all(sides) else wrong
 
@@ -94,13 +99,23 @@ def _image_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _of_clip(path: Path, limits: Limits) -> str | None:
+def _is_text(head: bytes) -> bool:
+    """Say whether a file may be a page: a text in any encoding, and no picture, sound, archive or PDF."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, by its mark
+        return True
+    return not head.startswith(b"%PDF-") and _BINARY.isdisjoint(head)
+
+
+def _of_clip(path: Path, kind: str, limits: Limits) -> str | None:
     from airflow_json2video.local.drawing.clips import NotMedia, picture_sizes
 
     try:
         sizes = picture_sizes(path)
     except NotMedia:
-        return None  # said by whoever measures it, in the words for its kind
+        sizes = []
+    # A source without pictures is told by whoever measures it; a mask is not measured.
+    if kind == "mask" and not sizes:
+        return _WRONG["mask"]
     return next((p for w, h in sizes if (p := _too_large("video", w, h, limits.clip_pixels))), None)
 
 

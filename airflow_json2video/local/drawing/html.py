@@ -84,14 +84,18 @@ class HtmlStills:
         if written not in (None, ""):
             return text_of(written)
         try:
-            path = self.assets.file(layer.element.get("src"))
+            path = self.assets.file(layer.element.get("src"), kind="html")
         except AssetFault as fault:
-            if self.assets.fetch:
+            if self.assets.fetch or not fault.is_missing:
                 raise MovieFault(f"{layer.where}: {fault}") from None
             self.warn(f"{layer.where}: {fault}")
             return None
         with path.open("rb") as file:
-            return file.read(MAX_SOURCE).decode("utf-8", errors="replace")
+            page = file.read(MAX_SOURCE + 1)
+        if len(page) > MAX_SOURCE:
+            self.warn(f"{layer.where}: the page is longer than {MAX_SOURCE:,} bytes; the rest is left out")
+        marked = page.startswith((b"\xff\xfe", b"\xfe\xff"))
+        return page[:MAX_SOURCE].decode("utf-16" if marked else "utf-8-sig", errors="replace")
 
 
 def page_of(element: Mapping[str, Any], source: str, *, canvas: tuple[int, int]) -> Page:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.drawing.solid import Run, write_solid_mp4
+from airflow_json2video.local.planning.generation import generated
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.subtitling import estimated, subtitles_ass
@@ -80,4 +81,5 @@ def result_of(timeline: Timeline, path: Path) -> dict[str, Any]:
         "duration": round(timeline.duration, 3),
         "size": path.stat().st_size,
         "warnings": timeline.warnings,
+        "generated": generated(timeline),
     }

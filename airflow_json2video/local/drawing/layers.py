@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_json2video.local.drawing.cards import box_card, picture_card
 from airflow_json2video.local.drawing.clips import NotMedia
 from airflow_json2video.local.drawing.layout import motion_of, turn_of
-from airflow_json2video.local.drawing.masks import Mask, mask_layer
+from airflow_json2video.local.drawing.masks import Mask, mask_of
 from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, Staged, Warn
 from airflow_json2video.local.drawing.picture_layers import ClipLayer, ImageLayer
 from airflow_json2video.local.drawing.shots import Shot
@@ -32,12 +32,12 @@ _STAGED = {"mask", "rotate", "pan", "pan-distance", "pan-crop", "zoom"}
 _PICTURE = {
     *_STAGED, "src", "resize", "crop", "flip-horizontal", "flip-vertical", "correction", "chroma-key", "scale",
 }  # fmt: skip
-_GENERATED = {"prompt", "model", "model-settings", "aspect-ratio", "connection"}
-"""What a picture without a source is made from; the card that stands for it is told already."""
+_GENERATED = {"prompt", "model", "aspect-ratio", "model-settings", "connection"}
 _DRAWN = {
     "text": {*_STAGED, "text", "settings", "style"},
     "image": _PICTURE,
     "video": {*_PICTURE, "seek", "loop", "muted", "volume"},
+    "audiogram": {*_STAGED, "color", "opacity", "amplitude"},
 }
 
 
@@ -59,16 +59,12 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
     def note(text: str) -> None:
         warn(f"{layer.where}: {text}")
 
-    if layer.kind == "audiogram":
-        from airflow_json2video.local.drawing.audiogram import AudiogramLayer
-
-        return AudiogramLayer(layer, find(layer), size=size, fps=fps)
     if layer.kind == "subtitles":
         from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
 
         return SubtitlesLayer(layer, find(layer), size=size, fps=fps)
     element = layer.element
-    told = _GENERATED if element.get("prompt") and not element.get("src") else set()
+    told = _GENERATED if element.get("prompt") and not element.get("src") else set()  # by its card
     if ignored := sorted(set(element) - _BASE - told - _DRAWN.get(layer.kind, set(element))):
         note(f"not drawn: {', '.join(ignored)}")
     opened = _opened(layer, size=size, fps=fps, find=find, note=note)
@@ -76,6 +72,10 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
 
 
 def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) -> OpenLayer:
+    if layer.kind == "audiogram":
+        from airflow_json2video.local.drawing.audiogram import AudiogramLayer
+
+        return AudiogramLayer(layer, find(layer), size=size, fps=fps)
     if layer.kind == "text":
         return TextLayer(layer, size=size, fps=fps, note=note)
     path = find(layer) if layer.kind in ("image", "video", "html") else None
@@ -109,12 +109,11 @@ def _staged(opened: OpenLayer, *, size: Size, fps: Fraction, find: Find) -> Open
 
 def _mask(opened: OpenLayer, find: Find) -> Mask | None:
     layer = opened.layer
-    wanted = mask_layer(layer)
+    wanted = mask_of(layer)
     path = find(wanted) if wanted is not None else None
-    if path is None:
+    if wanted is None or path is None:
         return None
     try:
         return Mask(path, (opened.box.width, opened.box.height))
     except NotMedia:
-        source = layer.element.get("mask")
-        raise MovieFault(f"{layer.where}: The mask '{source}' is not an image or a video") from None
+        raise MovieFault(f"{layer.where}: The mask '{wanted.element['src']}' is not an image or a video") from None

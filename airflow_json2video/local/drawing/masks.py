@@ -15,15 +15,17 @@ from airflow_json2video.local.drawing.stills import NotAPicture, open_still
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer
 
-__all__ = ["Mask", "mask_layer"]
+__all__ = ["Mask", "mask_of"]
 
 Size = tuple[int, int]
 
 
-def mask_layer(layer: Layer) -> Layer | None:
-    """Give what a layer is masked by, as a layer whose file is looked for like any other; None: nothing."""
+def mask_of(layer: Layer) -> Layer | None:
+    """Give the mask of a layer as something to find: a layer whose ``src`` it is. None: it has none."""
     source = layer.element.get("mask")
-    return replace(layer, element={"type": "mask", "src": source}) if source else None
+    if not source or layer.kind == "subtitles":
+        return None
+    return replace(layer, element={"type": "mask", "src": source})
 
 
 class Mask:

@@ -13,7 +13,7 @@ from airflow_json2video.local.drawing.encode import Encoder
 from airflow_json2video.local.drawing.heard import KINDS, Heard
 from airflow_json2video.local.drawing.html import HtmlStills
 from airflow_json2video.local.drawing.instant import result_of
-from airflow_json2video.local.drawing.masks import mask_layer
+from airflow_json2video.local.drawing.masks import mask_of
 from airflow_json2video.local.drawing.painter import Painter
 from airflow_json2video.local.drawing.slate import Slates
 from airflow_json2video.local.planning.plan import drawable, plan
@@ -103,10 +103,11 @@ class _Render:
         timeline = self._planned()
         self._html.canvas = (timeline.width, timeline.height)
         # A source that is missing fails the render before anything is drawn, scene by scene.
-        for layer in (*(x for scene in timeline.scenes for x in scene.layers), *timeline.overlays):
-            self._find(layer)
-            if mask := mask_layer(layer):
-                self._find(mask)
+        for layers in (*(scene.layers for scene in timeline.scenes), timeline.overlays):
+            for layer in layers:
+                self._find(layer)
+                if mask := mask_of(layer):
+                    self._find(mask)
         for sound in timeline.sounds:
             self._find(sound)
         self._heard.prepare(timeline, find=self._find)

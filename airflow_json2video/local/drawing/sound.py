@@ -132,6 +132,7 @@ def _lay(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> b
     heard = 0
     for block, last in _ahead(_cut(_played(path, sound.element), room)):
         gain = volume * _gain(sound.element, heard, block.shape[1], room=room, last=last)
+        gain *= _crossing(sound, start + heard + round(origin / fps * SAMPLE_RATE), block.shape[1], fps=fps)
         mix.add(start + heard, block * gain.astype(np.float32))
         heard += block.shape[1]
     return bool(heard)
@@ -243,6 +244,22 @@ def _gain(element: Any, at: int, count: int, *, room: int, last: bool) -> Any:
         gain *= np.clip((room - position) / out, 0, 1)
     if last:
         gain *= np.clip((at + count - position) / _RAMP, 0, 1)
+    return gain
+
+
+def _crossing(sound: Sound, at: int, count: int, *, fps: Fraction) -> Any:
+    """Give the loudness that transitions leave to samples *at* and following of the movie.
+
+    Two scenes cross at equal power, so that two unlike sounds together are as loud as one. What the service does is
+    not documented; scenes' pictures cross as in FFmpeg's xfade, so their sound does too.
+    """
+    gain = np.ones(count)
+    position = np.arange(at, at + count, dtype=np.float64) + 0.5
+    for crossing, falls in ((sound.rises, False), (sound.falls, True)):
+        if crossing is not None:
+            first, frames = (float(frame / fps) * SAMPLE_RATE for frame in crossing)
+            done = np.clip((position - first) / frames, 0, 1) * (np.pi / 2)
+            gain *= np.cos(done) if falls else np.sin(done)
     return gain
 
 

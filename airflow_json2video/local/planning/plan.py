@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -139,6 +140,7 @@ class _Planner:
                 )
             )
             at = first + frames
+        self._sounds = [_crossed(sound, plans) for sound in self._sounds]
         return plans
 
     def _background(self, text: Any, place: int) -> tuple[int, int, int] | None:
@@ -280,6 +282,14 @@ class _Planner:
             )
             for where, element in (own or stray)[:1]
         ]  # fmt: skip
+
+
+def _crossed(sound: Sound, scenes: list[ScenePlan]) -> Sound:
+    """Let the sound of a scene rise and fall with its picture, while a transition runs."""
+    if sound.scene is None:
+        return sound
+    entering = [(s.first, s.transition.frames) if s.transition else None for s in scenes[sound.scene :][:2]]
+    return replace(sound, rises=entering[0], falls=entering[1] if len(entering) > 1 else None)
 
 
 def _start(element: Mapping[str, Any]) -> float:

@@ -37,6 +37,10 @@ class Sound:
     element: dict[str, Any]
     scene: int | None = None
     """The index of its scene in the timeline; None: it is the movie's."""
+    rises: tuple[int, int] | None = None
+    """First frame and frames of the transition that its scene enters by, on the movie's time."""
+    falls: tuple[int, int] | None = None
+    """First frame and frames of the transition that the next scene enters by."""
 
 
 @dataclass(frozen=True, kw_only=True)

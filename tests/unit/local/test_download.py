@@ -252,6 +252,19 @@ def test_a_server_that_answers_tls_with_silence_is_cut_off(fetch):
         assert refused(fetch, url, timeout=0.3) == "not fetched within 0.3 s"
 
 
+def test_a_name_server_that_does_not_answer_is_not_waited_for(fetch):
+    over = threading.Event()
+
+    def silent(*_, **__):
+        over.wait(20)
+        return []
+
+    began = time.monotonic()
+    assert refused(fetch, "http://slow.example/a.png", timeout=0.3, resolve=silent) == "not fetched within 0.3 s"
+    assert time.monotonic() - began < 2
+    over.set()
+
+
 def test_a_body_is_bounded_whether_its_length_is_told_or_not(fetch, host):
     def endless(connection, over):
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

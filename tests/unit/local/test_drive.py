@@ -10,6 +10,7 @@ import requests
 from airflow_json2video.api import Json2VideoClient
 from airflow_json2video.api.calls import drive as drive_calls
 from airflow_json2video.local import LocalService
+from airflow_json2video.local.clock import Clock
 
 PNG = "image/png"
 
@@ -297,6 +298,69 @@ def test_storage_that_costs_is_blocked_without_credits_and_takes_no_uploads(driv
     assert drive.ticket("b.png").status_code == 200
     service.settings.storage_blocked = True
     assert drive.ticket("c.png").status_code == 403
+
+
+WEEK = 7 * 86400
+
+
+def test_storage_that_costs_is_charged_at_the_end_of_each_week_for_what_it_held(drive, service):
+    service.settings.update({"credits": 100})
+    drive.ticket("a.png", size=500_000_000)  # 5 credits a week
+    service.clock.advance(WEEK - 1)
+    assert service.credits_left == 100
+    service.clock.advance(1)
+    assert service.credits_left == 95
+    service.clock.advance(2 * WEEK)
+    assert service.credits_left == 85
+    drive.ticket("b.png", size=500_000_000)  # 9 together
+    service.clock.advance(WEEK)
+    assert service.credits_left == 76
+    service.clock.advance(3 * WEEK)  # nobody looks meanwhile
+    drive.delete("a.png")
+    assert service.credits_left == 49
+    service.clock.advance(WEEK)
+    assert service.credits_left == 44
+    assert drive.client.get(limit=1).json()["remaining_quota"] == {"time": 44}
+    drive.delete("b.png")
+    service.clock.advance(10 * WEEK)
+    assert service.credits_left == 44
+
+
+def test_a_week_begins_anew_once_nothing_costs_and_free_storage_never_does(drive, service):
+    drive.upload("a.png", b"1234")
+    service.clock.advance(20 * WEEK)
+    assert service.credits_left == 600
+    drive.ticket("b.png", size=500_000_000)
+    service.clock.advance(WEEK - 10)
+    drive.delete("b.png")
+    drive.ticket("b.png", size=500_000_000)
+    service.clock.advance(WEEK - 10)
+    assert service.credits_left == 600
+    service.clock.advance(10)
+    assert service.credits_left == 595
+
+
+def test_storage_uses_the_last_credits_up_and_is_then_blocked(drive, service):
+    service.settings.update({"credits": 5})
+    drive.ticket("a.png", size=500_000_000)
+    service.clock.advance(WEEK)
+    assert service.credits_left == 0
+    assert drive.call("GET").json()["storage"]["blocked"] is True
+    assert drive.client.post({"scenes": [{"duration": 2}]}).json()["message"] == "Insufficient credits"
+
+
+def test_what_the_drive_has_cost_outlives_a_restart_and_not_a_reset(tmp_path, make_client):
+    clock = Clock()
+    clock.freeze()
+    with LocalService(mode="instant", home=tmp_path, clock=clock) as service:
+        Drive(make_client(service)).ticket("a.png", size=500_000_000)
+        clock.advance(WEEK)
+        assert service.credits_left == 595
+    with LocalService(mode="instant", home=tmp_path, clock=clock) as service:
+        assert service.credits_left == 595
+        service.reset()
+        clock.advance(WEEK)
+        assert service.credits_left == 600
 
 
 # With the rest

@@ -6,11 +6,14 @@ import time
 
 import pytest
 import requests
+import uvicorn
+
+from airflow_json2video.local import LocalService
 
 SHORT = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 
-@pytest.mark.parametrize("status", [401, 429, 500, 502, 503])
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 502, 503])
 def test_a_status_before_the_app_makes_no_project_and_passes(client, service, status):
     service.add_fault("answer", status=status, message="no", method="POST", path="/movies")
     answer = client.post(SHORT)
@@ -42,6 +45,27 @@ def test_an_accepted_submission_whose_reply_is_lost_has_a_project(client, servic
     assert service.posts == 1
     assert len(service.renders()) == 1
     assert client.post(SHORT).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    ["uvicorn.protocols.http.h11_impl:H11Protocol", "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol"],
+)
+@pytest.mark.parametrize(
+    ("kind", "seen"), [("lost", requests.ConnectionError), ("cut", requests.exceptions.ChunkedEncodingError)]
+)
+def test_a_reply_is_lost_or_cut_whichever_parser_the_server_has(
+    tmp_path, monkeypatch, make_client, protocol, kind, seen
+):
+    pytest.importorskip("httptools" if "httptools" in protocol else "h11")
+    monkeypatch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", protocol)
+    with LocalService(mode="instant", home=tmp_path) as service:
+        client = make_client(service)
+        service.add_fault(kind, method="POST", bytes=5)
+        with pytest.raises(seen) as raised:
+            client.post(SHORT)
+        assert type(raised.value) is seen
+        assert client.get().json()["count"] == 1
 
 
 def test_a_request_lost_before_the_app_has_none(client, service):

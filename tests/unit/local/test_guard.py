@@ -6,6 +6,7 @@ import struct
 import zlib
 from fractions import Fraction
 
+import av
 import pytest
 import requests
 from PIL import Image
@@ -116,6 +117,50 @@ def test_a_clip_whose_pictures_grow_under_way_ends_where_they_do(tmp_path, monke
     monkeypatch.setattr(clips, "LIMITS", Limits(clip_pixels=300_000))
     with pytest.raises(clips.NotMedia):
         clips.ClipReader(tmp_path / "a.mp4").at(0)
+
+
+def test_a_clip_with_transparency_is_bounded_as_any_other(tmp_path, monkeypatch):
+    from airflow_json2video.local.drawing import clips
+
+    if "libvpx-vp9" not in av.codecs_available:
+        pytest.skip("this FFmpeg has no libvpx-vp9")
+    with av.open(str(tmp_path / "a.webm"), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        container.mux(stream.encode(av.VideoFrame(640, 480, "yuva420p")))
+        container.mux(stream.encode(None))
+    reader = clips.ClipReader(tmp_path / "a.webm")
+    assert reader.at(0)[1].mode == "RGBA"
+    reader.close()
+    monkeypatch.setattr(clips, "LIMITS", Limits(clip_pixels=300_000))
+    with pytest.raises(clips.NotMedia):
+        clips.ClipReader(tmp_path / "a.webm").at(0)
+
+
+def test_a_mask_is_a_picture_or_a_clip_by_its_first_bytes(tmp_path):
+    write_solid_mp4(tmp_path / "a.png", [Run(2, (0, 0, 0))], width=16, height=16, fps=Fraction(25))
+    Image.new("L", (8, 8)).save(tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        check(tmp_path / name, "mask")
+    for body in (HLS, CONCAT, SVG, b"", b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(400)):
+        (tmp_path / "c.png").write_bytes(body)
+        assert unfit(tmp_path / "c.png", "mask") == "The mask is not an image or a video"
+    png(tmp_path / "large.png", 8_000, 7_000)
+    assert unfit(tmp_path / "large.png", "mask").startswith("The image is 8000x7000 pixels")
+
+
+def test_a_page_is_a_text(tmp_path):
+    page = tmp_path / "page"
+    for body in (b"", b"<p>x", b"BMW", "<p>\u00e9\u4e2d".encode(), "<p>x".encode("utf-16"), b"<p>\xe9\r\n\t"):
+        page.write_bytes(body)
+        check(page, "html")
+    Image.new("RGB", (8, 8)).save(page, format="PNG")
+    wrong = "The URL provided is not a page and cannot be used as a source for an html element"
+    assert unfit(page, "html") == wrong
+    for body in (b"%PDF-1.7\n", b"PK\x03\x04", b"\x7fELF\x02\x01\x01\x00", b"ID3\x04\x00"):
+        page.write_bytes(body)
+        assert unfit(page, "html") == wrong
 
 
 def test_a_clip_that_claims_a_million_seconds_makes_no_movie_of_a_million_seconds(tmp_path):

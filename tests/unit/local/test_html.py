@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from airflow_json2video.local.drawing.cards import box_card, picture_card, visib
 from airflow_json2video.local.drawing.html import HtmlStills, page_of
 from airflow_json2video.local.drawing.layers import open_layer
 from airflow_json2video.local.drawing.render import render
+from airflow_json2video.local.planning.resolve import MovieFault
 from airflow_json2video.local.planning.timeline import Layer
 
 CANVAS = (320, 180)
@@ -218,6 +220,53 @@ def test_a_failure_of_the_browser_is_told_and_a_card_is_drawn(tmp_path):
     assert told == ["Scene #1, element #1: the browser failed: browser took no picture: broken"]
 
 
+@pytest.mark.parametrize("fetch", [True, False])
+def test_a_source_that_is_no_page_is_not_given_to_the_browser(tmp_path, fetch):
+    host = tmp_path / "media.example.com"
+    host.mkdir()
+    Image.new("RGB", (8, 8)).save(host / "page.html", format="PNG")
+    (host / "fine.html").write_text("<p>x")
+    stills = HtmlStills(
+        assets=Assets(cache=tmp_path / "cache", folder=tmp_path, fetch=fetch),
+        enabled=True,
+        warn=lambda _: None,
+        search=lambda: program(tmp_path, f"touch {tmp_path}/asked"),
+    )
+    with pytest.raises(MovieFault, match="element #1: The URL provided is not a page and cannot be used"):
+        stills.find(layer("html", src="https://media.example.com/page.html"))
+    assert not (tmp_path / "asked").exists()
+    stills.find(layer("html", src="https://media.example.com/fine.html"))
+    assert (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "given"),
+    [
+        ("<p>\u4e2d</p>".encode("utf-16"), "<p>\u4e2d</p>"),
+        ("\ufeff<p>\u4e2d</p>".encode(), "<p>\u4e2d</p>"),
+        (b"<p>" + b"x" * 2_000_000, "<p>" + "x" * 1_999_997),
+    ],
+    ids=["utf-16", "utf-8 with its mark", "too long"],
+)
+def test_a_page_is_read_in_its_encoding_and_cut_where_it_is_too_long(tmp_path, body, given):
+    host = tmp_path / "media.example.com"
+    host.mkdir()
+    (host / "page.html").write_bytes(body)
+    told = []
+    keep = f'for page; do :; done; cp "${{page#file://}}" {tmp_path}/shown'
+    stills = HtmlStills(
+        assets=Assets(cache=tmp_path / "cache", folder=tmp_path),
+        enabled=True,
+        warn=told.append,
+        search=lambda: program(tmp_path, keep),
+    )
+    stills.find(layer("html", src="https://media.example.com/page.html"))
+    shown = (tmp_path / "shown").read_text(encoding="utf-8")
+    assert f'{html.escape(given)}"></iframe>' in shown
+    was_cut = "Scene #1, element #1: the page is longer than 2,000,000 bytes; the rest is left out"
+    assert (was_cut in told) == (len(body) > 2_000_000)
+
+
 def test_html_is_off_unless_it_is_asked_for(tmp_path):
     told = []
     stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=False, warn=told.append)
@@ -392,3 +441,20 @@ def test_a_generated_picture_is_resized_and_placed_as_a_real_one():
     )
     shot = opened.shot(0)
     assert (shot.picture.size, shot.x, shot.y) == ((90, 90), 320 - 90 - 16, 180 - 90 - 9)
+
+
+@pytest.mark.parametrize(
+    ("more", "ignored"),
+    [
+        ({}, None),
+        ({"shine": 3}, "shine"),
+        ({"src": "https://a.example/a.png"}, "aspect-ratio, model, model-settings, prompt"),
+    ],
+)
+def test_what_the_card_of_a_generated_picture_says_is_not_told_twice(more, ignored):
+    asked = {"prompt": "A calm ocean", "model": "flux-pro", "aspect-ratio": "squared", "model-settings": {"seed": 1}}
+    told = []
+    picture = layer("image", **asked, **more)
+    open_layer(picture, size=CANVAS, fps=Fraction(25), find=lambda _: None, warn=told.append)
+    not_drawn = [line for line in told if "not drawn" in line]
+    assert not_drawn == ([f"Scene #1, element #1: not drawn: {ignored}"] if ignored else [])

@@ -109,6 +109,20 @@ def test_serve_tells_its_address_and_ends_cleanly_with_its_workers(serve, number
     assert wait_for(lambda: gone(pid))
 
 
+def test_serve_begins_with_a_scenario_and_its_faults(serve, tmp_path):
+    scenario = {
+        "settings": {"credits": 60, "mode": "instant"},
+        "renders": [{"project": "Qk3vT9zLm2XcB7wA", "movie": {"scenes": [{"duration": 7}]}, "age": 60}],
+        "faults": [{"kind": "answer", "status": 503, "method": "POST", "path": "/movies"}],
+    }
+    (tmp_path / "scenario.json").write_text(json.dumps(scenario))
+    _, url = serve("--scenario", tmp_path / "scenario.json")
+    seen = requests.get(f"{url}/v2/movies", params={"project": "Qk3vT9zLm2XcB7wA"}, headers=KEY).json()
+    assert (seen["movie"]["status"], seen["remaining_quota"]) == ("done", {"time": 53})
+    answers = [requests.post(f"{url}/v2/movies", json=scenario["renders"][0]["movie"], headers=KEY) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [503, 200]
+
+
 def test_a_killed_service_leaves_workers_that_end_themselves_and_resumes(serve, tmp_path):
     home = tmp_path / "home"
     short = {"width": 64, "height": 64, "scenes": [{"duration": 1}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import av
@@ -13,7 +14,10 @@ from PIL import Image, ImageDraw
 
 from airflow_json2video.local import LocalService
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
+from airflow_json2video.local.drawing.render import open_movie
+from airflow_json2video.local.drawing.solid import Run, write_solid_mp4
 from airflow_json2video.local.limits import Limits
+from airflow_json2video.local.planning.resolve import MovieFault
 
 BLUE, GREEN, RED = (67, 146, 241), (11, 132, 87), (200, 30, 30)
 
@@ -390,6 +394,40 @@ def test_offline_nothing_is_fetched_and_a_card_is_drawn(client, service, monkeyp
     )
     assert seen["status"] == "done"
     assert any("fetching is switched off" in w for w in service.renders()[-1]["warnings"])
+
+
+MASKED = {"type": "image", "src": "https://media.example.com/green.png", "width": 100, "height": 50}
+
+
+def test_a_clip_masks_in_the_service_too(rendered, assets):
+    write_solid_mp4(
+        assets / "media.example.com" / "mask.mp4", [Run(5, (0, 0, 0))], width=64, height=64, fps=Fraction(5)
+    )
+    element = {**MASKED, "mask": "https://media.example.com/mask.mp4"}
+    scene = {"duration": 1, "background-color": hexed(BLUE), "elements": [element]}
+    _, video = rendered({"width": 200, "height": 100, "fps": 5, "scenes": [scene]})
+    assert near(video.pixel(2, 20, 20), BLUE)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [("none.png", r"Failed to download '.*none.png'"), ("page.png", "The mask is not an image or a video")],
+)
+def test_a_mask_that_cannot_be_had_or_used_fails_the_render_before_anything_is_drawn(tmp_path, assets, mask, message):
+    source = Assets(cache=tmp_path / "cache", folder=assets, origin="http://127.0.0.1:9")
+    late = {"duration": 1, "elements": [{**MASKED, "mask": f"http://127.0.0.1:9/assets/{mask}"}]}
+    with pytest.raises(MovieFault, match=f"^Scene #2, element #1: {message}"):
+        open_movie({"scenes": [{"duration": 1}, late]}, assets=source, warn=lambda _: None)
+
+
+def test_offline_a_mask_that_is_not_here_is_told_and_nothing_is_masked(tmp_path, assets):
+    told = []
+    source = Assets(cache=tmp_path / "cache", folder=assets, fetch=False)
+    scene = {"duration": 1, "elements": [{**MASKED, "mask": "https://media.example.com/none.png"}]}
+    open_movie({"scenes": [scene]}, assets=source, warn=told.append)
+    assert told == [
+        "Scene #1, element #1: Failed to download 'https://media.example.com/none.png' (fetching is switched off)"
+    ]
 
 
 def test_a_worker_that_crashes_costs_only_its_own_render(client, service):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import wave
 from fractions import Fraction
@@ -15,6 +16,7 @@ from airflow_json2video.local.drawing import voice as voice_module
 from airflow_json2video.local.drawing.audiogram import AudiogramLayer, Levels
 from airflow_json2video.local.drawing.clips import read_sound
 from airflow_json2video.local.drawing.encode import Encoder
+from airflow_json2video.local.drawing.layers import open_layer
 from airflow_json2video.local.drawing.sound import CEILING, SoundTrack
 from airflow_json2video.local.drawing.voice import Voices
 from airflow_json2video.local.planning.plan import plan
@@ -201,6 +203,46 @@ def test_sounds_keep_their_places_after_transitions(hear, tmp_path):
     assert onsets(track) == pytest.approx([0.5, 1.7, 2.1, 3.7], abs=0.001)
 
 
+def crossing(*names, seconds=1):
+    """Scenes of 2 s with a sound each, the second entering over *seconds*."""
+    scenes = [{"duration": 2, "elements": [audio(name)] if name else []} for name in names]
+    scenes[1]["transition"] = {"duration": seconds}
+    return {"fps": 25, "scenes": scenes}
+
+
+def test_the_sound_of_a_scene_falls_while_the_next_one_enters_and_rises(hear, tmp_path):
+    write_wav(tmp_path / "a.wav", 0.5 + 0 * tone(2))  # the worst case: a level that never is at nought
+    old, new = (hear(crossing(*names)) for names in (("a.wav", None), (None, "a.wav")))
+    assert jump(old) < 0.01
+    assert jump(new) < 0.01
+    looks = [level(old, at, at + 0.01) for at in np.arange(0.95, 2.1, 0.05)]
+    assert looks[0] == pytest.approx(0.5, abs=0.001)
+    assert all(before >= after for before, after in itertools.pairwise(looks))
+    assert looks[-1] == 0
+    rising = [level(new, at, at + 0.01) for at in np.arange(0.95, 2.1, 0.05)]
+    assert rising[0] == 0
+    assert all(before <= after for before, after in itertools.pairwise(rising))
+    assert rising[-1] == pytest.approx(0.5, abs=0.001)
+    for track in (old, new):
+        assert level(track, 1.495, 1.505) == pytest.approx(0.5 / np.sqrt(2), abs=0.001)
+
+
+def test_two_unlike_sounds_stay_as_loud_while_they_cross(hear, tmp_path):
+    write_wav(tmp_path / "a.wav", tone(2, pitch=440, level=0.3))
+    write_wav(tmp_path / "b.wav", tone(2, pitch=700, level=0.3))
+    track = hear(crossing("a.wav", "b.wav"))
+    looks = [level(track, at, at + 0.1) for at in np.arange(0.1, 2.8, 0.1)]
+    assert looks == pytest.approx([0.3 / np.sqrt(2)] * len(looks), rel=0.03)
+
+
+def test_without_a_transition_and_over_the_whole_movie_nothing_crosses(hear, tmp_path):
+    write_wav(tmp_path / "a.wav", 0.4 + 0 * tone(4))
+    cut = hear({"scenes": [{"duration": 2, "elements": [audio("a.wav")]}, {"duration": 2}]})
+    assert level(cut, 1.9, 1.99) == pytest.approx(0.4, abs=0.001)
+    over_all = {**crossing(None, None), "elements": [audio("a.wav")]}
+    assert level(hear(over_all), 0.1, 2.9) == pytest.approx(0.4, abs=0.001)
+
+
 def test_what_is_cut_off_begins_and_ends_without_a_click(hear, tmp_path):
     write_wav(tmp_path / "a.wav", 0.5 + 0 * tone(2))  # the worst case: it never is at nought
     track = hear({"scenes": [{"duration": 2, "elements": [audio("a.wav", seek=0.3, start=0.4, duration=1)]}]})
@@ -369,9 +411,9 @@ def test_a_language_that_espeak_lacks_is_spoken_in_english(voices):
 
 
 def bars(tmp_path, movie):
-    """Give the audiogram of a movie's first scene, or of the movie, and its timeline."""
+    """Give the audiogram of a movie's scenes, or of the movie."""
     timeline = plan(resolve(movie))
-    layers = [*timeline.scenes[0].layers, *timeline.overlays]
+    layers = [*(layer for scene in timeline.scenes for layer in scene.layers), *timeline.overlays]
     layer = next(x for x in layers if x.kind == "audiogram")
     levels = Levels(timeline, find=lambda sound: tmp_path / sound.element["src"], folder=tmp_path / "levels")
     size = (timeline.width, timeline.height)
@@ -414,6 +456,47 @@ def test_amplitude_multiplies_and_nought_is_flat(tmp_path):
         heights.append(tall(bars(tmp_path, {"scenes": [{"duration": 4, "elements": elements}]}), 50))
     assert heights[0] <= 4
     assert heights[1:] == pytest.approx([15, 30, 60], abs=2)
+
+
+def test_an_audiogram_is_masked_and_turned_as_any_element_and_tells_what_it_cannot(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(4, level=0.5))
+    mask = Image.new("L", (40, 40), 0)
+    mask.paste(255, (0, 0, 20, 40))
+    mask.save(tmp_path / "mask.png")
+
+    def seen(**more):
+        movie = {"scenes": [{"duration": 4, "elements": [audio("a.wav"), {**AUDIOGRAM, **more}]}]}
+        timeline = plan(resolve(movie))
+        levels = Levels(timeline, find=lambda sound: tmp_path / "a.wav", folder=tmp_path / "levels")
+
+        def find(layer):
+            return tmp_path / "mask.png" if layer.element["type"] == "mask" else levels.file(layer.element)
+
+        told = []
+        (layer,) = timeline.scenes[0].layers
+        opened = open_layer(layer, size=(640, 360), fps=timeline.fps, find=find, warn=told.append)
+        shot = opened.shot(50)
+        left, top, right, bottom = shot.picture.getchannel("A").getbbox()
+        return (shot.x + left, shot.y + top, shot.x + right, shot.y + bottom), told
+
+    whole, none = seen()
+    (left, _, right, _), _ = seen(mask="mask.png")
+    assert (left, right) == (whole[0], pytest.approx(20 + 240 / 2, abs=4))
+    (left, top, right, bottom), _ = seen(rotate={"angle": 90})
+    assert bottom - top > 3 * (right - left)
+    _, told = seen(resize="cover")
+    assert (none, told) == ([], ["Scene #1, element #2: not drawn: resize"])
+
+
+def test_an_audiogram_rises_with_its_scene(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(4, level=0.5))
+    movie = crossing(None, "a.wav")
+    movie["scenes"][1]["elements"].append(AUDIOGRAM)
+    layer = bars(tmp_path, movie)
+    early, late, over = (tall(layer, frame) for frame in (0, 8, 40))
+    assert early < late < over
+    assert early < over - 8
+    assert over == pytest.approx(60 * 0.5**0.5, abs=3)
 
 
 def test_an_audiogram_shows_its_own_container_only(tmp_path):

@@ -109,6 +109,30 @@ def test_a_large_frame_costs_by_either_page(client, service, price, left):
     assert service.credits_left == left
 
 
+def test_a_movie_longer_than_the_plan_is_refused_or_fails_when_its_length_is_known(client, service):
+    service.settings.max_movie_seconds = 10
+    assert client.post({"scenes": [{"duration": 10}]}).status_code == 200
+    answer = client.post({"scenes": [{"duration": 10}, {"duration": 2.5}]})
+    assert answer.status_code == 401
+    assert answer.json()["message"] == "Movie is longer (12.5s) than your plan allowance (10s)"
+    # A voice has no length before it is spoken: the submission cannot tell.
+    voice = {"type": "voice", "text": "word " * 50}
+    movie = client.finished(movie={"scenes": [{"elements": [voice]}]})
+    assert (movie["status"], movie["url"]) == ("error", None)
+    assert movie["message"] == "Movie is longer (20s) than your plan allowance (10s)"
+    assert service.credits_left == 590
+    service.settings.max_movie_seconds = None
+    assert client.post({"scenes": [{"duration": 60}]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "odd", [{"scenes": 5}, {"scenes": [5, None]}, {"scenes": [{"duration": [1]}]}, {"elements": {}}]
+)
+def test_what_has_no_length_is_not_refused_for_it(client, service, odd):
+    service.settings.max_movie_seconds = 10
+    assert client.post(odd).status_code == 200
+
+
 @pytest.mark.parametrize(("size", "height"), [("640x360", 360), ("640x480", 480)])
 def test_sd_has_either_size_and_the_document_stays_as_it_was(client, service, size, height):
     service.settings.sd_size = size
@@ -127,6 +151,23 @@ def test_a_method_that_is_not_served_answers_405(service, method, path):
 
 def test_preloads_are_not_served_because_their_shape_is_not_known(service):
     assert call(service, "POST", "preloads", "k", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("switch", "value"), [("html", True), ("fetch_assets", False), ("allow_private", True), ("max_asset_bytes", 1000)]
+)
+def test_a_movie_is_drawn_anew_when_what_it_may_use_has_changed(tmp_path, make_client, switch, value):
+    pytest.importorskip("av")
+    from airflow_json2video.local import LocalService
+
+    movie = {"width": 64, "height": 64, "fps": 5, "scenes": [{"duration": 1}]}
+    with LocalService(mode="preview", home=tmp_path, cache=True) as service:
+        client = make_client(service)
+        first = client.finished(movie=movie)["project"]
+        service.settings.update({switch: value})
+        anew = client.finished(movie=movie)["project"]
+        client.finished(movie=movie)
+        assert {p.parent.name for p in tmp_path.rglob("job.json")} == {first, anew}
 
 
 def test_a_movie_that_was_rendered_before_is_the_same_file_under_a_new_project(tmp_path, make_client):

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import pytest
+import requests
 
 from airflow_json2video.local import LocalService
 
@@ -119,7 +120,12 @@ def test_the_tutorials_shape_has_numbers_and_a_status(client, service, receiver,
 def test_the_guides_shape_is_the_answer_of_a_look(client, service, receiver):
     service.settings.webhook_shape = "envelope"
     movie = client.finished(movie=exporting(hook(receiver.url)))
-    assert receiver.wait() == [{"success": True, "movie": movie}]
+    thumbnail = f"{service.url}/thumbnails/{movie['project']}"
+    assert receiver.wait() == [{"success": True, "movie": {**movie, "thumbnail": thumbnail}}]
+    picture = requests.get(thumbnail, timeout=10)
+    assert (picture.status_code, picture.headers["content-type"].split("/")[0]) == (200, "image")
+    failed = client.finished(movie=exporting(hook(receiver.url), scenes=[]))
+    assert receiver.wait(2)[1] == {"success": True, "movie": failed}
 
 
 @pytest.mark.parametrize(

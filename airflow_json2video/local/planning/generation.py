@@ -1,0 +1,51 @@
+"""What a model would make for a movie, and what that costs by the service's catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.movie.catalog import price_of
+
+if TYPE_CHECKING:
+    from airflow_json2video.local.planning.timeline import Layer, Timeline
+
+__all__ = ["generated"]
+
+_NAMES = ("type", "prompt", "model", "aspect-ratio", "model-settings")
+
+
+def generated(timeline: Timeline) -> list[dict[str, Any]]:
+    """Give the pictures and clips that cost credits, as JSON.
+
+    Each has ``key`` (equal for what the service would take from its cache: the same prompt, model and settings),
+    ``credits``, ``fresh`` (``cache: false``: made anew) and ``kept`` (``save-to-media``). A connection of one's own
+    costs nothing; a model that the catalogue does not name has no price here. Voices are free by the catalogue.
+    """
+    return [asset for layer in _layers(timeline) if (asset := _asset(layer, timeline)) is not None]
+
+
+def _layers(timeline: Timeline) -> Iterator[Layer]:
+    for scene in timeline.scenes:
+        yield from scene.layers
+    yield from timeline.overlays
+
+
+def _asset(layer: Layer, timeline: Timeline) -> dict[str, Any] | None:
+    element = layer.element
+    if layer.kind not in ("image", "video") or element.get("src") or not element.get("prompt"):
+        return None
+    entry = price_of(element.get("model"))
+    if entry is None or not entry.credits or element.get("connection"):
+        return None
+    seconds = math.ceil(float(layer.frames / timeline.fps) - 1e-6) if entry.per_second else 1
+    asked = [seconds, *(element.get(name) for name in _NAMES)]
+    return {
+        "key": hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
+        "credits": entry.credits * seconds,
+        "fresh": element.get("cache") is False,
+        "kept": element.get("save-to-media") is True,
+    }
