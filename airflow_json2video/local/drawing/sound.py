@@ -117,7 +117,7 @@ def mixed(
             mix.close()
             wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
             raise MovieFault(f"{sound.where}: {wrong}") from None
-        if not is_heard:
+        if not is_heard and kind == "audio":  # a clip may have no sound at all
             warn(f"{sound.where}: this {kind} is silent: its 'seek' lies past its end")
     return mix
 
