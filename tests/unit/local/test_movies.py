@@ -1,4 +1,4 @@
-"""The movies of ``docs/movies``: each can be drawn, and the page shows it as it is drawn now."""
+"""The movies of ``docs/movies``: each can be drawn, and has its place on the page that shows them."""
 
 from __future__ import annotations
 
