@@ -82,6 +82,7 @@ def test_what_holds_no_caption_is_refused(text):
         read_captions(text)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "text",
     [
