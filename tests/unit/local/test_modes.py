@@ -100,6 +100,16 @@ def test_coding_in_a_second_thread_writes_the_same_bytes(tmp_path):
     assert (tmp_path / "Encoder").read_bytes() == (tmp_path / "InOneThread").read_bytes()
 
 
+@pytest.mark.parametrize("mode", ["preview", "full"])
+def test_nothing_that_differs_from_run_to_run_is_coded_with(tmp_path, mode):
+    """x264 writes its settings into the file; its macroblock tree gives other bytes now and then (AVX-512)."""
+    with Encoder(tmp_path / "out.mp4", width=64, height=36, fps=Fraction(25), mode=mode) as encoder:
+        encoder.picture(Image.new("RGB", (64, 36)))
+    settings = (tmp_path / "out.mp4").read_bytes()
+    assert b" mbtree=0 " in settings
+    assert b" deterministic=1 " in settings
+
+
 def test_what_fails_in_the_second_thread_fails_the_render_and_leaves_no_file(tmp_path):
     def write():
         with Encoder(tmp_path / "out.mp4", width=64, height=36, fps=Fraction(25), mode="preview") as encoder:
