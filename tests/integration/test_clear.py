@@ -9,6 +9,7 @@ import pytest
 
 from lab.airflow import Airflow
 from lab.service import ServiceProcess
+from tests.integration.test_example_dags import told
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +34,10 @@ def render_is(airflow: Airflow, run_id: str, *states: str, attempt: int = 1) -> 
 def cleared(airflow: Airflow, run_id: str) -> str:
     """Clear the task, wait until it has succeeded once more, and give the project of its result."""
     airflow.clear(DAG_ID, run_id, "render")
-    wait_for(render_is(airflow, run_id, "success", attempt=2), "success after the clear")
+    try:
+        wait_for(render_is(airflow, run_id, "success", attempt=2), "success after the clear")
+    except AssertionError as late:
+        raise AssertionError(f"{late}\n{told(airflow, DAG_ID, run_id)}") from None
     project: str = airflow.xcom(DAG_ID, run_id, "render")["project"]
     return project
 
