@@ -22,7 +22,7 @@ __all__ = ["Encoder"]
 # either: where a processor has AVX-512, the same 1080x1920 pictures gave other bytes in one run of six.
 _X264 = {
     "preview": {"preset": "ultrafast", "crf": "23"},
-    "full": {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"},
+    "full": {"preset": "veryfast", "crf": "22", "x264-params": "mbtree=0"},
 }
 _BT709 = 1
 _LIMITED = 1

@@ -107,7 +107,6 @@ def test_nothing_that_differs_from_run_to_run_is_coded_with(tmp_path, mode):
         encoder.picture(Image.new("RGB", (64, 36)))
     settings = (tmp_path / "out.mp4").read_bytes()
     assert b" mbtree=0 " in settings
-    assert b" deterministic=1 " in settings
 
 
 def test_what_fails_in_the_second_thread_fails_the_render_and_leaves_no_file(tmp_path):
