@@ -23,13 +23,17 @@
     │   ├── InvalidRequest              any other refusal of what was sent
     │   ├── RateLimited                 HTTP 429
     │   └── ServerError                 HTTP 5xx, or a runtime error leaked into another status
-    └── RenderError                 the submission was fine, the render was not
-        ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
-        ├── SubmissionAmbiguous         it is not known whether a paid render was started
-        ├── RenderFailed                the render ended in ``error`` (free of charge)
-        ├── RenderStalled               the service reports ``timeout``; it may still finish
-        ├── RenderDeadlineExceeded      our own deadline passed while the render went on
-        └── RenderExpired               the render is done, and its file is gone
+    ├── RenderError                 the submission was fine, the render was not
+    │   ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
+    │   ├── SubmissionAmbiguous         it is not known whether a paid render was started
+    │   ├── RenderFailed                the render ended in ``error`` (free of charge)
+    │   ├── RenderStalled               the service reports ``timeout``; it may still finish
+    │   ├── RenderDeadlineExceeded      our own deadline passed while the render went on
+    │   └── RenderExpired               the render is done, and its file is gone
+    └── StoreError                  the render is fine, its file could not be kept
+        ├── DownloadFailed              the file did not arrive whole
+        ├── VideoDamaged                what arrived is not the video that was rendered
+        └── DestinationFailed           the file could not be written to, or read back from, where it is to be kept
 
 The service's messages are no stable identifiers, so they are read here and nowhere else: status
 first, then the family of the message. Each error says whether a repeat can help (``retryable``),
@@ -52,6 +56,8 @@ __all__ = [
     "AttemptSuperseded",
     "AuthenticationFailed",
     "ConfigurationError",
+    "DestinationFailed",
+    "DownloadFailed",
     "InvalidMovie",
     "InvalidRequest",
     "Json2VideoError",
@@ -70,10 +76,12 @@ __all__ = [
     "RenderStalled",
     "ServerError",
     "ServiceUnreachable",
+    "StoreError",
     "SubmissionAmbiguous",
     "TemplateNotFound",
     "TransportError",
     "UnreadableAnswer",
+    "VideoDamaged",
     "error_from_answer",
     "error_from_facts",
     "error_from_render",
@@ -326,6 +334,29 @@ class RenderExpired(RenderError):
 
     money = Money.SPENT
     advice = "Store the file in the same task (output_path), or fetch it within seven days of the render's end."
+
+
+class StoreError(Json2VideoError):
+    """The render is done and paid for, and its file could not be kept. Nothing stands under the final name.
+
+    A later attempt finds the render and stores it; no new one is paid for while its file is there.
+    """
+
+    money = Money.SPENT
+    retryable = True
+    advice = "The render itself is not lost: its file is at JSON2Video for seven days, and a retry stores it."
+
+
+class DownloadFailed(StoreError):
+    """The file did not arrive whole, after all tries."""
+
+
+class VideoDamaged(StoreError):
+    """What arrived is not the video that was rendered: its length, its type or its duration is another."""
+
+
+class DestinationFailed(StoreError):
+    """The file could not be written to the place where it is to be kept, or that place did not answer."""
 
 
 _CLASSES: dict[str, type[Json2VideoError]] = {

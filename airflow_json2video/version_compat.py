@@ -15,6 +15,7 @@ __all__ = [
     "execution_deadline",
     "is_resumed",
     "mask_secret",
+    "object_storage",
     "stats",
     "succeeded_attempts",
     "xcom_keys_of_the_attempt_before",
@@ -172,3 +173,19 @@ def mask_secret(secret: str) -> None:
             continue
         mask(secret)
         return
+
+
+def object_storage(path: str) -> tuple[Any, str]:
+    """Give the file system (fsspec) of a path, and the path in it.
+
+    :param path: as Airflow's ``ObjectStoragePath`` reads it: ``s3://connection@bucket/key``.
+    :raises Exception: the scheme, its package or its connection is not there.
+    """
+    for module in ("airflow.sdk.io.path", "airflow.sdk", "airflow.io.path"):  # 3.0 and later; 2.11
+        try:
+            storage_path = import_module(module).ObjectStoragePath
+        except (ImportError, AttributeError):
+            continue
+        found = storage_path(path)
+        return found.fs, str(found.path)
+    raise ImportError("this Airflow has no ObjectStoragePath")
