@@ -176,16 +176,21 @@ def mask_secret(secret: str) -> None:
 
 
 def object_storage(path: str) -> tuple[Any, str]:
-    """Give the file system (fsspec) of a path, and the path in it.
+    """Give the file system (fsspec) of a path, and the path in it, as Airflow's ``ObjectStoragePath`` does.
 
-    :param path: as Airflow's ``ObjectStoragePath`` reads it: ``s3://connection@bucket/key``.
+    That class itself breaks with some releases of the library that it stands on; the store beneath it does not.
+
+    :param path: ``s3://connection@bucket/key``; the connection may be left out.
     :raises Exception: the scheme, its package or its connection is not there.
     """
-    for module in ("airflow.sdk.io.path", "airflow.sdk", "airflow.io.path"):  # 3.0 and later; 2.11
+    scheme, _, rest = path.partition("://")
+    host, slash, key = rest.partition("/")
+    conn_id, _, host = host.rpartition("@")
+    for module in ("airflow.sdk.io", "airflow.io.store"):  # 3.0 and later; 2.11
         try:
-            storage_path = import_module(module).ObjectStoragePath
+            attach = import_module(module).attach
         except (ImportError, AttributeError):
             continue
-        found = storage_path(path)
-        return found.fs, str(found.path)
-    raise ImportError("this Airflow has no ObjectStoragePath")
+        fs = attach(scheme, conn_id or None).fs
+        return fs, str(fs._strip_protocol(f"{scheme}://{host}{slash}{key}"))
+    raise ImportError("this Airflow has no object storage")

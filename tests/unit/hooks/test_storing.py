@@ -17,6 +17,7 @@ from airflow_json2video.exceptions import (
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.hooks.storing import check_destination, find_stored, store_video
 from airflow_json2video.hooks.waiting import wire
+from tests.unit.stores import FolderStore, PlainFolder, attach
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
 SPOKEN = {**MOVIE, "elements": [{"type": "subtitles", "captions": "1\n00:00:00,000 --> 00:00:01,000\nHi\n"}]}
@@ -102,3 +103,46 @@ def test_a_video_whose_name_does_not_tell_the_render_is_the_renders_only_if_it_i
     assert keep(second, f"{tmp_path}/latest.mp4").downloaded
     os.utime(tmp_path / "latest.mp4", (time.time() + 5, time.time() + 5))
     assert not keep(second, f"{tmp_path}/latest.mp4").downloaded
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    (tmp_path / "store" / "bucket").mkdir(parents=True)
+    return attach("s3", FolderStore(root=tmp_path / "store"))
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "server").mkdir()
+    return attach("sftp", PlainFolder(root=tmp_path / "server"))
+
+
+def test_an_object_store_gets_the_whole_file_in_one_put(rendered, keep, bucket, service):
+    movie = rendered()
+    kept = keep(movie, "s3://bucket/films/{project}.mp4")
+    assert bucket.puts == [f"bucket/films/{movie['project']}.mp4"]
+    assert kept.path == f"s3://bucket/films/{movie['project']}.mp4"
+    assert (bucket.root / bucket.puts[0]).read_bytes() == bytes_of(movie, service)
+    service.add_fault("file", status="missing", times=None)
+    assert not keep(movie, "s3://bucket/films/{project}.mp4").downloaded
+
+
+def test_the_connection_in_a_path_is_the_one_that_is_used(rendered, keep, tmp_path):
+    (tmp_path / "other" / "bucket").mkdir(parents=True)
+    other = attach("s3", FolderStore(root=tmp_path / "other"), conn_id="my_store")
+    movie = rendered()
+    kept = keep(movie, "s3://my_store@bucket/{project}.mp4")
+    assert kept.path == f"s3://my_store@bucket/{movie['project']}.mp4"
+    assert names_in(other.root / "bucket") == [f"{movie['project']}.mp4"]
+
+
+def test_another_file_system_gets_it_under_a_temporary_name_first(rendered, keep, server):
+    movie = rendered()
+    keep(movie, "sftp://host/films/{project}.mp4")
+    (put,) = server.puts
+    assert put.endswith(".part")
+    assert names_in(server._of("/films")) == [f"{movie['project']}.mp4"]
+    older = server._of(f"/films/{movie['project']}.mp4")
+    older.write_bytes(b"another one")
+    assert keep(movie, "sftp://host/films/{project}.mp4").downloaded
+    assert older.stat().st_size == movie["size"]
