@@ -14,7 +14,16 @@ from typing import Any
 
 from airflow_json2video.version_compat import stats
 
-__all__ = ["PollerNumbers", "render_adopted", "render_done", "render_failed", "render_submitted", "report_poller"]
+__all__ = [
+    "PollerNumbers",
+    "render_adopted",
+    "render_done",
+    "render_failed",
+    "render_submitted",
+    "report_poller",
+    "video_not_stored",
+    "video_stored",
+]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +68,22 @@ def render_done(seconds: float | None, *, in_triggerer: bool = False) -> None:
 def render_failed() -> None:
     """Count a render that did not end well, or whose wait was given up."""
     _send(lambda to: to.incr("json2video.renders.failed"))
+
+
+def video_stored(length: int, *, seconds: float) -> None:
+    """Count a video that was kept, with its length in bytes and how long that took."""
+
+    def send(to: Any) -> None:
+        to.incr("json2video.videos.stored")
+        to.incr("json2video.stored_bytes", length)
+        to.timing("json2video.store_time", timedelta(seconds=seconds))
+
+    _send(send)
+
+
+def video_not_stored() -> None:
+    """Count a video that could not be kept; a retry may."""
+    _send(lambda to: to.incr("json2video.videos.not_stored"))
 
 
 def report_poller(now: PollerNumbers, *, before: PollerNumbers, waiting: int) -> None:

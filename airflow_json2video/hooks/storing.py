@@ -86,7 +86,7 @@ def store_video(
     if thumbnail:
         stored = replace(stored, thumbnail=_keep_thumbnail(fetcher, stored))
     if delete and movie.get("url"):
-        _delete(destination, stored, hook=hook, log=log, project=project)
+        stored = replace(stored, deleted=_delete(destination, stored, hook=hook, log=log, project=project))
     return stored
 
 
@@ -153,7 +153,7 @@ def _kept_before(destination: Destination, video: StoredVideo, *, what: str, fet
     return None
 
 
-def _delete(destination: Destination, stored: StoredVideo, *, hook: Json2VideoHook, log: TaskLog, project: str) -> None:
+def _delete(destination: Destination, stored: StoredVideo, *, hook: Json2VideoHook, log: TaskLog, project: str) -> bool:
     # There is no second copy afterwards.
     there = destination.look()
     if there is None or there.size != stored.bytes:
@@ -166,8 +166,9 @@ def _delete(destination: Destination, stored: StoredVideo, *, hook: Json2VideoHo
         hook.delete_movie(project)
     except Json2VideoError as error:
         log.warning("The file of render %s could not be deleted at JSON2Video: %s", project, error)
-        return
+        return False
     log.info("The file of render %s is deleted at JSON2Video; it is kept at %s.", project, stored.path)
+    return True
 
 
 def _text(movie: Mapping[str, Any], *names: str) -> str | None:

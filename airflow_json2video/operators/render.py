@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.hooks.submission import SubmittedRender
     from airflow_json2video.movie import Movie
+    from airflow_json2video.operators.keeping import Keeping
     from airflow_json2video.rendering.identity import TaskIdentity
     from airflow_json2video.rendering.polling import Ended, RenderWatch
     from airflow_json2video.rendering.result import RenderResult
@@ -85,9 +87,15 @@ class Json2VideoRenderOperator(BaseOperator):
     :param on_clear: what a person's clearing of a task that had given its result means: ``"resubmit"`` pays for a
         new render, ``"reuse"`` takes the finished one while its file is there. A render that the task has not
         given as its result yet is adopted in any case.
+    :param output_path: where to keep the video, as ``s3://my_connection@videos/{{ ds }}/{project}.mp4``: a local path
+        or any that Airflow's ``ObjectStoragePath`` reads (templated). ``{project}`` in single braces is the render.
+        It stands there whole or not at all, and whether it can is looked at before the submission.
+    :param store_subtitles: keep the render's ASS subtitles beside the video.
+    :param store_thumbnail: keep the render's picture beside the video, where the service names one.
+    :param delete_after_store: delete the file at JSON2Video, once what was stored has been looked at.
     """
 
-    template_fields: Sequence[str] = ("movie", "template", "variables", "json2video_conn_id")
+    template_fields: Sequence[str] = ("movie", "template", "variables", "json2video_conn_id", "output_path")
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     template_ext: Sequence[str] = (".json",)
     operator_extra_links = (Json2VideoRenderLink(),)
@@ -109,6 +117,10 @@ class Json2VideoRenderOperator(BaseOperator):
         durable: bool = True,
         on_ambiguous: Literal["fail", "resubmit"] = "fail",
         on_clear: Literal["resubmit", "reuse"] = "resubmit",
+        output_path: str | os.PathLike[str] | XComArg | None = None,
+        store_subtitles: bool = False,
+        store_thumbnail: bool = False,
+        delete_after_store: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -127,12 +139,25 @@ class Json2VideoRenderOperator(BaseOperator):
         self.durable = durable
         self.on_ambiguous = _one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
         self.on_clear = _one_of("on_clear", on_clear, ("resubmit", "reuse"))
+        self.output_path: Any = path_as_text(output_path)
+        self.store_subtitles = store_subtitles
+        self.store_thumbnail = store_thumbnail
+        self.delete_after_store = delete_after_store
         self._waiting_for: str | None = None
         self._handed_on = False
         if (movie is None) == (template is None):
             raise ConfigurationError(
                 f"Task {self.task_id!r}: a render needs either 'movie' or 'template', and got "
                 f"{'neither' if movie is None else 'both'}."
+            )
+        if output_path is None and (store_subtitles or store_thumbnail or delete_after_store):
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: store_subtitles, store_thumbnail and delete_after_store need an output_path."
+            )
+        if output_path is not None and not wait:
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: with wait=False there is no video yet that output_path could keep.",
+                advice="Keep it in a task of its own: Json2VideoToObjectStorageOperator.",
             )
 
     @cached_property
@@ -195,6 +220,8 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.triggers.render import defer_until_rendered
 
         try:
+            if keeping := self._keeping():
+                keeping.check()
             document = self._checked_document()
             if outage.waits and time.time() >= outage.until:
                 raise outage.too_long()
@@ -285,7 +312,7 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.rendering.identity import Stamp, fingerprint
         from airflow_json2video.version_compat import attempt_is_current
 
-        mark = None
+        mark, keeping = None, self._keeping()
         if self.durable:
             mark = Stamp.of(self._identity(context), fingerprint(document), attempt=context["ti"].try_number)
         render = Submission(
@@ -301,6 +328,7 @@ class Json2VideoRenderOperator(BaseOperator):
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
             still_current=lambda: attempt_is_current(context["ti"]),
+            kept=keeping.has if keeping else None,
             memory=TaskMemory.of(context),
         ).run()
         if render.adopted:
@@ -310,6 +338,11 @@ class Json2VideoRenderOperator(BaseOperator):
             key = f" with submission key {mark.submission_key}" if mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
         return render
+
+    def _keeping(self) -> Keeping | None:
+        from airflow_json2video.operators.keeping import Keeping
+
+        return Keeping.of(self)
 
     def _identity(self, context: Context) -> TaskIdentity:
         from airflow_json2video.rendering.identity import TaskIdentity
@@ -367,12 +400,24 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.hooks.deliveries import note_delivery
         from airflow_json2video.hooks.metrics import render_done
         from airflow_json2video.hooks.waiting import tell_done
+        from airflow_json2video.operators.keeping import warn_of_expiry
         from airflow_json2video.rendering.result import render_result
 
-        if ended.error is not None or ended.movie is None:
-            self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
-        result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
-        Json2VideoRenderLink.persist(context, str(result["url"]))
+        keeping = self._keeping()
+        try:
+            if keeping:
+                ended = keeping.ended(ended)
+            if ended.error is not None or ended.movie is None:
+                raise ended.error or Json2VideoError("The render ended, and nothing says how.")
+            result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
+            if keeping:
+                result = keeping.keep(ended.movie, result)
+            else:
+                warn_of_expiry(ended.movie, log=self.log)
+        except Json2VideoError as error:
+            self._fail(error, context)
+        link = result["url"] or pages_of(self.hook.settings.host, project=result["project"])
+        Json2VideoRenderLink.persist(context, link)
         note_delivery(context["ti"])
         render_done(result["rendering_time"])
         tell_done(result, ended.movie, log=self.log)
@@ -380,11 +425,13 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        from airflow_json2video.exceptions import AttemptSuperseded, Money
-        from airflow_json2video.hooks.metrics import render_failed
+        from airflow_json2video.exceptions import AttemptSuperseded, Money, StoreError
+        from airflow_json2video.hooks.metrics import render_failed, video_not_stored
         from airflow_json2video.version_compat import end_superseded_attempt
 
-        if error.project:
+        if isinstance(error, StoreError):
+            video_not_stored()
+        elif error.project:
             render_failed()
         attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
         again = error.retryable and attempt < attempts
@@ -423,6 +470,11 @@ def _attempt_before(context: Context) -> int | None:
         # deferred: then execute() runs anew with the same number.
         return int(ti.try_number)
     return int(ti.try_number) - 1 if ti.try_number > 1 else None
+
+
+def path_as_text(path: Any) -> Any:
+    """Give a path object as Airflow can store and template it; what an XCom is to give stays as it is."""
+    return str(path) if isinstance(path, os.PathLike) or hasattr(path, "conn_id") else path
 
 
 def _positive(name: str, value: float | timedelta) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.rendering.result import ended_at
+from airflow_json2video.rendering.result import RenderResult, ended_at
 
 __all__ = [
     "KEPT_FOR",
@@ -42,6 +42,7 @@ class StoredVideo:
     :ivar downloaded: False if it was there already.
     :ivar subtitles: path of the ASS file, if one was asked for and the render has one.
     :ivar thumbnail: path of the picture, likewise.
+    :ivar deleted: whether the service's file was deleted after it was stored.
     """
 
     path: str
@@ -50,6 +51,18 @@ class StoredVideo:
     downloaded: bool
     subtitles: str | None = None
     thumbnail: str | None = None
+    deleted: bool = False
+
+    def added_to(self, result: RenderResult) -> RenderResult:
+        """Give *result* with what is kept of it. An address whose file was deleted is none any more."""
+        kept: RenderResult = {
+            **result,
+            "stored_path": self.path,
+            "stored_bytes": self.bytes,
+            "subtitles_path": self.subtitles,
+            "thumbnail_path": self.thumbnail,
+        }
+        return {**kept, "url": None, "subtitles": None} if self.deleted else kept
 
 
 def fields_of(template: str) -> frozenset[str]:

@@ -12,6 +12,7 @@ __all__ = ["TaskEnd", "why_on_a_worker"]
 
 _MORE_TO_DO = {
     "outlets": "it has outlets",
+    "output_path": "it keeps the video (output_path)",
     "on_success_callback": "it has an on_success_callback",
     "_post_execute_hook": "it has a post_execute hook",
     "multiple_outputs": "it has multiple_outputs",

@@ -39,22 +39,22 @@ class FolderStore(AbstractFileSystem):
         return {"name": path, "size": stat.st_size, "type": kind, "mtime": stat.st_mtime}
 
     def ls(self, path, detail=True, **kwargs):
-        names = [f"{self._strip_protocol(path).rstrip('/')}/{name}" for name in sorted(os.listdir(self._of(path)))]
+        names = [f"{self._strip_protocol(path).rstrip('/')}/{found.name}" for found in self._of(path).iterdir()]
         return [self.info(name) for name in names] if detail else names
 
     def put_file(self, lpath, rpath, **kwargs):
         self.puts.append(rpath)
         target = self._of(rpath)
         staged = self.root / f"not-there-yet-{os.getpid()}"
-        with open(lpath, "rb") as source, open(staged, "wb") as sink:
+        with Path(lpath).open("rb") as source, staged.open("wb") as sink:
             while block := source.read(self.block):
                 self.on_block(sink.tell())
                 sink.write(block)
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staged, target)
+        staged.replace(target)
 
     def _open(self, path, mode="rb", **kwargs):
-        return open(self._of(path), mode)
+        return self._of(path).open(mode)
 
 
 class PlainFolder(FolderStore):
@@ -68,7 +68,7 @@ class PlainFolder(FolderStore):
 
     def put_file(self, lpath, rpath, **kwargs):
         self.puts.append(rpath)
-        with open(lpath, "rb") as source, open(self._of(rpath), "wb") as sink:
+        with Path(lpath).open("rb") as source, self._of(rpath).open("wb") as sink:
             while block := source.read(self.block):
                 self.on_block(sink.tell())
                 sink.write(block)
@@ -80,7 +80,7 @@ class PlainFolder(FolderStore):
     def mv(self, old, new):
         if self._of(new).exists():
             raise OSError("Failure")
-        os.rename(self._of(old), self._of(new))
+        self._of(old).rename(self._of(new))
 
     def rm_file(self, path):
         self._of(path).unlink()

@@ -72,7 +72,7 @@ def bytes_of(movie, service):
 
 
 def names_in(folder):
-    return sorted(os.listdir(folder))
+    return sorted(found.name for found in folder.iterdir())
 
 
 def test_the_video_stands_under_its_final_name_byte_by_byte_and_nothing_else_is_left(rendered, keep, service, tmp_path):
