@@ -5,6 +5,8 @@
     Json2VideoError
     ├── ConfigurationError          the connection or an argument is wrong
     ├── InvalidMovie                the document is certainly wrong; carries findings with paths
+    ├── BudgetExceeded              the render may cost more than max_credits
+    ├── ReserveReached              it would leave fewer than min_remaining_credits
     ├── TransportError              no usable answer came back
     │   ├── ServiceUnreachable          the request was never sent
     │   ├── AnswerLost                  it was sent; the answer was lost, late or cut short
@@ -55,6 +57,7 @@ __all__ = [
     "ApiError",
     "AttemptSuperseded",
     "AuthenticationFailed",
+    "BudgetExceeded",
     "ConfigurationError",
     "DestinationFailed",
     "DownloadFailed",
@@ -74,6 +77,7 @@ __all__ = [
     "RenderExpired",
     "RenderFailed",
     "RenderStalled",
+    "ReserveReached",
     "ServerError",
     "ServiceUnreachable",
     "StoreError",
@@ -171,6 +175,18 @@ class InvalidMovie(Json2VideoError):
     advice = "Nothing was submitted. Correct the document and run the task again."
     findings: tuple[Any, ...] = ()
     """Every :class:`~airflow_json2video.movie.Finding`, warnings too; it does not travel through :meth:`facts`."""
+
+
+class BudgetExceeded(Json2VideoError):
+    """The render costs more than the task's own ``max_credits``, or it cannot be told. Nothing was submitted."""
+
+    advice = "Nothing was submitted. Shorten the movie, or raise max_credits."
+
+
+class ReserveReached(Json2VideoError):
+    """The render would leave fewer credits in the account than ``min_remaining_credits``. Nothing was submitted."""
+
+    advice = "Nothing was submitted. Add credits, or lower min_remaining_credits."
 
 
 class TransportError(Json2VideoError):

@@ -17,6 +17,7 @@ from airflow_json2video.version_compat import stats
 __all__ = [
     "PollerNumbers",
     "render_adopted",
+    "render_charged",
     "render_done",
     "render_failed",
     "render_submitted",
@@ -44,9 +45,29 @@ class PollerNumbers:
     worst_lag: float = 0.0
 
 
-def render_submitted() -> None:
-    """Count a render that was submitted, and will be paid for."""
-    _send(lambda to: to.incr("json2video.renders.submitted"))
+def render_submitted(*, estimated: int | None = None) -> None:
+    """Count a render that was submitted, and will be paid for.
+
+    :param estimated: what it will cost, in credits, if that is known.
+    """
+
+    def send(to: Any) -> None:
+        to.incr("json2video.renders.submitted")
+        if estimated is not None:
+            to.incr("json2video.credits.estimated", estimated)
+
+    _send(send)
+
+
+def render_charged(seconds: float, *, remaining: float | None, in_triggerer: bool = False) -> None:
+    """Count the seconds of video that a finished render is charged by, and say what the account has left."""
+
+    def send(to: Any) -> None:
+        to.incr("json2video.seconds.charged", round(seconds))
+        if remaining is not None:
+            to.gauge("json2video.credits.remaining", remaining)
+
+    _send(send, in_triggerer=in_triggerer)
 
 
 def render_adopted() -> None:

@@ -81,6 +81,7 @@ class Submission:
     :param patience_after_sending: the same once an answer was lost: what was paid for may be in the list.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
+    :param may_pay: called before each POST and never before an adoption; it raises if this render may not be paid for.
     :param kept: asked of a finished render whose file the service has no more: whether it is kept elsewhere, so that
         it need not be paid for again. It raises if that cannot be found out.
     :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
@@ -98,6 +99,7 @@ class Submission:
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "resubmit"
     still_current: Callable[[], bool] = lambda: True
+    may_pay: Callable[[], None] = lambda: None
     kept: Callable[[MovieStatus], bool] | None = None
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -162,9 +164,10 @@ class Submission:
         call = calls.submit_movie(document)
         began, failures = self.clock(), 0
         while True:
-            self._require_current()
-            submitted_at = self.clock()
             try:
+                self.may_pay()
+                self._require_current()
+                submitted_at = self.clock()
                 project = self.client.execute(call).project
             except ServiceUnreachable as error:  # certainly not sent, so this is no second submission
                 failures += 1
