@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import (
     Json2VideoError,
+    Money,
     QuotaExhausted,
     ReserveReached,
     ServiceUnreachable,
@@ -71,7 +72,8 @@ def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, paus
 
     Both errors mean that it is certain that no render was started.
     """
-    if operator.on_quota_exhausted != "wait" or not isinstance(error, (QuotaExhausted, ReserveReached)):
+    could_not_pay = isinstance(error, (QuotaExhausted, ReserveReached)) and error.money is Money.NOT_SPENT
+    if operator.on_quota_exhausted != "wait" or not could_not_pay:
         return
     now = time.time()
     until = pause.quota_until
