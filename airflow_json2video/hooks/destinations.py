@@ -7,6 +7,7 @@ it is put. On any other file system it is put under a temporary name and moved.
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import secrets
 from abc import ABC, abstractmethod
@@ -32,6 +33,7 @@ _OBJECT_STORES = frozenset(
 """Schemes of stores where a put is whole or not at all, and a rename is a copy."""
 _NOT_THERE = (ValueError, ImportError, KeyError, TypeError, AttributeError, NotImplementedError)
 """What Airflow and fsspec raise for a scheme, a package or an option that is not there."""
+_PUT_OPTIONS = {"chunksize": 8 * 1024 * 1024, "max_concurrency": 2}
 _NOTHING_SENT = "Nothing was submitted."
 
 
@@ -281,11 +283,16 @@ class _ObjectStore(_Remote):
     """A store where a file appears whole when it is put, and a rename would be a copy."""
 
     def put(self, part: Path) -> None:
-        self._fs.put_file(str(part), self._inside)
+        self._fs.put_file(str(part), self._inside, **self._pieces())
         try:
             self._require(self._inside, part.stat().st_size)
         except PermissionError:
             return  # it may be written to and not be looked at
+
+    def _pieces(self) -> dict[str, int]:
+        """Give the options that keep a put small in memory: by default s3fs holds ten pieces of 50 MB at a time."""
+        put = inspect.signature(getattr(self._fs, "_put_file", self._fs.put_file)).parameters
+        return {name: value for name, value in _PUT_OPTIONS.items() if name in put}
 
     def _root(self) -> str:
         return self._inside.lstrip("/").partition("/")[0]

@@ -26,6 +26,7 @@ class FolderStore(AbstractFileSystem):
         self.root = Path(root or "/nonexistent")
         self.on_block = lambda sent: None
         self.puts = []
+        self.pieces = []
 
     def _of(self, path):
         return self.root / self._strip_protocol(path).lstrip("/")
@@ -42,8 +43,10 @@ class FolderStore(AbstractFileSystem):
         names = [f"{self._strip_protocol(path).rstrip('/')}/{found.name}" for found in self._of(path).iterdir()]
         return [self.info(name) for name in names] if detail else names
 
-    def put_file(self, lpath, rpath, **kwargs):
+    def put_file(self, lpath, rpath, chunksize=50_000_000, **kwargs):
+        assert not kwargs
         self.puts.append(rpath)
+        self.pieces.append(chunksize)
         target = self._of(rpath)
         staged = self.root / f"not-there-yet-{os.getpid()}"
         with Path(lpath).open("rb") as source, staged.open("wb") as sink:

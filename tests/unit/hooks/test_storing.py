@@ -122,6 +122,7 @@ def test_an_object_store_gets_the_whole_file_in_one_put(rendered, keep, bucket, 
     movie = rendered()
     kept = keep(movie, "s3://bucket/films/{project}.mp4")
     assert bucket.puts == [f"bucket/films/{movie['project']}.mp4"]
+    assert bucket.pieces == [8 * 1024 * 1024], "and in small pieces: a client may hold several of them in memory"
     assert kept.path == f"s3://bucket/films/{movie['project']}.mp4"
     assert (bucket.root / bucket.puts[0]).read_bytes() == bytes_of(movie, service)
     service.add_fault("file", status="missing", times=None)
