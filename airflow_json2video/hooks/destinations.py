@@ -241,7 +241,7 @@ class _Remote(Destination):
     def _move(self, temporary: str) -> None:
         try:
             self._fs.mv(temporary, self._inside)
-        except (FileExistsError, OSError):
+        except OSError:
             # Some move only to a free name. What stood there was another video: this one is whole and ready.
             if self._info(self._inside) is None:
                 raise

@@ -136,7 +136,7 @@ def beside(path: str, ending: str) -> str:
 
 
 def is_kept_already(movie: Mapping[str, Any], *, names_project: bool, size: int | None, modified: float | None) -> bool:
-    """Whether a file of this length and age can be the video of this render; its duration has still to be read.
+    """Whether a file of this length and age can be the video of this render; whether it is whole has still to be read.
 
     A name without the project may hold the video of another render, which can have the same length. So it has to
     be younger than this render's end as well.
@@ -144,7 +144,8 @@ def is_kept_already(movie: Mapping[str, Any], *, names_project: bool, size: int 
     :param movie: the service's movie object, or a result. :param names_project: whether the path contains the project.
     :param size: bytes. :param modified: epoch seconds; None if the store does not say.
     """
-    if size is None or not size or size != length_of(movie):
+    expected = length_of(movie)  # whether the service still says it of a render whose file it deleted is not documented
+    if not size or (expected is not None and size != expected):
         return False
     if names_project:
         return True

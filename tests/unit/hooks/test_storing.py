@@ -199,6 +199,18 @@ def test_a_render_whose_file_is_gone_is_told_so(rendered, keep, tmp_path):
         keep({**rendered(), "url": None}, f"{tmp_path}/{{project}}.mp4")
 
 
+def test_of_a_render_whose_length_the_service_has_forgotten_only_a_whole_video_is_taken_for_kept(
+    rendered, keep, service, tmp_path, log
+):
+    movie, path = rendered(), f"{tmp_path}/{{project}}.mp4"
+    keep(movie, path)
+    forgotten = {**movie, "url": None, "size": None}
+    assert find_stored(forgotten, template=path, log=log)
+    file = tmp_path / f"{movie['project']}.mp4"
+    file.write_bytes(file.read_bytes()[:-10])
+    assert find_stored(forgotten, template=path, log=log) is None
+
+
 def test_what_is_there_and_damaged_is_replaced(rendered, keep, service, tmp_path):
     movie = rendered()
     path = tmp_path / f"{movie['project']}.mp4"

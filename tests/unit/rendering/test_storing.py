@@ -61,8 +61,11 @@ def test_what_is_there_is_taken_for_the_video_only_if_it_must_be_it(names_projec
     assert is_kept_already(MOVIE, names_project=names_project, size=size, modified=modified) is kept
 
 
-def test_a_file_of_unknown_length_is_never_taken_for_kept():
-    assert not is_kept_already({**MOVIE, "size": None}, names_project=True, size=1000, modified=None)
+def test_where_the_service_does_not_say_the_length_name_or_age_and_the_file_itself_decide():
+    movie = {**MOVIE, "size": None}
+    assert is_kept_already(movie, names_project=True, size=1000, modified=None)
+    assert not is_kept_already(movie, names_project=False, size=1000, modified=ENDED - 1)
+    assert not is_kept_already(movie, names_project=True, size=0, modified=None)
 
 
 @pytest.mark.parametrize(("found", "same"), [(100.0, True), (101.9, True), (98.1, True), (103, False), (None, True)])
