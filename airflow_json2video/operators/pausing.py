@@ -63,7 +63,7 @@ def wait_out(operator: Any, error: Json2VideoError, pause: Pause) -> None:
     if not (operator.deferrable and nothing_sent and time.time() < pause.until):
         return
     operator.log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-    kwargs = {"outage": asdict(replace(pause, waits=pause.waits + 1))}
+    kwargs = {"outage": asdict(replace(pause, waits=pause.waits + 1)), **operator._kept_for_later()}
     defer_until_answering(operator, deadline=pause.until, earlier=pause.waits, kwargs=kwargs)
 
 
@@ -98,5 +98,5 @@ def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, paus
         datetime.fromtimestamp(until).astimezone().isoformat(timespec="seconds"),
     )
     kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
-    kwargs = {"outage": asdict(kept)}
+    kwargs = {"outage": asdict(kept), **operator._kept_for_later()}
     defer_until_credits(operator, deadline=until, needed=needed, earlier=pause.quota_waits, kwargs=kwargs)

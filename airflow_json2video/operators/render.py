@@ -322,6 +322,10 @@ class Json2VideoRenderOperator(BaseOperator):
         budget.tell()
         return budget
 
+    def _kept_for_later(self) -> dict[str, Any]:
+        """Give what ``execute_again`` needs and cannot have anew. Of the fields, Airflow renders each again."""
+        return {}
+
     def _submit(self, document: dict[str, Any], budget: Budget, context: Context, delivered: int) -> SubmittedRender:
         from airflow_json2video.hooks import metrics
         from airflow_json2video.hooks.memory import TaskMemory
