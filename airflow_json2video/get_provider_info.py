@@ -22,7 +22,15 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.hooks.json2video"]},
         ],
         "operators": [
-            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.operators.render"]},
+            {
+                "integration-name": "JSON2Video",
+                "python-modules": [
+                    "airflow_json2video.operators.render",
+                    "airflow_json2video.operators.template",
+                    "airflow_json2video.operators.drive",
+                    "airflow_json2video.operators.movies",
+                ],
+            },
         ],
         "sensors": [
             {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.sensors.render"]},

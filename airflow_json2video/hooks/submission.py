@@ -79,6 +79,7 @@ class Submission:
         :func:`.decide_submission`.
     :param patience: seconds for which a service in trouble is waited out here while this attempt has sent nothing.
     :param patience_after_sending: the same once an answer was lost: what was paid for may be in the list.
+    :param before_sending: called once nothing is found to adopt and before anything is sent; it raises to send nothing.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
     :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
@@ -95,6 +96,7 @@ class Submission:
     patience_after_sending: float = 3600.0
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "resubmit"
+    before_sending: Callable[[], None] = lambda: None
     still_current: Callable[[], bool] = lambda: True
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
@@ -108,11 +110,13 @@ class Submission:
         :raises Json2VideoError: the service refused, or could not be reached.
         """
         if self.mark is None:
+            self.before_sending()
             return self._submit_unmarked()
         render = None
         if self.attempt_before is not None:
             render = self._recall(self.mark) or self._settle(self.mark, lost=None)
         if render is None:
+            self.before_sending()
             render = self._submit_marked(self.mark)
         if self.memory is not None:
             self.memory.remember(self.mark.submission_key, render.project)

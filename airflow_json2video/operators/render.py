@@ -67,6 +67,10 @@ class Json2VideoRenderOperator(BaseOperator):
         path that ends in ``.json``, found like any template file (templated).
     :param template: id of a template stored at JSON2Video, instead of *movie* (templated).
     :param variables: laid over the variables of the movie, or handed to the template (templated).
+    :param check_template_variables: read the JSON Schema of the stored template before a submission, and fail on
+        variables that do not fit it. One request; a service that does not give it is a warning.
+    :param webhook: https address that JSON2Video calls when the render has ended, or a whole webhook destination; it
+        is put into the movie's ``exports`` (templated). The task waits all the same.
     :param json2video_conn_id: the connection that holds the API key (templated).
     :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Between two looks
         at JSON2Video there are never less than 5.
@@ -87,7 +91,7 @@ class Json2VideoRenderOperator(BaseOperator):
         given as its result yet is adopted in any case.
     """
 
-    template_fields: Sequence[str] = ("movie", "template", "variables", "json2video_conn_id")
+    template_fields: Sequence[str] = ("movie", "template", "variables", "webhook", "json2video_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     template_ext: Sequence[str] = (".json",)
     operator_extra_links = (Json2VideoRenderLink(),)
@@ -99,6 +103,8 @@ class Json2VideoRenderOperator(BaseOperator):
         movie: Movie | Mapping[str, Any] | str | XComArg | None = None,
         template: str | XComArg | None = None,
         variables: Mapping[str, Any] | XComArg | None = None,
+        check_template_variables: bool = True,
+        webhook: str | Mapping[str, Any] | XComArg | None = None,
         json2video_conn_id: str = "json2video_default",
         poll_interval: float = 10.0,
         render_timeout: float | timedelta = 3600.0,
@@ -117,6 +123,8 @@ class Json2VideoRenderOperator(BaseOperator):
         self.movie: Any = movie if to_document is None else to_document()
         self.template: Any = template
         self.variables: Any = variables
+        self.check_template_variables = check_template_variables
+        self.webhook: Any = webhook
         self.json2video_conn_id = json2video_conn_id
         self.poll_interval = _positive("poll_interval", poll_interval)
         self.render_timeout = _positive("render_timeout", render_timeout)
@@ -256,6 +264,10 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.operators.document import document_of
 
         document = document_of(movie=self.movie, template=self.template, variables=self.variables)
+        if self.webhook is not None:
+            from airflow_json2video.rendering.webhook import with_webhook
+
+            document = with_webhook(document, self.webhook)
         for finding in require_valid(document):
             self.log.warning("%s: %s", finding.path or "movie", finding.message)
         guess = estimate(document)
@@ -300,6 +312,7 @@ class Json2VideoRenderOperator(BaseOperator):
             log=self.log,
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
+            before_sending=lambda: self._check_before_paying(document),
             still_current=lambda: attempt_is_current(context["ti"]),
             memory=TaskMemory.of(context),
         ).run()
@@ -310,6 +323,13 @@ class Json2VideoRenderOperator(BaseOperator):
             key = f" with submission key {mark.submission_key}" if mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
         return render
+
+    def _check_before_paying(self, document: Mapping[str, Any]) -> None:
+        # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
+        if self.check_template_variables and document.get("template") is not None:
+            from airflow_json2video.hooks.template_variables import require_fitting_variables
+
+            require_fitting_variables(self.hook.client, document, log=self.log)
 
     def _identity(self, context: Context) -> TaskIdentity:
         from airflow_json2video.rendering.identity import TaskIdentity
