@@ -134,7 +134,7 @@ def test_a_webhook_is_called_when_the_render_has_ended(hook, service):
     called = []
 
     class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802
+        def do_POST(self):
             called.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()

@@ -182,9 +182,7 @@ def test_a_template_inside_a_movie_document_is_checked_too(hook, service):
     assert service.posts == 0
 
 
-def test_a_service_that_does_not_give_the_schema_is_a_warning_and_the_render_is_submitted(
-    hook, service, times_logged
-):
+def test_a_service_that_does_not_give_the_schema_is_a_warning_and_the_render_is_submitted(hook, service, times_logged):
     template = sync()
     service.add_fault("answer", method="GET", path="/v2/templates", status=403)
     assert render(template, {"headline": 7}).run()["url"]
@@ -205,5 +203,3 @@ def test_a_render_that_is_paid_for_is_adopted_although_its_template_has_changed_
     operator = render(template, {"headline": "Sale"}).operator
     assert Attempt(operator, try_number=2).run()["project"] == first.xcoms["json2video_project"]
     assert service.posts == 1
-
-
