@@ -41,6 +41,9 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_json2video.triggers.render", "airflow_json2video.triggers.service"],
             },
         ],
+        "task-decorators": [
+            {"name": "json2video", "class-name": "airflow_json2video.decorators.render.json2video_task"},
+        ],
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
         "connection-types": [
             {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_json2video.operators.render import Json2VideoRenderOperator
 
-__all__ = ["document_of", "render_document_fields", "resolved_movie"]
+__all__ = ["document_of", "no_file", "render_document_fields", "resolved_movie"]
 
 
 def document_of(
@@ -81,7 +81,7 @@ def render_document_fields(
     names = context_names() | set(context) | set(jinja_env.globals)
 
     def render(text: str) -> Any:
-        return operator.render_template(text, context, jinja_env)
+        return operator.render_template(no_file(text), context, jinja_env)
 
     rendered: dict[str, Any] = document
     if not movie_is_data:
@@ -97,6 +97,11 @@ def render_document_fields(
         operator.movie = rendered
     if variables:
         operator.variables = {name: rendered["variables"][name] for name in variables}
+
+
+def no_file(text: str) -> str:
+    """Give a template that Airflow does not take for a template file, however it ends. It renders to the same."""
+    return text + "{# #}" if text.endswith(".json") else text
 
 
 def resolved_movie(

@@ -164,13 +164,22 @@ class Json2VideoRenderOperator(BaseOperator):
             return
         self._hand_on(context)  # what follows may fail, and the XComs of the attempt before are gone already
         plain = [name for name in template_fields if name not in ("movie", "variables")]
-        super()._do_render_template_fields(parent, plain, context, jinja_env, seen_oids)
+        self._render_plain_fields(plain, context, jinja_env, seen_oids)
         from airflow_json2video.operators.document import render_document_fields
 
         try:
             render_document_fields(self, context, jinja_env, seen_oids)
         except Json2VideoError as error:
             self._fail(error, context)
+
+    def _render_plain_fields(
+        self, names: Sequence[str], context: Context, jinja_env: jinja2.Environment, seen_oids: set[int]
+    ) -> None:
+        if isinstance(self.webhook, str):
+            from airflow_json2video.operators.document import no_file
+
+            self.webhook = no_file(self.webhook)
+        BaseOperator._do_render_template_fields(self, self, names, context, jinja_env, seen_oids)
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
@@ -287,8 +296,12 @@ class Json2VideoRenderOperator(BaseOperator):
         if not (self.deferrable and nothing_sent and time.time() < outage.until):
             return
         self.log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-        kwargs = {"outage": asdict(replace(outage, waits=outage.waits + 1))}
+        kwargs = {"outage": asdict(replace(outage, waits=outage.waits + 1)), **self._kept_for_later()}
         defer_until_answering(self, deadline=outage.until, earlier=outage.waits, kwargs=kwargs)
+
+    def _kept_for_later(self) -> dict[str, Any]:
+        """Give what ``execute_again`` needs and cannot have anew. Of the fields, Airflow renders each again."""
+        return {}
 
     def _submit(self, document: dict[str, Any], context: Context, delivered: int) -> SubmittedRender:
         from airflow_json2video.hooks import metrics
