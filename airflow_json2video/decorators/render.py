@@ -124,7 +124,8 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
             self._render_document(context)
         except Json2VideoError as error:
             self._fail(error, context)
-        return super().execute(context)
+        # Airflow 3.0's DecoratedOperator.execute() asks for an attribute that its base has lost.
+        return Json2VideoRenderOperator.execute(self, context)
 
     def execute_again(
         self, context: Context, outage: dict[str, Any], document: Mapping[str, Any] | None = None, **_: Any

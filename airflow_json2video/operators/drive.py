@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, MediaNotFound
@@ -101,11 +102,13 @@ class Json2VideoDriveUploadOperator(Json2VideoBaseOperator):
         return {**_facts(file), "uploaded": sent}
 
     def _path(self) -> Any:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
         if not isinstance(self.source, str):
             return self.source
-        return ObjectStoragePath(self.source if "://" in self.source else f"file://{_absolute(self.source)}")
+        if "://" not in self.source:
+            return Path(self.source)
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        return ObjectStoragePath(self.source)
 
     @staticmethod
     def _size(path: Any) -> int:
@@ -283,9 +286,3 @@ def _facts(file: Any) -> dict[str, Any]:
 def _joined(folder: str, name: str) -> str:
     folder = folder.strip("/")
     return f"{folder}/{name}" if folder else name
-
-
-def _absolute(path: str) -> str:
-    from pathlib import Path
-
-    return str(Path(path).absolute())
