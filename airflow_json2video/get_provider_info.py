@@ -44,6 +44,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "json2video", "class-name": "airflow_json2video.decorators.render.json2video_task"},
         ],
+        "cli": ["airflow_json2video.cli.airflow_commands.get_cli_commands"],
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
         "connection-types": [
             {

@@ -120,6 +120,22 @@ def test_template_as_code(airflow: Airflow, service: ServiceProcess):
     assert len(service.call("GET", "templates")["templates"]) == 1
 
 
+def test_taskflow(airflow: Airflow, service: ServiceProcess):
+    dag_id = "json2video_taskflow"
+    run_id = run(airflow, dag_id, name="Porto")
+
+    result = airflow.xcom(dag_id, run_id, "greeting")
+    assert set(result) == RESULT_FIELDS
+    assert airflow.xcom(dag_id, run_id, "announce") == f"{result['duration']} s at {result['url']}"
+    sent = service.call("GET", f"movies?project={result['project']}")["movie"]["json"]
+    assert "Good morning, Porto" in sent
+    postcards = [airflow.xcom(dag_id, run_id, "postcard", map_index=index) for index in range(2)]
+    assert len({video["project"] for video in postcards}) == 2
+    assert service.submissions() == 3
+    assert deferred(airflow, dag_id, run_id, "greeting")
+    assert all(deferred(airflow, dag_id, run_id, "postcard", map_index=index) for index in range(2))
+
+
 def test_mapped_over_csv(airflow: Airflow, service: ServiceProcess):
     dag_id = "json2video_mapped_over_csv"
     rows = (ROOT / "dags_examples" / "data" / "rooms.csv").read_text().strip().splitlines()[1:]
