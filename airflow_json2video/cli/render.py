@@ -40,7 +40,6 @@ class _Render:
     """What is known of the render, for whoever breaks the command off."""
 
     key: str
-    command: str
     sent: bool = False
     project: str | None = None
 
@@ -49,14 +48,14 @@ class _Render:
         if self.project is not None:
             return (
                 f"Render {self.project} cannot be cancelled: it goes on and is billed. "
-                f"'status {self.project}' looks at it, and '{self.command} --resume {self.key}' waits for it again."
+                f"'status {self.project}' looks at it; the same command with --resume {self.key} waits for it again."
             )
         if self.sent:
             return (
                 "A submission may have been sent, and then it is billed. "
-                f"'{self.command} --resume {self.key}' looks for it, and submits only if there is none."
+                f"The same command with --resume {self.key} looks for it, and submits only if there is none."
             )
-        return "Nothing was submitted."
+        return "Nothing was submitted by this command."
 
 
 def _run(options: argparse.Namespace) -> bool:
@@ -69,8 +68,7 @@ def _run(options: argparse.Namespace) -> bool:
     for finding in require_valid(document, source=source):
         log.warning("%s", finding)
     hook = connect(options)
-    what = f"--template {options.template}" if options.movie is None else str(options.movie)
-    render = _Render(key=options.resume or f"{int(time.time()):x}-{secrets.token_hex(4)}", command=f"render {what}")
+    render = _Render(key=options.resume or f"{int(time.time()):x}-{secrets.token_hex(4)}")
     with _told_if_broken_off(render, log):
         ended = _rendered(document, options, hook, render, log)
     if ended is None:
@@ -101,7 +99,7 @@ def _rendered(
             from airflow_json2video.hooks.template_variables import require_fitting_variables
 
             require_fitting_variables(hook.client, document, log=log)
-        log.info("Submitting. If this is broken off: %s --resume %s", render.command, render.key)
+        log.info("Submitting. If this is broken off, the same command with --resume %s takes it up.", render.key)
         render.sent = True
 
     submitted = Submission(

@@ -84,7 +84,8 @@ class Json2VideoTemplateOperator(Json2VideoBaseOperator):
         document = document_of(movie=self.movie, template=None, variables=None, from_json_file=self._source)
         for finding in require_valid(document, source=self._source):
             self.log.warning("%s: %s", finding.path or "movie", finding.message)
-        sync = TemplateSync(client=self.hook.client, name=self.name, movie=document, tags=self.tags, log=self.log)
+        tags = [tag.strip() for tag in self.tags.split(",")] if isinstance(self.tags, str) else self.tags
+        sync = TemplateSync(client=self.hook.client, name=self.name, movie=document, tags=tags, log=self.log)
         synced = sync.run()
         self.log.info("Template %r (%s): %s.", self.name, synced.id, synced.change)
         return synced.id

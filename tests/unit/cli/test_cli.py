@@ -106,7 +106,7 @@ def test_render_submits_once_waits_and_stores_the_video(run, service, movie, tmp
     assert service.posts == 1
     assert Path(result["stored_path"]) == tmp_path / f"{result['project']}.mp4"
     assert Path(result["stored_path"]).stat().st_size == result["size"]
-    assert "If this is broken off: render" in err
+    assert "If this is broken off, the same command with --resume" in err
     assert "a-key-of-the-tests" not in out + err
 
 
@@ -248,7 +248,7 @@ def test_what_is_interrupted_before_anything_was_sent_says_so(run, service, movi
     monkeypatch.setattr("airflow_json2video.hooks.submission.Submission.run", interrupted)
     code, _, err = run("render", movie)
     assert (code, service.posts) == (130, 0)
-    assert "Nothing was submitted." in err
+    assert "Nothing was submitted by this command." in err
 
 
 # status, list, download

@@ -53,6 +53,13 @@ def test_a_template_that_is_as_asked_for_is_not_written_again(hook, service):
     assert len(calls_of(service)) == 1
 
 
+def test_tags_may_be_one_text_with_commas(hook, service):
+    made = sync(tags="b, a")
+    assert hook.get_template(made).tags == ["b", "a"]
+    assert sync(tags="a,b") == made
+    assert len(calls_of(service)) == 1
+
+
 def test_a_template_that_is_stored_as_text_is_compared_by_what_it_says(hook, service):
     made = hook.create_template("showcase", json.dumps(MOVIE, indent=3))
     assert sync() == made
