@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 from airflow_json2video.cli import check, download, listing, reconcile, render
 from airflow_json2video.cli.command import Command
@@ -50,8 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(command: Command, options: argparse.Namespace) -> int:
     """Run one command with its options and give the exit code."""
+    # Airflow logs to standard output. A program reads the answer there, and nothing else.
+    options.out = sys.stdout
     try:
-        return GOOD if command.run(options) else BAD
+        with redirect_stdout(sys.stderr):
+            return GOOD if command.run(options) else BAD
     except (InvalidMovie, RenderError) as error:
         return _failed(error, BAD)
     except Json2VideoError as error:

@@ -51,7 +51,7 @@ def _from_environment(key: str, host: str | None) -> ConnectionSettings:
         raise ConfigurationError(f"--host: {error.message}", advice=error.advice) from None
     if not key and not is_loopback(urlsplit(address).hostname):
         raise ConfigurationError(f"There is no API key for {address}.", advice=f"Put it into {KEY}.")
-    return ConnectionSettings(api_key=key or "any", host=address)
+    return ConnectionSettings(api_key=key or "no-key-needed", host=address)
 
 
 def _from_airflow(name: str, *, asked_for: bool) -> ConnectionSettings:

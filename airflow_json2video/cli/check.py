@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -17,16 +18,20 @@ __all__ = ["COMMAND"]
 def _run(options: argparse.Namespace) -> bool:
     answers = [_checked(file, options) for file in options.movies]
     if options.json:
-        print(json.dumps(answers, ensure_ascii=False, indent=2))
+        print(json.dumps(answers, ensure_ascii=False, indent=2), file=options.out)
         return all(answer["valid"] for answer in answers)
     for answer in answers:
-        for finding in answer["findings"]:
-            place = finding["path"] or "movie"
-            print(f"{answer['movie']}: {finding['severity']}: {place}: {finding['message']} [{finding['code']}]")
-        print(f"{answer['movie']}: {_counted(answer['errors'], 'error')}, {_counted(answer['warnings'], 'warning')}")
-        if answer["credits"] is not None:
-            print(f"{answer['movie']}: {answer['duration']:.1f} s of video, about {answer['credits']} credits")
+        for line in _in_words(answer):
+            print(f"{answer['movie']}: {line}", file=options.out)
     return all(answer["valid"] for answer in answers)
+
+
+def _in_words(answer: dict[str, Any]) -> Iterator[str]:
+    for finding in answer["findings"]:
+        yield f"{finding['severity']}: {finding['path'] or 'movie'}: {finding['message']} [{finding['code']}]"
+    yield f"{_counted(answer['errors'], 'error')}, {_counted(answer['warnings'], 'warning')}"
+    if answer["credits"] is not None:
+        yield f"{answer['duration']:.1f} s of video, about {answer['credits']} credits"
 
 
 def _checked(file: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Argument:
 class Command:
     """One command.
 
-    :ivar run: does it and says whether all is well; False is exit code 1.
+    :ivar run: does it and says whether all is well; False is exit code 1. Its answer goes to ``options.out``.
     """
 
     name: str

@@ -86,9 +86,9 @@ def _run(options: argparse.Namespace) -> bool:
             raise Json2VideoError(f"Render {project} is not done: {movie.status}. {movie.message or ''}".strip())
         stored.append({"project": project, "stored_path": store(wire(movie), options.output, hook=hook)})
     if options.json:
-        print(json.dumps(stored, ensure_ascii=False))
+        print(json.dumps(stored, ensure_ascii=False), file=options.out)
     else:
-        print("\n".join(one["stored_path"] for one in stored))
+        print("\n".join(one["stored_path"] for one in stored), file=options.out)
     return True
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
 from airflow_json2video.exceptions import ConfigurationError
@@ -34,7 +34,7 @@ def instant_of(text: str, *, now: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, out: TextIO) -> None:
     """Print rows in columns that are as wide as what is in them; nothing for no rows."""
     if not rows:
         return
@@ -42,7 +42,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
     lines = [[name.replace("_", " ") for name in columns], *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), file=out)
 
 
 def _facts(movie: MovieStatus) -> dict[str, Any]:
@@ -60,9 +60,9 @@ def _status(options: argparse.Namespace) -> bool:
     hook = connect(options)
     movies = [_facts(hook.get_movie(project).movie) for project in options.projects]
     if options.json:
-        print(json.dumps(movies, ensure_ascii=False, indent=2))
+        print(json.dumps(movies, ensure_ascii=False, indent=2), file=options.out)
     else:
-        print_table(movies, ("project", "status", "created_at", "duration", "size", "url", "message"))
+        print_table(movies, ("project", "status", "created_at", "duration", "size", "url", "message"), out=options.out)
     return not any(movie["status"] in ("error", "timeout") for movie in movies)
 
 
@@ -81,9 +81,9 @@ def _list(options: argparse.Namespace) -> bool:
         found.append(facts)
     found.sort(key=lambda facts: str(facts.get("created_at") or ""), reverse=True)  # the service's order is its own
     if options.json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        print(json.dumps(found, ensure_ascii=False, indent=2), file=options.out)
     else:
-        print_table(found, ("project", "status", "created_at", "duration", "submission_key"))
+        print_table(found, ("project", "status", "created_at", "duration", "submission_key"), out=options.out)
     return True
 
 

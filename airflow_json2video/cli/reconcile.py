@@ -30,19 +30,22 @@ def _run(options: argparse.Namespace) -> bool:
     found = reconcile(_stamped(hook, since, now), tasks, items_of=batches)
     wrong = found.of(Verdict.ORPHAN) + found.of(Verdict.DUPLICATE)
     if options.json:
-        print(json.dumps(_as_json(found), ensure_ascii=False, indent=2))
+        print(json.dumps(_as_json(found), ensure_ascii=False, indent=2), file=options.out)
         return not wrong
     counts = Counter(found.verdicts.values())
-    print(", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict) + f", {len(found.foreign)} unknown")
+    counted = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict]
+    print(", ".join([*counted, f"{len(found.foreign)} unknown"]), file=options.out)
     print_table(
         [_row(found, render) for render in wrong],
         ("verdict", "project", "status", "created_at", "credits", "task"),
+        out=options.out,
     )
     if found.foreign:
         names = Counter(render.stamp.submission_key.rpartition("-")[0] for render in found.foreign)
         listed = ", ".join(f"{name} ({number})" for name, number in names.most_common(10))
-        print(f"Unknown to this Airflow (another one's, a run that was deleted, or the shell's): {listed}")
-    print(f"Credits of videos that no task took: {found.wasted_credits}")
+        whose = "another one's, of a run that was deleted, or the shell's"
+        print(f"Unknown to this Airflow ({whose}): {listed}", file=options.out)
+    print(f"Credits of videos that no task took: {found.wasted_credits}", file=options.out)
     return not wrong
 
 

@@ -72,7 +72,8 @@ def _run(options: argparse.Namespace) -> bool:
     with _told_if_broken_off(render, log):
         ended = _rendered(document, options, hook, render, log)
     if ended is None:
-        print(json.dumps({"project": render.project, "key": render.key}) if options.json else render.project)
+        facts = {"project": render.project, "key": render.key}
+        print(json.dumps(facts) if options.json else render.project, file=options.out)
         return True
     if ended.error is not None or ended.movie is None:
         raise ended.error or Json2VideoError("The render ended, and nothing says how.")
@@ -137,9 +138,9 @@ def _finish(ended: Ended, options: argparse.Namespace, hook: Json2VideoHook, log
     if options.output:
         answer["stored_path"] = store(movie, options.output, hook=hook)
     if options.json:
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json.dumps(answer, ensure_ascii=False), file=options.out)
     else:
-        print(answer.get("stored_path") or in_words(result))
+        print(answer.get("stored_path") or in_words(result), file=options.out)
     return True
 
 

@@ -42,7 +42,7 @@ def reconciled(airflow: Airflow, *module: str) -> tuple[int, dict[str, Any]]:
         check=False,
     )
     assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout[done.stdout.index("{") :])
+    return done.returncode, json.loads(done.stdout)
 
 
 def test_what_nobody_took_and_what_was_paid_for_twice_is_found(airflow: Airflow, service: ServiceProcess):
