@@ -22,7 +22,15 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.hooks.json2video"]},
         ],
         "operators": [
-            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.operators.render"]},
+            {
+                "integration-name": "JSON2Video",
+                "python-modules": [
+                    "airflow_json2video.operators.render",
+                    "airflow_json2video.operators.template",
+                    "airflow_json2video.operators.drive",
+                    "airflow_json2video.operators.movies",
+                ],
+            },
         ],
         "sensors": [
             {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.sensors.render"]},
@@ -44,6 +52,10 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_json2video.transfers.storage",
             },
         ],
+        "task-decorators": [
+            {"name": "json2video", "class-name": "airflow_json2video.decorators.render.json2video_task"},
+        ],
+        "cli": ["airflow_json2video.cli.airflow_commands.get_cli_commands"],
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
         "connection-types": [
             {

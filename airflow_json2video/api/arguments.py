@@ -14,6 +14,8 @@ __all__ = [
     "check_folder",
     "check_name",
     "check_project",
+    "check_stored_folder",
+    "check_stored_name",
     "check_template_id",
     "check_text",
     "check_whole",
@@ -98,6 +100,40 @@ def check_folder(value: object, name: str = "folder") -> str:
     folder = value.strip().strip("/")
     if any(part in ("", ".", "..") for part in folder.split("/")) and folder:
         raise ConfigurationError(f"{name} {value!r} is no path of a folder.")
+    return folder
+
+
+def check_stored_name(value: object, name: str = "name") -> str:
+    """Give *value* back if the drive keeps it as a file's name, letter by letter.
+
+    The service puts ``_`` for whatever is no letter, digit or one of ``._-`` (API reference), so the file would
+    be looked for in vain under the name that it was given.
+
+    :raises ConfigurationError: otherwise; the message has the name that it would become.
+    """
+    text = check_name(value, name)
+    kept = re.sub(r"[^a-zA-Z0-9._-]", "_", text)
+    kept = kept if kept.strip(".") else kept.replace(".", "_")
+    if kept != text:
+        raise ConfigurationError(
+            f"The drive would store {text!r} as {kept!r}.",
+            advice=f"Give {name}={kept!r}, or another of [a-zA-Z0-9._-].",
+        )
+    return text
+
+
+def check_stored_folder(value: object, name: str = "folder") -> str:
+    """Give *value* without slashes around it if the drive keeps it as a folder's path, letter by letter.
+
+    :raises ConfigurationError: otherwise; the message has the path that it would become.
+    """
+    folder = check_folder(value, name)
+    kept = re.sub(r"/{2,}", "/", re.sub(r"[^a-zA-Z0-9/_-]", "", folder)).strip("/")
+    if kept != folder:
+        raise ConfigurationError(
+            f"The drive would store the folder {folder!r} as {kept!r}.",
+            advice=f"Give {name}={kept!r}, or another of [a-zA-Z0-9/_-].",
+        )
     return folder
 
 

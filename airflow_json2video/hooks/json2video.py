@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
@@ -335,11 +335,19 @@ class Json2VideoHook(BaseHook):
 
         return self.client.execute(calls.list_library(tags=tags or ()))
 
-    def create_template(self, name: str, movie: Mapping[str, Any] | str, *, tags: list[str] | None = None) -> str:
+    def create_template(
+        self,
+        name: str,
+        movie: Mapping[str, Any] | str,
+        *,
+        tags: list[str] | None = None,
+        prompt: str | None = None,
+    ) -> str:
         """Create a template and return its id. Not safe to repeat: list by name first. Needs role ``editor``.
 
         :param name: at most 100 characters.
         :param movie: the Movie JSON, as an object or a string.
+        :param prompt: what the template makes, for the service's own AI features.
 
         .. code-block:: python
 
@@ -347,7 +355,7 @@ class Json2VideoHook(BaseHook):
         """
         from airflow_json2video.api import calls
 
-        return self.client.execute(calls.create_template(name, movie=movie, tags=tags)).id
+        return self.client.execute(calls.create_template(name, movie=movie, tags=tags, prompt=prompt)).id
 
     def update_template(
         self,
@@ -356,6 +364,7 @@ class Json2VideoHook(BaseHook):
         name: str | None = None,
         movie: Mapping[str, Any] | str | None = None,
         tags: list[str] | None = None,
+        prompt: str | None = None,
     ) -> str:
         """Change what is given of a template; ``movie`` is replaced whole. Needs role ``editor``.
 
@@ -365,7 +374,7 @@ class Json2VideoHook(BaseHook):
         """
         from airflow_json2video.api import calls
 
-        return self.client.execute(calls.update_template(template, name=name, movie=movie, tags=tags)).id
+        return self.client.execute(calls.update_template(template, name=name, movie=movie, tags=tags, prompt=prompt)).id
 
     def duplicate_template(
         self, template: str, *, name: str | None = None, variables: Mapping[str, Any] | None = None
@@ -418,10 +427,20 @@ class Json2VideoHook(BaseHook):
 
         return self.client.execute(calls.get_file(path))
 
-    def get_folder(self, path: str = "", *, page: int = 0, page_size: int = 100) -> Folder:
-        """List a folder of the drive; the root is ``""``.
+    def get_folder(
+        self,
+        path: str = "",
+        *,
+        page: int = 0,
+        page_size: int = 100,
+        file_type: Literal["image", "video", "audio", "other"] | None = None,
+        search: str | None = None,
+    ) -> Folder:
+        """List one page of a folder of the drive; the root is ``""``.
 
         :param page: from 0.
+        :param file_type: only files of this type.
+        :param search: only files whose name contains this.
 
         .. code-block:: python
 
@@ -429,7 +448,9 @@ class Json2VideoHook(BaseHook):
         """
         from airflow_json2video.api import calls
 
-        return self.client.execute(calls.get_folder(path, page=page, page_size=page_size))
+        return self.client.execute(
+            calls.get_folder(path, page=page, page_size=page_size, file_type=file_type, search=search)
+        )
 
     def list_folders(self) -> list[FolderSummary]:
         """List all folders of the drive with their number of files and bytes.

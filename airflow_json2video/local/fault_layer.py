@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from airflow_json2video.local.drive import UPLOADS
 from airflow_json2video.local.faults import Call, Fault, Faults, Kind, marker_text
 
 __all__ = ["FaultLayer", "Journal", "JournalEntry"]
@@ -23,6 +24,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 VIDEOS = "/renders/"
+FILES = (VIDEOS, UPLOADS)
+"""Beginnings of the paths that are no calls of the API, and can be broken by a rule that names them."""
 _PIECES = 10
 
 
@@ -98,10 +101,10 @@ class FaultLayer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        if scope["type"] != "http" or not scope["path"].startswith(("/v2/", VIDEOS)):
+        if scope["type"] != "http" or not scope["path"].startswith(("/v2/", *FILES)):
             await self._app(scope, receive, send)
-        elif scope["path"].startswith(VIDEOS) and not self._faults.any_live:
-            await self._app(scope, receive, send)  # a video is passed on piece by piece, not held back whole
+        elif scope["path"].startswith(FILES) and not self._faults.any_live:
+            await self._app(scope, receive, send)  # a file is passed on piece by piece, not held back whole
         else:
             await _Exchange(self, scope, receive, send).run()
 
@@ -124,7 +127,7 @@ class _Exchange:
             time=layer._now(),
             project=self._project,
         )
-        if not scope["path"].startswith(VIDEOS):
+        if not scope["path"].startswith(FILES):
             layer._journal.add(self.entry)
 
     async def run(self) -> None:

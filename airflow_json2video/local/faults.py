@@ -26,7 +26,8 @@ kind         what happens
              service's clock
 ===========  =============================================================================================
 
-Without a *path*, a rule about calls means those of the API; one with a path may name ``/renders/*`` too.
+Without a *path*, a rule about calls means those of the API; one with a path may name ``/renders/*`` and
+the uploads to the drive, ``/storage/*``, too.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_json2video.operators.render import Json2VideoRenderOperator
 
-__all__ = ["document_of", "render_document_fields"]
+__all__ = ["document_of", "no_file", "render_document_fields", "resolved_movie"]
 
 
 def document_of(
@@ -72,12 +72,8 @@ def render_document_fields(
 
     What comes out of an XCom is data and not a template, as everywhere in Airflow.
     """
-    movie, movie_is_data = _resolved(operator.movie, context, seen_oids)
+    movie, movie_is_data, source = resolved_movie(operator.movie, context, jinja_env, seen_oids)
     variables, variables_are_data = _resolved(operator.variables, context, seen_oids)
-    source = "movie"
-    if isinstance(movie, str) and movie.strip().endswith(".json"):
-        source = movie.strip()
-        movie = _read_file(source, jinja_env)
     operator.movie, operator.variables = movie, variables
     if movie is None and operator.template is None:
         return  # execute() says so
@@ -85,7 +81,7 @@ def render_document_fields(
     names = context_names() | set(context) | set(jinja_env.globals)
 
     def render(text: str) -> Any:
-        return operator.render_template(text, context, jinja_env)
+        return operator.render_template(no_file(text), context, jinja_env)
 
     rendered: dict[str, Any] = document
     if not movie_is_data:
@@ -101,6 +97,23 @@ def render_document_fields(
         operator.movie = rendered
     if variables:
         operator.variables = {name: rendered["variables"][name] for name in variables}
+
+
+def no_file(text: str) -> str:
+    """Give a template that Airflow does not take for a template file, however it ends. It renders to the same."""
+    return text + "{# #}" if text.endswith(".json") else text
+
+
+def resolved_movie(
+    movie: Any, context: Context, jinja_env: jinja2.Environment, seen_oids: Collection[int]
+) -> tuple[Any, bool, str]:
+    """Give a movie with its XCom or its file read, whether it came out of an XCom, and what to call it."""
+    movie, is_data = _resolved(movie, context, seen_oids)
+    source = "movie"
+    if isinstance(movie, str) and movie.strip().endswith(".json"):
+        source = movie.strip()
+        movie = _read_file(source, jinja_env)
+    return movie, is_data, source
 
 
 def _resolved(value: Any, context: Context, seen_oids: Collection[int]) -> tuple[Any, bool]:

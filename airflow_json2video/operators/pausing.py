@@ -50,7 +50,7 @@ class Pause:
 
     @classmethod
     def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> Pause:
-        """Make it anew from a trigger's event, for ``dag.test()``, which loses it; nothing was delivered before then."""
+        """Make it anew from a trigger's event, for ``dag.test()``, which loses it; nothing was delivered before."""
         if "needed" in event:
             until = event["deadline"]
             return cls(until=until + render_timeout, delivered=0, quota_until=until, quota_waits=event["earlier"] + 1)

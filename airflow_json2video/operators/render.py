@@ -51,6 +51,10 @@ class Json2VideoRenderOperator(BaseOperator):
         path that ends in ``.json``, found like any template file (templated).
     :param template: id of a template stored at JSON2Video, instead of *movie* (templated).
     :param variables: laid over the variables of the movie, or handed to the template (templated).
+    :param check_template_variables: read the JSON Schema of the stored template before a submission, and fail on
+        variables that do not fit it. One request; a service that does not give it is a warning.
+    :param webhook: https address that JSON2Video calls when the render has ended, or a whole webhook destination; it
+        is put into the movie's ``exports`` (templated). The task waits all the same.
     :param json2video_conn_id: the connection that holds the API key (templated).
     :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Between two looks
         at JSON2Video there are never less than 5.
@@ -89,6 +93,7 @@ class Json2VideoRenderOperator(BaseOperator):
         "movie",
         "template",
         "variables",
+        "webhook",
         "json2video_conn_id",
         "output_path",
         "quota_wait_until",
@@ -104,6 +109,8 @@ class Json2VideoRenderOperator(BaseOperator):
         movie: Movie | Mapping[str, Any] | str | XComArg | None = None,
         template: str | XComArg | None = None,
         variables: Mapping[str, Any] | XComArg | None = None,
+        check_template_variables: bool = True,
+        webhook: str | Mapping[str, Any] | XComArg | None = None,
         json2video_conn_id: str = "json2video_default",
         poll_interval: float = 10.0,
         render_timeout: float | timedelta = 3600.0,
@@ -130,6 +137,8 @@ class Json2VideoRenderOperator(BaseOperator):
         self.movie: Any = movie if to_document is None else to_document()
         self.template: Any = template
         self.variables: Any = variables
+        self.check_template_variables = check_template_variables
+        self.webhook: Any = webhook
         self.json2video_conn_id = json2video_conn_id
         self.poll_interval = _positive("poll_interval", poll_interval)
         self.render_timeout = _positive("render_timeout", render_timeout)
@@ -196,13 +205,22 @@ class Json2VideoRenderOperator(BaseOperator):
             return
         self._hand_on(context)  # what follows may fail, and the XComs of the attempt before are gone already
         plain = [name for name in template_fields if name not in ("movie", "variables")]
-        super()._do_render_template_fields(parent, plain, context, jinja_env, seen_oids)
+        self._render_plain_fields(plain, context, jinja_env, seen_oids)
         from airflow_json2video.operators.document import render_document_fields
 
         try:
             render_document_fields(self, context, jinja_env, seen_oids)
         except Json2VideoError as error:
             self._fail(error, context)
+
+    def _render_plain_fields(
+        self, names: Sequence[str], context: Context, jinja_env: jinja2.Environment, seen_oids: set[int]
+    ) -> None:
+        if isinstance(self.webhook, str):
+            from airflow_json2video.operators.document import no_file
+
+            self.webhook = no_file(self.webhook)
+        BaseOperator._do_render_template_fields(self, self, names, context, jinja_env, seen_oids)
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
@@ -314,6 +332,10 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.operators.document import document_of
 
         document = document_of(movie=self.movie, template=self.template, variables=self.variables)
+        if self.webhook is not None:
+            from airflow_json2video.rendering.webhook import with_webhook
+
+            document = with_webhook(document, self.webhook)
         for finding in require_valid(document):
             self.log.warning("%s: %s", finding.path or "movie", finding.message)
         return document
@@ -352,7 +374,7 @@ class Json2VideoRenderOperator(BaseOperator):
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
             still_current=lambda: attempt_is_current(context["ti"]),
-            may_pay=lambda: budget.check(self.hook.client),
+            may_pay=lambda: self._check_before_paying(document, budget),
             kept=keeping.has if keeping else None,
             memory=TaskMemory.of(context),
         ).run()
@@ -368,6 +390,14 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.operators.keeping import Keeping
 
         return Keeping.of(self)
+
+    def _check_before_paying(self, document: Mapping[str, Any], budget: Budget) -> None:
+        # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
+        if self.check_template_variables and document.get("template") is not None:
+            from airflow_json2video.hooks.template_variables import require_fitting_variables
+
+            require_fitting_variables(self.hook.client, document, log=self.log)
+        budget.check(self.hook.client)
 
     def _identity(self, context: Context) -> TaskIdentity:
         from airflow_json2video.rendering.identity import TaskIdentity

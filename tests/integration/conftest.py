@@ -36,5 +36,7 @@ def airflow(tmp_path_factory, running_service: ServiceProcess) -> Iterator[Airfl
         home,
         dags_folder=ROOT / "dags_examples",
         connections={"json2video_default": running_service.connection},
+        # A busy scheduler may take a task that resumes at once for one that was killed. Its retry adopts the render.
+        environment={"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "5"},
     ) as running:
         yield running

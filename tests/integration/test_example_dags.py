@@ -102,6 +102,41 @@ def test_template_with_variables(airflow: Airflow, service: ServiceProcess):
     assert deferred(airflow, dag_id, run_id, "render")
 
 
+def test_template_as_code(airflow: Airflow, service: ServiceProcess):
+    dag_id = "json2video_template_as_code"
+    projects, ids = set(), set()
+    for headline in ("Spring sale", "Summer sale"):
+        run_id = run(airflow, dag_id, headline=headline)
+        result = airflow.xcom(dag_id, run_id, "render")
+        assert result["duration"] == pytest.approx(3.0, abs=0.1), "one scene, and one for each of two rooms"
+        projects.add(result["project"])
+        ids.add(airflow.xcom(dag_id, run_id, "template"))
+        sent = service.call("GET", f"movies?project={result['project']}")["movie"]["json"]
+        assert headline in sent
+        assert airflow.xcom(dag_id, run_id, "logo")["url"] in sent
+
+    assert len(projects) == 2
+    assert len(ids) == 1, "the second run finds the template as it should be"
+    assert airflow.xcom(dag_id, run_id, "logo")["uploaded"] is False, "and the logo"
+    assert len(service.call("GET", "templates")["templates"]) == 1
+
+
+def test_taskflow(airflow: Airflow, service: ServiceProcess):
+    dag_id = "json2video_taskflow"
+    run_id = run(airflow, dag_id, name="Porto")
+
+    result = airflow.xcom(dag_id, run_id, "greeting")
+    assert set(result) == RESULT_FIELDS
+    assert airflow.xcom(dag_id, run_id, "announce") == f"{result['duration']} s at {result['url']}"
+    sent = service.call("GET", f"movies?project={result['project']}")["movie"]["json"]
+    assert "Good morning, Porto" in sent
+    postcards = [airflow.xcom(dag_id, run_id, "postcard", map_index=index) for index in range(2)]
+    assert len({video["project"] for video in postcards}) == 2
+    assert service.submissions() == 3
+    assert deferred(airflow, dag_id, run_id, "greeting")
+    assert all(deferred(airflow, dag_id, run_id, "postcard", map_index=index) for index in range(2))
+
+
 def test_mapped_over_csv(airflow: Airflow, service: ServiceProcess):
     dag_id = "json2video_mapped_over_csv"
     rows = (ROOT / "dags_examples" / "data" / "rooms.csv").read_text().strip().splitlines()[1:]

@@ -84,4 +84,4 @@ class Attempt:
 
     def run(self):
         outcome = self.start()
-        return self.fire().resume() if outcome is self.deferred else outcome
+        return self.fire().resume() if self.deferred is not None and outcome is self.deferred else outcome

@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
 from airflow_json2video.local.cli.places import fault_finding, warning_findings
-from airflow_json2video.local.cli.progress import shown_progress
 from airflow_json2video.local.service import require_renderer
 from airflow_json2video.local.settings import Mode
+from airflow_json2video.progress import shown_progress
 
 __all__ = ["add_to"]
 
@@ -60,7 +60,10 @@ def _rendered(document: dict[str, Any], options: argparse.Namespace) -> dict[str
         from airflow_json2video.local.drawing.instant import render_instantly
 
         return render_instantly(document, options.output)
-    with assets_of(options) as assets, shown_progress(options.output.name) as progress:
+    shown = shown_progress(
+        options.output.name, in_words=lambda done, frames: f"frame {done} of {frames}", before="files and plan"
+    )
+    with assets_of(options) as assets, shown as progress:
         from airflow_json2video.local.drawing.memory import keep_freed_memory
         from airflow_json2video.local.drawing.render import render
 

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_json2video.api.arguments import check_stored_name
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, error_from_answer, error_from_render
 from airflow_json2video.hooks.settings import connection_settings
+from airflow_json2video.hooks.template_variables import require_fitting_variables
 from airflow_json2video.local import Settings, cli
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
@@ -59,6 +61,21 @@ def render(project=PROJECT, *, status, print_="same"):
 
 
 MINE = Stamp(submission_key="k", task_key="t", generation=1, attempt=2, fingerprint="same")
+
+
+def test_what_a_name_is_refused_with_that_the_drive_would_rewrite():
+    with pytest.raises(ConfigurationError) as refused:
+        check_stored_name("my logo.png")
+    assert_quoted("operations", refused.value)
+
+
+def test_what_is_said_of_variables_that_do_not_fit_the_templates_schema():
+    schema = {"type": "object", "properties": {"seconds": {"type": "number", "default": 2}}}
+    client = SimpleNamespace(execute=lambda call: schema)
+    document = {"template": "abc123def456ghi789jk", "variables": {"seconds": "soon"}}
+    with pytest.raises(InvalidMovie) as refused:
+        require_fitting_variables(client, document, log=None)
+    assert_quoted("operations", refused.value)
 
 
 def test_what_a_later_attempt_says_of_the_renders_it_finds():

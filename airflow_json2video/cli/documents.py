@@ -1,0 +1,56 @@
+"""A movie file as a command takes it: with variables of the command line, or none and a stored template."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow_json2video.cli.command import Argument
+from airflow_json2video.exceptions import ConfigurationError
+
+__all__ = ["VARIABLES", "document_from", "name_of"]
+
+VARIABLES = Argument.of("--var", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the movie")
+
+
+def name_of(file: str) -> str:
+    """Give what messages call the movie."""
+    return "standard input" if file == "-" else file
+
+
+def document_from(file: str | None, options: argparse.Namespace, *, template: str | None = None) -> dict[str, Any]:
+    """Read a movie file, or name a template, and lay the variables of the command line over it.
+
+    :raises InvalidMovie: it is no JSON object.
+    :raises ConfigurationError: neither or both of file and template, or a variable that is written wrongly.
+    """
+    from airflow_json2video.movie.loading import load_document
+
+    if (file is None) == (template is None):
+        raise ConfigurationError("Give a movie file, or --template with the id of a stored template.")
+    if template is not None:
+        document: dict[str, Any] = {"template": template}
+    else:
+        text = sys.stdin.buffer.read() if file == "-" else Path(str(file)).read_bytes()
+        document = load_document(text, source=name_of(str(file)))
+    if options.var:
+        own = document.get("variables")
+        document["variables"] = {**(own if isinstance(own, dict) else {}), **_named(options.var)}
+    return document
+
+
+def _named(pairs: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise ConfigurationError(f"--var {pair}: write NAME=VALUE")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values

@@ -1,0 +1,1 @@
+"""``@task.json2video``: a function that returns a movie becomes a render."""

@@ -1,0 +1,74 @@
+"""Operators for the account's list of renders."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.operators.base import Json2VideoBaseOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+__all__ = ["Json2VideoDeleteMovieOperator", "Json2VideoListMoviesOperator"]
+
+
+class Json2VideoListMoviesOperator(Json2VideoBaseOperator):
+    """Lists the account's renders of a range of time, all pages, as a list of dictionaries.
+
+    Each has the service's own fields (``project``, ``status``, ``url``, ``duration`` and so on) and ``client_data``;
+    the submitted documents are left out. The order is the service's.
+
+    :param date_start: a datetime with a zone, or ISO 8601 text (templated).
+    :param date_end: the same, at most 93 days later; default: the end of today (templated).
+    :param statuses: only renders in one of these, as ``["done"]``.
+    :param json2video_conn_id: the connection that holds the API key (templated).
+    """
+
+    template_fields: Sequence[str] = ("date_start", "date_end", "json2video_conn_id")
+
+    def __init__(
+        self,
+        *,
+        date_start: datetime | str,
+        date_end: datetime | str | None = None,
+        statuses: Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.date_start = date_start
+        self.date_end = date_end
+        self.statuses = statuses
+
+    def carry_out(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Read the list to its end."""
+        from airflow_json2video.hooks.waiting import wire
+        from airflow_json2video.rendering.result import movie_facts
+
+        return [
+            {**movie_facts(wire(movie)), "client_data": movie.client_data}
+            for movie in self.hook.client.movies(date_start=self.date_start, date_end=self.date_end)
+            if self.statuses is None or movie.status in self.statuses
+        ]
+
+
+class Json2VideoDeleteMovieOperator(Json2VideoBaseOperator):
+    """Deletes the file of a render now and not after seven days. It stops no render, and gives nothing back.
+
+    A file that is gone already is fine.
+
+    :param project: 16-character project id (templated).
+    :param json2video_conn_id: the connection that holds the API key (templated).
+    """
+
+    template_fields: Sequence[str] = ("project", "json2video_conn_id")
+
+    def __init__(self, *, project: str | XComArg, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.project: Any = project
+
+    def carry_out(self, context: Context) -> None:  # noqa: ARG002
+        """Delete the file."""
+        self.hook.delete_movie(self.project)
+        self.log.info("The file of render %s is deleted.", self.project)

@@ -1,0 +1,91 @@
+"""The operator that keeps a stored template equal to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+from airflow_json2video.operators.base import Json2VideoBaseOperator
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_json2video.movie import Movie
+
+__all__ = ["Json2VideoTemplateOperator"]
+
+
+class Json2VideoTemplateOperator(Json2VideoBaseOperator):
+    """Creates a template, or updates it if it differs, and gives its id as the task's result.
+
+    The template is known by its name. If the account's template of that name is the same already, nothing is
+    sent. Needs an API key with the role ``editor``.
+
+    **Braces.** What is stored is the movie as it is written: every ``{{ name }}`` in it belongs to JSON2Video,
+    which fills it in when the template is rendered. Airflow's own expressions work in *name* and *tags*.
+
+    :param name: at most 100 characters (templated).
+    :param movie: Movie JSON as a dictionary, as text, as a :class:`~airflow_json2video.movie.Movie`, as the result of
+        another task, or as a path that ends in ``.json``, found like any template file.
+    :param tags: replace the stored ones; without them those stay (templated).
+    :param json2video_conn_id: the connection that holds the API key (templated).
+    """
+
+    template_fields: Sequence[str] = ("name", "movie", "tags", "json2video_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json"}
+    template_ext: Sequence[str] = (".json",)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        movie: Movie | Mapping[str, Any] | str | XComArg,
+        tags: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name: Any = name
+        to_document = getattr(movie, "to_document", None)
+        self.movie: Any = movie if to_document is None else to_document()
+        self.tags: Any = tags
+        self._source = "The movie"
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Any,
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        plain = [name for name in template_fields if parent is not self or name != "movie"]
+        super()._do_render_template_fields(parent, plain, context, jinja_env, seen_oids)
+        if parent is not self:
+            return
+        from airflow_json2video.operators.document import resolved_movie
+
+        try:
+            self.movie, _, self._source = resolved_movie(self.movie, context, jinja_env, seen_oids)
+        except Json2VideoError as error:
+            from airflow.providers.common.compat.sdk import AirflowFailException
+
+            raise AirflowFailException(str(error)) from error
+
+    def carry_out(self, context: Context) -> str:  # noqa: ARG002
+        """Check the movie, create or update the template, and give its id."""
+        from airflow_json2video.hooks.template_sync import TemplateSync
+        from airflow_json2video.movie.checks import require_valid
+        from airflow_json2video.operators.document import document_of
+
+        if self.movie is None:
+            raise ConfigurationError("The template has no movie: the task that was to give it gave nothing.")
+        document = document_of(movie=self.movie, template=None, variables=None, from_json_file=self._source)
+        for finding in require_valid(document, source=self._source):
+            self.log.warning("%s: %s", finding.path or "movie", finding.message)
+        tags = [tag.strip() for tag in self.tags.split(",")] if isinstance(self.tags, str) else self.tags
+        sync = TemplateSync(client=self.hook.client, name=self.name, movie=document, tags=tags, log=self.log)
+        synced = sync.run()
+        self.log.info("Template %r (%s): %s.", self.name, synced.id, synced.change)
+        return synced.id

@@ -1,0 +1,49 @@
+"""A template and a logo that live beside the DAG: both are brought to JSON2Video if they differ, then rendered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_json2video.operators.drive import Json2VideoDriveUploadOperator
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.operators.template import Json2VideoTemplateOperator
+
+with DAG(
+    "json2video_template_as_code",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={"headline": "Spring sale"},
+    tags=["json2video", "example"],
+) as dag:
+    # [START template_as_code]
+    template = Json2VideoTemplateOperator(
+        task_id="template",
+        name="rooms (from the DAG)",
+        movie="movies/rooms_template.json",
+        retries=2,
+    )
+
+    logo = Json2VideoDriveUploadOperator(
+        task_id="logo",
+        source=str(Path(__file__).parent / "data" / "logo.png"),  # or s3://conn@bucket/logo.png
+        folder="brand",
+        if_exists="replace",
+        multiple_outputs=True,  # so that logo.output["url"] is the address alone
+        retries=2,
+    )
+
+    render = Json2VideoRenderOperator(
+        task_id="render",
+        template=template.output,
+        variables={
+            "headline": "{{ params.headline }}",
+            "logo": logo.output["url"],
+            "rooms": [{"name": "Loft"}, {"name": "Attic"}],
+        },
+        retries=2,
+    )
+    # [END template_as_code]
