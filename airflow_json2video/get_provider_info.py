@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+_ASSET_URI = {
+    "schemes": ["json2video"],
+    "handler": "airflow_json2video.assets.sanitize_uri",
+    "factory": "airflow_json2video.assets.create_asset",
+    "to_openlineage_converter": "airflow_json2video.assets.convert_asset_to_openlineage",
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider to Airflow."""
@@ -30,9 +37,15 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "JSON2Video",
-                "python-modules": ["airflow_json2video.triggers.render", "airflow_json2video.triggers.service"],
+                "python-modules": [
+                    "airflow_json2video.triggers.events",
+                    "airflow_json2video.triggers.render",
+                    "airflow_json2video.triggers.service",
+                ],
             },
         ],
+        "asset-uris": [_ASSET_URI],
+        "dataset-uris": [_ASSET_URI],  # as 2.11 calls them
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
         "connection-types": [
             {

@@ -129,6 +129,7 @@ class Json2VideoRenderOperator(BaseOperator):
         self.on_clear = _one_of("on_clear", on_clear, ("resubmit", "reuse"))
         self._waiting_for: str | None = None
         self._handed_on = False
+        self._video: dict[str, Any] | None = None
         if (movie is None) == (template is None):
             raise ConfigurationError(
                 f"Task {self.task_id!r}: a render needs either 'movie' or 'template', and got "
@@ -191,6 +192,7 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _submit_and_wait(self, context: Context, outage: _Outage) -> RenderResult:
         from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
+        from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.render import defer_until_rendered
 
@@ -208,7 +210,9 @@ class Json2VideoRenderOperator(BaseOperator):
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
             note_delivery(context["ti"])
-            return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
+            result = render_result({"project": render.project}, remaining_quota=None, submission_key=key)
+            self._video = tell_video(self, context, result)
+            return result
         starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
         deadline = starts + self.render_timeout
         ended = None
@@ -245,6 +249,16 @@ class Json2VideoRenderOperator(BaseOperator):
         if submission_key is None and self.durable:  # lost by dag.test()
             submission_key = self._identity(context).submission_key
         return self._finish(ended_from_event(event, project=project), key=submission_key, context=context)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
+        """Give the files the movie was made of, the video, and what it was; for Airflow's OpenLineage provider."""
+        from airflow_json2video.operators.lineage import lineage_of
+
+        return lineage_of(self, self._video)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Give the files that the movie would have been made of."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def on_kill(self) -> None:
         """Say what becomes of the render when a person or a timeout ends the task on the worker."""
@@ -367,6 +381,7 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.hooks.deliveries import note_delivery
         from airflow_json2video.hooks.metrics import render_done
         from airflow_json2video.hooks.waiting import tell_done
+        from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.rendering.result import render_result
 
         if ended.error is not None or ended.movie is None:
@@ -376,6 +391,7 @@ class Json2VideoRenderOperator(BaseOperator):
         note_delivery(context["ti"])
         render_done(result["rendering_time"])
         tell_done(result, ended.movie, log=self.log)
+        self._video = tell_video(self, context, result)
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
