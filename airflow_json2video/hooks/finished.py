@@ -20,9 +20,9 @@ from airflow_json2video.exceptions import (
     TransportError,
     UnreadableAnswer,
 )
-from airflow_json2video.hooks.waiting import TaskLog, wire
+from airflow_json2video.hooks.waiting import TaskLog, poll_schedule, wire
 from airflow_json2video.rendering.finished import FinishedRenders, Wanted
-from airflow_json2video.rendering.polling import LONGEST_WISH
+from airflow_json2video.rendering.polling import LONGEST_WISH, MIN_POLL_INTERVAL
 
 if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
@@ -81,21 +81,21 @@ async def follow(
     failures, saved_at = 0, -math.inf
     try:
         while True:
-            told, pause = False, interval * random.uniform(0.9, 1.1)  # noqa: S311
+            told = False
             try:
                 async for movie in look.run(clock):
                     told = True
                     yield movie
             except Json2VideoError as error:
                 failures += 1
-                pause = _pause(error, failures, interval)
+                pause = _pause(error, failures, max(interval, look.floor))
                 if failures % _TELL_EVERY == 1:
                     log.warning("%s No event can be fired meanwhile. Next look in %.0fs.", error, pause)
                 await look.close()
             else:
                 if failures:
                     log.info("The list of the account's renders can be read again after %d failed looks.", failures)
-                failures = 0
+                failures, pause = 0, max(interval, look.floor) * random.uniform(0.9, 1.1)  # noqa: S311
             is_due = told or look.has_news or clock() - saved_at >= _SAVED_EVERY
             if memory is not None and is_due and renders.since > 0:
                 if told:
@@ -108,7 +108,11 @@ async def follow(
 
 
 class _Look:
-    """Looks at the account: a client that is made anew when it has to be, and pages of the right size."""
+    """Looks at the account: a client that is made anew when it has to be, and pages of the right size.
+
+    :ivar has_news: whether a render has ended, wanted or not, since this was last set to False.
+    :ivar floor: seconds between two looks, at least.
+    """
 
     def __init__(self, hook: Json2VideoHook, renders: FinishedRenders, wanted: Wanted) -> None:
         self._hook = hook
@@ -118,6 +122,7 @@ class _Look:
         self._client_until = 0.0
         self._page_size = 20
         self.has_news = False
+        self.floor = MIN_POLL_INTERVAL
 
     async def run(self, clock: Callable[[], float]) -> AsyncIterator[Mapping[str, Any]]:
         """Look once, and give the renders that have ended and are wanted.
@@ -168,6 +173,8 @@ class _Look:
                     f"The connection could not be looked up: {type(error).__name__}: {error}."
                 ) from None
             self._client_until = loop.time() + _RECHECK_EVERY
+            is_loopback = self._hook.settings.is_loopback
+            self.floor = poll_schedule(0.0, is_loopback=is_loopback).floor
         return self._client
 
     async def _ask(self, client: AsyncJson2VideoClient, project: str) -> Mapping[str, Any] | None:

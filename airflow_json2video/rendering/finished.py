@@ -60,7 +60,7 @@ class Wanted:
         document = _document(movie)
         if self.template is not None and document.get("template") != self.template:
             return False
-        own = movie.get("client-data") or document.get("client-data")
+        own = movie.get("client-data") or document.get("client-data") or {}
         return _holds(own, self.client_data)
 
 
@@ -104,7 +104,7 @@ class FinishedRenders:
         return [project for _, project in sorted(due)[:most]]
 
     def on_list(self, movies: Iterable[Mapping[str, Any]], *, now: float) -> list[Mapping[str, Any]]:
-        """Learn from the whole list of :meth:`span`, and give the renders that have ended since the last look."""
+        """Learn from the whole list of :meth:`span`, and give the renders that have ended since, in that order."""
         is_first = self._start is None
         start, _ = self.span(now)
         fresh = []
@@ -121,7 +121,7 @@ class FinishedRenders:
             elif self._ends(project, created) and not is_first:
                 fresh.append(movie)
         self._go_on(start, now)
-        return fresh
+        return sorted(fresh, key=lambda movie: str(movie.get("ended_at") or ""))
 
     def on_answer(self, movie: Mapping[str, Any], *, now: float) -> bool:
         """Learn from the answer about one render that was asked for by itself: whether it has ended now."""

@@ -17,9 +17,6 @@ except ImportError:
 
 __all__ = ["Json2VideoRenderDoneTrigger"]
 
-_SHORTEST_INTERVAL = 5.0
-"""Seconds; as between two looks at one render."""
-
 
 class Json2VideoRenderDoneTrigger(BaseEventTrigger):
     """Fires an event for each render of an account that ends, wherever it was submitted. For an ``AssetWatcher``.
@@ -34,7 +31,7 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
     :param outcome: renders that are ``"done"``, that ``"failed"``, or ``"any"``.
     :param template: only renders of the stored template with this id.
     :param client_data: only renders whose ``client-data`` holds all of this, as ``{"campaign": "spring"}``.
-    :param poll_interval: seconds between two looks at the list, at least 5.
+    :param poll_interval: seconds between two looks at the list; at JSON2Video at least 5.
 
     .. code-block:: python
 
@@ -57,14 +54,14 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
         # Arguments of a newer version are left out of account, as in the other triggers.
         super().__init__()  # type: ignore[no-untyped-call]
         if outcome not in ("done", "failed", "any"):
-            from airflow_json2video.exceptions import ConfigurationError
-
-            raise ConfigurationError(f"outcome must be 'done', 'failed' or 'any', not {outcome!r}.")
+            raise ValueError(f"outcome must be 'done', 'failed' or 'any', not {outcome!r}.")
+        if not poll_interval > 0:
+            raise ValueError(f"poll_interval must be a number of seconds above 0, not {poll_interval!r}.")
         self.json2video_conn_id = json2video_conn_id
         self.outcome = outcome
         self.template = template
         self.client_data = dict(client_data or {})
-        self.poll_interval = max(float(poll_interval), _SHORTEST_INTERVAL)
+        self.poll_interval = float(poll_interval)
         self.unknown = sorted(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -30,7 +30,10 @@ def sanitized(uri):
         ("json2video://marketing", "json2video://marketing/"),
         ("json2video://marketing/Frühling 2026", "json2video://marketing/Fr%C3%BChling%202026"),
         ("json2video://marketing/Fr%C3%BChling%202026", "json2video://marketing/Fr%C3%BChling%202026"),
-        ("json2video://json2video_default/abc123def456ghi789jk", "json2video://json2video_default/abc123def456ghi789jk"),
+        (
+            "json2video://json2video_default/abc123def456ghi789jk",
+            "json2video://json2video_default/abc123def456ghi789jk",
+        ),
     ],
 )
 def test_an_address_is_stored_in_one_way_however_it_is_written(written, stored):
