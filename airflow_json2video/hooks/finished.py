@@ -212,10 +212,9 @@ class _Look:
 
 
 def _from_when(renders: FinishedRenders) -> str:
-    if renders.since <= 0:
-        return "those that end from now on are told"
-    since = datetime.fromtimestamp(renders.since, timezone.utc)
-    return f"the last look was at {since:%Y-%m-%d %H:%M} UTC, and what has ended since is told"
+    if renders.since > 0:
+        return "those that have ended since a triggerer last looked are told, and those that end from now on"
+    return "those that end from now on are told"
 
 
 def _pause(error: Json2VideoError, failures: int, interval: float) -> float:

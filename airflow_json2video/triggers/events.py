@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from importlib import import_module
 from typing import Any, Literal
 
 from airflow.triggers.base import TriggerEvent
@@ -79,6 +81,9 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for each render that ends."""
+        for module in ("hooks.finished", "hooks.json2video", "api.async_client"):
+            # Loading them takes half a second, for which the event loop would stand still.
+            await asyncio.to_thread(import_module, f"airflow_json2video.{module}")
         from airflow_json2video.hooks.finished import follow
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.hooks.memory import AssetMemory
