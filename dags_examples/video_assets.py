@@ -39,7 +39,7 @@ with DAG(
     # [START consumer]
     @task
     def publish(**context: Any) -> list[dict]:
-        """Use the videos that started this run; the file is asked for by nobody, since its facts came with it."""
+        """Use the videos that started this run."""
         videos = triggering_videos(context)
         for video in videos:
             print(f"{video['duration']} s, {video['credits']} credits: {video['stored_path'] or video['url']}")
@@ -47,3 +47,12 @@ with DAG(
 
     publish()
     # [END consumer]
+
+    # [START inlet]
+    @task(inlets=[WEEKLY_REPORT])
+    def latest(inlet_events: Any = None) -> str:
+        """Give the newest video, whatever has started this run."""
+        return inlet_events[WEEKLY_REPORT][-1].extra["url"]
+
+    latest()
+    # [END inlet]

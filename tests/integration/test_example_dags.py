@@ -145,6 +145,7 @@ def test_video_assets(airflow: Airflow, service: ServiceProcess):
         assert video[name] == result[name] is not None
     assert video["credits"] == 2
     assert len(video["movie_hash"]) == 32
+    assert airflow.xcom(consumer, started, "latest") == result["url"]
     assert service.submissions() == 1
 
 
