@@ -33,8 +33,8 @@ __all__ = ["Memory", "follow"]
 _LARGEST_PAGE = 100
 _PAGE_BYTES = 1_000_000
 """What a page should weigh at most, so that reading it does not hold the event loop."""
-_MOST_ALONE = 10
-"""Renders that are asked for by themselves at one look."""
+_PAUSE_A_PAGE = 2.0
+"""Seconds that a page of the list lengthens the pause to, so that a long list is not read all the time."""
 _SLOW = 300.0
 """Seconds between two looks, at most in an outage, and always where only a person can help."""
 _TELL_EVERY = 12
@@ -95,9 +95,10 @@ async def follow(
             else:
                 if failures:
                     log.info("The list of the account's renders can be read again after %d failed looks.", failures)
-                failures, pause = 0, max(interval, look.floor) * random.uniform(0.9, 1.1)  # noqa: S311
+                failures, pause = 0, max(interval, look.floor, look.pages * _PAUSE_A_PAGE)
+                pause *= random.uniform(0.9, 1.1)  # noqa: S311
             is_due = told or look.has_news or clock() - saved_at >= _SAVED_EVERY
-            if memory is not None and is_due and renders.since > 0:
+            if memory is not None and is_due and renders.has_begun:
                 if told:
                     await asyncio.sleep(_HANDED_ON)
                 await memory.remember(renders.state())
@@ -112,6 +113,7 @@ class _Look:
 
     :ivar has_news: whether a render has ended, wanted or not, since this was last set to False.
     :ivar floor: seconds between two looks, at least.
+    :ivar pages: of the list, at the last look.
     """
 
     def __init__(self, hook: Json2VideoHook, renders: FinishedRenders, wanted: Wanted) -> None:
@@ -123,6 +125,7 @@ class _Look:
         self._page_size = 20
         self.has_news = False
         self.floor = MIN_POLL_INTERVAL
+        self.pages = 0
 
     async def run(self, clock: Callable[[], float]) -> AsyncIterator[Mapping[str, Any]]:
         """Look once, and give the renders that have ended and are wanted.
@@ -140,7 +143,7 @@ class _Look:
 
     async def _run(self, clock: Callable[[], float]) -> AsyncIterator[Mapping[str, Any]]:
         client = await self._open()
-        for project in self._renders.to_ask(clock(), most=_MOST_ALONE):
+        for project in self._renders.to_ask(clock()):
             movie = await self._ask(client, project)
             if movie is not None and self._renders.on_answer(movie, now=clock()):
                 self.has_news = True
@@ -195,7 +198,7 @@ class _Look:
             call=list_movies if self._wanted.needs_documents else watch_movies,
         )
         movies: list[Mapping[str, Any]] = []
-        size = 0
+        size, self.pages = 0, 0
         while call := listing.next_call():
             try:
                 page = await client.execute(call)
@@ -205,6 +208,7 @@ class _Look:
             found = [movie if isinstance(movie, dict) else wire(movie) for movie in listing.take(page)]
             size += getattr(page, "bytes_read", 0) or sum(len(str(movie.get("json") or "")) + 500 for movie in found)
             movies += found
+            self.pages += 1
             await asyncio.sleep(0)
         if movies:
             self._page_size = max(1, min(_LARGEST_PAGE, int(_PAGE_BYTES * len(movies) / max(size, 1))))
@@ -212,7 +216,7 @@ class _Look:
 
 
 def _from_when(renders: FinishedRenders) -> str:
-    if renders.since > 0:
+    if renders.has_begun:
         return "those that have ended since a triggerer last looked are told, and those that end from now on"
     return "those that end from now on are told"
 

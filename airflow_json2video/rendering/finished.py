@@ -1,8 +1,11 @@
 """Which renders of an account have ended since the last look at its list. Pure: given pages and times.
 
 The list shows renders by the time of their submission, and one that has just ended may have been submitted long
-before. So what is read again and again is a short range up to now; a render that is still going on when the range
-leaves it behind is asked for by itself, less often the older it is.
+before. So what is read again and again is the range from the oldest that goes on up to now; but a few that go on for
+very long do not hold it back: they are asked for by themselves, less often the older they are.
+
+Everything that was submitted before the look before, less a margin, has been seen then. If it is in the list, has
+ended, and was not going on, it has been told. So what was told needs to be remembered for the margin only.
 """
 
 from __future__ import annotations
@@ -19,8 +22,11 @@ __all__ = ["FinishedRenders", "Wanted"]
 
 _MARGIN = 300.0
 """Seconds that clocks may differ by, and that the list may be late by."""
-_RANGE = 900.0
-"""Seconds of age up to which a render that goes on is looked for in the list."""
+_LONG = 900.0
+"""Seconds of age from which a render that goes on may be asked for by itself."""
+_FEW = 10
+"""Renders that may be asked for by themselves. Where more go on for long, as in a batch, the list is cheaper."""
+_ROUNDING = 1.0
 _FIRST_LOOK_BACK = 7200.0
 """Seconds before the first look in which a render may have been submitted that ends after it."""
 _LONGEST_GAP = 7 * 86400.0
@@ -71,37 +77,37 @@ class FinishedRenders:
     """
 
     def __init__(self, state: Any = None) -> None:
-        self._start: float | None = None
+        self._start: float | None = None  # of the range
+        self._seen = -math.inf  # everything submitted before this has been seen
         self._told: dict[str, float] = {}
         self._open: dict[str, float] = {}
         self._asked: dict[str, float] = {}
-        if isinstance(state, Mapping) and isinstance(state.get("start"), (int, float)):
-            self._start = float(state["start"])
+        if isinstance(state, Mapping) and all(isinstance(state.get(name), (int, float)) for name in ("start", "seen")):
+            self._start, self._seen = float(state["start"]), float(state["seen"])
             self._told, self._open = _moments(state.get("told")), _moments(state.get("open"))
 
-    def state(self) -> dict[str, Any]:
-        """Give all that has to be kept, as plain JSON."""
-        return {"start": self._start, "told": dict(self._told), "open": dict(self._open)}
-
     @property
-    def since(self) -> float:
-        """The moment up to which everything is known, epoch seconds; minus infinity before the first look."""
-        return -math.inf if self._start is None else self._start
+    def has_begun(self) -> bool:
+        """Whether there has been a look, so that there is a :meth:`state`."""
+        return self._start is not None
+
+    def state(self) -> dict[str, Any]:
+        """Give all that has to be kept, as plain JSON. Only after a look."""
+        return {"start": self._start, "seen": self._seen, "told": dict(self._told), "open": dict(self._open)}
 
     def span(self, now: float) -> tuple[float, float]:
         """Give the range of submissions to list, epoch seconds."""
         start = now - _FIRST_LOOK_BACK if self._start is None else max(self._start, now - _LONGEST_GAP)
         return min(start, now), now + _MARGIN
 
-    def to_ask(self, now: float, *, most: int) -> list[str]:
-        """Give the renders that go on and are to be asked for by themselves now, the longest unasked first."""
+    def to_ask(self, now: float) -> list[str]:
+        """Give the renders that are to be asked for by themselves now."""
         start, _ = self.span(now)
-        due = []
-        for project, created in self._open.items():
-            last = self._asked.get(project, created)
-            if created < start and now - last >= (now - created) / _SHARE_OF_AGE:
-                due.append((last, project))
-        return [project for _, project in sorted(due)[:most]]
+        return [
+            project
+            for project, created in self._open.items()
+            if created < start and now - self._asked.get(project, created) >= (now - created) / _SHARE_OF_AGE
+        ]
 
     def on_list(self, movies: Iterable[Mapping[str, Any]], *, now: float) -> list[Mapping[str, Any]]:
         """Learn from the whole list of :meth:`span`, and give the renders that have ended since, in that order."""
@@ -114,11 +120,7 @@ class FinishedRenders:
                 continue
             created = created_at(movie)
             created = now if created is None else created
-            if created < start:
-                continue
-            if status not in _ENDED:
-                self._open[project] = created
-            elif self._ends(project, created) and not is_first:
+            if created >= start and self._ends(project, status, created) and not is_first:
                 fresh.append(movie)
         self._go_on(start, now)
         return sorted(fresh, key=lambda movie: str(movie.get("ended_at") or ""))
@@ -127,28 +129,33 @@ class FinishedRenders:
         """Learn from the answer about one render that was asked for by itself: whether it has ended now."""
         project = str(movie.get("project"))
         self._asked[project] = now
-        if movie.get("status") not in _ENDED or project not in self._open:
-            return False
-        del self._open[project]
-        return True
+        return movie.get("status") in _ENDED and self._open.pop(project, None) is not None
 
     def on_unknown(self, project: str) -> None:
         """Learn that the service does not know a render any more."""
         self._open.pop(project, None)
 
-    def _ends(self, project: str, created: float) -> bool:
+    def _ends(self, project: str, status: str, created: float) -> bool:
+        """Take note of an entry of the list: whether it has ended since the last one."""
+        was_told = project in self._told or (created < self._seen and project not in self._open)
+        if status not in _ENDED:
+            if not was_told:  # else its status goes backwards
+                self._open[project] = created
+            return False
         self._open.pop(project, None)
-        is_new = project not in self._told
         self._told[project] = max(created, self._told.get(project, created))
-        return is_new
+        return not was_told
 
     def _go_on(self, start: float, now: float) -> None:
-        """Move the range on: up to the oldest that goes on in it, or as far as it is to reach back at all."""
-        young = [created for created in self._open.values() if created >= now - _RANGE]
-        self._start = max(start, min([now, *young]) - _MARGIN)
-        self._told = {project: created for project, created in self._told.items() if created >= self._start}
         self._open = {project: created for project, created in self._open.items() if created > now - _GIVEN_UP}
         self._asked = {project: asked for project, asked in self._asked.items() if project in self._open}
+        inside = sorted(created for created in self._open.values() if created >= start)
+        room = max(0, _FEW - (len(self._open) - len(inside)))
+        left = min(room, sum(created < now - _LONG for created in inside))
+        oldest = min(inside[left:], default=now) - _ROUNDING
+        self._start = max(start, min(oldest, now - _MARGIN))
+        self._seen = max(self._seen, now - _MARGIN)
+        self._told = {project: created for project, created in self._told.items() if created >= self._seen}
 
 
 def _document(movie: Mapping[str, Any]) -> Mapping[str, Any]:
