@@ -33,8 +33,9 @@ __all__ = ["Memory", "follow"]
 _LARGEST_PAGE = 100
 _PAGE_BYTES = 1_000_000
 """What a page should weigh at most, so that reading it does not hold the event loop."""
-_PAUSE_A_PAGE = 2.0
-"""Seconds that a page of the list lengthens the pause to, so that a long list is not read all the time."""
+_PAUSE_A_PAGE = 0.4
+"""Shortest interval between two looks (5 s at JSON2Video) times this is the least pause for each page that a look has
+read: so a long list is not read all the time."""
 _SLOW = 300.0
 """Seconds between two looks, at most in an outage, and always where only a person can help."""
 _TELL_EVERY = 12
@@ -95,7 +96,7 @@ async def follow(
             else:
                 if failures:
                     log.info("The list of the account's renders can be read again after %d failed looks.", failures)
-                failures, pause = 0, max(interval, look.floor, look.pages * _PAUSE_A_PAGE)
+                failures, pause = 0, max(interval, look.floor, look.floor * look.pages * _PAUSE_A_PAGE)
                 pause *= random.uniform(0.9, 1.1)  # noqa: S311
             is_due = told or look.has_news or clock() - saved_at >= _SAVED_EVERY
             if memory is not None and is_due and renders.has_begun:
