@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_json2video.movie.catalog import render_credits
 
-__all__ = ["credits_of", "dataset_of", "video_facts", "without_credentials"]
+__all__ = ["credits_of", "dataset_of", "video_facts", "without_credentials", "without_queries"]
 
 _AZURE_HOSTS = (".core.windows.net",)
 """Hosts whose addresses write a container where others write a user: ``abfss://container@account``."""
@@ -55,6 +56,11 @@ def without_credentials(address: str) -> str:
     if not at or (":" not in user and host.endswith(_AZURE_HOSTS)):
         return address
     return parts._replace(netloc=host).geturl()
+
+
+def without_queries(text: str) -> str:
+    """Leave the queries of addresses out of the service's words: an address that is signed is signed there."""
+    return re.sub(r"(\w+://[^\s'\"?]+)\?[^\s'\"]*", r"\1", text)
 
 
 def dataset_of(address: str) -> tuple[str, str] | None:

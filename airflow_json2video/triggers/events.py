@@ -19,6 +19,8 @@ except ImportError:
 
 __all__ = ["Json2VideoRenderDoneTrigger"]
 
+_LONGEST_MESSAGE = 500
+
 
 class Json2VideoRenderDoneTrigger(BaseEventTrigger):
     """Fires an event for each render of an account that ends, wherever it was submitted. For an ``AssetWatcher``.
@@ -51,9 +53,9 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
         template: str | None = None,
         client_data: Mapping[str, Any] | None = None,
         poll_interval: float = 30.0,
-        **unknown: Any,
     ) -> None:
-        # Arguments of a newer version are left out of account, as in the other triggers.
+        # Unlike the other triggers this one takes no arguments that it does not know: one that chooses, left out of
+        # account, would start runs for renders that nobody chose.
         super().__init__()  # type: ignore[no-untyped-call]
         if outcome not in ("done", "failed", "any"):
             raise ValueError(f"outcome must be 'done', 'failed' or 'any', not {outcome!r}.")
@@ -64,7 +66,6 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
         self.template = template
         self.client_data = dict(client_data or {})
         self.poll_interval = float(poll_interval)
-        self.unknown = sorted(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what the triggerer makes this trigger from, and what Airflow tells it by from other triggers."""
@@ -89,8 +90,6 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
         from airflow_json2video.hooks.memory import AssetMemory
         from airflow_json2video.rendering.finished import Wanted
 
-        if self.unknown:
-            self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
         wanted = Wanted(outcome=self.outcome, template=self.template, client_data=self.client_data)
         memory = AssetMemory.of(
             self, told_apart_by=[self.json2video_conn_id, self.outcome, self.template, self.client_data]
@@ -102,9 +101,9 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
 
 def event_of(movie: Mapping[str, Any]) -> dict[str, Any]:
     """Write a render that has ended as the payload of an event: plain JSON, none of the author's own data."""
-    from airflow_json2video.rendering.facts import video_facts
+    from airflow_json2video.rendering.facts import video_facts, without_queries
     from airflow_json2video.rendering.result import render_result
 
     result = render_result(dict(movie), remaining_quota=None, submission_key=None)
-    message = movie.get("message")
-    return {**video_facts(result), "status": movie.get("status"), "message": str(message)[:500] if message else None}
+    message = without_queries(str(movie.get("message") or ""))[:_LONGEST_MESSAGE]
+    return {**video_facts(result), "status": movie.get("status"), "message": message or None}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_json2video.rendering.facts import credits_of, dataset_of, video_facts, without_credentials
+from airflow_json2video.rendering.facts import credits_of, dataset_of, video_facts, without_credentials, without_queries
 from airflow_json2video.rendering.result import render_result
 
 MOVIE = {
@@ -66,6 +66,11 @@ def test_credits_are_the_begun_seconds_times_the_price_of_the_frame(width, heigh
 )
 def test_an_address_is_told_without_credentials(address, left):
     assert without_credentials(address) == left
+
+
+def test_the_services_words_are_told_without_what_signs_an_address():
+    said = "Scene #1: Failed to download 'https://b.s3.example.com/a.png?X-Signature=SECRET&x=1', is it there? Yes?"
+    assert without_queries(said) == "Scene #1: Failed to download 'https://b.s3.example.com/a.png', is it there? Yes?"
 
 
 @pytest.mark.parametrize(
