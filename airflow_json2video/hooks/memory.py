@@ -5,6 +5,7 @@ That of a task is never the only source: what it does not know, has lost or has 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,8 @@ __all__ = ["AssetMemory", "TaskMemory"]
 log = logging.getLogger(__name__)
 
 _KEY = "airflow_json2video"
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between the tries to read what a watcher has told: without it, events are missed."""
 
 
 class TaskMemory:
@@ -78,16 +81,19 @@ class AssetMemory:
 
     async def recall(self) -> Any:
         """Give what was kept last by any of the stores, or None."""
-        found = []
-        for store in self._stores:
-            try:
-                kept = await store.aget(self._key)
-            except Exception as error:
-                log.warning("What this watcher has told could not be read: %r. It starts from now.", error)
-                continue
-            if isinstance(kept, dict):
-                found.append(kept)
+        found = [kept for store in self._stores if isinstance(kept := await self._read(store), dict)]
         return max(found, key=lambda kept: kept.get("start") or 0.0, default=None)
+
+    async def _read(self, store: Any) -> Any:
+        for pause in (*_PAUSES, None):
+            try:
+                return await store.aget(self._key)
+            except Exception as error:
+                if pause is None:
+                    log.warning("What this watcher has told could not be read: %r. It starts from now.", error)
+                    return None
+            await asyncio.sleep(pause)
+        return None
 
     async def remember(self, state: Mapping[str, Any]) -> None:
         """Keep the state in every store."""

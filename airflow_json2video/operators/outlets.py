@@ -5,7 +5,7 @@ Airflow sends the events when the task has succeeded. Loaded when a task runs, n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_json2video.assets import create_asset
@@ -34,7 +34,13 @@ def tell_video(operator: Any, context: Any, result: Mapping[str, Any]) -> dict[s
 
 
 def tell_outlets(
-    operator: Any, context: Any, videos: list[dict[str, Any]], *, account: str, name: str, extra: Any = None
+    operator: Any,
+    context: Any,
+    videos: Sequence[Mapping[str, Any]],
+    *,
+    account: str,
+    name: str,
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Put the facts of *videos* into the events of a task's outlets.
 
@@ -56,7 +62,7 @@ def tell_outlets(
         elif _is_asset(outlet):
             # What the author has put there already, as in a pre_execute hook, is kept.
             accessor = events[outlet]
-            accessor.extra = {**dict(videos[-1] if extra is None else extra), **(accessor.extra or {})}
+            accessor.extra = {**(videos[-1] if extra is None else extra), **(accessor.extra or {})}
 
 
 def document_hash(operator: Any) -> str | None:

@@ -319,7 +319,24 @@ async def test_a_triggerer_that_dies_before_airflow_has_the_event_fires_it_again
     assert projects(events) == [project]
 
 
-async def test_a_store_that_fails_costs_no_event(watching, lists, service, times_logged):
+async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.memory._PAUSES", (0.3,))
+    store = Store()
+    async with watching(store):
+        await _until(lambda: store.kept)
+    missed = await _submit()
+    assert await asyncio.to_thread(service.wait_idle)
+    store.is_broken = True
+    asyncio.get_running_loop().call_later(0.1, setattr, store, "is_broken", False)
+    async with watching(store) as events:
+        await _until(lambda: events)
+    assert projects(events) == [missed]
+
+
+async def test_a_store_that_fails_costs_no_event_while_the_triggerer_runs(
+    watching, lists, service, times_logged, monkeypatch
+):
+    monkeypatch.setattr("airflow_json2video.hooks.memory._PAUSES", (0.01, 0.01))
     store = Store()
     store.is_broken = True
     async with watching(store) as events:
@@ -327,7 +344,7 @@ async def test_a_store_that_fails_costs_no_event(watching, lists, service, times
         await _until(lambda: events)
         await _looks(lists)
     assert projects(events) == [project]
-    assert times_logged("could not be kept") >= 1
+    assert times_logged("could not be read") + times_logged("could not be kept") >= 1
 
 
 async def test_two_watchers_of_one_asset_do_not_share_what_they_have_told(watching, lists, service):
