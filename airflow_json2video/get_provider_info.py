@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+_ASSET_URI = {
+    "schemes": ["json2video"],
+    "handler": "airflow_json2video.assets.sanitize_uri",
+    "factory": "airflow_json2video.assets.create_asset",
+    "to_openlineage_converter": "airflow_json2video.assets.convert_asset_to_openlineage",
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider to Airflow."""
@@ -39,6 +46,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "JSON2Video",
                 "python-modules": [
+                    "airflow_json2video.triggers.events",
                     "airflow_json2video.triggers.render",
                     "airflow_json2video.triggers.service",
                     "airflow_json2video.triggers.quota",
@@ -56,6 +64,8 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "json2video", "class-name": "airflow_json2video.decorators.render.json2video_task"},
         ],
         "cli": ["airflow_json2video.cli.airflow_commands.get_cli_commands"],
+        "asset-uris": [_ASSET_URI],
+        "dataset-uris": [_ASSET_URI],  # as 2.11 calls them
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
         "connection-types": [
             {

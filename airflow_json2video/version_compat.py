@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
+    "asset_stores",
     "attempt_is_current",
     "context_names",
     "end_superseded_attempt",
@@ -113,6 +114,16 @@ def succeeded_attempts(ti: Any) -> list[int]:
 
 def _row_of(ti: Any) -> dict[str, Any]:
     return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+
+
+def asset_stores(trigger: Any) -> list[Any]:
+    """Give the store of each asset that an event trigger watches; none before Airflow 3.3, which has no such stores."""
+    accessors = getattr(trigger, "asset_state_store", None)
+    if accessors is None:
+        return []
+    # Equal triggers of several assets are one, and the trigger is not told which assets they are.
+    stores = [*getattr(accessors, "_by_name", {}).values(), *getattr(accessors, "_by_uri", {}).values()]
+    return stores or [accessors]
 
 
 def execution_deadline(ti: Any, execution_timeout: timedelta, *, now: float) -> float:

@@ -214,6 +214,20 @@ class Airflow:
         self.api.trigger(dag_id, run_id=run_id, conf=dict(conf or {}))
         return run_id
 
+    def wait_for_runs(self, dag_id: str, count: int, *, timeout: float = 60.0) -> list[str]:
+        """Wait until a DAG has so many runs, whoever started them, and give their ids.
+
+        :raises AirflowTimeout: it has fewer.
+        """
+        found: list[str] = []
+
+        def enough() -> bool:
+            found[:] = self.api.runs(dag_id)
+            return len(found) >= count
+
+        self._wait(enough, timeout=timeout, what=f"{count} runs of {dag_id}")
+        return found
+
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         """State of a run: ``queued``, ``running``, ``success`` or ``failed``."""
         return self.api.run_state(dag_id, run_id)

@@ -48,6 +48,11 @@ def trigger(dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
     trigger_dag(dag_id, run_id=run_id, conf=conf, replace_microseconds=False)
 
 
+def runs(dag_id: str) -> list[str]:
+    with create_session() as session:
+        return [run_id for (run_id,) in session.query(DagRun.run_id).filter_by(dag_id=dag_id)]
+
+
 def run_state(dag_id: str, run_id: str) -> str | None:
     with create_session() as session:
         state = session.query(DagRun.state).filter_by(dag_id=dag_id, run_id=run_id).scalar()
@@ -95,7 +100,7 @@ def mark(dag_id: str, run_id: str, task_id: str, state: str) -> None:
 
 
 _QUESTIONS = {
-    f.__name__: f for f in (health, has_dag, import_errors, trigger, run_state, task_instances, xcom, clear, mark)
+    f.__name__: f for f in (health, has_dag, import_errors, trigger, runs, run_state, task_instances, xcom, clear, mark)
 }
 
 

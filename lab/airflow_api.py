@@ -48,6 +48,9 @@ class AirflowApi(Protocol):
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run."""
 
+    def runs(self, dag_id: str) -> list[str]:
+        """Give the ids of a DAG's runs."""
+
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         """Give a run's state."""
 
@@ -93,6 +96,10 @@ class RestApi:
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
         body = {"dag_run_id": run_id, "conf": conf, "logical_date": None}
         self._call("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", body=body)
+
+    def runs(self, dag_id: str) -> list[str]:
+        answer = self._call("GET", f"/api/v2/dags/{quote(dag_id)}/dagRuns?limit=1000")
+        return [run["dag_run_id"] for run in answer["dag_runs"]]
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         state: str | None = self._call("GET", self._run(dag_id, run_id))["state"]
@@ -178,6 +185,10 @@ class OrmApi:
 
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
         self._call("trigger", dag_id=dag_id, run_id=run_id, conf=conf)
+
+    def runs(self, dag_id: str) -> list[str]:
+        found: list[str] = self._call("runs", dag_id=dag_id)
+        return found
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         state: str | None = self._call("run_state", dag_id=dag_id, run_id=run_id)

@@ -159,6 +159,7 @@ class Json2VideoRenderOperator(BaseOperator):
         self.quota_wait_until = quota_wait_until
         self._waiting_for: str | None = None
         self._handed_on = False
+        self._video: dict[str, Any] | None = None
         if (movie is None) == (template is None):
             raise ConfigurationError(
                 f"Task {self.task_id!r}: a render needs either 'movie' or 'template', and got "
@@ -255,6 +256,7 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
         from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
+        from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.operators.pausing import wait_for_credits, wait_out
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.render import defer_until_rendered
@@ -281,6 +283,7 @@ class Json2VideoRenderOperator(BaseOperator):
             note_delivery(context["ti"])
             result = render_result({"project": render.project}, remaining_quota=None, submission_key=key)
             self._tell_cost(result, estimated, context)
+            self._video = tell_video(self, context, result)
             return result
         starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
         deadline = starts + self.render_timeout
@@ -322,6 +325,16 @@ class Json2VideoRenderOperator(BaseOperator):
             submission_key = self._identity(context).submission_key
         ended = ended_from_event(event, project=project)
         return self._finish(ended, key=submission_key, estimated=estimated_credits, context=context)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
+        """Give the files the movie was made of, the video, and what it was; for Airflow's OpenLineage provider."""
+        from airflow_json2video.operators.lineage import lineage_of
+
+        return lineage_of(self, self._video)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Give the files that the movie would have been made of."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def on_kill(self) -> None:
         """Say what becomes of the render when a person or a timeout ends the task on the worker."""
@@ -466,6 +479,7 @@ class Json2VideoRenderOperator(BaseOperator):
         from airflow_json2video.hooks.metrics import render_done
         from airflow_json2video.hooks.waiting import tell_done
         from airflow_json2video.operators.keeping import warn_of_expiry
+        from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.rendering.result import render_result
 
         keeping = self._keeping()
@@ -487,6 +501,7 @@ class Json2VideoRenderOperator(BaseOperator):
         render_done(result["rendering_time"])
         tell_done(result, ended.movie, log=self.log)
         self._tell_cost(result, estimated, context)
+        self._video = tell_video(self, context, result)
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:

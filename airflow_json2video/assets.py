@@ -1,0 +1,110 @@
+"""Videos as assets of Airflow: the URI scheme ``json2video``, and what the events of an asset say of a video.
+
+``json2video://<account>/<name>`` names a kind of video and not a single one: ``json2video://marketing/weekly-report``
+is whatever the weekly report is today. JSON2Video has no name for an account, so *account* is one of your own; by
+convention the id of the connection. *name* is of your own too: of a template, a DAG, a series; it may have more than
+one part. Without a name, ``json2video://<account>`` is every video of the account.
+
+Airflow imports this module while it reads a DAG file with such an asset, so it imports nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+    from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
+    from airflow.providers.common.compat.sdk import Asset
+
+__all__ = ["SCHEME", "convert_asset_to_openlineage", "create_asset", "sanitize_uri", "triggering_videos"]
+
+SCHEME = "json2video"
+
+_SEGMENT = "-._~!$&'()*+,;=:@"
+"""What may stand in a part of a path beside letters and digits (RFC 3986); all else is written as %XX."""
+
+
+def create_asset(*, account: str = "json2video_default", name: str = "", extra: dict[str, Any] | None = None) -> Asset:
+    """Give the asset ``json2video://<account>/<name>``; a ``Dataset`` in Airflow 2.11.
+
+    :param account: whose videos: by convention the id of the connection.
+    :param name: which of them, as ``weekly-report`` or ``shops/north``; empty: all of them.
+    :raises ValueError: there is no account, or a part of the name is ``.`` or ``..``.
+
+    .. code-block:: python
+
+        render = Json2VideoRenderOperator(..., outlets=[create_asset(name="weekly-report")])
+    """
+    from urllib.parse import quote, urlsplit
+
+    from airflow.providers.common.compat.sdk import Asset
+
+    path = "/".join(quote(part, safe=_SEGMENT) for part in name.split("/"))
+    uri = f"{SCHEME}://{quote(account, safe='-._~')}/{path}"
+    # Also where the package is not installed, only on the path, and Airflow knows of no handler.
+    return Asset(uri=sanitize_uri(urlsplit(uri)).geturl(), extra=extra)
+
+
+def sanitize_uri(uri: SplitResult) -> SplitResult:
+    """Write an address of the scheme in the one way that it is stored in. Airflow calls this for each of them.
+
+    :raises ValueError: it names no account, or holds what has no place in it. What it holds is not repeated: it may
+        be a key.
+    """
+    from urllib.parse import quote, unquote
+
+    shape = f"write {SCHEME}://<account>/<name>"
+    if "@" in uri.netloc:
+        raise ValueError(f"a {SCHEME} asset has no user and no password; {shape}. The key belongs into the connection")
+    if not uri.netloc:
+        raise ValueError(f"a {SCHEME} asset needs an account; {shape}, the account by convention the connection's id")
+    if ":" in uri.netloc:
+        raise ValueError(f"a {SCHEME} asset has no port; {shape}")
+    if uri.query:
+        raise ValueError(f"a {SCHEME} asset has no query; {shape}")
+    parts = [unquote(part) for part in uri.path.split("/") if part]
+    if {".", ".."} & set(parts):
+        raise ValueError(f"a part of the name of a {SCHEME} asset is '.' or '..'; {shape}")
+    path = "/".join(quote(part, safe=_SEGMENT) for part in parts)
+    return uri._replace(scheme=SCHEME, path=f"/{path}", query="", fragment="")
+
+
+def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> OpenLineageDataset:  # noqa: ARG001
+    """Give the OpenLineage dataset of an asset of the scheme; Airflow's OpenLineage provider calls this."""
+    from urllib.parse import unquote, urlsplit
+
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    uri = urlsplit(asset.uri)
+    return Dataset(namespace=f"{SCHEME}://{uri.netloc}", name=unquote(uri.path.strip("/")) or "/")
+
+
+def triggering_videos(context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the facts of the videos whose assets started this run, oldest first.
+
+    They come from a render task with outlets, or from a
+    :class:`~airflow_json2video.triggers.events.Json2VideoRenderDoneTrigger`; events of other assets are left out.
+
+    :param context: the context of a task.
+    :returns: :func:`~airflow_json2video.rendering.facts.video_facts` of each.
+
+    .. code-block:: python
+
+        @task
+        def publish(**context):
+            for video in triggering_videos(context):
+                print(video["project"], video["stored_path"] or video["url"])
+    """
+    by_asset = context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
+    events = [event for asset in by_asset for event in by_asset[asset]]
+    videos = []
+    for event in sorted(events, key=lambda event: event.timestamp):
+        extra = event.extra
+        if isinstance(extra, Mapping) and extra.get("from_trigger"):
+            extra = extra.get("payload")
+        if isinstance(extra, Mapping) and {"project", "movie_hash"} <= set(extra):
+            videos.append(dict(extra))
+    return videos

@@ -1,0 +1,40 @@
+"""A DAG that starts when a render of the account is done, wherever it was submitted. For Airflow 3.0 and later."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, Asset, task
+from airflow.sdk import AssetWatcher
+
+from airflow_json2video.assets import triggering_videos
+from airflow_json2video.triggers.events import Json2VideoRenderDoneTrigger
+
+# [START watcher]
+SPRING = Asset(
+    "json2video://json2video_default/spring",
+    watchers=[
+        AssetWatcher(
+            name="json2video_spring",
+            trigger=Json2VideoRenderDoneTrigger(client_data={"campaign": "spring"}, poll_interval=10),
+        )
+    ],
+)
+# [END watcher]
+
+with DAG(
+    "json2video_any_render",
+    schedule=[SPRING],
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    tags=["json2video", "example"],
+):
+    # [START watched]
+    @task
+    def tell(**context: Any) -> list[dict]:
+        """Give what is known of the renders that started this run."""
+        return triggering_videos(context)
+
+    tell()
+    # [END watched]

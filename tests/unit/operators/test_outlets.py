@@ -1,0 +1,151 @@
+"""The events of a render task's outlets."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from importlib.util import find_spec
+
+import pytest
+from airflow.providers.common.compat.sdk import Asset, AssetAlias
+
+from airflow_json2video.operators.outlets import tell_outlets
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.rendering.identity import fingerprint
+from tests.unit.attempts import Attempt
+
+MOVIE = {
+    "resolution": "sd",
+    "client-data": {"token": "SECRET"},
+    "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}],
+}
+VIDEOS = Asset("json2video://marketing/weekly-report")
+COPIES = Asset("s3://videos/weekly-report.mp4")
+
+
+@pytest.fixture
+def render(connection):
+    def make(**arguments):
+        arguments = {"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments}
+        return Json2VideoRenderOperator(**arguments)
+
+    return make
+
+
+def events():
+    """Airflow's own accessors, as a task's context has them."""
+    for module in ("airflow.sdk.execution_time.context", "airflow.utils.context"):
+        if find_spec(module.partition(".execution_time")[0]):
+            return import_module(module).OutletEventAccessors()
+    raise AssertionError
+
+
+def run(operator, **options):
+    outlet_events = events()
+    result = Attempt(operator, names={"outlet_events": outlet_events}, **options).run()
+    return result, outlet_events
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_every_asset_of_the_outlets_gets_the_facts_of_the_video(render, deferrable):
+    result, told = run(render(outlets=[VIDEOS, COPIES], deferrable=deferrable))
+    facts = told[VIDEOS].extra
+    assert told[COPIES].extra == facts
+    for name in ("project", "url", "duration", "size", "width", "height", "ended_at"):
+        assert facts[name] == result[name] is not None
+    assert facts["credits"] == 2
+    assert facts["movie_hash"] == fingerprint(MOVIE)
+    assert facts["stored_path"] is None
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_neither_key_nor_client_data_is_in_an_event(render):
+    _, told = run(render(outlets=[VIDEOS]))
+    text = json.dumps(told[VIDEOS].extra)
+    assert "SECRET" not in text
+    assert "a-key-of-the-tests" not in text
+
+
+def test_the_hash_is_the_same_in_every_run_and_another_for_another_movie(render):
+    hashes = [run(render(outlets=[VIDEOS]), run_id=f"run{n}")[1][VIDEOS].extra["movie_hash"] for n in range(2)]
+    other = render(outlets=[VIDEOS], movie={**MOVIE, "resolution": "hd"})
+    assert hashes[0] == hashes[1] != run(other)[1][VIDEOS].extra["movie_hash"]
+
+
+def test_the_hash_is_that_of_the_movie_with_its_variables(render):
+    movie = {**MOVIE, "variables": {"city": "Bern"}}
+    _, told = run(render(outlets=[VIDEOS], movie=movie, variables={"city": "Basel"}))
+    assert told[VIDEOS].extra["movie_hash"] == fingerprint({**movie, "variables": {"city": "Basel"}})
+
+
+def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_task(render):
+    _, told = run(render(outlets=[AssetAlias("videos")]))
+    [(address, extra)] = _alias_events(told[AssetAlias("videos")])
+    assert address == "json2video://json2video_default/a_dag/render"
+    assert extra["project"]
+
+
+def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_template(render, service):
+    template = service.add_template(MOVIE, id="abc123def456ghi789jk")
+    _, told = run(render(outlets=[AssetAlias("videos")], movie=None, template=template))
+    [(address, _)] = _alias_events(told[AssetAlias("videos")])
+    assert address == f"json2video://json2video_default/{template}"
+
+
+def test_what_the_author_put_into_an_event_is_kept(render):
+    outlet_events = events()
+    outlet_events[VIDEOS].extra = {"campaign": "spring", "credits": "none of your business"}
+    Attempt(render(outlets=[VIDEOS]), names={"outlet_events": outlet_events}).run()
+    extra = outlet_events[VIDEOS].extra
+    assert extra["campaign"] == "spring"
+    assert extra["credits"] == "none of your business"
+    assert extra["project"]
+
+
+def test_a_task_that_does_not_wait_tells_the_project(render, service):
+    result, told = run(render(outlets=[VIDEOS], wait=False))
+    facts = told[VIDEOS].extra
+    assert facts["project"] == result["project"]
+    assert facts["url"] is None
+    assert facts["movie_hash"]
+
+
+def test_a_render_that_fails_tells_nothing(render, service):
+    service.add_fault("render", status="error", message="no such font")
+    outlet_events = events()
+    with pytest.raises(Exception, match="no such font"):
+        Attempt(render(outlets=[VIDEOS]), names={"outlet_events": outlet_events}).run()
+    assert outlet_events[VIDEOS].extra == {}
+
+
+def test_outlets_that_cannot_be_told_do_not_fail_a_task_whose_video_is_there(render, times_logged):
+    class Broken(dict):
+        def __missing__(self, key):
+            raise RuntimeError("the supervisor is gone")
+
+    attempt = Attempt(render(outlets=[VIDEOS]), names={"outlet_events": Broken()})
+    assert attempt.run()["url"]
+    assert times_logged("The outlets could not be told of video") == 1
+
+
+def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(render):
+    outlet_events = events()
+    operator = render(outlets=[VIDEOS, AssetAlias("videos")])
+    videos = [{"project": "a", "movie_hash": None}, {"project": "b", "movie_hash": None}]
+    context = {"outlet_events": outlet_events}
+    tell_outlets(operator, context, videos, account="marketing", name="lot", extra={"videos": 2})
+    assert outlet_events[VIDEOS].extra == {"videos": 2}
+    told = _alias_events(outlet_events[AssetAlias("videos")])
+    assert [extra["project"] for _, extra in told] == ["a", "b"]
+
+
+def test_an_outlet_that_is_no_asset_is_left_alone(render):
+    result, told = run(render(outlets=[{"a": "dictionary"}, VIDEOS]))
+    assert told[VIDEOS].extra["project"] == result["project"]
+
+
+def _alias_events(accessor):
+    """Address and extra of each event of an alias: objects in Airflow 3, dictionaries in 2.11."""
+    if hasattr(accessor, "dataset_alias_events"):
+        return [(event["dest_dataset_uri"], event["extra"]) for event in accessor.dataset_alias_events]
+    return [(event.dest_asset_key.uri, event.extra) for event in accessor.asset_alias_events]
