@@ -29,7 +29,8 @@
         ├── RenderFailed                the render ended in ``error`` (free of charge)
         ├── RenderStalled               the service reports ``timeout``; it may still finish
         ├── RenderDeadlineExceeded      our own deadline passed while the render went on
-        └── RenderExpired               the render is done, and its file is gone
+        ├── RenderExpired               the render is done, and its file is gone
+        └── BatchFailed                 items of a batch failed; the others are kept
 
 The service's messages are no stable identifiers, so they are read here and nowhere else: status
 first, then the family of the message. Each error says whether a repeat can help (``retryable``),
@@ -51,6 +52,7 @@ __all__ = [
     "ApiError",
     "AttemptSuperseded",
     "AuthenticationFailed",
+    "BatchFailed",
     "ConfigurationError",
     "InvalidMovie",
     "InvalidRequest",
@@ -326,6 +328,10 @@ class RenderExpired(RenderError):
 
     money = Money.SPENT
     advice = "Store the file in the same task (output_path), or fetch it within seven days of the render's end."
+
+
+class BatchFailed(RenderError):
+    """More items of a batch failed than may. What was rendered is kept, and the report says how each item stands."""
 
 
 _CLASSES: dict[str, type[Json2VideoError]] = {

@@ -1,0 +1,373 @@
+"""Carrying out a batch on a worker: finding what earlier attempts started, submitting, settling lost answers.
+
+What to do is decided in :mod:`airflow_json2video.rendering`: for each item by
+:func:`~airflow_json2video.rendering.submission.decide_submission`, exactly as for a single render, and for the
+whole by :class:`~airflow_json2video.rendering.batch.Batch`. Dying anywhere in here loses nothing: every document
+carries the stamp of its item, so the account's list shows what was sent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.exceptions import (
+    AttemptSuperseded,
+    ConfigurationError,
+    InvalidMovie,
+    InvalidRequest,
+    Json2VideoError,
+    Money,
+    NotFound,
+    PlanLimitExceeded,
+    RateLimited,
+    ServiceUnreachable,
+    SubmissionAmbiguous,
+)
+from airflow_json2video.hooks.account_list import LOOK_BACK, stamped_renders
+from airflow_json2video.rendering.batch import Batch, ItemState, Pace
+from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint, read_stamp, stamp
+from airflow_json2video.rendering.result import movie_facts
+from airflow_json2video.rendering.submission import (
+    Action,
+    Decision,
+    FoundRender,
+    OnAmbiguous,
+    OnClear,
+    decide_submission,
+    settle_pause,
+)
+
+if TYPE_CHECKING:
+    from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.responses import MovieStatus
+    from airflow_json2video.hooks.waiting import ErrorLog
+    from airflow_json2video.rendering.batch_items import BatchItems
+
+__all__ = ["BatchWork"]
+
+_OF_ITEMS = (InvalidRequest, InvalidMovie, NotFound, PlanLimitExceeded, ConfigurationError)
+"""Refusals that are about one document; any other is about the account, and would meet all."""
+
+_MOST_LOST_IN_A_ROW = 3
+"""Answers lost one after the other before it is taken for the service, which is left alone for a while then."""
+
+_HOLD = 30.0
+"""Seconds without a submission after that, or after a refusal because of too many."""
+
+_CURRENT_FOR = 1.0
+"""Seconds for which "this attempt is the running one" is believed. A process that stalls for longer asks again, and
+a successor looks into the list for a minute before it sends anything."""
+
+_SHORT_WAIT = 2.0
+"""Seconds that the pace is waited for on the worker; for longer the task defers."""
+
+_RECENT = timedelta(hours=1)
+"""A render older than this that the first look did not show will not be shown by the next ones."""
+
+_LONGEST_PAUSE = 60.0
+_SHOWN = 5
+
+
+@dataclass(kw_only=True)
+class BatchWork:
+    """One slice of one attempt.
+
+    :param identity: of the task instance; each item's is made from it.
+    :param attempt_before: as of :class:`~airflow_json2video.hooks.submission.Submission`; so are the others.
+    :ivar trouble: why the submissions of this slice broke off, if the service was in trouble.
+    :ivar hold: seconds for which nothing should be submitted.
+    """
+
+    client: Json2VideoClient
+    items: BatchItems
+    batch: Batch
+    pace: Pace
+    identity: TaskIdentity
+    attempt: int
+    attempt_before: int | None
+    log: ErrorLog
+    delivered_before: int = 0
+    patience: float = 60.0
+    on_ambiguous: OnAmbiguous = "fail"
+    on_clear: OnClear = "reuse"
+    still_current: Callable[[], bool] = lambda: True
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.time
+    trouble: Json2VideoError | None = None
+    hold: float = 0.0
+    _current_at: float = float("-inf")
+    _seen: dict[int, dict[str, FoundRender]] = field(default_factory=dict)
+    _movies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _indices: dict[str, int] = field(default_factory=dict)
+    _remarks: Counter[str] = field(default_factory=Counter)
+
+    # --- what earlier attempts started ----------------------------------------------------------
+
+    def recover(self) -> None:
+        """Find the renders of all items by one reading of the list, and again while it may lag.
+
+        :raises SubmissionAmbiguous: the list could not be read for longer than the patience; nothing was submitted.
+        :raises Json2VideoError: the service refuses to give it.
+        """
+        pending = set(range(len(self.items)))
+        looks = failures = 0
+        began = self.clock()
+        while True:
+            # What is older than an hour and was not shown at first is not there.
+            recent = looks > 0 and not any(index in self._seen for index in pending)
+            try:
+                self._look(_RECENT if recent else LOOK_BACK)
+            except Json2VideoError as error:
+                if not error.retryable:
+                    raise
+                failures += 1
+                if self.clock() - began >= self.patience:
+                    raise SubmissionAmbiguous(
+                        f"The account's list could not be read, so it is not known which of {len(self.items)} items "
+                        f"have been rendered already. Nothing was submitted. ({error.message})"
+                    ) from error
+                self.log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
+                self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
+                continue
+            looks, failures = looks + 1, 0
+            pending = self._decide_all(pending, looks)
+            if not pending:
+                break
+            self.log.info(
+                "%s items have no render of an earlier attempt in the account's list yet. Next look in %.0fs.",
+                f"{len(pending):,}",
+                settle_pause(looks),
+            )
+            self.sleep(settle_pause(looks))
+        self._say_remarks()
+        self.log.info("What earlier attempts of this batch left: %s.", self.batch.in_words())
+
+    def _decide_all(self, pending: set[int], looks: int) -> set[int]:
+        again = set()
+        # All items without a render are in the same case; to make the stamp of each would take seconds.
+        absent = decide_submission(
+            [], mine=self._bare_stamp(), answer_lost=False, looks=looks, attempt_before=self.attempt_before
+        )
+        for index in pending:
+            found = self._seen.get(index)
+            decision = self._decide(index, lost=False, looks=looks) if found else absent
+            if decision.action is Action.ADOPT:
+                self._adopt(index, decision)
+            elif decision.action is Action.LOOK_AGAIN:
+                again.add(index)
+                continue
+            self._remark(decision)
+        return again
+
+    # --- submitting -----------------------------------------------------------------------------
+
+    def submit(self, *, until: float) -> None:
+        """Submit what may be under way, until the slice's time is over.
+
+        :param until: epoch seconds.
+        :raises AttemptSuperseded: a later attempt has started.
+        """
+        lost_in_a_row = 0
+        for index in self.batch.next_items():
+            wait = self.pace.wait(self.clock())
+            if self.batch.is_stopping or wait > _SHORT_WAIT or self.clock() + wait >= until:
+                return
+            if wait > 0:
+                self.sleep(wait)
+            self._require_current()
+            try:
+                project = self._post(index)
+            except ServiceUnreachable as error:  # certainly not sent
+                self._break_off(error)
+                return
+            except Json2VideoError as error:
+                lost = error.money is Money.UNKNOWN
+                self._refused(index, error, lost=lost)
+                lost_in_a_row = lost_in_a_row + 1 if lost else 0
+                if isinstance(error, RateLimited) or lost_in_a_row >= _MOST_LOST_IN_A_ROW:
+                    self._break_off(error)
+                    return
+            else:
+                lost_in_a_row = 0
+                self.batch.submitted(index, project, at=self.clock())
+
+    def _post(self, index: int) -> str:
+        from airflow_json2video.api import calls
+
+        document = self.items.document(index)
+        call = calls.submit_movie(stamp(document, self._stamp(index, document)))
+        self.pace.note(self.clock())
+        self.batch.records[index].sent += 1
+        return self.client.execute(call).project
+
+    def _refused(self, index: int, error: Json2VideoError, *, lost: bool) -> None:
+        where = self.items.where(index)
+        if lost:
+            self.log.warning("The answer to the submission of %s is lost: %s", where, error.message)
+            self.batch.lost(index, error, at=self.clock())
+        elif isinstance(error, _OF_ITEMS):
+            self.log.error("%s was refused: %s", where.capitalize(), error)
+            self.batch.failed(index, error)
+        else:
+            self.log.error("Nothing more is submitted: %s", error)
+            self.batch.halt(error)
+
+    def _break_off(self, error: Json2VideoError) -> None:
+        self.trouble, self.hold = error, max(error.retry_after or 0.0, _HOLD)
+        self.log.warning("%s No submission for %.0fs.", error.message, self.hold)
+
+    def _require_current(self) -> None:
+        if self.clock() - self._current_at < _CURRENT_FOR:
+            return
+        try:
+            current = self.still_current()
+        except Exception as error:
+            raise Json2VideoError(
+                f"Airflow could not be asked whether this attempt is still the running one: "
+                f"{type(error).__name__}: {error}.",
+                retryable=True,
+                advice="Nothing more was submitted; the next attempt adopts what was.",
+            ) from error
+        if not current:
+            raise AttemptSuperseded(
+                "This attempt of the batch is no longer the running one.",
+                advice="Nothing more was submitted by this attempt; the later one goes on.",
+            )
+        self._current_at = self.clock()
+
+    # --- lost answers ---------------------------------------------------------------------------
+
+    def settle_at(self) -> float | None:
+        """Give the moment at which the list is to be read for items whose answer was lost; None if there are none."""
+        return min((self._due(index) for index in self.batch.indices(ItemState.LOST)), default=None)
+
+    def settle(self) -> None:
+        """Read the list once for all items whose answer was lost and whose look is due."""
+        lost = self.batch.indices(ItemState.LOST)
+        now = self.clock()
+        due = {index for index in lost if self._due(index) <= now}
+        if not due:
+            return
+        oldest = min(self.batch.records[index].at for index in lost)
+        self._seen.clear()
+        try:
+            self._look(_RECENT + timedelta(seconds=max(0.0, now - oldest)))
+        except Json2VideoError as error:
+            if not error.retryable:
+                self.batch.halt(error)
+                for index in lost:
+                    self.batch.unsure(index, self._ambiguous(index, f"The list cannot be read: {error.message}"))
+                return
+            self.log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
+            self._break_off(error)
+            return
+        for index in lost:
+            record = self.batch.records[index]
+            record.looks += index in due
+            decision = self._decide(index, lost=True, looks=record.looks)
+            if decision.action is Action.ADOPT:
+                self._adopt(index, decision)
+            elif decision.action is Action.SUBMIT and record.sent < 2:
+                self.batch.back(index)
+            elif decision.action is not Action.LOOK_AGAIN:
+                self._give_up(index, decision)
+        self._remarks.clear()
+        left = len(self.batch.indices(ItemState.LOST))
+        self.log.info("Of %d lost answers, %d are settled by the account's list.", len(lost), len(lost) - left)
+
+    def _give_up(self, index: int, decision: Decision) -> None:
+        error = self.batch.records[index].error or {}
+        if error.get("error") == RateLimited.__name__:
+            self.batch.back(index)  # it was refused, and the list confirms that nothing came of it
+            return
+        self.batch.unsure(index, self._ambiguous(index, decision.reason))
+        self.log.error("%s: %s", self.items.where(index).capitalize(), decision.reason)
+
+    def _due(self, index: int) -> float:
+        record = self.batch.records[index]
+        return record.at + sum(settle_pause(look) for look in range(record.looks + 1))
+
+    def _ambiguous(self, index: int, message: str) -> SubmissionAmbiguous:
+        key = replace(self.identity, item=self.items.keys[index]).submission_key
+        return SubmissionAmbiguous(
+            message,
+            retryable=False,
+            advice=f"Look for 'submission_key': '{key}' in the client-data of the account's renders. Then clear the "
+            "task: it adopts the render if the list shows it, and submits again if it does not.",
+        )
+
+    # --- the list -------------------------------------------------------------------------------
+
+    def _look(self, look_back: timedelta) -> None:
+        """Note all renders of this batch's items that the list shows."""
+        if not self._indices:
+            for index, key in enumerate(self.items.keys):
+                self._indices[replace(self.identity, item=key).task_key] = index
+
+        def read(movie: MovieStatus) -> tuple[int, FoundRender, Mapping[str, Any]] | None:
+            theirs = read_stamp(movie.client_data, movie.json_text)
+            index = self._indices.get(theirs.task_key) if theirs is not None else None
+            if theirs is None or index is None:
+                return None
+            found = FoundRender(
+                project=movie.project,
+                status=movie.status,
+                created_at=movie.created_at,
+                has_file=bool(movie.url),
+                stamp=theirs,
+            )
+            return index, found, _facts(movie)
+
+        for index, found, facts in stamped_renders(self.client, read, now=self.clock(), look_back=look_back):
+            self._seen.setdefault(index, {})[found.project] = found
+            self._movies[found.project] = dict(facts)
+
+    def _decide(self, index: int, *, lost: bool, looks: int) -> Decision:
+        return decide_submission(
+            list(self._seen.get(index, {}).values()),
+            mine=self._stamp(index, self.items.document(index)),
+            answer_lost=lost,
+            looks=looks,
+            on_ambiguous=self.on_ambiguous,
+            on_clear=self.on_clear,
+            attempt_before=self.attempt_before,
+            delivered_before=self.delivered_before,
+        )
+
+    def _adopt(self, index: int, decision: Decision) -> None:
+        project = str(decision.project)
+        found = self._seen[index][project]
+        created = found.created_at.timestamp() if found.created_at else self.clock()
+        self.batch.submitted(index, project, at=created)
+        if found.status == "done" and found.has_file:
+            self.batch.done(index, self._movies[project])
+
+    def _remark(self, decision: Decision) -> None:
+        for warning in decision.warnings:
+            if sum(self._remarks.values()) < _SHOWN:
+                self.log.warning("%s", warning)
+            self._remarks[warning] += 1
+
+    def _say_remarks(self) -> None:
+        more = sum(self._remarks.values()) - _SHOWN
+        if more > 0:
+            self.log.warning("And %s more remarks of this kind.", f"{more:,}")
+        self._remarks.clear()
+
+    def _stamp(self, index: int, document: Mapping[str, Any]) -> Stamp:
+        identity = replace(self.identity, item=self.items.keys[index])
+        return Stamp.of(identity, fingerprint(document), attempt=self.attempt)
+
+    def _bare_stamp(self) -> Stamp:
+        return Stamp.of(self.identity, "", attempt=self.attempt)
+
+
+def _facts(movie: MovieStatus) -> Mapping[str, Any]:
+    from airflow_json2video.hooks.waiting import wire
+
+    return movie_facts(wire(movie.model_copy(update={"json_text": None}))) if movie.url else {}
