@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import contextmanager
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_json2video.exceptions import BatchFailed, QuotaExhausted
+from airflow_json2video.hooks.batch import BatchWork
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from tests.unit.attempts import Attempt
+from tests.unit.conftest import connection_json
 
 MOVIE = {
     "resolution": "sd",
@@ -19,6 +25,10 @@ ROWS = [{"city": f"City {number}", "sku": f"sku-{number}"} for number in range(1
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
+    quick(monkeypatch)
+
+
+def quick(monkeypatch):
     """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
     monkeypatch.setattr("airflow_json2video.hooks.batch.settle_pause", lambda looks: 0.01)
     monkeypatch.setattr("airflow_json2video.hooks.batch._HOLD", 0.1)
@@ -82,3 +92,316 @@ def test_each_row_becomes_one_render_and_one_line_of_the_report(batch, service, 
     assert [line["key"] for line in report] == [row["sku"] for row in ROWS]
     assert {line["status"] for line in report} == {"done"}
     assert len({line["url"] for line in report}) == 7
+
+
+def test_rows_without_a_movie_are_whole_movies(batch, service):
+    movies = [{"id": f"m{n}", "width": 128, "height": 72, "scenes": [{"duration": n}]} for n in (1, 2, 3)]
+    result = BatchAttempt(lambda: batch(movie=None, items=movies, item_key="id")).run()
+    assert (result["done"], result["seconds"]) == (3, 6.0)
+    assert [movie["scenes"] for movie in service.submitted] == [movie["scenes"] for movie in movies]
+
+
+def test_a_template_is_given_each_row_as_its_variables(batch, service):
+    service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 1}]}, id="t" * 20)
+    BatchAttempt(lambda: batch(movie=None, template="t" * 20)).run()
+    assert [document["variables"] for document in service.submitted] == ROWS
+
+
+@pytest.mark.parametrize(
+    "items",
+    [lambda: iter(ROWS), lambda: (row for row in ROWS), lambda: tuple(ROWS)],
+    ids=["iterator", "generator", "tuple"],
+)
+def test_a_function_may_give_the_rows_and_is_asked_anew_for_each_slice(batch, service, items):
+    assert BatchAttempt(lambda: batch(items=items, max_in_flight=3)).run()["done"] == 7
+
+
+def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
+    most = []
+    submit = BatchWork.submit
+
+    def watched(self, *, until):
+        submit(self, until=until)
+        most.append(sum(r["status"] in ("pending", "running") for r in service.renders()))
+
+    monkeypatch.setattr(BatchWork, "submit", watched)
+    service.settings.update({"render_seconds": 0.3})
+    attempt = BatchAttempt(lambda: batch(max_in_flight=2))
+    assert attempt.run()["done"] == 7
+    assert max(most) == 2
+    assert attempt.slices >= 4
+
+
+def test_a_pace_that_is_used_up_is_waited_for_in_the_triggerer(batch, service):
+    attempt = BatchAttempt(lambda: batch(submissions_per_minute=3))
+    attempt.render_templates().start()
+    assert service.posts == 3
+    trigger = attempt.trigger()
+    assert trigger.more_to_submit
+    assert 50 < trigger.resume_at - time.time() <= 60
+
+
+def test_a_killed_worker_leaves_renders_that_the_next_attempt_adopts(batch, service):
+    first = BatchAttempt(batch)
+    with killed(after_posts=4):
+        first.run()
+    assert service.posts == 4
+    result = BatchAttempt(batch, try_number=2, before=first).run()
+    assert result["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_a_worker_that_is_killed_in_a_later_slice_pays_for_nothing_twice(batch, service):
+    def make():
+        return batch(max_in_flight=2)
+
+    first = BatchAttempt(make)
+    with killed(after_posts=5):
+        first.run()
+    assert BatchAttempt(make, try_number=2, before=first).run()["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_a_slice_that_airflow_runs_again_with_the_same_memory_looks_into_the_list_first(batch, service):
+    service.settings.update({"render_seconds": 0.2})
+    attempt = BatchAttempt(lambda: batch(max_in_flight=2))
+    attempt.render_templates().start()
+    attempt.fire()
+    with killed(after_posts=1):
+        attempt.next_slice()
+    outcome = attempt.next_slice()
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert outcome["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_a_memory_that_is_lost_is_brought_back_by_the_list(batch, service):
+    attempt = BatchAttempt(lambda: batch(max_in_flight=3))
+    attempt.render_templates().start()
+    attempt.fire()
+    attempt.xcoms.clear()
+    outcome = attempt.next_slice()
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert outcome["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_retry_renders_only_what_is_missing(batch, service):
+    service.add_fault("render", status="error", message="Failed to download x", times=2)
+    rules = {"on_item_failure": "continue", "max_failures": 0}
+    first = BatchAttempt(lambda: batch(**rules), max_tries=1)
+    with pytest.raises(BatchFailed, match=r"2 of 7 items failed, and none may.*attempt 1 of 2\. Airflow tries again"):
+        first.run()
+    assert service.posts == 7
+    assert BatchAttempt(lambda: batch(**rules), try_number=2, max_tries=1, before=first).run()["done"] == 7
+    assert service.posts == 9
+
+
+def test_after_a_failure_nothing_more_is_submitted_and_what_is_under_way_is_waited_for(batch, service, tmp_path):
+    service.add_fault("render", status="error", message="Failed to download x", times=1)
+    service.settings.update({"render_seconds": 0.3})
+    with pytest.raises(BatchFailed, match="renders only what is missing"):
+        BatchAttempt(lambda: batch(max_in_flight=2)).run()
+    assert 2 <= service.posts < 7
+    report = lines(tmp_path)
+    assert {line["status"] for line in report} == {"done", "failed", "left"}
+    assert "Failed to download x" in next(line["error"]["message"] for line in report if line["status"] == "failed")
+
+
+@pytest.mark.parametrize(
+    ("bound", "fails"), [(None, False), (2, False), (0.3, False), (1, True), (0.1, True), (0, True)]
+)
+def test_continue_tries_all_and_fails_only_over_the_threshold(batch, service, bound, fails):
+    service.add_fault("render", status="error", message="Failed to download x", times=2)
+    attempt = BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=bound))
+    if fails:
+        with pytest.raises(BatchFailed):
+            attempt.run()
+    else:
+        result = attempt.run()
+        assert (result["done"], result["failed"], len(result["failures"])) == (5, 2, 2)
+    assert service.posts == 7
+
+
+def test_lost_answers_are_settled_together_by_one_reading_of_the_list(batch, service):
+    service.add_fault("lost", method="POST", path="/v2/movies", nth=[2, 4, 6], times=None)
+    assert BatchAttempt(batch).run()["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+    assert sum(r.method == "GET" and "project" not in r.query for r in service.requests) <= 2
+
+
+def test_an_item_whose_answer_was_lost_and_that_the_list_never_shows_is_never_sent_again(batch, service, tmp_path):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
+    with pytest.raises(AirflowFailException, match="1 of 7 items failed"):
+        BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=0)).run()
+    assert sent(service) == 7
+    unsure = [line for line in lines(tmp_path) if line["status"] == "unsure"]
+    assert [line["key"] for line in unsure] == ["sku-3"]
+    assert "Then clear the task" in unsure[0]["error"]["advice"]
+
+
+def test_an_author_who_prefers_the_risk_has_a_lost_item_sent_once_more(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
+    assert BatchAttempt(lambda: batch(on_ambiguous="resubmit")).run()["done"] == 7
+    assert sent(service) == 8
+
+
+def test_a_list_that_shows_a_new_project_late_leads_to_no_second_submission(batch, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.batch.settle_pause", lambda looks: 0.4)
+    service.settings.update({"list_delay": 0.8})
+    service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
+    assert BatchAttempt(lambda: batch(on_ambiguous="resubmit")).run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_too_many_requests_are_answered_by_a_pause_and_the_item_is_sent_again(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=429, nth=3)
+    assert BatchAttempt(batch).run()["done"] == 7
+    assert one_project_each(service)
+
+
+def test_a_service_that_fails_every_submission_is_left_alone_after_three(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
+    BatchAttempt(batch).render_templates().start()
+    assert sent(service) == 3
+
+
+def test_a_used_up_quota_stops_the_batch_and_keeps_what_was_rendered(batch, service, tmp_path):
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[4, 5, 6, 7], times=None)
+    first = BatchAttempt(batch)
+    with pytest.raises(AirflowFailException, match=r"Insufficient credits.*stopped there: 3 of 7 done") as caught:
+        first.run()
+    assert isinstance(caught.value.__cause__, QuotaExhausted)
+    assert sent(service) == 4
+    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["left"] * 4
+    service.clear_faults()
+    assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert len(service.renders()) == 7
+
+
+def test_a_refused_key_stops_the_batch(batch, service):
+    service.settings.update({"api_keys": ("another",)})
+    with pytest.raises(AirflowFailException, match=r"(?i)api key"):
+        BatchAttempt(batch).run()
+    assert service.renders() == []
+
+
+def test_a_key_that_is_refused_while_renders_are_under_way_ends_the_batch_and_a_clear_adopts_them(batch, service):
+    service.settings.update({"render_seconds": 1})
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    service.settings.update({"api_keys": ("another",)})
+    first.fire()
+    with pytest.raises(AirflowFailException, match=r"(?i)api key"):
+        first.next_slice()
+    service.settings.update({"api_keys": ()})
+    assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_clear_of_a_batch_that_gave_its_result_pays_for_nothing_unless_asked_to(batch, service):
+    first = BatchAttempt(batch)
+    first.run()
+    assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert service.posts == 7
+    again = BatchAttempt(lambda: batch(on_clear="resubmit"), try_number=2, max_tries=3, before=first)
+    assert again.run()["done"] == 7
+    assert service.posts == 14
+
+
+def test_a_clear_renders_the_rows_that_have_changed(batch, service):
+    first = BatchAttempt(batch)
+    first.run()
+    rows = [dict(row) for row in ROWS]
+    rows[2]["city"] = "Another"
+    assert BatchAttempt(lambda: batch(items=rows), try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert service.posts == 8
+
+
+def test_rows_that_change_while_the_batch_is_under_way_end_it(batch, service):
+    rows = [dict(row) for row in ROWS]
+    attempt = BatchAttempt(lambda: batch(items=rows))
+    attempt.render_templates().start()
+    rows.append({"city": "More", "sku": "more"})
+    with pytest.raises(AirflowFailException, match="changed while it was under way"):
+        attempt.fire().next_slice()
+    assert service.posts == 7
+
+
+def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(batch, service, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
+    monkeypatch.setattr("airflow_json2video.operators.batch_slice._PATIENCE", 0.1)
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    second = BatchAttempt(batch, try_number=2, before=first)
+    second.render_templates().start()
+    assert second.deferred.method_name == "execute_again"
+    service.clear_faults()
+    outcome = second.deferred
+    while outcome is second.deferred:
+        outcome = second.fire().next_slice()
+    assert outcome["done"] == 7
+    assert service.posts == 7
+
+
+def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_more(batch, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: service.posts < 3)
+    monkeypatch.setattr("airflow_json2video.hooks.batch._CURRENT_FOR", 0.0)
+    monkeypatch.setattr("airflow_json2video.version_compat.os._exit", lambda code: None)
+    monkeypatch.setattr("airflow_json2video.version_compat.logging.shutdown", lambda: None)
+    with pytest.raises(AirflowFailException, match="no longer the running one"):
+        BatchAttempt(batch).run()
+    assert service.posts == 3
+
+
+def test_an_item_that_is_refused_is_one_failure_and_the_others_go_on(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=400, body={"message": "bad"}, nth=2)
+    result = BatchAttempt(lambda: batch(on_item_failure="continue")).run()
+    assert (result["done"], result["failed"]) == (6, 1)
+    assert result["failures"][0]["key"] == "sku-2"
+
+
+def test_no_secret_is_in_what_airflow_stores_of_a_batch(batch, service):
+    attempt = BatchAttempt(lambda: batch(max_in_flight=2))
+    attempt.run()
+    assert "a-key-of-the-tests" not in json.dumps([attempt.deferred.trigger.serialize(), attempt.event, attempt.xcoms])
+
+
+@contextmanager
+def killed(*, after_posts):
+    """End the process right after so many answered submissions, before the last is noted."""
+    post = BatchWork._post
+    count = 0
+
+    def struck(self, index):
+        nonlocal count
+        project = post(self, index)
+        count += 1
+        if count == after_posts:
+            raise SystemExit("killed")
+        return project
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchWork, "_post", struck)
+        try:
+            yield
+        except SystemExit:
+            return
+    pytest.fail("nothing was killed")
+
+
+def sent(service):
+    """Submissions that arrived, whether the service took them or not."""
+    return sum(request.method == "POST" for request in service.requests)
+
+
+def one_project_each(service):
+    cities = [document["variables"]["city"] for document in service.submitted]
+    return sorted(cities) == sorted(row["city"] for row in ROWS)
