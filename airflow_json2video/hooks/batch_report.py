@@ -29,7 +29,8 @@ def write_report(path: str, items: BatchItems, batch: Batch) -> None:
         if is_disk:
             target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("w", encoding="utf-8") as file:
-            file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in report_lines(items, batch))
+            for line in report_lines(items, batch):
+                file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
         if is_disk:
             Path(target.path).replace(final.path)
     except Exception as error:  # each store has errors of its own

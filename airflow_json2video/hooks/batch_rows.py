@@ -45,7 +45,7 @@ def read_rows(source: str) -> Iterator[dict[str, Any]]:
 
 def _csv(source: str) -> Iterator[dict[str, Any]]:
     with _open(source, "r", encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True)
+        lines = csv.reader(_lines(file), strict=True)
         header = next(lines, None)
         if header is None:
             return
@@ -69,7 +69,7 @@ def _csv(source: str) -> Iterator[dict[str, Any]]:
 
 def _json_lines(source: str) -> Iterator[dict[str, Any]]:
     with _open(source, "r", encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file), 1):
             if not line.strip():
                 continue
             try:
@@ -91,6 +91,11 @@ def _parquet(source: str) -> Iterator[dict[str, Any]]:
     with _open(source, "rb") as file:
         for piece in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=500):
             yield from piece.to_pylist()
+
+
+def _lines(file: Any) -> Iterator[str]:
+    # What Airflow wraps around a file to note lineage is no iterator in every version.
+    return iter(file.readline, "")
 
 
 def _open(source: str, mode: str, **options: Any) -> Any:

@@ -8,16 +8,17 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_json2video.api.client import Json2VideoClient
 from benchmarks.batch.watch import Usage, Watch
 from lab.airflow import Airflow, StateChange
 from lab.crash.markers import Markers, Strike
 from lab.crash.stage import AIRFLOW_SETTINGS
 from lab.processes import ROOT
 from lab.service import ServiceProcess
-from lab.timeline import worker_slot_seconds
 
 __all__ = ["Told", "airflow_for", "run_once", "show", "write_rows"]
 
@@ -88,15 +89,28 @@ def run_once(
             changes.append(change)
             if change.task_id == "render" and change.map_index < 0:
                 print(f"  {time.time() - began:6.1f} s  attempt {change.try_number}: {change.state}", flush=True)
-    renders = [c for c in changes if c.task_id in ("render", None)]
+    renders = [change for change in changes if change.task_id == "render"]
     return Told(
         state=str(changes[-1].state),
         attempts=max(c.try_number for c in renders),
         seconds=time.time() - began,
-        slots=worker_slot_seconds(renders),
+        slots=_on_workers(renders),
         usage=watch.usage,
         requests=Counter(_kind(r) for r in service.requests()[before:]),
     )
+
+
+def _on_workers(changes: list[StateChange]) -> float:
+    """Add up the seconds from each time that a task is seen running to its next state."""
+    since: dict[int, float] = {}
+    total = 0.0
+    for change in changes:
+        begun = since.pop(change.map_index, None)
+        if begun is not None:
+            total += change.seconds - begun
+        if change.state == "running":
+            since[change.map_index] = change.seconds
+    return total
 
 
 def show(home: Path, *, rows: int, seed: int, quiet: bool = False) -> int:
@@ -143,10 +157,12 @@ def _break(service: ServiceProcess, rows: int, *, seed: int) -> None:
 def _wrong(service: ServiceProcess, report: Path, rows: int) -> list[str]:
     """Compare what the service has with what the report says."""
     done: dict[int, list[str]] = {}
-    for render in service.renders():
-        if render["status"] == "done":
-            number = json.loads(render["json"])["variables"]["number"] if "json" in render else _number(render)
-            done.setdefault(number, []).append(render["project"])
+    now = datetime.now(timezone.utc)
+    with Json2VideoClient("any-key-will-do", host=service.host) as client:
+        for movie in client.movies(date_start=now - timedelta(days=1), date_end=now + timedelta(days=1)):
+            if movie.status == "done":
+                number = json.loads(movie.json_text or "")["variables"]["number"]
+                done.setdefault(number, []).append(movie.project)
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     problems = [f"row {number} has renders {found}" for number, found in done.items() if len(found) > 1]
     problems += [f"row {number} has no render" for number in range(1, rows + 1) if number not in done]
@@ -156,10 +172,6 @@ def _wrong(service: ServiceProcess, report: Path, rows: int) -> list[str]:
     if len({line.get("url") for line in lines}) != rows:
         problems.append(f"the report has {len(lines)} lines and not {rows} addresses")
     return problems[:10]
-
-
-def _number(render: Mapping[str, Any]) -> int:
-    return int(render["variables"]["number"])
 
 
 def _kind(request: Mapping[str, Any]) -> str:
