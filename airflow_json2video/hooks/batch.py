@@ -69,7 +69,6 @@ _SHORT_WAIT = 2.0
 _RECENT = timedelta(hours=1)
 """A render older than this that the first look did not show will not be shown by the next ones."""
 
-_LONGEST_PAUSE = 60.0
 _SHOWN = 5
 
 
@@ -92,7 +91,6 @@ class BatchWork:
     attempt_before: int | None
     log: ErrorLog
     delivered_before: int = 0
-    patience: float = 60.0
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "reuse"
     still_current: Callable[[], bool] = lambda: True
@@ -108,59 +106,56 @@ class BatchWork:
 
     # --- what earlier attempts started ----------------------------------------------------------
 
-    def recover(self) -> None:
-        """Find the renders of all items by one reading of the list, and again while it may lag.
+    def look_at(self) -> float | None:
+        """Give the moment at which the list is to be read for what earlier attempts sent; None if all is known."""
+        if not self.batch.indices(ItemState.UNKNOWN):
+            return None
+        return self.batch.looked_at + (settle_pause(self.batch.looks) if self.batch.looks else 0.0)
 
-        :raises SubmissionAmbiguous: the list could not be read for longer than the patience; nothing was submitted.
+    def recover(self) -> None:
+        """Read the list once, if it is time to, for the renders of all items that are not known yet.
+
+        :raises SubmissionAmbiguous: the list could not be read, so nothing may be submitted.
         :raises Json2VideoError: the service refuses to give it.
         """
-        pending = set(range(len(self.items)))
-        looks = failures = 0
-        began = self.clock()
-        while True:
-            # What is older than an hour and was not shown at first is not there.
-            recent = looks > 0 and not any(index in self._seen for index in pending)
-            try:
-                self._look(_RECENT if recent else LOOK_BACK)
-            except Json2VideoError as error:
-                if not error.retryable:
-                    raise
-                failures += 1
-                if self.clock() - began >= self.patience:
-                    raise SubmissionAmbiguous(
-                        f"The account's list could not be read, so it is not known which of {len(self.items)} items "
-                        f"have been rendered already. Nothing was submitted. ({error.message})"
-                    ) from error
-                self.log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
-                self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
-                continue
-            looks, failures = looks + 1, 0
-            pending = self._decide_all(pending, looks)
-            if not pending:
-                break
-            self.log.info(
-                "%s items have no render of an earlier attempt in the account's list yet. Next look in %.0fs.",
-                f"{len(pending):,}",
-                settle_pause(looks),
-            )
-            self.sleep(settle_pause(looks))
+        batch, due = self.batch, self.look_at()
+        if due is None or due > self.clock():
+            return
+        pending = batch.indices(ItemState.UNKNOWN)
+        self._seen.clear()
+        try:
+            self._look(LOOK_BACK if batch.looks_far else _RECENT)
+        except Json2VideoError as error:
+            if not error.retryable:
+                raise
+            raise SubmissionAmbiguous(
+                f"The account's list could not be read, so it is not known which of {len(pending):,} items have been "
+                f"submitted already. Nothing is submitted meanwhile. ({error.message})"
+            ) from error
+        batch.looks, batch.looked_at = batch.looks + 1, self.clock()
+        again = self._decide_all(pending)
+        # What is older than an hour and was not shown at first is not there.
+        batch.looks_far = any(index in self._seen for index in again)
         self._say_remarks()
-        self.log.info("What earlier attempts of this batch left: %s.", self.batch.in_words())
+        self.log.info("What earlier attempts left: %s.", batch.in_words())
 
-    def _decide_all(self, pending: set[int], looks: int) -> set[int]:
-        again = set()
+    def _decide_all(self, pending: list[int]) -> list[int]:
+        """Decide about each; give those that are to be looked for again."""
+        looks = self.batch.looks
         # All items without a render are in the same case; to make the stamp of each would take seconds.
         absent = decide_submission(
             [], mine=self._bare_stamp(), answer_lost=False, looks=looks, attempt_before=self.attempt_before
         )
+        again = []
         for index in pending:
-            found = self._seen.get(index)
-            decision = self._decide(index, lost=False, looks=looks) if found else absent
+            decision = self._decide(index, lost=False, looks=looks) if self._seen.get(index) else absent
             if decision.action is Action.ADOPT:
                 self._adopt(index, decision)
             elif decision.action is Action.LOOK_AGAIN:
-                again.add(index)
+                again.append(index)
                 continue
+            else:
+                self.batch.back(index)
             self._remark(decision)
         return again
 

@@ -30,6 +30,7 @@ from airflow_json2video.hooks import metrics
 from airflow_json2video.hooks.batch import BatchWork
 from airflow_json2video.hooks.batch_report import write_report
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.operators.render import attempt_before, task_identity
 from airflow_json2video.rendering.batch import (
     Batch,
     BatchResult,
@@ -50,8 +51,6 @@ __all__ = ["BatchSlice"]
 
 _SLICE = 60.0
 """Seconds for which one slice submits."""
-_PATIENCE = 60.0
-"""Seconds for which a slice waits on its worker for a list that cannot be read."""
 _SOON = 6.0
 """Seconds for which it waits for the first look after lost answers."""
 
@@ -110,20 +109,20 @@ class BatchSlice:
         batch = self._recall() if is_resumed else None
         if not is_resumed:
             self._begin()
-        is_first = batch is None
         if batch is None:
             batch = Batch(len(self._items), digest=self._items.digest(), rules=self._rules)
             self._check(batch)
+            if is_resumed or attempt_before(self._context) is not None:
+                batch.suspect_all()
         # From here on something may be sent that no earlier memory knows of.
         self._memory.number += 1
         self._ti.xcom_push(key=_OPENED, value=self._memory.number)
         work = self._work(batch, is_resumed=is_resumed)
-        if is_first and work.attempt_before is not None:
-            try:
-                work.recover()
-            except SubmissionAmbiguous as error:
-                self._wait_out(error)
         self._take_in(batch, event)
+        try:
+            work.recover()
+        except SubmissionAmbiguous as error:
+            self._wait_out(error, batch)
         work.settle()
         if work.trouble is None:
             work.submit(until=time.time() + _SLICE)
@@ -199,12 +198,10 @@ class BatchSlice:
             return None
 
     def _work(self, batch: Batch, *, is_resumed: bool) -> BatchWork:
-        from airflow_json2video.operators.render import attempt_before, task_identity
         from airflow_json2video.version_compat import attempt_is_current
 
-        before = attempt_before(self._context)
-        if is_resumed and before is None:
-            before = int(self._ti.try_number)  # asked for only if the memory is lost: it may have submitted
+        # After a deferral it is this attempt itself that may have sent what nobody remembers.
+        before = int(self._ti.try_number) if is_resumed else attempt_before(self._context)
         return BatchWork(
             client=self._operator.hook.client,
             items=self._items,
@@ -215,7 +212,6 @@ class BatchSlice:
             attempt_before=before,
             delivered_before=self._memory.delivered,
             log=self._log,
-            patience=min(_PATIENCE, self._operator.render_timeout),
             on_ambiguous=self._operator.on_ambiguous,
             on_clear=self._operator.on_clear,
             still_current=lambda: attempt_is_current(self._ti),
@@ -271,12 +267,11 @@ class BatchSlice:
         operator, now = self._operator, time.time()
         renders = [(batch.records[i].project, batch.records[i].at) for i in batch.indices(ItemState.UNDER_WAY)]
         self._memory.sent = work.pace.sent
-        self._memory.ledger = batch.packed()
-        self._ti.xcom_push(key=_STATE, value=asdict(self._memory))
+        self._remember(batch)
         if isinstance(work.trouble, ServiceUnreachable) and not renders:
-            self._wait_out(work.trouble)
+            self._wait_out(work.trouble, batch)
         more, room = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping, len(batch.next_items())
-        moments = [] if (due := work.settle_at()) is None else [due]
+        moments = [due for due in (work.settle_at(), work.look_at()) if due is not None]
         if more and room:
             hold = work.hold * min(1.5 ** max(self._memory.waits - 1, 0), 10.0)
             moments.append(max(now + hold, work.pace.free_at(now, wanted=room)))
@@ -295,8 +290,12 @@ class BatchSlice:
         )
         defer_batch(operator, trigger, until=max(deadline, *moments) if moments else deadline)
 
-    def _wait_out(self, error: Json2VideoError) -> NoReturn:
-        """Wait in the triggerer until the service answers again; nothing is under way that is known of."""
+    def _remember(self, batch: Batch) -> None:
+        self._memory.ledger = batch.packed()
+        self._ti.xcom_push(key=_STATE, value=asdict(self._memory))
+
+    def _wait_out(self, error: Json2VideoError, batch: Batch) -> NoReturn:
+        """Wait in the triggerer until the service answers again."""
         from airflow_json2video.triggers.service import defer_until_answering
 
         now = time.time()
@@ -305,7 +304,7 @@ class BatchSlice:
         if now >= deadline:
             raise error
         self._memory.waits += 1
-        self._ti.xcom_push(key=_STATE, value=asdict(self._memory))
+        self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
         defer_until_answering(self._operator, deadline=deadline, earlier=self._memory.waits - 1, kwargs={})
 

@@ -66,6 +66,8 @@ class ItemState(str, Enum):
 
     LEFT = "left"
     """Nothing was sent for it."""
+    UNKNOWN = "unknown"
+    """An earlier attempt may have sent it, and the account's list has not shown it yet."""
     UNDER_WAY = "under way"
     LOST = "lost"
     """It was sent and its answer lost; the account's list will show whether it became a render."""
@@ -173,6 +175,11 @@ class Batch:
         self.stop: dict[str, Any] | None = None
         """The facts of the error because of which nothing more is submitted, whatever the rules."""
         self.remaining_quota: dict[str, Any] = {}
+        self.looks = 0
+        """How often this attempt has read the list for what earlier ones sent."""
+        self.looked_at = 0.0
+        self.looks_far = True
+        """Whether the next look goes back over all days: renders of long ago are concerned."""
         self._of_project: dict[str, int] = {}
 
     # --- what happens to items ------------------------------------------------------------------
@@ -210,6 +217,11 @@ class Batch:
         """Note that it cannot be found out whether an item became a render."""
         self.records[index].state = ItemState.UNSURE
         self.records[index].error = _brief(error)
+
+    def suspect_all(self) -> None:
+        """Note that an earlier attempt may have sent every item."""
+        for record in self.records:
+            record.state = ItemState.UNKNOWN
 
     def back(self, index: int) -> None:
         """Note that an item certainly did not become a render and may be sent."""
@@ -255,7 +267,7 @@ class Batch:
     def is_over(self) -> bool:
         """Whether nothing is under way or to be settled, and nothing more will be submitted."""
         tally = self.tally()
-        if tally[ItemState.UNDER_WAY] or tally[ItemState.LOST]:
+        if tally[ItemState.UNDER_WAY] or tally[ItemState.LOST] or tally[ItemState.UNKNOWN]:
             return False
         return self.is_stopping or not tally[ItemState.LEFT]
 
@@ -279,6 +291,7 @@ class Batch:
         return (
             f"{tally[ItemState.DONE]:,} of {len(self.records):,} done, {tally[ItemState.FAILED]:,} failed, "
             + (f"{unclear:,} with a lost answer, " if unclear else "")
+            + (f"{tally[ItemState.UNKNOWN]:,} looked for in the account's list, " if tally[ItemState.UNKNOWN] else "")
             + f"{tally[ItemState.UNDER_WAY]:,} under way, {tally[ItemState.LEFT]:,} left; {self.credits():,} credits"
         )
 
@@ -294,7 +307,9 @@ class Batch:
             for r in self.records
         ]
         columns = list(zip(*rows, strict=True))  # what is alike stands together, which zlib likes
-        return pack({"digest": self.digest, "stop": self.stop, "quota": self.remaining_quota, "columns": columns})
+        looks = [self.looks, self.looked_at, self.looks_far]
+        whole = {"digest": self.digest, "stop": self.stop, "quota": self.remaining_quota, "looks": looks}
+        return pack({**whole, "columns": columns})
 
     @classmethod
     def unpacked(cls, text: str, *, rules: BatchRules) -> Batch | None:
@@ -304,6 +319,7 @@ class Batch:
             rows = list(zip(*kept["columns"], strict=True))
             batch = cls(len(rows), digest=str(kept["digest"]), rules=rules)
             batch.stop, batch.remaining_quota = kept["stop"], dict(kept["quota"])
+            batch.looks, batch.looked_at, batch.looks_far = kept["looks"]
             states = list(ItemState)
             for index, (code, project, at, sent, looks, facts, stored, error) in enumerate(rows):
                 known = {name: value for name, value in zip(_FACTS, facts, strict=True) if value is not None}

@@ -336,7 +336,6 @@ def test_rows_that_change_while_the_batch_is_under_way_end_it(batch, service):
 
 def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(batch, service, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
-    monkeypatch.setattr("airflow_json2video.operators.batch_slice._PATIENCE", 0.1)
     first = BatchAttempt(batch)
     first.render_templates().start()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
