@@ -51,8 +51,8 @@ __all__ = ["BatchSlice"]
 
 _SLICE = 60.0
 """Seconds for which one slice submits."""
-_SOON = 6.0
-"""Seconds for which it waits for the first look after lost answers."""
+_NO_HURRY = 30.0
+"""Seconds by which the look after lost answers may be late, if renders that end will bring the worker back anyhow."""
 
 _OF_ACCOUNT = (AuthenticationFailed, AccountSuspended, PermissionDenied)
 _STATE = "json2video_batch"
@@ -126,10 +126,6 @@ class BatchSlice:
         work.settle()
         if work.trouble is None:
             work.submit(until=time.time() + _SLICE)
-        due = work.settle_at()
-        if due is not None and due - time.time() <= _SOON:
-            time.sleep(max(0.0, due - time.time()))
-            work.settle()
         self._note_trouble(work)
         if self._memory.until is not None and time.time() >= self._memory.until:
             batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
@@ -271,7 +267,9 @@ class BatchSlice:
         if isinstance(work.trouble, ServiceUnreachable) and not renders:
             self._wait_out(work.trouble, batch)
         more, room = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping, len(batch.next_items())
-        moments = [due for due in (work.settle_at(), work.look_at()) if due is not None]
+        moments = [due for due in (work.look_at(),) if due is not None]
+        if (due := work.settle_at()) is not None:
+            moments.append(due + _NO_HURRY if renders else due)
         if more and room:
             hold = work.hold * min(1.5 ** max(self._memory.waits - 1, 0), 10.0)
             moments.append(max(now + hold, work.pace.free_at(now, wanted=room)))
