@@ -26,8 +26,8 @@ _LINGER = 60.0
 _NET = timedelta(minutes=5)
 
 _SHORTEST = 10.0
-"""Seconds deferred at least. Airflow's scheduler takes a task for killed that is queued again before it has heard of the
-end of the process that deferred: on a busy machine that took more than two seconds, one time in forty."""
+"""Seconds deferred at least. Airflow's scheduler takes a task for killed that is queued again before it has heard of
+the end of the process that deferred: on a busy machine that took more than two seconds, one time in forty."""
 
 
 class Json2VideoBatchTrigger(BaseTrigger):

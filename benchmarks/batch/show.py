@@ -23,7 +23,7 @@ from lab.service import ServiceProcess
 __all__ = ["Told", "airflow_for", "run_once", "show", "write_rows"]
 
 STRIKES = (
-    Strike(point="post.answered", whom="worker", attempt=1, after=4.0),
+    Strike(point="post.answered", whom="worker", attempt=1, after=0.4),
     Strike(point="post.answered", whom="worker", attempt=2),
 )
 """The first worker dies in the middle of its submissions, the second right after its first one was answered."""

@@ -33,6 +33,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.hooks.batch.settle_pause", lambda looks: 0.01)
     monkeypatch.setattr("airflow_json2video.hooks.batch._HOLD", 0.1)
     monkeypatch.setattr("airflow_json2video.triggers.batch._SHORTEST", 0.0)
+    monkeypatch.setattr("airflow_json2video.operators.batch_slice._NO_HURRY", 0.0)
     monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
     monkeypatch.setattr("airflow_json2video.triggers.service._FIRST_PAUSE", 0.1)
 
