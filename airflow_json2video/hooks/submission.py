@@ -71,6 +71,9 @@ class Submission:
     :param patience_after_sending: the same once an answer was lost: what was paid for may be in the list.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
+    :param may_pay: called before each POST and never before an adoption; it raises if this render may not be paid for.
+    :param kept: asked of a finished render whose file the service has no more: whether it is kept elsewhere, so that
+        it need not be paid for again. It raises if that cannot be found out.
     :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
         lost or mixed up changes nothing else.
     """
@@ -86,6 +89,8 @@ class Submission:
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "resubmit"
     still_current: Callable[[], bool] = lambda: True
+    may_pay: Callable[[], None] = lambda: None
+    kept: Callable[[MovieStatus], bool] | None = None
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
@@ -149,9 +154,10 @@ class Submission:
         call = calls.submit_movie(document)
         began, failures = self.clock(), 0
         while True:
-            self._require_current()
-            submitted_at = self.clock()
             try:
+                self.may_pay()
+                self._require_current()
+                submitted_at = self.clock()
                 project = self.client.execute(call).project
             except ServiceUnreachable as error:  # certainly not sent, so this is no second submission
                 failures += 1
@@ -188,7 +194,7 @@ class Submission:
             if not error.retryable and not isinstance(error, NotFound):
                 raise
             return None
-        found = _found(movie, mark)
+        found = self._found(movie, mark)
         if found is None:
             return None
         decision = self._decide([found], mark, lost=None, looks=1)
@@ -256,7 +262,7 @@ class Submission:
         self, mark: Stamp, *, lost: Json2VideoError | None
     ) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
         try:
-            return stamped_renders(self.client, lambda movie: _found(movie, mark), now=self.clock()), None
+            return stamped_renders(self.client, lambda movie: self._found(movie, mark), now=self.clock()), None
         except Json2VideoError as error:
             if error.retryable:
                 return None, error
@@ -266,19 +272,21 @@ class Submission:
                 ) from error
             raise
 
-
-def _found(movie: MovieStatus, mark: Stamp) -> FoundRender | None:
-    """Read a movie as a render of this task; None if it is another's."""
-    theirs = read_stamp(movie.client_data, movie.json_text)
-    if theirs is None or theirs.task_key != mark.task_key:
-        return None
-    return FoundRender(
-        project=movie.project,
-        status=movie.status,
-        created_at=movie.created_at,
-        has_file=bool(movie.url),
-        stamp=theirs,
-    )
+    def _found(self, movie: MovieStatus, mark: Stamp) -> FoundRender | None:
+        """Read a movie as a render of this task; None if it is another's."""
+        theirs = read_stamp(movie.client_data, movie.json_text)
+        if theirs is None or theirs.task_key != mark.task_key:
+            return None
+        has_file = bool(movie.url)
+        if not has_file and movie.status == "done" and self.kept is not None:
+            has_file = self.kept(movie)
+        return FoundRender(
+            project=movie.project,
+            status=movie.status,
+            created_at=movie.created_at,
+            has_file=has_file,
+            stamp=theirs,
+        )
 
 
 def _stopped(
