@@ -78,6 +78,7 @@ class BatchWork:
 
     :param identity: of the task instance; each item's is made from it.
     :param attempt_before: as of :class:`~airflow_json2video.hooks.submission.Submission`; so are the others.
+    :param kept: asked of an item's finished render whose file the service has no more: whether it is kept elsewhere.
     :ivar trouble: why the submissions of this slice broke off, if the service was in trouble.
     :ivar hold: seconds for which nothing should be submitted.
     """
@@ -94,6 +95,7 @@ class BatchWork:
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "reuse"
     still_current: Callable[[], bool] = lambda: True
+    kept: Callable[[int, MovieStatus], bool] | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     trouble: Json2VideoError | None = None
@@ -313,7 +315,7 @@ class BatchWork:
                 project=movie.project,
                 status=movie.status,
                 created_at=movie.created_at,
-                has_file=bool(movie.url),
+                has_file=bool(movie.url) or (movie.status == "done" and self._is_kept(index, movie)),
                 stamp=theirs,
             )
             return index, found, _facts(movie)
@@ -321,6 +323,9 @@ class BatchWork:
         for index, found, facts in stamped_renders(self.client, read, now=self.clock(), look_back=look_back):
             self._seen.setdefault(index, {})[found.project] = found
             self._movies[found.project] = dict(facts)
+
+    def _is_kept(self, index: int, movie: MovieStatus) -> bool:
+        return self.kept is not None and self.kept(index, movie)
 
     def _decide(self, index: int, *, lost: bool, looks: int) -> Decision:
         return decide_submission(
@@ -365,4 +370,4 @@ class BatchWork:
 def _facts(movie: MovieStatus) -> Mapping[str, Any]:
     from airflow_json2video.hooks.waiting import wire
 
-    return movie_facts(wire(movie.model_copy(update={"json_text": None}))) if movie.url else {}
+    return movie_facts(wire(movie.model_copy(update={"json_text": None}))) if movie.status == "done" else {}

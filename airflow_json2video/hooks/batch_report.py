@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.rendering.batch import Batch, ItemState
+from airflow_json2video.rendering.batch import Batch
 from airflow_json2video.rendering.batch_items import BatchItems
 
 __all__ = ["report_lines", "write_report"]
@@ -45,7 +45,7 @@ def report_lines(items: BatchItems, batch: Batch) -> list[dict[str, Any]]:
     lines = []
     for number, (key, record) in enumerate(zip(items.keys, batch.records, strict=True), 1):
         line: dict[str, Any] = {"key": key, "row": number, "status": record.state.value, "project": record.project}
-        if record.state is ItemState.DONE:
+        if record.facts:
             line |= {
                 "url": record.facts.get("url"),
                 "stored_path": record.stored,

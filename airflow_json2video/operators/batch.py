@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -11,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink
+from airflow_json2video.operators.render import path_as_text
 
 if TYPE_CHECKING:
     import jinja2
@@ -51,6 +53,13 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         for, and the task fails. ``"continue"``: all items are tried.
     :param max_failures: with ``"continue"``, how many may fail without the task failing: a number, or a share below 1
         of all items. Default: any number.
+    :param output_path: where to keep each video, as ``s3://my_connection@videos/{{ ds }}/{item}.mp4`` (templated). In
+        single braces: ``item``, the key; ``row``, its number; ``project``. Each stands there whole or not at all.
+    :param store_subtitles: keep each render's ASS subtitles beside its video.
+    :param store_thumbnail: keep each render's picture beside its video, where the service names one.
+    :param delete_after_store: delete each file at JSON2Video, once what was stored has been looked at.
+    :param max_credits: refuse to submit anything if the whole batch may cost more credits, by the estimate; a batch
+        that cannot be estimated is refused too.
     :param report_path: path or address on object storage for the report: JSON Lines, one line an item (templated).
     :param json2video_conn_id: the connection that holds the API key (templated).
     :param poll_interval: seconds; scales the plan of looks.
@@ -62,7 +71,8 @@ class Json2VideoBatchRenderOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("items", "source", "movie", "template", "variables", "item_key", "report_path", "json2video_conn_id"),
+        *("items", "source", "movie", "template", "variables", "item_key"),
+        *("output_path", "report_path", "json2video_conn_id"),
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     template_ext: Sequence[str] = (".json",)
@@ -73,7 +83,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         self,
         *,
         items: Iterable[Mapping[str, Any] | Movie] | Callable[[], Iterable[Any]] | XComArg | None = None,
-        source: str | None = None,
+        source: str | os.PathLike[str] | XComArg | None = None,
         movie: Movie | Mapping[str, Any] | str | XComArg | None = None,
         template: str | XComArg | None = None,
         variables: Mapping[str, Any] | XComArg | None = None,
@@ -82,7 +92,12 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         submissions_per_minute: float = 300,
         on_item_failure: Literal["fail", "continue"] = "fail",
         max_failures: float | None = None,
-        report_path: str | None = None,
+        output_path: str | os.PathLike[str] | XComArg | None = None,
+        store_subtitles: bool = False,
+        store_thumbnail: bool = False,
+        delete_after_store: bool = False,
+        max_credits: float | None = None,
+        report_path: str | os.PathLike[str] | XComArg | None = None,
         json2video_conn_id: str = "json2video_default",
         poll_interval: float = 10.0,
         render_timeout: float | timedelta = 3600.0,
@@ -93,7 +108,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         super().__init__(**kwargs)
         to_document = getattr(movie, "to_document", None)
         self.items: Any = items
-        self.source = source
+        self.source: Any = path_as_text(source)
         self.movie: Any = movie if to_document is None else to_document()
         self.template: Any = template
         self.variables: Any = variables
@@ -102,7 +117,12 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         self.submissions_per_minute = _within("submissions_per_minute", submissions_per_minute, 1, 60_000)
         self.on_item_failure = _one_of("on_item_failure", on_item_failure, ("fail", "continue"))
         self.max_failures = None if max_failures is None else _within("max_failures", max_failures, 0, 10_000)
-        self.report_path = report_path
+        self.output_path: Any = path_as_text(output_path)
+        self.store_subtitles = store_subtitles
+        self.store_thumbnail = store_thumbnail
+        self.delete_after_store = delete_after_store
+        self.max_credits = None if max_credits is None else _within("max_credits", max_credits, 0, 1e12)
+        self.report_path: Any = path_as_text(report_path)
         self.json2video_conn_id = json2video_conn_id
         self.poll_interval = _within("poll_interval", poll_interval, 0.01, 86400)
         seconds = render_timeout.total_seconds() if isinstance(render_timeout, timedelta) else render_timeout

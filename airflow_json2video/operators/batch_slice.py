@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.exceptions import (
@@ -28,7 +28,9 @@ from airflow_json2video.exceptions import (
 )
 from airflow_json2video.hooks import metrics
 from airflow_json2video.hooks.batch import BatchWork
+from airflow_json2video.hooks.batch_files import BatchFiles
 from airflow_json2video.hooks.batch_report import write_report
+from airflow_json2video.hooks.money import with_template
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
 from airflow_json2video.operators.render import attempt_before, task_identity
 from airflow_json2video.rendering.batch import (
@@ -40,6 +42,7 @@ from airflow_json2video.rendering.batch import (
     first_failures,
 )
 from airflow_json2video.rendering.batch_items import BatchItems
+from airflow_json2video.rendering.money import Price, refusal_by_price, total_price
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -99,7 +102,21 @@ class BatchSlice:
             on_item_failure=operator.on_item_failure,
             max_failures=operator.max_failures,
         )
+        self._files = self._files_of(operator)
         self._memory = _Memory()
+
+    def _files_of(self, operator: Json2VideoBatchRenderOperator) -> BatchFiles | None:
+        if operator.output_path is None:
+            return None
+        return BatchFiles(
+            template=str(operator.output_path),
+            items=self._items,
+            hook=operator.hook,
+            log=operator.log,
+            subtitles=operator.store_subtitles,
+            thumbnail=operator.store_thumbnail,
+            delete=operator.delete_after_store,
+        )
 
     def run(self, event: Any, *, is_resumed: bool) -> BatchResult:
         """Do the slice; it ends in the task's result, a deferral, or an error.
@@ -126,6 +143,8 @@ class BatchSlice:
         work.settle()
         if work.trouble is None:
             work.submit(until=time.time() + _SLICE)
+        if self._files is not None:
+            self._files.store(batch)
         self._note_trouble(work)
         if self._memory.until is not None and time.time() >= self._memory.until:
             batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
@@ -154,12 +173,27 @@ class BatchSlice:
         self._items.require_complete(schema=schema)
         for doubt in self._items.require_valid()[:10]:
             self._log.warning("%s", doubt)
+        self._check_price()
+        if self._files is not None:
+            self._files.check()
         if self._operator.report_path:
             try:
                 write_report(str(self._operator.report_path), self._items, batch)
             except ConfigurationError as error:
                 error.advice = f"{error.advice} Nothing was submitted."
                 raise
+
+    def _check_price(self) -> None:
+        base = self._items.base
+        if base is not None and base.get("template") is not None:
+            base = with_template(base, self._operator.hook.client)
+        price = total_price(Price.of(replace(self._items, base=base).document(i)) for i in range(len(self._items)))
+        if price.credits is not None and price.seconds is not None:
+            self._log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
+        else:
+            self._log.info("The cost cannot be estimated beforehand (%s).", price.why_unknown)
+        if refusal := refusal_by_price(price, max_credits=self._operator.max_credits):
+            raise refusal
 
     def _recall(self) -> Batch | None:
         """Read what the slice before left; None if that is lost, or if a slice has begun since that left nothing."""
@@ -211,6 +245,7 @@ class BatchSlice:
             on_ambiguous=self._operator.on_ambiguous,
             on_clear=self._operator.on_clear,
             still_current=lambda: attempt_is_current(self._ti),
+            kept=self._files.has if self._files is not None else None,
         )
 
     # --- what has ended -------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class BatchResult(TypedDict):
 
 _WINDOW = 60.0
 _LONGEST_ERROR = 300
-_FACTS = ("url", "duration", "size", "width", "height", "rendering_time", "ass")
+_FACTS = ("url", "duration", "size", "width", "height", "rendering_time", "ass", "thumbnail", "ended_at")
 """What is kept of a finished movie, in wire names, for the report."""
 
 
@@ -87,7 +87,7 @@ class Record:
     :ivar at: epoch seconds of its submission, as far as it was submitted.
     :ivar sent: how often it was sent.
     :ivar looks: how often the list has been read for it since its answer was lost.
-    :ivar facts: of the finished movie, in wire names.
+    :ivar facts: of the finished movie, in wire names; also of one that is paid for and could not be stored.
     :ivar stored: where its file was stored.
     :ivar error: the facts of its failure, see :meth:`.Json2VideoError.facts`; only what a report needs.
     """
@@ -104,7 +104,7 @@ class Record:
     @property
     def credits(self) -> int:
         """What the render was charged by the published prices; generated assets are not counted."""
-        if self.state is not ItemState.DONE:
+        if not self.facts:
             return 0
         try:
             size = {name: int(self.facts.get(name) or 0) for name in ("width", "height")}

@@ -23,7 +23,7 @@ from lab.service import ServiceProcess
 __all__ = ["Told", "airflow_for", "run_once", "show", "write_rows"]
 
 STRIKES = (
-    Strike(point="post.answered", whom="worker", attempt=1, after=0.4),
+    Strike(point="post.answered", whom="worker", attempt=1, after=0.1),
     Strike(point="post.answered", whom="worker", attempt=2),
 )
 """The first worker dies in the middle of its submissions, the second right after its first one was answered."""
@@ -59,8 +59,11 @@ def write_rows(path: Path, count: int) -> Path:
     return path
 
 
-def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = None) -> Airflow:
-    """Give an Airflow with the DAGs of this benchmark; with *markers*, one whose processes can be struck."""
+def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = None, stored: bool = False) -> Airflow:
+    """Give an Airflow with the DAGs of this benchmark; with *markers*, one whose processes can be struck.
+
+    :param stored: the batch keeps its videos.
+    """
     path = [str(ROOT / "lab" / "crash" / "inject")] if markers else []
     return Airflow(
         home / "airflow",
@@ -70,6 +73,7 @@ def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = N
             **AIRFLOW_SETTINGS,
             "PYTHONPATH": ":".join([*path, str(ROOT)]),
             "JSON2VIDEO_BENCH_FOLDER": str(home),
+            "JSON2VIDEO_BENCH_STORED": "yes" if stored else "no",
             **({"JSON2VIDEO_LAB_MARKERS": str(markers)} if markers else {}),
         },
     )
@@ -128,7 +132,7 @@ def show(home: Path, *, rows: int, seed: int, quiet: bool = False) -> int:
             _break(service, rows, seed=seed)
             for strike in STRIKES:
                 markers.place(run_id, strike)
-        with airflow_for(home, service, markers=markers.folder) as airflow:
+        with airflow_for(home, service, markers=markers.folder, stored=True) as airflow:
             told = run_once(airflow, service, "bench_batch", run_id=run_id, rows=source, timeout=3600)
             killed = sum(markers.hit(run_id, strike) is not None for strike in STRIKES)
             struck = sum(f["struck"] for f in service.control("GET", "faults")["faults"])
@@ -171,12 +175,22 @@ def _wrong(service: ServiceProcess, report: Path, rows: int) -> list[str]:
             problems.append(f"the report says {line}")
     if len({line.get("url") for line in lines}) != rows:
         problems.append(f"the report has {len(lines)} lines and not {rows} addresses")
+    stored = {path: path.stat().st_size for path in (report.parent / "videos").iterdir()}
+    if len(stored) != rows:
+        problems.append(f"{len(stored)} files are stored and not {rows}")
+    problems += [f"{line['stored_path']} is not whole" for line in lines if not _is_whole(line, stored)]
     return problems[:10]
+
+
+def _is_whole(line: Mapping[str, Any], stored: Mapping[Path, int]) -> bool:
+    return bool(line.get("stored_path")) and stored.get(Path(line["stored_path"])) == line["size"]
 
 
 def _kind(request: Mapping[str, Any]) -> str:
     if request["method"] == "POST":
         return "submissions"
+    if not request["path"].startswith("/v2/"):
+        return "downloads"
     return "looks at one render" if "project=" in request["query"] else "pages of the list"
 
 

@@ -14,6 +14,7 @@ from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 
 FOLDER = Path(os.environ["JSON2VIDEO_BENCH_FOLDER"])
+STORED = os.environ.get("JSON2VIDEO_BENCH_STORED") == "yes"
 MOVIE: dict[str, Any] = {
     "width": 128,
     "height": 72,
@@ -33,6 +34,7 @@ with DAG("bench_batch", **DAY):
         on_item_failure="continue",
         max_failures=0,
         on_ambiguous="resubmit",
+        output_path=str(FOLDER / "videos" / "{item}.mp4") if STORED else None,
         report_path=str(FOLDER / "report.jsonl"),
         **OPTIONS,
     )

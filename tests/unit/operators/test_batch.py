@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_json2video.exceptions import BatchFailed, QuotaExhausted
+from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted
 from airflow_json2video.hooks.batch import BatchWork
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from tests.unit.attempts import Attempt
@@ -405,3 +405,111 @@ def sent(service):
 def one_project_each(service):
     cities = [document["variables"]["city"] for document in service.submitted]
     return sorted(cities) == sorted(row["city"] for row in ROWS)
+
+
+def test_each_video_is_kept_under_its_key_and_the_report_says_where(batch, service, tmp_path):
+    BatchAttempt(lambda: batch(output_path=str(tmp_path / "videos" / "{row}-{item}.mp4"))).run()
+    for number, line in enumerate(lines(tmp_path), 1):
+        assert line["stored_path"] == str(tmp_path / "videos" / f"{number}-sku-{number}.mp4")
+        assert (tmp_path / "videos" / f"{number}-sku-{number}.mp4").stat().st_size == line["size"]
+
+
+def test_a_retry_keeps_what_is_kept_and_stores_only_what_is_missing(batch, service, tmp_path):
+    def make():
+        return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"))
+
+    first = BatchAttempt(make)
+    first.run()
+    (tmp_path / "videos" / "sku-3.mp4").unlink()
+    ages = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "videos").iterdir()}
+    BatchAttempt(make, try_number=2, before=first).run()
+    assert service.posts == 7
+    assert len(list((tmp_path / "videos").iterdir())) == 7
+    assert all((tmp_path / "videos" / name).stat().st_mtime_ns == age for name, age in ages.items())
+
+
+def test_a_batch_whose_files_were_deleted_at_the_service_finds_them_where_they_are_kept(batch, service, tmp_path):
+    def make():
+        return batch(output_path=str(tmp_path / "videos" / "{project}.mp4"), delete_after_store=True)
+
+    first = BatchAttempt(make)
+    first.run()
+    assert BatchAttempt(make, try_number=2, before=first).run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_without_paying(batch, service, tmp_path):
+    def make():
+        return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"), on_item_failure="continue", max_failures=0)
+
+    service.add_fault("file", status="truncated", nth=2)
+    first = BatchAttempt(make, max_tries=1)
+    with pytest.raises(BatchFailed, match="1 of 7 items failed"):
+        first.run()
+    assert BatchAttempt(make, try_number=2, max_tries=1, before=first).run()["done"] == 7
+    assert service.posts == 7
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"output_path": "/tmp/x.mp4"}, "gives all items of the batch the same file"),
+        ({"output_path": "/tmp/{key}.mp4"}, r"\{key\}, which is not known"),
+        (
+            {"output_path": "/tmp/{item}.mp4", "items": [{"sku": "a/b", "city": "x"}]},
+            r"row 1 \(a/b\): .*part of a file",
+        ),
+        ({"output_path": "/proc/nowhere/{item}.mp4"}, r"/proc/nowhere"),
+        ({"report_path": "/proc/nowhere/report.jsonl"}, r"report '/proc/nowhere/report\.jsonl' cannot be written"),
+        ({"items": []}, "has no rows"),
+        ({"items": [{"n": 1}] * 10_001, "item_key": "n"}, "more than 10,000 rows"),
+        ({"items": ROWS[:2] * 2}, r"row 3 \(sku-1\) has that of row 1"),
+        ({"items": [{"sku": "a"}, {"sku": "b", "city": "x"}]}, r"row 1 \(a\) has no 'city'"),
+        ({"items": "text"}, "must be a list of rows"),
+        ({"items": None, "source": "/nowhere/rows.csv"}, r"'/nowhere/rows\.csv' cannot be read"),
+        ({"max_credits": 6}, r"would cost about 7 credits, and max_credits is 6"),
+        ({"movie": None, "template": "t" * 20}, r"(?i)template"),
+        ({"movie": {"scenes": [{"elements": [{"type": "image"}]}]}}, r"7 of 7 documents are certainly wrong"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_paid_for(batch, service, arguments, words):
+    attempt = BatchAttempt(lambda: batch(**{"report_path": None, **arguments}))
+    with pytest.raises(AirflowFailException, match=words) as caught:
+        attempt.run()
+    assert "Nothing was submitted" in str(caught.value)
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"source": "a.csv"}, "both"),
+        ({"items": None}, "neither"),
+        ({"template": "t" * 20}, "both"),
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"max_in_flight": 1001}, "max_in_flight"),
+        ({"submissions_per_minute": 0}, "submissions_per_minute"),
+        ({"max_failures": -1}, "max_failures"),
+        ({"on_item_failure": "stop"}, "on_item_failure.*'fail', 'continue'"),
+        ({"render_timeout": 0}, "render_timeout"),
+        ({"on_clear": "x"}, "on_clear"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_the_dag_is_parsed(batch, arguments, words):
+    with pytest.raises(ConfigurationError, match=words):
+        batch(**arguments)
+
+
+def test_a_batch_may_itself_be_mapped_and_each_keeps_to_its_own_renders(batch, service):
+    for index in (0, 1):
+        assert BatchAttempt(batch, map_index=index).run()["done"] == 7
+    assert service.posts == 14
+
+
+def test_airflows_expressions_in_the_movie_are_rendered_and_those_of_the_rows_are_left(batch, service):
+    movie = {**MOVIE, "comment": "{{ run_id }}"}
+    attempt = BatchAttempt(lambda: batch(movie=movie), names={"run_id": "manual__1"})
+    attempt.run()
+    assert {document["comment"] for document in service.submitted} == {"manual__1"}
+    assert service.submitted[0]["scenes"][0]["elements"][0]["text"] == "{{ city }}"
