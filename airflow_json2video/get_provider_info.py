@@ -22,7 +22,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.hooks.json2video"]},
         ],
         "operators": [
-            {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.operators.render"]},
+            {
+                "integration-name": "JSON2Video",
+                "python-modules": ["airflow_json2video.operators.render", "airflow_json2video.operators.batch"],
+            },
         ],
         "sensors": [
             {"integration-name": "JSON2Video", "python-modules": ["airflow_json2video.sensors.render"]},
@@ -32,6 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "JSON2Video",
                 "python-modules": [
                     "airflow_json2video.triggers.render",
+                    "airflow_json2video.triggers.batch",
                     "airflow_json2video.triggers.service",
                     "airflow_json2video.triggers.quota",
                 ],

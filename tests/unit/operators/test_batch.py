@@ -460,7 +460,7 @@ def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_withou
             {"output_path": "/tmp/{item}.mp4", "items": [{"sku": "a/b", "city": "x"}]},
             r"row 1 \(a/b\): .*part of a file",
         ),
-        ({"output_path": "/proc/nowhere/{item}.mp4"}, r"/proc/nowhere"),
+        ({"output_path": "/dev/null/{item}.mp4"}, r"/dev/null"),
         ({"report_path": "/proc/nowhere/report.jsonl"}, r"report '/proc/nowhere/report\.jsonl' cannot be written"),
         ({"items": []}, "has no rows"),
         ({"items": [{"n": 1}] * 10_001, "item_key": "n"}, "more than 10,000 rows"),
