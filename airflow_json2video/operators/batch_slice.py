@@ -1,17 +1,13 @@
 """One slice of a batch on a worker: take in what has ended, submit more, defer again or end.
 
 Loaded when a task runs, not when its DAG file is parsed.
-
-What the task knows between its slices is an XCom of its own: Airflow keeps it while a task is deferred and deletes it
-when an attempt starts, it has room for ten thousand items in every database, and ``dag.test()`` keeps it too. It is
-a short cut only: whatever it does not tell, the account's list does.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.exceptions import (
@@ -24,25 +20,27 @@ from airflow_json2video.exceptions import (
     PermissionDenied,
     ServiceUnreachable,
     SubmissionAmbiguous,
-    error_from_facts,
 )
 from airflow_json2video.hooks import metrics
-from airflow_json2video.hooks.batch import BatchWork
+from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.hooks.batch_files import BatchFiles
+from airflow_json2video.hooks.batch_finding import BatchFinding
 from airflow_json2video.hooks.batch_report import write_report
+from airflow_json2video.hooks.deliveries import delivered_before, note_delivery
 from airflow_json2video.hooks.money import with_template
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.operators.batch_ending import end_batch
+from airflow_json2video.operators.batch_memory import BatchMemory
 from airflow_json2video.operators.render import attempt_before, task_identity
 from airflow_json2video.rendering.batch import (
     Batch,
     BatchResult,
     BatchRules,
     ItemState,
-    Pace,
-    first_failures,
 )
 from airflow_json2video.rendering.batch_items import BatchItems
 from airflow_json2video.rendering.money import Price, refusal_by_price, total_price
+from airflow_json2video.rendering.pace import Pace
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -54,33 +52,13 @@ __all__ = ["BatchSlice"]
 
 _SLICE = 60.0
 """Seconds for which one slice submits."""
+_HOLD = 30.0
+"""Seconds without a submission after the service was in trouble; longer each time."""
 _NO_HURRY = 30.0
 """Seconds by which the look after lost answers may be late, if renders that end will bring the worker back anyhow."""
 
 _OF_ACCOUNT = (AuthenticationFailed, AccountSuspended, PermissionDenied)
-_STATE = "json2video_batch"
-_OPENED = "json2video_batch_slice"
 _PROGRESS = "json2video_progress"
-
-
-@dataclass
-class _Memory:
-    """What a slice leaves to the next one of the same attempt.
-
-    :ivar number: of the slice that wrote this. :ivar delivered: see ``hooks.deliveries``.
-    :ivar until: epoch seconds at which the attempt gives up, by its execution_timeout.
-    :ivar sent: epoch seconds of the submissions of the last minute.
-    :ivar trouble_since: epoch seconds since when the service is in trouble. :ivar waits: slices since then.
-    :ivar ledger: of :meth:`.Batch.packed`; None: nothing is known yet.
-    """
-
-    number: int = 0
-    delivered: int = 0
-    until: float | None = None
-    sent: list[float] = field(default_factory=list)
-    trouble_since: float | None = None
-    waits: int = 0
-    ledger: str | None = None
 
 
 class BatchSlice:
@@ -103,7 +81,8 @@ class BatchSlice:
             max_failures=operator.max_failures,
         )
         self._files = self._files_of(operator)
-        self._memory = _Memory()
+        self._report_path = str(operator.report_path) if operator.report_path else None
+        self._memory = BatchMemory()
 
     def _files_of(self, operator: Json2VideoBatchRenderOperator) -> BatchFiles | None:
         if operator.output_path is None:
@@ -132,31 +111,28 @@ class BatchSlice:
             if is_resumed or attempt_before(self._context) is not None:
                 batch.suspect_all()
         # From here on something may be sent that no earlier memory knows of.
-        self._memory.number += 1
-        self._ti.xcom_push(key=_OPENED, value=self._memory.number)
-        work = self._work(batch, is_resumed=is_resumed)
+        self._memory.open_slice(self._ti)
         self._take_in(batch, event)
+        finding = self._finding(batch, is_resumed=is_resumed)
         try:
-            work.recover()
+            finding.recover()
         except SubmissionAmbiguous as error:
             self._wait_out(error, batch)
-        work.settle()
-        if work.trouble is None:
-            work.submit(until=time.time() + _SLICE)
+        finding.settle()
+        trouble = finding.trouble or self._submit(batch, finding)
         if self._files is not None:
             self._files.store(batch)
-        self._note_trouble(work)
-        if self._memory.until is not None and time.time() >= self._memory.until:
-            batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
+        gives_up = self._gives_up(batch, trouble)
         self._tell(batch)
-        if not batch.is_over:
-            self._defer(batch, work)
-        return self._end(batch)
+        if not batch.is_over and not (gives_up and not batch.indices(ItemState.UNDER_WAY)):
+            self._defer(batch, finding, trouble)
+        result = end_batch(batch, self._items, report_path=self._report_path)
+        note_delivery(self._ti)
+        return result
 
     # --- the beginning --------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        from airflow_json2video.hooks.deliveries import delivered_before
         from airflow_json2video.version_compat import execution_deadline
 
         self._memory.delivered = delivered_before(self._ti)
@@ -176,9 +152,9 @@ class BatchSlice:
         self._check_price()
         if self._files is not None:
             self._files.check()
-        if self._operator.report_path:
+        if self._report_path:
             try:
-                write_report(str(self._operator.report_path), self._items, batch)
+                write_report(self._report_path, self._items, batch)
             except ConfigurationError as error:
                 error.advice = f"{error.advice} Nothing was submitted."
                 raise
@@ -196,20 +172,16 @@ class BatchSlice:
             raise refusal
 
     def _recall(self) -> Batch | None:
-        """Read what the slice before left; None if that is lost, or if a slice has begun since that left nothing."""
-        kept = self._pull(_STATE)
-        try:
-            self._memory = _Memory(**kept)
-        except TypeError:
-            self._log.warning("What this attempt knew of the batch is lost; the account's list tells it anew.")
+        """Give the ledger that the slice before left; None if it is lost, or may not be the last word."""
+        memory = BatchMemory.recall(self._ti, log=self._log)
+        if memory is None:
             self._begin()
-            return None
+        else:
+            self._memory = memory
         batch = Batch.unpacked(self._memory.ledger, rules=self._rules) if self._memory.ledger else None
-        opened = self._pull(_OPENED)
-        if batch is None or opened != self._memory.number:
-            self._memory.number = max(self._memory.number, opened if isinstance(opened, int) else 0)
-            return None
-        if batch.digest != self._items.digest():
+        if batch is None:
+            self._log.warning("What this attempt knew of the batch is lost; the account's list tells it anew.")
+        elif batch.digest != self._items.digest():
             raise BatchFailed(
                 "The rows are not those that this batch began with: their source has changed while it was under way.",
                 money=Money.UNKNOWN,
@@ -218,25 +190,13 @@ class BatchSlice:
             )
         return batch
 
-    def _pull(self, key: str) -> Any:
-        ti = self._ti
-        index = -1 if ti.map_index is None else ti.map_index
-        try:
-            return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=index)
-        except Exception as error:  # whatever is wrong with it, the list can tell
-            self._log.warning("Airflow does not give the XCom %r: %s: %s", key, type(error).__name__, error)
-            return None
-
-    def _work(self, batch: Batch, *, is_resumed: bool) -> BatchWork:
-        from airflow_json2video.version_compat import attempt_is_current
-
+    def _finding(self, batch: Batch, *, is_resumed: bool) -> BatchFinding:
         # After a deferral it is this attempt itself that may have sent what nobody remembers.
         before = int(self._ti.try_number) if is_resumed else attempt_before(self._context)
-        return BatchWork(
+        return BatchFinding(
             client=self._operator.hook.client,
             items=self._items,
             batch=batch,
-            pace=Pace(self._operator.submissions_per_minute, self._memory.sent),
             identity=task_identity(self._ti),
             attempt=self._ti.try_number,
             attempt_before=before,
@@ -244,9 +204,31 @@ class BatchSlice:
             log=self._log,
             on_ambiguous=self._operator.on_ambiguous,
             on_clear=self._operator.on_clear,
-            still_current=lambda: attempt_is_current(self._ti),
             kept=self._files.has if self._files is not None else None,
         )
+
+    def _submit(self, batch: Batch, finding: BatchFinding) -> Json2VideoError | None:
+        """Submit what may be under way; give the trouble in which that broke off, if it did."""
+        from airflow_json2video.version_compat import attempt_is_current
+
+        now = time.time()
+        if now < self._memory.hold_until:
+            return None
+        submission = BatchSubmission(
+            client=self._operator.hook.client,
+            items=self._items,
+            batch=batch,
+            pace=self._pace(),
+            mark=finding.mark,
+            log=self._log,
+            still_current=lambda: attempt_is_current(self._ti),
+        )
+        submission.submit(until=now + _SLICE)
+        self._memory.sent = submission.pace.sent
+        return submission.trouble
+
+    def _pace(self) -> Pace:
+        return Pace(self._operator.submissions_per_minute, self._memory.sent)
 
     # --- what has ended -------------------------------------------------------------------------
 
@@ -283,33 +265,42 @@ class BatchSlice:
 
     # --- going on -------------------------------------------------------------------------------
 
-    def _note_trouble(self, work: BatchWork) -> None:
-        if work.trouble is None:
-            self._memory.trouble_since, self._memory.waits = None, 0
-            return
-        self._memory.waits += 1
-        since = self._memory.trouble_since = self._memory.trouble_since or time.time()
-        if time.time() - since >= self._operator.render_timeout:
-            work.batch.halt(work.trouble)
+    def _gives_up(self, batch: Batch, trouble: Json2VideoError | None) -> bool:
+        """Whether nothing more is waited for but renders under way: time is up, or the service is away for too long."""
+        memory, now = self._memory, time.time()
+        if memory.until is not None and now >= memory.until:
+            batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
+            return True
+        if trouble is None:
+            if now >= memory.hold_until:
+                memory.trouble_since, memory.waits = None, 0
+            return False
+        memory.waits += 1
+        hold = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** (memory.waits - 1), 10.0))
+        memory.hold_until = now + hold
+        self._log.warning("%s No submission for %.0fs.", trouble.message, hold)
+        since = memory.trouble_since = memory.trouble_since or now
+        if now - since < self._operator.render_timeout:
+            return False
+        batch.halt(trouble)
+        return True
 
-    def _defer(self, batch: Batch, work: BatchWork) -> NoReturn:
+    def _defer(self, batch: Batch, finding: BatchFinding, trouble: Json2VideoError | None) -> NoReturn:
         from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, defer_batch
 
         operator, now = self._operator, time.time()
         renders = [(batch.records[i].project, batch.records[i].at) for i in batch.indices(ItemState.UNDER_WAY)]
-        self._memory.sent = work.pace.sent
+        if isinstance(trouble, ServiceUnreachable) and not renders:
+            self._wait_out(trouble, batch)
         self._remember(batch)
-        if isinstance(work.trouble, ServiceUnreachable) and not renders:
-            self._wait_out(work.trouble, batch)
         more, room = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping, len(batch.next_items())
-        moments = [due for due in (work.look_at(),) if due is not None]
-        if (due := work.settle_at()) is not None:
-            moments.append(due + _NO_HURRY if renders else due)
+        moments = [due for due in (finding.look_at(),) if due is not None]
+        if (due := finding.settle_at()) is not None:
+            moments.append(due + _NO_HURRY if renders else max(due, self._memory.hold_until))
         if more and room:
-            hold = work.hold * min(1.5 ** max(self._memory.waits - 1, 0), 10.0)
-            moments.append(max(now + hold, work.pace.free_at(now, wanted=room)))
-        if self._memory.until is not None:
-            moments.append(max(self._memory.until, now))
+            moments.append(max(self._memory.hold_until, self._pace().free_at(now, wanted=room)))
+        if self._memory.until is not None and not renders:  # theirs is the trigger's own deadline
+            moments.append(self._memory.until)
         deadline = max((at for _, at in renders), default=now) + operator.render_timeout
         self._log.info("Waiting for %d renders in the triggerer; the worker slot is free.", len(renders))
         trigger = Json2VideoBatchTrigger(
@@ -325,7 +316,7 @@ class BatchSlice:
 
     def _remember(self, batch: Batch) -> None:
         self._memory.ledger = batch.packed()
-        self._ti.xcom_push(key=_STATE, value=asdict(self._memory))
+        self._memory.keep(self._ti)
 
     def _wait_out(self, error: Json2VideoError, batch: Batch) -> NoReturn:
         """Wait in the triggerer until the service answers again."""
@@ -340,63 +331,6 @@ class BatchSlice:
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
         defer_until_answering(self._operator, deadline=deadline, earlier=self._memory.waits - 1, kwargs={})
-
-    # --- the end --------------------------------------------------------------------------------
-
-    def _end(self, batch: Batch) -> BatchResult:
-        from airflow_json2video.hooks.deliveries import note_delivery
-
-        trouble = None
-        if self._operator.report_path:
-            try:
-                write_report(str(self._operator.report_path), self._items, batch)
-            except ConfigurationError as error:
-                trouble = error
-        result = self._result(batch)
-        if not batch.is_success:
-            raise self._failure(batch, result)
-        if trouble is not None:
-            trouble.retryable = True
-            trouble.advice = f"{trouble.advice} All renders are kept: the next attempt takes them and pays for none."
-            raise trouble
-        note_delivery(self._ti)
-        return result
-
-    def _result(self, batch: Batch) -> BatchResult:
-        tally = batch.tally()
-        return BatchResult(
-            items=len(self._items),
-            done=tally[ItemState.DONE],
-            failed=tally[ItemState.FAILED],
-            unsure=tally[ItemState.UNSURE],
-            left=tally[ItemState.LEFT],
-            seconds=round(batch.seconds(), 3),
-            credits=batch.credits(),
-            report_path=str(self._operator.report_path) if self._operator.report_path else None,
-            failures=first_failures(batch, self._items.keys),
-            remaining_quota=batch.remaining_quota,
-        )
-
-    def _failure(self, batch: Batch, result: BatchResult) -> Json2VideoError:
-        kept = "What was rendered is kept: the next attempt, or a clear of the task, renders only what is missing."
-        where = f" The report says how each stands: {result['report_path']}" if result["report_path"] else ""
-        money = Money.UNKNOWN if result["unsure"] else Money.SPENT if result["credits"] else Money.NOT_SPENT
-        first = "; ".join(f"{each['key']}: {each['error']}" for each in result["failures"][:3])
-        if batch.stop is not None:
-            error = error_from_facts({**batch.stop, "money": money.value})
-            error.message = f"{error.message} The batch stopped there: {batch.in_words()}."
-            error.advice = f"{error.advice} {kept}{where}"
-            return error
-        errors = [batch.records[index].error or {} for index in batch.failures]
-        bound = self._rules.bound(len(self._items))
-        return BatchFailed(
-            f"{len(batch.failures):,} of {len(self._items):,} items failed, and "
-            f"{f'at most {bound:g} may' if bound else 'none may'}: {batch.in_words()}. {first}",
-            # What is unsure is for a person, and a document at fault fails again.
-            retryable=not result["unsure"] and any(error.get("retryable") for error in errors),
-            money=money,
-            advice=kept + where,
-        )
 
 
 def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What a batch has done and what it does next: how many to submit, when it is over, whether it fails. Pure.
+"""What a batch has done, what it does next, when it is over, and whether it fails. Pure.
 
 Each item goes its way through :class:`ItemState`; the ledger holds them all, survives between slices as a short
 text, and is rebuilt from the account's list where that text is lost.
@@ -6,18 +6,16 @@ text, and is rebuilt from the account's list where that text is lost.
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, TypedDict
 
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.rendering.packing import pack, unpack
 
 __all__ = [
     "Batch",
@@ -25,12 +23,8 @@ __all__ = [
     "BatchRules",
     "ItemState",
     "OnItemFailure",
-    "Pace",
     "Record",
     "first_failures",
-    "is_worth_resuming",
-    "pack",
-    "unpack",
 ]
 
 OnItemFailure = Literal["fail", "continue"]
@@ -55,7 +49,6 @@ class BatchResult(TypedDict):
     remaining_quota: dict[str, Any]
 
 
-_WINDOW = 60.0
 _LONGEST_ERROR = 300
 _FACTS = ("url", "duration", "size", "width", "height", "rendering_time", "ass", "thumbnail", "ended_at")
 """What is kept of a finished movie, in wire names, for the report."""
@@ -131,35 +124,6 @@ class BatchRules:
         if self.max_failures is None:
             return math.inf
         return self.max_failures * items if 0 < self.max_failures < 1 else self.max_failures
-
-
-class Pace:
-    """At most so many submissions within any minute.
-
-    :param sent: epoch seconds of those before.
-    """
-
-    def __init__(self, per_minute: float, sent: Iterable[float] = ()) -> None:
-        self._most = max(1, int(per_minute))
-        self.sent = list(sent)
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next submission may be sent; 0: now."""
-        self.sent = [moment for moment in self.sent if now - moment < _WINDOW]
-        if len(self.sent) < self._most:
-            return 0.0
-        return self.sent[-self._most] + _WINDOW - now
-
-    def note(self, now: float) -> None:
-        """Count a submission."""
-        self.sent.append(now)
-
-    def free_at(self, now: float, *, wanted: int) -> float:
-        """Give the moment from which *wanted* submissions, or a quarter of a minute's, may be sent in a row."""
-        self.wait(now)
-        room = min(max(1, wanted), max(1, self._most // 4))
-        surplus = len(self.sent) + room - self._most
-        return now if surplus <= 0 else self.sent[surplus - 1] + _WINDOW
 
 
 class Batch:
@@ -329,35 +293,6 @@ class Batch:
         except (ValueError, KeyError, TypeError, IndexError):
             return None
         return batch
-
-
-def is_worth_resuming(*, ended: int, waiting: int, more_to_submit: bool, since_first: float, linger: float) -> bool:
-    """Whether a worker is to be asked for: a slice costs some seconds of one, however little there is to do.
-
-    :param ended: renders that have ended since the batch was deferred. :param waiting: those that go on.
-    :param more_to_submit: items wait for the places of those that ended.
-    :param since_first: seconds since the first of them ended. :param linger: seconds that it may wait.
-    """
-    if not waiting:
-        return True
-    return more_to_submit and ended > 0 and (ended >= waiting or since_first >= linger)
-
-
-def pack(value: Any) -> str:
-    """Write JSON as a short text that every store of Airflow takes."""
-    plain = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    return base64.b85encode(zlib.compress(plain, 6)).decode()
-
-
-def unpack(text: str) -> Any:
-    """Read what :func:`pack` wrote.
-
-    :raises ValueError: it is something else.
-    """
-    try:
-        return json.loads(zlib.decompress(base64.b85decode(text)))
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
 
 
 def _brief(error: Json2VideoError) -> dict[str, Any]:

@@ -83,13 +83,13 @@ class Json2VideoBatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire the one event."""
-        from airflow_json2video.rendering.batch import pack
+        from airflow_json2video.rendering.packing import pack
 
         ended = await self._wait()
         yield TriggerEvent({"ended": pack(ended), "count": len(ended)})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> list[dict[str, Any]]:
-        from airflow_json2video.rendering.batch import is_worth_resuming
+        from airflow_json2video.rendering.pace import is_worth_resuming
         from airflow_json2video.triggers.render import event_from_ended
 
         loop = asyncio.get_running_loop()
@@ -112,14 +112,15 @@ class Json2VideoBatchTrigger(BaseTrigger):
                     pause = min(pause if pause is not None else _LINGER, first + _LINGER - now)
                 done, _ = await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    project = waiting.pop(task)
                     first = first or loop.time()
-                    ended.append(event_from_ended(task.result(), project=project))
+                    ended.append(event_from_ended(task.result(), project=waiting.pop(task)))
                 if not done and self.resume_at is not None and time.time() >= self.resume_at:
                     break
             if not waiting and self.resume_at is not None:
                 await asyncio.sleep(max(0.0, self.resume_at - time.time()))
             await asyncio.sleep(max(0.0, began + _SHORTEST - loop.time()))
+            late = [task for task in waiting if task.done()]
+            ended += [event_from_ended(task.result(), project=waiting.pop(task)) for task in late]
         except asyncio.CancelledError:
             self.log.info(
                 "Stopped watching %d renders here: the task was cleared, marked or timed out, or its trigger moves to "
@@ -182,7 +183,7 @@ def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float)
 
 def ended_of_batch(event: Any) -> list[tuple[str, Ended]]:
     """Read the payload of an event. Nothing unknown is taken for an end: it is looked up again."""
-    from airflow_json2video.rendering.batch import unpack
+    from airflow_json2video.rendering.packing import unpack
     from airflow_json2video.triggers.render import ended_from_event
 
     try:

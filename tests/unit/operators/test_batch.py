@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted
-from airflow_json2video.hooks.batch import BatchWork
+from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
@@ -30,8 +30,8 @@ def _quick(monkeypatch):
 
 def quick(monkeypatch):
     """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.batch.settle_pause", lambda looks: 0.01)
-    monkeypatch.setattr("airflow_json2video.hooks.batch._HOLD", 0.1)
+    monkeypatch.setattr("airflow_json2video.hooks.batch_finding.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 0.1)
     monkeypatch.setattr("airflow_json2video.triggers.batch._SHORTEST", 0.0)
     monkeypatch.setattr("airflow_json2video.operators.batch_slice._NO_HURRY", 0.0)
     monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
@@ -119,13 +119,13 @@ def test_a_function_may_give_the_rows_and_is_asked_anew_for_each_slice(batch, se
 
 def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
     most = []
-    submit = BatchWork.submit
+    submit = BatchSubmission.submit
 
     def watched(self, *, until):
         submit(self, until=until)
         most.append(sum(r["status"] in ("pending", "running") for r in service.renders()))
 
-    monkeypatch.setattr(BatchWork, "submit", watched)
+    monkeypatch.setattr(BatchSubmission, "submit", watched)
     service.settings.update({"render_seconds": 0.3})
     attempt = BatchAttempt(lambda: batch(max_in_flight=2))
     assert attempt.run()["done"] == 7
@@ -139,7 +139,7 @@ def test_a_pace_that_is_used_up_is_waited_for_in_the_triggerer(batch, service):
     assert service.posts == 3
     trigger = attempt.trigger()
     assert trigger.more_to_submit
-    assert 50 < trigger.resume_at - time.time() <= 60
+    assert 50 < trigger.resume_at - time.time() <= 61
 
 
 def test_a_killed_worker_leaves_renders_that_the_next_attempt_adopts(batch, service):
@@ -254,7 +254,7 @@ def test_an_author_who_prefers_the_risk_has_a_lost_item_sent_once_more(batch, se
 
 
 def test_a_list_that_shows_a_new_project_late_leads_to_no_second_submission(batch, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.batch.settle_pause", lambda looks: 0.4)
+    monkeypatch.setattr("airflow_json2video.hooks.batch_finding.settle_pause", lambda looks: 0.4)
     service.settings.update({"list_delay": 0.8})
     service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
     assert BatchAttempt(lambda: batch(on_ambiguous="resubmit")).run()["done"] == 7
@@ -377,7 +377,7 @@ def test_no_secret_is_in_what_airflow_stores_of_a_batch(batch, service):
 @contextmanager
 def killed(*, after_posts):
     """End the process right after so many answered submissions, before the last is noted."""
-    post = BatchWork._post
+    post = BatchSubmission._post
     count = 0
 
     def struck(self, index):
@@ -389,7 +389,7 @@ def killed(*, after_posts):
         return project
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BatchWork, "_post", struck)
+        patch.setattr(BatchSubmission, "_post", struck)
         try:
             yield
         except SystemExit:

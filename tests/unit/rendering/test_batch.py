@@ -7,12 +7,9 @@ from airflow_json2video.rendering.batch import (
     Batch,
     BatchRules,
     ItemState,
-    Pace,
     first_failures,
-    is_worth_resuming,
-    pack,
-    unpack,
 )
+from airflow_json2video.rendering.packing import pack
 
 PROJECT = "Qk3vT9zLm2XcB7w"
 
@@ -137,40 +134,6 @@ def test_ten_thousand_items_are_packed_in_half_a_megabyte():
     assert len(batch.packed()) < 500_000
 
 
-def test_a_pace_counts_the_submissions_of_any_minute():
-    pace = Pace(3)
-    for moment in (0.0, 1.0, 2.0):
-        assert pace.wait(moment) == 0
-        pace.note(moment)
-    assert pace.wait(3.0) == 57.0
-    assert pace.wait(60.0) == 0
-    pace.note(60.0)
-    assert pace.wait(60.0) == 1.0
-
-
-def test_a_worker_is_asked_for_when_some_may_be_sent_in_a_row():
-    pace = Pace(40, [float(n) for n in range(40)])
-    assert pace.free_at(40.0, wanted=100) == 9 + 60
-    assert pace.free_at(40.0, wanted=1) == 60
-    assert Pace(40).free_at(40.0, wanted=100) == 40
-
-
-@pytest.mark.parametrize(
-    ("ended", "waiting", "more", "since", "worth"),
-    [
-        (0, 10, True, 0, False),
-        (4, 6, True, 0, False),
-        (5, 5, True, 0, True),
-        (1, 9, True, 60, True),
-        (9, 1, False, 600, False),
-        (10, 0, False, 0, True),
-        (0, 0, True, 0, True),
-    ],
-)
-def test_a_worker_is_asked_for_when_half_have_ended_or_one_has_waited_or_all_have(ended, waiting, more, since, worth):
-    assert worth == is_worth_resuming(ended=ended, waiting=waiting, more_to_submit=more, since_first=since, linger=60)
-
-
 def test_the_first_failures_are_named_by_their_keys():
     batch = made(3, on_item_failure="continue")
     batch.failed(2, RenderFailed("Failed to download"))
@@ -184,8 +147,3 @@ def test_where_it_stands_in_words():
     batch.lost(2, SubmissionAmbiguous("x"), at=0)
     assert batch.in_words() == ("1 of 2,000 done, 0 failed, 1 with a lost answer, 1 under way, 1,997 left; 3 credits")
     assert batch.tally()[ItemState.LEFT] == 1997
-
-
-def test_packing_is_plain_text():
-    assert unpack(pack({"ü": [1, None]})) == {"ü": [1, None]}
-    assert pack({"a": 1}).isascii()
