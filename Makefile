@@ -23,7 +23,7 @@ FIND_PYTHON := for p in $(PYTHON) python3 python3.13 python3.12 python3.11 pytho
 	then echo "$$p"; exit 0; fi; done; \
 	echo "No Python 3.10 to 3.13 with venv was found. Name one: make PYTHON=/path/to/python" >&2; exit 1
 
-.PHONY: help demo test lint docs sheets bench bench-local bench-parse test-matrix crash install clean
+.PHONY: help demo test lint docs sheets bench bench-local bench-batch bench-parse test-matrix crash install clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ $(DRAWING)/installed: benchmarks/local/peers.txt
 
 bench-local: $(DRAWING)/installed ## how fast ten movies are drawn here, beside moviepy and an FFmpeg filter graph
 	@$(DRAWING)/bin/python -m benchmarks.local $(ARGS)
+
+bench-batch: $(STAMP) ## a batch of 2,000 in a real Airflow, answers broken and workers killed (ARGS=border: beside .expand())
+	@$(BIN)/python -m benchmarks.batch $(ARGS)
 
 bench-parse: $(BENCH)/installed ## what importing the operator costs a DAG file, beside the operators of other providers
 	@$(BENCH)/bin/python benchmarks/parse_time.py $(ARGS)

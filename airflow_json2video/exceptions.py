@@ -31,7 +31,8 @@
     │   ├── RenderFailed                the render ended in ``error`` (free of charge)
     │   ├── RenderStalled               the service reports ``timeout``; it may still finish
     │   ├── RenderDeadlineExceeded      our own deadline passed while the render went on
-    │   └── RenderExpired               the render is done, and its file is gone
+    │   ├── RenderExpired               the render is done, and its file is gone
+    │   └── BatchFailed                 items of a batch failed; the others are kept
     └── StoreError                  the render is fine, its file could not be kept
         ├── DownloadFailed              the file did not arrive whole
         ├── VideoDamaged                what arrived is not the video that was rendered
@@ -57,6 +58,7 @@ __all__ = [
     "ApiError",
     "AttemptSuperseded",
     "AuthenticationFailed",
+    "BatchFailed",
     "BudgetExceeded",
     "ConfigurationError",
     "DestinationFailed",
@@ -350,6 +352,10 @@ class RenderExpired(RenderError):
 
     money = Money.SPENT
     advice = "Store the file in the same task (output_path), or fetch it within seven days of the render's end."
+
+
+class BatchFailed(RenderError):
+    """More items of a batch failed than may. What was rendered is kept, and the report says how each item stands."""
 
 
 class StoreError(Json2VideoError):

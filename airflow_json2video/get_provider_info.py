@@ -33,6 +33,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "JSON2Video",
                 "python-modules": [
                     "airflow_json2video.operators.render",
+                    "airflow_json2video.operators.batch",
                     "airflow_json2video.operators.template",
                     "airflow_json2video.operators.drive",
                     "airflow_json2video.operators.movies",
@@ -48,6 +49,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_json2video.triggers.events",
                     "airflow_json2video.triggers.render",
+                    "airflow_json2video.triggers.batch",
                     "airflow_json2video.triggers.service",
                     "airflow_json2video.triggers.quota",
                 ],

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["Budget", "credits_left"]
+__all__ = ["Budget", "credits_left", "with_template"]
 
 
 class Budget:
@@ -53,7 +53,7 @@ class Budget:
         :raises Json2VideoError: the account could not be asked.
         """
         if self._max_credits is not None and self._document.get("template") is not None:
-            self.price = Price.of(_with_template(self._document, client))
+            self.price = Price.of(with_template(self._document, client))
             self.tell()
         if refusal := refusal_by_price(self.price, max_credits=self._max_credits):
             raise refusal
@@ -71,7 +71,7 @@ def credits_left(client: Json2VideoClient) -> float | None:
     return None if quota is None else quota.time
 
 
-def _with_template(document: Mapping[str, Any], client: Json2VideoClient) -> dict[str, Any]:
+def with_template(document: Mapping[str, Any], client: Json2VideoClient) -> dict[str, Any]:
     """Put a document and the movie of its template together, as the service does."""
     from airflow_json2video.api import calls
 

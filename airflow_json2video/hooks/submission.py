@@ -8,11 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import (
-    AnswerLost,
     AttemptSuperseded,
     Json2VideoError,
     Money,
@@ -21,6 +19,7 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
     SubmissionAmbiguous,
 )
+from airflow_json2video.hooks.account_list import stamped_renders
 from airflow_json2video.rendering.identity import Stamp, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
     Action,
@@ -39,15 +38,6 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.waiting import TaskLog
 
 __all__ = ["Submission", "SubmittedRender"]
-
-_LOOK_BACK = timedelta(days=8)
-"""A render older than its file's seven days is of no use to an attempt, so older ones are not listed."""
-
-_LOOK_AHEAD = timedelta(days=1)
-"""The service's clock may be ahead of ours."""
-
-_PAGE_SIZES = (100, 10)
-"""Renders to a page, the second after a page that did not arrive whole."""
 
 _LONGEST_PAUSE = 60.0
 """Seconds between two tries while the service is in trouble."""
@@ -271,28 +261,16 @@ class Submission:
     def _list(
         self, mark: Stamp, *, lost: Json2VideoError | None
     ) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
-        now = datetime.fromtimestamp(self.clock(), timezone.utc)
-        trouble: Json2VideoError | None = None
-        for page_size in _PAGE_SIZES:
-            try:
-                # Explicit dates: the list's default start is the first of the month and hides last night's render.
-                movies = self.client.movies(
-                    date_start=now - _LOOK_BACK, date_end=now + _LOOK_AHEAD, page_size=page_size
-                )
-                return [render for movie in movies if (render := self._found(movie, mark)) is not None], None
-            except AnswerLost as error:  # pages of whole documents can be too large to arrive
-                trouble = error
-            except Json2VideoError as error:
-                if error.retryable:
-                    return None, error
-                if lost is not None:
-                    raise _ambiguous(
-                        f"The answer to the submission was lost, and the list cannot be read: {error.message}",
-                        mark,
-                        error,
-                    ) from error
-                raise
-        return None, trouble
+        try:
+            return stamped_renders(self.client, lambda movie: self._found(movie, mark), now=self.clock()), None
+        except Json2VideoError as error:
+            if error.retryable:
+                return None, error
+            if lost is not None:
+                raise _ambiguous(
+                    f"The answer to the submission was lost, and the list cannot be read: {error.message}", mark, error
+                ) from error
+            raise
 
     def _found(self, movie: MovieStatus, mark: Stamp) -> FoundRender | None:
         """Read a movie as a render of this task; None if it is another's."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.rendering.result import RenderResult
 
-__all__ = ["TaskLog", "await_render", "look_once", "poll_schedule", "tell_done", "wait_for_render", "wire"]
+__all__ = ["ErrorLog", "TaskLog", "await_render", "look_once", "poll_schedule", "tell_done", "wait_for_render", "wire"]
 
 _LOCAL_FLOOR = 0.2
 """Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
@@ -32,6 +32,13 @@ class TaskLog(Protocol):
 
     def warning(self, event: str, *args: Any) -> Any:
         """Log what a person should look at."""
+
+
+class ErrorLog(TaskLog, Protocol):
+    """The same where an error need not end the task."""
+
+    def error(self, event: str, *args: Any) -> Any:
+        """Log what went wrong."""
 
 
 def tell_done(result: RenderResult, movie: Mapping[str, Any], *, log: TaskLog) -> None:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_json2video.operators.render import Json2VideoRenderOperator
-
 __all__ = ["document_of", "no_file", "render_document_fields", "resolved_movie"]
 
 
@@ -63,14 +61,19 @@ def document_of(
 
 
 def render_document_fields(
-    operator: Json2VideoRenderOperator,
+    operator: Any,
     context: Context,
     jinja_env: jinja2.Environment,
     seen_oids: Collection[int],
+    *,
+    declared: Collection[str] = (),
 ) -> None:
     """Render ``movie`` and ``variables`` in place: Airflow's expressions only, JSON2Video's are kept.
 
     What comes out of an XCom is data and not a template, as everywhere in Airflow.
+
+    :param operator: has ``movie``, ``template`` and ``variables``.
+    :param declared: names that the movie will be given; its variables that have no value yet become null.
     """
     movie, movie_is_data, source = resolved_movie(operator.movie, context, jinja_env, seen_oids)
     variables, variables_are_data = _resolved(operator.variables, context, seen_oids)
@@ -78,6 +81,9 @@ def render_document_fields(
     if movie is None and operator.template is None:
         return  # execute() says so
     document = document_of(movie=movie, template=operator.template, variables=variables, from_json_file=source)
+    if declared:
+        own = document.get("variables")
+        document["variables"] = {**dict.fromkeys(declared), **(own if isinstance(own, Mapping) else {})}
     names = context_names() | set(context) | set(jinja_env.globals)
 
     def render(text: str) -> Any:

@@ -378,7 +378,7 @@ class Json2VideoRenderOperator(BaseOperator):
             client=self.hook.client,
             document=document,
             mark=mark,
-            attempt_before=_attempt_before(context),
+            attempt_before=attempt_before(context),
             delivered_before=delivered,
             # Once nothing is at stake, a worker slot is not what to wait in for long.
             patience=min(_PATIENCE_ON_A_WORKER, self.render_timeout) if self.deferrable else self.render_timeout,
@@ -413,16 +413,7 @@ class Json2VideoRenderOperator(BaseOperator):
         budget.check(self.hook.client)
 
     def _identity(self, context: Context) -> TaskIdentity:
-        from airflow_json2video.rendering.identity import TaskIdentity
-
-        ti = context["ti"]
-        return TaskIdentity(
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
-            generation=ti.max_tries,
-        )
+        return task_identity(context["ti"])
 
     def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderWatch:
         from airflow_json2video.hooks.waiting import poll_schedule
@@ -543,7 +534,20 @@ class Json2VideoRenderOperator(BaseOperator):
         return f"{error.advice} Clear the task to take this render: while its file is there, no new one is paid for."
 
 
-def _attempt_before(context: Context) -> int | None:
+def task_identity(ti: Any) -> TaskIdentity:
+    """Give who submits: the task instance and how often it was cleared."""
+    from airflow_json2video.rendering.identity import TaskIdentity
+
+    return TaskIdentity(
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+        generation=ti.max_tries,
+    )
+
+
+def attempt_before(context: Context) -> int | None:
     """Give the attempt that may have submitted before this one; None if there is none."""
     ti = context["ti"]
     if context.get("task_reschedule_count"):

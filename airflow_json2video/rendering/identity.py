@@ -21,11 +21,12 @@ STAMP_KEY = "airflow_json2video"
 
 @dataclass(frozen=True)
 class TaskIdentity:
-    """One task instance, and how often a person has cleared it.
+    """One task instance or one item of its batch, and how often a person has cleared it.
 
     :param generation: the task instance's ``max_tries``. In every Airflow from 2.11 to 3.3 a retry
         leaves it alone and a clear of an ended task raises it; no state of our own is needed to
         tell the two apart.
+    :param item: the key of the item, where the task renders many.
     """
 
     dag_id: str
@@ -33,11 +34,13 @@ class TaskIdentity:
     task_id: str
     map_index: int
     generation: int
+    item: str | None = None
 
     @property
     def task_key(self) -> str:
-        """The task instance, whatever its generation."""
-        return self._digest(self.dag_id, self.run_id, self.task_id, str(self.map_index))
+        """The task instance, or its item, whatever the generation."""
+        item = () if self.item is None else ("item", self.item)
+        return self._digest(self.dag_id, self.run_id, self.task_id, str(self.map_index), *item)
 
     @property
     def submission_key(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -151,6 +152,23 @@ def test_mapped_over_csv(airflow: Airflow, service: ServiceProcess):
     on_workers = airflow.task_log(dag_id, run_id, "render", map_index=0, triggers=False)
     assert ("is done" in on_workers) == (airflow_version() < (3, 0)), "from Airflow 3 the trigger ends the task"
     assert airflow.xcom(dag_id, run_id, "report") == pytest.approx(2.0 * len(rows), abs=0.1 * len(rows))
+
+
+def test_batch_from_csv(airflow: Airflow, service: ServiceProcess, tmp_path: Path):
+    dag_id = "json2video_batch_from_csv"
+    rows = (ROOT / "dags_examples" / "data" / "rooms.csv").read_text().strip().splitlines()[1:]
+    run_id = run(airflow, dag_id, report_dir=str(tmp_path))
+
+    summary = airflow.xcom(dag_id, run_id, "batch")
+    assert (summary["items"], summary["done"], summary["credits"]) == (len(rows), len(rows), 2 * len(rows))
+    assert service.submissions() == len(rows), "each row is paid for once"
+    assert deferred(airflow, dag_id, run_id, "batch")
+    report = [json.loads(line) for line in Path(summary["report_path"]).read_text().splitlines()]
+    assert [line["key"] for line in report] == [row.split(",")[0] for row in rows]
+    assert all(line["status"] == "done" and line["url"] for line in report)
+    log = airflow.task_log(dag_id, run_id, "batch", triggers=False)
+    assert log.count("What this attempt knew of the batch is lost") == 0
+    assert airflow.xcom(dag_id, run_id, "tell").startswith(f"{len(rows)} of {len(rows)} for {2 * len(rows)} credits")
 
 
 def test_synchronous(airflow: Airflow, service: ServiceProcess):

@@ -38,6 +38,7 @@ class Attempt:
                 max_tries=max_tries,
                 _ti_context_from_server=told,
                 xcom_push=lambda key, value: self.xcoms.__setitem__(key, value),
+                xcom_pull=lambda *, task_ids, key, map_indexes: self.xcoms.get(key),
             ),
             **(names or {}),
         }

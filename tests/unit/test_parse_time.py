@@ -42,12 +42,14 @@ with DAG("floor"):
 before = set(sys.modules)
 """
 DAG_FILE = """
+from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
 from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
 with DAG("measured"):
     render = Json2VideoRenderOperator(task_id="render", movie={"scenes": [{"duration": 2}]})
     wait = Json2VideoRenderSensor(task_id="wait", project="abcdefghijklmnop")
+    Json2VideoBatchRenderOperator(task_id="batch", items=[{"scenes": [{"duration": 2}]}])
     render >> wait >> Json2VideoToObjectStorageOperator(task_id="keep", project="abcdefghijklmnop", output_path="/v/")
 """
 ANSWER = """

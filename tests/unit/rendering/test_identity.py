@@ -79,3 +79,14 @@ def test_documents_of_other_users_and_damaged_stamps_have_no_stamp():
         assert read_stamp(client_data) is None
     assert read_stamp({}, f'{{"{STAMP_KEY}": broken') is None
     assert read_stamp({}, f'"{STAMP_KEY}"') is None
+
+
+def test_a_task_without_items_has_the_keys_that_it_always_had():
+    alone = TaskIdentity(dag_id="d", run_id="r", task_id="t", map_index=-1, generation=2)
+    assert alone.submission_key == "d.t-862529f310c7c203aa06ef78"
+    assert alone.task_key == "ba99fc46b3f8f5ca66a20489"
+
+
+def test_each_item_of_a_batch_has_keys_of_its_own():
+    keys = {TaskIdentity("d", "r", "t", -1, 2, item=item).task_key for item in (None, "", "a", "b")}
+    assert len(keys) == 4

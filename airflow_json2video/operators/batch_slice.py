@@ -1,0 +1,344 @@
+"""One slice of a batch on a worker: take in what has ended, submit more, defer again or end.
+
+Loaded when a task runs, not when its DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_json2video.exceptions import (
+    AccountSuspended,
+    AuthenticationFailed,
+    BatchFailed,
+    ConfigurationError,
+    Json2VideoError,
+    Money,
+    PermissionDenied,
+    ServiceUnreachable,
+    SubmissionAmbiguous,
+)
+from airflow_json2video.hooks import metrics
+from airflow_json2video.hooks.batch import BatchSubmission
+from airflow_json2video.hooks.batch_files import BatchFiles
+from airflow_json2video.hooks.batch_finding import BatchFinding
+from airflow_json2video.hooks.batch_report import write_report
+from airflow_json2video.hooks.deliveries import delivered_before, note_delivery
+from airflow_json2video.hooks.money import with_template
+from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.operators.batch_ending import end_batch
+from airflow_json2video.operators.batch_memory import BatchMemory
+from airflow_json2video.operators.render import attempt_before, task_identity
+from airflow_json2video.rendering.batch import (
+    Batch,
+    BatchResult,
+    BatchRules,
+    ItemState,
+)
+from airflow_json2video.rendering.batch_items import BatchItems
+from airflow_json2video.rendering.money import Price, refusal_by_price, total_price
+from airflow_json2video.rendering.pace import Pace
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+    from airflow_json2video.rendering.polling import Ended
+
+__all__ = ["BatchSlice"]
+
+_SLICE = 60.0
+"""Seconds for which one slice submits."""
+_HOLD = 30.0
+"""Seconds without a submission after the service was in trouble; longer each time."""
+_NO_HURRY = 30.0
+"""Seconds by which the look after lost answers may be late, if renders that end will bring the worker back anyhow."""
+
+_OF_ACCOUNT = (AuthenticationFailed, AccountSuspended, PermissionDenied)
+_PROGRESS = "json2video_progress"
+
+
+class BatchSlice:
+    """One slice.
+
+    :param rows: of the batch, read anew for each slice.
+    """
+
+    def __init__(
+        self, operator: Json2VideoBatchRenderOperator, context: Context, *, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self._operator = operator
+        self._context = context
+        self._ti = context["ti"]
+        self._log = operator.log
+        self._items = BatchItems.of(rows, base=_base(operator), key=operator.item_key)
+        self._rules = BatchRules(
+            max_in_flight=operator.max_in_flight,
+            on_item_failure=operator.on_item_failure,
+            max_failures=operator.max_failures,
+        )
+        self._files = self._files_of(operator)
+        self._report_path = str(operator.report_path) if operator.report_path else None
+        self._memory = BatchMemory()
+
+    def _files_of(self, operator: Json2VideoBatchRenderOperator) -> BatchFiles | None:
+        if operator.output_path is None:
+            return None
+        return BatchFiles(
+            template=str(operator.output_path),
+            items=self._items,
+            hook=operator.hook,
+            log=operator.log,
+            subtitles=operator.store_subtitles,
+            thumbnail=operator.store_thumbnail,
+            delete=operator.delete_after_store,
+        )
+
+    def run(self, event: Any, *, is_resumed: bool) -> BatchResult:
+        """Do the slice; it ends in the task's result, a deferral, or an error.
+
+        :param event: of the trigger, after a deferral.
+        """
+        batch = self._recall() if is_resumed else None
+        if not is_resumed:
+            self._begin()
+        if batch is None:
+            batch = Batch(len(self._items), digest=self._items.digest(), rules=self._rules)
+            self._check(batch)
+            if is_resumed or attempt_before(self._context) is not None:
+                batch.suspect_all()
+        # From here on something may be sent that no earlier memory knows of.
+        self._memory.open_slice(self._ti)
+        self._take_in(batch, event)
+        finding = self._finding(batch, is_resumed=is_resumed)
+        try:
+            finding.recover()
+        except SubmissionAmbiguous as error:
+            self._wait_out(error, batch)
+        finding.settle()
+        trouble = finding.trouble or self._submit(batch, finding)
+        if self._files is not None:
+            self._files.store(batch)
+        gives_up = self._gives_up(batch, trouble)
+        self._tell(batch)
+        if not batch.is_over and not (gives_up and not batch.indices(ItemState.UNDER_WAY)):
+            self._defer(batch, finding, trouble)
+        result = end_batch(batch, self._items, report_path=self._report_path)
+        note_delivery(self._ti)
+        return result
+
+    # --- the beginning --------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        from airflow_json2video.version_compat import execution_deadline
+
+        self._memory.delivered = delivered_before(self._ti)
+        timeout = self._operator.execution_timeout
+        if timeout is not None:
+            self._memory.until = execution_deadline(self._ti, timeout, now=time.time())
+        Json2VideoRenderLink.persist(self._context, pages_of(self._operator.hook.settings.host))
+
+    def _check(self, batch: Batch) -> None:
+        """Find everything that is wrong before anything is paid for."""
+        schema = None
+        if self._operator.template is not None:
+            schema = self._operator.hook.get_template_variables(str(self._operator.template))
+        self._items.require_complete(schema=schema)
+        for doubt in self._items.require_valid()[:10]:
+            self._log.warning("%s", doubt)
+        self._check_price()
+        if self._files is not None:
+            self._files.check()
+        if self._report_path:
+            try:
+                write_report(self._report_path, self._items, batch)
+            except ConfigurationError as error:
+                error.advice = f"{error.advice} Nothing was submitted."
+                raise
+
+    def _check_price(self) -> None:
+        base = self._items.base
+        if base is not None and base.get("template") is not None:
+            base = with_template(base, self._operator.hook.client)
+        price = total_price(Price.of(replace(self._items, base=base).document(i)) for i in range(len(self._items)))
+        if price.credits is not None and price.seconds is not None:
+            self._log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
+        else:
+            self._log.info("The cost cannot be estimated beforehand (%s).", price.why_unknown)
+        if refusal := refusal_by_price(price, max_credits=self._operator.max_credits):
+            raise refusal
+
+    def _recall(self) -> Batch | None:
+        """Give the ledger that the slice before left; None if it is lost, or may not be the last word."""
+        memory = BatchMemory.recall(self._ti, log=self._log)
+        if memory is None:
+            self._begin()
+        else:
+            self._memory = memory
+        batch = Batch.unpacked(self._memory.ledger, rules=self._rules) if self._memory.ledger else None
+        if batch is None:
+            self._log.warning("What this attempt knew of the batch is lost; the account's list tells it anew.")
+        elif batch.digest != self._items.digest():
+            raise BatchFailed(
+                "The rows are not those that this batch began with: their source has changed while it was under way.",
+                money=Money.UNKNOWN,
+                advice="Renders under way go on. Let the source be, or copy it first; then clear the task: it takes "
+                "the renders of rows that are the same, and renders the others.",
+            )
+        return batch
+
+    def _finding(self, batch: Batch, *, is_resumed: bool) -> BatchFinding:
+        # After a deferral it is this attempt itself that may have sent what nobody remembers.
+        before = int(self._ti.try_number) if is_resumed else attempt_before(self._context)
+        return BatchFinding(
+            client=self._operator.hook.client,
+            items=self._items,
+            batch=batch,
+            identity=task_identity(self._ti),
+            attempt=self._ti.try_number,
+            attempt_before=before,
+            delivered_before=self._memory.delivered,
+            log=self._log,
+            on_ambiguous=self._operator.on_ambiguous,
+            on_clear=self._operator.on_clear,
+            kept=self._files.has if self._files is not None else None,
+        )
+
+    def _submit(self, batch: Batch, finding: BatchFinding) -> Json2VideoError | None:
+        """Submit what may be under way; give the trouble in which that broke off, if it did."""
+        from airflow_json2video.version_compat import attempt_is_current
+
+        now = time.time()
+        if now < self._memory.hold_until:
+            return None
+        submission = BatchSubmission(
+            client=self._operator.hook.client,
+            items=self._items,
+            batch=batch,
+            pace=self._pace(),
+            mark=finding.mark,
+            log=self._log,
+            still_current=lambda: attempt_is_current(self._ti),
+        )
+        submission.submit(until=now + _SLICE)
+        self._memory.sent = submission.pace.sent
+        return submission.trouble
+
+    def _pace(self) -> Pace:
+        return Pace(self._operator.submissions_per_minute, self._memory.sent)
+
+    # --- what has ended -------------------------------------------------------------------------
+
+    def _take_in(self, batch: Batch, event: Any) -> None:
+        from airflow_json2video.triggers.batch import ended_of_batch
+
+        for project, ended in ended_of_batch(event):
+            index = batch.index_of(project)
+            if index is None or batch.records[index].state is not ItemState.UNDER_WAY:
+                continue
+            if ended.movie is not None:
+                batch.done(index, ended.movie, remaining_quota=ended.remaining_quota)
+                metrics.render_done(None)
+            else:
+                self._take_failure(batch, index, ended)
+
+    def _take_failure(self, batch: Batch, index: int, ended: Ended) -> None:
+        error = ended.error or Json2VideoError("The render ended, and nothing says how.")
+        metrics.render_failed()
+        self._log.error("%s: %s", self._items.where(index).capitalize(), error)
+        batch.failed(index, error)
+        if isinstance(error, _OF_ACCOUNT):
+            batch.halt(error)
+
+    def _tell(self, batch: Batch) -> None:
+        words = batch.in_words()
+        self._log.info("%s (slice %d)", words, self._memory.number)
+        self._ti.xcom_push(key=_PROGRESS, value=words)
+        tally = batch.tally()
+        pages = pages_of(self._operator.hook.settings.host).split("#")[0]
+        Json2VideoRenderLink.persist(
+            self._context, f"{pages}#{tally[ItemState.DONE]}-of-{len(self._items)}-done-{len(batch.failures)}-failed"
+        )
+
+    # --- going on -------------------------------------------------------------------------------
+
+    def _gives_up(self, batch: Batch, trouble: Json2VideoError | None) -> bool:
+        """Whether nothing more is waited for but renders under way: time is up, or the service is away for too long."""
+        memory, now = self._memory, time.time()
+        if memory.until is not None and now >= memory.until:
+            batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
+            return True
+        if trouble is None:
+            if now >= memory.hold_until:
+                memory.trouble_since, memory.waits = None, 0
+            return False
+        memory.waits += 1
+        hold = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** (memory.waits - 1), 10.0))
+        memory.hold_until = now + hold
+        self._log.warning("%s No submission for %.0fs.", trouble.message, hold)
+        since = memory.trouble_since = memory.trouble_since or now
+        if now - since < self._operator.render_timeout:
+            return False
+        batch.halt(trouble)
+        return True
+
+    def _defer(self, batch: Batch, finding: BatchFinding, trouble: Json2VideoError | None) -> NoReturn:
+        from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, defer_batch
+
+        operator, now = self._operator, time.time()
+        renders = [(batch.records[i].project, batch.records[i].at) for i in batch.indices(ItemState.UNDER_WAY)]
+        if isinstance(trouble, ServiceUnreachable) and not renders:
+            self._wait_out(trouble, batch)
+        self._remember(batch)
+        more, room = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping, len(batch.next_items())
+        moments = [due for due in (finding.look_at(),) if due is not None]
+        if (due := finding.settle_at()) is not None:
+            moments.append(due + _NO_HURRY if renders else max(due, self._memory.hold_until))
+        if more and room:
+            moments.append(max(self._memory.hold_until, self._pace().free_at(now, wanted=room)))
+        if self._memory.until is not None and not renders:  # theirs is the trigger's own deadline
+            moments.append(self._memory.until)
+        deadline = max((at for _, at in renders), default=now) + operator.render_timeout
+        self._log.info("Waiting for %d renders in the triggerer; the worker slot is free.", len(renders))
+        trigger = Json2VideoBatchTrigger(
+            renders,
+            json2video_conn_id=operator.json2video_conn_id,
+            render_timeout=operator.render_timeout,
+            deadline=self._memory.until,
+            poll_interval=operator.poll_interval,
+            more_to_submit=more,
+            resume_at=min(moments, default=None),
+        )
+        defer_batch(operator, trigger, until=max(deadline, *moments) if moments else deadline)
+
+    def _remember(self, batch: Batch) -> None:
+        self._memory.ledger = batch.packed()
+        self._memory.keep(self._ti)
+
+    def _wait_out(self, error: Json2VideoError, batch: Batch) -> NoReturn:
+        """Wait in the triggerer until the service answers again."""
+        from airflow_json2video.triggers.service import defer_until_answering
+
+        now = time.time()
+        since = self._memory.trouble_since = self._memory.trouble_since or now
+        deadline = min(since + self._operator.render_timeout, self._memory.until or float("inf"))
+        if now >= deadline:
+            raise error
+        self._memory.waits += 1
+        self._remember(batch)
+        self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
+        defer_until_answering(self._operator, deadline=deadline, earlier=self._memory.waits - 1, kwargs={})
+
+
+def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:
+    from airflow_json2video.operators.document import document_of
+
+    if operator.movie is None and operator.template is None:
+        return None
+    base = document_of(movie=operator.movie, template=operator.template, variables=operator.variables)
+    if base.get("variables") is not None and not isinstance(base["variables"], Mapping):
+        raise ConfigurationError("The movie's 'variables' must be an object.", advice="Nothing was submitted.")
+    return base

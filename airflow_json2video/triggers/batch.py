@@ -1,0 +1,193 @@
+"""The trigger of a batch: waits for all renders that are under way, and fires when it is worth a worker's while.
+
+It never submits; Airflow may run a trigger twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_json2video.rendering.polling import Ended
+
+__all__ = ["Json2VideoBatchTrigger", "defer_batch", "ended_of_batch"]
+
+log = logging.getLogger(__name__)
+
+_LINGER = 60.0
+"""Seconds that a render which has ended waits for others before its place is filled again."""
+
+_NET = timedelta(minutes=5)
+
+_SHORTEST = 10.0
+"""Seconds deferred at least. Airflow's scheduler takes a task for killed that is queued again before it has heard of
+the end of the process that deferred: on a busy machine that took more than two seconds, one time in forty."""
+
+
+class Json2VideoBatchTrigger(BaseTrigger):
+    """Waits for renders through the account's shared poller, and fires one event that says which have ended and how.
+
+    It fires when half of them have ended while items wait for their places, a minute after the first of them, when
+    all have, or at *resume_at*. It holds no secret.
+
+    :param renders: project and epoch seconds of its submission, each.
+    :param json2video_conn_id: the connection.
+    :param render_timeout: seconds from each submission until its waiting ends.
+    :param deadline: epoch seconds at which all waiting ends, if earlier.
+    :param poll_interval: seconds; see :class:`~airflow_json2video.triggers.render.Json2VideoRenderTrigger`.
+    :param more_to_submit: items wait for the places of those that end.
+    :param resume_at: epoch seconds at which the worker has something to do in any case.
+    """
+
+    def __init__(
+        self,
+        renders: Sequence[Sequence[Any]],
+        *,
+        json2video_conn_id: str,
+        render_timeout: float,
+        deadline: float | None = None,
+        poll_interval: float = 10.0,
+        more_to_submit: bool = False,
+        resume_at: float | None = None,
+        **_: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.renders = [(str(project), float(at)) for project, at in renders]
+        self.json2video_conn_id = json2video_conn_id
+        self.render_timeout = render_timeout
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.more_to_submit = more_to_submit
+        self.resume_at = resume_at
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give what the triggerer makes this trigger from."""
+        return (
+            "airflow_json2video.triggers.batch.Json2VideoBatchTrigger",
+            {
+                "renders": [[project, at] for project, at in self.renders],
+                "json2video_conn_id": self.json2video_conn_id,
+                "render_timeout": self.render_timeout,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+                "more_to_submit": self.more_to_submit,
+                "resume_at": self.resume_at,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then fire the one event."""
+        from airflow_json2video.rendering.packing import pack
+
+        ended = await self._wait()
+        yield TriggerEvent({"ended": pack(ended), "count": len(ended)})  # type: ignore[no-untyped-call]
+
+    async def _wait(self) -> list[dict[str, Any]]:
+        from airflow_json2video.rendering.pace import is_worth_resuming
+        from airflow_json2video.triggers.render import event_from_ended
+
+        loop = asyncio.get_running_loop()
+        began, first = loop.time(), 0.0
+        ended: list[dict[str, Any]] = []
+        waiting = {asyncio.ensure_future(self._watch(project, at)): project for project, at in self.renders}
+        try:
+            while True:
+                now = loop.time()
+                if is_worth_resuming(
+                    ended=len(ended),
+                    waiting=len(waiting),
+                    more_to_submit=self.more_to_submit,
+                    since_first=now - first if ended else 0.0,
+                    linger=_LINGER,
+                ):
+                    break
+                pause = None if self.resume_at is None else max(0.0, self.resume_at - time.time())
+                if ended and self.more_to_submit:
+                    pause = min(pause if pause is not None else _LINGER, first + _LINGER - now)
+                done, _ = await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    first = first or loop.time()
+                    ended.append(event_from_ended(task.result(), project=waiting.pop(task)))
+                if not done and self.resume_at is not None and time.time() >= self.resume_at:
+                    break
+            if not waiting and self.resume_at is not None:
+                await asyncio.sleep(max(0.0, self.resume_at - time.time()))
+            await asyncio.sleep(max(0.0, began + _SHORTEST - loop.time()))
+            late = [task for task in waiting if task.done()]
+            ended += [event_from_ended(task.result(), project=waiting.pop(task)) for task in late]
+        except asyncio.CancelledError:
+            self.log.info(
+                "Stopped watching %d renders here: the task was cleared, marked or timed out, or its trigger moves to "
+                "another triggerer. They go on and are billed. The next attempt of the task adopts them.",
+                len(waiting),
+            )
+            raise
+        finally:
+            for task in waiting:
+                task.cancel()
+            if waiting:
+                await asyncio.wait(waiting)
+        return ended
+
+    async def _watch(self, project: str, at: float) -> Ended:
+        from airflow_json2video.hooks.json2video import Json2VideoHook
+        from airflow_json2video.hooks.waiting import await_render
+        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch, broken_off
+
+        deadline = at + self.render_timeout
+        watch = RenderWatch(
+            project,
+            submitted_at=at,
+            deadline=deadline if self.deadline is None else min(deadline, self.deadline),
+            schedule=PollSchedule(interval=self.poll_interval),
+        )
+        hook = Json2VideoHook(self.json2video_conn_id)
+        try:
+            # What each of a hundred is doing is no line for the log of the task.
+            return await await_render(hook, watch, poll_interval=self.poll_interval, log=_Quiet())
+        except Exception as error:  # a fault of ours must not leave the task waiting for ever
+            self.log.exception("Waiting for render %s failed", project)
+            return broken_off(project, error)
+
+
+class _Quiet:
+    """A log for renders of which there are many."""
+
+    def info(self, event: str, *args: Any) -> None:
+        """Leave it to those who debug."""
+        log.debug(event, *args)
+
+    def warning(self, event: str, *args: Any) -> None:
+        """Leave it to those who debug."""
+        log.debug(event, *args)
+
+
+def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float) -> NoReturn:
+    """Free the worker slot until the trigger fires; then ``execute_slice`` goes on.
+
+    :param until: epoch seconds at which the trigger has fired for certain.
+    """
+    operator.defer(
+        trigger=trigger,
+        method_name="execute_slice",
+        timeout=timedelta(seconds=max(until - time.time(), 0.0)) + _NET,
+    )
+    raise AssertionError("defer() always raises")
+
+
+def ended_of_batch(event: Any) -> list[tuple[str, Ended]]:
+    """Read the payload of an event. Nothing unknown is taken for an end: it is looked up again."""
+    from airflow_json2video.rendering.packing import unpack
+    from airflow_json2video.triggers.render import ended_from_event
+
+    try:
+        found = unpack(event["ended"])
+        return [(str(each["project"]), ended_from_event(each, project=str(each["project"]))) for each in found]
+    except (ValueError, KeyError, TypeError):
+        return []

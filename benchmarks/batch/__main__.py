@@ -1,0 +1,53 @@
+"""The command: ``python -m benchmarks.batch`` or ``make bench-batch``; ``border`` compares with ``.expand()``.
+
+::
+
+    make bench-batch
+    make bench-batch ARGS="--rows 200"
+    make bench-batch ARGS="border --sizes 10,30,100"
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.batch.border import border
+from benchmarks.batch.show import show
+from benchmarks.polling import machine
+from lab.processes import raise_on_signals
+
+
+def main() -> int:
+    """Read the command line, and give the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("show", "border"), default="show")
+    parser.add_argument("--rows", type=int, default=2000, help="rows of the show")
+    parser.add_argument("--seed", type=int, default=7, help="which answers are broken")
+    parser.add_argument("--quiet", action="store_true", help="break nothing and kill nobody")
+    parser.add_argument("--sizes", default="10,30,100,300", help="rows of the comparison")
+    parser.add_argument("--home", type=Path, help="folder for everything, which is kept")
+    options = parser.parse_args()
+    home = options.home or Path(tempfile.mkdtemp(prefix="json2video-batch-"))
+    home.mkdir(parents=True, exist_ok=True)
+    print(machine.describe(), flush=True)
+    code = 1
+    try:
+        with raise_on_signals():
+            if options.what == "border":
+                code = border(home, sizes=[int(size) for size in options.sizes.split(",")])
+            else:
+                code = show(home, rows=options.rows, seed=options.seed, quiet=options.quiet)
+    finally:
+        if code or options.home:
+            print(f"Logs are in {home}")
+        else:
+            shutil.rmtree(home, ignore_errors=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""One movie, a CSV of cities: all rows in one task, with a report of how each ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+
+with DAG(
+    "json2video_batch_from_csv",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={"report_dir": "/tmp/json2video"},  # noqa: S108 - an example's default
+    tags=["json2video", "example"],
+) as dag:
+    # [START batch_from_csv]
+    batch = Json2VideoBatchRenderOperator(
+        task_id="batch",
+        # Any object storage: s3://bucket/rooms/{{ ds }}.csv, a .jsonl or .parquet file.
+        source=str(Path(__file__).parent / "data" / "rooms.csv"),
+        item_key="city",
+        movie={
+            "resolution": "sd",
+            "variables": {"colour": "#000000"},  # has a value, so a row may leave it out
+            "scenes": [
+                {
+                    "duration": 2,
+                    "background-color": "{{ colour }}",
+                    "elements": [
+                        {"type": "text", "text": "{{ city }}"},
+                        {"type": "text", "text": "{{ headline }}", "settings": {"vertical-position": "bottom"}},
+                    ],
+                }
+            ],
+        },
+        max_in_flight=50,
+        on_item_failure="continue",
+        max_failures=0.01,
+        report_path="{{ params.report_dir }}/{{ run_id }}.jsonl",
+        retries=2,
+    )
+
+    @task
+    def tell(summary: dict) -> str:
+        """Say how the batch ended; how each item did stands in the report."""
+        return f"{summary['done']} of {summary['items']} for {summary['credits']} credits: {summary['report_path']}"
+
+    tell(batch.output)
+    # [END batch_from_csv]

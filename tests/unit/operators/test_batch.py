@@ -1,0 +1,515 @@
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted
+from airflow_json2video.hooks.batch import BatchSubmission
+from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+from tests.unit.attempts import Attempt
+from tests.unit.conftest import connection_json
+
+MOVIE = {
+    "resolution": "sd",
+    "variables": {"colour": "#000000"},
+    "scenes": [
+        {"duration": 1, "background-color": "{{ colour }}", "elements": [{"type": "text", "text": "{{ city }}"}]}
+    ],
+}
+ROWS = [{"city": f"City {number}", "sku": f"sku-{number}"} for number in range(1, 8)]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    quick(monkeypatch)
+
+
+def quick(monkeypatch):
+    """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
+    monkeypatch.setattr("airflow_json2video.hooks.batch_finding.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 0.1)
+    monkeypatch.setattr("airflow_json2video.triggers.batch._SHORTEST", 0.0)
+    monkeypatch.setattr("airflow_json2video.operators.batch_slice._NO_HURRY", 0.0)
+    monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
+    monkeypatch.setattr("airflow_json2video.triggers.service._FIRST_PAUSE", 0.1)
+
+
+@pytest.fixture
+def batch(connection, tmp_path):
+    def make(**arguments):
+        arguments = {
+            "task_id": "batch",
+            "movie": MOVIE,
+            "items": ROWS,
+            "item_key": "sku",
+            "poll_interval": 0.3,
+            "report_path": str(tmp_path / "report.jsonl"),
+            **arguments,
+        }
+        return Json2VideoBatchRenderOperator(**{k: v for k, v in arguments.items() if v is not None})
+
+    return make
+
+
+class BatchAttempt(Attempt):
+    """Slices follow each other as Airflow has it: each resumes with a fresh operator."""
+
+    def __init__(self, make, **options):
+        super().__init__(make(), **options)
+        self.make = make
+        self.slices = 0
+
+    def run(self):
+        self.render_templates()
+        outcome = self.start()
+        while outcome is self.deferred:
+            self.fire()
+            outcome = self.next_slice()
+        return outcome
+
+    def next_slice(self):
+        self.slices += 1
+        before = self.deferred
+        self.operator = self.make()
+        told = self.context["ti"]._ti_context_from_server
+        told.next_method, told.xcom_keys_to_clear = before.method_name, []
+        self.render_templates()
+        return self.resume()
+
+
+def lines(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+
+
+def test_each_row_becomes_one_render_and_one_line_of_the_report(batch, service, tmp_path):
+    result = BatchAttempt(batch).run()
+    assert (result["items"], result["done"], result["credits"]) == (7, 7, 7)
+    assert service.posts == 7
+    report = lines(tmp_path)
+    assert [line["key"] for line in report] == [row["sku"] for row in ROWS]
+    assert {line["status"] for line in report} == {"done"}
+    assert len({line["url"] for line in report}) == 7
+
+
+def test_rows_without_a_movie_are_whole_movies(batch, service):
+    movies = [{"id": f"m{n}", "width": 128, "height": 72, "scenes": [{"duration": n}]} for n in (1, 2, 3)]
+    result = BatchAttempt(lambda: batch(movie=None, items=movies, item_key="id")).run()
+    assert (result["done"], result["seconds"]) == (3, 6.0)
+    assert [movie["scenes"] for movie in service.submitted] == [movie["scenes"] for movie in movies]
+
+
+def test_a_template_is_given_each_row_as_its_variables(batch, service):
+    service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 1}]}, id="t" * 20)
+    BatchAttempt(lambda: batch(movie=None, template="t" * 20)).run()
+    assert [document["variables"] for document in service.submitted] == ROWS
+
+
+@pytest.mark.parametrize(
+    "items",
+    [lambda: iter(ROWS), lambda: (row for row in ROWS), lambda: tuple(ROWS)],
+    ids=["iterator", "generator", "tuple"],
+)
+def test_a_function_may_give_the_rows_and_is_asked_anew_for_each_slice(batch, service, items):
+    assert BatchAttempt(lambda: batch(items=items, max_in_flight=3)).run()["done"] == 7
+
+
+def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
+    most = []
+    submit = BatchSubmission.submit
+
+    def watched(self, *, until):
+        submit(self, until=until)
+        most.append(sum(r["status"] in ("pending", "running") for r in service.renders()))
+
+    monkeypatch.setattr(BatchSubmission, "submit", watched)
+    service.settings.update({"render_seconds": 0.3})
+    attempt = BatchAttempt(lambda: batch(max_in_flight=2))
+    assert attempt.run()["done"] == 7
+    assert max(most) == 2
+    assert attempt.slices >= 4
+
+
+def test_a_pace_that_is_used_up_is_waited_for_in_the_triggerer(batch, service):
+    attempt = BatchAttempt(lambda: batch(submissions_per_minute=3))
+    attempt.render_templates().start()
+    assert service.posts == 3
+    trigger = attempt.trigger()
+    assert trigger.more_to_submit
+    assert 50 < trigger.resume_at - time.time() <= 61
+
+
+def test_a_killed_worker_leaves_renders_that_the_next_attempt_adopts(batch, service):
+    first = BatchAttempt(batch)
+    with killed(after_posts=4):
+        first.run()
+    assert service.posts == 4
+    result = BatchAttempt(batch, try_number=2, before=first).run()
+    assert result["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_a_worker_that_is_killed_in_a_later_slice_pays_for_nothing_twice(batch, service):
+    def make():
+        return batch(max_in_flight=2)
+
+    first = BatchAttempt(make)
+    with killed(after_posts=5):
+        first.run()
+    assert BatchAttempt(make, try_number=2, before=first).run()["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_a_slice_that_airflow_runs_again_with_the_same_memory_looks_into_the_list_first(batch, service):
+    service.settings.update({"render_seconds": 0.2})
+    attempt = BatchAttempt(lambda: batch(max_in_flight=2))
+    attempt.render_templates().start()
+    attempt.fire()
+    with killed(after_posts=1):
+        attempt.next_slice()
+    outcome = attempt.next_slice()
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert outcome["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_a_memory_that_is_lost_is_brought_back_by_the_list(batch, service):
+    attempt = BatchAttempt(lambda: batch(max_in_flight=3))
+    attempt.render_templates().start()
+    attempt.fire()
+    attempt.xcoms.clear()
+    outcome = attempt.next_slice()
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert outcome["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_retry_renders_only_what_is_missing(batch, service):
+    service.add_fault("render", status="error", message="Failed to download x", times=2)
+    rules = {"on_item_failure": "continue", "max_failures": 0}
+    first = BatchAttempt(lambda: batch(**rules), max_tries=1)
+    with pytest.raises(BatchFailed, match=r"2 of 7 items failed, and none may.*attempt 1 of 2\. Airflow tries again"):
+        first.run()
+    assert service.posts == 7
+    assert BatchAttempt(lambda: batch(**rules), try_number=2, max_tries=1, before=first).run()["done"] == 7
+    assert service.posts == 9
+
+
+def test_after_a_failure_nothing_more_is_submitted_and_what_is_under_way_is_waited_for(batch, service, tmp_path):
+    service.add_fault("render", status="error", message="Failed to download x", times=1)
+    service.settings.update({"render_seconds": 0.3})
+    with pytest.raises(BatchFailed, match="renders only what is missing"):
+        BatchAttempt(lambda: batch(max_in_flight=2)).run()
+    assert 2 <= service.posts < 7
+    report = lines(tmp_path)
+    assert {line["status"] for line in report} == {"done", "failed", "left"}
+    assert "Failed to download x" in next(line["error"]["message"] for line in report if line["status"] == "failed")
+
+
+@pytest.mark.parametrize(
+    ("bound", "fails"), [(None, False), (2, False), (0.3, False), (1, True), (0.1, True), (0, True)]
+)
+def test_continue_tries_all_and_fails_only_over_the_threshold(batch, service, bound, fails):
+    service.add_fault("render", status="error", message="Failed to download x", times=2)
+    attempt = BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=bound))
+    if fails:
+        with pytest.raises(BatchFailed):
+            attempt.run()
+    else:
+        result = attempt.run()
+        assert (result["done"], result["failed"], len(result["failures"])) == (5, 2, 2)
+    assert service.posts == 7
+
+
+def test_lost_answers_are_settled_together_by_one_reading_of_the_list(batch, service):
+    service.add_fault("lost", method="POST", path="/v2/movies", nth=[2, 4, 6], times=None)
+    assert BatchAttempt(batch).run()["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+    assert sum(r.method == "GET" and "project" not in r.query for r in service.requests) <= 2
+
+
+def test_an_item_whose_answer_was_lost_and_that_the_list_never_shows_is_never_sent_again(batch, service, tmp_path):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
+    with pytest.raises(AirflowFailException, match="1 of 7 items failed"):
+        BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=0)).run()
+    assert sent(service) == 7
+    unsure = [line for line in lines(tmp_path) if line["status"] == "unsure"]
+    assert [line["key"] for line in unsure] == ["sku-3"]
+    assert "Then clear the task" in unsure[0]["error"]["advice"]
+
+
+def test_an_author_who_prefers_the_risk_has_a_lost_item_sent_once_more(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
+    assert BatchAttempt(lambda: batch(on_ambiguous="resubmit")).run()["done"] == 7
+    assert sent(service) == 8
+
+
+def test_a_list_that_shows_a_new_project_late_leads_to_no_second_submission(batch, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.batch_finding.settle_pause", lambda looks: 0.4)
+    service.settings.update({"list_delay": 0.8})
+    service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
+    assert BatchAttempt(lambda: batch(on_ambiguous="resubmit")).run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_too_many_requests_are_answered_by_a_pause_and_the_item_is_sent_again(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=429, nth=3)
+    assert BatchAttempt(batch).run()["done"] == 7
+    assert one_project_each(service)
+
+
+def test_a_service_that_fails_every_submission_is_left_alone_after_three(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
+    BatchAttempt(batch).render_templates().start()
+    assert sent(service) == 3
+
+
+def test_a_used_up_quota_stops_the_batch_and_keeps_what_was_rendered(batch, service, tmp_path):
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[4, 5, 6, 7], times=None)
+    first = BatchAttempt(batch)
+    with pytest.raises(AirflowFailException, match=r"Insufficient credits.*stopped there: 3 of 7 done") as caught:
+        first.run()
+    assert isinstance(caught.value.__cause__, QuotaExhausted)
+    assert sent(service) == 4
+    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["left"] * 4
+    service.clear_faults()
+    assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert len(service.renders()) == 7
+
+
+def test_a_refused_key_stops_the_batch(batch, service):
+    service.settings.update({"api_keys": ("another",)})
+    with pytest.raises(AirflowFailException, match=r"(?i)api key"):
+        BatchAttempt(batch).run()
+    assert service.renders() == []
+
+
+def test_a_key_that_is_refused_while_renders_are_under_way_ends_the_batch_and_a_clear_adopts_them(batch, service):
+    service.settings.update({"render_seconds": 1})
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    service.settings.update({"api_keys": ("another",)})
+    first.fire()
+    with pytest.raises(AirflowFailException, match=r"(?i)api key"):
+        first.next_slice()
+    service.settings.update({"api_keys": ()})
+    assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_clear_of_a_batch_that_gave_its_result_pays_for_nothing_unless_asked_to(batch, service):
+    first = BatchAttempt(batch)
+    first.run()
+    assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert service.posts == 7
+    again = BatchAttempt(lambda: batch(on_clear="resubmit"), try_number=2, max_tries=3, before=first)
+    assert again.run()["done"] == 7
+    assert service.posts == 14
+
+
+def test_a_clear_renders_the_rows_that_have_changed(batch, service):
+    first = BatchAttempt(batch)
+    first.run()
+    rows = [dict(row) for row in ROWS]
+    rows[2]["city"] = "Another"
+    assert BatchAttempt(lambda: batch(items=rows), try_number=2, max_tries=3, before=first).run()["done"] == 7
+    assert service.posts == 8
+
+
+def test_rows_that_change_while_the_batch_is_under_way_end_it(batch, service):
+    rows = [dict(row) for row in ROWS]
+    attempt = BatchAttempt(lambda: batch(items=rows))
+    attempt.render_templates().start()
+    rows.append({"city": "More", "sku": "more"})
+    with pytest.raises(AirflowFailException, match="changed while it was under way"):
+        attempt.fire().next_slice()
+    assert service.posts == 7
+
+
+def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(batch, service, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    second = BatchAttempt(batch, try_number=2, before=first)
+    second.render_templates().start()
+    assert second.deferred.method_name == "execute_again"
+    service.clear_faults()
+    outcome = second.deferred
+    while outcome is second.deferred:
+        outcome = second.fire().next_slice()
+    assert outcome["done"] == 7
+    assert service.posts == 7
+
+
+def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_more(batch, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: service.posts < 3)
+    monkeypatch.setattr("airflow_json2video.hooks.batch._CURRENT_FOR", 0.0)
+    monkeypatch.setattr("airflow_json2video.version_compat.os._exit", lambda code: None)
+    monkeypatch.setattr("airflow_json2video.version_compat.logging.shutdown", lambda: None)
+    with pytest.raises(AirflowFailException, match="no longer the running one"):
+        BatchAttempt(batch).run()
+    assert service.posts == 3
+
+
+def test_an_item_that_is_refused_is_one_failure_and_the_others_go_on(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=400, body={"message": "bad"}, nth=2)
+    result = BatchAttempt(lambda: batch(on_item_failure="continue")).run()
+    assert (result["done"], result["failed"]) == (6, 1)
+    assert result["failures"][0]["key"] == "sku-2"
+
+
+def test_no_secret_is_in_what_airflow_stores_of_a_batch(batch, service):
+    attempt = BatchAttempt(lambda: batch(max_in_flight=2))
+    attempt.run()
+    assert "a-key-of-the-tests" not in json.dumps([attempt.deferred.trigger.serialize(), attempt.event, attempt.xcoms])
+
+
+@contextmanager
+def killed(*, after_posts):
+    """End the process right after so many answered submissions, before the last is noted."""
+    post = BatchSubmission._post
+    count = 0
+
+    def struck(self, index):
+        nonlocal count
+        project = post(self, index)
+        count += 1
+        if count == after_posts:
+            raise SystemExit("killed")
+        return project
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchSubmission, "_post", struck)
+        try:
+            yield
+        except SystemExit:
+            return
+    pytest.fail("nothing was killed")
+
+
+def sent(service):
+    """Submissions that arrived, whether the service took them or not."""
+    return sum(request.method == "POST" for request in service.requests)
+
+
+def one_project_each(service):
+    cities = [document["variables"]["city"] for document in service.submitted]
+    return sorted(cities) == sorted(row["city"] for row in ROWS)
+
+
+def test_each_video_is_kept_under_its_key_and_the_report_says_where(batch, service, tmp_path):
+    BatchAttempt(lambda: batch(output_path=str(tmp_path / "videos" / "{row}-{item}.mp4"))).run()
+    for number, line in enumerate(lines(tmp_path), 1):
+        assert line["stored_path"] == str(tmp_path / "videos" / f"{number}-sku-{number}.mp4")
+        assert (tmp_path / "videos" / f"{number}-sku-{number}.mp4").stat().st_size == line["size"]
+
+
+def test_a_retry_keeps_what_is_kept_and_stores_only_what_is_missing(batch, service, tmp_path):
+    def make():
+        return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"))
+
+    first = BatchAttempt(make)
+    first.run()
+    (tmp_path / "videos" / "sku-3.mp4").unlink()
+    ages = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "videos").iterdir()}
+    BatchAttempt(make, try_number=2, before=first).run()
+    assert service.posts == 7
+    assert len(list((tmp_path / "videos").iterdir())) == 7
+    assert all((tmp_path / "videos" / name).stat().st_mtime_ns == age for name, age in ages.items())
+
+
+def test_a_batch_whose_files_were_deleted_at_the_service_finds_them_where_they_are_kept(batch, service, tmp_path):
+    def make():
+        return batch(output_path=str(tmp_path / "videos" / "{project}.mp4"), delete_after_store=True)
+
+    first = BatchAttempt(make)
+    first.run()
+    assert BatchAttempt(make, try_number=2, before=first).run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_without_paying(batch, service, tmp_path):
+    def make():
+        return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"), on_item_failure="continue", max_failures=0)
+
+    service.add_fault("file", status="truncated", nth=2)
+    first = BatchAttempt(make, max_tries=1)
+    with pytest.raises(BatchFailed, match="1 of 7 items failed"):
+        first.run()
+    assert BatchAttempt(make, try_number=2, max_tries=1, before=first).run()["done"] == 7
+    assert service.posts == 7
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"output_path": "/tmp/x.mp4"}, "gives all items of the batch the same file"),
+        ({"output_path": "/tmp/{key}.mp4"}, r"\{key\}, which is not known"),
+        (
+            {"output_path": "/tmp/{item}.mp4", "items": [{"sku": "a/b", "city": "x"}]},
+            r"row 1 \(a/b\): .*part of a file",
+        ),
+        ({"output_path": "/dev/null/{item}.mp4"}, r"/dev/null"),
+        ({"report_path": "/proc/nowhere/report.jsonl"}, r"report '/proc/nowhere/report\.jsonl' cannot be written"),
+        ({"items": []}, "has no rows"),
+        ({"items": [{"n": 1}] * 10_001, "item_key": "n"}, "more than 10,000 rows"),
+        ({"items": ROWS[:2] * 2}, r"row 3 \(sku-1\) has that of row 1"),
+        ({"items": [{"sku": "a"}, {"sku": "b", "city": "x"}]}, r"row 1 \(a\) has no 'city'"),
+        ({"items": "text"}, "must be a list of rows"),
+        ({"items": None, "source": "/nowhere/rows.csv"}, r"'/nowhere/rows\.csv' cannot be read"),
+        ({"max_credits": 6}, r"would cost about 7 credits, and max_credits is 6"),
+        ({"movie": None, "template": "t" * 20}, r"(?i)template"),
+        ({"movie": {"scenes": [{"elements": [{"type": "image"}]}]}}, r"7 of 7 documents are certainly wrong"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_paid_for(batch, service, arguments, words):
+    attempt = BatchAttempt(lambda: batch(**{"report_path": None, **arguments}))
+    with pytest.raises(AirflowFailException, match=words) as caught:
+        attempt.run()
+    assert "Nothing was submitted" in str(caught.value)
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"source": "a.csv"}, "both"),
+        ({"items": None}, "neither"),
+        ({"template": "t" * 20}, "both"),
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"max_in_flight": 1001}, "max_in_flight"),
+        ({"submissions_per_minute": 0}, "submissions_per_minute"),
+        ({"max_failures": -1}, "max_failures"),
+        ({"on_item_failure": "stop"}, "on_item_failure.*'fail', 'continue'"),
+        ({"render_timeout": 0}, "render_timeout"),
+        ({"on_clear": "x"}, "on_clear"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_the_dag_is_parsed(batch, arguments, words):
+    with pytest.raises(ConfigurationError, match=words):
+        batch(**arguments)
+
+
+def test_a_batch_may_itself_be_mapped_and_each_keeps_to_its_own_renders(batch, service):
+    for index in (0, 1):
+        assert BatchAttempt(batch, map_index=index).run()["done"] == 7
+    assert service.posts == 14
+
+
+def test_airflows_expressions_in_the_movie_are_rendered_and_those_of_the_rows_are_left(batch, service):
+    movie = {**MOVIE, "comment": "{{ run_id }}"}
+    attempt = BatchAttempt(lambda: batch(movie=movie), names={"run_id": "manual__1"})
+    attempt.run()
+    assert {document["comment"] for document in service.submitted} == {"manual__1"}
+    assert service.submitted[0]["scenes"][0]["elements"][0]["text"] == "{{ city }}"

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_json2video.exceptions import InvalidRequest, QuotaExhausted, RenderFailed, SubmissionAmbiguous
+from airflow_json2video.rendering.batch import (
+    Batch,
+    BatchRules,
+    ItemState,
+    first_failures,
+)
+from airflow_json2video.rendering.packing import pack
+
+PROJECT = "Qk3vT9zLm2XcB7w"
+
+
+def made(count=5, **rules):
+    return Batch(count, digest="d", rules=BatchRules(**rules))
+
+
+def movie(number, **more):
+    return {
+        "project": f"{PROJECT}{number}",
+        "url": f"https://x/{number}.mp4",
+        "duration": 2.5,
+        "width": 640,
+        "height": 360,
+    } | more
+
+
+def test_as_many_are_submitted_as_may_be_under_way_in_the_order_of_the_rows():
+    batch = made(max_in_flight=3)
+    assert batch.next_items() == [0, 1, 2]
+    batch.submitted(0, f"{PROJECT}0", at=0)
+    batch.lost(1, SubmissionAmbiguous("x"), at=0)
+    assert batch.next_items() == [2]
+    batch.done(0, movie(0))
+    assert batch.next_items() == [2, 3]
+
+
+def test_an_item_whose_answer_is_lost_or_that_may_have_been_sent_before_is_never_among_them():
+    batch = made(2)
+    batch.suspect_all()
+    assert batch.next_items() == []
+    assert not batch.is_over
+    batch.back(0)
+    assert batch.next_items() == [0]
+
+
+def test_under_fail_nothing_more_is_submitted_after_the_first_failure_and_what_is_under_way_is_waited_for():
+    batch = made(3, max_in_flight=2)
+    batch.submitted(0, f"{PROJECT}0", at=0)
+    batch.submitted(1, f"{PROJECT}1", at=0)
+    batch.failed(0, RenderFailed("no"))
+    assert batch.next_items() == []
+    assert not batch.is_over
+    batch.done(1, movie(1))
+    assert batch.is_over
+    assert not batch.is_success
+
+
+def test_under_continue_all_are_tried():
+    batch = made(3, on_item_failure="continue")
+    batch.failed(0, InvalidRequest("no"))
+    assert batch.next_items() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("most", "failures", "is_success"),
+    [(None, 4, True), (2, 2, True), (2, 3, False), (0.5, 2, True), (0.5, 3, False), (0, 1, False)],
+)
+def test_the_threshold_is_a_number_or_a_share(most, failures, is_success):
+    batch = made(4, on_item_failure="continue", max_failures=most)
+    for index in range(4):
+        batch.failed(index, InvalidRequest("no")) if index < failures else batch.done(index, movie(index))
+    assert batch.is_success == is_success
+
+
+def test_a_failure_of_the_account_stops_under_either_rule():
+    batch = made(3, on_item_failure="continue")
+    batch.done(0, movie(0))
+    batch.halt(QuotaExhausted("no credits"))
+    assert batch.next_items() == []
+    assert batch.is_over
+    assert not batch.is_success
+
+
+def test_credits_are_those_of_finished_renders_by_the_published_prices():
+    batch = made(3)
+    batch.done(0, movie(0))
+    batch.done(1, movie(1, width=3840, height=2160))
+    batch.failed(2, RenderFailed("no"))
+    assert batch.credits() == 3 + 12
+    assert batch.seconds() == 5.0
+
+
+def test_what_is_packed_comes_back_whole():
+    batch = made(6, on_item_failure="continue")
+    batch.suspect_all()
+    batch.looks, batch.looked_at, batch.looks_far = 2, 12.5, False
+    for index in range(1, 6):
+        batch.back(index)
+    batch.submitted(1, f"{PROJECT}1", at=100)
+    batch.done(2, movie(2), remaining_quota={"time": 7})
+    batch.failed(3, RenderFailed("Failed to download"))
+    batch.records[4].sent = 1
+    batch.lost(4, SubmissionAmbiguous("where is it"), at=50)
+    batch.halt(QuotaExhausted("no credits"))
+    again = Batch.unpacked(batch.packed(), rules=batch.rules)
+    assert again.records == batch.records
+    assert (again.stop, again.remaining_quota) == (batch.stop, batch.remaining_quota)
+    assert (again.looks, again.looked_at, again.looks_far) == (2, 12.5, False)
+    assert again.index_of(f"{PROJECT}1") == 1
+    assert again.digest == "d"
+
+
+@pytest.mark.parametrize("text", ["", "x", "nonsense!", pack({"digest": 1}), pack([1])])
+def test_what_cannot_be_read_is_no_ledger(text):
+    assert Batch.unpacked(text, rules=BatchRules()) is None
+
+
+def test_ten_thousand_items_are_packed_in_half_a_megabyte():
+    import random
+    import string
+
+    rng = random.Random(1)
+    batch = made(10_000)
+    for index in range(10_000):
+        project = "".join(rng.choices(string.ascii_letters + string.digits, k=16))
+        url = f"https://assets.json2video.com/clients/abcd1234/renders/2026-05-12-{30000 + index}.mp4"
+        size = rng.randrange(10**6, 10**7)
+        facts = {"project": project, "url": url, "duration": round(rng.uniform(5, 90), 2), "size": size}
+        batch.done(index, facts | {"width": 1080, "height": 1920, "rendering_time": rng.randrange(20, 200)})
+    assert len(batch.packed()) < 500_000
+
+
+def test_the_first_failures_are_named_by_their_keys():
+    batch = made(3, on_item_failure="continue")
+    batch.failed(2, RenderFailed("Failed to download"))
+    assert first_failures(batch, ["a", "b", "c"]) == [{"key": "c", "project": None, "error": "Failed to download"}]
+
+
+def test_where_it_stands_in_words():
+    batch = made(2000)
+    batch.submitted(0, f"{PROJECT}0", at=0)
+    batch.done(1, movie(1))
+    batch.lost(2, SubmissionAmbiguous("x"), at=0)
+    assert batch.in_words() == ("1 of 2,000 done, 0 failed, 1 with a lost answer, 1 under way, 1,997 left; 3 credits")
+    assert batch.tally()[ItemState.LEFT] == 1997
