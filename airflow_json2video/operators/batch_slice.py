@@ -117,6 +117,7 @@ class BatchSlice:
         try:
             finding.recover()
         except SubmissionAmbiguous as error:
+            self._memory.waits += 1
             self._wait_out(error, batch)
         finding.settle()
         trouble = finding.trouble or self._submit(batch, finding)
@@ -211,8 +212,8 @@ class BatchSlice:
         """Submit what may be under way; give the trouble in which that broke off, if it did."""
         from airflow_json2video.version_compat import attempt_is_current
 
-        now = time.time()
-        if now < self._memory.hold_until:
+        memory, now = self._memory, time.time()
+        if now < memory.hold_until or (memory.waits and batch.indices(ItemState.LOST)):
             return None
         submission = BatchSubmission(
             client=self._operator.hook.client,
@@ -223,8 +224,11 @@ class BatchSlice:
             log=self._log,
             still_current=lambda: attempt_is_current(self._ti),
         )
-        submission.submit(until=now + _SLICE)
-        self._memory.sent = submission.pace.sent
+        # After trouble one item tries whether it is over: with each answer that is lost an item may become unsure.
+        if not memory.waits or submission.submit(until=now + _SLICE, most=1):
+            memory.waits, memory.trouble_since = 0, None
+            submission.submit(until=now + _SLICE)
+        memory.sent = submission.pace.sent
         return submission.trouble
 
     def _pace(self) -> Pace:
@@ -272,8 +276,6 @@ class BatchSlice:
             batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
             return True
         if trouble is None:
-            if now >= memory.hold_until:
-                memory.trouble_since, memory.waits = None, 0
             return False
         memory.waits += 1
         hold = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** (memory.waits - 1), 10.0))
@@ -297,7 +299,7 @@ class BatchSlice:
         moments = [due for due in (finding.look_at(),) if due is not None]
         if (due := finding.settle_at()) is not None:
             moments.append(due + _NO_HURRY if renders else max(due, self._memory.hold_until))
-        if more and room:
+        if more and room and not (self._memory.waits and due is not None):
             moments.append(max(self._memory.hold_until, self._pace().free_at(now, wanted=room)))
         if self._memory.until is not None and not renders:  # theirs is the trigger's own deadline
             moments.append(self._memory.until)
@@ -327,7 +329,6 @@ class BatchSlice:
         deadline = min(since + self._operator.render_timeout, self._memory.until or float("inf"))
         if now >= deadline:
             raise error
-        self._memory.waits += 1
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
         defer_until_answering(self._operator, deadline=deadline, earlier=self._memory.waits - 1, kwargs={})
