@@ -354,6 +354,27 @@ def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(ba
     assert service.posts == 7
 
 
+def test_a_template_that_cannot_be_asked_about_now_is_waited_for_in_the_triggerer(batch, service, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
+    service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 1}]}, id="t" * 20)
+    service.add_fault("answer", method="GET", path="/v2/templates", status=503)
+    attempt = BatchAttempt(lambda: batch(movie=None, template="t" * 20))
+    attempt.render_templates().start()
+    assert attempt.deferred.method_name == "execute_again"
+    outcome = attempt.deferred
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert outcome["done"] == service.posts == 7
+
+
+def test_the_report_of_a_retry_says_what_is_not_known_yet(batch, service, tmp_path):
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    BatchAttempt(batch, try_number=2, before=first).render_templates().start()
+    assert {line["status"] for line in lines(tmp_path)} == {"unknown"}
+
+
 def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_more(batch, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: service.posts < 3)
     monkeypatch.setattr("airflow_json2video.hooks.batch._CURRENT_FOR", 0.0)
