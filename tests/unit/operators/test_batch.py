@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import socket
 import time
@@ -118,6 +119,18 @@ def test_a_template_is_given_each_row_as_its_variables(batch, service):
 )
 def test_a_function_may_give_the_rows_and_is_asked_anew_for_each_slice(batch, service, items):
     assert BatchAttempt(lambda: batch(items=items, max_in_flight=3)).run()["done"] == 7
+
+
+def test_rows_that_are_given_one_by_one_look_the_same_whenever_the_dag_file_is_parsed(batch):
+    made = [batch(items=(row for row in ROWS)) for _ in range(2)]
+    assert str(made[0].items) == str(made[1].items)
+    assert "0x" not in str(made[0].items)
+    assert copy.deepcopy(made[0].items) is made[0].items
+
+
+def test_a_function_that_gives_no_rows_is_refused(batch, service):
+    with pytest.raises(AirflowFailException, match="must be a list of rows, and it is int"):
+        BatchAttempt(lambda: batch(items=lambda: 7)).run()
 
 
 def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
