@@ -128,6 +128,15 @@ def test_rows_that_are_given_one_by_one_look_the_same_whenever_the_dag_file_is_p
     assert copy.deepcopy(made[0].items) is made[0].items
 
 
+def test_the_result_of_another_task_gives_the_rows(batch, service):
+    class Result:
+        def resolve(self, context):
+            assert "ti" in context
+            return ROWS[:2]
+
+    assert BatchAttempt(lambda: batch(items=Result())).run()["items"] == service.posts == 2
+
+
 def test_a_function_that_gives_no_rows_is_refused(batch, service):
     with pytest.raises(AirflowFailException, match="must be a list of rows, and it is int"):
         BatchAttempt(lambda: batch(items=lambda: 7)).run()
