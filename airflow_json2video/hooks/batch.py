@@ -70,17 +70,17 @@ class BatchSubmission:
     trouble: Json2VideoError | None = None
     _current_at: float = float("-inf")
 
-    def submit(self, *, until: float) -> None:
-        """Submit what may be under way, until the slice's time is over.
+    def submit(self, *, until: float, most: int | None = None) -> bool:
+        """Submit what may be under way, until the slice's time is over; give whether any was accepted.
 
-        :param until: epoch seconds.
+        :param until: epoch seconds. :param most: how many at most.
         :raises AttemptSuperseded: a later attempt has started.
         """
-        lost_in_a_row = 0
-        for index in self.batch.next_items():
+        accepted, lost_in_a_row = False, 0
+        for index in self.batch.next_items()[:most]:
             wait = self.pace.wait(self.clock())
             if self.batch.is_stopping or wait > _SHORT_WAIT or self.clock() + wait >= until:
-                return
+                break
             if wait > 0:
                 self.sleep(wait)
             self._require_current()
@@ -89,18 +89,19 @@ class BatchSubmission:
             except ServiceUnreachable as error:  # certainly not sent
                 self.batch.records[index].sent -= 1
                 self.trouble = error
-                return
+                break
             except Json2VideoError as error:
                 lost = error.money is Money.UNKNOWN
                 self._refused(index, error, lost=lost)
                 lost_in_a_row = lost_in_a_row + 1 if lost else 0
-                if isinstance(error, RateLimited) or lost_in_a_row >= _MOST_LOST_IN_A_ROW:
+                if isinstance(error, RateLimited) or lost_in_a_row >= min(most or len(self.items), _MOST_LOST_IN_A_ROW):
                     self.trouble = error
-                    return
+                    break
             else:
-                lost_in_a_row = 0
+                accepted, lost_in_a_row = True, 0
                 self.batch.submitted(index, project, at=self.clock())
                 render_submitted()
+        return accepted
 
     def _post(self, index: int) -> str:
         from airflow_json2video.api import calls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
@@ -107,7 +107,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         to_document = getattr(movie, "to_document", None)
-        self.items: Any = items
+        self.items: Any = _Rows.of(items)
         self.source: Any = path_as_text(source)
         self.movie: Any = movie if to_document is None else to_document()
         self.template: Any = template
@@ -239,12 +239,37 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         raise AirflowFailException(str(error)) from error
 
 
+class _Rows:
+    """Rows that are given one by one. Airflow stores and copies an operator's fields: this has the same text whenever
+    the DAG file is parsed, and a copy is the thing itself.
+    """
+
+    def __init__(self, given: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
+        self._given = given
+
+    @classmethod
+    def of(cls, items: Any) -> Any:
+        """Wrap what gives rows one by one; leave lists, XComs and what is no source of rows at all."""
+        if isinstance(items, (list, tuple, str, bytes, Mapping)) or hasattr(items, "resolve"):
+            return items
+        return cls(items) if callable(items) or isinstance(items, Iterable) else items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(_iterable(self._given() if callable(self._given) else self._given))
+
+    def __repr__(self) -> str:
+        return f"<rows of {getattr(self._given, '__qualname__', type(self._given).__name__)}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Rows:
+        return self
+
+
 def _resolved(items: Any, context: Context) -> Iterable[Any]:
     resolve = getattr(items, "resolve", None)
-    if callable(resolve):
-        items = resolve(context)
-    elif callable(items):
-        items = items()
+    return _iterable(resolve(context) if callable(resolve) else items)
+
+
+def _iterable(items: Any) -> Iterable[Any]:
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise ConfigurationError(
             f"'items' must be a list of rows, and it is {type(items).__name__}.", advice="Nothing was submitted."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.exceptions import (
@@ -18,17 +17,19 @@ from airflow_json2video.exceptions import (
     Json2VideoError,
     Money,
     PermissionDenied,
+    RateLimited,
+    ServerError,
     ServiceUnreachable,
     SubmissionAmbiguous,
+    TransportError,
 )
 from airflow_json2video.hooks import metrics
 from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.hooks.batch_files import BatchFiles
 from airflow_json2video.hooks.batch_finding import BatchFinding
-from airflow_json2video.hooks.batch_report import write_report
 from airflow_json2video.hooks.deliveries import delivered_before, note_delivery
-from airflow_json2video.hooks.money import with_template
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.operators.batch_checks import check_batch
 from airflow_json2video.operators.batch_ending import end_batch
 from airflow_json2video.operators.batch_memory import BatchMemory
 from airflow_json2video.operators.render import attempt_before, task_identity
@@ -39,7 +40,6 @@ from airflow_json2video.rendering.batch import (
     ItemState,
 )
 from airflow_json2video.rendering.batch_items import BatchItems
-from airflow_json2video.rendering.money import Price, refusal_by_price, total_price
 from airflow_json2video.rendering.pace import Pace
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ class BatchSlice:
             self._begin()
         if batch is None:
             batch = Batch(len(self._items), digest=self._items.digest(), rules=self._rules)
-            self._check(batch)
             if is_resumed or attempt_before(self._context) is not None:
                 batch.suspect_all()
+            self._check(batch)
         # From here on something may be sent that no earlier memory knows of.
         self._memory.open_slice(self._ti)
         self._take_in(batch, event)
@@ -142,34 +142,10 @@ class BatchSlice:
         Json2VideoRenderLink.persist(self._context, pages_of(self._operator.hook.settings.host))
 
     def _check(self, batch: Batch) -> None:
-        """Find everything that is wrong before anything is paid for."""
-        schema = None
-        if self._operator.template is not None:
-            schema = self._operator.hook.get_template_variables(str(self._operator.template))
-        self._items.require_complete(schema=schema)
-        for doubt in self._items.require_valid()[:10]:
-            self._log.warning("%s", doubt)
-        self._check_price()
-        if self._files is not None:
-            self._files.check()
-        if self._report_path:
-            try:
-                write_report(self._report_path, self._items, batch)
-            except ConfigurationError as error:
-                error.advice = f"{error.advice} Nothing was submitted."
-                raise
-
-    def _check_price(self) -> None:
-        base = self._items.base
-        if base is not None and base.get("template") is not None:
-            base = with_template(base, self._operator.hook.client)
-        price = total_price(Price.of(replace(self._items, base=base).document(i)) for i in range(len(self._items)))
-        if price.credits is not None and price.seconds is not None:
-            self._log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
-        else:
-            self._log.info("The cost cannot be estimated beforehand (%s).", price.why_unknown)
-        if refusal := refusal_by_price(price, max_credits=self._operator.max_credits):
-            raise refusal
+        try:
+            check_batch(self._operator, batch, self._items, files=self._files, report_path=self._report_path)
+        except (TransportError, ServerError, RateLimited) as error:  # it could not be asked about the template
+            self._wait_out(error, None)
 
     def _recall(self) -> Batch | None:
         """Give the ledger that the slice before left; None if it is lost, or may not be the last word."""
@@ -211,8 +187,8 @@ class BatchSlice:
         """Submit what may be under way; give the trouble in which that broke off, if it did."""
         from airflow_json2video.version_compat import attempt_is_current
 
-        now = time.time()
-        if now < self._memory.hold_until:
+        memory, now = self._memory, time.time()
+        if now < memory.hold_until or (memory.waits and batch.indices(ItemState.LOST)):
             return None
         submission = BatchSubmission(
             client=self._operator.hook.client,
@@ -223,8 +199,11 @@ class BatchSlice:
             log=self._log,
             still_current=lambda: attempt_is_current(self._ti),
         )
-        submission.submit(until=now + _SLICE)
-        self._memory.sent = submission.pace.sent
+        # After trouble one item tries whether it is over: with each answer that is lost an item may become unsure.
+        if not memory.waits or submission.submit(until=now + _SLICE, most=1):
+            memory.waits, memory.trouble_since = 0, None
+            submission.submit(until=now + _SLICE)
+        memory.sent = submission.pace.sent
         return submission.trouble
 
     def _pace(self) -> Pace:
@@ -272,8 +251,6 @@ class BatchSlice:
             batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
             return True
         if trouble is None:
-            if now >= memory.hold_until:
-                memory.trouble_since, memory.waits = None, 0
             return False
         memory.waits += 1
         hold = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** (memory.waits - 1), 10.0))
@@ -291,13 +268,14 @@ class BatchSlice:
         operator, now = self._operator, time.time()
         renders = [(batch.records[i].project, batch.records[i].at) for i in batch.indices(ItemState.UNDER_WAY)]
         if isinstance(trouble, ServiceUnreachable) and not renders:
+            self._memory.waits -= 1
             self._wait_out(trouble, batch)
         self._remember(batch)
         more, room = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping, len(batch.next_items())
         moments = [due for due in (finding.look_at(),) if due is not None]
         if (due := finding.settle_at()) is not None:
             moments.append(due + _NO_HURRY if renders else max(due, self._memory.hold_until))
-        if more and room:
+        if more and room and not (self._memory.waits and due is not None):
             moments.append(max(self._memory.hold_until, self._pace().free_at(now, wanted=room)))
         if self._memory.until is not None and not renders:  # theirs is the trigger's own deadline
             moments.append(self._memory.until)
@@ -314,12 +292,15 @@ class BatchSlice:
         )
         defer_batch(operator, trigger, until=max(deadline, *moments) if moments else deadline)
 
-    def _remember(self, batch: Batch) -> None:
-        self._memory.ledger = batch.packed()
+    def _remember(self, batch: Batch | None) -> None:
+        self._memory.ledger = None if batch is None else batch.packed()
         self._memory.keep(self._ti)
 
-    def _wait_out(self, error: Json2VideoError, batch: Batch) -> NoReturn:
-        """Wait in the triggerer until the service answers again."""
+    def _wait_out(self, error: Json2VideoError, batch: Batch | None) -> NoReturn:
+        """Wait in the triggerer until the service answers again.
+
+        :param batch: None if it has not been checked yet.
+        """
         from airflow_json2video.triggers.service import defer_until_answering
 
         now = time.time()

@@ -116,7 +116,7 @@ class Json2VideoBatchTrigger(BaseTrigger):
                     ended.append(event_from_ended(task.result(), project=waiting.pop(task)))
                 if not done and self.resume_at is not None and time.time() >= self.resume_at:
                     break
-            if not waiting and self.resume_at is not None:
+            if not self.renders and self.resume_at is not None:
                 await asyncio.sleep(max(0.0, self.resume_at - time.time()))
             await asyncio.sleep(max(0.0, began + _SHORTEST - loop.time()))
             late = [task for task in waiting if task.done()]

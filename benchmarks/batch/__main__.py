@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=2000, help="rows of the show")
     parser.add_argument("--seed", type=int, default=7, help="which answers are broken")
     parser.add_argument("--quiet", action="store_true", help="break nothing and kill nobody")
-    parser.add_argument("--sizes", default="10,30,100,300", help="rows of the comparison")
+    parser.add_argument("--sizes", default="10,30,100", help="rows of the comparison")
     parser.add_argument("--home", type=Path, help="folder for everything, which is kept")
     options = parser.parse_args()
     home = options.home or Path(tempfile.mkdtemp(prefix="json2video-batch-"))

@@ -24,13 +24,17 @@ def border(home: Path, *, sizes: list[int]) -> int:
                 dag_id, run_id = f"bench_{name}", f"{name}-{size}"
                 told = run_once(airflow, service, dag_id, run_id=run_id, rows=rows, timeout=1800)
                 found.append((size, name, told))
-                print(f"  {size} rows, {name}: {told.state} after {told.seconds:.0f} s", flush=True)
+                print(_row(size, name, told), flush=True)
     print("\n| rows | way | wall s | worker-slot s | a row | processor s | a row | requests |")
     print("|---|---|---|---|---|---|---|---|")
     for size, name, told in found:
-        cells = (
-            *(size, name, f"{told.seconds:.1f}", f"{told.slots:.1f}", f"{told.slots / size:.2f}"),
-            *(f"{told.usage.processor:.1f}", f"{told.usage.processor / size:.2f}", sum(told.requests.values())),
-        )
-        print(f"| {' | '.join(map(str, cells))} |")
+        print(_row(size, name, told))
     return 0 if all(told.state == "success" for _, _, told in found) else 1
+
+
+def _row(size: int, name: str, told: Told) -> str:
+    cells = (
+        *(size, name, f"{told.seconds:.1f}", f"{told.slots:.1f}", f"{told.slots / size:.2f}"),
+        *(f"{told.usage.processor:.1f}", f"{told.usage.processor / size:.2f}", sum(told.requests.values())),
+    )
+    return f"| {' | '.join(map(str, cells))} |"

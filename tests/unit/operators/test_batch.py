@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import copy
 import json
+import socket
 import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted
+from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ServiceUnreachable
 from airflow_json2video.hooks.batch import BatchSubmission
+from airflow_json2video.local import LocalService
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
@@ -115,6 +119,27 @@ def test_a_template_is_given_each_row_as_its_variables(batch, service):
 )
 def test_a_function_may_give_the_rows_and_is_asked_anew_for_each_slice(batch, service, items):
     assert BatchAttempt(lambda: batch(items=items, max_in_flight=3)).run()["done"] == 7
+
+
+def test_rows_that_are_given_one_by_one_look_the_same_whenever_the_dag_file_is_parsed(batch):
+    made = [batch(items=(row for row in ROWS)) for _ in range(2)]
+    assert str(made[0].items) == str(made[1].items)
+    assert "0x" not in str(made[0].items)
+    assert copy.deepcopy(made[0].items) is made[0].items
+
+
+def test_the_result_of_another_task_gives_the_rows(batch, service):
+    class Result:
+        def resolve(self, context):
+            assert "ti" in context
+            return ROWS[:2]
+
+    assert BatchAttempt(lambda: batch(items=Result())).run()["items"] == service.posts == 2
+
+
+def test_a_function_that_gives_no_rows_is_refused(batch, service):
+    with pytest.raises(AirflowFailException, match="must be a list of rows, and it is int"):
+        BatchAttempt(lambda: batch(items=lambda: 7)).run()
 
 
 def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
@@ -351,6 +376,27 @@ def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(ba
     assert service.posts == 7
 
 
+def test_a_template_that_cannot_be_asked_about_now_is_waited_for_in_the_triggerer(batch, service, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
+    service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 1}]}, id="t" * 20)
+    service.add_fault("answer", method="GET", path="/v2/templates", status=503)
+    attempt = BatchAttempt(lambda: batch(movie=None, template="t" * 20))
+    attempt.render_templates().start()
+    assert attempt.deferred.method_name == "execute_again"
+    outcome = attempt.deferred
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert outcome["done"] == service.posts == 7
+
+
+def test_the_report_of_a_retry_says_what_is_not_known_yet(batch, service, tmp_path):
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    BatchAttempt(batch, try_number=2, before=first).render_templates().start()
+    assert {line["status"] for line in lines(tmp_path)} == {"unknown"}
+
+
 def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_more(batch, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: service.posts < 3)
     monkeypatch.setattr("airflow_json2video.hooks.batch._CURRENT_FOR", 0.0)
@@ -513,3 +559,95 @@ def test_airflows_expressions_in_the_movie_are_rendered_and_those_of_the_rows_ar
     attempt.run()
     assert {document["comment"] for document in service.submitted} == {"manual__1"}
     assert service.submitted[0]["scenes"][0]["elements"][0]["text"] == "{{ city }}"
+
+
+def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlier(batch, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 60.0)
+    service.add_fault("answer", method="POST", path="/v2/movies", status=429, nth=3)
+    attempt = BatchAttempt(batch)
+    attempt.render_templates().start()
+    assert sent(service) == 3
+    attempt.deferred.trigger.resume_at = time.time()
+    attempt.fire().next_slice()
+    assert sent(service) == 3
+
+
+def test_after_three_lost_answers_one_item_at_a_time_tries_whether_the_service_is_well(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
+    attempt = BatchAttempt(lambda: batch(on_item_failure="continue"))
+    attempt.render_templates().start()
+    seen = [sent(service)]
+    while sent(service) < 5:
+        attempt.fire().next_slice()
+        seen.append(sent(service))
+    assert sorted(set(seen)) == [3, 4, 5]
+    service.clear_faults()
+    outcome = attempt.deferred
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert (outcome["done"], outcome["unsure"]) == (2, 5)
+
+
+def test_a_service_that_cannot_be_reached_for_the_render_timeout_ends_the_batch_with_nothing_submitted(
+    batch, monkeypatch
+):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    host = f"http://127.0.0.1:{free}"
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=host, retries=0))
+    with pytest.raises(ServiceUnreachable):
+        BatchAttempt(lambda: batch(render_timeout=1)).run()
+
+
+def test_a_service_that_comes_back_is_submitted_to(batch, monkeypatch, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    host = f"http://127.0.0.1:{free}"
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=host, retries=0))
+    attempt = BatchAttempt(batch)
+    attempt.render_templates().start()
+    assert attempt.deferred.method_name == "execute_again"
+    with LocalService(mode="instant", port=free, home=tmp_path / "late") as late:
+        outcome = attempt.deferred
+        while outcome is attempt.deferred:
+            outcome = attempt.fire().next_slice()
+        assert outcome["done"] == late.posts == 7
+
+
+def test_an_execution_timeout_ends_the_batch_and_the_next_attempt_goes_on(batch, service):
+    service.settings.update({"render_seconds": 2})
+
+    def make():
+        return batch(max_in_flight=2, execution_timeout=timedelta(seconds=1))
+
+    first = BatchAttempt(make)
+    first.context["ti"].start_date = datetime.now(timezone.utc)
+    with pytest.raises(BatchFailed, match=r"execution_timeout has passed.*stopped there"):
+        first.run()
+    assert service.posts == 2
+    service.settings.update({"render_seconds": 0})
+    second = BatchAttempt(lambda: batch(max_in_flight=2), try_number=2, before=first)
+    assert second.run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_row_that_failed_and_was_sent_again_by_a_slice_that_died_is_not_sent_a_third_time(batch, service):
+    service.add_fault("render", status="error", message="Failed to download x", nth=1)
+    rules = {"on_item_failure": "continue", "max_failures": 0}
+    first = BatchAttempt(lambda: batch(**rules))
+    with pytest.raises(BatchFailed):
+        first.run()
+    second = BatchAttempt(lambda: batch(**rules), try_number=2, before=first)
+    service.settings.update({"list_delay": 0.3, "render_seconds": 0.5})
+    with killed(after_posts=1):
+        second.run()
+    # Airflow runs the same attempt again as a resumed one, and the list does not show the new render yet.
+    second.operator = second.make()
+    second.context["ti"]._ti_context_from_server.next_method = "execute_slice"
+    second.render_templates()
+    outcome = second._outcome(lambda: second.operator.execute_slice(second.context))
+    while outcome is second.deferred:
+        time.sleep(0.2)
+        outcome = second.fire().next_slice()
+    assert outcome["done"] == 7
+    assert service.posts == 8

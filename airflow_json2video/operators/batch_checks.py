@@ -1,0 +1,66 @@
+"""Everything that can be found wrong with a batch before it is paid for.
+
+Loaded when a task runs, not when its DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.hooks.batch_report import write_report
+from airflow_json2video.hooks.money import with_template
+from airflow_json2video.rendering.money import Price, refusal_by_price, total_price
+
+if TYPE_CHECKING:
+    from airflow_json2video.hooks.batch_files import BatchFiles
+    from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+    from airflow_json2video.rendering.batch import Batch
+    from airflow_json2video.rendering.batch_items import BatchItems
+
+__all__ = ["check_batch"]
+
+_MOST_DOUBTS = 10
+
+
+def check_batch(
+    operator: Json2VideoBatchRenderOperator,
+    batch: Batch,
+    items: BatchItems,
+    *,
+    files: BatchFiles | None,
+    report_path: str | None,
+) -> None:
+    """Refuse a batch that is certainly wrong; tell its log what is doubtful and what it will cost.
+
+    :raises Json2VideoError: a row lacks a variable, a document is wrong, it may cost too much, or what it gives could
+        not be kept; nothing was submitted.
+    """
+    schema = None
+    if operator.template is not None:
+        schema = operator.hook.get_template_variables(str(operator.template))
+    items.require_complete(schema=schema)
+    for doubt in items.require_valid()[:_MOST_DOUBTS]:
+        operator.log.warning("%s", doubt)
+    _check_price(operator, items)
+    if files is not None:
+        files.check()
+    if report_path is not None:
+        try:
+            write_report(report_path, items, batch)
+        except ConfigurationError as error:
+            error.advice = f"{error.advice} Nothing was submitted."
+            raise
+
+
+def _check_price(operator: Json2VideoBatchRenderOperator, items: BatchItems) -> None:
+    if items.base is not None and items.base.get("template") is not None:
+        items = replace(items, base=with_template(items.base, operator.hook.client))
+    price = total_price(Price.of(items.document(index)) for index in range(len(items)))
+    if price.credits is not None and price.seconds is not None:
+        operator.log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
+    else:
+        operator.log.info("The cost cannot be estimated beforehand (%s).", price.why_unknown)
+    if refusal := refusal_by_price(price, max_credits=operator.max_credits):
+        raise refusal
