@@ -44,13 +44,13 @@ demo: $(STAMP) ## a movie file becomes an MP4 in a real Airflow on this machine 
 	@$(BIN)/python -m lab.demo
 
 # Most tests wait more than they compute, so two files are run at once; what is timed, and a real Airflow, have the
-# machine to themselves. With ARGS it is one plain pytest.
+# machine to themselves. With ARGS it is one plain pytest: "-m long" for what CI runs besides.
 test: $(STAMP) ## unit tests, and every example DAG in a real Airflow
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not (integration or timed)"
-	$(BIN)/python -m pytest -m "integration or timed"
+	$(BIN)/python -m pytest -m "(integration or timed) and not long"
 endif
 
 lint: $(STAMP) ## ruff and mypy

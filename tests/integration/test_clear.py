@@ -11,7 +11,7 @@ from lab.airflow import Airflow
 from lab.service import ServiceProcess
 from tests.integration.test_example_dags import told
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 DAG_ID = "json2video_movie_from_models"
 

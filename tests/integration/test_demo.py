@@ -85,6 +85,7 @@ def test_the_demo_tells_the_whole_story_and_ends_with_a_playable_file(demo: Demo
     assert 0 < held < whole
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
 def test_an_ended_demo_leaves_no_process_behind(demo: Demo, number: signal.Signals):
     demo.wait_for("deferred")
@@ -101,6 +102,7 @@ def test_a_demo_interrupted_while_it_starts_leaves_no_process_behind(demo: Demo)
     assert demo.left_behind() == []
 
 
+@pytest.mark.long
 def test_a_demo_that_fails_shows_the_log_that_matters_and_leaves_no_process_behind(demo: Demo):
     demo.wait_for("render started")
     scheduler = [p for p in demo.processes.survivors() if "scheduler" in p.cmdline()]

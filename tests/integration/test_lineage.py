@@ -14,6 +14,7 @@ from lab.service import ServiceProcess
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.long,
     pytest.mark.skipif(find_spec("openlineage") is None, reason="OpenLineage is not installed"),
 ]
 

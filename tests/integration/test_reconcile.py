@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,9 @@ from lab.airflow import Airflow, airflow_version
 from lab.processes import ROOT
 from lab.service import ServiceProcess
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
-DAG_ID = "json2video_movie_from_models"
+DAG_ID = "json2video_movie_from_file"
 
 
 def wait_for(ready: Callable[[], object], what: str, *, timeout: float = 90) -> None:
@@ -45,13 +46,16 @@ def reconciled(airflow: Airflow, *module: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_what_nobody_took_and_what_was_paid_for_twice_is_found(airflow: Airflow, service: ServiceProcess):
-    taken = airflow.trigger(DAG_ID, conf={})
+def test_what_nobody_took_and_what_was_paid_for_twice_is_found(
+    airflow: Airflow, service: ServiceProcess, tmp_path: Path
+):
+    conf = {"output_dir": str(tmp_path)}
+    taken = airflow.trigger(DAG_ID, conf=conf)
     wait_for(lambda: render_is(airflow, taken, "success"), "success")
     project = airflow.xcom(DAG_ID, taken, "render")["project"]
 
     service.set(render_seconds=8.0)
-    dropped = airflow.trigger(DAG_ID, conf={})
+    dropped = airflow.trigger(DAG_ID, conf=conf)
     wait_for(lambda: render_is(airflow, dropped, "deferred"), "the task to be deferred")
     airflow.mark(DAG_ID, dropped, "render", "failed")
     service.set(render_seconds=0.1)
@@ -66,7 +70,7 @@ def test_what_nobody_took_and_what_was_paid_for_twice_is_found(airflow: Airflow,
     (orphan,) = {render["project"] for render in service.renders()} - {project, twin, stranger}
     assert code == 1
     assert verdicts == {project: "taken", orphan: "orphan", twin: "duplicate"}
-    assert answer["wasted_credits"] == 8, "3.5 s each, begun seconds counting whole"
+    assert answer["wasted_credits"] == 20, "9.4 s each, begun seconds counting whole"
     assert answer["unknown"] == []
     tasks = {render["project"]: render["task"] for render in answer["renders"]}
     assert tasks[orphan] == f"{DAG_ID} / {dropped} / render"
