@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["lineage_of"]
 
 
-def lineage_of(operator: Any, video: Mapping[str, Any] | None) -> OperatorLineage:
+def lineage_of(operator: Any, video: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
     """Give the lineage of a render task.
 
     :param operator: a render operator whose fields have been rendered.
