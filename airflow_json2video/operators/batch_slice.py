@@ -6,7 +6,7 @@ Loaded when a task runs, not when its DAG file is parsed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.exceptions import (
@@ -32,6 +32,7 @@ from airflow_json2video.links import Json2VideoRenderLink, pages_of
 from airflow_json2video.operators.batch_checks import check_batch
 from airflow_json2video.operators.batch_ending import end_batch
 from airflow_json2video.operators.batch_memory import BatchMemory
+from airflow_json2video.operators.outlets import tell_batch
 from airflow_json2video.operators.render import attempt_before, task_identity
 from airflow_json2video.rendering.batch import (
     Batch,
@@ -40,6 +41,7 @@ from airflow_json2video.rendering.batch import (
     ItemState,
 )
 from airflow_json2video.rendering.batch_items import BatchItems
+from airflow_json2video.rendering.identity import fingerprint
 from airflow_json2video.rendering.pace import Pace
 
 if TYPE_CHECKING:
@@ -128,7 +130,18 @@ class BatchSlice:
             self._defer(batch, finding, trouble)
         result = end_batch(batch, self._items, report_path=self._report_path)
         note_delivery(self._ti)
+        tell_batch(self._operator, self._context, self._videos(batch), summary=result)
         return result
+
+    def _videos(self, batch: Batch) -> Iterator[dict[str, Any]]:
+        for index in batch.indices(ItemState.DONE):
+            record = batch.records[index]
+            yield {
+                **record.facts,
+                "project": record.project,
+                "stored_path": record.stored,
+                "movie_hash": fingerprint(self._items.document(index)),
+            }
 
     # --- the beginning --------------------------------------------------------------------------
 

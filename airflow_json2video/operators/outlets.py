@@ -5,16 +5,16 @@ Airflow sends the events when the task has succeeded. Loaded when a task runs, n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_json2video.assets import create_asset
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.operators.document import document_of
-from airflow_json2video.rendering.facts import video_facts
+from airflow_json2video.rendering.facts import video_facts, without_credentials
 from airflow_json2video.rendering.identity import fingerprint
 
-__all__ = ["document_hash", "tell_outlets", "tell_video"]
+__all__ = ["document_hash", "tell_batch", "tell_outlets", "tell_video"]
 
 
 def tell_video(operator: Any, context: Any, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,13 +24,33 @@ def tell_video(operator: Any, context: Any, result: Mapping[str, Any]) -> dict[s
     :param result: of the task; ``stored_path`` in it if the video was stored.
     """
     facts = video_facts(result, movie_hash=document_hash(operator))
-    template = operator.template
-    name = template if isinstance(template, str) else f"{context['ti'].dag_id}/{context['ti'].task_id}"
     try:
-        tell_outlets(operator, context, [facts], account=operator.json2video_conn_id, name=name)
+        tell_outlets(operator, context, [facts], account=operator.json2video_conn_id, name=_name_of(operator, context))
     except Exception as error:  # the video is there and paid for
         operator.log.warning("The outlets could not be told of video %s: %r.", facts["project"], error)
     return facts
+
+
+def tell_batch(
+    operator: Any, context: Any, results: Iterable[Mapping[str, Any]], *, summary: Mapping[str, Any]
+) -> None:
+    """Tell the outlets of a batch of its videos: an asset gets *summary*, an alias an event for each video.
+
+    :param results: of the items that have a video, as of a render task, with its ``movie_hash``.
+    :param summary: the batch's own result.
+    """
+    if not operator.outlets:
+        return
+    try:
+        videos = [video_facts(result, movie_hash=result["movie_hash"]) for result in results]
+        names = ("items", "done", "failed", "seconds", "credits", "report_path")
+        extra = {name: summary[name] for name in names}
+        if extra["report_path"]:
+            extra["report_path"] = without_credentials(extra["report_path"])
+        name = _name_of(operator, context)
+        tell_outlets(operator, context, videos, account=operator.json2video_conn_id, name=name, extra=extra)
+    except Exception as error:
+        operator.log.warning("The outlets could not be told of the batch's videos: %r.", error)
 
 
 def tell_outlets(
@@ -63,6 +83,11 @@ def tell_outlets(
             # What the author has put there already, as in a pre_execute hook, is kept.
             accessor = events[outlet]
             accessor.extra = {**(videos[-1] if extra is None else extra), **(accessor.extra or {})}
+
+
+def _name_of(operator: Any, context: Any) -> str:
+    template = operator.template
+    return template if isinstance(template, str) else f"{context['ti'].dag_id}/{context['ti'].task_id}"
 
 
 def document_hash(operator: Any) -> str | None:

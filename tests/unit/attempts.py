@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from importlib import import_module
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -86,3 +87,11 @@ class Attempt:
     def run(self):
         outcome = self.start()
         return self.fire().resume() if self.deferred is not None and outcome is self.deferred else outcome
+
+
+def outlet_event_accessors():
+    """Airflow's own accessors of outlet events, as a task's context has them."""
+    for module in ("airflow.sdk.execution_time.context", "airflow.utils.context"):
+        if find_spec(module.partition(".execution_time")[0]):
+            return import_module(module).OutletEventAccessors()
+    raise AssertionError

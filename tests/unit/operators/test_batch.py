@@ -6,15 +6,16 @@ import socket
 import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset, AssetAlias
 
 from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ServiceUnreachable
 from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.local import LocalService
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from tests.unit.attempts import Attempt
+from tests.unit.attempts import Attempt, outlet_event_accessors
 from tests.unit.conftest import connection_json
 
 MOVIE = {
@@ -97,6 +98,21 @@ def test_each_row_becomes_one_render_and_one_line_of_the_report(batch, service, 
     assert [line["key"] for line in report] == [row["sku"] for row in ROWS]
     assert {line["status"] for line in report} == {"done"}
     assert len({line["url"] for line in report}) == 7
+
+
+def test_an_asset_gets_the_summary_and_an_alias_an_event_for_each_video(batch, service, tmp_path):
+    videos, each = Asset("json2video://marketing/catalogue"), AssetAlias("catalogue")
+    events = outlet_event_accessors()
+    output = str(tmp_path / "{item}.mp4")
+    make = partial(batch, outlets=[videos, each], output_path=output)
+    result = BatchAttempt(make, names={"outlet_events": events}).run()
+    told = events[videos].extra
+    assert told == {name: result[name] for name in ("items", "done", "failed", "seconds", "credits", "report_path")}
+    facts = [event.extra for event in events[each].asset_alias_events]
+    assert [one["stored_path"] for one in facts] == [str(tmp_path / f"{row['sku']}.mp4") for row in ROWS]
+    assert {one["project"] for one in facts} == {line["project"] for line in lines(tmp_path)}
+    assert len({one["movie_hash"] for one in facts}) == 7
+    assert {one["credits"] for one in facts} == {1}
 
 
 def test_rows_without_a_movie_are_whole_movies(batch, service):

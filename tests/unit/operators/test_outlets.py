@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
-from importlib.util import find_spec
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
@@ -12,7 +10,7 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 from airflow_json2video.operators.outlets import tell_outlets
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.rendering.identity import fingerprint
-from tests.unit.attempts import Attempt
+from tests.unit.attempts import Attempt, outlet_event_accessors
 
 MOVIE = {
     "resolution": "sd",
@@ -32,16 +30,8 @@ def render(connection):
     return make
 
 
-def events():
-    """Airflow's own accessors, as a task's context has them."""
-    for module in ("airflow.sdk.execution_time.context", "airflow.utils.context"):
-        if find_spec(module.partition(".execution_time")[0]):
-            return import_module(module).OutletEventAccessors()
-    raise AssertionError
-
-
 def run(operator, **options):
-    outlet_events = events()
+    outlet_events = outlet_event_accessors()
     result = Attempt(operator, names={"outlet_events": outlet_events}, **options).run()
     return result, outlet_events
 
@@ -93,7 +83,7 @@ def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_template(render
 
 
 def test_what_the_author_put_into_an_event_is_kept(render):
-    outlet_events = events()
+    outlet_events = outlet_event_accessors()
     outlet_events[VIDEOS].extra = {"campaign": "spring", "credits": "none of your business"}
     Attempt(render(outlets=[VIDEOS]), names={"outlet_events": outlet_events}).run()
     extra = outlet_events[VIDEOS].extra
@@ -112,7 +102,7 @@ def test_a_task_that_does_not_wait_tells_the_project(render, service):
 
 def test_a_render_that_fails_tells_nothing(render, service):
     service.add_fault("render", status="error", message="no such font")
-    outlet_events = events()
+    outlet_events = outlet_event_accessors()
     with pytest.raises(Exception, match="no such font"):
         Attempt(render(outlets=[VIDEOS]), names={"outlet_events": outlet_events}).run()
     assert outlet_events[VIDEOS].extra == {}
@@ -129,7 +119,7 @@ def test_outlets_that_cannot_be_told_do_not_fail_a_task_whose_video_is_there(ren
 
 
 def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(render):
-    outlet_events = events()
+    outlet_events = outlet_event_accessors()
     operator = render(outlets=[VIDEOS, AssetAlias("videos")])
     videos = [{"project": "a", "movie_hash": None}, {"project": "b", "movie_hash": None}]
     context = {"outlet_events": outlet_events}
