@@ -5,6 +5,8 @@
     Json2VideoError
     ├── ConfigurationError          the connection or an argument is wrong
     ├── InvalidMovie                the document is certainly wrong; carries findings with paths
+    ├── BudgetExceeded              the render may cost more than max_credits
+    ├── ReserveReached              it would leave fewer than min_remaining_credits
     ├── TransportError              no usable answer came back
     │   ├── ServiceUnreachable          the request was never sent
     │   ├── AnswerLost                  it was sent; the answer was lost, late or cut short
@@ -23,13 +25,17 @@
     │   ├── InvalidRequest              any other refusal of what was sent
     │   ├── RateLimited                 HTTP 429
     │   └── ServerError                 HTTP 5xx, or a runtime error leaked into another status
-    └── RenderError                 the submission was fine, the render was not
-        ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
-        ├── SubmissionAmbiguous         it is not known whether a paid render was started
-        ├── RenderFailed                the render ended in ``error`` (free of charge)
-        ├── RenderStalled               the service reports ``timeout``; it may still finish
-        ├── RenderDeadlineExceeded      our own deadline passed while the render went on
-        └── RenderExpired               the render is done, and its file is gone
+    ├── RenderError                 the submission was fine, the render was not
+    │   ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
+    │   ├── SubmissionAmbiguous         it is not known whether a paid render was started
+    │   ├── RenderFailed                the render ended in ``error`` (free of charge)
+    │   ├── RenderStalled               the service reports ``timeout``; it may still finish
+    │   ├── RenderDeadlineExceeded      our own deadline passed while the render went on
+    │   └── RenderExpired               the render is done, and its file is gone
+    └── StoreError                  the render is fine, its file could not be kept
+        ├── DownloadFailed              the file did not arrive whole
+        ├── VideoDamaged                what arrived is not the video that was rendered
+        └── DestinationFailed           the file could not be written to, or read back from, where it is to be kept
 
 The service's messages are no stable identifiers, so they are read here and nowhere else: status
 first, then the family of the message. Each error says whether a repeat can help (``retryable``),
@@ -51,7 +57,10 @@ __all__ = [
     "ApiError",
     "AttemptSuperseded",
     "AuthenticationFailed",
+    "BudgetExceeded",
     "ConfigurationError",
+    "DestinationFailed",
+    "DownloadFailed",
     "InvalidMovie",
     "InvalidRequest",
     "Json2VideoError",
@@ -68,12 +77,15 @@ __all__ = [
     "RenderExpired",
     "RenderFailed",
     "RenderStalled",
+    "ReserveReached",
     "ServerError",
     "ServiceUnreachable",
+    "StoreError",
     "SubmissionAmbiguous",
     "TemplateNotFound",
     "TransportError",
     "UnreadableAnswer",
+    "VideoDamaged",
     "error_from_answer",
     "error_from_facts",
     "error_from_render",
@@ -163,6 +175,18 @@ class InvalidMovie(Json2VideoError):
     advice = "Nothing was submitted. Correct the document and run the task again."
     findings: tuple[Any, ...] = ()
     """Every :class:`~airflow_json2video.movie.Finding`, warnings too; it does not travel through :meth:`facts`."""
+
+
+class BudgetExceeded(Json2VideoError):
+    """The render costs more than the task's own ``max_credits``, or it cannot be told. Nothing was submitted."""
+
+    advice = "Nothing was submitted. Shorten the movie, or raise max_credits."
+
+
+class ReserveReached(Json2VideoError):
+    """The render would leave fewer credits in the account than ``min_remaining_credits``. Nothing was submitted."""
+
+    advice = "Nothing was submitted. Add credits, or lower min_remaining_credits."
 
 
 class TransportError(Json2VideoError):
@@ -326,6 +350,29 @@ class RenderExpired(RenderError):
 
     money = Money.SPENT
     advice = "Store the file in the same task (output_path), or fetch it within seven days of the render's end."
+
+
+class StoreError(Json2VideoError):
+    """The render is done and paid for, and its file could not be kept. Nothing stands under the final name.
+
+    A later attempt finds the render and stores it; no new one is paid for while its file is there.
+    """
+
+    money = Money.SPENT
+    retryable = True
+    advice = "The render itself is not lost: its file is at JSON2Video for seven days, and a retry stores it."
+
+
+class DownloadFailed(StoreError):
+    """The file did not arrive whole, after all tries."""
+
+
+class VideoDamaged(StoreError):
+    """What arrived is not the video that was rendered: its length, its type or its duration is another."""
+
+
+class DestinationFailed(StoreError):
+    """The file could not be written to the place where it is to be kept, or that place did not answer."""
 
 
 _CLASSES: dict[str, type[Json2VideoError]] = {

@@ -38,7 +38,18 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "JSON2Video",
-                "python-modules": ["airflow_json2video.triggers.render", "airflow_json2video.triggers.service"],
+                "python-modules": [
+                    "airflow_json2video.triggers.render",
+                    "airflow_json2video.triggers.service",
+                    "airflow_json2video.triggers.quota",
+                ],
+            },
+        ],
+        "transfers": [
+            {
+                "source-integration-name": "JSON2Video",
+                "target-integration-name": "JSON2Video",
+                "python-module": "airflow_json2video.transfers.storage",
             },
         ],
         "task-decorators": [

@@ -16,6 +16,7 @@ from airflow_json2video.exceptions import (
     RenderFailed,
     RenderStalled,
     ServerError,
+    StoreError,
     TransportError,
 )
 
@@ -40,6 +41,7 @@ class Json2VideoRetryPolicy(RetryPolicy):
     failure                                       decision
     ============================================  ==========================================================
     quota, plan, bad document, template, key      fail now
+    the video could not be kept                   retry after *network_delay*: no new render is paid for
     a source could not be fetched                 retry after *source_delay*
     network trouble, the service's own failure    retry after *network_delay*: adoption makes it free
     too many requests                             retry when the service asked for it, else *network_delay*
@@ -81,6 +83,8 @@ class Json2VideoRetryPolicy(RetryPolicy):
         if isinstance(exception, RateLimited) and exception.retry_after is not None:
             wish = timedelta(seconds=exception.retry_after)
             return RetryDecision.retry(max(wish, self.network_delay), "the service asked to wait")
+        if isinstance(exception, StoreError):
+            return RetryDecision.retry(self.network_delay, "the render is done; a retry only keeps its video")
         if isinstance(exception, (TransportError, ServerError, RateLimited)):
             return RetryDecision.retry(self.network_delay, "what was submitted is adopted, so a retry is free")
         return RetryDecision.default()

@@ -15,6 +15,7 @@ __all__ = [
     "execution_deadline",
     "is_resumed",
     "mask_secret",
+    "object_storage",
     "stats",
     "succeeded_attempts",
     "xcom_keys_of_the_attempt_before",
@@ -172,3 +173,24 @@ def mask_secret(secret: str) -> None:
             continue
         mask(secret)
         return
+
+
+def object_storage(path: str) -> tuple[Any, str]:
+    """Give the file system (fsspec) of a path, and the path in it, as Airflow's ``ObjectStoragePath`` does.
+
+    That class itself breaks with some releases of the library that it stands on; the store beneath it does not.
+
+    :param path: ``s3://connection@bucket/key``; the connection may be left out.
+    :raises Exception: the scheme, its package or its connection is not there.
+    """
+    scheme, _, rest = path.partition("://")
+    host, slash, key = rest.partition("/")
+    conn_id, _, host = host.rpartition("@")
+    for module in ("airflow.sdk.io", "airflow.io.store"):  # 3.0 and later; 2.11
+        try:
+            attach = import_module(module).attach
+        except (ImportError, AttributeError):
+            continue
+        fs = attach(scheme, conn_id or None).fs
+        return fs, str(fs._strip_protocol(f"{scheme}://{host}{slash}{key}"))
+    raise ImportError("this Airflow has no object storage")

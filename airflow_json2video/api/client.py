@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.calls import Call
     from airflow_json2video.api.responses import MovieStatus, UploadedFile
 
-__all__ = ["Json2VideoClient"]
+__all__ = ["Json2VideoClient", "new_session"]
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Json2VideoClient:
         self._exchange = Exchange(self.endpoint)
         self._sleep = sleep
         self._rng = rng
-        self._session = _new_session()
+        self._session = new_session()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(host={self.endpoint.host!r})"
@@ -165,7 +165,7 @@ class Json2VideoClient:
 
     def _send(self, call: Call[Any], request: Request) -> Answer | Json2VideoError:
         endpoint = self.endpoint
-        session = self._session if call.repeatable else _new_session()
+        session = self._session if call.repeatable else new_session()
         headers: dict[str, str] = {"User-Agent": SKIP_HEADER, "Accept-Encoding": SKIP_HEADER} | dict(request.headers)
         if call.url is None:
             headers["Accept-Encoding"] = "gzip, deflate"
@@ -242,7 +242,8 @@ class _Body:
         return self._content.pieces()
 
 
-def _new_session() -> requests.Session:
+def new_session() -> requests.Session:
+    """Give a session that sends nothing by itself: no credentials, no headers, no redirect followed, no second try."""
     session = requests.Session()
     # Proxies and authorities of the environment are found by Endpoint, for both clients in the same way.
     session.trust_env = False

@@ -138,6 +138,7 @@ class MovieStatus(_Answer):
     :ivar success: outcome of the render; its meaning before the end is not documented.
     :ivar url: the video; None before the end, after seven days, and after a deletion.
     :ivar ass: address of the generated subtitles; None when there are none.
+    :ivar thumbnail: address of a picture of it; in one sample of the service's guides only.
     :ivar duration: seconds of video. :ivar size: bytes. :ivar rendering_time: seconds.
     :ivar client_data: what the submitter put under ``client-data``, verbatim.
     :ivar json_text: the submitted document as text (``json`` on the wire); always in a list.
@@ -149,6 +150,7 @@ class MovieStatus(_Answer):
     message: Text = None
     url: Text = None
     ass: Text = None
+    thumbnail: Text = None
     created_at: Instant = None
     ended_at: Instant = None
     deleted_at: Instant = None
@@ -204,6 +206,7 @@ class WatchedMovie(TypedDict, total=False):
     message: Any
     url: Any
     ass: Any
+    thumbnail: Any
     created_at: Any
     ended_at: Any
     deleted_at: Any

@@ -14,6 +14,9 @@ from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, Json
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 
 if TYPE_CHECKING:
+    import datetime as dt
+    import os
+
     import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.sdk.bases.decorator import Task
@@ -191,6 +194,14 @@ if TYPE_CHECKING:
         durable: bool = ...,
         on_ambiguous: Literal["fail", "resubmit"] = ...,
         on_clear: Literal["resubmit", "reuse"] = ...,
+        output_path: str | os.PathLike[str] | XComArg | None = ...,
+        store_subtitles: bool = ...,
+        store_thumbnail: bool = ...,
+        delete_after_store: bool = ...,
+        max_credits: float | None = ...,
+        min_remaining_credits: float | None = ...,
+        on_quota_exhausted: Literal["fail", "wait"] = ...,
+        quota_wait_until: timedelta | dt.datetime | dt.time | str | None = ...,
         multiple_outputs: bool = ...,
         task_id: str = ...,
         retries: int | None = ...,

@@ -14,7 +14,17 @@ from typing import Any
 
 from airflow_json2video.version_compat import stats
 
-__all__ = ["PollerNumbers", "render_adopted", "render_done", "render_failed", "render_submitted", "report_poller"]
+__all__ = [
+    "PollerNumbers",
+    "render_adopted",
+    "render_charged",
+    "render_done",
+    "render_failed",
+    "render_submitted",
+    "report_poller",
+    "video_not_stored",
+    "video_stored",
+]
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +45,29 @@ class PollerNumbers:
     worst_lag: float = 0.0
 
 
-def render_submitted() -> None:
-    """Count a render that was submitted, and will be paid for."""
-    _send(lambda to: to.incr("json2video.renders.submitted"))
+def render_submitted(*, estimated: int | None = None) -> None:
+    """Count a render that was submitted, and will be paid for.
+
+    :param estimated: what it will cost, in credits, if that is known.
+    """
+
+    def send(to: Any) -> None:
+        to.incr("json2video.renders.submitted")
+        if estimated is not None:
+            to.incr("json2video.credits.estimated", estimated)
+
+    _send(send)
+
+
+def render_charged(seconds: float, *, remaining: float | None, in_triggerer: bool = False) -> None:
+    """Count the seconds of video that a finished render is charged by, and say what the account has left."""
+
+    def send(to: Any) -> None:
+        to.incr("json2video.seconds.charged", round(seconds))
+        if remaining is not None:
+            to.gauge("json2video.credits.remaining", remaining)
+
+    _send(send, in_triggerer=in_triggerer)
 
 
 def render_adopted() -> None:
@@ -59,6 +89,22 @@ def render_done(seconds: float | None, *, in_triggerer: bool = False) -> None:
 def render_failed() -> None:
     """Count a render that did not end well, or whose wait was given up."""
     _send(lambda to: to.incr("json2video.renders.failed"))
+
+
+def video_stored(length: int, *, seconds: float) -> None:
+    """Count a video that was kept, with its length in bytes and how long that took."""
+
+    def send(to: Any) -> None:
+        to.incr("json2video.videos.stored")
+        to.incr("json2video.stored_bytes", length)
+        to.timing("json2video.store_time", timedelta(seconds=seconds))
+
+    _send(send)
+
+
+def video_not_stored() -> None:
+    """Count a video that could not be kept; a retry may."""
+    _send(lambda to: to.incr("json2video.videos.not_stored"))
 
 
 def report_poller(now: PollerNumbers, *, before: PollerNumbers, waiting: int) -> None:

@@ -79,9 +79,11 @@ class Submission:
         :func:`.decide_submission`.
     :param patience: seconds for which a service in trouble is waited out here while this attempt has sent nothing.
     :param patience_after_sending: the same once an answer was lost: what was paid for may be in the list.
-    :param before_sending: called once nothing is found to adopt and before anything is sent; it raises to send nothing.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
+    :param may_pay: called before each POST and never before an adoption; it raises if this render may not be paid for.
+    :param kept: asked of a finished render whose file the service has no more: whether it is kept elsewhere, so that
+        it need not be paid for again. It raises if that cannot be found out.
     :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
         lost or mixed up changes nothing else.
     """
@@ -96,8 +98,9 @@ class Submission:
     patience_after_sending: float = 3600.0
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "resubmit"
-    before_sending: Callable[[], None] = lambda: None
     still_current: Callable[[], bool] = lambda: True
+    may_pay: Callable[[], None] = lambda: None
+    kept: Callable[[MovieStatus], bool] | None = None
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
@@ -110,13 +113,11 @@ class Submission:
         :raises Json2VideoError: the service refused, or could not be reached.
         """
         if self.mark is None:
-            self.before_sending()
             return self._submit_unmarked()
         render = None
         if self.attempt_before is not None:
             render = self._recall(self.mark) or self._settle(self.mark, lost=None)
         if render is None:
-            self.before_sending()
             render = self._submit_marked(self.mark)
         if self.memory is not None:
             self.memory.remember(self.mark.submission_key, render.project)
@@ -163,9 +164,10 @@ class Submission:
         call = calls.submit_movie(document)
         began, failures = self.clock(), 0
         while True:
-            self._require_current()
-            submitted_at = self.clock()
             try:
+                self.may_pay()
+                self._require_current()
+                submitted_at = self.clock()
                 project = self.client.execute(call).project
             except ServiceUnreachable as error:  # certainly not sent, so this is no second submission
                 failures += 1
@@ -202,7 +204,7 @@ class Submission:
             if not error.retryable and not isinstance(error, NotFound):
                 raise
             return None
-        found = _found(movie, mark)
+        found = self._found(movie, mark)
         if found is None:
             return None
         decision = self._decide([found], mark, lost=None, looks=1)
@@ -277,7 +279,7 @@ class Submission:
                 movies = self.client.movies(
                     date_start=now - _LOOK_BACK, date_end=now + _LOOK_AHEAD, page_size=page_size
                 )
-                return [render for movie in movies if (render := _found(movie, mark)) is not None], None
+                return [render for movie in movies if (render := self._found(movie, mark)) is not None], None
             except AnswerLost as error:  # pages of whole documents can be too large to arrive
                 trouble = error
             except Json2VideoError as error:
@@ -292,19 +294,21 @@ class Submission:
                 raise
         return None, trouble
 
-
-def _found(movie: MovieStatus, mark: Stamp) -> FoundRender | None:
-    """Read a movie as a render of this task; None if it is another's."""
-    theirs = read_stamp(movie.client_data, movie.json_text)
-    if theirs is None or theirs.task_key != mark.task_key:
-        return None
-    return FoundRender(
-        project=movie.project,
-        status=movie.status,
-        created_at=movie.created_at,
-        has_file=bool(movie.url),
-        stamp=theirs,
-    )
+    def _found(self, movie: MovieStatus, mark: Stamp) -> FoundRender | None:
+        """Read a movie as a render of this task; None if it is another's."""
+        theirs = read_stamp(movie.client_data, movie.json_text)
+        if theirs is None or theirs.task_key != mark.task_key:
+            return None
+        has_file = bool(movie.url)
+        if not has_file and movie.status == "done" and self.kept is not None:
+            has_file = self.kept(movie)
+        return FoundRender(
+            project=movie.project,
+            status=movie.status,
+            created_at=movie.created_at,
+            has_file=has_file,
+            stamp=theirs,
+        )
 
 
 def _stopped(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
@@ -15,12 +15,17 @@ from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.hooks.money import Budget
     from airflow_json2video.hooks.submission import SubmittedRender
     from airflow_json2video.movie import Movie
+    from airflow_json2video.operators.keeping import Keeping
+    from airflow_json2video.operators.pausing import Pause
     from airflow_json2video.rendering.identity import TaskIdentity
     from airflow_json2video.rendering.polling import Ended, RenderWatch
     from airflow_json2video.rendering.result import RenderResult
@@ -29,27 +34,6 @@ __all__ = ["Json2VideoRenderOperator"]
 
 _PATIENCE_ON_A_WORKER = 60.0
 """Seconds for which a deferrable task waits on its worker for a service in trouble, before it defers."""
-
-
-@dataclass(frozen=True)
-class _Outage:
-    """What an attempt remembers while it waits for a service that does not answer.
-
-    :ivar until: epoch seconds at which it gives up. :ivar delivered: see ``hooks.deliveries``.
-    :ivar waits: how often it has waited in the triggerer.
-    """
-
-    until: float
-    delivered: int
-    waits: int = 0
-
-    def too_long(self) -> Json2VideoError:
-        from airflow_json2video.exceptions import ServiceUnreachable
-
-        return ServiceUnreachable(
-            "The service did not answer in time for this attempt to submit.",
-            advice="Nothing was submitted.",
-        )
 
 
 class Json2VideoRenderOperator(BaseOperator):
@@ -89,9 +73,31 @@ class Json2VideoRenderOperator(BaseOperator):
     :param on_clear: what a person's clearing of a task that had given its result means: ``"resubmit"`` pays for a
         new render, ``"reuse"`` takes the finished one while its file is there. A render that the task has not
         given as its result yet is adopted in any case.
+    :param output_path: where to keep the video, as ``s3://my_connection@videos/{{ ds }}/{project}.mp4``: a local path
+        or any that Airflow's ``ObjectStoragePath`` reads (templated). ``{project}`` in single braces is the render.
+        It stands there whole or not at all, and whether it can is looked at before the submission.
+    :param store_subtitles: keep the render's ASS subtitles beside the video.
+    :param store_thumbnail: keep the render's picture beside the video, where the service names one.
+    :param delete_after_store: delete the file at JSON2Video, once what was stored has been looked at.
+    :param max_credits: refuse to submit a movie that may cost more credits, by the estimate; one that cannot be
+        estimated is refused too. A render that an earlier attempt paid for is adopted all the same.
+    :param min_remaining_credits: refuse to submit if fewer credits would be left in the account. It is asked right
+        before the submission, which is free.
+    :param on_quota_exhausted: when the account cannot pay, or has come to that reserve: ``"fail"``, or ``"wait"`` in
+        the triggerer until it can, at most until *quota_wait_until*.
+    :param quota_wait_until: how long from the refusal (a timedelta), or until when: a moment, or a time of day; UTC
+        where it names no zone. Also as ISO text (templated).
     """
 
-    template_fields: Sequence[str] = ("movie", "template", "variables", "webhook", "json2video_conn_id")
+    template_fields: Sequence[str] = (
+        "movie",
+        "template",
+        "variables",
+        "webhook",
+        "json2video_conn_id",
+        "output_path",
+        "quota_wait_until",
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     template_ext: Sequence[str] = (".json",)
     operator_extra_links = (Json2VideoRenderLink(),)
@@ -115,6 +121,14 @@ class Json2VideoRenderOperator(BaseOperator):
         durable: bool = True,
         on_ambiguous: Literal["fail", "resubmit"] = "fail",
         on_clear: Literal["resubmit", "reuse"] = "resubmit",
+        output_path: str | os.PathLike[str] | XComArg | None = None,
+        store_subtitles: bool = False,
+        store_thumbnail: bool = False,
+        delete_after_store: bool = False,
+        max_credits: float | None = None,
+        min_remaining_credits: float | None = None,
+        on_quota_exhausted: Literal["fail", "wait"] = "fail",
+        quota_wait_until: timedelta | dt.datetime | dt.time | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -135,12 +149,39 @@ class Json2VideoRenderOperator(BaseOperator):
         self.durable = durable
         self.on_ambiguous = _one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
         self.on_clear = _one_of("on_clear", on_clear, ("resubmit", "reuse"))
+        self.output_path: Any = path_as_text(output_path)
+        self.store_subtitles = store_subtitles
+        self.store_thumbnail = store_thumbnail
+        self.delete_after_store = delete_after_store
+        self.max_credits = _credits("max_credits", max_credits)
+        self.min_remaining_credits = _credits("min_remaining_credits", min_remaining_credits)
+        self.on_quota_exhausted = _one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
+        self.quota_wait_until = quota_wait_until
         self._waiting_for: str | None = None
         self._handed_on = False
         if (movie is None) == (template is None):
             raise ConfigurationError(
                 f"Task {self.task_id!r}: a render needs either 'movie' or 'template', and got "
                 f"{'neither' if movie is None else 'both'}."
+            )
+        if output_path is None and (store_subtitles or store_thumbnail or delete_after_store):
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: store_subtitles, store_thumbnail and delete_after_store need an output_path."
+            )
+        if output_path is not None and not wait:
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: with wait=False there is no video yet that output_path could keep.",
+                advice="Keep it in a task of its own: Json2VideoToObjectStorageOperator.",
+            )
+
+        if (on_quota_exhausted == "wait") != (quota_wait_until is not None):
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: on_quota_exhausted='wait' and quota_wait_until need each other, so that the "
+                "wait has an end."
+            )
+        if on_quota_exhausted == "wait" and not deferrable:
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: on_quota_exhausted='wait' waits in the triggerer, so it needs deferrable=True."
             )
 
     @cached_property
@@ -184,6 +225,7 @@ class Json2VideoRenderOperator(BaseOperator):
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
         from airflow_json2video.hooks.deliveries import delivered_before
+        from airflow_json2video.operators.pausing import Pause
         from airflow_json2video.version_compat import execution_deadline
 
         ti, now = context["ti"], time.time()
@@ -192,11 +234,13 @@ class Json2VideoRenderOperator(BaseOperator):
         if self.execution_timeout is not None:
             until = min(until, execution_deadline(ti, self.execution_timeout, now=now))
         delivered = delivered_before(ti) if self.durable else 0
-        return self._submit_and_wait(context, _Outage(until=until, delivered=delivered))
+        return self._submit_and_wait(context, Pause(until=until, delivered=delivered))
 
     def execute_again(self, context: Context, outage: dict[str, Any], **_: Any) -> RenderResult:
-        """Go on after an outage in which nothing could be submitted."""
-        return self._submit_and_wait(context, _Outage(**outage))
+        """Go on after an outage, or a time without credits, in which nothing could be submitted."""
+        from airflow_json2video.operators.pausing import Pause
+
+        return self._submit_and_wait(context, Pause(**outage))
 
     def _hand_on(self, context: Context) -> None:
         ti = context.get("ti")  # fields are also rendered for show, by no attempt
@@ -206,26 +250,35 @@ class Json2VideoRenderOperator(BaseOperator):
             hand_on(ti)
             self._handed_on = True
 
-    def _submit_and_wait(self, context: Context, outage: _Outage) -> RenderResult:
+    def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
         from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
+        from airflow_json2video.operators.pausing import wait_for_credits, wait_out
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.render import defer_until_rendered
 
+        budget = None
         try:
+            if keeping := self._keeping():
+                keeping.check()
             document = self._checked_document()
-            if outage.waits and time.time() >= outage.until:
-                raise outage.too_long()
-            render = self._submit(document, context, outage.delivered)
+            budget = self._budget(document)
+            pause.require_time()
+            render = self._submit(document, budget, context, pause.delivered)
         except Json2VideoError as error:
-            self._wait_out(error, outage)
+            wait_out(self, error, pause)
+            if budget is not None:
+                wait_for_credits(self, error, budget, pause, context)
             self._fail(error, context)
+        estimated = budget.price.credits
         key = self._identity(context).submission_key if self.durable else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
         Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=render.project))
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
             note_delivery(context["ti"])
-            return render_result({"project": render.project}, remaining_quota=None, submission_key=key)
+            result = render_result({"project": render.project}, remaining_quota=None, submission_key=key)
+            self._tell_cost(result, estimated, context)
+            return result
         starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
         deadline = starts + self.render_timeout
         ended = None
@@ -245,8 +298,10 @@ class Json2VideoRenderOperator(BaseOperator):
                 poll_interval=self.poll_interval,
                 submission_key=key,
                 delivery_key=delivery_key(context["ti"]) if self.durable else None,
+                estimated_credits=estimated,
+                pays=True,
             )
-        return self._finish(ended, key=key, context=context)
+        return self._finish(ended, key=key, estimated=estimated, context=context)
 
     def execute_complete(
         self,
@@ -254,6 +309,7 @@ class Json2VideoRenderOperator(BaseOperator):
         event: Any = None,
         project: str = "",
         submission_key: str | None = None,
+        estimated_credits: int | None = None,
         **_: Any,
     ) -> RenderResult:
         """Go on after the trigger has fired: give the result, or fail with the reason."""
@@ -261,7 +317,8 @@ class Json2VideoRenderOperator(BaseOperator):
 
         if submission_key is None and self.durable:  # lost by dag.test()
             submission_key = self._identity(context).submission_key
-        return self._finish(ended_from_event(event, project=project), key=submission_key, context=context)
+        ended = ended_from_event(event, project=project)
+        return self._finish(ended, key=submission_key, estimated=estimated_credits, context=context)
 
     def on_kill(self) -> None:
         """Say what becomes of the render when a person or a timeout ends the task on the worker."""
@@ -269,7 +326,6 @@ class Json2VideoRenderOperator(BaseOperator):
 
     def _checked_document(self) -> dict[str, Any]:
         from airflow_json2video.movie.checks import require_valid
-        from airflow_json2video.movie.timing import estimate
         from airflow_json2video.operators.document import document_of
 
         document = document_of(movie=self.movie, template=self.template, variables=self.variables)
@@ -279,38 +335,27 @@ class Json2VideoRenderOperator(BaseOperator):
             document = with_webhook(document, self.webhook)
         for finding in require_valid(document):
             self.log.warning("%s: %s", finding.path or "movie", finding.message)
-        guess = estimate(document)
-        if guess.credits is not None:
-            self.log.info("Estimated: %.1f s of video, about %d credits.", guess.duration, guess.credits)
-        else:
-            reasons = "; ".join(f"{path}: {reason}" for path, reason in list(guess.unknown)[:3])
-            self.log.info("The cost cannot be estimated beforehand (%s).", reasons or "length unknown")
         return document
 
-    def _wait_out(self, error: Json2VideoError, outage: _Outage) -> None:
-        """Wait in the triggerer until the service answers again, if nothing was sent and there is time left."""
-        from airflow_json2video.exceptions import ServiceUnreachable, SubmissionAmbiguous
-        from airflow_json2video.triggers.service import defer_until_answering
+    def _budget(self, document: dict[str, Any]) -> Budget:
+        from airflow_json2video.hooks.money import Budget
 
-        nothing_sent = error.retryable and isinstance(error, (ServiceUnreachable, SubmissionAmbiguous))
-        if not (self.deferrable and nothing_sent and time.time() < outage.until):
-            return
-        self.log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-        kwargs = {"outage": asdict(replace(outage, waits=outage.waits + 1)), **self._kept_for_later()}
-        defer_until_answering(self, deadline=outage.until, earlier=outage.waits, kwargs=kwargs)
+        budget = Budget(document, max_credits=self.max_credits, min_remaining=self.min_remaining_credits, log=self.log)
+        budget.tell()
+        return budget
 
     def _kept_for_later(self) -> dict[str, Any]:
         """Give what ``execute_again`` needs and cannot have anew. Of the fields, Airflow renders each again."""
         return {}
 
-    def _submit(self, document: dict[str, Any], context: Context, delivered: int) -> SubmittedRender:
+    def _submit(self, document: dict[str, Any], budget: Budget, context: Context, delivered: int) -> SubmittedRender:
         from airflow_json2video.hooks import metrics
         from airflow_json2video.hooks.memory import TaskMemory
         from airflow_json2video.hooks.submission import Submission
         from airflow_json2video.rendering.identity import Stamp, fingerprint
         from airflow_json2video.version_compat import attempt_is_current
 
-        mark = None
+        mark, keeping = None, self._keeping()
         if self.durable:
             mark = Stamp.of(self._identity(context), fingerprint(document), attempt=context["ti"].try_number)
         render = Submission(
@@ -325,24 +370,31 @@ class Json2VideoRenderOperator(BaseOperator):
             log=self.log,
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
-            before_sending=lambda: self._check_before_paying(document),
             still_current=lambda: attempt_is_current(context["ti"]),
+            may_pay=lambda: self._check_before_paying(document, budget),
+            kept=keeping.has if keeping else None,
             memory=TaskMemory.of(context),
         ).run()
         if render.adopted:
             metrics.render_adopted()
         else:
-            metrics.render_submitted()
+            metrics.render_submitted(estimated=budget.price.credits)
             key = f" with submission key {mark.submission_key}" if mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
         return render
 
-    def _check_before_paying(self, document: Mapping[str, Any]) -> None:
+    def _check_before_paying(self, document: Mapping[str, Any], budget: Budget) -> None:
         # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
         if self.check_template_variables and document.get("template") is not None:
             from airflow_json2video.hooks.template_variables import require_fitting_variables
 
             require_fitting_variables(self.hook.client, document, log=self.log)
+        budget.check(self.hook.client)
+
+    def _keeping(self) -> Keeping | None:
+        from airflow_json2video.operators.keeping import Keeping
+
+        return Keeping.of(self)
 
     def _identity(self, context: Context) -> TaskIdentity:
         from airflow_json2video.rendering.identity import TaskIdentity
@@ -396,28 +448,53 @@ class Json2VideoRenderOperator(BaseOperator):
             )
             self.log.warning("Render %s cannot be cancelled: it goes on and is billed. %s", project, then)
 
-    def _finish(self, ended: Ended, *, key: str | None, context: Context) -> RenderResult:
+    def _tell_cost(self, result: RenderResult, estimated: int | None, context: Context) -> None:
+        from airflow_json2video.hooks import metrics
+        from airflow_json2video.rendering.money import cost_in_words, cost_of
+
+        cost = cost_of(result, estimated=estimated)
+        context["ti"].xcom_push(key="json2video_cost", value=dict(cost))
+        if cost["charged_seconds"] is not None:
+            self.log.info("%s", cost_in_words(cost))
+            metrics.render_charged(cost["charged_seconds"], remaining=cost["remaining_credits"])
+
+    def _finish(self, ended: Ended, *, key: str | None, estimated: int | None, context: Context) -> RenderResult:
         from airflow_json2video.hooks.deliveries import note_delivery
         from airflow_json2video.hooks.metrics import render_done
         from airflow_json2video.hooks.waiting import tell_done
+        from airflow_json2video.operators.keeping import warn_of_expiry
         from airflow_json2video.rendering.result import render_result
 
-        if ended.error is not None or ended.movie is None:
-            self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."), context)
-        result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
-        Json2VideoRenderLink.persist(context, str(result["url"]))
+        keeping = self._keeping()
+        try:
+            if keeping:
+                ended = keeping.ended(ended)
+            if ended.error is not None or ended.movie is None:
+                raise ended.error or Json2VideoError("The render ended, and nothing says how.")
+            result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
+            if keeping:
+                result = keeping.keep(ended.movie, result)
+            else:
+                warn_of_expiry(ended.movie, log=self.log)
+        except Json2VideoError as error:
+            self._fail(error, context)
+        link = result["url"] or pages_of(self.hook.settings.host, project=result["project"])
+        Json2VideoRenderLink.persist(context, link)
         note_delivery(context["ti"])
         render_done(result["rendering_time"])
         tell_done(result, ended.movie, log=self.log)
+        self._tell_cost(result, estimated, context)
         return result
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        from airflow_json2video.exceptions import AttemptSuperseded, Money
-        from airflow_json2video.hooks.metrics import render_failed
+        from airflow_json2video.exceptions import AttemptSuperseded, Money, StoreError
+        from airflow_json2video.hooks.metrics import render_failed, video_not_stored
         from airflow_json2video.version_compat import end_superseded_attempt
 
-        if error.project:
+        if isinstance(error, StoreError):
+            video_not_stored()
+        elif error.project:
             render_failed()
         attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
         again = error.retryable and attempt < attempts
@@ -458,11 +535,24 @@ def _attempt_before(context: Context) -> int | None:
     return int(ti.try_number) - 1 if ti.try_number > 1 else None
 
 
+def path_as_text(path: Any) -> Any:
+    """Give a path object as Airflow can store and template it; what an XCom is to give stays as it is."""
+    return str(path) if isinstance(path, os.PathLike) or hasattr(path, "conn_id") else path
+
+
 def _positive(name: str, value: float | timedelta) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}.")
     return float(seconds)
+
+
+def _credits(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ConfigurationError(f"{name} must be a number of credits, not {value!r}.")
+    return float(value)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:

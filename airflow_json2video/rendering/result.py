@@ -10,6 +10,7 @@ __all__ = [
     "MOVIE_FACTS",
     "RenderResult",
     "created_at",
+    "ended_at",
     "in_words",
     "movie_facts",
     "render_result",
@@ -23,6 +24,7 @@ MOVIE_FACTS = (
     "message",
     "url",
     "ass",
+    "thumbnail",
     "created_at",
     "ended_at",
     "duration",
@@ -43,7 +45,8 @@ class RenderResult(TypedDict):
 
     ``duration`` and ``rendering_time`` are seconds, ``size`` is bytes, ``url`` lives seven days,
     ``subtitles`` is the address of the generated ASS file or None, ``remaining_quota`` is what the
-    service said last (``time`` = credits left).
+    service said last (``time`` = credits left). ``stored_path`` and the keys after it say what was kept
+    where (``stored_bytes`` is the video's length there); they are None unless the task was asked to keep it.
     """
 
     project: str
@@ -58,6 +61,10 @@ class RenderResult(TypedDict):
     ended_at: str | None
     remaining_quota: dict[str, Any]
     submission_key: str | None
+    stored_path: str | None
+    stored_bytes: int | None
+    subtitles_path: str | None
+    thumbnail_path: str | None
 
 
 def movie_facts(movie: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +105,10 @@ def render_result(
         ended_at=movie.get("ended_at"),
         remaining_quota=dict(remaining_quota or {}),
         submission_key=submission_key,
+        stored_path=None,
+        stored_bytes=None,
+        subtitles_path=None,
+        thumbnail_path=None,
     )
 
 
@@ -112,6 +123,11 @@ def in_words(result: RenderResult) -> str:
 def created_at(movie: Mapping[str, Any]) -> float | None:
     """Give the moment of the submission by the service's clock, epoch seconds; None if it does not say."""
     return _moment(movie.get("created_at"))
+
+
+def ended_at(movie: Mapping[str, Any]) -> float | None:
+    """Give the moment of the render's end by the service's clock, epoch seconds; None if it does not say."""
+    return _moment(movie.get("ended_at"))
 
 
 def seconds_taken(movie: Mapping[str, Any]) -> float | None:

@@ -12,6 +12,7 @@ __all__ = ["TaskEnd", "why_on_a_worker"]
 
 _MORE_TO_DO = {
     "outlets": "it has outlets",
+    "output_path": "it keeps the video (output_path)",
     "on_success_callback": "it has an on_success_callback",
     "_post_execute_hook": "it has a post_execute hook",
     "multiple_outputs": "it has multiple_outputs",
@@ -53,9 +54,19 @@ class TaskEnd:
         self._do_xcom_push = bool(arguments["do_xcom_push"])
         self._delivery_key: str | None = arguments["delivery_key"]
         self.submission_key: str | None = arguments["submission_key"]
+        self.estimated_credits: int | None = arguments.get("estimated_credits")
+        self.pays = bool(arguments.get("pays"))
 
     @staticmethod
-    def arguments_of(operator: Any, ti: Any, *, submission_key: str | None, delivery_key: str | None) -> dict[str, Any]:
+    def arguments_of(
+        operator: Any,
+        ti: Any,
+        *,
+        submission_key: str | None,
+        delivery_key: str | None,
+        estimated_credits: int | None = None,
+        pays: bool = False,
+    ) -> dict[str, Any]:
         """Give the arguments for the task that runs now, as plain JSON."""
         return {
             "dag_id": ti.dag_id,
@@ -65,9 +76,10 @@ class TaskEnd:
             "do_xcom_push": bool(operator.do_xcom_push),
             "submission_key": submission_key,
             "delivery_key": delivery_key,
+            **({"pays": True, "estimated_credits": estimated_credits} if pays else {}),
         }
 
-    async def event(self, result: Mapping[str, Any]) -> TriggerEvent:
+    async def event(self, result: Mapping[str, Any], *, cost: Mapping[str, Any] | None = None) -> TriggerEvent:
         """Push what a worker would push, and give the event that ends the task as successful.
 
         The event could carry them itself, but Airflow 3.0 to 3.3 encodes those twice: the next task would get text.
@@ -80,6 +92,8 @@ class TaskEnd:
         from airflow_json2video.links import Json2VideoRenderLink
 
         await self._push(Json2VideoRenderLink.key, str(result["url"]))
+        if cost is not None:
+            await self._push("json2video_cost", dict(cost))
         if self._do_xcom_push:
             await self._push("return_value", dict(result))
         event: TriggerEvent = TaskSuccessEvent(xcoms={self._delivery_key: True} if self._delivery_key else None)

@@ -91,8 +91,9 @@ class Json2VideoRenderTrigger(BaseTrigger):
         """Give the event that ends the task from here; None if a worker is to do that."""
         if self.ends_task is None or ended.movie is None or ended.error is not None:
             return None
-        from airflow_json2video.hooks.metrics import render_done
+        from airflow_json2video.hooks.metrics import render_charged, render_done
         from airflow_json2video.hooks.waiting import tell_done
+        from airflow_json2video.rendering.money import cost_in_words, cost_of
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.ending import TaskEnd
 
@@ -100,12 +101,17 @@ class Json2VideoRenderTrigger(BaseTrigger):
             end = TaskEnd(self.ends_task)
             quota = ended.remaining_quota
             result = render_result(ended.movie, remaining_quota=quota, submission_key=end.submission_key)
-            event = await end.event(result)
+            cost = cost_of(result, estimated=end.estimated_credits)
+            event = await end.event(result, cost=cost if end.pays else None)
         except Exception as error:  # whatever it is, a worker can do without it
             self.log.warning("The task ends on a worker, since it cannot be ended from here: %r.", error)
             return None
         render_done(result["rendering_time"], in_triggerer=True)
         tell_done(result, ended.movie, log=self.log)
+        if end.pays:
+            self.log.info("%s", cost_in_words(cost))
+            if cost["charged_seconds"] is not None:
+                render_charged(cost["charged_seconds"], remaining=cost["remaining_credits"], in_triggerer=True)
         return event
 
     async def _wait(self) -> Ended:
@@ -151,6 +157,8 @@ def defer_until_rendered(
     submission_key: str | None = None,
     delivery_key: str | None = None,
     age_known: bool = True,
+    estimated_credits: int | None = None,
+    pays: bool = False,
 ) -> NoReturn:
     """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
 
@@ -159,6 +167,8 @@ def defer_until_rendered(
     :param submission_key: of the render, if it was submitted here; handed to ``execute_complete``.
     :param delivery_key: of the XCom that notes that the result was given; None for a task that notes nothing.
     :param age_known: see :class:`Json2VideoRenderTrigger`.
+    :param estimated_credits: what the render was thought to cost, if it was submitted here.
+    :param pays: whether it was submitted here, so that its cost is this task's.
     """
     from airflow_json2video.version_compat import execution_deadline
 
@@ -173,9 +183,15 @@ def defer_until_rendered(
             operator.log.info("end_from_trigger is set, and the task ends on a worker all the same: %s.", reason)
         else:
             ends_task = TaskEnd.arguments_of(
-                operator, context["ti"], submission_key=submission_key, delivery_key=delivery_key
+                operator,
+                context["ti"],
+                submission_key=submission_key,
+                delivery_key=delivery_key,
+                estimated_credits=estimated_credits,
+                pays=pays,
             )
     operator.log.info("Waiting for render %s in the triggerer; the worker slot is free.", project)
+    estimate = {} if estimated_credits is None else {"estimated_credits": estimated_credits}
     operator.defer(
         trigger=Json2VideoRenderTrigger(
             project=project,
@@ -187,7 +203,7 @@ def defer_until_rendered(
             ends_task=ends_task,
         ),
         method_name="execute_complete",
-        kwargs={"project": project, "submission_key": submission_key},
+        kwargs={"project": project, "submission_key": submission_key, **estimate},
         timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
     )
     raise AssertionError("defer() always raises")

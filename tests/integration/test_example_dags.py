@@ -16,6 +16,7 @@ pytestmark = pytest.mark.integration
 RESULT_FIELDS = {
     *("project", "url", "duration", "width", "height", "size", "rendering_time"),
     *("subtitles", "created_at", "ended_at", "remaining_quota", "submission_key"),
+    *("stored_path", "stored_bytes", "subtitles_path", "thumbnail_path"),
 }
 
 
@@ -164,3 +165,21 @@ def test_synchronous(airflow: Airflow, service: ServiceProcess):
     assert waited["project"] == submitted["project"] != result["project"]
     assert waited["url"]
     assert service.submissions() == 2, "render and submit; the sensor submits nothing"
+
+
+def test_store_video(airflow: Airflow, service: ServiceProcess, tmp_path: Path):
+    dag_id = "json2video_store_video"
+    run_id = run(airflow, dag_id, output_dir=str(tmp_path))
+
+    rendered, kept = airflow.xcom(dag_id, run_id, "render"), airflow.xcom(dag_id, run_id, "keep")
+    for result, folder in ((rendered, tmp_path), (kept, tmp_path / "elsewhere")):
+        assert set(result) == RESULT_FIELDS
+        assert result["stored_path"] == f"{folder}/{result['project']}.mp4"
+        facts = read_back(Path(result["stored_path"]))
+        assert facts.size == result["stored_bytes"] == result["size"]
+        assert facts.duration == pytest.approx(2.0, abs=0.1)
+    assert Path(rendered["subtitles_path"]).read_text().startswith("[Script Info]")
+    assert service.call("GET", f"movies?project={rendered['project']}")["movie"]["url"] is None, "it was deleted"
+    assert sorted(path.suffix for path in tmp_path.iterdir() if path.is_file()) == [".ass", ".mp4"]
+    assert airflow.xcom(dag_id, run_id, "render", key="json2video_cost")["charged_credits"] == 2
+    assert service.submissions() == 2

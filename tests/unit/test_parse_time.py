@@ -44,9 +44,11 @@ before = set(sys.modules)
 DAG_FILE = """
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
+from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
 with DAG("measured"):
     render = Json2VideoRenderOperator(task_id="render", movie={"scenes": [{"duration": 2}]})
-    render >> Json2VideoRenderSensor(task_id="wait", project="abcdefghijklmnop")
+    wait = Json2VideoRenderSensor(task_id="wait", project="abcdefghijklmnop")
+    render >> wait >> Json2VideoToObjectStorageOperator(task_id="keep", project="abcdefghijklmnop", output_path="/v/")
 """
 ANSWER = """
 print("\\n" + json.dumps({"added": sorted(set(sys.modules) - before), "airflow3": "airflow.sdk" in before}))

@@ -41,6 +41,8 @@ def decide():
         error_from_answer(400, "Error: Invalid API Key", call="movies.submit"),
         error_from_answer(400, "Template x not found", call="movies.submit"),
         exceptions.InvalidMovie("wrong"),
+        exceptions.BudgetExceeded("too dear"),
+        exceptions.ReserveReached("too little left"),
         error_from_render("Movie duration cannot be zero", project=PROJECT),
     ],
     ids=lambda error: type(error).__name__,
@@ -56,7 +58,15 @@ def test_a_source_that_could_not_be_fetched_is_tried_again_after_a_pause(decide)
 
 
 @needs_policies
-@pytest.mark.parametrize("error", [exceptions.AnswerLost("x"), exceptions.ServerError("x", http_status=503)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.AnswerLost("x"),
+        exceptions.ServerError("x", http_status=503),
+        exceptions.DownloadFailed("x"),
+        exceptions.DestinationFailed("x"),
+    ],
+)
 def test_network_trouble_is_retried_soon(decide, error):
     assert decide(error).retry_delay == timedelta(seconds=11)
 

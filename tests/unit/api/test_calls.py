@@ -222,6 +222,7 @@ FINISHED = {
         "consumed_credits": [],
         "json": '{"resolution":"instagram-story"}',
         "thumbnail": "https://x/y.png",
+        "mood": "calm",
     },
     "remaining_quota": {"time": 1807},
 }
@@ -235,7 +236,8 @@ def test_a_finished_render_is_typed_and_keeps_what_is_not_known():
     assert movie.ass is None
     assert movie.client_data == {"key": "dag1:run7:task3"}
     assert movie.json_text == '{"resolution":"instagram-story"}'
-    assert movie.model_extra == {"thumbnail": "https://x/y.png"}
+    assert movie.thumbnail == "https://x/y.png"
+    assert movie.model_extra == {"mood": "calm"}
     assert found.remaining_quota.time == 1807
     assert found.remaining_quota.movies is None
 

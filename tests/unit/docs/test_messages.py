@@ -18,7 +18,9 @@ from airflow_json2video.local import Settings, cli
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.rendering.identity import Stamp
+from airflow_json2video.rendering.money import Price, refusal_by_price
 from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
+from airflow_json2video.rendering.storing import check_template
 from airflow_json2video.rendering.submission import FoundRender, decide_submission
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -162,3 +164,14 @@ def test_every_option_that_the_page_of_the_local_service_names_is_there(capsys):
     options = re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / "local-service.md").read_text(encoding="utf-8"))
     assert options
     assert [option for option in options if option not in known] == []
+
+
+def test_what_a_path_is_refused_with():
+    with pytest.raises(ConfigurationError) as refused:
+        check_template("/videos/{film}.mp4", known=())
+    assert_quoted("store", refused.value)
+
+
+def test_what_a_limit_refuses_with():
+    price = Price.of({"resolution": "sd", "scenes": [{"duration": 2}]})
+    assert_quoted("costs", refusal_by_price(price, max_credits=1))

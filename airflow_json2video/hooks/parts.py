@@ -1,0 +1,61 @@
+"""Temporary files that a killed process leaves behind only until the next one comes by."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["part_file"]
+
+_MARK = "json2video-part"
+_OURS = re.compile(rf"\..+\.[0-9a-f]{{12}}\.{_MARK}(\.\w+)?")
+_YOUNG = 60.0
+"""Seconds within which a file that nobody holds may still be about to be held."""
+_SWEEP_EVERY = 300.0
+_swept: dict[Path, float] = {}
+
+
+@contextmanager
+def part_file(folder: Path, *, of: str, ending: str = "") -> Iterator[Path]:
+    """Make an empty file in *folder* for a part of *of*, and remove it at the end if it is still there.
+
+    The process that fills it holds a lock on it. One that nobody holds is of a process that was killed, and is removed.
+
+    :param of: name of the file that it becomes. :param ending: of its own name, as ``.mp4``.
+    """
+    _sweep(folder)
+    short = os.fsencode(of)[:120].decode(errors="ignore")
+    path = folder / f".{short}.{secrets.token_hex(6)}.{_MARK}{ending}"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    now = time.time()
+    if now - _swept.get(folder, 0.0) < _SWEEP_EVERY:
+        return
+    _swept[folder] = now
+    with os.scandir(folder) as entries:
+        left = [entry.path for entry in entries if _OURS.fullmatch(entry.name)]
+    for path in left:
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if now - os.fstat(handle).st_mtime > _YOUNG:
+                    Path(path).unlink()
+            finally:
+                os.close(handle)

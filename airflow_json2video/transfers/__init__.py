@@ -1,0 +1,1 @@
+"""What moves a render's files to where they are kept."""
