@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -189,14 +189,15 @@ def test_after_an_outage_what_the_function_had_returned_is_submitted_and_it_does
     assert submitted(service)["exports"][0]["destinations"][0]["endpoint"] == "https://example.com/2026-05-01"
 
 
-def test_after_a_wait_for_credits_what_the_function_had_returned_is_submitted_too(service):
-    log = []
+def test_after_a_wait_for_credits_what_the_function_had_returned_is_submitted_too(service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.triggers.quota._FIRST_PAUSE", 0.1)
+    log, waiting = [], {"on_quota_exhausted": "wait", "quota_wait_until": timedelta(hours=1)}
     service.settings.update({"credits": 0})
-    first = Attempt(operator_of(counting(log), on_quota_exhausted="wait")).render_templates()
+    first = Attempt(operator_of(counting(log), **waiting)).render_templates()
     first.start()
     assert first.deferred.method_name == "execute_again"
     service.settings.update({"credits": 600})
-    second = Attempt(operator_of(counting(log), on_quota_exhausted="wait")).render_templates()
+    second = Attempt(operator_of(counting(log), **waiting)).render_templates()
     second.deferred = first.deferred
     assert second.fire().resume() is second.deferred, "it has submitted, and waits for the render"
     assert second.fire().resume()["url"]
