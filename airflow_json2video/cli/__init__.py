@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from airflow_json2video.cli import check, download, listing, reconcile, render
+from airflow_json2video.cli import check, download, listing, reconcile, render, rescue
 from airflow_json2video.cli.command import Command
 from airflow_json2video.exceptions import InvalidMovie, Json2VideoError, Money, RenderError
 
@@ -28,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     listing.LIST,
     download.COMMAND,
     reconcile.COMMAND,
+    rescue.COMMAND,
 )
 DESCRIPTION = "JSON2Video: render, look, store, and hold an account against this Airflow."
 

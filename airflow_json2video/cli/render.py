@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,25 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
 from airflow_json2video.cli.documents import VARIABLES, document_from, name_of
+from airflow_json2video.cli.telling import StandardError
 from airflow_json2video.exceptions import Json2VideoError, Money
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.rendering.polling import Ended
 
-__all__ = ["COMMAND", "StandardError"]
-
-
-class StandardError:
-    """A log for a person at a terminal."""
-
-    def info(self, event: str, *args: Any) -> None:
-        """Tell what happens."""
-        print(event % args if args else event, file=sys.stderr, flush=True)
-
-    def warning(self, event: str, *args: Any) -> None:
-        """Tell what a person should look at."""
-        self.info(f"warning: {event}", *args)
+__all__ = ["COMMAND"]
 
 
 @dataclass
@@ -96,6 +84,8 @@ def _rendered(
     identity = TaskIdentity(dag_id="shell", run_id=render.key, task_id="render", map_index=-1, generation=0)
 
     def may_pay() -> None:
+        if render.sent:
+            return
         if document.get("template") is not None:
             from airflow_json2video.hooks.template_variables import require_fitting_variables
 

@@ -77,17 +77,17 @@ class Json2VideoDriveUploadOperator(Json2VideoBaseOperator):
         from airflow_json2video.api.upload import FileContent
         from airflow_json2video.hooks.drive_upload import DriveUpload
 
-        path = self._path()
-        name = check_stored_name(self.name or path.name)
+        source = str(self.source)
+        name = check_stored_name(self.name or source.rpartition("/")[2])
         folder = check_stored_folder(self.folder)
-        size = self._size(path)
+        storage, path, size = _looked_at(source)
         if not 1 <= size <= MAX_FILE_SIZE:
             raise ConfigurationError(
-                f"{path} has {size} bytes; a file of the drive has 1 to {MAX_FILE_SIZE} (500 MB).",
+                f"{source} has {size} bytes; a file of the drive has 1 to {MAX_FILE_SIZE} (500 MB).",
                 advice="Nothing was sent.",
             )
         content_type = self.content_type or mimetypes.guess_type(name)[0]
-        with path.open("rb") as opened:
+        with storage.open(path, "rb") as opened:
             content = FileContent.of(opened, name=name, content_type=content_type, size=size)
             upload = DriveUpload(
                 client=self.hook.client,
@@ -98,32 +98,26 @@ class Json2VideoDriveUploadOperator(Json2VideoBaseOperator):
             )
             file, sent = upload.run()
         if sent:
-            self.log.info("Uploaded %s to the drive: %d bytes. %s", path, size, file.url)
+            self.log.info("Uploaded %s to the drive: %d bytes. %s", source, size, file.url)
         return {**_facts(file), "uploaded": sent}
 
-    def _path(self) -> Any:
-        if not isinstance(self.source, str):
-            return self.source
-        if "://" not in self.source:
-            return Path(self.source)
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        return ObjectStoragePath(self.source)
+def _looked_at(source: str) -> tuple[Any, str, int]:
+    """Give the file system (fsspec) that has the file, its path there, and its bytes."""
+    from airflow_json2video.version_compat import object_storage
 
-    @staticmethod
-    def _size(path: Any) -> int:
-        try:
-            if path.is_file():
-                return int(path.stat().st_size)
-        except FileNotFoundError:
-            pass
-        except Exception as error:  # each storage has errors of its own
-            raise Json2VideoError(
-                f"{path} cannot be read: {type(error).__name__}: {error}",
-                retryable=True,
-                advice="Check the address and its connection. Nothing was sent.",
-            ) from error
-        raise ConfigurationError(f"There is no file {str(path)!r} to upload.", advice="Nothing was sent.")
+    try:
+        storage, path = object_storage(source if "://" in source else f"file://{Path(source).absolute()}")
+        size = int(storage.size(path)) if storage.isfile(path) else None
+    except Exception as error:  # each storage has errors of its own
+        raise Json2VideoError(
+            f"{source} cannot be read: {type(error).__name__}: {error}",
+            retryable=True,
+            advice="Check the address and its connection. Nothing was sent.",
+        ) from error
+    if size is None:
+        raise ConfigurationError(f"There is no file {source!r} to upload.", advice="Nothing was sent.")
+    return storage, path, size
 
 
 class Json2VideoDriveMoveFileOperator(Json2VideoBaseOperator):

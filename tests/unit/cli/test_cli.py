@@ -418,3 +418,39 @@ print("\\n".join(sorted(set(sys.modules) - before)))
     assert "airflow_json2video.cli.render" in loaded
     heavy = ("pydantic", "requests", "aiohttp", "airflow_json2video.api", "airflow_json2video.hooks", "rich")
     assert [name for name in loaded if name.startswith(heavy)] == []
+
+
+# rescue
+
+
+def test_rescue_keeps_what_nobody_keeps_once_and_says_what_it_would_keep(run, service, movie, tmp_path):
+    projects = {json.loads(run("render", movie, "--json")[1])["project"] for _ in range(2)}
+    to = ("--everyone", "--to", f"{tmp_path}/kept/{{project}}.mp4", "--json")
+    code, out, _ = run("rescue", "--dry-run", *to)
+    assert (code, {row["project"] for row in json.loads(out)}) == (0, projects)
+    assert not (tmp_path / "kept").exists()
+    code, out, _ = run("rescue", *to)
+    assert code == 0
+    assert {Path(row["stored_path"]).name for row in json.loads(out)} == {f"{project}.mp4" for project in projects}
+    assert all(160 < row["hours_left"] <= 168 for row in json.loads(out))
+    assert json.loads(run("rescue", *to)[1]) == []
+    assert service.posts == 2
+
+
+def test_rescue_of_this_airflow_leaves_the_renders_of_others_alone(run, movie, tmp_path, airflow_db):
+    run("render", movie)  # the shell's
+    code, out, _ = run("rescue", "--to", f"{tmp_path}/{{project}}.mp4", "--json")
+    assert (code, json.loads(out)) == (0, [])
+    assert list(tmp_path.glob("*.mp4")) == []
+
+
+def test_one_that_cannot_be_kept_does_not_stop_the_rest(run, service, movie, tmp_path):
+    for _ in range(2):
+        run("render", movie)
+    first = service.renders()[0]["project"]
+    (tmp_path / f"{first}.mp4").mkdir()  # in the way
+    code, out, _ = run("rescue", "--everyone", "--to", f"{tmp_path}/{{project}}.mp4", "--json")
+    rows = {row["project"]: row for row in json.loads(out)}
+    assert code == 1
+    assert rows.pop(first)["error"]
+    assert all(Path(row["stored_path"]).is_file() for row in rows.values())

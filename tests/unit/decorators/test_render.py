@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -187,6 +187,28 @@ def test_after_an_outage_what_the_function_had_returned_is_submitted_and_it_does
     assert submitted(service)["comment"] == "call 1"
     assert submitted(service)["variables"] == {"day": "2026-05-01"}
     assert submitted(service)["exports"][0]["destinations"][0]["endpoint"] == "https://example.com/2026-05-01"
+
+
+def test_after_a_wait_for_credits_what_the_function_had_returned_is_submitted_too(service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.triggers.quota._FIRST_PAUSE", 0.1)
+    log, waiting = [], {"on_quota_exhausted": "wait", "quota_wait_until": timedelta(hours=1)}
+    service.settings.update({"credits": 0})
+    first = Attempt(operator_of(counting(log), **waiting)).render_templates()
+    first.start()
+    assert first.deferred.method_name == "execute_again"
+    service.settings.update({"credits": 600})
+    second = Attempt(operator_of(counting(log), **waiting)).render_templates()
+    second.deferred = first.deferred
+    assert second.fire().resume() is second.deferred, "it has submitted, and waits for the render"
+    assert second.fire().resume()["url"]
+    assert log == ["called"]
+    assert submitted(service)["comment"] == "call 1"
+
+
+def test_the_video_is_kept_where_the_decorator_says(tmp_path):
+    result = rendered(lambda: MOVIE, output_path=f"{tmp_path}/{{{{ ds }}}}-{{project}}.mp4", names={"ds": "2026-05-01"})
+    assert Path(result["stored_path"]) == tmp_path / f"2026-05-01-{result['project']}.mp4"
+    assert Path(result["stored_path"]).stat().st_size == result["size"]
 
 
 def test_a_retry_runs_the_function_again_and_adopts_the_render_of_the_same_movie(service):
