@@ -70,7 +70,7 @@ def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = N
         dags_folder=Path(__file__).parent / "dags",
         connections={"json2video_default": service.connection},
         environment={
-            **AIRFLOW_SETTINGS,
+            **(AIRFLOW_SETTINGS if markers else {"AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000"}),
             "PYTHONPATH": ":".join([*path, str(ROOT)]),
             "JSON2VIDEO_BENCH_FOLDER": str(home),
             "JSON2VIDEO_BENCH_STORED": "yes" if stored else "no",
