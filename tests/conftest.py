@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,10 @@ assert "airflow" not in sys.modules, "airflow was imported before its home was s
 for name in list(os.environ):
     if re.match(r"_?AIRFLOW_|JSON2VIDEO_API_KEY$|(https?|all)_proxy$", name, re.IGNORECASE):
         del os.environ[name]
+
+# A shell's background job ignores it, and so would all that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _home = Path(tempfile.mkdtemp(prefix="json2video-tests-"))
 _owner = os.getpid()
