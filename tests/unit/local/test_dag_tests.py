@@ -24,7 +24,7 @@ import socket
 from region_report import dag
 
 from airflow_json2video.local import LocalService
-from airflow_json2video.operators import render
+from airflow_json2video.operators import pausing, render
 from airflow_json2video.triggers import service as outage
 
 
@@ -36,7 +36,7 @@ def test_outage(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
     monkeypatch.setattr(render, "_PATIENCE_ON_A_WORKER", 0.1)
     monkeypatch.setattr(outage, "_FIRST_PAUSE", 0.1)
-    defer, services = outage.defer_until_answering, []
+    defer, services = pausing.defer_until_answering, []
     with contextlib.ExitStack() as stack:
 
         def defer_and_end_the_outage(operator, **arguments):
@@ -44,7 +44,7 @@ def test_outage(tmp_path, monkeypatch):
             services.append(stack.enter_context(service))
             defer(operator, **arguments)
 
-        monkeypatch.setattr(outage, "defer_until_answering", defer_and_end_the_outage)
+        monkeypatch.setattr(pausing, "defer_until_answering", defer_and_end_the_outage)
         assert dag.test().state == "success"
         (service,) = services
         assert service.posts == 1

@@ -26,7 +26,7 @@ def pytest_in(folder, *arguments, cwd):
             sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider",
             "-p", "no:json2video", "-p", PLUGIN, "-p", "no:asyncio", f"--junitxml={report}", *arguments, str(folder),
         ],
-        capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300,
     )  # fmt: skip
     cases = list(ElementTree.parse(report).getroot().iter("testcase")) if report.exists() else []
     return ran, {case.get("name"): float(case.get("time")) for case in cases}
