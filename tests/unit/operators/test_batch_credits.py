@@ -96,12 +96,12 @@ def test_a_reserve_that_only_renders_under_way_reach_is_asked_about_again_when_t
     assert service.credits_left == 100
 
 
-@pytest.mark.parametrize("credits", [600, 103])
-def test_the_balance_is_asked_for_once_a_slice_however_many_it_submits(batch, service, credits):
-    service.settings.update({"credits": credits})
+@pytest.mark.parametrize("balance", [600, 103])
+def test_the_balance_is_asked_for_once_a_slice_however_many_it_submits(batch, service, balance):
+    service.settings.update({"credits": balance})
     attempt = BatchAttempt(lambda: batch(min_remaining_credits=100))
     attempt.render_templates().start()
-    assert (sent(service), balances(service)) == (min(7, credits - 100), 1)
+    assert (sent(service), balances(service)) == (min(7, balance - 100), 1)
 
 
 def test_before_an_item_that_cannot_be_estimated_the_balance_is_asked_for_anew(batch, service):
@@ -138,14 +138,14 @@ def test_an_account_that_refuses_to_say_is_paid_nothing_from(batch, service):
     assert service.posts == 0
 
 
-@pytest.mark.parametrize(("reserve", "credits"), [(None, 0), (100, 100)])
-def test_a_batch_waits_for_credits_in_the_triggerer_and_then_goes_on(patient, service, reserve, credits):
-    service.settings.update({"credits": credits})
+@pytest.mark.parametrize(("reserve", "balance"), [(None, 0), (100, 100)])
+def test_a_batch_waits_for_credits_in_the_triggerer_and_then_goes_on(patient, service, reserve, balance):
+    service.settings.update({"credits": balance})
     attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=reserve)))
     assert attempt.deferred.method_name == "execute_again"
-    assert attempt.deferred.trigger.needed == credits + 1
+    assert attempt.deferred.trigger.needed == balance + 1
     assert not service.submitted
-    service.settings.update({"credits": credits + 7})
+    service.settings.update({"credits": balance + 7})
     attempt.fire().next_slice()
     assert goes_on(attempt)["done"] == 7
     assert one_project_each(service)
@@ -167,7 +167,7 @@ def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
 
 
 def test_a_refusal_of_the_service_is_waited_out_and_the_refused_row_is_sent_again(patient, service):
-    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[4, 5])
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[4, 5], times=None)
     assert BatchAttempt(patient).run()["done"] == 7
     assert one_project_each(service)
     assert len(service.renders()) == 7
@@ -194,7 +194,7 @@ def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path,
 
 
 def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_seldom(patient, service):
-    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[1, 2, 5, 6])
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[1, 2, 5, 6], times=None)
     attempt = starts(BatchAttempt(patient))
     first = attempt.deferred.trigger
     attempt.event = None
@@ -260,7 +260,7 @@ def test_a_kill_at_any_step_around_a_wait_ends_with_one_render_for_each_row(pati
             service.settings.update({"credits": 101})
 
             def make():
-                return patient(items=ROWS[:2], min_remaining_credits=100)
+                return patient(items=ROWS[:2], min_remaining_credits=100, poll_interval=0.05)
 
             first = BatchAttempt(make)
             with pytest.MonkeyPatch.context() as patch:
