@@ -167,7 +167,7 @@ def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
 
 
 def test_a_refusal_of_the_service_is_waited_out_and_the_refused_row_is_sent_again(patient, service):
-    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[4, 5], times=None)
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=4)
     assert BatchAttempt(patient).run()["done"] == 7
     assert one_project_each(service)
     assert len(service.renders()) == 7
