@@ -173,6 +173,26 @@ def test_a_refusal_of_the_service_is_waited_out_and_the_refused_row_is_sent_agai
     assert len(service.renders()) == 7
 
 
+def test_while_what_is_under_way_is_waited_for_nothing_is_asked_or_sent(patient, service):
+    service.settings.update({"credits": 103, "render_seconds": 5})
+    attempt = BatchAttempt(lambda: patient(min_remaining_credits=100))
+    attempt.render_templates().start()
+    before = (sent(service), balances(service))
+    attempt.deferred.trigger.resume_at = time.time()  # as for a look after a lost answer
+    attempt.fire().next_slice()
+    assert (sent(service), balances(service)) == before == (3, 1)
+
+
+def test_a_refused_row_counts_as_never_sent_when_a_later_answer_is_lost(patient, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=1)
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=2)
+    attempt = starts(BatchAttempt(lambda: patient(items=ROWS[:1], on_ambiguous="resubmit")))
+    service.settings.update({"credits": 700})
+    attempt.fire().next_slice()
+    assert goes_on(attempt)["done"] == 1
+    assert (sent(service), len(service.renders())) == (3, 1)
+
+
 def test_the_wait_only_reads_and_holds_no_secret(patient, service):
     service.settings.update({"credits": 0})
     attempt = starts(BatchAttempt(patient))
