@@ -20,7 +20,9 @@ from airflow_json2video.exceptions import (
     Money,
     NotFound,
     PlanLimitExceeded,
+    QuotaExhausted,
     RateLimited,
+    ReserveReached,
     ServiceUnreachable,
 )
 from airflow_json2video.hooks.metrics import render_submitted
@@ -28,6 +30,7 @@ from airflow_json2video.rendering.identity import Stamp, stamp
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.hooks.batch_balance import BatchBalance
     from airflow_json2video.hooks.waiting import ErrorLog
     from airflow_json2video.rendering.batch import Batch
     from airflow_json2video.rendering.batch_items import BatchItems
@@ -55,7 +58,10 @@ class BatchSubmission:
 
     :param mark: gives the stamp of an item.
     :param still_current: whether Airflow still takes this attempt for the running one; raises if it cannot find out.
+    :param balance: asked before each submission whether it may be made.
+    :ivar accepted: whether any submission was.
     :ivar trouble: why the submissions broke off, if the service was in trouble.
+    :ivar refusal: why they did, if the account could not pay; nothing was started for that item.
     """
 
     client: Json2VideoClient
@@ -63,11 +69,14 @@ class BatchSubmission:
     batch: Batch
     pace: Pace
     mark: Callable[[int], Stamp]
+    balance: BatchBalance
     log: ErrorLog
     still_current: Callable[[], bool] = lambda: True
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     trouble: Json2VideoError | None = None
+    refusal: Json2VideoError | None = None
+    accepted: bool = False
     _current_at: float = float("-inf")
 
     def submit(self, *, until: float, most: int | None = None) -> bool:
@@ -83,6 +92,8 @@ class BatchSubmission:
                 break
             if wait > 0:
                 self.sleep(wait)
+            if not self._may_pay(index):
+                break
             self._require_current()
             try:
                 project = self._post(index)
@@ -92,16 +103,37 @@ class BatchSubmission:
                 break
             except Json2VideoError as error:
                 lost = error.money is Money.UNKNOWN
+                if isinstance(error, QuotaExhausted) and not lost:
+                    self.batch.records[index].sent -= 1
+                    self.refusal = error
+                    break
                 self._refused(index, error, lost=lost)
                 lost_in_a_row = lost_in_a_row + 1 if lost else 0
                 if isinstance(error, RateLimited) or lost_in_a_row >= min(most or len(self.items), _MOST_LOST_IN_A_ROW):
                     self.trouble = error
                     break
             else:
-                accepted, lost_in_a_row = True, 0
+                accepted = self.accepted = True
+                lost_in_a_row = 0
                 self.batch.submitted(index, project, at=self.clock())
+                self.balance.note(index)
                 render_submitted()
         return accepted
+
+    def _may_pay(self, index: int) -> bool:
+        try:
+            self.balance.require(index)
+        except ReserveReached as error:
+            self.refusal = error
+        except Json2VideoError as error:
+            if error.retryable:
+                self.trouble = error
+            else:
+                self.log.error("Nothing more is submitted: %s", error)
+                self.batch.halt(error)
+        else:
+            return True
+        return False
 
     def _post(self, index: int) -> str:
         from airflow_json2video.api import calls
@@ -117,6 +149,7 @@ class BatchSubmission:
         if lost:
             self.log.warning("The answer to the submission of %s is lost: %s", where, error.message)
             self.batch.lost(index, error, at=self.clock())
+            self.balance.note(index)
         elif isinstance(error, _OF_ITEMS):
             self.log.error("%s was refused: %s", where.capitalize(), error)
             self.batch.failed(index, error)

@@ -12,9 +12,12 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink
+from airflow_json2video.operators.credit_limits import credits_limit, require_end_of_wait
 from airflow_json2video.operators.render import path_as_text
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
@@ -60,6 +63,13 @@ class Json2VideoBatchRenderOperator(BaseOperator):
     :param delete_after_store: delete each file at JSON2Video, once what was stored has been looked at.
     :param max_credits: refuse to submit anything if the whole batch may cost more credits, by the estimate; a batch
         that cannot be estimated is refused too.
+    :param min_remaining_credits: submit nothing more if fewer credits would be left in the account after what is under
+        way. It is asked right before the submissions of each slice, which is free.
+    :param on_quota_exhausted: when the account cannot pay, or has come to that reserve, and nothing is under way any
+        more: ``"fail"``, or ``"wait"`` in the triggerer until it can, at most until *quota_wait_until*. With
+        ``"fail"`` a refusal of the service's own ends the submissions at once.
+    :param quota_wait_until: how long from the first refusal (a timedelta), or until when: a moment, or a time of day;
+        UTC where it names no zone. Also as ISO text (templated). One for all waits of an attempt.
     :param report_path: path or address on object storage for the report: JSON Lines, one line an item (templated).
     :param json2video_conn_id: the connection that holds the API key (templated).
     :param poll_interval: seconds; scales the plan of looks.
@@ -72,7 +82,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         *("items", "source", "movie", "template", "variables", "item_key"),
-        *("output_path", "report_path", "json2video_conn_id"),
+        *("output_path", "report_path", "json2video_conn_id", "quota_wait_until"),
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     template_ext: Sequence[str] = (".json",)
@@ -97,6 +107,9 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         store_thumbnail: bool = False,
         delete_after_store: bool = False,
         max_credits: float | None = None,
+        min_remaining_credits: float | None = None,
+        on_quota_exhausted: Literal["fail", "wait"] = "fail",
+        quota_wait_until: timedelta | dt.datetime | dt.time | str | None = None,
         report_path: str | os.PathLike[str] | XComArg | None = None,
         json2video_conn_id: str = "json2video_default",
         poll_interval: float = 10.0,
@@ -121,7 +134,10 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         self.store_subtitles = store_subtitles
         self.store_thumbnail = store_thumbnail
         self.delete_after_store = delete_after_store
-        self.max_credits = None if max_credits is None else _within("max_credits", max_credits, 0, 1e12)
+        self.max_credits = credits_limit("max_credits", max_credits)
+        self.min_remaining_credits = credits_limit("min_remaining_credits", min_remaining_credits)
+        self.on_quota_exhausted = _one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
+        self.quota_wait_until = quota_wait_until
         self.report_path: Any = path_as_text(report_path)
         self.json2video_conn_id = json2video_conn_id
         self.poll_interval = _within("poll_interval", poll_interval, 0.01, 86400)
@@ -138,6 +154,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
             )
         if movie is not None and template is not None:
             raise ConfigurationError(f"Task {self.task_id!r}: a batch takes 'movie' or 'template', and got both.")
+        require_end_of_wait(self.task_id, on_quota_exhausted=self.on_quota_exhausted, quota_wait_until=quota_wait_until)
 
     @cached_property
     def hook(self) -> Json2VideoHook:
@@ -181,9 +198,9 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         """Go on after the trigger has fired."""
         return self._slice(context, event=event, is_resumed=True)
 
-    def execute_again(self, context: Context, **_: Any) -> BatchResult:
-        """Go on after an outage."""
-        return self._slice(context, event=None, is_resumed=True)
+    def execute_again(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
+        """Go on after an outage, or a time without credits."""
+        return self._slice(context, event=event, is_resumed=True)
 
     def on_kill(self) -> None:
         """Say what becomes of the renders when a person or a timeout ends the task on the worker."""

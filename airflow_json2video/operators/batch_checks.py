@@ -5,13 +5,14 @@ Loaded when a task runs, not when its DAG file is parsed.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.hooks.batch_report import write_report
 from airflow_json2video.hooks.money import with_template
-from airflow_json2video.rendering.money import Price, refusal_by_price, total_price
+from airflow_json2video.rendering.money import Price, refusal_by_price, total_price, wait_deadline
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.batch_files import BatchFiles
@@ -37,6 +38,8 @@ def check_batch(
     :raises Json2VideoError: a row lacks a variable, a document is wrong, it may cost too much, or what it gives could
         not be kept; nothing was submitted.
     """
+    if operator.quota_wait_until is not None:
+        wait_deadline(operator.quota_wait_until, now=time.time())
     schema = None
     if operator.template is not None:
         schema = operator.hook.get_template_variables(str(operator.template))

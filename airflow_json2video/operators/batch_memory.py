@@ -24,6 +24,9 @@ class BatchMemory:
     :ivar sent: see :class:`~airflow_json2video.rendering.pace.Pace`.
     :ivar hold_until: epoch seconds before which nothing is submitted.
     :ivar trouble_since: epoch seconds since when the service is in trouble. :ivar waits: slices since then.
+    :ivar short_of_credits: an item could not be paid for, and none has been submitted since.
+    :ivar quota_until: epoch seconds until which credits are waited for, once they were. :ivar quota_waits: how often
+        they were since the last submission.
     :ivar ledger: of :meth:`~airflow_json2video.rendering.batch.Batch.packed`; None: nothing is known.
     """
 
@@ -34,6 +37,9 @@ class BatchMemory:
     hold_until: float = 0.0
     trouble_since: float | None = None
     waits: int = 0
+    short_of_credits: bool = False
+    quota_until: float | None = None
+    quota_waits: int = 0
     ledger: str | None = None
 
     @classmethod
@@ -51,6 +57,11 @@ class BatchMemory:
             memory.number = max(memory.number, opened if isinstance(opened, int) else 0)
             memory.ledger = None
         return memory
+
+    def take_from(self, event: Any) -> None:
+        """Take what the event of a wait for credits repeats, where the rest is lost."""
+        if isinstance(event, dict) and "needed" in event:
+            self.quota_until, self.quota_waits = float(event["deadline"]), int(event["earlier"]) + 1
 
     def open_slice(self, ti: Any) -> None:
         """Note that a slice begins, before it may submit anything."""

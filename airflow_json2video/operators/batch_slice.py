@@ -30,6 +30,7 @@ from airflow_json2video.hooks.batch_finding import BatchFinding
 from airflow_json2video.hooks.deliveries import delivered_before, note_delivery
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
 from airflow_json2video.operators.batch_checks import check_batch
+from airflow_json2video.operators.batch_credits import BatchCredits
 from airflow_json2video.operators.batch_ending import end_batch
 from airflow_json2video.operators.batch_memory import BatchMemory
 from airflow_json2video.operators.outlets import tell_batch
@@ -104,7 +105,7 @@ class BatchSlice:
 
         :param event: of the trigger, after a deferral.
         """
-        batch = self._recall() if is_resumed else None
+        batch = self._recall(event) if is_resumed else None
         if not is_resumed:
             self._begin()
         if batch is None:
@@ -121,13 +122,15 @@ class BatchSlice:
         except SubmissionAmbiguous as error:
             self._wait_out(error, batch)
         finding.settle()
-        trouble = finding.trouble or self._submit(batch, finding)
+        funds = BatchCredits(operator=self._operator, items=self._items, batch=batch, memory=self._memory)
+        trouble = finding.trouble or self._submit(batch, finding, funds)
         if self._files is not None:
             self._files.store(batch)
+        funds.decide()
         gives_up = self._gives_up(batch, trouble)
         self._tell(batch)
         if not batch.is_over and not (gives_up and not batch.indices(ItemState.UNDER_WAY)):
-            self._defer(batch, finding, trouble)
+            self._defer(batch, finding, trouble, funds)
         result = end_batch(batch, self._items, report_path=self._report_path)
         note_delivery(self._ti)
         tell_batch(self._operator, self._context, self._videos(batch), summary=result)
@@ -160,11 +163,12 @@ class BatchSlice:
         except (TransportError, ServerError, RateLimited) as error:  # it could not be asked about the template
             self._wait_out(error, None)
 
-    def _recall(self) -> Batch | None:
+    def _recall(self, event: Any) -> Batch | None:
         """Give the ledger that the slice before left; None if it is lost, or may not be the last word."""
         memory = BatchMemory.recall(self._ti, log=self._log)
         if memory is None:
             self._begin()
+            self._memory.take_from(event)
         else:
             self._memory = memory
         batch = Batch.unpacked(self._memory.ledger, rules=self._rules) if self._memory.ledger else None
@@ -196,12 +200,12 @@ class BatchSlice:
             kept=self._files.has if self._files is not None else None,
         )
 
-    def _submit(self, batch: Batch, finding: BatchFinding) -> Json2VideoError | None:
+    def _submit(self, batch: Batch, finding: BatchFinding, funds: BatchCredits) -> Json2VideoError | None:
         """Submit what may be under way; give the trouble in which that broke off, if it did."""
         from airflow_json2video.version_compat import attempt_is_current
 
         memory, now = self._memory, time.time()
-        if now < memory.hold_until or (memory.waits and batch.indices(ItemState.LOST)):
+        if now < memory.hold_until or (memory.waits and batch.indices(ItemState.LOST)) or funds.holds:
             return None
         submission = BatchSubmission(
             client=self._operator.hook.client,
@@ -209,6 +213,7 @@ class BatchSlice:
             batch=batch,
             pace=self._pace(),
             mark=finding.mark,
+            balance=funds.balance,
             log=self._log,
             still_current=lambda: attempt_is_current(self._ti),
         )
@@ -217,6 +222,7 @@ class BatchSlice:
             memory.waits, memory.trouble_since = 0, None
             submission.submit(until=now + _SLICE)
         memory.sent = submission.pace.sent
+        funds.take_in(submission)
         return submission.trouble
 
     def _pace(self) -> Pace:
@@ -275,7 +281,9 @@ class BatchSlice:
         batch.halt(trouble)
         return True
 
-    def _defer(self, batch: Batch, finding: BatchFinding, trouble: Json2VideoError | None) -> NoReturn:
+    def _defer(
+        self, batch: Batch, finding: BatchFinding, trouble: Json2VideoError | None, funds: BatchCredits
+    ) -> NoReturn:
         from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, defer_batch
 
         operator, now = self._operator, time.time()
@@ -284,7 +292,10 @@ class BatchSlice:
             self._memory.waits -= 1
             self._wait_out(trouble, batch)
         self._remember(batch)
-        more, room = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping, len(batch.next_items())
+        if (refusal := funds.awaited_after()) is not None:
+            funds.defer(refusal)
+        more = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping and not funds.holds
+        room = len(batch.next_items())
         moments = [due for due in (finding.look_at(),) if due is not None]
         if (due := finding.settle_at()) is not None:
             moments.append(due + _NO_HURRY if renders else max(due, self._memory.hold_until))

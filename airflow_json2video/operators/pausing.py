@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.exceptions import (
     Json2VideoError,
@@ -20,7 +20,7 @@ from airflow_json2video.exceptions import (
     SubmissionAmbiguous,
 )
 from airflow_json2video.hooks.money import Budget, credits_left
-from airflow_json2video.rendering.money import needed_credits, wait_deadline
+from airflow_json2video.rendering.money import Price, needed_credits, wait_deadline
 from airflow_json2video.triggers.quota import defer_until_credits
 from airflow_json2video.triggers.service import defer_until_answering
 from airflow_json2video.version_compat import execution_deadline
@@ -28,7 +28,10 @@ from airflow_json2video.version_compat import execution_deadline
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["Pause", "wait_for_credits", "wait_out"]
+__all__ = ["WAITED", "Pause", "defer_for_credits", "wait_for_credits", "wait_out"]
+
+WAITED = "Credits were waited for until the time of quota_wait_until."
+"""Advice of an error that ends such a wait."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +96,29 @@ def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, paus
         limit = min(limit, execution_deadline(context["ti"], operator.execution_timeout, now=now))
         until = min(until, limit)
     if now >= until:
-        error.advice = f"{error.advice} Credits were waited for until the time of quota_wait_until.".strip()
+        error.advice = f"{error.advice} {WAITED}".strip()
         return
+    kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
+    kwargs = {"outage": asdict(kept), **operator._kept_for_later()}
+    defer_for_credits(operator, error, budget.price, until=until, earlier=pause.quota_waits, kwargs=kwargs)
+
+
+def defer_for_credits(
+    operator: Any, error: Json2VideoError, price: Price, *, until: float, earlier: int, kwargs: dict[str, Any]
+) -> NoReturn:
+    """Free the worker slot until the account has credits for a render that it could not pay for.
+
+    :param error: the refusal. :param price: of the render. :param until: epoch seconds at which the wait ends.
+    :param earlier: how often it was waited for before. :param kwargs: handed to ``execute_again``.
+    """
     left = None
     with suppress(Json2VideoError):
         left = credits_left(operator.hook.client)
-    needed = needed_credits(budget.price, min_remaining=budget.min_remaining, left=left)
+    needed = needed_credits(price, min_remaining=operator.min_remaining_credits, left=left)
     operator.log.warning(
         "%s Waiting in the triggerer until the account has %g credits, at most until %s; the worker slot is free.",
         error,
         needed,
         datetime.fromtimestamp(until).astimezone().isoformat(timespec="seconds"),
     )
-    kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
-    kwargs = {"outage": asdict(kept), **operator._kept_for_later()}
-    defer_until_credits(operator, deadline=until, needed=needed, earlier=pause.quota_waits, kwargs=kwargs)
+    defer_until_credits(operator, deadline=until, needed=needed, earlier=earlier, kwargs=kwargs)

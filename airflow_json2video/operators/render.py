@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.operators.credit_limits import credits_limit, require_end_of_wait
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -153,8 +154,8 @@ class Json2VideoRenderOperator(BaseOperator):
         self.store_subtitles = store_subtitles
         self.store_thumbnail = store_thumbnail
         self.delete_after_store = delete_after_store
-        self.max_credits = _credits("max_credits", max_credits)
-        self.min_remaining_credits = _credits("min_remaining_credits", min_remaining_credits)
+        self.max_credits = credits_limit("max_credits", max_credits)
+        self.min_remaining_credits = credits_limit("min_remaining_credits", min_remaining_credits)
         self.on_quota_exhausted = _one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
         self.quota_wait_until = quota_wait_until
         self._waiting_for: str | None = None
@@ -175,11 +176,7 @@ class Json2VideoRenderOperator(BaseOperator):
                 advice="Keep it in a task of its own: Json2VideoToObjectStorageOperator.",
             )
 
-        if (on_quota_exhausted == "wait") != (quota_wait_until is not None):
-            raise ConfigurationError(
-                f"Task {self.task_id!r}: on_quota_exhausted='wait' and quota_wait_until need each other, so that the "
-                "wait has an end."
-            )
+        require_end_of_wait(self.task_id, on_quota_exhausted=self.on_quota_exhausted, quota_wait_until=quota_wait_until)
         if on_quota_exhausted == "wait" and not deferrable:
             raise ConfigurationError(
                 f"Task {self.task_id!r}: on_quota_exhausted='wait' waits in the triggerer, so it needs deferrable=True."
@@ -567,14 +564,6 @@ def _positive(name: str, value: float | timedelta) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}.")
     return float(seconds)
-
-
-def _credits(name: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ConfigurationError(f"{name} must be a number of credits, not {value!r}.")
-    return float(value)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:

@@ -65,6 +65,11 @@ class Price:
         return cls(seconds=guess.duration, credits=guess.credits, at_least=least, at_most=most, reasons=reasons)
 
     @property
+    def counted(self) -> int:
+        """Give the credits that count against a balance: the estimate, or what it costs at any rate."""
+        return self.credits if self.credits is not None else self.at_least
+
+    @property
     def in_words(self) -> str:
         """Write it as a person does, for a log or a message."""
         if self.credits is not None:
@@ -131,8 +136,7 @@ def refusal_by_balance(
             "min_remaining_credits is set, and the service does not say how many credits this account has left.",
             advice="Nothing was submitted. It is of use on plans that count credits only.",
         )
-    cost = price.credits if price.credits is not None else price.at_least
-    if left - committed - cost >= min_remaining:
+    if left - committed - price.counted >= min_remaining:
         return None
     under_way = f" and {committed:g} for renders under way" if committed else ""
     return ReserveReached(
@@ -146,8 +150,7 @@ def needed_credits(price: Price, *, min_remaining: float | None, left: float | N
 
     :param left: what it had when it was refused: with no more than that it is refused again.
     """
-    cost = price.credits if price.credits is not None else price.at_least
-    needed = float(cost + (min_remaining or 0))
+    needed = float(price.counted + (min_remaining or 0))
     return max(needed, 1.0 if left is None or needed > left else left + 1.0)
 
 

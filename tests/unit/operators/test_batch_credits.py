@@ -1,0 +1,345 @@
+"""A batch pays for nothing beyond its author's reserve, and waits for credits without a slot if it may."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ReserveReached
+from airflow_json2video.local import LocalService
+from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
+from airflow_json2video.triggers.quota import Json2VideoQuotaTrigger
+from tests.unit.conftest import connection_json
+from tests.unit.operators.test_batch import ROWS, BatchAttempt, batch, killed, lines, one_project_each, quick, sent
+from tests.unit.operators.test_batch_killed import Killed, strike_at
+
+__all__ = ["batch"]
+
+UNKNOWN = {"scenes": [{"elements": [{"type": "video", "src": "https://example.com/a.mp4"}]}]}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    quick(monkeypatch)
+    monkeypatch.setattr("airflow_json2video.triggers.quota._FIRST_PAUSE", 0.05)
+
+
+@pytest.fixture
+def patient(batch):
+    """A batch that waits for credits."""
+
+    def make(**arguments):
+        return batch(**{"on_quota_exhausted": "wait", "quota_wait_until": timedelta(hours=1), **arguments})
+
+    return make
+
+
+def goes_on(attempt, *, until=None):
+    """Run slices until the task has its result, or defers to a trigger of this kind."""
+    outcome = attempt.deferred
+    while outcome is attempt.deferred and (until is None or not isinstance(attempt.deferred.trigger, until)):
+        outcome = attempt.fire().next_slice()
+    return outcome
+
+
+def starts(attempt, *, until=Json2VideoQuotaTrigger):
+    attempt.render_templates().start()
+    goes_on(attempt, until=until)
+    return attempt
+
+
+def balances(service):
+    """How often the balance was asked for: a page of one render."""
+    return sum(r.method == "GET" and "limit=1" in r.query.split("&") for r in service.requests)
+
+
+def test_nothing_is_paid_for_beyond_the_reserve_and_what_was_rendered_is_kept(batch, service, tmp_path):
+    service.settings.update({"credits": 103})
+    first = BatchAttempt(lambda: batch(min_remaining_credits=100))
+    with pytest.raises(AirflowFailException, match=r"has 100 credits left.*stopped there: 3 of 7 done") as caught:
+        first.run()
+    assert isinstance(caught.value.__cause__, ReserveReached)
+    assert "Nothing more was submitted" in str(caught.value)
+    assert sent(service) == 3
+    assert service.credits_left == 100
+    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["left"] * 4
+    service.settings.update({"credits": 107})
+    second = BatchAttempt(lambda: batch(min_remaining_credits=100), try_number=2, max_tries=3, before=first)
+    assert second.run()["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_renders_of_earlier_slices_count_against_the_reserve_until_they_have_ended(batch, service):
+    service.settings.update({"credits": 104, "render_seconds": 5})
+    attempt = BatchAttempt(lambda: batch(min_remaining_credits=100, submissions_per_minute=2))
+    attempt.render_templates().start()
+    assert sent(service) == 2
+    attempt.make = lambda: batch(min_remaining_credits=100)
+    attempt.deferred.trigger.resume_at = time.time()
+    attempt.fire().next_slice()
+    assert sent(service) == 4
+    assert not attempt.deferred.trigger.more_to_submit
+
+
+def test_a_reserve_that_only_renders_under_way_reach_is_asked_about_again_when_they_have_ended(batch, service):
+    service.settings.update({"credits": 105, "render_seconds": 0.3})
+    service.add_fault("render", status="error", message="Failed to download x", times=2)
+    rules = {"min_remaining_credits": 100, "on_item_failure": "continue"}
+    result = BatchAttempt(lambda: batch(**rules)).run()
+    assert (result["done"], result["failed"]) == (5, 2)
+    assert service.credits_left == 100
+
+
+@pytest.mark.parametrize("balance", [600, 103])
+def test_the_balance_is_asked_for_once_a_slice_however_many_it_submits(batch, service, balance):
+    service.settings.update({"credits": balance})
+    attempt = BatchAttempt(lambda: batch(min_remaining_credits=100))
+    attempt.render_templates().start()
+    assert (sent(service), balances(service)) == (min(7, balance - 100), 1)
+
+
+def test_before_an_item_that_cannot_be_estimated_the_balance_is_asked_for_anew(batch, service):
+    attempt = BatchAttempt(lambda: batch(movie=UNKNOWN, items=ROWS[:3], min_remaining_credits=100))
+    attempt.render_templates().start()
+    assert [r.method for r in service.requests] == ["GET", "POST"] * 3
+
+
+def test_the_movie_of_a_stored_template_is_read_once_a_slice_and_estimated(batch, service):
+    service.settings.update({"credits": 105})
+    service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 2}]}, id="t" * 20)
+    attempt = BatchAttempt(lambda: batch(movie=None, template="t" * 20, min_remaining_credits=100))
+    with pytest.raises(AirflowFailException, match="about 2 credits"):
+        attempt.run()
+    assert (sent(service), service.credits_left) == (2, 101)
+
+
+def test_without_a_reserve_nothing_is_asked_for_it(batch, service):
+    attempt = BatchAttempt(batch)
+    attempt.render_templates().start()
+    assert {r.method for r in service.requests} == {"POST"}
+
+
+def test_a_balance_that_cannot_be_asked_for_now_is_trouble_that_passes(batch, service):
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=4)
+    assert BatchAttempt(lambda: batch(min_remaining_credits=100)).run()["done"] == 7
+    assert one_project_each(service)
+
+
+def test_an_account_that_refuses_to_say_is_paid_nothing_from(batch, service):
+    service.add_fault("answer", method="GET", path="/v2/movies", status=403, body={"message": "No"}, times=None)
+    with pytest.raises(AirflowFailException):
+        BatchAttempt(lambda: batch(min_remaining_credits=1)).run()
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize(("reserve", "balance"), [(None, 0), (100, 100)])
+def test_a_batch_waits_for_credits_in_the_triggerer_and_then_goes_on(patient, service, reserve, balance):
+    service.settings.update({"credits": balance})
+    attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=reserve)))
+    assert attempt.deferred.method_name == "execute_again"
+    assert attempt.deferred.trigger.needed == balance + 1
+    assert not service.submitted
+    service.settings.update({"credits": balance + 7})
+    attempt.fire().next_slice()
+    assert goes_on(attempt)["done"] == 7
+    assert one_project_each(service)
+
+
+def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
+    service.settings.update({"credits": 103, "render_seconds": 0.3})
+    attempt = BatchAttempt(lambda: patient(min_remaining_credits=100))
+    attempt.render_templates().start()
+    assert isinstance(attempt.deferred.trigger, Json2VideoBatchTrigger)
+    assert len(attempt.deferred.trigger.renders) == 3
+    goes_on(attempt, until=Json2VideoQuotaTrigger)
+    assert attempt.xcoms["json2video_progress"].startswith("3 of 7 done")
+    assert attempt.deferred.trigger.needed == 101
+    service.settings.update({"credits": 107})
+    attempt.fire().next_slice()
+    assert goes_on(attempt)["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_refusal_of_the_service_is_waited_out_and_the_refused_row_is_sent_again(patient, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=4)
+    assert BatchAttempt(patient).run()["done"] == 7
+    assert one_project_each(service)
+    assert len(service.renders()) == 7
+
+
+def test_while_what_is_under_way_is_waited_for_nothing_is_asked_or_sent(patient, service):
+    service.settings.update({"credits": 103, "render_seconds": 5})
+    attempt = BatchAttempt(lambda: patient(min_remaining_credits=100))
+    attempt.render_templates().start()
+    before = (sent(service), balances(service))
+    attempt.deferred.trigger.resume_at = time.time()  # as for a look after a lost answer
+    attempt.fire().next_slice()
+    assert (sent(service), balances(service)) == before == (3, 1)
+
+
+def test_a_refused_row_counts_as_never_sent_when_a_later_answer_is_lost(patient, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=1)
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=2)
+    attempt = starts(BatchAttempt(lambda: patient(items=ROWS[:1], on_ambiguous="resubmit")))
+    service.settings.update({"credits": 700})
+    attempt.fire().next_slice()
+    assert goes_on(attempt)["done"] == 1
+    assert (sent(service), len(service.renders())) == (3, 1)
+
+
+def test_the_wait_only_reads_and_holds_no_secret(patient, service):
+    service.settings.update({"credits": 0})
+    attempt = starts(BatchAttempt(patient))
+    before = len(service.requests)
+    service.settings.update({"credits": 7})
+    attempt.fire()
+    assert [(r.method, r.path) for r in service.requests][before:] == [("GET", "/v2/movies")]
+    assert "a-key-of-the-tests" not in json.dumps(attempt.deferred.trigger.serialize())
+
+
+@pytest.mark.parametrize(("reserve", "error"), [(None, QuotaExhausted), (100, ReserveReached)])
+def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path, reserve, error):
+    service.settings.update({"credits": reserve or 0})
+    make = lambda: patient(min_remaining_credits=reserve, quota_wait_until=timedelta(seconds=0.5))  # noqa: E731
+    with pytest.raises(AirflowFailException, match="Credits were waited for until") as caught:
+        BatchAttempt(make).run()
+    assert isinstance(caught.value.__cause__, error)
+    assert {line["status"] for line in lines(tmp_path)} == {"left"}
+
+
+def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_seldom(patient, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[1, 2, 5, 6], times=None)
+    attempt = starts(BatchAttempt(patient))
+    first = attempt.deferred.trigger
+    attempt.event = None
+    attempt.next_slice()
+    again = attempt.deferred.trigger
+    assert (again.deadline, first.earlier, again.earlier) == (first.deadline, 0, 1)
+    attempt.next_slice()
+    goes_on(attempt, until=Json2VideoQuotaTrigger)
+    later = attempt.deferred.trigger
+    assert (later.deadline, later.earlier) == (first.deadline, 0)
+    assert len(service.renders()) == 2
+
+
+def test_an_execution_timeout_ends_the_wait(patient, service):
+    service.settings.update({"credits": 0})
+    attempt = BatchAttempt(lambda: patient(execution_timeout=timedelta(seconds=30)))
+    attempt.context["ti"].start_date = datetime.now(timezone.utc)
+    starts(attempt)
+    assert attempt.deferred.trigger.deadline <= time.time() + 30
+
+
+def test_a_memory_that_is_lost_while_waiting_is_brought_back_by_the_list_and_the_event(patient, service):
+    service.settings.update({"credits": 103})
+    attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=100)))
+    until = attempt.deferred.trigger.deadline
+    attempt.event = {"asked": 1, "needed": 101, "deadline": until, "earlier": 0}
+    attempt.xcoms.clear()
+    attempt.next_slice()
+    goes_on(attempt, until=Json2VideoQuotaTrigger)
+    assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.earlier) == (until, 1)
+    service.settings.update({"credits": 107})
+    attempt.fire().next_slice()
+    assert goes_on(attempt)["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_an_attempt_after_one_that_was_killed_while_waiting_pays_for_what_is_missing_only(patient, service):
+    service.settings.update({"credits": 103})
+    first = starts(BatchAttempt(lambda: patient(min_remaining_credits=100)))
+    service.settings.update({"credits": 107})
+    assert BatchAttempt(lambda: patient(min_remaining_credits=100), try_number=2, before=first).run()["done"] == 7
+    assert service.posts == 7
+    assert one_project_each(service)
+
+
+def test_a_worker_killed_right_after_the_wait_leaves_a_render_that_the_next_attempt_adopts(patient, service):
+    service.settings.update({"credits": 0})
+    first = starts(BatchAttempt(patient))
+    service.settings.update({"credits": 7})
+    with killed(after_posts=1):
+        first.fire().next_slice()
+    assert len(service.submitted) == 1
+    assert BatchAttempt(patient, try_number=2, before=first).run()["done"] == 7
+    assert one_project_each(service)
+
+
+def test_a_kill_at_any_step_around_a_wait_ends_with_one_render_for_each_row(patient, monkeypatch, tmp_path):
+    survived = []
+    for number in itertools.count(1):
+        with LocalService(mode="instant", home=tmp_path / str(number)) as service:
+            monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url))
+            service.settings.update({"credits": 101})
+
+            def make():
+                return patient(items=ROWS[:2], min_remaining_credits=100, poll_interval=0.05)
+
+            first = BatchAttempt(make)
+            with pytest.MonkeyPatch.context() as patch:
+                strike_at(patch, first, number)
+                try:
+                    starts(first)
+                    service.settings.update({"credits": 102})
+                    first.fire().next_slice()
+                    result = goes_on(first)
+                except Killed:
+                    result = None
+            if result is not None:
+                break
+            service.settings.update({"credits": 102})
+            assert BatchAttempt(make, try_number=2, before=first).run()["done"] == 2, number
+            survived.append(number)
+            assert service.posts == 2, number
+            assert len({document["variables"]["sku"] for document in service.submitted}) == 2, number
+    assert len(survived) > 15
+
+
+def test_a_lost_answer_is_never_taken_for_an_account_without_credits(patient, service):
+    service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
+    assert BatchAttempt(lambda: patient(min_remaining_credits=100)).run()["done"] == 7
+    assert service.posts == 7
+
+
+def test_until_when_can_be_a_template(batch, service):
+    service.settings.update({"credits": 0})
+    make = lambda: batch(on_quota_exhausted="wait", quota_wait_until="{{ until }}")  # noqa: E731
+    attempt = starts(BatchAttempt(make, names={"until": "2099-01-01T06:00:00Z"}))
+    assert attempt.deferred.trigger.deadline == datetime(2099, 1, 1, 6, tzinfo=timezone.utc).timestamp()
+
+
+def test_a_time_that_is_none_is_found_out_before_anything_is_submitted(patient, service):
+    with pytest.raises(AirflowFailException, match="is no time"):
+        BatchAttempt(lambda: patient(quota_wait_until="tomorrow")).run()
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"on_quota_exhausted": "wait"}, "need each other"),
+        ({"quota_wait_until": timedelta(hours=1)}, "need each other"),
+        ({"on_quota_exhausted": "hope", "quota_wait_until": "06:00"}, "must be one of"),
+        ({"max_credits": -1}, "max_credits must be a number of credits"),
+        ({"min_remaining_credits": "ten"}, "min_remaining_credits must be a number of credits"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_when_the_dag_is_read(batch, arguments, why):
+    with pytest.raises(ConfigurationError, match=why):
+        batch(**arguments)
+
+
+def test_a_batch_whose_execution_time_is_over_is_retried_and_not_taken_for_one_without_credits(batch, service):
+    service.settings.update({"credits": 102, "render_seconds": 2})
+    attempt = BatchAttempt(lambda: batch(min_remaining_credits=100, execution_timeout=timedelta(seconds=1)))
+    attempt.context["ti"].start_date = datetime.now(timezone.utc)
+    with pytest.raises(BatchFailed, match="execution_timeout has passed"):
+        attempt.run()
+    assert service.posts == 2
