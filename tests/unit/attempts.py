@@ -95,3 +95,10 @@ def outlet_event_accessors():
         if find_spec(module.partition(".execution_time")[0]):
             return import_module(module).OutletEventAccessors()
     raise AssertionError
+
+
+def alias_events(accessor):
+    """Address and extra of each event of an alias: objects in Airflow 3, dictionaries in 2.11."""
+    if hasattr(accessor, "dataset_alias_events"):
+        return [(event["dest_dataset_uri"], event["extra"]) for event in accessor.dataset_alias_events]
+    return [(event.dest_asset_key.uri, event.extra) for event in accessor.asset_alias_events]

@@ -15,7 +15,7 @@ from airflow_json2video.exceptions import BatchFailed, ConfigurationError, Quota
 from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.local import LocalService
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from tests.unit.attempts import Attempt, outlet_event_accessors
+from tests.unit.attempts import Attempt, alias_events, outlet_event_accessors
 from tests.unit.conftest import connection_json
 
 MOVIE = {
@@ -108,7 +108,7 @@ def test_an_asset_gets_the_summary_and_an_alias_an_event_for_each_video(batch, s
     result = BatchAttempt(make, names={"outlet_events": events}).run()
     told = events[videos].extra
     assert told == {name: result[name] for name in ("items", "done", "failed", "seconds", "credits", "report_path")}
-    facts = [event.extra for event in events[each].asset_alias_events]
+    facts = [extra for _, extra in alias_events(events[each])]
     assert [one["stored_path"] for one in facts] == [str(tmp_path / f"{row['sku']}.mp4") for row in ROWS]
     assert {one["project"] for one in facts} == {line["project"] for line in lines(tmp_path)}
     assert len({one["movie_hash"] for one in facts}) == 7

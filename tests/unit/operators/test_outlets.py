@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 from airflow_json2video.operators.outlets import tell_outlets
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.rendering.identity import fingerprint
-from tests.unit.attempts import Attempt, outlet_event_accessors
+from tests.unit.attempts import Attempt, alias_events, outlet_event_accessors
 
 MOVIE = {
     "resolution": "sd",
@@ -70,7 +70,7 @@ def test_the_hash_is_that_of_the_movie_with_its_variables(render):
 
 def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_task(render):
     _, told = run(render(outlets=[AssetAlias("videos")]))
-    [(address, extra)] = _alias_events(told[AssetAlias("videos")])
+    [(address, extra)] = alias_events(told[AssetAlias("videos")])
     assert address == "json2video://json2video_default/a_dag/render"
     assert extra["project"]
 
@@ -78,7 +78,7 @@ def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_task(render):
 def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_template(render, service):
     template = service.add_template(MOVIE, id="abc123def456ghi789jk")
     _, told = run(render(outlets=[AssetAlias("videos")], movie=None, template=template))
-    [(address, _)] = _alias_events(told[AssetAlias("videos")])
+    [(address, _)] = alias_events(told[AssetAlias("videos")])
     assert address == f"json2video://json2video_default/{template}"
 
 
@@ -125,17 +125,10 @@ def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(rende
     context = {"outlet_events": outlet_events}
     tell_outlets(operator, context, videos, account="marketing", name="lot", extra={"videos": 2})
     assert outlet_events[VIDEOS].extra == {"videos": 2}
-    told = _alias_events(outlet_events[AssetAlias("videos")])
+    told = alias_events(outlet_events[AssetAlias("videos")])
     assert [extra["project"] for _, extra in told] == ["a", "b"]
 
 
 def test_an_outlet_that_is_no_asset_is_left_alone(render):
     result, told = run(render(outlets=[{"a": "dictionary"}, VIDEOS]))
     assert told[VIDEOS].extra["project"] == result["project"]
-
-
-def _alias_events(accessor):
-    """Address and extra of each event of an alias: objects in Airflow 3, dictionaries in 2.11."""
-    if hasattr(accessor, "dataset_alias_events"):
-        return [(event["dest_dataset_uri"], event["extra"]) for event in accessor.dataset_alias_events]
-    return [(event.dest_asset_key.uri, event.extra) for event in accessor.asset_alias_events]
