@@ -186,9 +186,7 @@ class BudgetExceeded(Json2VideoError):
 
 
 class ReserveReached(Json2VideoError):
-    """The render would leave fewer credits in the account than ``min_remaining_credits``. Nothing was submitted."""
-
-    advice = "Nothing was submitted. Add credits, or lower min_remaining_credits."
+    """The render would leave fewer credits in the account than ``min_remaining_credits``. It was not submitted."""
 
 
 class TransportError(Json2VideoError):

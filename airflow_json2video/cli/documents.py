@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ def document_from(file: str | None, options: argparse.Namespace, *, template: st
     :raises InvalidMovie: it is no JSON object.
     :raises ConfigurationError: neither or both of file and template, or a variable that is written wrongly.
     """
-    from airflow_json2video.movie.loading import load_document
+    from airflow_json2video.movie.loading import load_document, named_values
 
     if (file is None) == (template is None):
         raise ConfigurationError("Give a movie file, or --template with the id of a stored template.")
@@ -39,18 +37,5 @@ def document_from(file: str | None, options: argparse.Namespace, *, template: st
         document = load_document(text, source=name_of(str(file)))
     if options.var:
         own = document.get("variables")
-        document["variables"] = {**(own if isinstance(own, dict) else {}), **_named(options.var)}
+        document["variables"] = {**(own if isinstance(own, dict) else {}), **named_values("--var", options.var)}
     return document
-
-
-def _named(pairs: Sequence[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, sign, value = pair.partition("=")
-        if not sign:
-            raise ConfigurationError(f"--var {pair}: write NAME=VALUE")
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
-    return values

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_json2video.exceptions import (
-    AttemptSuperseded,
     ConfigurationError,
     InvalidMovie,
     InvalidRequest,
@@ -25,6 +24,7 @@ from airflow_json2video.exceptions import (
     ReserveReached,
     ServiceUnreachable,
 )
+from airflow_json2video.hooks.current import require_current
 from airflow_json2video.hooks.metrics import render_submitted
 from airflow_json2video.rendering.identity import Stamp, stamp
 
@@ -80,12 +80,12 @@ class BatchSubmission:
     _current_at: float = float("-inf")
 
     def submit(self, *, until: float, most: int | None = None) -> bool:
-        """Submit what may be under way, until the slice's time is over; give whether any was accepted.
+        """Submit what may be under way, until the slice's time is over; give whether any was accepted so far.
 
         :param until: epoch seconds. :param most: how many at most.
         :raises AttemptSuperseded: a later attempt has started.
         """
-        accepted, lost_in_a_row = False, 0
+        lost_in_a_row = 0
         for index in self.batch.next_items()[:most]:
             wait = self.pace.wait(self.clock())
             if self.batch.is_stopping or wait > _SHORT_WAIT or self.clock() + wait >= until:
@@ -113,12 +113,11 @@ class BatchSubmission:
                     self.trouble = error
                     break
             else:
-                accepted = self.accepted = True
-                lost_in_a_row = 0
+                self.accepted, lost_in_a_row = True, 0
                 self.batch.submitted(index, project, at=self.clock())
                 self.balance.note(index)
                 render_submitted()
-        return accepted
+        return self.accepted
 
     def _may_pay(self, index: int) -> bool:
         try:
@@ -161,18 +160,5 @@ class BatchSubmission:
         asked_at = self.clock()
         if asked_at - self._current_at < _CURRENT_FOR:
             return
-        try:
-            current = self.still_current()
-        except Exception as error:
-            raise Json2VideoError(
-                f"Airflow could not be asked whether this attempt is still the running one: "
-                f"{type(error).__name__}: {error}.",
-                retryable=True,
-                advice="Nothing more was submitted; the next attempt adopts what was.",
-            ) from error
-        if not current:
-            raise AttemptSuperseded(
-                "This attempt of the batch is no longer the running one.",
-                advice="Nothing more was submitted by this attempt; the later one goes on.",
-            )
+        require_current(self.still_current, what="batch", nothing="Nothing more was submitted.")
         self._current_at = asked_at

@@ -58,9 +58,14 @@ class BatchBalance:
             self._left = credits_left(self.client)
             self._asked = True
             self._committed = sum(self.price(other).counted for other in self.batch.indices(*MAY_STILL_COST))
-        refusal = refusal_by_balance(self._left, price, min_remaining=self.min_remaining, committed=self._committed)
+        refusal = refusal_by_balance(
+            self._left,
+            price,
+            min_remaining=self.min_remaining,
+            committed=self._committed,
+            nothing="Nothing more was submitted.",
+        )
         if refusal is not None:
-            refusal.advice = refusal.advice.replace("Nothing was submitted", "Nothing more was submitted")
             raise refusal
 
     def note(self, index: int) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_json2video.movie.merging import merge_template
 from airflow_json2video.rendering.money import Price, refusal_by_balance, refusal_by_price
 
 if TYPE_CHECKING:
@@ -83,6 +84,4 @@ def with_template(document: Mapping[str, Any], client: Json2VideoClient) -> dict
             return dict(document)
     if not isinstance(movie, Mapping) or movie.get("template") is not None:
         return dict(document)
-    given = {name: value for name, value in document.items() if name not in ("template", "variables")}
-    variables = [value for value in (movie.get("variables"), document.get("variables")) if isinstance(value, Mapping)]
-    return {**movie, **given, "variables": {name: value for each in variables for name, value in each.items()}}
+    return merge_template(document, movie)

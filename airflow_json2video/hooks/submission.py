@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import (
-    AttemptSuperseded,
     Json2VideoError,
     Money,
     NotFound,
@@ -20,6 +19,7 @@ from airflow_json2video.exceptions import (
     SubmissionAmbiguous,
 )
 from airflow_json2video.hooks.account_list import stamped_renders
+from airflow_json2video.hooks.current import require_current
 from airflow_json2video.rendering.identity import Stamp, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
     Action,
@@ -156,7 +156,7 @@ class Submission:
         while True:
             try:
                 self.may_pay()
-                self._require_current()
+                require_current(self.still_current, what="task", nothing="Nothing was submitted.")
                 submitted_at = self.clock()
                 project = self.client.execute(call).project
             except ServiceUnreachable as error:  # certainly not sent, so this is no second submission
@@ -167,19 +167,6 @@ class Submission:
                 self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
             else:
                 return SubmittedRender(project=project, submitted_at=submitted_at, adopted=False)
-
-    def _require_current(self) -> None:
-        try:
-            current = self.still_current()
-        except Exception as error:
-            raise Json2VideoError(
-                f"Airflow could not be asked whether this attempt is still the running one: "
-                f"{type(error).__name__}: {error}.",
-                retryable=True,
-                advice="Nothing was submitted.",
-            ) from error
-        if not current:
-            raise AttemptSuperseded("This attempt of the task is no longer the running one.")
 
     def _recall(self, mark: Stamp) -> SubmittedRender | None:
         """Adopt the render that Airflow's store names, if the service confirms it."""

@@ -19,11 +19,11 @@ from airflow_json2video.local.fault_layer import Journal
 from airflow_json2video.local.faults import Call, Faults, marker_text
 from airflow_json2video.local.ledger import Ledger
 from airflow_json2video.local.lifecycle import Sight, sight
-from airflow_json2video.local.planning.resolve import merge_template
 from airflow_json2video.local.render_queue import Places, RenderQueue
 from airflow_json2video.local.settings import Settings
 from airflow_json2video.local.store import Render, Store
 from airflow_json2video.local.templates import Templates
+from airflow_json2video.movie.merging import merge_template
 
 __all__ = ["Backend"]
 

@@ -1,13 +1,14 @@
-"""From text to a document: JSON with an object at its root, or an error that says where it is not."""
+"""From text to a document, and to values for it, or an error that says what is wrong and where."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from airflow_json2video.exceptions import InvalidMovie
+from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 
-__all__ = ["load_document"]
+__all__ = ["load_document", "named_values"]
 
 
 def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
@@ -40,6 +41,23 @@ def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
         return document
     found = "null" if document is None else f"{_ROOTS.get(type(document), 'a number')}"
     raise InvalidMovie(f"{source}: the root is {found}; a movie is a JSON object such as {_SMALLEST}.")
+
+
+def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` pairs; a value that is JSON is that, anything else is a text.
+
+    :raises ConfigurationError: a pair without a sign.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise ConfigurationError(f"{option} {pair}: write NAME=VALUE")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
 
 
 _SMALLEST = '{"scenes": [...]}'

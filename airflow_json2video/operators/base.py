@@ -1,9 +1,9 @@
-"""What the operators for templates, the drive and the list of movies have in common."""
+"""What the operators have in common: the connection, and how a failure ends a task."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["Json2VideoBaseOperator"]
+__all__ = ["Json2VideoBaseOperator", "Json2VideoCallOperator", "fail_task"]
 
 
 class Json2VideoBaseOperator(BaseOperator):
-    """Calls JSON2Video through a connection; what a retry cannot help fails the task without one.
+    """Has a connection to JSON2Video.
 
     :param json2video_conn_id: the connection that holds the API key (templated).
     """
@@ -36,16 +36,16 @@ class Json2VideoBaseOperator(BaseOperator):
 
         return Json2VideoHook(self.json2video_conn_id)
 
+
+class Json2VideoCallOperator(Json2VideoBaseOperator):
+    """Calls JSON2Video and is done; what a retry cannot help fails the task without one."""
+
     def execute(self, context: Context) -> Any:
         """Do what the class says."""
         try:
             return self.carry_out(context)
         except Json2VideoError as error:
-            if error.retryable:
-                raise
-            from airflow.providers.common.compat.sdk import AirflowFailException
-
-            raise AirflowFailException(str(error)) from error
+            fail_task(error)
 
     def carry_out(self, context: Context) -> Any:
         """Do it, and give the task's result.
@@ -53,3 +53,12 @@ class Json2VideoBaseOperator(BaseOperator):
         :raises Json2VideoError: it cannot be done; the error says whether a retry can help.
         """
         raise NotImplementedError
+
+
+def fail_task(error: Json2VideoError) -> NoReturn:
+    """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
+    if error.retryable:
+        raise error
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    raise AirflowFailException(str(error)) from error

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
-
-from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink
-from airflow_json2video.operators.credit_limits import credits_limit, require_end_of_wait
-from airflow_json2video.operators.render import path_as_text
+from airflow_json2video.operators.arguments import credits_limit, one_of, path_as_text, require_end_of_wait
+from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.movie import Movie
     from airflow_json2video.rendering.batch import BatchResult
 
@@ -30,7 +26,7 @@ __all__ = ["Json2VideoBatchRenderOperator"]
 _MOST_IN_FLIGHT = 1000
 
 
-class Json2VideoBatchRenderOperator(BaseOperator):
+class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     """Renders up to 10,000 movies in one task, each paid for once, and without holding a worker slot.
 
     The rows come from *items* or *source*. With *movie* or *template*, each row is the variables of one render; without
@@ -87,7 +83,6 @@ class Json2VideoBatchRenderOperator(BaseOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     template_ext: Sequence[str] = (".json",)
     operator_extra_links = (Json2VideoRenderLink(),)
-    ui_color = "#eef0ff"
 
     def __init__(
         self,
@@ -118,7 +113,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         on_clear: Literal["resubmit", "reuse"] = "reuse",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(json2video_conn_id=json2video_conn_id, **kwargs)
         to_document = getattr(movie, "to_document", None)
         self.items: Any = _Rows.of(items)
         self.source: Any = path_as_text(source)
@@ -128,7 +123,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         self.item_key = item_key
         self.max_in_flight = int(_within("max_in_flight", max_in_flight, 1, _MOST_IN_FLIGHT))
         self.submissions_per_minute = _within("submissions_per_minute", submissions_per_minute, 1, 60_000)
-        self.on_item_failure = _one_of("on_item_failure", on_item_failure, ("fail", "continue"))
+        self.on_item_failure = one_of("on_item_failure", on_item_failure, ("fail", "continue"))
         self.max_failures = None if max_failures is None else _within("max_failures", max_failures, 0, 10_000)
         self.output_path: Any = path_as_text(output_path)
         self.store_subtitles = store_subtitles
@@ -136,15 +131,14 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         self.delete_after_store = delete_after_store
         self.max_credits = credits_limit("max_credits", max_credits)
         self.min_remaining_credits = credits_limit("min_remaining_credits", min_remaining_credits)
-        self.on_quota_exhausted = _one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
+        self.on_quota_exhausted = one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
         self.quota_wait_until = quota_wait_until
         self.report_path: Any = path_as_text(report_path)
-        self.json2video_conn_id = json2video_conn_id
         self.poll_interval = _within("poll_interval", poll_interval, 0.01, 86400)
         seconds = render_timeout.total_seconds() if isinstance(render_timeout, timedelta) else render_timeout
         self.render_timeout = _within("render_timeout", seconds, 0.01, 7 * 86400)
-        self.on_ambiguous = _one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
-        self.on_clear = _one_of("on_clear", on_clear, ("resubmit", "reuse"))
+        self.on_ambiguous = one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
+        self.on_clear = one_of("on_clear", on_clear, ("resubmit", "reuse"))
         self._rows: list[dict[str, Any]] | None = None
         self._handed_on = False
         if (items is None) == (source is None):
@@ -155,13 +149,6 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         if movie is not None and template is not None:
             raise ConfigurationError(f"Task {self.task_id!r}: a batch takes 'movie' or 'template', and got both.")
         require_end_of_wait(self.task_id, on_quota_exhausted=self.on_quota_exhausted, quota_wait_until=quota_wait_until)
-
-    @cached_property
-    def hook(self) -> Json2VideoHook:
-        """The hook of this task's connection."""
-        from airflow_json2video.hooks.json2video import Json2VideoHook
-
-        return Json2VideoHook(self.json2video_conn_id)
 
     def _do_render_template_fields(
         self,
@@ -249,11 +236,7 @@ class Json2VideoBatchRenderOperator(BaseOperator):
         self.log.error("%s Money: %s.", error, error.money.value)
         if isinstance(error, AttemptSuperseded):
             end_superseded_attempt()
-        if error.retryable:
-            raise error
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
-        raise AirflowFailException(str(error)) from error
+        fail_task(error)
 
 
 class _Rows:
@@ -298,9 +281,3 @@ def _within(name: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise ConfigurationError(f"{name} must be a number from {low:,} to {high:,}, not {value!r}.")
     return float(value)
-
-
-def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    if value not in allowed:
-        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
-    return value

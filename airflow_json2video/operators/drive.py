@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, MediaNotFound
-from airflow_json2video.operators.base import Json2VideoBaseOperator
+from airflow_json2video.operators.base import Json2VideoCallOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
@@ -29,7 +29,7 @@ _CONFIRMED_WITHIN = 60.0
 _PAGE = 100
 
 
-class Json2VideoDriveUploadOperator(Json2VideoBaseOperator):
+class Json2VideoDriveUploadOperator(Json2VideoCallOperator):
     """Uploads a file from object storage to the drive, and gives it as a dictionary: its ``url`` serves as ``src``.
 
     May be repeated: a file of the same name and size is kept and not sent again, and what an attempt that was
@@ -120,7 +120,7 @@ def _looked_at(source: str) -> tuple[Any, str, int]:
     return storage, path, size
 
 
-class Json2VideoDriveMoveFileOperator(Json2VideoBaseOperator):
+class Json2VideoDriveMoveFileOperator(Json2VideoCallOperator):
     """Moves a file of the drive to another folder. A file that was moved already is fine.
 
     A file that the storage has not confirmed yet can get lost by a move, so that is waited for, for a minute.
@@ -166,7 +166,7 @@ class Json2VideoDriveMoveFileOperator(Json2VideoBaseOperator):
         return _facts(self.hook.get_file(moved))
 
 
-class Json2VideoDriveDeleteFileOperator(Json2VideoBaseOperator):
+class Json2VideoDriveDeleteFileOperator(Json2VideoCallOperator):
     """Deletes a file of the drive. One that is not there is fine, and the log says so.
 
     :param name: of the file (templated).
@@ -189,7 +189,7 @@ class Json2VideoDriveDeleteFileOperator(Json2VideoBaseOperator):
             self.log.warning("There is no %r in the drive: nothing to delete.", _joined(self.folder, self.name))
 
 
-class Json2VideoDriveCreateFolderOperator(Json2VideoBaseOperator):
+class Json2VideoDriveCreateFolderOperator(Json2VideoCallOperator):
     """Creates a folder of the drive with those above it. One that is there already is fine.
 
     :param folder: as ``videos/2026``; the drive keeps letters, digits and ``_-`` (templated).
@@ -209,7 +209,7 @@ class Json2VideoDriveCreateFolderOperator(Json2VideoBaseOperator):
         self.hook.create_folder(check_stored_folder(self.folder))
 
 
-class Json2VideoDriveDeleteFolderOperator(Json2VideoBaseOperator):
+class Json2VideoDriveDeleteFolderOperator(Json2VideoCallOperator):
     """Deletes an empty folder of the drive; the service refuses one that holds files.
 
     :param folder: as ``videos/2026`` (templated).
@@ -227,7 +227,7 @@ class Json2VideoDriveDeleteFolderOperator(Json2VideoBaseOperator):
         self.hook.delete_folder(self.folder)
 
 
-class Json2VideoDriveListOperator(Json2VideoBaseOperator):
+class Json2VideoDriveListOperator(Json2VideoCallOperator):
     """Lists the files of one folder of the drive, all pages, as a list of dictionaries.
 
     Each has ``name``, ``folder``, ``url``, ``size`` (bytes), ``content_type`` and ``status``.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.operators.base import Json2VideoBaseOperator
+from airflow_json2video.operators.base import Json2VideoCallOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Json2VideoDeleteMovieOperator", "Json2VideoListMoviesOperator"]
 
 
-class Json2VideoListMoviesOperator(Json2VideoBaseOperator):
+class Json2VideoListMoviesOperator(Json2VideoCallOperator):
     """Lists the account's renders of a range of time, all pages, as a list of dictionaries.
 
     Each has the service's own fields (``project``, ``status``, ``url``, ``duration`` and so on) and ``client_data``;
@@ -53,7 +53,7 @@ class Json2VideoListMoviesOperator(Json2VideoBaseOperator):
         ]
 
 
-class Json2VideoDeleteMovieOperator(Json2VideoBaseOperator):
+class Json2VideoDeleteMovieOperator(Json2VideoCallOperator):
     """Deletes the file of a render now and not after seven days. It stops no render, and gives nothing back.
 
     A file that is gone already is fine.

@@ -6,14 +6,14 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
-from airflow_json2video.operators.credit_limits import credits_limit, require_end_of_wait
+from airflow_json2video.operators.arguments import credits_limit, one_of, path_as_text, require_end_of_wait, seconds_of
+from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.hooks.money import Budget
     from airflow_json2video.hooks.submission import SubmittedRender
     from airflow_json2video.movie import Movie
@@ -37,7 +36,7 @@ _PATIENCE_ON_A_WORKER = 60.0
 """Seconds for which a deferrable task waits on its worker for a service in trouble, before it defers."""
 
 
-class Json2VideoRenderOperator(BaseOperator):
+class Json2VideoRenderOperator(Json2VideoBaseOperator):
     """Renders a movie with JSON2Video, paid for once, and without holding a worker slot while it renders.
 
     The movie is checked, submitted once, and waited for in the triggerer. A retry, or a run after a
@@ -102,7 +101,6 @@ class Json2VideoRenderOperator(BaseOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     template_ext: Sequence[str] = (".json",)
     operator_extra_links = (Json2VideoRenderLink(),)
-    ui_color = "#eef0ff"
 
     def __init__(
         self,
@@ -132,7 +130,7 @@ class Json2VideoRenderOperator(BaseOperator):
         quota_wait_until: timedelta | dt.datetime | dt.time | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(json2video_conn_id=json2video_conn_id, **kwargs)
         # A model becomes its document here, so that Airflow can store and show the field.
         to_document = getattr(movie, "to_document", None)
         self.movie: Any = movie if to_document is None else to_document()
@@ -140,23 +138,22 @@ class Json2VideoRenderOperator(BaseOperator):
         self.variables: Any = variables
         self.check_template_variables = check_template_variables
         self.webhook: Any = webhook
-        self.json2video_conn_id = json2video_conn_id
-        self.poll_interval = _positive("poll_interval", poll_interval)
-        self.render_timeout = _positive("render_timeout", render_timeout)
-        self.timeout_starts = _one_of("timeout_starts", timeout_starts, ("submission", "attempt"))
+        self.poll_interval = seconds_of("poll_interval", poll_interval)
+        self.render_timeout = seconds_of("render_timeout", render_timeout)
+        self.timeout_starts = one_of("timeout_starts", timeout_starts, ("submission", "attempt"))
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
         self.wait = wait
         self.durable = durable
-        self.on_ambiguous = _one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
-        self.on_clear = _one_of("on_clear", on_clear, ("resubmit", "reuse"))
+        self.on_ambiguous = one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
+        self.on_clear = one_of("on_clear", on_clear, ("resubmit", "reuse"))
         self.output_path: Any = path_as_text(output_path)
         self.store_subtitles = store_subtitles
         self.store_thumbnail = store_thumbnail
         self.delete_after_store = delete_after_store
         self.max_credits = credits_limit("max_credits", max_credits)
         self.min_remaining_credits = credits_limit("min_remaining_credits", min_remaining_credits)
-        self.on_quota_exhausted = _one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
+        self.on_quota_exhausted = one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
         self.quota_wait_until = quota_wait_until
         self._waiting_for: str | None = None
         self._handed_on = False
@@ -175,19 +172,11 @@ class Json2VideoRenderOperator(BaseOperator):
                 f"Task {self.task_id!r}: with wait=False there is no video yet that output_path could keep.",
                 advice="Keep it in a task of its own: Json2VideoToObjectStorageOperator.",
             )
-
         require_end_of_wait(self.task_id, on_quota_exhausted=self.on_quota_exhausted, quota_wait_until=quota_wait_until)
         if on_quota_exhausted == "wait" and not deferrable:
             raise ConfigurationError(
                 f"Task {self.task_id!r}: on_quota_exhausted='wait' waits in the triggerer, so it needs deferrable=True."
             )
-
-    @cached_property
-    def hook(self) -> Json2VideoHook:
-        """The hook of this task's connection."""
-        from airflow_json2video.hooks.json2video import Json2VideoHook
-
-        return Json2VideoHook(self.json2video_conn_id)
 
     def _do_render_template_fields(
         self,
@@ -512,11 +501,7 @@ class Json2VideoRenderOperator(BaseOperator):
         self.log.error("%s Money: %s.", error, error.money.value)
         if isinstance(error, AttemptSuperseded):
             end_superseded_attempt()
-        if error.retryable:
-            raise error
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
-        raise AirflowFailException(str(error)) from error
+        fail_task(error)
 
     def _advice_on_what_goes_on(self, error: Json2VideoError, *, again: bool) -> str:
         from airflow_json2video.exceptions import ProjectNotFound, RenderExpired, RenderStalled
@@ -552,21 +537,3 @@ def attempt_before(context: Context) -> int | None:
         # deferred: then execute() runs anew with the same number.
         return int(ti.try_number)
     return int(ti.try_number) - 1 if ti.try_number > 1 else None
-
-
-def path_as_text(path: Any) -> Any:
-    """Give a path object as Airflow can store and template it; what an XCom is to give stays as it is."""
-    return str(path) if isinstance(path, os.PathLike) or hasattr(path, "conn_id") else path
-
-
-def _positive(name: str, value: float | timedelta) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}.")
-    return float(seconds)
-
-
-def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    if value not in allowed:
-        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
-    return value

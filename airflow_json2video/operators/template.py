@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.operators.base import Json2VideoBaseOperator
+from airflow_json2video.operators.base import Json2VideoCallOperator, fail_task
 
 if TYPE_CHECKING:
     import jinja2
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Json2VideoTemplateOperator"]
 
 
-class Json2VideoTemplateOperator(Json2VideoBaseOperator):
+class Json2VideoTemplateOperator(Json2VideoCallOperator):
     """Creates a template, or updates it if it differs, and gives its id as the task's result.
 
     The template is known by its name. If the account's template of that name is the same already, nothing is
@@ -69,9 +69,7 @@ class Json2VideoTemplateOperator(Json2VideoBaseOperator):
         try:
             self.movie, _, self._source = resolved_movie(self.movie, context, jinja_env, seen_oids)
         except Json2VideoError as error:
-            from airflow.providers.common.compat.sdk import AirflowFailException
-
-            raise AirflowFailException(str(error)) from error
+            fail_task(error)
 
     def carry_out(self, context: Context) -> str:  # noqa: ARG002
         """Check the movie, create or update the template, and give its id."""

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Literal, TypedDict
 
 from airflow_json2video.exceptions import Json2VideoError
-from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.rendering.facts import credits_of
 from airflow_json2video.rendering.packing import pack, unpack
 
 __all__ = [
@@ -97,13 +97,7 @@ class Record:
     @property
     def credits(self) -> int:
         """What the render was charged by the published prices; generated assets are not counted."""
-        if not self.facts:
-            return 0
-        try:
-            size = {name: int(self.facts.get(name) or 0) for name in ("width", "height")}
-            return render_credits(float(self.facts.get("duration") or 0.0), **size)
-        except (TypeError, ValueError):
-            return 0
+        return credits_of(self.facts) or 0
 
 
 @dataclass(frozen=True, kw_only=True)

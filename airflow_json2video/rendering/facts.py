@@ -43,10 +43,13 @@ def credits_of(result: Mapping[str, Any]) -> int | None:
 
     The service does not say what it charged, so this is by its published prices.
     """
-    seconds, width, height = (result.get(name) for name in ("duration", "width", "height"))
+    try:
+        seconds, width, height = (float(result.get(name) or 0) for name in ("duration", "width", "height"))
+    except (TypeError, ValueError):
+        return None
     if not seconds or not width or not height:
         return None
-    return render_credits(float(seconds), width=int(width), height=int(height))
+    return render_credits(seconds, width=int(width), height=int(height))
 
 
 def without_credentials(address: str) -> str:

@@ -13,6 +13,7 @@ from airflow_json2video.movie.catalog import render_credits
 from airflow_json2video.movie.evaluation import NotKnown
 from airflow_json2video.movie.frames import frame_size
 from airflow_json2video.movie.timing import estimate
+from airflow_json2video.rendering.facts import credits_of
 
 __all__ = [
     "Cost",
@@ -120,7 +121,12 @@ def refusal_by_price(price: Price, *, max_credits: float | None) -> BudgetExceed
 
 
 def refusal_by_balance(
-    left: float | None, price: Price, *, min_remaining: float | None, committed: float = 0.0
+    left: float | None,
+    price: Price,
+    *,
+    min_remaining: float | None,
+    committed: float = 0.0,
+    nothing: str = "Nothing was submitted.",
 ) -> ConfigurationError | ReserveReached | None:
     """Give the error of a render that would leave fewer than *min_remaining* credits; None if it does not.
 
@@ -128,20 +134,22 @@ def refusal_by_balance(
 
     :param left: credits that the account has now; None if the service does not count them.
     :param committed: credits that renders under way will still cost, as far as the caller knows.
+    :param nothing: what became of the submissions, as the advice has it.
     """
     if min_remaining is None:
         return None
     if left is None:
         return ConfigurationError(
             "min_remaining_credits is set, and the service does not say how many credits this account has left.",
-            advice="Nothing was submitted. It is of use on plans that count credits only.",
+            advice=f"{nothing} It is of use on plans that count credits only.",
         )
     if left - committed - price.counted >= min_remaining:
         return None
     under_way = f" and {committed:g} for renders under way" if committed else ""
     return ReserveReached(
         f"The account has {left:g} credits left, and this render ({price.in_words}{under_way}) would leave fewer than "
-        f"the {min_remaining:g} of min_remaining_credits."
+        f"the {min_remaining:g} of min_remaining_credits.",
+        advice=f"{nothing} Add credits, or lower min_remaining_credits.",
     )
 
 
@@ -221,15 +229,11 @@ def cost_of(result: Mapping[str, Any], *, estimated: int | None) -> Cost:
     :param result: of a render task.
     """
     seconds, left = result.get("duration"), (result.get("remaining_quota") or {}).get("time")
-    width, height = result.get("width"), result.get("height")
-    charged = None
-    if seconds is not None and width and height:
-        charged = render_credits(seconds, width=width, height=height)
     return Cost(
         project=str(result["project"]),
         estimated_credits=estimated,
         charged_seconds=seconds,
-        charged_credits=charged,
+        charged_credits=credits_of(result),
         remaining_credits=float(left) if isinstance(left, (int, float)) else None,
     )
 

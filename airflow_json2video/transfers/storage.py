@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.operators.render import path_as_text
+from airflow_json2video.operators.arguments import path_as_text
+from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task
 
 if TYPE_CHECKING:
     import os
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.rendering.polling import Ended
     from airflow_json2video.rendering.result import RenderResult
 
 __all__ = ["Json2VideoToObjectStorageOperator"]
 
 
-class Json2VideoToObjectStorageOperator(BaseOperator):
+class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
     """Keeps the video of a finished render at a path, whole or not at all; it is free and safe to repeat.
 
     The result is that of the render task (:class:`~airflow_json2video.rendering.result.RenderResult`), with
@@ -39,7 +36,6 @@ class Json2VideoToObjectStorageOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("project", "output_path", "json2video_conn_id")
-    ui_color = "#eef0ff"
 
     def __init__(
         self,
@@ -52,20 +48,12 @@ class Json2VideoToObjectStorageOperator(BaseOperator):
         delete_after_store: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(json2video_conn_id=json2video_conn_id, **kwargs)
         self.project: Any = project
         self.output_path: Any = path_as_text(output_path)
-        self.json2video_conn_id = json2video_conn_id
         self.store_subtitles = store_subtitles
         self.store_thumbnail = store_thumbnail
         self.delete_after_store = delete_after_store
-
-    @cached_property
-    def hook(self) -> Json2VideoHook:
-        """The hook of this task's connection."""
-        from airflow_json2video.hooks.json2video import Json2VideoHook
-
-        return Json2VideoHook(self.json2video_conn_id)
 
     def execute(self, context: Context) -> RenderResult:  # noqa: ARG002
         """Ask for the render as it is now, and keep its video."""
@@ -114,8 +102,4 @@ class Json2VideoToObjectStorageOperator(BaseOperator):
         if isinstance(error, StoreError):
             video_not_stored()
         self.log.error("%s", error)
-        if error.retryable:
-            raise error
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
-        raise AirflowFailException(str(error)) from error
+        fail_task(error)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.local.planning.resolve import merge_template
-from airflow_json2video.movie.loading import load_document
+from airflow_json2video.movie.loading import load_document, named_values
+from airflow_json2video.movie.merging import merge_template
 
 if TYPE_CHECKING:
     from airflow_json2video.local.drawing.assets import Assets
 
-__all__ = ["assets_of", "movie_of", "name_of", "named_values", "take_assets", "take_movie"]
+__all__ = ["assets_of", "movie_of", "name_of", "take_assets", "take_movie"]
 
 
 def take_movie(parser: argparse.ArgumentParser) -> None:
@@ -59,23 +58,6 @@ def movie_of(options: argparse.Namespace) -> dict[str, Any]:
     if not str(template).isalnum() or not file.is_file():
         raise ConfigurationError(f"The movie names the template {template!r}, and {file} is not there.")
     return merge_template(document, load_document(file.read_bytes(), source=str(file)))
-
-
-def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs; a value that is JSON is that, anything else is a text.
-
-    :raises ConfigurationError: a pair without a sign.
-    """
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, sign, value = pair.partition("=")
-        if not sign:
-            raise ConfigurationError(f"{option} {pair}: write NAME=VALUE")
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
-    return values
 
 
 @contextmanager

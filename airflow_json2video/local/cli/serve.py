@@ -9,8 +9,9 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_json2video.local.cli.options import named_values, take_assets
+from airflow_json2video.local.cli.options import take_assets
 from airflow_json2video.local.settings import Mode
+from airflow_json2video.movie.loading import named_values
 
 if TYPE_CHECKING:
     from airflow_json2video.local.service import LocalService

@@ -10,26 +10,13 @@ from typing import Any
 from airflow_json2video.local.limits import LIMITS, Limits
 from airflow_json2video.local.planning.evaluation import EvaluationError, fill, truthy
 
-__all__ = ["MovieFault", "Resolved", "deep_merge", "merge_template", "resolve"]
+__all__ = ["MovieFault", "Resolved", "resolve"]
 
 Scope = ChainMap[str, Any]
 """Variables by name, the innermost first. Chained, since a copy for each element would cost as much as all of them."""
 
 _VALUE = 5  # what it costs to look at a value, in the unit of ``Limits.work``
 _SCOPING = ("variables", "condition")
-# What a template render takes from the request instead of from the template.
-_OVERRIDES = (
-    "resolution",
-    "width",
-    "height",
-    "quality",
-    "exports",
-    "client-data",
-    "fps",
-    "cache",
-    "id",
-    "comment",
-)
 
 
 class MovieFault(Exception):
@@ -40,23 +27,6 @@ class Resolved(dict[str, Any]):
     """A document without expressions. Scenes carry ``_scene``, elements ``_element``: their place from 1."""
 
     warnings: list[str]
-
-
-def merge_template(request: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay a request over the template that it names; its scenes and elements are ignored."""
-    merged = {k: v for k, v in template.items() if k != "template"}
-    merged |= {k: request[k] for k in _OVERRIDES if k in request}
-    merged["variables"] = deep_merge(_mapping(template.get("variables")), _mapping(request.get("variables")))
-    return merged
-
-
-def deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay *over* over *under*, objects within objects too; lists are replaced whole."""
-    merged = dict(under)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def resolve(document: Mapping[str, Any], *, limits: Limits = LIMITS) -> Resolved:

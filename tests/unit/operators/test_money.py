@@ -140,6 +140,14 @@ def test_an_account_that_cannot_be_asked_is_paid_nothing_from(render, service):
     assert service.posts == 0
 
 
+def test_scenes_beside_a_template_are_ignored_by_the_service_and_do_not_lower_the_price(render, service):
+    template = service.add_template({"resolution": "sd", "scenes": [{"duration": 60}]}, id="abc123def456ghi789jk")
+    movie = {"template": template, "scenes": [{"duration": 1}]}
+    with pytest.raises(AirflowFailException, match="would cost about 60 credits"):
+        Attempt(render(movie=movie, max_credits=10)).run()
+    assert service.posts == 0
+
+
 def test_an_account_without_credits_fails_the_task_at_once_by_default(render, service):
     service.settings.update({"credits": 0})
     with pytest.raises(AirflowFailException, match="cannot pay for this render"):
