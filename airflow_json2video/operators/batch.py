@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink
-from airflow_json2video.operators.arguments import credits_limit, one_of, path_as_text, require_end_of_wait
-from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task
+from airflow_json2video.operators.base import (
+    Json2VideoBaseOperator,
+    credits_limit,
+    fail_task,
+    one_of,
+    path_as_text,
+    require_end_of_wait,
+)
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.operators.arguments import path_as_text
-from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task
+from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task, path_as_text
 
 if TYPE_CHECKING:
     import os
