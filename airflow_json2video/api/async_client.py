@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PIECE = 64 * 1024
+_TRUST_FOR = 60.0
+"""Seconds after which the CA file is looked at again; after a certificate that was refused, at once."""
 
 
 class AsyncJson2VideoClient:
@@ -85,6 +87,9 @@ class AsyncJson2VideoClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._kept: aiohttp.ClientSession | None = None
         self._once: aiohttp.ClientSession | None = None
+        self._trust: ssl.SSLContext | None = None
+        self._trust_until = 0.0
+        self._certificate_failures = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(host={self.endpoint.host!r})"
@@ -160,23 +165,31 @@ class AsyncJson2VideoClient:
         await self.execute(put_file(ticket, content))
         return content.uploaded(folder=folder, url=ticket.file_url)
 
-    async def _session(self, *, keep: bool) -> aiohttp.ClientSession:
+    async def _trusted(self) -> ssl.SSLContext:
+        """Return the authorities to trust, as their file is now."""
+        if self._trust is not None and time.monotonic() < self._trust_until:
+            return self._trust
+        try:
+            # Loading them reads a file of 200 KB and takes tens of milliseconds: not on the loop.
+            self._trust = await asyncio.to_thread(_tls, self.endpoint.trusted(), self._certificate_failures)
+        except OSError as error:  # ssl.SSLError is one
+            if self._trust is None:
+                raise
+            log.warning("The CA file cannot be read (%s), so the authorities read before are used.", error)
+        self._trust_until = time.monotonic() + _TRUST_FOR
+        return self._trust
+
+    def _session(self, *, keep: bool) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             # The loop of the first sessions is gone, and their connections with it.
             self._loop, self._kept, self._once = loop, None, None
         session = self._kept if keep else self._once
         if session is None or session.closed:
-            # Loading the authorities reads a file of 200 KB and takes tens of milliseconds: not on the loop.
-            context = await asyncio.to_thread(_tls, self.endpoint.trusted())
-            session = self._kept if keep else self._once
-        if session is None or session.closed:
             session = aiohttp.ClientSession(
                 connector=(
                     # Outlives the pause between two looks at a render, so that a look costs no handshake.
-                    aiohttp.TCPConnector(ssl=context, keepalive_timeout=55.0)
-                    if keep
-                    else aiohttp.TCPConnector(ssl=context, force_close=True)
+                    aiohttp.TCPConnector(keepalive_timeout=55.0) if keep else aiohttp.TCPConnector(force_close=True)
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[_trace()],
@@ -202,8 +215,9 @@ class AsyncJson2VideoClient:
         largest = min(endpoint.max_body, call.largest or endpoint.max_body)
         problem: BaseException | str
         try:
-            session = await self._session(keep=call.repeatable)
-            async with session.request(
+            is_tls = request.url.startswith("https:")
+            trust: ssl.SSLContext | bool = await self._trusted() if is_tls else True
+            async with self._session(keep=call.repeatable).request(
                 request.method,
                 # As it is: yarl would quote anew, and a signed address is signed as it is.
                 URL(request.url, encoded=True),
@@ -215,6 +229,7 @@ class AsyncJson2VideoClient:
                     sock_read=endpoint.read_timeout,
                 ),
                 proxy=request.proxy,
+                ssl=trust,  # connections that were made with other authorities are not used again
                 allow_redirects=False,
                 trace_request_ctx=watch,
             ) as response:
@@ -224,13 +239,16 @@ class AsyncJson2VideoClient:
                     if len(body) > largest:
                         break
                 else:
-                    log.debug("%s answered %d in %.2fs", call.name, response.status, time.monotonic() - started)
-                    return Answer(
+                    seconds = time.monotonic() - started
+                    log.debug("%s answered %d in %.2fs", call.name, response.status, seconds)
+                    answer = Answer(
                         status=response.status,
                         reason=response.reason or "",
                         headers=response.headers,
                         body=bytes(body),
                     )
+                    self._exchange.note_time(call, answer, seconds=seconds)
+                    return answer
                 problem = f"the answer is larger than {largest} bytes"
         except ConfigurationError as error:
             return error
@@ -239,8 +257,11 @@ class AsyncJson2VideoClient:
             expected = (asyncio.TimeoutError, aiohttp.ClientError, OSError)
             if not watch.sent and not isinstance(error, expected):
                 raise
-            if isinstance(root := root_cause(error), ConfigurationError):
+            root = root_cause(error)
+            if isinstance(root, ConfigurationError):
                 return root
+            if isinstance(root, ssl.SSLCertVerificationError):
+                self._certificate_failures, self._trust_until = self._certificate_failures + 1, 0.0
             problem = error
         if time.monotonic() - started >= request.time_limit:
             problem = f"it took longer than {request.time_limit:g} seconds"
@@ -266,8 +287,18 @@ async def _pieces(content: FileContent) -> AsyncIterator[bytes]:
         yield piece
 
 
+def _tls(ca_file: str | None, failures: int) -> ssl.SSLContext:
+    """Load the authorities, unless their file is the one loaded before.
+
+    :param failures: certificates that were refused so far: after each the file is read again, however it looks.
+    """
+    path = ca_file or certifi.where()
+    found = os.stat(path)  # noqa: PTH116
+    return _load(path, (found.st_mtime_ns, found.st_size, found.st_ino, failures))
+
+
 @lru_cache(maxsize=4)
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    if ca_file is not None and os.path.isdir(ca_file):  # noqa: PTH112
-        return ssl.create_default_context(capath=ca_file)
-    return ssl.create_default_context(cafile=ca_file or certifi.where())
+def _load(path: str, version: tuple[int, ...]) -> ssl.SSLContext:  # noqa: ARG001 - the key of the cache
+    if os.path.isdir(path):  # noqa: PTH112
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)

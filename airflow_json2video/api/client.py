@@ -194,18 +194,16 @@ class Json2VideoClient:
                             break
                     # A connection that was shut in the headers reads as an answer with nothing in it.
                     if not watch.expired and len(body) <= largest:
-                        log.debug(
-                            "%s answered %d in %.2fs",
-                            call.name,
-                            response.status_code,
-                            time.monotonic() - started,
-                        )
-                        return Answer(
+                        seconds = time.monotonic() - started
+                        log.debug("%s answered %d in %.2fs", call.name, response.status_code, seconds)
+                        answer = Answer(
                             status=response.status_code,
                             reason=response.reason or "",
                             headers=response.headers,
                             body=bytes(body),
                         )
+                        self._exchange.note_time(call, answer, seconds=seconds)
+                        return answer
                     problem = f"the answer is larger than {largest} bytes"
             except ConfigurationError as error:
                 return error

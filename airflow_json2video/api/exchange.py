@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from airflow_json2video.api.calls import Call, list_movies
+from airflow_json2video.api.clock import clock_of, date_of
 from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint, check_api_key, check_host
 from airflow_json2video.exceptions import (
     AnswerLost,
@@ -93,6 +95,15 @@ class Exchange:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self._clock = clock_of(endpoint.host)
+
+    def note_time(self, call: Call[Any], answer: Answer, *, seconds: float) -> None:
+        """Read the service's time from an answer that has just arrived.
+
+        :param seconds: how long the request took.
+        """
+        if call.url is None:
+            self._clock.note(answer.status, answer.headers, seconds=seconds)
 
     def request(self, call: Call[Any]) -> Request:
         """Build the request of *call*.
@@ -382,7 +393,7 @@ def _problem(error: Exception) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After``, in seconds or as an HTTP date."""
+    """Read ``Retry-After``, in seconds or as an HTTP date, which is compared with the answer's own ``Date``."""
     value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", value, re.ASCII):
         return float(value)
@@ -392,7 +403,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)
-    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+    answered = date_of(headers)
+    return max(0.0, when.timestamp() - (time.time() if answered is None else answered))
 
 
 def root_cause(error: BaseException) -> BaseException:

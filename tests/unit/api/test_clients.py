@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import os
 import pickle
 import socket
 import sys
@@ -23,6 +24,7 @@ from airflow_json2video.api.calls import (
     delete_movie,
     get_movie,
     get_storage,
+    list_movies,
     move_file,
     submit_movie,
 )
@@ -249,6 +251,38 @@ def test_a_certificate_of_the_given_authority_is_trusted_and_a_reset_after_it_is
     service.close()
     assert type(error) is AnswerLost
     assert service.sent("POST") == 2
+
+
+@pytest.mark.parametrize("disguised", [False, True])
+def test_a_ca_file_that_is_replaced_is_read_again_without_a_restart(driver, certificate, tmp_path, disguised):
+    old, new = certificate, conftest.new_certificate(tmp_path)
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(old[0].read_bytes().ljust(4096, b"\n"))
+    seen = ca_file.stat()
+    service = conftest.Service(tls=old).then(
+        answer(200, {"success": True, "movies": [], "has_next": False}, headers={"Connection": "close"})
+    )
+    driver.open(service.url, ca_file=str(ca_file), retries=0)
+    driver.execute(list_movies())
+    service.use(*new)
+    assert type(failure(driver.execute, list_movies())) is ServiceUnreachable
+    ca_file.write_bytes(new[0].read_bytes().ljust(4096 if disguised else 0, b"\n"))
+    if disguised:  # of the same size and age
+        os.utime(ca_file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    driver.execute(list_movies())
+    service.close()
+
+
+def test_a_ca_file_that_cannot_be_read_for_a_moment_leaves_the_authorities_read_before(driver, certificate, tmp_path):
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(certificate[0].read_bytes())
+    service = conftest.Service(tls=certificate).then(answer(200, {"success": True, "movies": [], "has_next": False}))
+    driver.open(service.url, ca_file=str(ca_file), retries=0)
+    driver.execute(list_movies())
+    ca_file.write_bytes(b"half")
+    driver.client._trust_until = 0.0  # a minute later
+    driver.execute(list_movies())
+    service.close()
 
 
 def test_a_slow_tls_answer_ends_in_time(driver, certificate):

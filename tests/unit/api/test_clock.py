@@ -1,0 +1,104 @@
+"""The service's clock, read from its answers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from email.utils import formatdate
+
+import pytest
+
+from airflow_json2video.api import clock
+from airflow_json2video.api.calls import list_movies
+from airflow_json2video.api.clock import ServiceClock, clock_of, skew_between
+from airflow_json2video.api.exchange import _retry_after
+
+conftest = sys.modules[next(n for n in sys.modules if n.endswith("unit.api.conftest"))]
+PAGE = {"success": True, "movies": [], "has_next": False}
+TWO_HOURS = 7200.0
+
+
+@pytest.fixture(autouse=True)
+def _every_answer(monkeypatch):
+    monkeypatch.setattr(clock, "_NOTE_EVERY", 0.0)
+    monkeypatch.setattr(clock, "_clocks", {})
+
+
+def page_of(seconds_ahead, **headers):
+    def act(connection, seen):
+        date = formatdate(time.time() + seconds_ahead, usegmt=True)
+        conftest.answer(200, PAGE, headers={"Date": date, **headers})(connection, seen)
+
+    return act
+
+
+def noted(*seconds_ahead, status=200):
+    made = ServiceClock("https://api.json2video.com/v2")
+    for ahead in seconds_ahead:
+        made.note(status, {"Date": formatdate(time.time() + ahead, usegmt=True)}, seconds=0.1)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("date", "asked_at", "answered_at", "skew"),
+    [
+        (100.0, 100.2, 100.4, 0.0),  # cut to a whole second
+        (100.0, 101.9, 102.0, 0.0),  # renewed every second
+        (100.0, 99.0, 130.0, 0.0),  # a slow answer says little
+        (100.0, 50.0, 60.0, 40.0),
+        (100.0, 7300.0, 7301.0, -7198.0),
+    ],
+)
+def test_a_difference_is_corrected_by_no_more_than_an_answer_proves(date, asked_at, answered_at, skew):
+    assert skew_between(date, asked_at=asked_at, answered_at=answered_at) == pytest.approx(skew)
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_both_clients_learn_the_services_time_from_any_answer(client, service, ahead):
+    here = clock_of(client.client.endpoint.host)
+    assert not here.is_known
+    assert here.now() == pytest.approx(time.time(), abs=0.1)
+    service.then(page_of(ahead))
+    client.execute(list_movies())
+    assert here.is_known
+    assert here.now() == pytest.approx(time.time() + ahead, abs=3)
+
+
+def test_an_answer_that_a_cache_repeats_says_how_old_it_is(client, service):
+    service.then(page_of(-600.0, Age="600"))
+    client.execute(list_movies())
+    assert clock_of(client.client.endpoint.host).skew == pytest.approx(0, abs=3)
+
+
+def test_one_answer_of_another_clock_changes_nothing():
+    assert noted(0.0, TWO_HOURS).skew == 0.0
+    assert noted(TWO_HOURS, TWO_HOURS, TWO_HOURS, 0.0).skew == 0.0
+    assert noted(0.0, *[TWO_HOURS] * 3).skew == pytest.approx(TWO_HOURS, abs=3)
+
+
+def test_a_gateways_page_says_nothing_about_the_services_time():
+    assert not noted(TWO_HOURS, status=502).is_known
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 99 Foo 2026 99:99:99 GMT"}])
+def test_an_answer_without_a_readable_date_leaves_this_machines_clock(headers):
+    made = ServiceClock("https://api.json2video.com/v2")
+    made.note(200, headers, seconds=0.1)
+    assert not made.is_known
+    assert made.skew == 0.0
+
+
+def test_a_difference_above_a_minute_is_warned_of_once(caplog):
+    noted(50.0, 50.0)
+    assert caplog.text == ""
+    noted(-TWO_HOURS, -TWO_HOURS, -TWO_HOURS)
+    assert caplog.text.count("ahead of that of api.json2video.com") == 1
+    noted(TWO_HOURS)
+    assert "behind that of api.json2video.com" in caplog.text
+
+
+def test_a_wish_to_wait_until_a_moment_is_measured_by_the_services_clock():
+    headers = {"date": "Thu, 01 Jan 2015 00:00:00 GMT", "retry-after": "Thu, 01 Jan 2015 00:01:30 GMT"}
+    from requests.structures import CaseInsensitiveDict
+
+    assert _retry_after(CaseInsensitiveDict(headers)) == 90.0
