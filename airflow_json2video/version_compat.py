@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = [
     "is_resumed",
     "mask_secret",
     "object_storage",
+    "run_began",
     "stats",
     "succeeded_attempts",
     "xcom_keys_of_the_attempt_before",
@@ -137,6 +139,24 @@ def execution_deadline(ti: Any, execution_timeout: timedelta, *, now: float) -> 
     begun = start.timestamp() if start is not None else now
     margin = min(30.0, seconds / 10) if hasattr(ti, "refresh_from_db") else 0.0
     return float(begun + seconds - margin)
+
+
+def run_began(context: Mapping[str, Any]) -> float | None:
+    """Return a moment, in epoch seconds, before which no attempt of the run can have submitted anything.
+
+    It is a day before the run's start, since clocks differ. Airflow forgets that start when a run is cleared; then it
+    is the moment for which the run was scheduled, which is never later. None where Airflow does not say.
+    """
+    run = context.get("dag_run")
+    began = start = getattr(run, "start_date", None)
+    if began is None or getattr(run, "clear_number", None) != 0:
+        # The first exists from Airflow 3 on. A run of Airflow 2 starts after both of the others.
+        names = ("run_after",) if hasattr(run, "run_after") else ("logical_date", "data_interval_end")
+        planned = [moment for name in names if (moment := getattr(run, name, None)) is not None]
+        began = max(planned, default=None)
+        if began is not None and start is not None and began > start:  # a date in the future, chosen by a person
+            began = None
+    return None if began is None else float(began.timestamp()) - 86400.0
 
 
 def end_superseded_attempt() -> None:

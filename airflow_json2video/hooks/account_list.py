@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_json2video.api.calls.movies import MAX_LIST_RANGE
 from airflow_json2video.exceptions import AnswerLost, Json2VideoError
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
 
-__all__ = ["LOOK_BACK", "stamped_renders"]
+__all__ = ["RECENT", "stamped_renders"]
 
 T = TypeVar("T")
 
-LOOK_BACK = timedelta(days=8)
-"""A render older than its file's seven days is of no use to an attempt, so older ones are not listed."""
+RECENT = 3600.0
+"""Seconds. A render older than this that a reading of the list did not show will not be shown by the next ones."""
+
+_MAX_REACH = timedelta(days=366)
+"""How far back the list is read at most: four ranges of the longest length that the service allows."""
 
 _LOOK_AHEAD = timedelta(days=1)
 """The service's clock may be ahead of ours."""
@@ -31,20 +35,45 @@ def stamped_renders(
     read: Callable[[MovieStatus], T | None],
     *,
     now: float,
-    look_back: timedelta = LOOK_BACK,
+    since: float | None = None,
 ) -> list[T]:
-    """Give what *read* makes of each listed render, left out where it gives None.
+    """Return what *read* makes of each listed render, left out where it returns None.
 
     :param now: epoch seconds.
+    :param since: epoch seconds before which nothing that is searched for was submitted, such as the start of the
+        run. The service lists at most 93 days at a time, so an older run is read in several ranges, up to a year.
+        Default: 93 days, in one range.
     :raises Json2VideoError: the list could not be read to its end: what it would have shown is not known.
     """
     moment = datetime.fromtimestamp(now, timezone.utc)
+    found: dict[str, T] = {}
+    for start, end in _ranges(moment, None if since is None else datetime.fromtimestamp(since, timezone.utc)):
+        for project, one in _read_range(client, read, start, end):
+            found.setdefault(project, one)
+    return list(found.values())
+
+
+def _ranges(now: datetime, since: datetime | None) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the ranges to read, the newest first. They touch, and the service counts both ends as inside."""
+    end = now + _LOOK_AHEAD
+    first = end - MAX_LIST_RANGE if since is None else max(min(since, now), now - _MAX_REACH)
+    while True:
+        # Explicit dates: the list's default start is the first of the month and hides last night's render.
+        start = max(first, end - MAX_LIST_RANGE)
+        yield start, end
+        if start <= first:
+            return
+        end = start
+
+
+def _read_range(
+    client: Json2VideoClient, read: Callable[[MovieStatus], T | None], start: datetime, end: datetime
+) -> list[tuple[str, T]]:
     trouble: Json2VideoError | None = None
     for page_size in _PAGE_SIZES:
         try:
-            # Explicit dates: the list's default start is the first of the month and hides last night's render.
-            movies = client.movies(date_start=moment - look_back, date_end=moment + _LOOK_AHEAD, page_size=page_size)
-            return [found for movie in movies if (found := read(movie)) is not None]
+            movies = client.movies(date_start=start, date_end=end, page_size=page_size)
+            return [(movie.project, found) for movie in movies if (found := read(movie)) is not None]
         except AnswerLost as error:  # pages of whole documents can be too large to arrive
             trouble = error
     assert trouble is not None

@@ -10,11 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import Json2VideoError, RateLimited, SubmissionAmbiguous
-from airflow_json2video.hooks.account_list import LOOK_BACK, stamped_renders
+from airflow_json2video.hooks.account_list import RECENT, stamped_renders
 from airflow_json2video.hooks.metrics import render_adopted
 from airflow_json2video.rendering.batch import Batch, ItemState
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint, read_stamp
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchFinding"]
 
-_RECENT = timedelta(hours=1)
-"""A render older than this that the first look did not show will not be shown by the next ones."""
 _SHOWN = 5
 
 
@@ -48,6 +45,7 @@ class BatchFinding:
 
     :param identity: of the task instance; each item's is made from it.
     :param attempt_before: as of :class:`~airflow_json2video.hooks.submission.Submission`; so are the others.
+    :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param kept: asked of an item's finished render whose file the service has no more: whether it is kept elsewhere.
     :ivar trouble: why the list could not be read for lost answers, if it could not.
     """
@@ -62,6 +60,7 @@ class BatchFinding:
     delivered_before: int = 0
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "reuse"
+    since: float | None = None
     kept: Callable[[int, MovieStatus], bool] | None = None
     clock: Callable[[], float] = time.time
     trouble: Json2VideoError | None = None
@@ -95,7 +94,7 @@ class BatchFinding:
         pending = batch.indices(ItemState.UNKNOWN)
         self._seen.clear()
         try:
-            self._look(LOOK_BACK if batch.looks_far else _RECENT)
+            self._look(self.since if batch.looks_far else batch.looked_at - RECENT)
         except Json2VideoError as error:
             if not error.retryable:
                 raise
@@ -146,7 +145,7 @@ class BatchFinding:
         oldest = min(self.batch.records[index].at for index in lost)
         self._seen.clear()
         try:
-            self._look(_RECENT + timedelta(seconds=max(0.0, now - oldest)))
+            self._look(min(oldest, now) - RECENT)
         except Json2VideoError as error:
             if not error.retryable:
                 self.batch.halt(error)
@@ -193,7 +192,7 @@ class BatchFinding:
 
     # --- the list -------------------------------------------------------------------------------
 
-    def _look(self, look_back: timedelta) -> None:
+    def _look(self, since: float | None) -> None:
         """Note all renders of this batch's items that the list shows."""
         if not self._indices:
             for index, key in enumerate(self.items.keys):
@@ -213,7 +212,7 @@ class BatchFinding:
             )
             return index, found, _facts(movie)
 
-        for index, found, facts in stamped_renders(self.client, read, now=self.clock(), look_back=look_back):
+        for index, found, facts in stamped_renders(self.client, read, now=self.clock(), since=since):
             self._seen.setdefault(index, {})[found.project] = found
             self._movies[found.project] = dict(facts)
 

@@ -18,7 +18,7 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
     SubmissionAmbiguous,
 )
-from airflow_json2video.hooks.account_list import stamped_renders
+from airflow_json2video.hooks.account_list import RECENT, stamped_renders
 from airflow_json2video.hooks.current import require_current
 from airflow_json2video.rendering.identity import Stamp, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
@@ -67,6 +67,7 @@ class Submission:
         ``None`` for the very first.
     :param delivered_before: the attempt before which all renders have been delivered; see
         :func:`.decide_submission`.
+    :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param patience: seconds for which a service in trouble is waited out here while this attempt has sent nothing.
     :param patience_after_sending: the same once an answer was lost: what was paid for may be in the list.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
@@ -84,6 +85,7 @@ class Submission:
     attempt_before: int | None
     log: TaskLog
     delivered_before: int = 0
+    since: float | None = None
     patience: float = 60.0
     patience_after_sending: float = 3600.0
     on_ambiguous: OnAmbiguous = "fail"
@@ -94,6 +96,8 @@ class Submission:
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
+    _empty_at: float | None = None
+    """When the list last showed nothing: what is much older need not be read again."""
 
     def run(self) -> SubmittedRender:
         """Submit the document, or adopt the render that an earlier attempt of this task started.
@@ -249,7 +253,10 @@ class Submission:
         self, mark: Stamp, *, lost: Json2VideoError | None
     ) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
         try:
-            return stamped_renders(self.client, lambda movie: self._found(movie, mark), now=self.clock()), None
+            since, now = self.since if self._empty_at is None else self._empty_at - RECENT, self.clock()
+            found = stamped_renders(self.client, lambda movie: self._found(movie, mark), now=now, since=since)
+            self._empty_at = None if found else now
+            return found, None
         except Json2VideoError as error:
             if error.retryable:
                 return None, error

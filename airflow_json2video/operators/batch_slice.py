@@ -184,6 +184,8 @@ class BatchSlice:
         return batch
 
     def _finding(self, batch: Batch, *, is_resumed: bool) -> BatchFinding:
+        from airflow_json2video.version_compat import run_began
+
         # After a deferral it is this attempt itself that may have sent what nobody remembers.
         before = int(self._ti.try_number) if is_resumed else attempt_before(self._context)
         return BatchFinding(
@@ -194,6 +196,7 @@ class BatchSlice:
             attempt=self._ti.try_number,
             attempt_before=before,
             delivered_before=self._memory.delivered,
+            since=run_began(self._context),
             log=self._log,
             on_ambiguous=self._operator.on_ambiguous,
             on_clear=self._operator.on_clear,

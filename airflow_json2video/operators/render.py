@@ -362,7 +362,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.hooks.memory import TaskMemory
         from airflow_json2video.hooks.submission import Submission
         from airflow_json2video.rendering.identity import Stamp, fingerprint
-        from airflow_json2video.version_compat import attempt_is_current
+        from airflow_json2video.version_compat import attempt_is_current, run_began
 
         mark, keeping = None, self._keeping()
         if self.durable:
@@ -373,6 +373,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             mark=mark,
             attempt_before=attempt_before(context),
             delivered_before=delivered,
+            since=run_began(context),
             # Once nothing is at stake, a worker slot is not what to wait in for long.
             patience=min(_PATIENCE_ON_A_WORKER, self.render_timeout) if self.deferrable else self.render_timeout,
             patience_after_sending=self.render_timeout,

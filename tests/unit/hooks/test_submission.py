@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime, timezone
 
 import pytest
@@ -220,3 +221,17 @@ def test_a_render_from_before_a_clear_is_adopted_until_it_has_been_delivered(sub
     cleared = replace(TASK, generation=TASK.generation + 1)
     assert submission(attempt=2, task=cleared).run().project == first.project
     assert submission(attempt=3, task=cleared, delivered_before=2).run().project != first.project
+
+
+def test_only_the_first_look_reads_the_list_back_to_the_start_of_the_run(submission, client, monkeypatch):
+    ranges, movies = [], client.movies
+
+    def noted(**options):
+        ranges.append(options["date_end"] - options["date_start"])
+        return movies(**options)
+
+    monkeypatch.setattr(client, "movies", noted)
+    attempt = submission(attempt=2, since=time.time() - 10 * 86400)
+    attempt.run()
+    assert [span.days for span in ranges] == [11] + [1] * (len(ranges) - 1)
+    assert len(ranges) > 1
