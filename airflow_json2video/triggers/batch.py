@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.rendering.polling import Ended
+from airflow_json2video.triggers.base import Json2VideoTrigger
 
 __all__ = ["Json2VideoBatchTrigger", "defer_batch", "ended_of_batch"]
 
@@ -25,12 +26,8 @@ _LINGER = 60.0
 
 _NET = timedelta(minutes=5)
 
-_SHORTEST = 10.0
-"""Seconds deferred at least. Airflow's scheduler takes a task for killed that is queued again before it has heard of
-the end of the process that deferred: on a busy machine that took more than two seconds, one time in forty."""
 
-
-class Json2VideoBatchTrigger(BaseTrigger):
+class Json2VideoBatchTrigger(Json2VideoTrigger):
     """Waits for renders through the account's shared poller, and fires one event that says which have ended and how.
 
     It fires when half of them have ended while items wait for their places, a minute after the first of them, when
@@ -81,19 +78,19 @@ class Json2VideoBatchTrigger(BaseTrigger):
             },
         )
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then fire the one event."""
+    async def wait(self) -> TriggerEvent:
+        """Wait until a worker has enough to do."""
         from airflow_json2video.rendering.packing import pack
 
         ended = await self._wait()
-        yield TriggerEvent({"ended": pack(ended), "count": len(ended)})  # type: ignore[no-untyped-call]
+        return TriggerEvent({"ended": pack(ended), "count": len(ended)})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> list[dict[str, Any]]:
         from airflow_json2video.rendering.pace import is_worth_resuming
         from airflow_json2video.triggers.render import event_from_ended
 
         loop = asyncio.get_running_loop()
-        began, first = loop.time(), 0.0
+        first = 0.0
         ended: list[dict[str, Any]] = []
         waiting = {asyncio.ensure_future(self._watch(project, at)): project for project, at in self.renders}
         try:
@@ -118,7 +115,7 @@ class Json2VideoBatchTrigger(BaseTrigger):
                     break
             if not self.renders and self.resume_at is not None:
                 await asyncio.sleep(max(0.0, self.resume_at - time.time()))
-            await asyncio.sleep(max(0.0, began + _SHORTEST - loop.time()))
+            await self.hold_back()
             late = [task for task in waiting if task.done()]
             ended += [event_from_ended(task.result(), project=waiting.pop(task)) for task in late]
         except asyncio.CancelledError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
+
+from airflow_json2video.triggers.base import Json2VideoTrigger
 
 __all__ = ["Json2VideoQuotaTrigger", "defer_until_credits"]
 
@@ -18,7 +19,7 @@ _LONGEST_PAUSE = 900.0
 _NET = timedelta(minutes=5)
 
 
-class Json2VideoQuotaTrigger(BaseTrigger):
+class Json2VideoQuotaTrigger(Json2VideoTrigger):
     """Fires once the account has enough credits, when the service refuses to say, or at the deadline.
 
     It reads a page of one render, which is free, and never submits. Its arguments hold no secret. The event
@@ -52,8 +53,8 @@ class Json2VideoQuotaTrigger(BaseTrigger):
             },
         )
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Ask until there is enough, then fire the one event."""
+    async def wait(self) -> TriggerEvent:
+        """Ask until there is enough."""
         asked = 0
         while True:
             pause = min(_FIRST_PAUSE * 1.5 ** (self.earlier * 2 + asked), _LONGEST_PAUSE)
@@ -63,7 +64,7 @@ class Json2VideoQuotaTrigger(BaseTrigger):
             if await self._has_enough() or time.time() >= self.deadline:
                 break
         told = {"asked": asked, "needed": self.needed, "deadline": self.deadline, "earlier": self.earlier}
-        yield TriggerEvent(told)  # type: ignore[no-untyped-call]
+        return TriggerEvent(told)  # type: ignore[no-untyped-call]
 
     async def _has_enough(self) -> bool:
         from airflow_json2video.api import calls

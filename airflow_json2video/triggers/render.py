@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.rendering.polling import Ended
+from airflow_json2video.triggers.base import Json2VideoTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -21,7 +21,7 @@ _NET = timedelta(minutes=5)
 """How much later than our own deadline Airflow's timeout of the deferral falls: a net, never the first to act."""
 
 
-class Json2VideoRenderTrigger(BaseTrigger):
+class Json2VideoRenderTrigger(Json2VideoTrigger):
     """Looks at a render until it ends, and fires one event that says how.
 
     Its arguments are stored in Airflow's database, so there is no secret among them; the API key is
@@ -82,10 +82,10 @@ class Json2VideoRenderTrigger(BaseTrigger):
             arguments["ends_task"] = self.ends_task
         return "airflow_json2video.triggers.render.Json2VideoRenderTrigger", arguments
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then fire the one event."""
+    async def wait(self) -> TriggerEvent:
+        """Wait until the render has ended."""
         ended = await self._wait()
-        yield await self._end_of_task(ended) or TriggerEvent(event_from_ended(ended, project=self.project))  # type: ignore[no-untyped-call]
+        return await self._end_of_task(ended) or TriggerEvent(event_from_ended(ended, project=self.project))  # type: ignore[no-untyped-call]
 
     async def _end_of_task(self, ended: Ended) -> TriggerEvent | None:
         """Give the event that ends the task from here; None if a worker is to do that."""

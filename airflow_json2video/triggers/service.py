@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
+
+from airflow_json2video.triggers.base import Json2VideoTrigger
 
 __all__ = ["Json2VideoServiceTrigger", "defer_until_answering"]
 
 _FIRST_PAUSE = 5.0
-"""Seconds before the first question. A task that resumes at once may be taken for a killed one by Airflow."""
+"""Seconds before the first question."""
 _LONGEST_PAUSE = 60.0
 _NET = timedelta(minutes=5)
 
 
-class Json2VideoServiceTrigger(BaseTrigger):
+class Json2VideoServiceTrigger(Json2VideoTrigger):
     """Fires once the service answers again, with whatever answer but trouble that passes, or at the deadline.
 
     It reads a page of one render, which is free. Its arguments hold no secret. The event repeats ``deadline`` and
@@ -44,8 +45,8 @@ class Json2VideoServiceTrigger(BaseTrigger):
             {"json2video_conn_id": self.json2video_conn_id, "deadline": self.deadline, "earlier": self.earlier},
         )
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Ask until there is an answer, then fire the one event."""
+    async def wait(self) -> TriggerEvent:
+        """Ask until there is an answer."""
         asked = 0
         while True:
             pause = min(_FIRST_PAUSE * 1.5 ** (self.earlier + asked), _LONGEST_PAUSE)
@@ -54,7 +55,7 @@ class Json2VideoServiceTrigger(BaseTrigger):
             asked += 1
             if await self._answers() or time.time() >= self.deadline:
                 break
-        yield TriggerEvent({"asked": asked, "deadline": self.deadline, "earlier": self.earlier})  # type: ignore[no-untyped-call]
+        return TriggerEvent({"asked": asked, "deadline": self.deadline, "earlier": self.earlier})  # type: ignore[no-untyped-call]
 
     async def _answers(self) -> bool:
         from airflow_json2video.api import calls

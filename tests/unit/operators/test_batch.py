@@ -37,7 +37,6 @@ def quick(monkeypatch):
     """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
     monkeypatch.setattr("airflow_json2video.hooks.batch_finding.settle_pause", lambda looks: 0.01)
     monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 0.1)
-    monkeypatch.setattr("airflow_json2video.triggers.batch._SHORTEST", 0.0)
     monkeypatch.setattr("airflow_json2video.operators.batch_slice._NO_HURRY", 0.0)
     monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
     monkeypatch.setattr("airflow_json2video.triggers.service._FIRST_PAUSE", 0.1)

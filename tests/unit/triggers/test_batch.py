@@ -12,11 +12,6 @@ from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, ended_of_b
 MOVIE = {"width": 128, "height": 72, "scenes": [{"duration": 1}]}
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.triggers.batch._SHORTEST", 0.0)
-
-
 @pytest.fixture
 def submit(connection, service):
     from airflow_json2video.api.calls import submit_movie
