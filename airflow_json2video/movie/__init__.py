@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         ChromaKey,
         Correction,
         Crop,
+        Keyframe,
         Rotate,
         SubtitlesSettings,
         TextSettings,
@@ -71,6 +72,7 @@ __all__ = [
     "FtpDestination",
     "HtmlElement",
     "ImageElement",
+    "Keyframe",
     "Movie",
     "Overlap",
     "PreloadItem",
@@ -110,7 +112,7 @@ _HOMES = {
     "loading": "load_document",
     "movie": "Movie",
     "scene": "Scene Transition",
-    "settings": "ChromaKey Correction Crop Rotate SubtitlesSettings TextSettings",
+    "settings": "ChromaKey Correction Crop Keyframe Rotate SubtitlesSettings TextSettings",
     "timing": "Estimate Overlap SceneSpan estimate",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -29,7 +29,7 @@ from pydantic_core import core_schema
 
 from airflow_json2video.movie.findings import Finding, Severity, invalid_movie, path_of
 from airflow_json2video.movie.lexing import has_expression
-from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose, json_type, refuse
+from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose, is_empty_object, json_type, refuse
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -229,12 +229,18 @@ class OrExpression:
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        inner = handler.generate_schema(_model_of(source))
-        return core_schema.no_info_wrap_validator_function(self._validate, inner)
+        target = _model_of(source)
+        is_object = isinstance(target, type) and issubclass(target, DocumentModel)
 
-    @staticmethod
-    def _validate(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
-        return value if isinstance(value, str) and has_expression(value) else handler(value)
+        def validate(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            if isinstance(value, str) and has_expression(value):
+                return value
+            if is_object and is_empty_object(value):
+                handler({})
+                return value
+            return handler(value)
+
+        return core_schema.no_info_wrap_validator_function(validate, handler.generate_schema(target))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from airflow_json2video.movie.keys import key_findings
 from airflow_json2video.movie.lexing import has_expression
 from airflow_json2video.movie.movie import Movie
 from airflow_json2video.movie.scalars import Purpose
-from airflow_json2video.movie.timing import Overlap, estimate
+from airflow_json2video.movie.timing import NO_LENGTH, Overlap, estimate
 
 __all__ = ["check", "require_valid"]
 
@@ -46,6 +47,8 @@ def check(document: Mapping[str, Any] | Movie) -> list[Finding]:
     found += key_findings(document)
     for rule in _RULES:
         found += rule(document)
+    skipped = tuple(_skipped(document))
+    found = [replace(each, severity=_WARNING) if _is_below(each.path, skipped) else each for each in found]
     return sorted(dict.fromkeys(found), key=lambda finding: finding.severity is _WARNING)
 
 
@@ -76,6 +79,18 @@ def _weighed(finding: Finding, document: Mapping[str, Any]) -> Finding:
     if used and finding.path in ("width", "height") and finding.code == "out-of-range":
         return replace(finding, severity=_ERROR)
     return finding
+
+
+def _skipped(movie: Mapping[str, Any]) -> Iterator[str]:
+    """Give the paths of the scenes and elements that are never shown, so that nothing in them is certainly wrong."""
+    scenes = _nodes(movie, "scenes", "")
+    for path, node in [*scenes, *((path, element) for path, element, _ in _elements(movie))]:
+        if _is_shown(node) is False:
+            yield path
+
+
+def _is_below(path: str, places: tuple[str, ...]) -> bool:
+    return any(path == place or path.startswith((f"{place}.", f"{place}[")) for place in places)
 
 
 def _scenes_or_template(movie: Mapping[str, Any]) -> Findings:
@@ -109,18 +124,22 @@ def _frame(movie: Mapping[str, Any]) -> Findings:
 
 def _sources(movie: Mapping[str, Any]) -> Findings:
     # How a scene refers to a preloaded asset is not documented, so beside one a missing source may be right.
-    missing = _WARNING if movie.get("preload") else _ERROR
-    for path, element, _ in _elements(movie):
+    certain = not movie.get("preload")
+    for path, element, scene in _elements(movie):
+        shown = {_is_shown(node) for node in (scene or {}, element)}
+        if False in shown:
+            continue  # "src" and "condition" are often one variable, which is empty
+        missing = _ERROR if certain and None not in shown else _WARNING
         kind = element.get("type")
         src, prompt = _given(element, "src"), _given(element, "prompt")
         if kind in ("image", "video"):
             if not src and not prompt:
                 message = f"{_a(kind)} needs 'src' (a public address), or 'prompt' and 'model'"
                 yield Finding(missing, at(path, "src"), message, "missing-source")
-            elif src and prompt:
+            elif src and prompt and not (_is_open(element["src"]) or _is_open(element["prompt"])):
                 message = "'src' and 'prompt' exclude each other; keep 'src' to fetch it or 'prompt' to generate it"
                 yield Finding(_ERROR, at(path, "prompt"), message, "two-sources")
-            elif prompt and not _given(element, "model"):
+            elif prompt and not src and not _given(element, "model"):
                 message = "is missing; 'prompt' wants a model, such as 'flux-schnell' for an image"
                 yield Finding(_WARNING, at(path, "model"), message, "missing-model")
         elif kind == "html" and not src and not _given(element, "html"):
@@ -145,12 +164,24 @@ def _element_types(movie: Mapping[str, Any]) -> Findings:
         elif not isinstance(kind, str):
             yield Finding(_ERROR, place, f"must be a string; write one of {known}", "wrong-type")
         elif kind not in ELEMENT_TYPES and not has_expression(kind):
-            message = f"{kind!r} is not known; it is sent as it is. Known: {known}"
+            near = get_close_matches(kind.lower(), ELEMENT_TYPES, 1, 0.75)
+            if near:
+                message = f"{kind!r} is not an element type; did you mean {near[0]!r}? Known: {known}"
+                yield Finding(_ERROR, place, message, "unknown-type")
+                continue
+            message = (
+                f"{kind!r} is not known here; it is sent as it is, and if JSON2Video does not know it either, the "
+                f"render fails (free of charge). Known: {known}"
+            )
             yield Finding(_WARNING, place, message, "unknown-type")
 
 
 def _subtitles(movie: Mapping[str, Any]) -> Findings:
-    places = [(path, element, scene) for path, element, scene in _elements(movie) if element.get("type") == "subtitles"]
+    places = [
+        (path, element, scene)
+        for path, element, scene in _elements(movie)
+        if element.get("type") == "subtitles" and _is_shown(element) is not False
+    ]
     for path, _, scene in places:
         if scene is not None:
             message = "subtitles belong to the movie's own 'elements'; those in a scene may be ignored"
@@ -158,7 +189,7 @@ def _subtitles(movie: Mapping[str, Any]) -> Findings:
     own = [(path, element) for path, element, scene in places if scene is None]
     for path, element in own[1:]:
         # Elements with conditions may exclude one another.
-        severity = _WARNING if element.get("condition") or own[0][1].get("condition") else _ERROR
+        severity = _ERROR if _is_shown(element) and _is_shown(own[0][1]) else _WARNING
         yield Finding(severity, path, "at most one subtitles element is allowed; remove this one", "two-subtitles")
 
 
@@ -187,10 +218,11 @@ def _iteration(movie: Mapping[str, Any]) -> Findings:
 def _length(movie: Mapping[str, Any]) -> Findings:
     if movie.get("template") is None and isinstance(movie.get("scenes"), (list, tuple)):
         plan = estimate(movie, overlap=Overlap.IGNORED)
-        if plan.at_most < _SHORTEST:
+        reasons = {unknown.reason for unknown in plan.unknown}
+        if plan.at_least < _SHORTEST and (plan.at_most < _SHORTEST or reasons == {NO_LENGTH}):
             message = (
-                f"no length can be derived ({plan.at_most:g} s), and a movie under one second fails with 'Movie "
-                "duration cannot be zero'; give a scene or an element a 'duration'"
+                "no length can be derived, and a movie under one second may fail with 'Movie duration cannot be "
+                "zero'; give a scene or an element a 'duration'"
             )
             yield Finding(_WARNING, "scenes", message, "zero-length")
 
@@ -276,7 +308,9 @@ def _variable_names(movie: Mapping[str, Any]) -> Findings:
     for path, node in places:
         variables = node.get("variables")
         for name in variables if isinstance(variables, Mapping) else ():
-            if not (isinstance(name, str) and name.isascii() and name.isidentifier() and name[0] != "_"):
+            # "@name" and "?name" are form metadata of templates: the choices of a field, and its help.
+            plain = name[1:] if isinstance(name, str) and name[:1] in ("@", "?") else name
+            if not (isinstance(plain, str) and plain.isascii() and plain.isidentifier() and plain[0] != "_"):
                 place = at(at(path, "variables"), str(name))
                 message = f"expressions cannot use the name {name!r}; write letters, digits and '_', a letter first"
                 yield Finding(_WARNING, place, message, "variable-name")
@@ -311,6 +345,18 @@ def _elements(movie: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
             yield place, element, scene
     for place, element in _nodes(movie, "elements", ""):
         yield place, element, None
+
+
+def _is_shown(node: Mapping[str, Any]) -> bool | None:
+    """Whether the condition of a node holds; None if that depends on an expression."""
+    condition = node.get("condition")
+    if isinstance(condition, str):
+        return False if not condition.strip() else None
+    return True if condition is None else bool(condition)
+
+
+def _is_open(value: Any) -> bool:
+    return isinstance(value, str) and has_expression(value)
 
 
 def _given(node: Mapping[str, Any], key: str) -> bool:

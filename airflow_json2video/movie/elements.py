@@ -11,7 +11,15 @@ from pydantic.config import JsonDict
 from airflow_json2video.movie.base import ByType, DocumentModel, OrExpression, prop
 from airflow_json2video.movie.generation import Generated
 from airflow_json2video.movie.scalars import Choice, Condition, Number
-from airflow_json2video.movie.settings import ChromaKey, Correction, Crop, Rotate, SubtitlesSettings, TextSettings
+from airflow_json2video.movie.settings import (
+    ChromaKey,
+    Correction,
+    Crop,
+    Keyframe,
+    Rotate,
+    SubtitlesSettings,
+    TextSettings,
+)
 from airflow_json2video.movie.types import (
     Boolean,
     Fit,
@@ -53,6 +61,10 @@ _LANGUAGES = (
 _SOURCE_OR_PROMPT: JsonDict = {"oneOf": [{"required": ["src"]}, {"required": ["prompt"]}]}
 
 
+_Duration = Annotated[float | str, Number(above=0, also=(-1, -2), words_also=("auto",), doubtful=True, never_below=0)]
+_Zoom = Annotated[int | str, Number(at_least=-10, at_most=10, whole=True, refuses_fractions=True, doubtful=True)]
+
+
 class Element(DocumentModel):
     """Properties common to every element."""
 
@@ -67,9 +79,10 @@ class Element(DocumentModel):
     start: Annotated[float | str, Number(at_least=0, also=(-1,))] | None = prop(
         "Seconds after the start of the scene or movie; -1 for its end.", default=0
     )
-    duration: Annotated[float | str, Number(above=0, also=(-1, -2), doubtful=True, never_below=0)] | None = prop(
-        "Seconds; -1 for the asset's own length, -2 for the length of the scene or movie."
-    )
+    duration: (
+        Annotated[float | str, Number(above=0, also=(-1, -2), words_also=("auto",), doubtful=True, never_below=0)]
+        | None
+    ) = prop("Seconds; -1 or auto for the asset's own length, -2 for the length of the scene or movie.")
     extra_time: Annotated[float | str, Number(at_least=0, doubtful=True)] | None = prop(
         "Seconds added after the natural end.", default=0
     )
@@ -112,9 +125,9 @@ class VisualElement(Element):
         "How far it moves, 0.01 to 0.5.", default=0.1
     )
     pan_crop: Boolean | None = prop("False may leave an empty band.", default=True)
-    zoom: Annotated[int | str, Number(at_least=-10, at_most=10, whole=True, doubtful=True)] | None = prop(
-        "Percent step from -10 to 10; negative zooms out."
-    )
+    zoom: (
+        Annotated[int | str, Number(at_least=-10, at_most=10, whole=True, refuses_fractions=True, doubtful=True)] | None
+    ) = prop("Percent step from -10 to 10, a whole number; negative zooms out.")
     chroma_key: Annotated[ChromaKey | str, OrExpression()] | None = prop("Makes one colour transparent.")
     correction: Annotated[Correction | str, OrExpression()] | None = prop("Correction of light and colours.")
     flip_horizontal: Boolean | None = prop("Mirror left and right.", default=False)
@@ -136,7 +149,11 @@ class _Played(DocumentModel):
     )
 
 
-class ImageElement(Generated, VisualElement):
+class _Keyed(DocumentModel):
+    keyframes: Annotated[list[Keyframe] | str, OrExpression()] | None = prop("An animation: its states in time.")
+
+
+class ImageElement(_Keyed, Generated, VisualElement):
     """A picture from an address, or one that the service generates. It has no length of its own."""
 
     model_config = ConfigDict(json_schema_extra=_SOURCE_OR_PROMPT)
@@ -164,13 +181,13 @@ class TextElement(VisualElement):
     legacy: ClassVar[Mapping[str, str]] = VisualElement.legacy
     type: Literal["text"] = "text"
     text: String = Field(description="The text; HTML is not interpreted.")
-    style: String | None = prop('Style of the library, "001" to "009"; a string.', default="001")
+    style: String | None = prop('Style of the library, "001" to "011"; a string.', default="001")
     settings: Annotated[TextSettings | dict[str, Any] | str, OrExpression()] | None = prop(
         "Font, colours, place; mostly CSS."
     )
 
 
-class HtmlElement(VisualElement):
+class HtmlElement(_Keyed, VisualElement):
     """A piece of HTML, or a page, rendered on a transparent ground."""
 
     legacy: ClassVar[Mapping[str, str]] = {
@@ -196,7 +213,7 @@ class ComponentElement(VisualElement):
     """An animated component of the library."""
 
     type: Literal["component"] = "component"
-    component: String = Field(description="Id in the library: basic/050, advanced/001, shape/rectangle.")
+    component: String = Field(description="Id in the library: basic/050, basic/120, advanced/070, shape/rectangle.")
     settings: Members | None = prop("One object for each part: headline, body, card, animation.")
 
 
@@ -214,7 +231,9 @@ class VoiceElement(_Sounding, Element):
     """A text that is spoken. Its length is that of the speech, known only when it has been made."""
 
     type: Literal["voice"] = "voice"
-    text: String = Field(description="What is said; azure also reads SSML.")
+    text: String = Field(
+        description="What is said; tags from <super-slow> to <super-fast> set the pace, azure also reads SSML."
+    )
     voice: String | None = prop("azure: en-US-EmmaMultilingualNeural and the like; ElevenLabs: a name or an id.")
     model: Annotated[str, Choice(words=_VOICE_MODELS, closed=False)] | None = prop("Provider.", default="azure")
     connection: String | None = prop("Id of a dashboard connection, to use your own account of the provider.")

@@ -12,11 +12,12 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from airflow_json2video.movie.lexing import SegmentKind, has_expression, placeholders, segments, tokens
 
-__all__ = ["NotKnown", "Policy", "evaluate", "fill", "is_true", "resolve"]
+__all__ = ["NotKnown", "Policy", "evaluate", "fill", "is_true", "resolve", "scope"]
 
 MAX_DEPTH = 50
 MAX_LENGTH = 10_000
@@ -101,6 +102,30 @@ class Policy:
 
 
 _STRICT = Policy()
+
+
+def scope(variables: Any, outer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *outer* with the variables of one node laid over it, filled as the service fills them: in their order.
+
+    A value that cannot be filled (it names what is declared later, or nowhere) stays an expression, so that
+    whatever uses it is :class:`NotKnown`. What stands in place of the object may declare any name, so with an
+    expression there no name is known.
+    """
+    if variables is None or (isinstance(variables, (list, tuple)) and not variables):  # PHP's empty object
+        return outer
+    if not isinstance(variables, Mapping):
+        return {}
+    filled = {**outer, **variables}
+    before = {name: value for name, value in outer.items() if name not in variables}
+    for name, value in variables.items():
+        if isinstance(value, str) and has_expression(value):
+            with suppress(NotKnown):
+                value = resolve(value, before)
+            if not isinstance(value, (str, int, float)):  # whether an object or array is taken over is not documented
+                value = variables[name]
+            filled[name] = value
+        before[name] = value
+    return filled
 
 
 def resolve(value: Any, variables: Mapping[str, Any]) -> Any:

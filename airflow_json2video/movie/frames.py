@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from airflow_json2video.movie.evaluation import NotKnown, resolve
+from airflow_json2video.movie.evaluation import NotKnown, resolve, scope
 
 __all__ = ["MAX_SIDE", "MIN_SIDE", "RESOLUTIONS", "frame_size", "preset_size"]
 
@@ -40,8 +40,7 @@ def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
 
     :raises NotKnown: if they depend on an expression that cannot be evaluated, or are no numbers.
     """
-    variables = document.get("variables")
-    known = variables if isinstance(variables, Mapping) else {}
+    known = scope(document.get("variables"), {})
     preset = resolve(document.get("resolution"), known)
     if size := preset_size(preset):
         return size

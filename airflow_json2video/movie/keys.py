@@ -14,7 +14,15 @@ from airflow_json2video.movie.findings import Finding, Severity, at
 from airflow_json2video.movie.generation import PreloadItem
 from airflow_json2video.movie.movie import Movie
 from airflow_json2video.movie.scene import Scene, Transition
-from airflow_json2video.movie.settings import ChromaKey, Correction, Crop, Rotate, SubtitlesSettings, TextSettings
+from airflow_json2video.movie.settings import (
+    ChromaKey,
+    Correction,
+    Crop,
+    Keyframe,
+    Rotate,
+    SubtitlesSettings,
+    TextSettings,
+)
 
 __all__ = ["key_findings"]
 
@@ -82,6 +90,8 @@ def _elements(parent: Mapping[str, Any], path: str) -> Iterator[tuple[type[Docum
             continue  # its keys are anybody's guess
         yield model, element, place
         yield from _parts(element, place)
+        for moment, keyframe in _list(element, "keyframes", place):
+            yield Keyframe, keyframe, moment
         settings = element.get("settings")
         if isinstance(settings, Mapping) and kind in ("text", "subtitles"):
             yield (TextSettings if kind == "text" else SubtitlesSettings), settings, at(place, "settings")

@@ -42,6 +42,7 @@ __all__ = [
     "Switch",
     "Text",
     "Url",
+    "is_empty_object",
     "json_type",
     "refuse",
 ]
@@ -49,7 +50,23 @@ __all__ = [
 EXPRESSION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": r"\{\{|\{%", "description": "{{ expression }}"}
 _NUMERIC = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z")
 _NUMERIC_PATTERN = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-_HEX_COLOR = re.compile(r"#([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z|transparent\Z")
+_HEX_COLOR = re.compile(r"#([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
+_NAMED_COLORS = frozenset(
+    """transparent aliceblue antiquewhite aqua aquamarine azure beige bisque black blanchedalmond blue blueviolet brown
+    burlywood cadetblue chartreuse chocolate coral cornflowerblue cornsilk crimson cyan darkblue darkcyan darkgoldenrod
+    darkgray darkgreen darkgrey darkkhaki darkmagenta darkolivegreen darkorange darkorchid darkred darksalmon
+    darkseagreen darkslateblue darkslategray darkslategrey darkturquoise darkviolet deeppink deepskyblue dimgray
+    dimgrey dodgerblue firebrick floralwhite forestgreen fuchsia gainsboro ghostwhite gold goldenrod gray green
+    greenyellow grey honeydew hotpink indianred indigo ivory khaki lavender lavenderblush lawngreen lemonchiffon
+    lightblue lightcoral lightcyan lightgoldenrodyellow lightgray lightgreen lightgrey lightpink lightsalmon
+    lightseagreen lightskyblue lightslategray lightslategrey lightsteelblue lightyellow lime limegreen linen magenta
+    maroon mediumaquamarine mediumblue mediumorchid mediumpurple mediumseagreen mediumslateblue mediumspringgreen
+    mediumturquoise mediumvioletred midnightblue mintcream mistyrose moccasin navajowhite navy oldlace olive olivedrab
+    orange orangered orchid palegoldenrod palegreen paleturquoise palevioletred papayawhip peachpuff peru pink plum
+    powderblue purple rebeccapurple red rosybrown royalblue saddlebrown salmon sandybrown seagreen seashell sienna
+    silver skyblue slateblue slategray slategrey snow springgreen steelblue tan teal thistle tomato turquoise violet
+    wheat white whitesmoke yellow yellowgreen""".split()  # noqa: SIM905
+)
 
 
 class Purpose(Enum):
@@ -130,8 +147,10 @@ class Number(Kind):
 
     :param at_least: smallest value allowed; :param above: the value that must be exceeded.
     :param at_most: largest value allowed.
-    :param also: values allowed beside the range, such as -1 for "as long as needed".
-    :param whole: a fraction is undocumented (the service may round it), so it is a warning.
+    :param also: values allowed in addition to the range, such as -1 for "as long as needed".
+    :param words_also: words allowed in place of a number, such as ``auto``.
+    :param whole: a fraction is undocumented, so it is a warning.
+    :param refuses_fractions: with *whole*: the service was seen to refuse a fraction, so it is an error.
     :param doubtful: leaving the range is a warning, because the sources are not sure of it.
     :param never_below: with *doubtful*: what is below this is an error all the same.
     """
@@ -140,7 +159,9 @@ class Number(Kind):
     above: float | None = None
     at_most: float | None = None
     also: tuple[int, ...] = ()
+    words_also: tuple[str, ...] = ()
     whole: bool = False
+    refuses_fractions: bool = False
     doubtful: bool = False
     never_below: float | None = None
 
@@ -150,6 +171,8 @@ class Number(Kind):
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             return Problem("wrong-type", f"must be {self.words()}, not {json_type(value)}")
         if isinstance(value, str):
+            if value in self.words_also:
+                return None
             if not _NUMERIC.match(value):
                 return Problem("wrong-type", f"must be {self.words()}, not the text {_shown(value)}")
             number = float(value)
@@ -170,7 +193,10 @@ class Number(Kind):
             severity = Severity.ERROR if sure else Severity.WARNING
             return Problem("out-of-range", f"is {_shown(value)}; write {self.words()}", severity, closed=True)
         if self.whole and number != int(number):
-            message = f"is {_shown(value)}; write a whole number, since the service may round it"
+            if self.refuses_fractions:
+                message = f"is {_shown(value)}; write a whole number: with a fraction the render fails"
+                return Problem("not-whole", message)
+            message = f"is {_shown(value)}; write a whole number, since the service may refuse a fraction"
             return Problem("not-whole", message, Severity.WARNING, closed=True)
         return None
 
@@ -183,7 +209,7 @@ class Number(Kind):
             words += f" of {self.at_least:g} or more"
         elif self.above is not None:
             words += f" greater than {self.above:g}"
-        for value in self.also:
+        for value in (*self.also, *map(repr, self.words_also)):
             words += f", or {value}"
         return words
 
@@ -199,8 +225,8 @@ class Number(Kind):
             bounds = [("minimum", self.never_below)]
         literal |= {key: bound for key, bound in bounds if bound is not None}
         choices = [literal]
-        if self.also:
-            choices.append({"enum": list(self.also)})
+        if self.also or self.words_also:
+            choices.append({"enum": [*self.also, *self.words_also]})
         return {"anyOf": [*choices, {"type": "string", "pattern": _NUMERIC_PATTERN}, EXPRESSION_SCHEMA]}
 
 
@@ -271,15 +297,15 @@ class Url(Text):
 
 @dataclass(frozen=True)
 class Color(Text):
-    """``#RRGGBB`` or ``transparent``. Other CSS colours are a warning."""
+    """``#RRGGBB``, ``transparent``, or a color's name in CSS. Other forms of CSS are a warning."""
 
     def problem(self, value: Any) -> Problem | None:
         """See :meth:`Kind.problem`."""
         if problem := super().problem(value):
             return problem
-        if _HEX_COLOR.match(str(value)):
+        if _HEX_COLOR.match(str(value)) or str(value).lower() in _NAMED_COLORS:
             return None
-        message = f"is {_shown(value)}; write the colour as '#RRGGBB' or 'transparent'"
+        message = f"is {_shown(value)}; write the color as '#RRGGBB', 'transparent' or a CSS name"
         return Problem("unknown-value", message, Severity.WARNING)
 
 
@@ -343,7 +369,7 @@ class JsonObject(Kind):
 
     def problem(self, value: Any) -> Problem | None:
         """See :meth:`Kind.problem`."""
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) or is_empty_object(value):
             return None
         return Problem("wrong-type", f"must be an object, not {json_type(value)}")
 
@@ -365,6 +391,11 @@ class JsonArray(Kind):
     def json_schema(self) -> dict[str, Any]:
         """See :meth:`Kind.json_schema`."""
         return {"anyOf": [{"type": "array"}, EXPRESSION_SCHEMA]}
+
+
+def is_empty_object(value: object) -> bool:
+    """Whether *value* is the ``[]`` that PHP writes for an object without members."""
+    return isinstance(value, (list, tuple)) and not value
 
 
 def json_type(value: object) -> str:

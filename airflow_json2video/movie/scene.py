@@ -39,9 +39,9 @@ class Scene(DocumentModel):
     elements: Annotated[list[AnyElement] | str, OrExpression()] | None = prop(
         "What the scene shows; later elements are drawn on top."
     )
-    duration: Annotated[float | str, Number(above=0, also=(-1,), doubtful=True, never_below=0)] | None = prop(
-        "Seconds; -1 for as long as the elements need.", default=-1
-    )
+    duration: (
+        Annotated[float | str, Number(above=0, also=(-1,), words_also=("auto",), doubtful=True, never_below=0)] | None
+    ) = prop("Seconds; -1 or auto for as long as the elements need.", default=-1)
     background_color: HexColor | None = prop(
         "#RRGGBB, or transparent to let movie elements below 0 show.", default="#000000"
     )

@@ -8,9 +8,9 @@ from pydantic import ConfigDict, Field
 
 from airflow_json2video.movie.base import DocumentModel, prop
 from airflow_json2video.movie.scalars import Choice, Free, Number
-from airflow_json2video.movie.types import Boolean, HexColor, Integer, Items, Members, Pixels, Source, String
+from airflow_json2video.movie.types import Boolean, HexColor, Integer, Items, Members, Pixels, Real, Source, String
 
-__all__ = ["ChromaKey", "Correction", "Crop", "Rotate", "SubtitlesSettings", "TextSettings"]
+__all__ = ["ChromaKey", "Correction", "Crop", "Keyframe", "Rotate", "SubtitlesSettings", "TextSettings"]
 
 
 class Crop(DocumentModel):
@@ -47,6 +47,19 @@ class Correction(DocumentModel):
     contrast: Annotated[float | str, Number(at_least=-1000, at_most=1000)] | None = prop("-1000 to 1000.", default=1)
     gamma: Annotated[float | str, Number(at_least=0.1, at_most=10)] | None = prop("0.1 to 10.", default=1)
     saturation: Annotated[float | str, Number(at_least=0, at_most=3)] | None = prop("0 to 3.", default=1)
+
+
+_EASINGS = ("linear", "easeOutCubic", "easeOutBack", "easeOutElastic")
+
+
+class Keyframe(DocumentModel):
+    """Where an animated picture stands at one moment, and how it gets there."""
+
+    time: Annotated[float | str, Number(at_least=0)] | None = prop("Seconds after the start of the element.")
+    x: Real | None = prop("Pixels from the left.")
+    y: Real | None = prop("Pixels from the top.")
+    zoom: Real | None = prop("Size at this moment.")
+    easing: Annotated[str, Choice(words=_EASINGS, closed=False)] | None = prop("How it moves.")
 
 
 class TextSettings(DocumentModel):

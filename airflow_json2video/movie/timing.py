@@ -7,20 +7,34 @@ where it makes no difference the result is exact all the same. Pure: no pydantic
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_json2video.movie.catalog import price_of, render_credits
-from airflow_json2video.movie.evaluation import NotKnown, is_true, resolve
+from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.movie.evaluation import NotKnown, is_true, resolve, scope
 from airflow_json2video.movie.findings import at
 from airflow_json2video.movie.frames import frame_size
+from airflow_json2video.movie.lexing import has_expression
+from airflow_json2video.movie.pricing import (
+    ANY,
+    FITS_CONTAINER,
+    KNOWN_TYPES,
+    NOTHING,
+    UNREADABLE,
+    Assets,
+    Interval,
+    Unknown,
+    added,
+    number_of,
+    value_of,
+)
 
-__all__ = ["Estimate", "Interval", "Overlap", "SceneSpan", "Unknown", "estimate"]
+__all__ = ["FITS_CONTAINER", "NO_LENGTH", "Estimate", "Interval", "Overlap", "SceneSpan", "Unknown", "estimate"]
 
-FITS_CONTAINER = frozenset({"text", "component", "audiogram", "html"})
-"""Element types whose duration is -2 when absent (for html that is not documented, but assumed)."""
+NO_LENGTH = "nothing in this scene has a length of its own; write its 'duration'"
+"""The reason for a scene of unknown length. The service's sources disagree: an error, or a default of 5 seconds."""
 
 
 class Overlap(Enum):
@@ -30,25 +44,6 @@ class Overlap(Enum):
     """The two scenes overlap while it runs, as with FFmpeg's xfade: its duration is taken off. The default."""
     IGNORED = "ignored"
     """The scenes' durations are added up as they are: the larger, safer figure."""
-
-
-class Unknown(NamedTuple):
-    """Something that keeps a figure from being known."""
-
-    path: str
-    reason: str
-
-
-class Interval(NamedTuple):
-    """A length between two bounds, in seconds; the upper one may be infinite."""
-
-    low: float
-    high: float
-
-    @property
-    def exact(self) -> bool:
-        """Whether the bounds agree."""
-        return self.low == self.high
 
 
 @dataclass(frozen=True)
@@ -110,13 +105,12 @@ def estimate(document: Any, *, overlap: Overlap = Overlap.SHORTENS) -> Estimate:
     return _Planner(document, overlap).estimate()
 
 
-_ANY = Interval(0.0, math.inf)
-_NOTHING = Interval(0.0, 0.0)
-
-
 class _Element(NamedTuple):
     end: Interval
     after_others: Interval
+
+
+_UNTIMED = _Element(ANY, NOTHING)
 
 
 @dataclass
@@ -124,24 +118,21 @@ class _Planner:
     document: Mapping[str, Any]
     overlap: Overlap
     unknown_time: list[Unknown] = field(default_factory=list)
-    unknown_price: list[Unknown] = field(default_factory=list)
-    assets: Interval = _NOTHING
+    assets: Assets = field(default_factory=Assets)
+    may_cut_hard: bool = False
+    """With subtitles and sound, most transitions were seen to become hard cuts, which may take nothing off."""
 
     def estimate(self) -> Estimate:
         if self.document.get("template") is not None:
             self.unknown_time.append(Unknown("template", "the length of a stored template is not in the request"))
-            return self.result(_ANY, (), assets_known=False)
-        variables = _variables(self.document, {})
+            return self.result(ANY, (), assets_known=False)
+        variables = scope(self.document.get("variables"), {})
+        own = self.elements(self.document, "", variables, Interval(1, 1))
         chain, spans = self.chain(variables)
-        ends = [chain]
-        late = _NOTHING
-        for index, element in enumerate(_objects(self.document.get("elements"))):
-            timed = self.element(element, at(at("", "elements"), index), variables, Interval(1, 1))
-            ends.append(timed.end)
-            late = _sum(late, timed.after_others)
-        for index, item in enumerate(_objects(self.document.get("preload"))):
-            self.price(item, at("preload", index), variables, Interval(1, 1))
-        return self.result(_sum(_longest(ends), late), tuple(spans), assets_known=True)
+        for item, path in self.objects(self.document, "preload", ""):
+            if item is not None:
+                self.assets.add({"type": "image", **item}, path, variables, Interval(1, 1))
+        return self.result(added(_longest([chain, own.end]), own.after_others), tuple(spans), assets_known=True)
 
     def result(self, length: Interval, spans: tuple[SceneSpan, ...], *, assets_known: bool) -> Estimate:
         low, high = round(max(length.low, 0.0), 6), length.high if math.isinf(length.high) else round(length.high, 6)
@@ -152,9 +143,9 @@ class _Planner:
                 least, most = (render_credits(seconds, width=width, height=height) for seconds in (low, high))
                 render = most if least == most else None
         except NotKnown as error:
-            self.unknown_price.append(Unknown("resolution", str(error)))
+            self.assets.unknown.append(Unknown("resolution", str(error)))
         exact = low == high
-        asset_credits = int(self.assets.low) if self.assets.exact and assets_known else None
+        asset_credits = int(self.assets.credits.low) if self.assets.credits.exact and assets_known else None
         unknown = [] if exact else self.unknown_time
         return Estimate(
             duration=low if exact else None,
@@ -163,26 +154,25 @@ class _Planner:
             render_credits=render,
             asset_credits=asset_credits,
             scenes=spans,
-            unknown=tuple(dict.fromkeys([*unknown, *self.unknown_price])),
+            unknown=tuple(dict.fromkeys([*unknown, *self.assets.unknown])),
             overlap=self.overlap,
         )
 
     def chain(self, movie_variables: Mapping[str, Any]) -> tuple[Interval, list[SceneSpan]]:
         """Chain the scenes: the sum of their lengths less the transitions."""
         spans: list[SceneSpan] = []
-        total, previous = _NOTHING, _NOTHING
+        total, previous = NOTHING, NOTHING
         begun = False  # a scene that is certainly shown came before
-        scenes = self.document.get("scenes")
-        if isinstance(scenes, str):
-            self.unknown_time.append(Unknown("scenes", "an expression"))
-            return _ANY, spans
-        for path, item, scene, variables, count in self.repeated(_objects(scenes), movie_variables):
+        scenes = self.objects(self.document, "scenes", "")
+        if any(scene is None for scene, _ in scenes):
+            return ANY, spans  # how many scenes there are, and what is in them
+        for path, item, scene, variables, count in self.repeated(scenes, movie_variables):
             shown = self.shown(scene, path, variables)
             if shown is False:
                 continue
             certain = bool(shown) and count.exact
             length = self.scene(scene, path, variables, count if shown else Interval(0, count.high))
-            cut = _NOTHING
+            cut = NOTHING
             if spans and self.overlap is Overlap.SHORTENS:
                 cut = self.transition(scene, path, variables, min(previous.high, length.high))
                 cut = cut if begun else Interval(0.0, cut.high)
@@ -195,94 +185,153 @@ class _Planner:
                     duration=length.low if length.exact and certain else None,
                 )
             )
-            with_it = _sum(start, length if count.exact else _ANY)
+            with_it = added(start, length if count.exact else ANY)
             total = with_it if certain else Interval(min(total.low, with_it.low), max(total.high, with_it.high))
             previous, begun = length, begun or certain
         return total, spans
 
     def repeated(
-        self, scenes: list[Mapping[str, Any]], movie_variables: Mapping[str, Any]
+        self, scenes: Sequence[tuple[Mapping[str, Any] | None, str]], movie_variables: Mapping[str, Any]
     ) -> Iterator[tuple[str, int | None, Mapping[str, Any], Mapping[str, Any], Interval]]:
         """Give each scene, iterated ones once for each item, with its variables and how often it is shown."""
-        by_id = {scene["id"]: scene for scene in scenes if isinstance(scene.get("id"), str)}
-        for index, plain in enumerate(scenes):
-            path = at("scenes", index)
-            imported = by_id.get(plain["import"]) if isinstance(plain.get("import"), str) else None
-            scene: Mapping[str, Any] = plain
-            if imported is not None:
-                scene = {**plain, "elements": _objects(plain.get("elements")) + _objects(imported.get("elements"))}
+        for plain, path in scenes:
+            scene = self.with_import(plain or {}, path, [other for other, _ in scenes if other is not None])
             if scene.get("iterate") is None:
-                yield path, None, scene, _variables(scene, movie_variables), Interval(1, 1)
+                yield path, None, scene, scope(scene.get("variables"), movie_variables), Interval(1, 1)
                 continue
             items = movie_variables.get(scene["iterate"]) if isinstance(scene["iterate"], str) else None
             if not isinstance(items, list):
                 self.unknown_time.append(Unknown(at(path, "iterate"), "how many items there are is not known"))
-                yield path, None, scene, _variables(scene, movie_variables), _ANY
+                yield path, None, scene, scope(scene.get("variables"), {}), ANY
                 continue
             name = scene.get("iterate-as")
+            name = name if isinstance(name, str) else "item"
             for number, item in enumerate(items):
-                own = {**(item if isinstance(item, Mapping) else {}), name if isinstance(name, str) else "item": item}
-                yield path, number, scene, _variables(scene, {**movie_variables, **own}), Interval(1, 1)
+                # An expression may stand for anything, a name for the item and an item of many names as well.
+                is_open = has_expression(name) or (isinstance(item, str) and has_expression(item))
+                own = {**(item if isinstance(item, Mapping) else {}), name: item}
+                outer = {} if is_open else {**movie_variables, **own}
+                yield path, number, scene, scope(scene.get("variables"), outer), Interval(1, 1)
+
+    def with_import(
+        self, scene: Mapping[str, Any], path: str, scenes: Sequence[Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """Give *scene* with the elements of the scene that it imports; with unknown ones if that is not certain."""
+        name = scene.get("import")
+        if name is None:
+            return scene
+        found = [other for other in scenes if other.get("id") == name]
+        own, more = scene.get("elements"), found[0].get("elements") if found else None
+        certain = (
+            len(found) == 1
+            and isinstance(name, str)
+            and not has_expression(name)
+            and not any(isinstance(other.get("id"), str) and has_expression(other["id"]) for other in scenes)
+            and not (found[0].get("import") or found[0].get("variables"))
+        )
+        if not certain or not all(isinstance(elements, (list, tuple, type(None))) for elements in (own, more)):
+            self.unknown_time.append(Unknown(at(path, "import"), "what is imported is not certain"))
+            return {**scene, "elements": [*(own if isinstance(own, (list, tuple)) else ()), UNREADABLE]}
+        return {**scene, "elements": [*(own or ()), *(more or ())]}
 
     def scene(self, scene: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> Interval:
         """Give the length of *scene*; its elements are priced in any case."""
-        ends: list[Interval] = [_NOTHING]
-        late = _NOTHING
         before = len(self.unknown_time)
-        for index, element in enumerate(_objects(scene.get("elements"))):
-            timed = self.element(element, at(at(path, "elements"), index), variables, count)
-            ends.append(timed.end)
-            late = _sum(late, timed.after_others)
-        if isinstance(scene.get("elements"), str):
-            self.unknown_time.append(Unknown(at(path, "elements"), "an expression"))
-            ends.append(_ANY)
+        content = self.elements(scene, path, variables, count)
         duration = self.number(scene, "duration", path, variables, -1)
         if duration is not None and duration > 0:
             del self.unknown_time[before:]
             return Interval(duration, duration)
-        return _ANY if duration is None else _sum(_longest(ends), late)
+        length = added(content.end, content.after_others)
+        if duration is None:
+            return ANY
+        if length.low == 0 and not math.isinf(length.high):
+            self.unknown_time.append(Unknown(path, NO_LENGTH))
+            return ANY
+        return length
+
+    def elements(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> _Element:
+        """Give where the elements of *node* end, and what they add after that; each is priced."""
+        ends, late = [NOTHING], NOTHING
+        for element, place in self.objects(node, "elements", path):
+            timed = _UNTIMED if element is None else self.element(element, place, variables, count)
+            ends.append(timed.end)
+            late = added(late, timed.after_others)
+        return _Element(_longest(ends), late)
+
+    def objects(self, node: Mapping[str, Any], key: str, path: str) -> list[tuple[Mapping[str, Any] | None, str]]:
+        """Give the objects of the array *key* with their paths; None for what may be anything, at any price."""
+        items, path = node.get(key), at(path, key)
+        if items is None or (isinstance(items, (list, tuple)) and not items):
+            return []
+        listed = [(items, path)]
+        if isinstance(items, (list, tuple)):
+            listed = [(item, at(path, index)) for index, item in enumerate(items)]
+        found: list[tuple[Mapping[str, Any] | None, str]] = []
+        for item, place in listed:
+            known = item if isinstance(item, Mapping) and items is not item else None
+            if known is None:
+                self.unknown_time.append(Unknown(place, "what stands here is not known"))
+                self.assets.unpriced(place, "what stands here is not known")
+            found.append((known, place))
+        return found
 
     def transition(self, scene: Mapping[str, Any], path: str, variables: Mapping[str, Any], limit: float) -> Interval:
         transition = scene.get("transition")
         if transition is None:
-            return _NOTHING
+            return NOTHING
         path = at(path, "transition")
         if isinstance(transition, Mapping):
             duration = self.number(transition, "duration", path, variables, None)
-            if duration is not None:
+            if duration is not None and self.may_cut_hard:
+                self.unknown_time.append(Unknown(path, "next to subtitles it may become a cut that shortens nothing"))
+                return Interval(0.0, max(0.0, min(duration, limit)))
+            if duration is not None and duration <= limit:
                 return Interval(max(0.0, duration), max(0.0, duration))
         self.unknown_time.append(Unknown(path, "the duration of the transition is not known"))
         return Interval(0.0, limit)
 
     def element(self, element: Mapping[str, Any], path: str, outer: Mapping[str, Any], count: Interval) -> _Element:
         """Give where the element ends in its container, or what it adds after the others (start -1)."""
-        kind = element.get("type")
-        variables = _variables(element, outer)
+        variables = scope(element.get("variables"), outer)
         shown = self.shown(element, path, variables)
         if shown is False:
-            return _Element(_NOTHING, _NOTHING)
-        self.price(element, path, variables, count if shown else Interval(0, count.high))
+            return _Element(NOTHING, NOTHING)
+        kind = self.kind(element, path, variables)
+        self.assets.add(element, path, variables, count if shown else Interval(0, count.high))
+        if kind in ("subtitles", None):
+            self.may_cut_hard = True
         if kind == "subtitles":
-            return _Element(_NOTHING, _NOTHING)
-        duration = self.number(element, "duration", path, variables, -2 if str(kind) in FITS_CONTAINER else -1)
+            return _Element(NOTHING, NOTHING)
+        default = None if kind is None else -2 if kind in FITS_CONTAINER else -1
+        duration = self.number(element, "duration", path, variables, default)
         if duration == -2:
-            return _Element(_NOTHING, _NOTHING)
+            return _Element(NOTHING, NOTHING)
         start = self.number(element, "start", path, variables, 0)
         extra = self.number(element, "extra-time", path, variables, 0)
-        if duration is not None and duration >= 0:
+        if duration is None or start is None:
+            return _UNTIMED
+        if duration > 0:
             length = Interval(duration, duration)
-        elif duration is not None and kind == "image":
-            length = _NOTHING  # a picture has no length of its own
+        elif kind == "image":
+            length = NOTHING  # a picture has no length of its own
         else:
-            if duration is not None:
-                self.unknown_time.append(Unknown(path, f"the own length of {_article(kind)} is not known beforehand"))
-            length = _ANY
-        length = _sum(length, _ANY if extra is None else Interval(extra, extra))
+            self.unknown_time.append(Unknown(path, f"the own length of {_article(kind)} is not known beforehand"))
+            length = ANY
+        length = added(length, ANY if extra is None else Interval(max(0.0, extra), max(0.0, extra)))
         if start == -1:
             self.unknown_time.append(Unknown(at(path, "start"), "where an element at the end (-1) ends is not certain"))
-            return _Element(_NOTHING, Interval(0.0, length.high))
-        end = _sum(length, _ANY if start is None else Interval(start, start))
-        return _Element(end if shown else Interval(0.0, end.high), _NOTHING)
+            return _Element(NOTHING, Interval(0.0, length.high))
+        end = added(length, Interval(start, start))
+        return _Element(end if shown and kind is not None else Interval(0.0, end.high), NOTHING)
+
+    def kind(self, element: Mapping[str, Any], path: str, variables: Mapping[str, Any]) -> str | None:
+        """Give the type of an element; None if it is none that is known here."""
+        kind = value_of(element.get("type"), variables)
+        if isinstance(kind, str) and kind in KNOWN_TYPES:
+            return kind
+        self.unknown_time.append(Unknown(at(path, "type"), "what kind of element it is is not known"))
+        return None
 
     def shown(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any]) -> bool | None:
         """Say whether the condition holds; None if that is not known."""
@@ -290,6 +339,8 @@ class _Planner:
         if condition is None:
             return True
         try:
+            if not isinstance(condition, (str, bool, int, float)):
+                raise NotKnown("it is no condition")
             return is_true(resolve(condition, variables))
         except NotKnown as error:
             self.unknown_time.append(Unknown(at(path, "condition"), str(error)))
@@ -299,63 +350,15 @@ class _Planner:
         self, node: Mapping[str, Any], key: str, path: str, variables: Mapping[str, Any], default: float | None
     ) -> float | None:
         """Give a number of *node*; None if it is not known (the reason is kept) or absent without default."""
-        value = node.get(key)
-        if value is None:
+        if node.get(key) is None:
             return default
         try:
-            number = float(resolve(value, variables))
+            if key == "duration" and value_of(node[key], variables) == "auto":
+                return -1.0
+            return number_of(node[key], variables)
         except NotKnown as error:
             self.unknown_time.append(Unknown(at(path, key), str(error)))
             return None
-        except (TypeError, ValueError, OverflowError):
-            self.unknown_time.append(Unknown(at(path, key), "it is no number"))
-            return None
-        return number if math.isfinite(number) else None
-
-    def price(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> None:
-        """Add what the generated asset of *node* costs, *count* times."""
-        is_voice = node.get("type") == "voice"
-        if not is_voice and not node.get("prompt"):
-            return
-        if node.get("connection"):
-            return
-        try:
-            model = resolve(node.get("model"), variables)
-        except NotKnown:
-            model = None
-        asset = price_of("azure" if is_voice and model is None and node.get("model") is None else model)
-        if asset is None:
-            self.unknown_price.append(Unknown(at(path, "model"), f"the price of the model {model!r} is not known"))
-            self.assets = _sum(self.assets, _ANY)
-            return
-        units = Interval(1, 1)
-        if asset.per_second and asset.credits:
-            before = len(self.unknown_time)
-            seconds = self.number(node, "duration", path, variables, None)
-            del self.unknown_time[before:]
-            if seconds is None or seconds <= 0:
-                self.unknown_price.append(Unknown(path, f"how many seconds {model!r} generates is not known"))
-                units = _ANY
-            else:
-                units = Interval(math.ceil(seconds), math.ceil(seconds))
-        if asset.credits:
-            if not count.exact:
-                self.unknown_price.append(Unknown(path, "how often it is generated is not known"))
-            low, high = (u * c * asset.credits if u and c else 0 for u, c in zip(units, count, strict=True))
-            self.assets = _sum(self.assets, Interval(low, high))
-
-
-def _variables(node: Mapping[str, Any], outer: Mapping[str, Any]) -> Mapping[str, Any]:
-    own = node.get("variables")
-    return {**outer, **own} if isinstance(own, Mapping) else outer
-
-
-def _objects(nodes: Any) -> list[Mapping[str, Any]]:
-    return [node if isinstance(node, Mapping) else {} for node in nodes] if isinstance(nodes, (list, tuple)) else []
-
-
-def _sum(one: Interval, other: Interval) -> Interval:
-    return Interval(one.low + other.low, one.high + other.high)
 
 
 def _longest(lengths: list[Interval]) -> Interval:

@@ -104,12 +104,13 @@ def test_every_invalid_example_is_accounted_for():
         (scene({**TEXT, "cache": "yes"}), (E, "wrong-type", f"{FIRST}.cache")),
         (scene({**TEXT, "cache": 1}), (W, "wrong-type", f"{FIRST}.cache")),
         (scene({**TEXT, "position": "top"}), (W, "unknown-value", f"{FIRST}.position")),
-        (scene({**TEXT, "crop": []}), (E, "wrong-type", f"{FIRST}.crop")),
+        (scene({**TEXT, "crop": []}), (E, "missing-property", f"{FIRST}.crop.width")),
+        (scene({**TEXT, "crop": [1]}), (E, "wrong-type", f"{FIRST}.crop")),
         (scene({**TEXT, "variables": [1]}), (E, "wrong-type", f"{FIRST}.variables")),
         (scene({"type": "text", "duration": 2}), (E, "missing-property", f"{FIRST}.text")),
         (scene({**IMAGE, "src": "a.png"}), (W, "not-a-url", f"{FIRST}.src")),
         (scene(5, TEXT), (E, "wrong-type", FIRST)),
-        (scene(TEXT, **{"background-color": "blue"}), (W, "unknown-value", "scenes[0].background-color")),
+        (scene(TEXT, **{"background-color": "bluish"}), (W, "unknown-value", "scenes[0].background-color")),
         (scene(TEXT, duration=-2), (E, "out-of-range", "scenes[0].duration")),
         (scene(TEXT, duration=0), (W, "out-of-range", "scenes[0].duration")),
         ({"scenes": {}}, (E, "wrong-type", "scenes")),
@@ -135,6 +136,11 @@ def test_every_invalid_example_is_accounted_for():
         ({**scene({"type": "image", "duration": 2}), "preload": [{"id": "a"}]}, (W, "missing-source", f"{FIRST}.src")),
         # types
         (scene({**TEXT, "type": "lottie"}), (W, "unknown-type", f"{FIRST}.type")),
+        (scene({**TEXT, "type": "txet"}), (E, "unknown-type", f"{FIRST}.type")),
+        (scene({**TEXT, "type": "Image"}), (E, "unknown-type", f"{FIRST}.type")),
+        (scene({**TEXT, "zoom": 1.5}), (E, "not-whole", f"{FIRST}.zoom")),
+        (scene({**IMAGE, "keyframes": [{"easeing": 1}]}), (W, "unknown-key", f"{FIRST}.keyframes[0].easeing")),
+        (scene({**IMAGE, "keyframes": ["x"]}), (E, "wrong-type", f"{FIRST}.keyframes[0]")),
         (scene({**TEXT, "type": 5}), (E, "wrong-type", f"{FIRST}.type")),
         # subtitles
         (scene(TEXT, {"type": "subtitles"}), (W, "subtitles-in-scene", "scenes[0].elements[1]")),
@@ -236,3 +242,46 @@ def test_a_document_that_is_no_object_is_one_finding(root):
 def test_a_model_can_be_checked():
     movie = Movie(scenes=[Scene(elements=[TextElement(text="x")])])
     assert found(movie) == [(W, "zero-length", "scenes")]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        scene({"type": "video", "src": "https://a.b/c.mp4", "duration": "auto"}, duration="auto"),
+        scene(TEXT, {**IMAGE, "src": "", "condition": ""}),
+        scene(TEXT, {"type": "video", "src": "", "width": 3, "condition": False}),
+        {"scenes": [{"duration": 2}, {"condition": "", "elements": [{"type": "html", "html": ""}]}]},
+        scene({"type": "image", "src": "{{ src }}", "prompt": "{{ prompt }}", "duration": 2}),
+        {
+            "scenes": [
+                {"elements": [{"type": "text", "text": "no length of its own"}]},
+                {"duration": 3, "transition": {"duration": 0.5}},
+            ]
+        },
+        scene(TEXT, **{"background-color": "RebeccaPurple"}),
+        {**scene(TEXT), "variables": {"size": 1, "@size": "0.1=Very low|1=Regular", "?size": "How large"}},
+        {**scene({**TEXT, "settings": [], "variables": []}), "variables": [], "client-data": []},
+        scene({**IMAGE, "keyframes": [{"time": 0, "x": 1.5, "y": 2, "zoom": 1.2, "easing": "easeOutBack"}]}),
+        scene({"type": "html", "html": "x", "duration": 2, "keyframes": "{{ frames }}"}),
+        scene({"type": "voice", "text": "<super-slow>Hello</super-slow>"}),
+        scene({**TEXT, "style": "011"}, {"type": "component", "component": "advanced/000", "settings": {}}),
+    ],
+    ids=str,
+)
+def test_what_the_service_renders_is_no_finding(document):
+    assert found(document) == []
+
+
+def test_an_error_in_what_is_never_shown_is_not_certain():
+    document = scene(TEXT, {**IMAGE, "width": "", "condition": ""})
+    assert found(document) == [(W, "wrong-type", "scenes[0].elements[1].width")]
+
+
+def test_a_source_that_is_missing_beside_a_condition_is_not_certain():
+    missing = {"type": "image", "src": "", "condition": "{{ show }}"}
+    assert found(scene(TEXT, missing)) == [(W, "missing-source", "scenes[0].elements[1].src")]
+
+
+def test_an_empty_array_where_an_object_stands_is_written_again_as_it_came():
+    document = {**scene({**TEXT, "settings": [], "variables": []}), "client-data": []}
+    assert Movie.from_document(document).to_document() == document

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_json2video.movie import Movie, Overlap, Scene, TextElement, estimate
+from airflow_json2video.rendering.money import Price
 
 VALID = Path(__file__).parents[2] / "data" / "movies" / "valid"
 AUDIO = {"type": "audio", "src": "https://a.b/c.mp3"}
@@ -62,8 +63,14 @@ def test_what_only_the_service_can_measure_is_unknown_and_named(number, path):
         (scene({**TEXT, "duration": 5, "condition": "{{ 1 > 2 }}"}, {**TEXT, "duration": 1}), 1),
         (scene({**TEXT, "duration": "{{ d * 2 }}"}, variables={"d": 3}), 6),
         (scene({**TEXT, "duration": 2, "condition": "{{ ds }}"}, {**TEXT, "duration": 3}), 3),
-        (scene(TEXT), 0),
-        (scene(IMAGE), 0),
+        (scene(TEXT), None),
+        (scene(IMAGE), None),
+        (scene(), None),
+        (scene({**AUDIO, "duration": "auto"}), None),
+        (scene({**TEXT, "duration": "auto"}, duration=2), 2),
+        (scene({**TEXT, "duration": 3}, duration="auto"), 3),
+        (scene({**TEXT, "duration": "{{ b }}"}, variables={"a": 3, "b": "{{ a * 2 }}"}), 6),
+        (scene({**TEXT, "duration": "{{ b }}"}, variables={"b": "{{ a }}", "a": 3}), None),
     ],
 )
 def test_a_scene_is_as_long_as_it_says_or_as_its_elements_need(given, seconds):
@@ -154,7 +161,11 @@ def test_generated_assets_cost_their_unit_price(element, price):
 
 def test_an_asset_in_an_iterated_scene_is_generated_for_each_item_and_preloaded_ones_count():
     flux = {"type": "image", "prompt": "{{ item }}", "model": "flux-pro"}
-    plan = length(scene(flux, duration=1, iterate="names"), variables={"names": ["a", "b", "c"]}, preload=[flux])
+    plan = length(
+        scene(flux, duration=1, iterate="names"),
+        variables={"names": ["a", "b", "c"]},
+        preload=[{**flux, "prompt": "A {{ what }}"}],
+    )
     assert plan.asset_credits == 80
 
 
@@ -179,3 +190,106 @@ def test_a_model_can_be_estimated():
 )
 def test_a_broken_document_is_estimated_without_an_exception(document):
     assert estimate(document).at_least >= 0
+
+
+UNKNOWN = "{{ nobody_knows }}"
+VALUES = [
+    0, 1, -1, -2, 7.5, "", "auto", True, False, [], {}, "a", "d", "video", "voice", "image", "subtitles", "html",
+    "new", "flux-pro", "wan-v2.5", "rows", "full-hd", "custom",
+    [{"type": "video", "prompt": "p", "model": "wan-v2.5", "duration": 30}],
+    {"type": "video", "prompt": "p", "model": "wan-v2.5", "duration": 30, "start": 5},
+    {"type": "text", "text": "x", "duration": 90}, [{"type": "text", "text": "x", "duration": 90}],
+    {"d": 90, "m": "flux-pro", "rows": [1, 2, 3]}, [{"d": 90}, {"d": 80}],
+    {"duration": 60, "elements": [{"type": "image", "prompt": "p", "model": "flux-pro"}]},
+    [{"duration": 60, "id": "a"}],
+]  # fmt: skip
+"""What an expression may turn out to be."""
+
+FULL = {
+    "resolution": "custom",
+    "width": 1280,
+    "height": 720,
+    "variables": {"d": 4, "m": "flux-pro", "rows": [{"d": 2}, {"d": 3}], "double": "{{ d * 2 }}", "yes": True},
+    "preload": [{"id": "p", "type": "image", "prompt": "p", "model": "flux-pro"}],
+    "scenes": [
+        {
+            "id": "a",
+            "duration": "{{ double }}",
+            "elements": [
+                {"type": "image", "prompt": "x", "model": "{{ m }}", "connection": "mine"},
+                {"type": "voice", "text": "x", "model": "azure", "duration": 2},
+            ],
+        },
+        {
+            "transition": {"style": "fade", "duration": 0.5},
+            "condition": "{{ yes }}",
+            "variables": {"d": 5},
+            "elements": [
+                {"type": "text", "text": "x", "start": 1, "duration": "{{ d }}", "extra-time": 0.5},
+                {"type": "video", "prompt": "p", "model": "wan-v2.5", "duration": 3, "condition": "{{ yes }}"},
+                {"type": "html", "html": "x", "duration": -2, "variables": {"d": 1}},
+            ],
+        },
+        {
+            "iterate": "rows",
+            "iterate-as": "row",
+            "elements": [{"type": "text", "text": "x", "duration": "{{ d + row.d }}"}],
+        },
+        {"import": "a", "duration": 2, "elements": [{"type": "image", "src": "https://a.b/c.png"}]},
+    ],
+    "elements": [
+        {"type": "audio", "src": "https://a.b/c.mp3", "start": 2, "duration": 9},
+        {"type": "image", "src": "https://a.b/c.png", "duration": -2},
+    ],
+}
+
+
+def places(node, path=()):
+    if path:
+        yield path
+    for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from places(child, (*path, key))
+
+
+def put(document, path, value):
+    copy = json.loads(json.dumps(document))
+    node = copy
+    for step in path[:-1]:
+        node = node[step]
+    node[path[-1]] = value
+    return copy
+
+
+def added_properties(document):
+    """The same movie with one more property that a node may have, written as an expression."""
+    movie = ("elements", "preload", "scenes", "template", "variables", "resolution", "width", "height")
+    scene_ = ("duration", "condition", "iterate", "iterate-as", "import", "variables", "elements", "transition", "id")
+    element = ("type", "duration", "start", "extra-time", "condition", "variables", "prompt", "model", "connection",
+               "src")  # fmt: skip
+    for path in [(), *places(document)]:
+        node = document
+        for step in path:
+            node = node[step]
+        names = movie if not path else scene_ if path[:1] == ("scenes",) and len(path) == 2 else ()
+        if len(path) >= 2 and path[-2] in ("elements", "preload") and isinstance(path[-1], int):
+            names = element
+        for name in names:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("path", [None, *sorted(VALID.glob("*.json"))], ids=lambda path: path.stem if path else "full")
+def test_what_an_expression_may_turn_out_to_be_costs_no_more_than_was_claimed_with_it(path):
+    """Replace any node by an expression that cannot be resolved (or add it), then let it turn out to be anything.
+
+    Whatever the service makes of it, the figures given before must have covered it: ``max_credits`` relies on them.
+    """
+    document = FULL if path is None else json.loads(path.read_text())
+    more = added_properties(document) if path is None else ()
+    for place in dict.fromkeys([*places(document), *more]):
+        before = Price.of(put(document, place, UNKNOWN))
+        for possible in [document, *(put(document, place, value) for value in VALUES if path is None)]:
+            after = Price.of(possible)
+            where = f"{place} as {json.dumps(possible)[:3000]}"
+            assert before.at_least <= after.at_least, where
+            assert before.at_most is None or (after.at_most is not None and after.at_most <= before.at_most), where
+            assert before.credits is None or before.credits == after.credits, where
