@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.skipped_files import SkippedFiles
+
 # Before anything imports airflow: it reads its environment, and makes its home, when it is imported.
 assert "airflow" not in sys.modules, "airflow was imported before its home was set"
 for name in list(os.environ):
@@ -44,6 +46,11 @@ os.environ.update(
         "NO_PROXY": "127.0.0.1,localhost",
     }
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # of pytest-xdist, which reports to the one that writes
+        config.pluginmanager.register(SkippedFiles())
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,9 @@ _SWITCHES = (
     "--force-color-profile=srgb", "--font-render-hinting=none", "--lang=en-US",
     "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=http://127.0.0.1:9", "--proxy-bypass-list=<-loopback>",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    # The page's clock (--virtual-time-budget) rules one process only. A Chromium that gives a sandboxed frame a process
+    # of its own takes the picture before the page's timers. The frame's sandbox and the policy hold in one process too.
+    "--disable-features=IsolateSandboxedIframes",
 )  # fmt: skip
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
