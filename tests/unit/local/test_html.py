@@ -122,11 +122,15 @@ def test_the_browser_asks_nothing_of_the_network(drawn):
         "<script>location = '{file}'</script>",
         "<script>top.location = '{file}'</script>",
         "<meta http-equiv=refresh content='0;url={file}'>",
-        "<script>fetch('{file}').then(answer => answer.blob()).then(blob => {{ const picture = new Image(); "
-        "picture.src = URL.createObjectURL(blob); document.body.append(picture) }})</script>",
-        "<script>const asked = new XMLHttpRequest(); asked.open('GET', '{file}'); asked.responseType = 'blob'; "
-        "asked.onload = () => {{ const picture = new Image(); picture.src = URL.createObjectURL(asked.response); "
-        "document.body.append(picture) }}; asked.send()</script>",
+        (
+            "<script>fetch('{file}').then(answer => answer.blob()).then(blob => {{ const picture = new Image(); "
+            "picture.src = URL.createObjectURL(blob); document.body.append(picture) }})</script>"
+        ),
+        (
+            "<script>const asked = new XMLHttpRequest(); asked.open('GET', '{file}'); asked.responseType = 'blob'; "
+            "asked.onload = () => {{ const picture = new Image(); picture.src = URL.createObjectURL(asked.response); "
+            "document.body.append(picture) }}; asked.send()</script>"
+        ),
     ],
 )
 def test_a_page_cannot_show_a_file_of_this_machine(drawn, tmp_path, way):
