@@ -243,7 +243,7 @@ class _Page(Protocol[M_co]):
     @property
     def movies(self) -> Sequence[M_co]: ...
     @property
-    def has_next(self) -> bool: ...
+    def has_next(self) -> bool | None: ...
     @property
     def next_token(self) -> str | None: ...
 
@@ -284,7 +284,9 @@ class MovieListing:
         """
         self._call = None
         token = page.next_token
-        if page.has_next and token is not None:
+        # Only an explicit false ends a list that has a cursor: what is on a page that was not read would be taken for
+        # absent, and paid for again.
+        if page.has_next is not False and token is not None:
             if token in self._tokens:
                 raise UnreadableAnswer("movies.list: the cursor of the list repeats, so its end cannot be reached.")
             self._tokens.add(token)

@@ -92,7 +92,6 @@ Flag = Annotated[bool | None, WrapValidator(_or_none)]
 Text = Annotated[str | None, BeforeValidator(_text_or_none)]
 Tags = Annotated[list[str], BeforeValidator(_tags)]
 Word = Annotated[str, BeforeValidator(_word), Field(min_length=1)]
-HasNext = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
@@ -189,7 +188,7 @@ class MoviePage(_Answer):
     """
 
     movies: list[MovieStatus]
-    has_next: HasNext = False
+    has_next: bool | None = None
     next_token: Text = None
     count: Whole = None
     limit: Whole = None
@@ -246,7 +245,7 @@ class WatchedPage(BaseModel):
 
     movies: list[WatchedMovie]
     success: Any = None
-    has_next: HasNext = False
+    has_next: bool | None = None
     next_token: Text = None
     remaining_quota: Quota = None
     _bytes_read: int = PrivateAttr(default=0)

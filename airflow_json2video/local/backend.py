@@ -117,7 +117,13 @@ class Backend:
     def _expanded(self, document: dict[str, Any]) -> dict[str, Any]:
         """Give the document to render: the template laid under it, ``sd`` in the size that was chosen."""
         if id_ := document.get("template"):
-            document = merge_template(document, self.templates.movie_of(str(id_)))
+            try:
+                template = self.templates.movie_of(str(id_))
+            except Refusal as refusal:
+                if self.settings.submit_missing_status == 404:
+                    raise Refusal(404, "Template not found") from None
+                raise Refusal(400, refusal.message) from None
+            document = merge_template(document, template)
         if document.get("resolution") == "sd" and self.settings.sd_size != "640x360":
             width, height = self.settings.sd_size.split("x")
             document = {**document, "resolution": "custom", "width": int(width), "height": int(height)}

@@ -67,6 +67,9 @@ class Settings:
     """The file disappears this long after the end of the render."""
     missing_status: int = 400
     """HTTP status of a missing template or file: 400 as observed, or 404 as documented."""
+    submit_missing_status: int = 404
+    """HTTP status of a submission that names a template which does not exist: 404 ``Template not found`` as its page
+    documents, or 400 as was observed of other calls."""
     conflict_status: int = 409
     """HTTP status of a file name that is taken; live notes have the text and not the number."""
     upload_expires: float = 120.0
@@ -140,6 +143,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "list_order": get_args(ListOrder),
     "quota_shape": get_args(QuotaShape),
     "missing_status": (400, 404),
+    "submit_missing_status": (404, 400),
     "conflict_status": (409, 400),
     "key_status": (400, 401, 403),
     "role_status": (403, 400),

@@ -425,6 +425,27 @@ def test_the_list_is_read_to_its_end_by_the_cursor(client, service):
     assert third == first + "&next_token=t2"
 
 
+@pytest.mark.parametrize("more", [{"has_next": None}, {}], ids=["null", "missing"])
+def test_only_an_explicit_false_ends_a_list(client, service, more):
+    def half_said(*projects, **fields):
+        movies = [{"project": project, "status": "done", "json": "{}"} for project in projects]
+        return answer(200, {"success": True, "movies": movies, **fields})
+
+    service.then(half_said("A" * 16, next_token="t1", **more), half_said("B" * 16, **more))
+    assert [movie.project for movie in client.movies()] == ["A" * 16, "B" * 16]
+
+
+def test_a_cursor_that_repeats_ends_a_list_of_which_no_end_is_said(client, service):
+    service.then(*[answer(200, {"success": True, "movies": [], "next_token": "t1"})] * 2)
+    with pytest.raises(UnreadableAnswer, match="cursor of the list repeats"):
+        client.movies()
+
+
+def test_an_explicit_false_ends_a_list_that_has_a_cursor(client, service):
+    service.then(answer(200, {"success": True, "movies": [], "next_token": "t1", "has_next": False}))
+    assert client.movies() == []
+
+
 @pytest.mark.parametrize(
     "second",
     [

@@ -107,12 +107,17 @@ def test_an_unknown_project_answers_400_with_a_leaked_type_error(client, project
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_missing_template_is_refused_with_the_status_set(client, service, status):
     service.settings.missing_status = status
-    assert refused(client.post({"template": "abc123def456ghi789jk"})) == (
-        status,
-        "Template abc123def456ghi789jk not found",
-    )
     answer = client.session.get(f"{service.host}/templates", params={"id": "nope"})
     assert refused(answer) == (status, "Template nope not found")
+
+
+def test_a_submission_that_names_a_missing_template_answers_404_unless_it_is_to_answer_as_other_calls_do(
+    client, service
+):
+    unknown = {"template": "abc123def456ghi789jk"}
+    assert refused(client.post(unknown)) == (404, "Template not found")
+    service.settings.submit_missing_status = 400
+    assert refused(client.post(unknown)) == (400, "Template abc123def456ghi789jk not found")
 
 
 def test_a_template_renders_with_the_variables_of_the_request_and_lists_the_short_body(client, service):
