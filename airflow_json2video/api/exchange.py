@@ -7,7 +7,6 @@ the bytes; what the bytes mean is decided here, so that they cannot drift apart.
 from __future__ import annotations
 
 import json
-import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from airflow_json2video.exceptions import (
     UnreadableAnswer,
     error_from_answer,
 )
+from airflow_json2video.json_values import NotJson, plain_json, whole_characters
 
 __all__ = [
     "DEFAULT_HOST",
@@ -57,6 +57,8 @@ MAX_RETRY_AFTER = 120.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _SNIPPET = 200
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""What may be one half of a surrogate pair, escaped or as bytes."""
 _SLOWEST_UPLOAD = 64 * 1024
 """Bytes a second below which an upload is given up."""
 
@@ -183,7 +185,7 @@ class Exchange:
         :param cause: what went wrong; its words are shown, it is not chained, since it may hold the request.
         :param sent: False only when the request certainly never left.
         """
-        words = self.endpoint.redact(cause if isinstance(cause, str) else _root_words(cause))
+        words = self._shown(cause if isinstance(cause, str) else _root_words(cause))
         where = urlsplit(call.url or self.endpoint.host).netloc.rpartition("@")[2]
         about = f" {call.subject!r}" if call.subject else ""
         submit = call.name == "movies.submit"
@@ -214,10 +216,14 @@ class Exchange:
             pause += min(error.retry_after, MAX_RETRY_AFTER)
         return pause
 
+    def _shown(self, words: str) -> str:
+        """Return words of the service or of a library as they may stand in a message."""
+        return self.endpoint.redact(whole_characters(words))
+
     def _refused(self, call: Call[Any], answer: Answer, words: str) -> ApiError:
         return error_from_answer(
             answer.status,
-            self.endpoint.redact(words),
+            self._shown(words),
             call=call.name,
             subject=call.subject,
             retry_after=_retry_after(answer.headers),
@@ -227,11 +233,11 @@ class Exchange:
         submit = call.name == "movies.submit"
         about = f" {call.subject!r}" if call.subject else ""
         # Redacted before it is cut: half a key is a key's half.
-        came = " ".join(self.endpoint.redact(answer.body.decode("utf-8", "replace")).split())
+        came = " ".join(self._shown(answer.body.decode("utf-8", "replace")).split())
         shown = f"It begins: {came[:_SNIPPET]}" if came else "It is empty."
         return UnreadableAnswer(
             f"{call.name}{about}: expected {call.expects}, and got HTTP {answer.status}"
-            f" with {self.endpoint.redact(problem)}. {shown}{'...' if len(came) > _SNIPPET else ''}",
+            f" with {self._shown(problem)}. {shown}{'...' if len(came) > _SNIPPET else ''}",
             http_status=answer.status,
             project=_project(call),
             money=Money.UNKNOWN if submit else None,
@@ -311,48 +317,26 @@ def _may_pass(error: Json2VideoError) -> bool:
 
 
 def _encode(body: Mapping[str, Any], name: str) -> bytes:
+    with suppress(ValueError, TypeError, RecursionError):
+        return _dumps(body)
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (ValueError, TypeError, RecursionError) as error:
-        path, why = _unserialisable(body) or ("", str(error))
-    raise ConfigurationError(f"{name}: the document cannot be written as JSON{f' at {path}' if path else ''}: {why}.")
+        return _dumps(plain_json(body))
+    except NotJson as error:
+        where = f" at {error.path}" if error.path else ""
+        problem = f"{name}: the document cannot be written as JSON{where}: {error.what}; {error.remedy}."
+    raise ConfigurationError(problem, advice="Nothing was submitted." if name == "movies.submit" else None)
 
 
-def _unserialisable(value: Any, path: str = "", depth: int = 0) -> tuple[str, str] | None:
-    """Find the first value that JSON has no place for."""
-    if depth > 200:
-        return path[:80] + "...", "it is nested too deeply, or contains itself"
-    if isinstance(value, float) and not math.isfinite(value):
-        return path, f"{value} is no JSON number"
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return path, "the text contains half a character (a lone surrogate)"
-        return None
-    if value is None or isinstance(value, (bool, int, float)):
-        return None
-    if isinstance(value, dict):
-        for key, item in value.items():
-            here = f"{path}.{key}" if path else str(key)
-            if not isinstance(key, (str, int, float, bool, type(None))):
-                return here, f"a key of type {type(key).__name__}"
-            if found := _unserialisable(key, here, depth + 1) or _unserialisable(item, here, depth + 1):
-                return found
-        return None
-    if isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            if found := _unserialisable(item, f"{path}[{index}]", depth + 1):
-                return found
-        return None
-    return path, f"a value of type {type(value).__name__}"
+def _dumps(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _decode(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    return whole_characters(document) if _HALF_CHARACTER.search(body) else document
 
 
 def _words(document: Any) -> str | None:

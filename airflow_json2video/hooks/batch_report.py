@@ -28,7 +28,8 @@ def write_report(path: str, items: BatchItems, batch: Batch) -> None:
         target = final.with_name(f".{final.name}.part") if is_disk else final
         if is_disk:
             target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("w", encoding="utf-8") as file:
+        # Half a character is written as JSON escapes it.
+        with target.open("w", encoding="utf-8", errors="backslashreplace") as file:
             for line in report_lines(items, batch):
                 file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
         if is_disk:

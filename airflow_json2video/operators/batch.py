@@ -175,8 +175,9 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
 
         try:
             rows = self._read_rows(context)
-            names = columns_of(rows) if self.movie is not None else ()
-            render_document_fields(self, context, jinja_env, seen_oids, declared=names)
+            if rows:  # without any, the movie's expressions belong to nobody, and the task is skipped
+                names = columns_of(rows) if self.movie is not None else ()
+                render_document_fields(self, context, jinja_env, seen_oids, declared=names)
         except Json2VideoError as error:
             self._fail(error, context)
         # What Airflow stores of a rendered field is for people to see.
@@ -185,6 +186,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     def execute(self, context: Context) -> BatchResult:
         """Check all items, find what earlier attempts started, and do the first slice."""
         self._hand_on(context)
+        self._skip_if_empty(context)
         return self._slice(context, event=None, is_resumed=False)
 
     def execute_slice(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
@@ -210,6 +212,17 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         except Json2VideoError as error:
             self._fail(error, context)
 
+    def _skip_if_empty(self, context: Context) -> None:
+        """Skip a batch of no rows, as Airflow skips a task that is mapped over nothing."""
+        from airflow.providers.common.compat.sdk import AirflowSkipException
+
+        try:
+            rows = self._read_rows(context)
+        except Json2VideoError as error:
+            self._fail(error, context)
+        if not rows:
+            raise AirflowSkipException(f"{self.source or 'items'} has no rows. Nothing was submitted.")
+
     def _read_rows(self, context: Context) -> list[dict[str, Any]]:
         if self._rows is None:
             from airflow_json2video.rendering.batch_items import rows_of
@@ -217,9 +230,9 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
             if self.source is not None:
                 from airflow_json2video.hooks.batch_rows import read_rows
 
-                self._rows = rows_of(read_rows(str(self.source)), source=str(self.source))
+                self._rows = rows_of(read_rows(str(self.source)), source=str(self.source), key=self.item_key)
             else:
-                self._rows = rows_of(_resolved(self.items, context), source="items")
+                self._rows = rows_of(_resolved(self.items, context), source="items", key=self.item_key)
         return self._rows
 
     def _hand_on(self, context: Context) -> None:

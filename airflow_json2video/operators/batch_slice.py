@@ -342,11 +342,11 @@ class BatchSlice:
 
 
 def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:
-    from airflow_json2video.operators.document import document_of
+    from airflow_json2video.operators.document import document_of, plain_document
 
     if operator.movie is None and operator.template is None:
         return None
-    base = document_of(movie=operator.movie, template=operator.template, variables=operator.variables)
+    base = plain_document(document_of(movie=operator.movie, template=operator.template, variables=operator.variables))
     if base.get("variables") is not None and not isinstance(base["variables"], Mapping):
         raise ConfigurationError("The movie's 'variables' must be an object.", advice="Nothing was submitted.")
     return base

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
+from airflow_json2video.json_values import NotJson, plain_json
 from airflow_json2video.movie.expressions import render_airflow_expressions
 from airflow_json2video.movie.loading import load_document
 from airflow_json2video.version_compat import context_names
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["document_of", "no_file", "render_document_fields", "resolved_movie"]
+__all__ = ["document_of", "no_file", "plain_document", "render_document_fields", "resolved_movie"]
 
 
 def document_of(
@@ -58,6 +59,21 @@ def document_of(
         own = document.get("variables")
         document["variables"] = {**(own if isinstance(own, Mapping) else {}), **variables}
     return document
+
+
+def plain_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document as plain JSON, once all of its expressions are filled.
+
+    :raises ConfigurationError: a value in it has no place in JSON.
+    """
+    try:
+        plain: dict[str, Any] = plain_json(document)
+    except NotJson as error:
+        raise ConfigurationError(
+            f"The document has a value that JSON cannot hold: {error.path!r} is {error.what}; {error.remedy}.",
+            advice="Nothing was submitted.",
+        ) from None
+    return plain
 
 
 def render_document_fields(

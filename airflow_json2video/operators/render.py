@@ -335,9 +335,9 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _checked_document(self) -> dict[str, Any]:
         from airflow_json2video.movie.checks import require_valid
-        from airflow_json2video.operators.document import document_of
+        from airflow_json2video.operators.document import document_of, plain_document
 
-        document = document_of(movie=self.movie, template=self.template, variables=self.variables)
+        document = plain_document(document_of(movie=self.movie, template=self.template, variables=self.variables))
         if self.webhook is not None:
             from airflow_json2video.rendering.webhook import with_webhook
 

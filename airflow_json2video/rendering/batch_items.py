@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
+from airflow_json2video.json_values import NotJson, plain_json
 from airflow_json2video.movie.lexing import has_expression, names_in, placeholders
 
 __all__ = ["MOST_ITEMS", "BatchItems", "columns_of", "needed_names", "rows_of"]
@@ -24,13 +25,16 @@ _SHOWN = 10
 _NOTHING = "Nothing was submitted."
 
 
-def rows_of(rows: Iterable[Any], *, source: str) -> list[dict[str, Any]]:
-    """Take the rows of a batch, each a mapping.
+def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list[dict[str, Any]]:
+    """Return the rows of a batch, each a mapping of plain JSON.
 
     :param source: what they are called in a message, such as the file's path.
-    :raises ConfigurationError: there are none, more than :data:`MOST_ITEMS`, or one is no mapping.
+    :param key: the name under which a row has its key, for the message.
+    :raises ConfigurationError: there are more than :data:`MOST_ITEMS`, one is not a mapping, or has a value that JSON
+        cannot hold; lists the first rows concerned.
     """
     taken: list[dict[str, Any]] = []
+    problems: list[str] = []
     for row in islice(rows, MOST_ITEMS + 1):
         to_document = getattr(row, "to_document", None)
         row = row if to_document is None else to_document()
@@ -39,15 +43,39 @@ def rows_of(rows: Iterable[Any], *, source: str) -> list[dict[str, Any]]:
                 f"{source}: row {len(taken) + 1} is {type(row).__name__}; an item is an object of names and values.",
                 advice=_NOTHING,
             )
-        taken.append({str(name): value for name, value in row.items()})
-    if not taken:
-        raise ConfigurationError(f"{source} has no rows, so there is nothing to render.", advice=_NOTHING)
+        plain, unfit = _plain_row({str(name): value for name, value in row.items()})
+        taken.append(plain)
+        problems += [f"{_where(len(taken), plain.get(key) if key else None)}: {each}" for each in unfit]
     if len(taken) > MOST_ITEMS:
         raise ConfigurationError(
             f"{source} has more than {MOST_ITEMS:,} rows, the most that one batch renders.",
             advice=f"Split it, and give each part to a batch of its own. {_NOTHING}",
         )
+    if problems:
+        rows_concerned = f"values of {source} have no place in JSON"
+        raise ConfigurationError(
+            _listed(rows_concerned, problems, of=None),
+            advice=f"Convert them where the rows are made; in a file, make such a column text. {_NOTHING}",
+        )
     return taken
+
+
+def _plain_row(row: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a row as plain JSON, and what is wrong with its values."""
+    plain, unfit = {}, []
+    for name, value in row.items():
+        try:
+            plain[plain_json(name)] = plain_json(value)
+        except NotJson as error:
+            path = error.at(name).path
+            unfit.append(f"{path!r} is {error.what}; {error.remedy}")
+    return plain, unfit
+
+
+def _where(number: int, key: Any) -> str:
+    """Name a row in a message."""
+    shown = "" if key is None or isinstance(key, (dict, list)) else str(key).strip()[:_LONGEST_KEY]
+    return f"row {number} ({shown})" if shown and shown != str(number) else f"row {number}"
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -144,8 +172,7 @@ class BatchItems:
 
     def where(self, index: int) -> str:
         """Name an item in a message."""
-        number, key = index + 1, self.keys[index]
-        return f"row {number}" if key == str(number) else f"row {number} ({key})"
+        return _where(index + 1, self.keys[index])
 
 
 def needed_names(movie: Mapping[str, Any]) -> list[str]:
@@ -211,9 +238,10 @@ def _keys(rows: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     return keys
 
 
-def _listed(what: str, problems: Sequence[str], *, of: int) -> str:
+def _listed(what: str, problems: Sequence[str], *, of: int | None) -> str:
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-    return "\n  ".join([f"{len(problems)} of {of} {what}:", *problems[:_SHOWN], *more])
+    count = f"{len(problems)}" if of is None else f"{len(problems)} of {of}"
+    return "\n  ".join([f"{count} {what}:", *problems[:_SHOWN], *more])
 
 
 def _canonical(value: Any) -> bytes:

@@ -11,8 +11,8 @@ __all__ = ["pack", "unpack"]
 
 
 def pack(value: Any) -> str:
-    """Write JSON as a short text that every store of Airflow takes."""
-    plain = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return JSON as a short text that every store of Airflow takes, whatever characters are in it."""
+    plain = json.dumps(value, separators=(",", ":")).encode()
     return base64.b85encode(zlib.compress(plain, 6)).decode()
 
 

@@ -346,13 +346,16 @@ def test_an_answer_of_another_shape_is_unreadable_and_never_a_result(call, body)
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({"scenes": [{"duration": float("nan")}]}, "at scenes[0].duration: nan is no JSON number"),
+        (
+            {"scenes": [{"duration": float("nan")}]},
+            "at scenes[0].duration: nan (float); write None where there is no value",
+        ),
         ({"a": {"b": float("inf")}}, "at a.b: inf"),
         ({"a": [1, {"b": object()}]}, "at a[1].b: a value of type object"),
         ({"a": {1, 2}}, "at a: a value of type set"),
-        ({"a": NOW}, "at a: a value of type datetime"),
-        ({"a": {(1, 2): 3}}, "at a.(1, 2): a key of type tuple"),
-        ({"a": "\ud800"}, "at a: the text contains half a character"),
+        ({"a": NOW}, "at a: a value of type datetime; write value.isoformat(). Nothing was submitted."),
+        ({"a": {(1, 2): 3}}, "at a['(1, 2)']: under a key of type tuple; write the key as text"),
+        ({"a": "\ud800"}, "at a: text with half a character"),
     ],
 )
 def test_a_document_that_is_no_json_is_refused_with_the_path(document, words):
@@ -360,6 +363,32 @@ def test_a_document_that_is_no_json_is_refused_with_the_path(document, words):
         EXCHANGE.request(calls.submit_movie(document))
     assert words in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_number_of_numpy_is_sent_as_a_number():
+    numpy = pytest.importorskip("numpy")
+    request = EXCHANGE.request(calls.submit_movie({"scenes": [{"duration": numpy.float32(2)}], "n": numpy.int64(3)}))
+    assert request.body == b'{"scenes":[{"duration":2.0}],"n":3}'
+
+
+@pytest.mark.parametrize("half", [rb"\ud83d", b"\xed\xa0\xbd"], ids=["escaped", "as bytes"])
+def test_half_a_character_in_the_services_words_goes_no_further(half):
+    refused = Answer(
+        status=400, reason="Bad Request", headers={}, body=b'{"success": false, "message": "No %s"}' % half
+    )
+    error = EXCHANGE.read(calls.get_movie("a" * 16), refused)
+    assert "No \ufffd" in str(error)
+    str(error).encode()
+    known = b'{"success": true, "movie": {"project": "%s", "status": "error", "message": "Bad %s \\ud83d\\ude00"}}'
+    answer = Answer(status=200, reason="OK", headers={}, body=known % (b"a" * 16, half))
+    assert EXCHANGE.read(calls.get_movie("a" * 16), answer).movie.message == "Bad \ufffd 😀"
+
+
+def test_a_reason_that_is_not_utf_8_is_shown_without_its_bytes():
+    error = EXCHANGE.read(
+        calls.get_movie("a" * 16), Answer(status=502, reason="Bad \udce9 Gateway", headers={}, body=b"")
+    )
+    str(error).encode()
 
 
 def test_a_document_that_contains_itself_is_refused():

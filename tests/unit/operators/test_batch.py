@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import socket
 import time
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from functools import partial
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, Asset, AssetAlias
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, Asset, AssetAlias
 
 from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ServiceUnreachable
 from airflow_json2video.hooks.batch import BatchSubmission
@@ -150,6 +151,32 @@ def test_the_result_of_another_task_gives_the_rows(batch, service):
             return ROWS[:2]
 
     assert BatchAttempt(lambda: batch(items=Result())).run()["items"] == service.posts == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "items"])
+def test_a_batch_of_no_rows_is_skipped_as_a_task_mapped_over_nothing_is(batch, service, tmp_path, ending):
+    (tmp_path / "rows.csv").write_text("sku,city\n")
+    (tmp_path / "rows.jsonl").write_text("")
+    rows = {"items": []} if ending == "items" else {"items": None, "source": str(tmp_path / f"rows.{ending}")}
+    with pytest.raises(AirflowSkipException, match=r"has no rows\. Nothing was submitted\."):
+        BatchAttempt(lambda: batch(**rows)).run()
+    assert service.requests == []
+
+
+def test_half_a_character_in_the_services_words_breaks_neither_the_batch_nor_its_report(batch, service, tmp_path):
+    refused = '{"success": false, "message": "No \\ud83d"}'
+    service.add_fault("answer", method="POST", path="/v2/movies", status=400, nth=1, body=refused)
+    ended = '{"success": true, "movie": {"project": "%s", "status": "error", "message": "Failed to download \\ud83d"}}'
+    make = partial(batch, items=ROWS[:2], on_item_failure="continue")
+    attempt = BatchAttempt(make)
+    attempt.render_templates().start()
+    [render] = service.renders()
+    service.add_fault("answer", method="GET", path="/v2/movies", body=ended % render["project"], times=None)
+    result = attempt.fire().next_slice()
+    assert (result["done"], result["failed"]) == (0, 2)
+    first, second = (line["error"]["message"] for line in lines(tmp_path))
+    assert "No \ufffd" in first
+    assert "Failed to download \ufffd" in second
 
 
 def test_a_function_that_gives_no_rows_is_refused(batch, service):
@@ -523,7 +550,15 @@ def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_withou
         ),
         ({"output_path": "/dev/null/{item}.mp4"}, r"/dev/null"),
         ({"report_path": "/proc/nowhere/report.jsonl"}, r"report '/proc/nowhere/report\.jsonl' cannot be written"),
-        ({"items": []}, "has no rows"),
+        ({"items": [*ROWS, {"sku": "x", "city": math.nan}]}, r"row 8 \(x\): 'city' is nan \(float\)"),
+        (
+            {"items": [*ROWS, {"sku": "x", "city": ["\ud83d"]}]},
+            r"row 8 \(x\): 'city\[0\]' is text with half a character",
+        ),
+        (
+            {"variables": {"day": date(2026, 11, 26)}},
+            r"'variables\.day' is a value of type date; write value\.isoformat",
+        ),
         ({"items": [{"n": 1}] * 10_001, "item_key": "n"}, "more than 10,000 rows"),
         ({"items": ROWS[:2] * 2}, r"row 3 \(sku-1\) has that of row 1"),
         ({"items": [{"sku": "a"}, {"sku": "b", "city": "x"}]}, r"row 1 \(a\) has no 'city'"),
@@ -534,7 +569,7 @@ def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_withou
         ({"movie": {"scenes": [{"elements": [{"type": "image"}]}]}}, r"7 of 7 documents are certainly wrong"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_paid_for(batch, service, arguments, words):
+def test_a_mistake_in_the_last_row_or_in_what_all_share_costs_nothing(batch, service, arguments, words):
     attempt = BatchAttempt(lambda: batch(**{"report_path": None, **arguments}))
     with pytest.raises(AirflowFailException, match=words) as caught:
         attempt.run()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
 import pytest
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
@@ -12,9 +15,24 @@ def items(rows, *, base=MOVIE, key="sku"):
     return BatchItems.of(rows, base=base, key=key)
 
 
-def test_an_empty_batch_is_refused():
-    with pytest.raises(ConfigurationError, match=r"rooms\.csv has no rows.*Nothing was submitted"):
-        rows_of([], source="rooms.csv")
+def test_a_value_that_json_cannot_hold_is_named_with_its_row_its_column_and_what_to_write():
+    rows = [{"sku": f"s{n}"} for n in range(3)]
+    wrong = {"sku": "last", "day": date(2026, 11, 26), "price": Decimal("1.1"), "deep": {"x": [float("nan")]}}
+    with pytest.raises(ConfigurationError) as caught:
+        rows_of([*rows, wrong, {"day": date(2026, 1, 1)}], source="rooms.csv", key="sku")
+    assert str(caught.value).splitlines() == [
+        "4 values of rooms.csv have no place in JSON:",
+        "  row 4 (last): 'day' is a value of type date; write value.isoformat()",
+        "  row 4 (last): 'price' is a value of type Decimal; write float(value), or str(value) to keep every digit",
+        "  row 4 (last): 'deep.x[0]' is nan (float); write None where there is no value",
+        "  row 5: 'day' is a value of type date; write value.isoformat()",
+        "Convert them where the rows are made; in a file, make such a column text. Nothing was submitted.",
+    ]
+
+
+def test_a_column_whose_name_is_half_a_character_is_refused():
+    with pytest.raises(ConfigurationError, match=r"row 1: .* is text with half a character"):
+        rows_of([{"a\ud83d": 1}], source="items")
 
 
 def test_more_rows_than_a_batch_renders_are_refused_without_reading_them_all():

@@ -14,3 +14,7 @@ def test_packing_is_plain_text():
 def test_what_was_not_packed_is_a_value_error(text):
     with pytest.raises(ValueError):
         unpack(text)
+
+
+def test_half_a_character_survives_the_ledger():
+    assert unpack(pack({"message": "broken \ud83d"})) == {"message": "broken \ud83d"}

@@ -1,0 +1,173 @@
+"""What JSON can hold: find a value that it cannot, name the place and what to write instead.
+
+A leaf: knows nothing of movies, HTTP or Airflow. Used before anything is submitted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Set
+from dataclasses import is_dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from os import PathLike
+from typing import Any
+from uuid import UUID
+
+__all__ = ["NotJson", "plain_json", "whole_characters"]
+
+_MAX_DEPTH = 200
+_MAX_INTEGER_BITS = 13_000
+"""About 3,900 digits: Python writes no more than 4,300 of them as text."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PLAIN_STEP = re.compile(r"[A-Za-z_][\w-]*\Z")
+
+
+class NotJson(ValueError):
+    """A value has no place in JSON.
+
+    :ivar path: where, as ``scenes[0].duration``; empty for the value itself.
+    :ivar what: what is there, such as ``a value of type date``.
+    :ivar remedy: what to write instead, such as ``write value.isoformat()``.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+        self._steps: list[str | int] = []
+
+    def at(self, step: str | int) -> NotJson:
+        """Return this error, one level further out."""
+        self._steps.append(step)
+        return self
+
+    @property
+    def path(self) -> str:
+        """Where the value stands."""
+        path = ""
+        for step in reversed(self._steps):
+            if isinstance(step, int):
+                path += f"[{step}]"
+            elif _PLAIN_STEP.match(step):
+                path += f".{step}" if path else step
+            else:
+                path += f"[{step!r}]"
+        return path if len(path) <= 200 else f"{path[:200]}..."
+
+    def __str__(self) -> str:
+        return f"{self.path or 'it'} is {self.what}; {self.remedy}"
+
+
+def plain_json(value: Any) -> Any:
+    """Return *value* as JSON reads it back: dict, list, str, int, float, bool and None.
+
+    What converts without loss is converted: a number of NumPy, a mapping, a tuple, an enumeration of strings.
+
+    :raises NotJson: anything else is in it.
+    """
+    return _plain(value, 0)
+
+
+def whole_characters(value: Any) -> Any:
+    """Return *value*, decoded JSON or text, with U+FFFD for each half of a surrogate pair.
+
+    JSON can escape half a character; no file, log or database of Airflow takes it.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {whole_characters(key): whole_characters(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole_characters(item) for item in value]
+    return value
+
+
+def _plain(value: Any, depth: int) -> Any:
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if isinstance(value, str):
+        if not value.isascii() and _SURROGATE.search(value):
+            raise NotJson("text with half a character (a lone surrogate)", "write the whole character, or leave it out")
+        return value if kind is str else str.__str__(value)
+    if isinstance(value, int):
+        if value.bit_length() > _MAX_INTEGER_BITS:
+            raise NotJson("an integer of thousands of digits", "write it as text")
+        return value if kind is int else int.__index__(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise NotJson(f"{float(value)} (float)", _INSTEAD_OF_NAN if math.isnan(value) else "write a finite number")
+        return value if kind is float else float.__float__(value)
+    if depth > _MAX_DEPTH:
+        raise NotJson("nested too deeply, or contains itself", f"nest at most {_MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return _plain_mapping(value, depth)
+    if isinstance(value, (list, tuple)):
+        items = []
+        for index, item in enumerate(value):
+            try:
+                items.append(_plain(item, depth + 1))
+            except NotJson as error:
+                raise error.at(index)  # noqa: B904 - the same error, with its place
+        return items
+    return _plain_scalar(value)
+
+
+def _plain_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+    found = {}
+    for key, item in value.items():
+        try:
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                raise NotJson(f"under a key of type {type(key).__name__}", "write the key as text")
+            found[_plain(key, depth)] = _plain(item, depth + 1)
+        except NotJson as error:
+            raise error.at(whole_characters(str(key)))  # noqa: B904 - the same error, with its place
+    return found
+
+
+def _plain_scalar(value: Any) -> Any:
+    # NumPy is not imported for this: a number of it says what it is.
+    if (
+        getattr(getattr(value, "dtype", None), "kind", "") in ("b", "i", "u", "f")
+        and getattr(value, "shape", None) == ()
+    ):
+        number = value.item()
+        if type(number) in (bool, int, float):
+            return _plain(number, 0)
+    raise NotJson(f"a value of type {type(value).__name__}", _remedy(value))
+
+
+_INSTEAD_OF_NAN = "write None where there is no value"
+
+
+def _remedy(value: Any) -> str:
+    name = type(value).__name__
+    if name in ("NAType", "NaTType"):  # of pandas; the second is a datetime, too
+        return _INSTEAD_OF_NAN
+    for kinds, remedy in _REMEDIES:
+        if isinstance(value, kinds):
+            return remedy
+    if name in ("datetime64", "timedelta64"):
+        return "write str(value)"
+    for method in ("to_document", "model_dump", "tolist"):
+        if callable(getattr(value, method, None)):
+            return f"write value.{method}()"
+    if is_dataclass(value):
+        return "write dataclasses.asdict(value)"
+    if hasattr(value, "__iter__"):
+        return "write list(value)"
+    return "write text, a number, true, false, null, a list or an object of these"
+
+
+_REMEDIES: tuple[tuple[Any, str], ...] = (
+    ((date, time), "write value.isoformat()"),
+    (timedelta, "write value.total_seconds()"),
+    (Decimal, "write float(value), or str(value) to keep every digit"),
+    ((UUID, PathLike), "write str(value)"),
+    ((bytes, bytearray, memoryview), "write it as text, such as value.decode()"),
+    (Enum, "write value.value"),
+    (Set, "write sorted(value)"),
+)
