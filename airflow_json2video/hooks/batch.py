@@ -31,7 +31,7 @@ from airflow_json2video.rendering.identity import Stamp, stamp
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.hooks.batch_balance import BatchBalance
-    from airflow_json2video.hooks.waiting import ErrorLog
+    from airflow_json2video.hooks.batch_log import ItemLog
     from airflow_json2video.rendering.batch import Batch
     from airflow_json2video.rendering.batch_items import BatchItems
     from airflow_json2video.rendering.pace import Pace
@@ -70,7 +70,7 @@ class BatchSubmission:
     pace: Pace
     mark: Callable[[int], Stamp]
     balance: BatchBalance
-    log: ErrorLog
+    log: ItemLog
     still_current: Callable[[], bool] = lambda: True
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
@@ -128,7 +128,7 @@ class BatchSubmission:
             if error.retryable:
                 self.trouble = error
             else:
-                self.log.error("Nothing more is submitted: %s", error)
+                self.log.task_log.error("Nothing more is submitted: %s", error)
                 self.batch.halt(error)
         else:
             return True
@@ -150,10 +150,10 @@ class BatchSubmission:
             self.batch.lost(index, error, at=self.clock())
             self.balance.note(index)
         elif isinstance(error, _OF_ITEMS):
-            self.log.error("%s was refused: %s", where.capitalize(), error)
+            self.log.error("%s was refused: %s", where, error)
             self.batch.failed(index, error)
         else:
-            self.log.error("Nothing more is submitted: %s", error)
+            self.log.task_log.error("Nothing more is submitted: %s", error)
             self.batch.halt(error)
 
     def _require_current(self) -> None:

@@ -17,8 +17,8 @@ from airflow_json2video.rendering.storing import check_template, fields_of, fill
 
 if TYPE_CHECKING:
     from airflow_json2video.api.responses import MovieStatus
+    from airflow_json2video.hooks.batch_log import ItemLog
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.hooks.waiting import ErrorLog
     from airflow_json2video.rendering.batch_items import BatchItems
 
 __all__ = ["BatchFiles"]
@@ -41,7 +41,7 @@ class BatchFiles:
     template: str
     items: BatchItems
     hook: Json2VideoHook
-    log: ErrorLog
+    log: ItemLog
     subtitles: bool = False
     thumbnail: bool = False
     delete: bool = False
@@ -71,7 +71,7 @@ class BatchFiles:
                 f"{len(problems)} of {len(self.items)} items cannot be kept under their keys:\n  {shown}",
                 advice="Use {row} or {project} instead of {item}, or other keys. Nothing was submitted.",
             )
-        check_destination(self.template, log=self.log, known=_FIELDS)
+        check_destination(self.template, log=self.log.task_log, known=_FIELDS)
 
     def has(self, index: int, movie: MovieStatus) -> bool:
         """Whether an item's render is kept already, though the service has lost its file."""
@@ -100,7 +100,7 @@ class BatchFiles:
                 batch.records[index].stored, failed = path, 0
                 continue
             video_not_stored()
-            self.log.error("%s: %s", self.items.where(index).capitalize(), path)
+            self.log.error("%s: %s", self.items.where(index), path)
             batch.failed(index, path)
             failed = failed + 1 if isinstance(path, DestinationFailed) else 0
             if failed >= _MOST_FAILED_IN_A_ROW:

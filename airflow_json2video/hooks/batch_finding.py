@@ -7,7 +7,6 @@ exactly as for a single render. One reading of the list serves all items.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -31,12 +30,10 @@ from airflow_json2video.rendering.submission import (
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
-    from airflow_json2video.hooks.waiting import ErrorLog
+    from airflow_json2video.hooks.batch_log import ItemLog
     from airflow_json2video.rendering.batch_items import BatchItems
 
 __all__ = ["BatchFinding"]
-
-_SHOWN = 5
 
 
 @dataclass(kw_only=True)
@@ -56,7 +53,7 @@ class BatchFinding:
     identity: TaskIdentity
     attempt: int
     attempt_before: int | None
-    log: ErrorLog
+    log: ItemLog
     delivered_before: int = 0
     on_ambiguous: OnAmbiguous = "fail"
     on_clear: OnClear = "reuse"
@@ -67,7 +64,6 @@ class BatchFinding:
     _seen: dict[int, dict[str, FoundRender]] = field(default_factory=dict)
     _movies: dict[str, dict[str, Any]] = field(default_factory=dict)
     _indices: dict[str, int] = field(default_factory=dict)
-    _remarks: Counter[str] = field(default_factory=Counter)
 
     def mark(self, index: int) -> Stamp:
         """Give the stamp of an item."""
@@ -106,8 +102,7 @@ class BatchFinding:
         again = self._decide_all(pending)
         # What is older than an hour and was not shown at first is not there.
         batch.looks_far = any(index in self._seen for index in again)
-        self._say_remarks()
-        self.log.info("What earlier attempts left: %s.", batch.in_words())
+        self.log.task_log.info("What earlier attempts left: %s.", batch.in_words())
 
     def _decide_all(self, pending: list[int]) -> list[int]:
         """Decide about each; give those that are to be looked for again."""
@@ -152,7 +147,7 @@ class BatchFinding:
                 for index in lost:
                     self.batch.unsure(index, self._ambiguous(index, f"The list cannot be read: {error.message}"))
                 return
-            self.log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
+            self.log.task_log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
             self.trouble = error
             return
         for index in lost:
@@ -165,9 +160,8 @@ class BatchFinding:
                 self.batch.back(index)
             elif decision.action is not Action.LOOK_AGAIN:
                 self._give_up(index, decision)
-        self._remarks.clear()
         left = len(self.batch.indices(ItemState.LOST))
-        self.log.info("Of %d lost answers, %d are settled by the account's list.", len(lost), len(lost) - left)
+        self.log.task_log.info("Of %d lost answers, %d are settled by the account's list.", len(lost), len(lost) - left)
 
     def _give_up(self, index: int, decision: Decision) -> None:
         error = self.batch.records[index].error or {}
@@ -175,7 +169,7 @@ class BatchFinding:
             self.batch.back(index)  # it was refused, and the list confirms that nothing came of it
             return
         self.batch.unsure(index, self._ambiguous(index, decision.reason))
-        self.log.error("%s: %s", self.items.where(index).capitalize(), decision.reason)
+        self.log.error("%s: %s", self.items.where(index), decision.reason)
 
     def _due(self, index: int) -> float:
         record = self.batch.records[index]
@@ -242,15 +236,7 @@ class BatchFinding:
 
     def _remark(self, decision: Decision) -> None:
         for warning in decision.warnings:
-            if sum(self._remarks.values()) < _SHOWN:
-                self.log.warning("%s", warning)
-            self._remarks[warning] += 1
-
-    def _say_remarks(self) -> None:
-        more = sum(self._remarks.values()) - _SHOWN
-        if more > 0:
-            self.log.warning("And %s more remarks of this kind.", f"{more:,}")
-        self._remarks.clear()
+            self.log.warning("%s", warning)
 
     def _bare_stamp(self) -> Stamp:
         return Stamp.of(self.identity, "", attempt=self.attempt)

@@ -6,6 +6,7 @@ Loaded when a task runs, not when its DAG file is parsed.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_json2video.rendering.batch import Batch
     from airflow_json2video.rendering.batch_items import BatchItems
 
-__all__ = ["check_batch"]
+__all__ = ["check_batch", "check_before_paying"]
 
 _MOST_DOUBTS = 10
 
@@ -33,20 +34,17 @@ def check_batch(
     files: BatchFiles | None,
     report_path: str | None,
 ) -> None:
-    """Refuse a batch that is certainly wrong; tell its log what is doubtful and what it will cost.
+    """Refuse a batch that is certainly wrong, and log what is doubtful. The service is not asked.
 
-    :raises Json2VideoError: a row lacks a variable, a document is wrong, it may cost too much, or what it gives could
-        not be kept; nothing was submitted.
+    :raises Json2VideoError: a row lacks a variable, a document is wrong, or the videos could not be stored; nothing
+        was submitted.
     """
     if operator.quota_wait_until is not None:
         wait_deadline(operator.quota_wait_until, now=time.time())
-    schema = None
-    if operator.template is not None:
-        schema = operator.hook.get_template_variables(str(operator.template))
-    items.require_complete(schema=schema)
+    if operator.template is None:
+        items.require_complete()
     for doubt in items.require_valid()[:_MOST_DOUBTS]:
         operator.log.warning("%s", doubt)
-    _check_price(operator, items)
     if files is not None:
         files.check()
     if report_path is not None:
@@ -55,6 +53,21 @@ def check_batch(
         except ConfigurationError as error:
             error.advice = f"{error.advice} Nothing was submitted."
             raise
+
+
+def check_before_paying(operator: Json2VideoBatchRenderOperator, items: BatchItems, *, unpaid: Sequence[int]) -> None:
+    """Refuse what only a submission depends on: the price, and what the template requires of the rows.
+
+    Not checked earlier, since what an earlier attempt has paid for is taken however its template or the limit has
+    changed since.
+
+    :param unpaid: the items that may be submitted.
+    :raises Json2VideoError: nothing more may be submitted, or the service could not be asked.
+    """
+    if operator.template is not None:
+        schema = operator.hook.get_template_variables(str(operator.template))
+        items.require_complete(schema=schema, only=unpaid)
+    _check_price(operator, items)
 
 
 def _check_price(operator: Json2VideoBatchRenderOperator, items: BatchItems) -> None:

@@ -20,6 +20,7 @@ class BatchMemory:
     """What a slice leaves to the next one of the same attempt.
 
     :ivar number: of the slice that wrote this. :ivar delivered: see ``hooks.deliveries``.
+    :ivar checked: whether this attempt has checked what only a submission depends on, for every item.
     :ivar until: epoch seconds at which the attempt gives up, by its execution_timeout.
     :ivar sent: see :class:`~airflow_json2video.rendering.pace.Pace`.
     :ivar hold_until: epoch seconds before which nothing is submitted.
@@ -32,6 +33,7 @@ class BatchMemory:
 
     number: int = 0
     delivered: int = 0
+    checked: bool = False
     until: float | None = None
     sent: list[list[int]] = field(default_factory=list)
     hold_until: float = 0.0

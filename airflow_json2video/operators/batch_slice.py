@@ -17,19 +17,18 @@ from airflow_json2video.exceptions import (
     Json2VideoError,
     Money,
     PermissionDenied,
-    RateLimited,
-    ServerError,
     ServiceUnreachable,
     SubmissionAmbiguous,
-    TransportError,
 )
 from airflow_json2video.hooks import metrics
 from airflow_json2video.hooks.batch import BatchSubmission
+from airflow_json2video.hooks.batch_balance import MAY_STILL_COST
 from airflow_json2video.hooks.batch_files import BatchFiles
 from airflow_json2video.hooks.batch_finding import BatchFinding
+from airflow_json2video.hooks.batch_log import ItemLog
 from airflow_json2video.hooks.deliveries import delivered_before, note_delivery
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
-from airflow_json2video.operators.batch_checks import check_batch
+from airflow_json2video.operators.batch_checks import check_batch, check_before_paying
 from airflow_json2video.operators.batch_credits import BatchCredits
 from airflow_json2video.operators.batch_ending import end_batch
 from airflow_json2video.operators.batch_memory import BatchMemory
@@ -77,6 +76,7 @@ class BatchSlice:
         self._context = context
         self._ti = context["ti"]
         self._log = operator.log
+        self._item_log = ItemLog(operator.log)
         self._items = BatchItems.of(rows, base=_base(operator), key=operator.item_key)
         self._rules = BatchRules(
             max_in_flight=operator.max_in_flight,
@@ -94,7 +94,7 @@ class BatchSlice:
             template=str(operator.output_path),
             items=self._items,
             hook=operator.hook,
-            log=operator.log,
+            log=self._item_log,
             subtitles=operator.store_subtitles,
             thumbnail=operator.store_thumbnail,
             delete=operator.delete_after_store,
@@ -112,7 +112,7 @@ class BatchSlice:
             batch = Batch(len(self._items), digest=self._items.digest(), rules=self._rules)
             if is_resumed or attempt_before(self._context) is not None:
                 batch.suspect_all()
-            self._check(batch)
+            check_batch(self._operator, batch, self._items, files=self._files, report_path=self._report_path)
         # From here on something may be sent that no earlier memory knows of.
         self._memory.open_slice(self._ti)
         self._take_in(batch, event)
@@ -123,7 +123,7 @@ class BatchSlice:
             self._wait_out(error, batch)
         finding.settle()
         funds = BatchCredits(operator=self._operator, items=self._items, batch=batch, memory=self._memory)
-        trouble = finding.trouble or self._submit(batch, finding, funds)
+        trouble = finding.trouble or self._check_before_paying(batch) or self._submit(batch, finding, funds)
         if self._files is not None:
             self._files.store(batch)
         funds.decide()
@@ -156,12 +156,6 @@ class BatchSlice:
         if timeout is not None:
             self._memory.until = execution_deadline(self._ti, timeout, now=time.time())
         Json2VideoRenderLink.persist(self._context, pages_of(self._operator.hook.settings.host))
-
-    def _check(self, batch: Batch) -> None:
-        try:
-            check_batch(self._operator, batch, self._items, files=self._files, report_path=self._report_path)
-        except (TransportError, ServerError, RateLimited) as error:  # it could not be asked about the template
-            self._wait_out(error, None)
 
     def _recall(self, event: Any) -> Batch | None:
         """Give the ledger that the slice before left; None if it is lost, or may not be the last word."""
@@ -197,11 +191,32 @@ class BatchSlice:
             attempt_before=before,
             delivered_before=self._memory.delivered,
             since=run_began(self._context),
-            log=self._log,
+            log=self._item_log,
             on_ambiguous=self._operator.on_ambiguous,
             on_clear=self._operator.on_clear,
             kept=self._files.has if self._files is not None else None,
         )
+
+    def _check_before_paying(self, batch: Batch) -> Json2VideoError | None:
+        """Check what only a submission depends on; return the trouble in which that failed, if it did."""
+        memory = self._memory
+        if memory.checked or time.time() < memory.hold_until or not batch.next_items():
+            return None
+        unpaid = batch.indices(ItemState.LEFT)
+        try:
+            check_before_paying(self._operator, self._items, unpaid=unpaid)
+        except Json2VideoError as error:
+            if error.retryable:
+                if not batch.indices(*MAY_STILL_COST):
+                    self._wait_out(error, batch)
+                return error
+            if len(unpaid) == len(self._items):
+                raise
+            self._log.error("Nothing more is submitted: %s", error)
+            error.advice = "Nothing more was submitted."
+            batch.halt(error)
+        memory.checked = not batch.indices(ItemState.UNKNOWN)
+        return None
 
     def _submit(self, batch: Batch, finding: BatchFinding, funds: BatchCredits) -> Json2VideoError | None:
         """Submit what may be under way; give the trouble in which that broke off, if it did."""
@@ -217,7 +232,7 @@ class BatchSlice:
             pace=self._pace(),
             mark=finding.mark,
             balance=funds.balance,
-            log=self._log,
+            log=self._item_log,
             still_current=lambda: attempt_is_current(self._ti),
         )
         # After trouble one item tries whether it is over: with each answer that is lost an item may become unsure.
@@ -249,13 +264,14 @@ class BatchSlice:
     def _take_failure(self, batch: Batch, index: int, ended: Ended) -> None:
         error = ended.error or Json2VideoError("The render ended, and nothing says how.")
         metrics.render_failed()
-        self._log.error("%s: %s", self._items.where(index).capitalize(), error)
+        self._item_log.error("%s: %s", self._items.where(index), error)
         batch.failed(index, error)
         if isinstance(error, _OF_ACCOUNT):
             batch.halt(error)
 
     def _tell(self, batch: Batch) -> None:
         words = batch.in_words()
+        self._item_log.summarize()
         self._log.info("%s (slice %d)", words, self._memory.number)
         self._ti.xcom_push(key=_PROGRESS, value=words)
         tally = batch.tally()
@@ -319,15 +335,12 @@ class BatchSlice:
         )
         defer_batch(operator, trigger, until=max(deadline, *moments) if moments else deadline)
 
-    def _remember(self, batch: Batch | None) -> None:
-        self._memory.ledger = None if batch is None else batch.packed()
+    def _remember(self, batch: Batch) -> None:
+        self._memory.ledger = batch.packed()
         self._memory.keep(self._ti)
 
-    def _wait_out(self, error: Json2VideoError, batch: Batch | None) -> NoReturn:
-        """Wait in the triggerer until the service answers again.
-
-        :param batch: None if it has not been checked yet.
-        """
+    def _wait_out(self, error: Json2VideoError, batch: Batch) -> NoReturn:
+        """Wait in the triggerer until the service answers again."""
         from airflow_json2video.triggers.service import defer_until_answering
 
         now = time.time()

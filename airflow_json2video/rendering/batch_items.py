@@ -124,10 +124,11 @@ class BatchItems:
             whole.update(_canonical([key, row]))
         return whole.hexdigest()[:24]
 
-    def require_complete(self, *, schema: Mapping[str, Any] | None = None) -> None:
-        """Make sure that every variable that is needed has a value in every row.
+    def require_complete(self, *, schema: Mapping[str, Any] | None = None, only: Sequence[int] | None = None) -> None:
+        """Check that every variable that is needed has a value in every row.
 
         :param schema: the JSON Schema of a template's variables, if there is a template.
+        :param only: the items to check. Default: all.
         :raises ConfigurationError: lists the first rows concerned, with the names that they lack.
         """
         if self.base is None:
@@ -135,7 +136,8 @@ class BatchItems:
         needed = needed_names(self.base) if schema is None else _required(schema)
         common = {name for name, value in (self.base.get("variables") or {}).items() if value is not None}
         problems = []
-        for index, row in enumerate(self.rows):
+        for index in range(len(self)) if only is None else only:
+            row = self.rows[index]
             missing = [name for name in needed if name not in common and row.get(name) is None]
             if missing:
                 problems.append(f"{self.where(index)} has no {', '.join(map(repr, missing))}")

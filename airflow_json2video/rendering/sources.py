@@ -63,7 +63,8 @@ class _Walk:
     def _elements(self, parent: Mapping[str, Any], variables: Mapping[str, Any], *, depth: int) -> Iterator[str]:
         for element in _objects(parent.get("elements")):
             scope = _variables(element, variables)
-            if element.get("type") in _MEDIA and (address := _address(element.get("src"), scope)):
+            kind = element.get("type")
+            if isinstance(kind, str) and kind in _MEDIA and (address := _address(element.get("src"), scope)):
                 yield address
             if depth < _DEEPEST:
                 yield from self._elements(element, scope, depth=depth + 1)

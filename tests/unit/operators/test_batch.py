@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import socket
 import time
@@ -90,6 +91,19 @@ def lines(tmp_path):
     return [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
 
 
+@pytest.fixture
+def lines_logged(caplog, capsys):
+    """The lines of the task's log from info upwards; Airflow 3 prints them."""
+    caplog.set_level(logging.INFO)
+
+    def lines_logged():
+        printed = [line for line in capsys.readouterr().out.splitlines() if "[debug" not in line]
+        logged = [f"{record.name} {record.getMessage()}" for record in caplog.records]
+        return [line for line in printed + logged if "Json2VideoBatchRenderOperator" in line]
+
+    return lines_logged
+
+
 def test_each_row_becomes_one_render_and_one_line_of_the_report(batch, service, tmp_path):
     result = BatchAttempt(batch).run()
     assert (result["items"], result["done"], result["credits"]) == (7, 7, 7)
@@ -113,6 +127,25 @@ def test_an_asset_gets_the_summary_and_an_alias_an_event_for_each_video(batch, s
     assert {one["project"] for one in facts} == {line["project"] for line in lines(tmp_path)}
     assert len({one["movie_hash"] for one in facts}) == 7
     assert {one["credits"] for one in facts} == {1}
+
+
+def test_the_log_shows_the_progress_and_not_each_of_many_videos(batch, service, tmp_path, lines_logged):
+    rows = [{"city": "x", "sku": f"sku-{n}"} for n in range(30)]
+    BatchAttempt(partial(batch, items=rows, output_path=str(tmp_path / "{item}.mp4"))).run()
+    shown = lines_logged()
+    assert len(shown) < 10
+    assert any("30 of 30 done" in line for line in shown)
+    assert not any("sku-7" in line for line in shown)
+
+
+def test_of_many_failures_the_log_shows_the_first_and_counts_the_others(batch, service, tmp_path, lines_logged):
+    rows = [{"city": "x", "sku": f"sku-{n}"} for n in range(30)]
+    service.add_fault("render", status="error", message="Failed to download x", times=12)
+    BatchAttempt(partial(batch, items=rows, on_item_failure="continue")).run()
+    shown = lines_logged()
+    assert sum("Failed to download x" in line for line in shown) == 5
+    assert sum("And 7 more lines about single items" in line for line in shown) == 1
+    assert sum(line["status"] == "failed" for line in lines(tmp_path)) == 12
 
 
 def test_rows_without_a_movie_are_whole_movies(batch, service):
@@ -381,6 +414,39 @@ def test_a_clear_of_a_batch_that_gave_its_result_pays_for_nothing_unless_asked_t
     again = BatchAttempt(lambda: batch(on_clear="resubmit"), try_number=2, max_tries=3, before=first)
     assert again.run()["done"] == 7
     assert service.posts == 14
+
+
+def test_a_retry_takes_what_is_paid_for_before_it_looks_at_the_limit(batch, service, tmp_path):
+    first = BatchAttempt(lambda: batch(max_in_flight=4))
+    first.render_templates().start()
+    assert service.posts == 4
+    second = BatchAttempt(lambda: batch(max_credits=1), try_number=2, before=first)
+    with pytest.raises(AirflowFailException, match=r"max_credits is 1.*stopped there: 4 of 7 done.*Nothing more was"):
+        second.run()
+    assert service.posts == 4
+    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 4 + ["left"] * 3
+
+
+def test_a_retry_that_has_nothing_left_to_pay_for_does_not_look_at_the_limit(batch, service):
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    assert service.posts == 7
+    assert BatchAttempt(lambda: batch(max_credits=1), try_number=2, before=first).run()["done"] == 7
+
+
+def test_a_retry_takes_what_is_paid_for_whatever_has_become_of_the_template(batch, service):
+    movie = {"variables": {"city": ""}, "scenes": [{"duration": 1}]}
+    service.add_template(movie, id="t" * 20)
+
+    def make():
+        return batch(movie=None, template="t" * 20, items=[{"sku": "a", "city": "x"}, {"sku": "b", "city": "y"}])
+
+    first = BatchAttempt(make)
+    first.render_templates().start()
+    assert service.posts == 2
+    service.add_fault("answer", method="GET", path="/v2/templates*", status=404, times=None)
+    assert BatchAttempt(make, try_number=2, before=first).run()["done"] == 2
+    assert service.posts == 2
 
 
 def test_a_clear_renders_the_rows_that_have_changed(batch, service):

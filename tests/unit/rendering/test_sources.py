@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from airflow_json2video.rendering.sources import sources_of
 
 
@@ -81,3 +83,11 @@ def test_elements_in_elements_in_elements_without_an_end_are_read_to_a_depth():
     for _ in range(500):
         element = {"type": "component", "elements": [element]}
     assert sources_of(movie(element, image("https://a/1.png"))) == ["https://a/1.png"]
+
+
+@pytest.mark.parametrize("junk", [["image"], {"a": 1}, None, 7, True, "image", [[]]], ids=repr)
+@pytest.mark.parametrize("name", ["type", "src", "variables", "elements", "iterate", "iterate-as"])
+def test_a_value_of_another_type_loses_no_other_source(name, junk):
+    good = {"type": "image", "src": "https://cdn.example.com/a.png"}
+    document = {"scenes": [{"elements": [{**good, name: junk}]}, {**good, name: junk}, {"elements": [good]}]}
+    assert sources_of(document)[-1] == "https://cdn.example.com/a.png"
