@@ -109,6 +109,12 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Path of a PEM file with the certificates to trust.",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "namespace": {
+                        "label": "Namespace",
+                        "description": "Name of this deployment, where several share the account. Default: the id of "
+                        "its metadata database.",
+                        "schema": {"type": ["string", "null"]},
+                    },
                 },
             }
         ],

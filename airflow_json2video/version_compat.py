@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
+    "add_variable",
     "asset_stores",
     "attempt_is_current",
     "context_names",
@@ -18,10 +19,12 @@ __all__ = [
     "is_resumed",
     "mask_secret",
     "object_storage",
+    "read_variable",
     "run_began",
     "shortest_deferral",
     "stats",
     "succeeded_attempts",
+    "variables_are_overwritten",
     "xcom_keys_of_the_attempt_before",
 ]
 
@@ -80,6 +83,101 @@ def _is_current_in_database(ti: Any) -> bool:
         row = session.query(TaskInstance.try_number, TaskInstance.state).filter_by(**keys).one_or_none()
     # "airflow tasks test" has no state, and no row.
     return row is None or (row.try_number == ti.try_number and row.state in (None, "running", "restarting"))
+
+
+def read_variable(key: str) -> str | None:
+    """Return the value of a Variable of the metadata database; None if the database has no such Variable.
+
+    ``Variable.get`` cannot be asked: it takes a database that does not answer, and a value that cannot be decrypted,
+    for a Variable that does not exist. Behind the Execution API, 3.0 to 3.2 do so even here; 3.3 can be asked for
+    the names.
+
+    :raises Exception: it is unknown, or the value cannot be decrypted.
+    """
+    comms = _supervisor_comms()
+    if comms is None:
+        return _value_in_database(key)
+    messages = import_module("airflow.sdk.execution_time.comms")
+    answer = _sent(comms, messages.GetVariable(key=key))
+    if answer is not None:
+        return str(answer.value)
+    if hasattr(messages, "GetVariableKeys"):
+        names = _sent(comms, messages.GetVariableKeys(prefix=key, limit=1000, offset=0))
+        if key in names.keys:
+            raise RuntimeError(f"Variable {key!r} exists, and its value cannot be read")
+    return None
+
+
+def add_variable(key: str, value: str, *, description: str) -> None:
+    """Add a Variable to the metadata database. One that exists stays, except where :func:`variables_are_overwritten`.
+
+    :raises Exception: it is unknown whether it was added.
+    """
+    comms = _supervisor_comms()
+    if comms is not None:
+        messages = import_module("airflow.sdk.execution_time.comms")
+        _sent(comms, messages.PutVariable(key=key, value=value, description=description))
+        return
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import IntegrityError
+
+    try:
+        with create_session() as session:
+            session.add(Variable(key=key, val=value, description=description))  # type: ignore[no-untyped-call]
+    except IntegrityError:  # another process was first
+        return
+
+
+def variables_are_overwritten() -> bool:
+    """Whether :func:`add_variable` overwrites: the Execution API of Airflow 3 has no other way to write one."""
+    return _supervisor_comms() is not None
+
+
+def _supervisor_comms() -> Any:
+    """Return the way to the Execution API; None where this process has the database itself.
+
+    That is Airflow 2, a command, and ``dag.test()``, whose supervisor is an object in the same process.
+    """
+    try:
+        from airflow.sdk.execution_time import task_runner
+    except ImportError:
+        return None
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return None if hasattr(comms, "supervisor") else comms
+
+
+def _sent(comms: Any, message: Any) -> Any:
+    """Send a request of the Execution API and return the answer; None for "not found"."""
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    try:
+        answer = comms.send(message)
+    except AirflowRuntimeError as error:
+        if error.error.error is not ErrorType.VARIABLE_NOT_FOUND:
+            raise
+        return None
+    if isinstance(answer, ErrorResponse):  # what the API server refused is raised, and "not found" is returned
+        if answer.error is not ErrorType.VARIABLE_NOT_FOUND:
+            raise AirflowRuntimeError(answer)
+        return None
+    return answer
+
+
+def _value_in_database(key: str) -> str | None:
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        row = session.scalars(select(Variable).where(Variable.key == key)).one_or_none()
+        if row is None:
+            return None
+        value: str | None = row.val
+    if value is None:
+        raise RuntimeError(f"Variable {key!r} exists, and its value cannot be decrypted")
+    return value
 
 
 def xcom_keys_of_the_attempt_before(ti: Any) -> list[str] | None:

@@ -7,17 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.rendering.identity import TaskIdentity
+from airflow_json2video.rendering.identity import NO_DEPLOYMENT, TaskIdentity
 from airflow_json2video.rendering.reconciling import KnownTask
 
 __all__ = ["known_tasks"]
 
 
-def known_tasks(*, since: datetime) -> tuple[dict[str, KnownTask], dict[str, KnownTask]]:
+def known_tasks(deployment: str | None, *, since: datetime) -> tuple[dict[str, KnownTask], dict[str, KnownTask]]:
     """Give the task instances that were started since then, or wait to be started again: by task key, and by name.
 
     The second mapping has those of batches, whose items have keys of their own.
 
+    :param deployment: of this Airflow; None if it has none, so that no render is its own.
     :raises ConfigurationError: the database cannot be read from here.
     """
     by_key: dict[str, KnownTask] = {}
@@ -25,7 +26,12 @@ def known_tasks(*, since: datetime) -> tuple[dict[str, KnownTask], dict[str, Kno
     try:
         for row in _rows(since):
             identity = TaskIdentity(
-                dag_id=row.dag_id, run_id=row.run_id, task_id=row.task_id, map_index=row.map_index, generation=0
+                deployment=deployment or NO_DEPLOYMENT,
+                dag_id=row.dag_id,
+                run_id=row.run_id,
+                task_id=row.task_id,
+                map_index=row.map_index,
+                generation=0,
             )
             index = "" if row.map_index < 0 else f"[{row.map_index}]"
             task = KnownTask(f"{row.dag_id} / {row.run_id} / {row.task_id}{index}", row.state)

@@ -1,4 +1,4 @@
-"""``reconcile``: this Airflow's tasks held against the account's renders."""
+"""``reconcile``: this deployment's tasks compared with the account's renders."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ __all__ = ["COMMAND"]
 def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.cli.account import connect
     from airflow_json2video.cli.known_tasks import known_tasks
+    from airflow_json2video.hooks.deployment import known_deployment
+    from airflow_json2video.rendering.identity import deployment_in_words
     from airflow_json2video.rendering.reconciling import Verdict, reconcile
 
     now = datetime.now(timezone.utc)
     since = instant_of(options.since, now=now)
     hook = connect(options)
-    tasks, batches = known_tasks(since=since - timedelta(days=1))  # a retry may be of a render from before
-    found = reconcile(_stamped(hook, since, now), tasks, items_of=batches)
+    deployment = known_deployment(hook.settings.namespace)
+    tasks, batches = known_tasks(deployment, since=since - timedelta(days=1))  # a retry may be of a render from before
+    found = reconcile(_stamped(hook, since, now), tasks, deployment=deployment, items_of=batches)
     wrong = found.of(Verdict.ORPHAN) + found.of(Verdict.DUPLICATE)
     if options.json:
         print(json.dumps(_as_json(found), ensure_ascii=False, indent=2), file=options.out)
@@ -43,8 +46,9 @@ def _run(options: argparse.Namespace) -> bool:
     if found.foreign:
         names = Counter(render.stamp.submission_key.rpartition("-")[0] for render in found.foreign)
         listed = ", ".join(f"{name} ({number})" for name, number in names.most_common(10))
-        whose = "another one's, of a run that was deleted, or the shell's"
-        print(f"Unknown to this Airflow ({whose}): {listed}", file=options.out)
+        print(f"Of this deployment, and of no run that it still has: {listed}", file=options.out)
+    for whose, number in Counter(render.stamp.deployment for render in found.others).most_common():
+        print(f"Not of this deployment, and not judged: {number} ({deployment_in_words(whose)})", file=options.out)
     print(f"Credits of videos that no task took: {found.wasted_credits}", file=options.out)
     return not wrong
 
@@ -92,19 +96,21 @@ def _as_json(found: Reconciled) -> dict[str, Any]:
             {"project": r.project, "status": r.status, "credits": r.credits, "submission_key": r.stamp.submission_key}
             for r in found.foreign
         ],
+        "others": dict(Counter(r.stamp.deployment for r in found.others)),
         "wasted_credits": found.wasted_credits,
     }
 
 
 COMMAND = Command(
     name="reconcile",
-    help="hold this Airflow's tasks against the account's renders",
+    help="compare this deployment's tasks with the account's renders",
     run=_run,
     arguments=(
         Argument.of("--since", default="8d", metavar="TIME", help="12h, 8d, or an ISO 8601 time (default: 8d)"),
         *ACCOUNT,
         JSON,
     ),
-    description="Holds this Airflow's tasks against the account's renders: what nobody took (orphan), what was paid "
-    "for twice (duplicate), and the credits that went there. Free, and changes nothing. Exit code 1 if there are any.",
+    description="Compares this deployment's tasks with the account's renders: what nobody took (orphan), what was paid "
+    "for twice (duplicate), and the credits that went there. Renders of other deployments are counted and not judged. "
+    "Free, and changes nothing. Exit code 1 if there are any orphans or duplicates.",
 )

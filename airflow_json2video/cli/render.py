@@ -78,10 +78,12 @@ def _rendered(
     from airflow_json2video.hooks.submission import Submission
     from airflow_json2video.hooks.waiting import poll_schedule, wait_for_render
     from airflow_json2video.progress import shown_waiting
-    from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint
+    from airflow_json2video.rendering.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, fingerprint
     from airflow_json2video.rendering.polling import RenderWatch
 
-    identity = TaskIdentity(dag_id="shell", run_id=render.key, task_id="render", map_index=-1, generation=0)
+    identity = TaskIdentity(
+        deployment=NO_DEPLOYMENT, dag_id="shell", run_id=render.key, task_id="render", map_index=-1, generation=0
+    )
 
     def may_pay() -> None:
         if render.sent:

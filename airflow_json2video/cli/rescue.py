@@ -1,18 +1,13 @@
-"""``rescue``: finished renders of this Airflow whose video nobody keeps, kept before they expire."""
+"""``rescue``: finished renders of this deployment whose video nobody keeps, kept before they expire."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
 from airflow_json2video.cli.listing import print_table
-
-if TYPE_CHECKING:
-    from airflow_json2video.rendering.identity import Stamp
 
 __all__ = ["COMMAND"]
 
@@ -34,7 +29,7 @@ def _run(options: argparse.Namespace) -> bool:
     where: dict[str, Any] = {
         "template": options.to,
         "also_in": options.also_in,
-        "wanted": None if options.everyone else _of_this_airflow(),
+        "wanted": (lambda _: True) if options.everyone else None,
         "log": StandardError(),
     }
     if options.dry_run:
@@ -55,16 +50,9 @@ def _run(options: argparse.Namespace) -> bool:
     return not any(one.get("error") for one in rows)
 
 
-def _of_this_airflow() -> Callable[[Stamp], bool]:
-    from airflow_json2video.cli.known_tasks import known_tasks
-
-    tasks, batches = known_tasks(since=datetime.now(timezone.utc) - timedelta(days=9))
-    return lambda stamp: stamp.task_key in tasks or stamp.submission_key.rpartition("-")[0] in batches
-
-
 COMMAND = Command(
     name="rescue",
-    help="keep finished renders of this Airflow that nobody keeps",
+    help="store finished renders of this deployment that nobody has stored",
     run=_run,
     arguments=(
         Argument.of(
@@ -77,7 +65,9 @@ COMMAND = Command(
             "--also-in", metavar="FOLDER", help="count a file below this folder as kept, if its name has the id"
         ),
         Argument.of(
-            "--everyone", action="store_true", help="renders of every Airflow with this account, and the shell's"
+            "--everyone",
+            action="store_true",
+            help="renders of every deployment, and of the command line",
         ),
         Argument.of("--subtitles", action="store_true", help="keep the subtitles beside the video"),
         Argument.of("--thumbnail", action="store_true", help="keep the picture beside the video"),
@@ -85,6 +75,7 @@ COMMAND = Command(
         *ACCOUNT,
         JSON,
     ),
-    description="Keeps the videos of finished renders of this Airflow that nobody keeps, the next to expire first. "
-    "Nothing is rendered, paid for or deleted; a repeat keeps what is still missing. Exit code 1 if one was not kept.",
+    description="Stores the videos of finished renders of this deployment that nobody has stored, the next to expire "
+    "first. Nothing is rendered, paid for or deleted; a repeat stores what is still missing. Exit code 1 if one was "
+    "not stored.",
 )

@@ -15,7 +15,13 @@ from airflow_json2video.exceptions import Json2VideoError, RateLimited, Submissi
 from airflow_json2video.hooks.account_list import RECENT, stamped_renders
 from airflow_json2video.hooks.metrics import render_adopted
 from airflow_json2video.rendering.batch import Batch, ItemState
-from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint, read_stamp
+from airflow_json2video.rendering.identity import (
+    Stamp,
+    TaskIdentity,
+    deployment_in_words,
+    fingerprint,
+    read_stamp,
+)
 from airflow_json2video.rendering.result import movie_facts
 from airflow_json2video.rendering.submission import (
     Action,
@@ -64,6 +70,8 @@ class BatchFinding:
     _seen: dict[int, dict[str, FoundRender]] = field(default_factory=dict)
     _movies: dict[str, dict[str, Any]] = field(default_factory=dict)
     _indices: dict[str, int] = field(default_factory=dict)
+    _namesakes: frozenset[str] = frozenset()
+    _reports_namesake: bool = False
 
     def mark(self, index: int) -> Stamp:
         """Give the stamp of an item."""
@@ -89,6 +97,7 @@ class BatchFinding:
             return
         pending = batch.indices(ItemState.UNKNOWN)
         self._seen.clear()
+        self._reports_namesake = not batch.looks
         try:
             self._look(self.since if batch.looks_far else batch.looked_at - RECENT)
         except Json2VideoError as error:
@@ -191,11 +200,14 @@ class BatchFinding:
         if not self._indices:
             for index, key in enumerate(self.items.keys):
                 self._indices[replace(self.identity, item=key).task_key] = index
+            self._namesakes = self.identity.namesakes(self.items.keys)
 
         def read(movie: MovieStatus) -> tuple[int, FoundRender, Mapping[str, Any]] | None:
             theirs = read_stamp(movie.client_data, movie.json_text)
             index = self._indices.get(theirs.task_key) if theirs is not None else None
             if theirs is None or index is None:
+                if theirs is not None and theirs.namesake_key in self._namesakes:
+                    self._report_namesake(movie.project, theirs)
                 return None
             found = FoundRender(
                 project=movie.project,
@@ -209,6 +221,14 @@ class BatchFinding:
         for index, found, facts in stamped_renders(self.client, read, now=self.clock(), since=since):
             self._seen.setdefault(index, {})[found.project] = found
             self._movies[found.project] = dict(facts)
+
+    def _report_namesake(self, project: str, theirs: Stamp) -> None:
+        if self._reports_namesake:
+            self._reports_namesake = False
+            whose = deployment_in_words(theirs.deployment)
+            self.log.info(
+                "Render %s of the same batch of another deployment (%s) was found and left alone.", project, whose
+            )
 
     def _is_kept(self, index: int, movie: MovieStatus) -> bool:
         return self.kept is not None and self.kept(index, movie)

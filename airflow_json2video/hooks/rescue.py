@@ -1,4 +1,4 @@
-"""Finished renders of Airflow whose video nobody keeps: found in the account's list, and kept before they expire."""
+"""Finished renders of this deployment that nobody has stored: found in the account's list before they expire."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import DestinationFailed, Json2VideoError
+from airflow_json2video.hooks.deployment import known_deployment
 from airflow_json2video.hooks.storing import check_destination, find_stored, store_video
 from airflow_json2video.hooks.waiting import wire
 from airflow_json2video.rendering.identity import Stamp, read_stamp
@@ -71,17 +72,17 @@ def find_unkept(
     wanted: Callable[[Stamp], bool] | None = None,
     now: float | None = None,
 ) -> list[Unkept]:
-    """Give the finished renders with a stamp of this package that are not kept, the next to expire first.
-
-    The stamp names the task and not the Airflow: where several share an account, *wanted* tells them apart. Free.
+    """Return the finished renders of this deployment that are not stored, the next to expire first. Free.
 
     :param template: where they would be kept; the fields are ``project``, ``submission_key`` and ``date``.
     :param also_in: a folder: a file anywhere in it whose name has the project and whose length is right counts too.
-    :param wanted: asked for each stamp; default: all. :param now: epoch seconds.
-    :raises ConfigurationError: *template* cannot be used. :raises Json2VideoError: the list could not be read.
+    :param wanted: asked for each stamp of this package; default: those of this deployment. :param now: epoch seconds.
+    :raises ConfigurationError: *template* cannot be used. :raises Json2VideoError: the list could not be read, or it is
+        unknown which deployment this is.
     :raises DestinationFailed: a place did not answer, so it is not known what is kept.
     """
     check_destination(template, known=_FIELDS, log=log)
+    wanted = wanted if wanted is not None else _of_this_deployment(hook)
     moment = time.time() if now is None else now
     today = datetime.fromtimestamp(moment, timezone.utc)
     elsewhere = _lengths_in(also_in) if also_in is not None else {}
@@ -89,7 +90,7 @@ def find_unkept(
     start = today - timedelta(seconds=KEPT_FOR) - _LONGEST_RENDER
     for movie in hook.iter_movies(date_start=start, date_end=today + timedelta(days=1)):
         stamp = read_stamp(movie.client_data, movie.json_text)
-        if stamp is None or movie.status != "done" or not movie.url or not (wanted is None or wanted(stamp)):
+        if stamp is None or movie.status != "done" or not movie.url or not wanted(stamp):
             continue
         facts = movie_facts(wire(movie))
         left = seconds_left(facts, now=moment)
@@ -139,6 +140,11 @@ def rescue(
             yield Rescued(render, error=error)
         else:
             yield Rescued(render, stored=stored)
+
+
+def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
+    deployment = known_deployment(hook.settings.namespace)
+    return lambda stamp: stamp.deployment == deployment
 
 
 def _lengths_in(folder: str) -> dict[str, set[int]]:

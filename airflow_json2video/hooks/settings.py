@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -21,8 +22,15 @@ CONN_FIELDS: dict[str, tuple[str, str, type[float] | type[int] | type[str]]] = {
     ),
     "proxy": ("Proxy", "Address of an HTTP proxy, if the environment does not name one.", str),
     "ca_file": ("CA file", "Path of a PEM file with the certificates to trust.", str),
+    "namespace": (
+        "Namespace",
+        "Name of this deployment, where several share the account. Default: the id of its metadata database.",
+        str,
+    ),
 }
 """The options in ``extra``: label, description and type. Both styles of connection form are made from it."""
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class ConnectionLike(Protocol):
@@ -38,11 +46,15 @@ class ConnectionLike(Protocol):
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """Arguments for a client. Its repr does not show the key."""
+    """Arguments for a client, and whose renders are submitted with it. Its repr does not show the key.
+
+    :ivar options: arguments of a client. :ivar namespace: the name of this deployment; None: it has an id.
+    """
 
     api_key: str = field(repr=False)
     host: str
     options: dict[str, Any] = field(default_factory=dict, repr=False)
+    namespace: str | None = None
 
     @property
     def is_loopback(self) -> bool:
@@ -76,7 +88,14 @@ def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
         host = check_host(_host(connection))
     except ConfigurationError as error:
         raise ConfigurationError(f"Connection {name!r}, host: {error.message}", advice=error.advice) from None
-    return ConnectionSettings(api_key=api_key, host=host, options=_options(connection))
+    options = _options(connection)
+    namespace = options.pop("namespace", None)
+    if namespace is not None and not _NAMESPACE.fullmatch(namespace):
+        raise ConfigurationError(
+            f"Connection {name!r}: 'namespace' in extra must be 1 to 64 letters, digits, '.', '_' and '-', "
+            f"got {namespace!r}."
+        )
+    return ConnectionSettings(api_key=api_key, host=host, options=options, namespace=namespace)
 
 
 def _host(connection: ConnectionLike) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import (
@@ -20,7 +20,7 @@ from airflow_json2video.exceptions import (
 )
 from airflow_json2video.hooks.account_list import RECENT, stamped_renders
 from airflow_json2video.hooks.current import require_current
-from airflow_json2video.rendering.identity import Stamp, read_stamp, stamp
+from airflow_json2video.rendering.identity import Stamp, deployment_in_words, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
     Action,
     Decision,
@@ -96,6 +96,7 @@ class Submission:
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
+    _namesake_reported: bool = field(default=False, init=False)
     _empty_at: float | None = None
     """When the list last showed nothing: what is much older need not be read again."""
 
@@ -266,10 +267,20 @@ class Submission:
                 ) from error
             raise
 
+    def _report_namesake(self, project: str, theirs: Stamp) -> None:
+        if not self._namesake_reported:
+            self._namesake_reported = True
+            whose = deployment_in_words(theirs.deployment)
+            self.log.info(
+                "Render %s of the same task of another deployment (%s) was found and left alone.", project, whose
+            )
+
     def _found(self, movie: MovieStatus, mark: Stamp) -> FoundRender | None:
         """Read a movie as a render of this task; None if it is another's."""
         theirs = read_stamp(movie.client_data, movie.json_text)
         if theirs is None or theirs.task_key != mark.task_key:
+            if theirs is not None and theirs.is_namesake(mark):
+                self._report_namesake(movie.project, theirs)
             return None
         has_file = bool(movie.url)
         if not has_file and movie.status == "done" and self.kept is not None:

@@ -27,13 +27,15 @@ from airflow_json2video.hooks.batch_files import BatchFiles
 from airflow_json2video.hooks.batch_finding import BatchFinding
 from airflow_json2video.hooks.batch_log import ItemLog
 from airflow_json2video.hooks.deliveries import delivered_before, note_delivery
+from airflow_json2video.hooks.deployment import require_same_deployment
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
 from airflow_json2video.operators.batch_checks import check_batch, check_before_paying
 from airflow_json2video.operators.batch_credits import BatchCredits
 from airflow_json2video.operators.batch_ending import end_batch
 from airflow_json2video.operators.batch_memory import BatchMemory
+from airflow_json2video.operators.identity import task_identity
 from airflow_json2video.operators.outlets import tell_batch
-from airflow_json2video.operators.render import attempt_before, task_identity
+from airflow_json2video.operators.render import attempt_before
 from airflow_json2video.rendering.batch import (
     Batch,
     BatchResult,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+    from airflow_json2video.rendering.identity import TaskIdentity
     from airflow_json2video.rendering.polling import Ended
 
 __all__ = ["BatchSlice"]
@@ -105,6 +108,10 @@ class BatchSlice:
 
         :param event: of the trigger, after a deferral.
         """
+        # First of all, whatever comes of the rest: a first attempt creates the id that later ones look for.
+        identity = task_identity(
+            self._context, self._operator.hook, log=self._log, items=self._items.keys, is_resumed=is_resumed
+        )
         batch = self._recall(event) if is_resumed else None
         if not is_resumed:
             self._begin()
@@ -116,7 +123,7 @@ class BatchSlice:
         # From here on something may be sent that no earlier memory knows of.
         self._memory.open_slice(self._ti)
         self._take_in(batch, event)
-        finding = self._finding(batch, is_resumed=is_resumed)
+        finding = self._finding(batch, identity, is_resumed=is_resumed)
         try:
             finding.recover()
         except SubmissionAmbiguous as error:
@@ -177,7 +184,7 @@ class BatchSlice:
             )
         return batch
 
-    def _finding(self, batch: Batch, *, is_resumed: bool) -> BatchFinding:
+    def _finding(self, batch: Batch, identity: TaskIdentity, *, is_resumed: bool) -> BatchFinding:
         from airflow_json2video.version_compat import run_began
 
         # After a deferral it is this attempt itself that may have sent what nobody remembers.
@@ -186,7 +193,7 @@ class BatchSlice:
             client=self._operator.hook.client,
             items=self._items,
             batch=batch,
-            identity=task_identity(self._ti),
+            identity=identity,
             attempt=self._ti.try_number,
             attempt_before=before,
             delivered_before=self._memory.delivered,
@@ -225,6 +232,7 @@ class BatchSlice:
         memory, now = self._memory, time.time()
         if now < memory.hold_until or (memory.waits and batch.indices(ItemState.LOST)) or funds.holds:
             return None
+        require_same_deployment(self._operator.hook.settings.namespace, finding.identity.deployment)
         submission = BatchSubmission(
             client=self._operator.hook.client,
             items=self._items,

@@ -249,26 +249,30 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
         from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
+        from airflow_json2video.operators.identity import task_identity
         from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.operators.pausing import wait_for_credits, wait_out
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.render import defer_until_rendered
 
-        budget = None
+        budget = identity = None
         try:
+            # First of all, whatever comes of the rest: a first attempt creates the id that later ones look for.
+            if self.durable:
+                identity = task_identity(context, self.hook, log=self.log)
             if keeping := self._keeping():
                 keeping.check()
             document = self._checked_document()
             budget = self._budget(document)
             pause.require_time()
-            render = self._submit(document, budget, context, pause.delivered)
+            render = self._submit(document, budget, context, pause.delivered, identity)
         except Json2VideoError as error:
             wait_out(self, error, pause)
             if budget is not None:
                 wait_for_credits(self, error, budget, pause, context)
             self._fail(error, context)
         estimated = budget.price.credits
-        key = self._identity(context).submission_key if self.durable else None
+        key = identity.submission_key if identity is not None else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
         Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=render.project))
         if not self.wait:
@@ -315,7 +319,9 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.triggers.render import ended_from_event
 
         if submission_key is None and self.durable:  # lost by dag.test()
-            submission_key = self._identity(context).submission_key
+            from airflow_json2video.operators.identity import task_identity
+
+            submission_key = task_identity(context, self.hook, log=self.log).submission_key
         ended = ended_from_event(event, project=project)
         return self._finish(ended, key=submission_key, estimated=estimated_credits, context=context)
 
@@ -357,7 +363,14 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         """Give what ``execute_again`` needs and cannot have anew. Of the fields, Airflow renders each again."""
         return {}
 
-    def _submit(self, document: dict[str, Any], budget: Budget, context: Context, delivered: int) -> SubmittedRender:
+    def _submit(
+        self,
+        document: dict[str, Any],
+        budget: Budget,
+        context: Context,
+        delivered: int,
+        identity: TaskIdentity | None,
+    ) -> SubmittedRender:
         from airflow_json2video.hooks import metrics
         from airflow_json2video.hooks.memory import TaskMemory
         from airflow_json2video.hooks.submission import Submission
@@ -365,8 +378,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.version_compat import attempt_is_current, run_began
 
         mark, keeping = None, self._keeping()
-        if self.durable:
-            mark = Stamp.of(self._identity(context), fingerprint(document), attempt=context["ti"].try_number)
+        if identity is not None:
+            mark = Stamp.of(identity, fingerprint(document), attempt=context["ti"].try_number)
         render = Submission(
             client=self.hook.client,
             document=document,
@@ -381,7 +394,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
             still_current=lambda: attempt_is_current(context["ti"]),
-            may_pay=lambda: self._check_before_paying(document, budget),
+            may_pay=lambda: self._check_before_paying(document, budget, identity),
             kept=keeping.has if keeping else None,
             memory=TaskMemory.of(context),
         ).run()
@@ -398,16 +411,17 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
         return Keeping.of(self)
 
-    def _check_before_paying(self, document: Mapping[str, Any], budget: Budget) -> None:
+    def _check_before_paying(self, document: Mapping[str, Any], budget: Budget, identity: TaskIdentity | None) -> None:
         # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
         if self.check_template_variables and document.get("template") is not None:
             from airflow_json2video.hooks.template_variables import require_fitting_variables
 
             require_fitting_variables(self.hook.client, document, log=self.log)
         budget.check(self.hook.client)
+        if identity is not None:
+            from airflow_json2video.hooks.deployment import require_same_deployment
 
-    def _identity(self, context: Context) -> TaskIdentity:
-        return task_identity(context["ti"])
+            require_same_deployment(self.hook.settings.namespace, identity.deployment)
 
     def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderWatch:
         from airflow_json2video.hooks.waiting import poll_schedule
@@ -522,19 +536,6 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         if again or isinstance(error, (ProjectNotFound, RenderExpired, RenderStalled)):
             return error.advice
         return f"{error.advice} Clear the task to take this render: while its file is there, no new one is paid for."
-
-
-def task_identity(ti: Any) -> TaskIdentity:
-    """Give who submits: the task instance and how often it was cleared."""
-    from airflow_json2video.rendering.identity import TaskIdentity
-
-    return TaskIdentity(
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
-        generation=ti.max_tries,
-    )
 
 
 def attempt_before(context: Context) -> int | None:

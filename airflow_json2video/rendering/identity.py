@@ -9,26 +9,71 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["STAMP_KEY", "Stamp", "TaskIdentity", "fingerprint", "read_stamp", "stamp"]
+__all__ = [
+    "NO_DEPLOYMENT",
+    "STAMP_KEY",
+    "Stamp",
+    "TaskIdentity",
+    "deployment_in_words",
+    "deployment_of_id",
+    "deployment_of_namespace",
+    "fingerprint",
+    "id_of",
+    "read_stamp",
+    "stamp",
+]
 
 STAMP_KEY = "airflow_json2video"
 """The one key that is ours in ``client-data``; everything else there is the author's."""
 
+STAMP_VERSION = 1
+"""The form of the stamp. A stamp of a later form still has these fields, with this meaning, and more."""
+
+NO_DEPLOYMENT = ""
+"""The deployment of what no Airflow submitted: a render of the command line."""
+
+_NAMESPACE, _ID = "namespace:", "id:"
+
+
+def deployment_of_namespace(namespace: str) -> str:
+    """Return the deployment that a connection's ``namespace`` names. It never equals one that has an id."""
+    return f"{_NAMESPACE}{namespace}"
+
+
+def deployment_of_id(value: str) -> str:
+    """Return the deployment that has this id."""
+    return f"{_ID}{value}"
+
+
+def id_of(deployment: str) -> str | None:
+    """Return the id of a deployment; None for one that is named otherwise."""
+    return deployment.removeprefix(_ID) if deployment.startswith(_ID) else None
+
+
+def deployment_in_words(deployment: str) -> str:
+    """Return a deployment as a log line names it."""
+    if deployment.startswith(_NAMESPACE):
+        return f"namespace {deployment.removeprefix(_NAMESPACE)!r}"
+    return f"id {deployment.removeprefix(_ID)}" if deployment else "no deployment"
+
 
 @dataclass(frozen=True)
 class TaskIdentity:
-    """One task instance or one item of its batch, and how often a person has cleared it.
+    """One task instance of one deployment, or one item of its batch, and how often a person has cleared it.
 
+    :param deployment: see :func:`deployment_of_namespace` and :func:`deployment_of_id`. Two deployments with one
+        account run the same DAG with the same run id, and their renders are two.
     :param generation: the task instance's ``max_tries``. In every Airflow from 2.11 to 3.3 a retry
         leaves it alone and a clear of an ended task raises it; no state of our own is needed to
         tell the two apart.
     :param item: the key of the item, where the task renders many.
     """
 
+    deployment: str
     dag_id: str
     run_id: str
     task_id: str
@@ -38,9 +83,22 @@ class TaskIdentity:
 
     @property
     def task_key(self) -> str:
-        """The task instance, or its item, whatever the generation."""
+        """The task instance of this deployment, or its item, whatever the generation."""
+        return self._digest(self.deployment, *self._names)
+
+    @property
+    def namesake_key(self) -> str:
+        """The same in every deployment that has a task instance, or an item, of these names."""
+        return self._digest(*self._names)
+
+    def namesakes(self, items: Iterable[str]) -> frozenset[str]:
+        """Return the :attr:`namesake_key` of each of these items."""
+        return frozenset(replace(self, item=item).namesake_key for item in items)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
         item = () if self.item is None else ("item", self.item)
-        return self._digest(self.dag_id, self.run_id, self.task_id, str(self.map_index), *item)
+        return (self.dag_id, self.run_id, self.task_id, str(self.map_index), *item)
 
     @property
     def submission_key(self) -> str:
@@ -59,10 +117,14 @@ class Stamp:
 
     :param attempt: the try number that sent it. It takes no part in the key: it tells, when an answer was
         lost, this attempt's own render from those of the attempts before.
+    :param namesake_key: see :attr:`TaskIdentity.namesake_key`. It never makes a render this task's own: it only says
+        that another deployment has the same task.
     """
 
+    deployment: str
     submission_key: str
     task_key: str
+    namesake_key: str
     generation: int
     attempt: int
     fingerprint: str
@@ -71,12 +133,18 @@ class Stamp:
     def of(cls, identity: TaskIdentity, asked_for: str, *, attempt: int) -> Stamp:
         """Make the stamp of *identity* asking for the document with this fingerprint."""
         return cls(
+            deployment=identity.deployment,
             submission_key=identity.submission_key,
             task_key=identity.task_key,
+            namesake_key=identity.namesake_key,
             generation=identity.generation,
             attempt=attempt,
             fingerprint=asked_for,
         )
+
+    def is_namesake(self, mine: Stamp) -> bool:
+        """Whether this stamp is of the same task in another deployment."""
+        return self.namesake_key == mine.namesake_key and self.deployment != mine.deployment
 
 
 def fingerprint(document: Mapping[str, Any]) -> str:
@@ -100,8 +168,11 @@ def stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
     stamped["client-data"] = {
         **(client_data if isinstance(client_data, Mapping) else {}),
         STAMP_KEY: {
+            "version": STAMP_VERSION,
+            "deployment": mark.deployment,
             "submission_key": mark.submission_key,
             "task_key": mark.task_key,
+            "namesake_key": mark.namesake_key,
             "generation": mark.generation,
             "attempt": mark.attempt,
             "fingerprint": mark.fingerprint,
@@ -127,8 +198,10 @@ def read_stamp(client_data: Any, document: str | None = None) -> Stamp | None:
         return None
     try:
         return Stamp(
+            deployment=str(mark["deployment"]),
             submission_key=str(mark["submission_key"]),
             task_key=str(mark["task_key"]),
+            namesake_key=str(mark["namesake_key"]),
             generation=int(mark["generation"]),
             attempt=int(mark["attempt"]),
             fingerprint=str(mark["fingerprint"]),

@@ -1,4 +1,4 @@
-"""This Airflow's tasks held against the account's renders: what was paid for twice, and what nobody took. Pure."""
+"""This deployment's tasks held against the account's renders: what was paid for twice, and what nobody took. Pure."""
 
 from __future__ import annotations
 
@@ -64,12 +64,17 @@ class KnownTask:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """The renders by what became of them, and the ones of other Airflows or of the shell."""
+    """The renders by what became of them.
+
+    :ivar foreign: of this deployment, and no task is known that submitted them. :ivar others: of other deployments, and
+        of the command line.
+    """
 
     verdicts: Mapping[str, Verdict]
     renders: Mapping[str, StampedRender]
     labels: Mapping[str, str]
     foreign: tuple[StampedRender, ...] = field(default=())
+    others: tuple[StampedRender, ...] = field(default=())
 
     def of(self, verdict: Verdict) -> list[StampedRender]:
         """Give the renders with this verdict, oldest first."""
@@ -86,10 +91,15 @@ _OVER = {"failed", "skipped", "upstream_failed", "removed"}
 
 
 def reconcile(
-    renders: Iterable[StampedRender], tasks: Mapping[str, KnownTask], *, items_of: Mapping[str, KnownTask] | None = None
+    renders: Iterable[StampedRender],
+    tasks: Mapping[str, KnownTask],
+    *,
+    deployment: str | None,
+    items_of: Mapping[str, KnownTask] | None = None,
 ) -> Reconciled:
-    """Say of each render what became of it.
+    """Say of each render of this deployment what became of it.
 
+    :param deployment: this one; None if no render can be its own.
     :param tasks: this Airflow's task instances by their task key.
     :param items_of: task instances by the readable part of a submission key: an item of a batch has a task key of its
         own, which cannot be made without the item, so it is known by the name of its task.
@@ -97,8 +107,12 @@ def reconcile(
     known: dict[str, KnownTask] = {}
     verdicts: dict[str, Verdict] = {}
     foreign: list[StampedRender] = []
+    others: list[StampedRender] = []
     groups: dict[str, list[StampedRender]] = defaultdict(list)
     for render in renders:
+        if render.stamp.deployment != deployment:
+            others.append(render)
+            continue
         task = tasks.get(render.stamp.task_key) or (items_of or {}).get(_readable(render.stamp))
         if task is None:
             foreign.append(render)
@@ -109,7 +123,7 @@ def reconcile(
         verdicts |= _judged(group, known)
     everything = {render.project: render for group in groups.values() for render in group}
     labels = {project: task.label for project, task in known.items()}
-    return Reconciled(verdicts=verdicts, renders=everything, labels=labels, foreign=tuple(foreign))
+    return Reconciled(verdicts, everything, labels, foreign=tuple(foreign), others=tuple(others))
 
 
 def _judged(group: list[StampedRender], known: Mapping[str, KnownTask]) -> dict[str, Verdict]:

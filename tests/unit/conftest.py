@@ -21,6 +21,14 @@ def connection(monkeypatch, service):
     return "json2video_default"
 
 
+@pytest.fixture(autouse=True)
+def deployment(monkeypatch):
+    """The id of this deployment, as its database would hold it; tests of the id itself have databases of their own."""
+    value = "the-deployment-of-the-tests"
+    monkeypatch.setattr("airflow_json2video.hooks.deployment.read_variable", lambda key: value)
+    return value
+
+
 @pytest.fixture
 def times_logged(caplog, capsys):
     """How often a text has been logged since the last look: Airflow's own loggers print, where they are set up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,12 +56,20 @@ def test_what_a_connection_is_refused_with(fields):
 
 
 def render(project=PROJECT, *, status, print_="same"):
-    stamp = Stamp(submission_key="k", task_key="t", generation=1, attempt=2, fingerprint=print_)
+    stamp = replace(MINE, fingerprint=print_)
     created = datetime(2026, 1, 1, tzinfo=timezone.utc)
     return FoundRender(project=project, status=status, created_at=created, has_file=True, stamp=stamp)
 
 
-MINE = Stamp(submission_key="k", task_key="t", generation=1, attempt=2, fingerprint="same")
+MINE = Stamp(
+    deployment="id:here",
+    submission_key="k",
+    task_key="t",
+    namesake_key="n",
+    generation=1,
+    attempt=2,
+    fingerprint="same",
+)
 
 
 def test_what_a_name_is_refused_with_that_the_drive_would_rewrite():

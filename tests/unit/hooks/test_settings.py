@@ -78,3 +78,16 @@ def test_the_key_is_in_no_repr():
 def test_only_this_machine_is_loopback():
     assert settings(host="http://127.0.0.1:1").is_loopback
     assert not settings().is_loopback
+
+
+def test_a_namespace_names_the_deployment_and_is_no_argument_of_a_client():
+    found = settings(extra={"namespace": "staging", "retries": 1})
+    assert (found.namespace, found.options) == ("staging", {"retries": 1})
+    assert settings(extra={"namespace": ""}).namespace is None
+    assert settings().namespace is None
+
+
+@pytest.mark.parametrize("namespace", [" ", "two words", "a/b", "x" * 65, ["a"]])
+def test_a_namespace_that_is_no_plain_name_is_refused(namespace):
+    with pytest.raises(ConfigurationError, match=r"'namespace' in extra must be 1 to 64 letters"):
+        settings(extra={"namespace": namespace})

@@ -20,7 +20,7 @@ from airflow_json2video.hooks.submission import Submission
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}], "client-data": {"order": 7}}
-TASK = TaskIdentity(dag_id="news", run_id="run", task_id="render", map_index=3, generation=2)
+TASK = TaskIdentity(deployment="id:here", dag_id="news", run_id="run", task_id="render", map_index=3, generation=2)
 
 
 @pytest.fixture(autouse=True)

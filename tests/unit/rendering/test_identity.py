@@ -7,12 +7,17 @@ from airflow_json2video.rendering.identity import (
     STAMP_KEY,
     Stamp,
     TaskIdentity,
+    deployment_in_words,
+    deployment_of_id,
+    deployment_of_namespace,
     fingerprint,
     read_stamp,
     stamp,
 )
 
-TASK = TaskIdentity(dag_id="news", run_id="manual__1", task_id="render", map_index=-1, generation=2)
+TASK = TaskIdentity(
+    deployment="id:here", dag_id="news", run_id="manual__1", task_id="render", map_index=-1, generation=2
+)
 
 
 def test_the_submission_key_is_readable_and_the_same_for_every_attempt():
@@ -29,6 +34,37 @@ def test_another_dag_run_task_map_index_or_generation_has_another_key():
         dataclasses.replace(TASK, generation=5),
     ]
     assert len({TASK.submission_key, *(o.submission_key for o in others)}) == 6
+
+
+def test_the_same_task_of_two_deployments_shares_no_key_and_is_known_as_a_namesake():
+    other = dataclasses.replace(TASK, deployment="id:there")
+    assert other.submission_key != TASK.submission_key
+    assert other.task_key != TASK.task_key
+    assert other.namesake_key == TASK.namesake_key
+    mine, theirs = Stamp.of(TASK, "f", attempt=1), Stamp.of(other, "f", attempt=1)
+    assert theirs.is_namesake(mine)
+    assert not mine.is_namesake(mine)
+    assert not Stamp.of(dataclasses.replace(other, run_id="r"), "f", attempt=1).is_namesake(mine)
+
+
+def test_a_namespace_never_equals_an_id_however_it_is_written():
+    assert deployment_of_namespace("abc") != deployment_of_id("abc")
+    named, numbered = deployment_of_namespace("id:abc"), deployment_of_id("namespace:abc")
+    assert len({named, numbered, deployment_of_id("abc"), deployment_of_namespace("abc")}) == 4
+    assert deployment_in_words(deployment_of_namespace("staging")) == "namespace 'staging'"
+    assert deployment_in_words(deployment_of_id("abc")) == "id abc"
+
+
+def test_the_stamp_has_a_version_and_a_later_one_is_read():
+    stamped = stamp({}, Stamp.of(TASK, "f", attempt=1))["client-data"][STAMP_KEY]
+    assert stamped["version"] == 1
+    assert read_stamp({STAMP_KEY: {**stamped, "version": 2, "more": True}}) == Stamp.of(TASK, "f", attempt=1)
+
+
+def test_a_stamp_that_names_no_deployment_is_nobodys():
+    stamped = dict(stamp({}, Stamp.of(TASK, "f", attempt=1))["client-data"][STAMP_KEY])
+    del stamped["deployment"]
+    assert read_stamp({STAMP_KEY: stamped}) is None
 
 
 def test_names_that_run_into_each_other_do_not_share_a_key():
@@ -81,12 +117,6 @@ def test_documents_of_other_users_and_damaged_stamps_have_no_stamp():
     assert read_stamp({}, f'"{STAMP_KEY}"') is None
 
 
-def test_a_task_without_items_has_the_keys_that_it_always_had():
-    alone = TaskIdentity(dag_id="d", run_id="r", task_id="t", map_index=-1, generation=2)
-    assert alone.submission_key == "d.t-862529f310c7c203aa06ef78"
-    assert alone.task_key == "ba99fc46b3f8f5ca66a20489"
-
-
 def test_each_item_of_a_batch_has_keys_of_its_own():
-    keys = {TaskIdentity("d", "r", "t", -1, 2, item=item).task_key for item in (None, "", "a", "b")}
+    keys = {TaskIdentity("id:here", "d", "r", "t", -1, 2, item=item).task_key for item in (None, "", "a", "b")}
     assert len(keys) == 4

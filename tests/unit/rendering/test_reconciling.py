@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity
 from airflow_json2video.rendering.reconciling import KnownTask, StampedRender, Verdict, reconcile
 
-ME = TaskIdentity(dag_id="a_dag", run_id="r1", task_id="render", map_index=-1, generation=2)
+ME = TaskIdentity(deployment="id:here", dag_id="a_dag", run_id="r1", task_id="render", map_index=-1, generation=2)
 
 
 def render(project, *, status="done", identity=ME, print_="same", at="2026-05-01T00:00:00Z", seconds=10.0):
@@ -21,7 +21,7 @@ def render(project, *, status="done", identity=ME, print_="same", at="2026-05-01
 
 
 def verdicts(*renders, state="success", **more):
-    found = reconcile(renders, {ME.task_key: KnownTask("a_dag / r1 / render", state)}, **more)
+    found = reconcile(renders, {ME.task_key: KnownTask("a_dag / r1 / render", state)}, deployment="id:here", **more)
     return {project: verdict.value for project, verdict in found.verdicts.items()}
 
 
@@ -49,13 +49,13 @@ def test_of_two_renders_of_one_document_the_later_is_a_duplicate_and_its_credits
     first, second = render("a", seconds=10), render("b", at="2026-05-01T01:00:00Z", seconds=12.5)
     assert verdicts(first, second) == {"a": "taken", "b": "duplicate"}
     tasks = {ME.task_key: KnownTask("x", "success")}
-    assert reconcile([second, first], tasks).wasted_credits == 13
+    assert reconcile([second, first], tasks, deployment="id:here").wasted_credits == 13
 
 
 def test_a_render_that_failed_is_none_of_them_and_cost_nothing():
     assert verdicts(render("a", status="error"), render("b")) == {"a": "failed", "b": "taken"}
     tasks = {ME.task_key: KnownTask("x", "failed")}
-    assert reconcile([render("a", status="error")], tasks).wasted_credits == 0
+    assert reconcile([render("a", status="error")], tasks, deployment="id:here").wasted_credits == 0
 
 
 def test_a_render_from_before_a_clear_or_of_another_document_was_replaced():
@@ -66,7 +66,7 @@ def test_a_render_from_before_a_clear_or_of_another_document_was_replaced():
 
 def test_a_render_whose_task_is_not_known_here_is_told_apart_and_not_counted():
     other = render("a", identity=again(dag_id="another"))
-    found = reconcile([other], {ME.task_key: KnownTask("x", "failed")})
+    found = reconcile([other], {ME.task_key: KnownTask("x", "failed")}, deployment="id:here")
     assert found.verdicts == {}
     assert found.foreign == (other,)
     assert found.wasted_credits == 0
@@ -76,12 +76,24 @@ def test_an_item_of_a_batch_is_known_by_the_name_of_its_task():
     item = StampedRender(
         project="a",
         status="done",
-        stamp=Stamp("a_dag.render-0123456789abcdef", "the key of an item", 2, 1, "same"),
+        stamp=Stamp("id:here", "a_dag.render-0123456789abcdef", "the key of an item", "any", 2, 1, "same"),
         duration=1.0,
     )
-    found = reconcile([item], {}, items_of={"a_dag.render": KnownTask("a_dag / render (an item)", "failed")})
+    tasks = {"a_dag.render": KnownTask("a_dag / render (an item)", "failed")}
+    found = reconcile([item], {}, deployment="id:here", items_of=tasks)
     assert found.of(Verdict.ORPHAN) == [item]
     assert found.labels == {"a": "a_dag / render (an item)"}
+
+
+def test_the_renders_of_another_deployment_are_neither_judged_nor_counted():
+    # The same DAG, run and task, and a batch of the same name.
+    theirs = render("a", identity=again(deployment="id:there"))
+    item = render("b", identity=again(deployment="namespace:there", item="1"))
+    tasks = {again(deployment=name).task_key: KnownTask("x", "failed") for name in ("id:here", "id:there")}
+    found = reconcile([theirs, item], tasks, deployment="id:here", items_of={"a_dag.render": KnownTask("x", "failed")})
+    assert (dict(found.verdicts), found.foreign, found.others) == ({}, (), (theirs, item))
+    assert found.wasted_credits == 0
+    assert reconcile([theirs], tasks, deployment=None).others == (theirs,)
 
 
 def test_credits_count_begun_seconds_and_four_above_full_hd():

@@ -13,7 +13,15 @@ from airflow_json2video.rendering.submission import (
     decide_submission,
 )
 
-MINE = Stamp(submission_key="d.t-1", task_key="task", generation=1, attempt=3, fingerprint="same")
+MINE = Stamp(
+    deployment="id:here",
+    submission_key="d.t-1",
+    task_key="task",
+    namesake_key="any",
+    generation=1,
+    attempt=3,
+    fingerprint="same",
+)
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 
 

@@ -1,0 +1,187 @@
+"""Two deployments of Airflow, one account, the same DAG, run and task: neither touches a render of the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_json2video.exceptions import Json2VideoError
+from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from tests.unit.attempts import Attempt
+from tests.unit.conftest import connection_json
+from tests.unit.operators.test_batch import BatchAttempt
+from tests.unit.operators.test_batch import quick as quick_batch
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    quick_batch(monkeypatch)
+
+
+@pytest.fixture
+def in_(connection, quick, monkeypatch):
+    """Be one of two deployments from here on; each has a database of its own."""
+
+    def be(name, *, namespace=None, service=None):
+        monkeypatch.setattr("airflow_json2video.hooks.deployment.read_variable", lambda key: name)
+        if namespace is not None:
+            extra = connection_json(host=service.url, namespace=namespace)
+            monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", extra)
+
+    return be
+
+
+def render(**arguments):
+    return Json2VideoRenderOperator(task_id="render", movie=MOVIE, poll_interval=0.3, **arguments)
+
+
+def batch(**arguments):
+    rows = [{"name": name} for name in ("a", "b", "c")]
+    movie = {**MOVIE, "variables": {"name": ""}}
+    return Json2VideoBatchRenderOperator(
+        task_id="batch", items=rows, item_key="name", movie=movie, poll_interval=0.3, **arguments
+    )
+
+
+def projects(service):
+    return [render["project"] for render in service.renders()]
+
+
+def test_a_later_attempt_does_not_reattach_to_the_same_task_of_another_deployment(in_, service):
+    in_("production")
+    Attempt(render()).start()  # and waits
+    (theirs,) = projects(service)
+    in_("staging")
+    result = Attempt(render(), try_number=2).run()
+    assert service.posts == 2
+    assert result["project"] != theirs
+    in_("production")
+    again = Attempt(render(), try_number=2).run()
+    assert (again["project"], service.posts) == (theirs, 2)
+
+
+def test_one_line_says_that_the_render_of_another_deployment_was_left_alone(in_, service, times_logged):
+    in_("production")
+    Attempt(render()).start()
+    Attempt(render(), try_number=2, max_tries=3).start()  # cleared: two renders of one task may be there
+    (theirs, *_) = projects(service)
+    in_("staging")
+    times_logged("")
+    Attempt(render(), try_number=2).run()
+    assert times_logged("of the same task of another deployment (id production) was found and left alone.") == 1
+    assert theirs
+
+
+def test_a_lost_response_is_not_answered_with_the_render_of_another_deployment(in_, service):
+    in_("production")
+    theirs = Attempt(render()).run()["project"]
+    in_("staging")
+    service.add_fault("lost", method="POST", path="/movies")
+    result = Attempt(render()).run()
+    assert result["project"] != theirs
+    assert service.posts == 2
+
+
+def test_a_clear_in_one_deployment_reuses_its_own_render_only(in_, service):
+    in_("production")
+    theirs = Attempt(render()).run()["project"]
+    in_("staging")
+    ours = Attempt(render()).run()["project"]
+    cleared = Attempt(render(on_clear="reuse"), try_number=2, max_tries=3).run()["project"]
+    assert cleared == ours != theirs
+    in_("production")
+    assert Attempt(render(on_clear="reuse"), try_number=2, max_tries=3).run()["project"] == theirs
+    assert service.posts == 2
+
+
+def test_a_video_that_another_deployment_stores_and_deletes_is_its_own(in_, service, tmp_path):
+    path = f"{tmp_path}/{{project}}.mp4"
+    in_("production")
+    running = Attempt(render(output_path=path))
+    running.start()
+    (theirs,) = projects(service)
+    in_("staging")
+    stored = Attempt(render(output_path=path, delete_after_store=True), try_number=2).run()
+    assert stored["project"] != theirs
+    in_("production")
+    assert running.fire().resume()["project"] == theirs
+    assert (tmp_path / f"{theirs}.mp4").exists()
+
+
+def test_a_batch_does_not_take_the_items_of_another_deployment(in_, service, times_logged):
+    in_("production")
+    waiting = BatchAttempt(batch)
+    waiting.start()
+    in_("staging")
+    times_logged("")
+    assert BatchAttempt(batch, try_number=2).run()["done"] == 3
+    assert times_logged("of the same batch of another deployment (id production) was found and left alone.") == 1
+    assert service.posts == 6
+    in_("production")
+    assert BatchAttempt(batch, try_number=2).run()["done"] == 3
+    assert service.posts == 6
+
+
+def test_a_namespace_of_the_connection_tells_deployments_with_one_database_apart(in_, service):
+    in_("copied")
+    theirs = Attempt(render()).run()["project"]
+    in_("copied", namespace="staging", service=service)
+    ours = Attempt(render(), try_number=2).run()["project"]
+    assert ours != theirs
+    again = Attempt(render(), try_number=2).run()["project"]
+    assert (again, service.posts) == (ours, 2)
+
+
+def test_two_deployments_with_one_namespace_are_one(in_, service):
+    in_("blue", namespace="shop", service=service)
+    ours = Attempt(render()).run()["project"]
+    in_("green", namespace="shop", service=service)
+    assert Attempt(render(), try_number=2).run()["project"] == ours
+    assert service.posts == 1
+
+
+def test_a_deployment_that_is_unknown_submits_nothing_and_says_what_to_do(connection, service, monkeypatch, quick):
+    def broken(key):
+        raise RuntimeError("403 Forbidden")
+
+    monkeypatch.setattr("airflow_json2video.hooks.deployment.read_variable", broken)
+    monkeypatch.setattr("airflow_json2video.hooks.deployment._PAUSES", ())
+    for operator in (render(), batch()):
+        with pytest.raises(Json2VideoError, match=r"403 Forbidden.*'namespace'.*Nothing was submitted") as no:
+            Attempt(operator).start()
+        assert no.value.retryable
+    assert service.posts == 0
+
+
+def test_a_document_that_is_sent_as_it_is_needs_no_deployment(connection, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.deployment.read_variable", None)
+    assert Attempt(render(durable=False)).run()["project"]
+
+
+def test_an_id_that_changes_before_the_post_costs_nothing(in_, service, monkeypatch):
+    values = iter(["first", "second"])
+    in_("production")
+    monkeypatch.setattr("airflow_json2video.hooks.deployment.read_variable", lambda key: next(values))
+    with pytest.raises(Json2VideoError, match=r"has changed since this attempt began.*Nothing was submitted"):
+        Attempt(render()).run()
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize("make", [render, batch])
+def test_a_later_attempt_creates_no_id_where_an_earlier_one_may_have_had_another(in_, service, monkeypatch, make):
+    in_("lost")
+    Attempt(make()).start()
+    posts = service.posts
+    in_(None)  # somebody deleted the Variable
+    added = []
+    monkeypatch.setattr("airflow_json2video.hooks.deployment.add_variable", lambda *_, **__: added.append(1))
+    with pytest.raises(Json2VideoError, match=r"variables set json2video_deployment_id lost.*'namespace'") as no:
+        Attempt(make(), try_number=2).start()
+    assert no.value.retryable
+    assert (service.posts, added) == (posts, [])
+    in_("lost")
+    Attempt(make(), try_number=2).start()
+    assert service.posts == posts
