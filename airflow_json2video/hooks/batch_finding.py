@@ -226,7 +226,7 @@ class BatchFinding:
         if self._reports_namesake:
             self._reports_namesake = False
             whose = deployment_in_words(theirs.deployment)
-            self.log.info(
+            self.log.task_log.info(
                 "Render %s of the same batch of another deployment (%s) was found and left alone.", project, whose
             )
 
