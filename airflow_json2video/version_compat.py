@@ -44,11 +44,9 @@ def attempt_is_current(ti: Any) -> bool:
     :param ti: the task instance of the task's context.
     :raises Exception: Airflow could not be asked, so it is not known.
     """
-    try:
-        from airflow.sdk.execution_time import task_runner
-    except ImportError:
+    if not _has_sdk():
         return _is_current_in_database(ti)
-    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    supervisor = _supervisor(ti)
     if supervisor is None:  # no supervisor, no successor: an operator that is run by hand
         return True
     from airflow.sdk.exceptions import AirflowRuntimeError
@@ -68,6 +66,23 @@ def attempt_is_current(ti: Any) -> bool:
     answer = supervisor.send(asked)
     label = ti.task_id if index is None else f"{ti.task_id}_{index}"
     return answer.task_states.get(ti.run_id, {}).get(label) not in _ENDED
+
+
+def _supervisor(ti: Any) -> Any:
+    """Return what a task asks its supervisor through; None for an operator that is run by hand and has none.
+
+    :raises RuntimeError: the task has one, and this Airflow has it where it is not looked for. A successor could not
+        be noticed then, so nothing is submitted.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None and isinstance(ti, task_runner.RuntimeTaskInstance):
+        raise RuntimeError(
+            "this version of Airflow has no task_runner.SUPERVISOR_COMMS, through which a task asks whether its "
+            "attempt is still the running one. Upgrade airflow-json2video, or use an Airflow that it supports"
+        )
+    return supervisor
 
 
 def _is_current_in_database(ti: Any) -> bool:
@@ -267,11 +282,18 @@ def end_superseded_attempt() -> None:
 
     From Airflow 3 each attempt has its own, and this does nothing.
     """
+    if not _has_sdk():
+        logging.shutdown()
+        os._exit(0)
+
+
+def _has_sdk() -> bool:
+    """Whether this is Airflow 3, where a task has a supervisor, a row of its own, and no database."""
     try:
         import_module("airflow.sdk")
     except ImportError:
-        logging.shutdown()
-        os._exit(0)
+        return False
+    return True
 
 
 def shortest_deferral() -> float:
@@ -284,9 +306,7 @@ def shortest_deferral() -> float:
     ``[workers] min_heartbeat_interval`` (5 s): the supervisor sleeps so long if the process closes its sockets a
     moment before it is gone. Airflow 2 queues such a task only when its executor has seen the first process end.
     """
-    try:
-        import_module("airflow.sdk")
-    except ImportError:
+    if not _has_sdk():
         return 0.0
     from airflow.providers.common.compat.sdk import conf
 

@@ -28,7 +28,7 @@ __all__ = ["main"]
 FOLDER = ROOT / ".matrix"
 PINNED = {"2.11": "2.11.2", "3.0": "3.0.6", "3.1": "3.1.8", "3.2": "3.2.2", "3.3": "3.3.2"}
 UNIT = ("tests/unit",)
-INTEGRATION = ("tests/integration/test_example_dags.py", "tests/integration/test_clear.py")
+INTEGRATION = tuple(f"tests/integration/test_{name}.py" for name in ("example_dags", "clear", "versions"))
 INSTALL_TIMEOUT = 1800.0  # seconds
 TEST_TIMEOUT = 1800.0
 

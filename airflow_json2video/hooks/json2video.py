@@ -150,10 +150,10 @@ class Json2VideoHook(BaseHook):
 
             settings = await hook.look_up()
         """
-        from airflow.providers.common.compat.connection import get_async_connection
+        from airflow_json2video.hooks.supervisor_calls import connection_of
 
         try:
-            connection = await get_async_connection(self.json2video_conn_id)
+            connection = await connection_of(self.json2video_conn_id)
         except AirflowNotFoundException:
             raise self._no_connection() from None
         settings = connection_settings(connection)

@@ -102,12 +102,14 @@ class TaskEnd:
     async def _push(self, key: str, value: Any) -> None:
         from airflow.providers.common.compat.sdk import XCom
 
+        from airflow_json2video.hooks.supervisor_calls import uninterrupted
+
         if hasattr(XCom, "aset"):  # 3.3 and later
-            await XCom.aset(key, value, **self._ti)
+            await uninterrupted(XCom.aset(key, value, **self._ti))
             return
         from asgiref.sync import sync_to_async
 
-        await sync_to_async(XCom.set)(key, value, **self._ti)
+        await uninterrupted(sync_to_async(XCom.set)(key, value, **self._ti))
 
 
 def _length_is_needed(operator: Any, ti: Any) -> bool:
