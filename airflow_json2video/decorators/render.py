@@ -203,7 +203,7 @@ if TYPE_CHECKING:
         wait: bool = ...,
         durable: bool = ...,
         on_ambiguous: Literal["fail", "resubmit"] = ...,
-        on_clear: Literal["resubmit", "reuse"] = ...,
+        on_clear: Literal["reuse", "resubmit"] = ...,
         output_path: str | os.PathLike[str] | XComArg | None = ...,
         store_subtitles: bool = ...,
         store_thumbnail: bool = ...,

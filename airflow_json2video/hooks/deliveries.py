@@ -1,4 +1,4 @@
-"""Which of a task's renders have been delivered: what a person's clear means under ``on_clear="resubmit"``.
+"""Which of a task's renders have been delivered: what a clear means under ``on_clear="resubmit"``, and only there.
 
 A clear of a task that had given its result asks for a new render. A clear of one that never did (it was
 waiting, was marked by a person, ran out of time) does not: its render was paid for and nobody has it yet.

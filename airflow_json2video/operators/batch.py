@@ -116,7 +116,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         poll_interval: float = 10.0,
         render_timeout: float | timedelta = 3600.0,
         on_ambiguous: Literal["fail", "resubmit"] = "fail",
-        on_clear: Literal["resubmit", "reuse"] = "reuse",
+        on_clear: Literal["reuse", "resubmit"] = "reuse",
         **kwargs: Any,
     ) -> None:
         super().__init__(json2video_conn_id=json2video_conn_id, **kwargs)
@@ -237,7 +237,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
 
     def _hand_on(self, context: Context) -> None:
         ti = context.get("ti")  # fields are also rendered for show, by no attempt
-        if ti is not None and not self._handed_on:
+        if self.on_clear == "resubmit" and ti is not None and not self._handed_on:
             from airflow_json2video.hooks.deliveries import hand_on
 
             hand_on(ti)

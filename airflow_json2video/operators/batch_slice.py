@@ -139,7 +139,8 @@ class BatchSlice:
         if not batch.is_over and not (gives_up and not batch.indices(ItemState.UNDER_WAY)):
             self._defer(batch, finding, trouble, funds)
         result = end_batch(batch, self._items, report_path=self._report_path)
-        note_delivery(self._ti)
+        if self._operator.on_clear == "resubmit":
+            note_delivery(self._ti)
         tell_batch(self._operator, self._context, self._videos(batch), summary=result)
         return result
 
@@ -158,7 +159,7 @@ class BatchSlice:
     def _begin(self) -> None:
         from airflow_json2video.version_compat import execution_deadline
 
-        self._memory.delivered = delivered_before(self._ti)
+        self._memory.delivered = delivered_before(self._ti) if self._operator.on_clear == "resubmit" else 0
         timeout = self._operator.execution_timeout
         if timeout is not None:
             self._memory.until = execution_deadline(self._ti, timeout, now=time.time())

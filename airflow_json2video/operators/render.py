@@ -77,9 +77,9 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         ``False`` sends the document exactly as it is; a retry then pays again.
     :param on_ambiguous: when the answer to the submission was lost and the account's list does not show the
         render: ``"fail"`` submits nothing more, ``"resubmit"`` prefers the risk of paying twice.
-    :param on_clear: what a person's clearing of a task that had given its result means: ``"resubmit"`` pays for a
-        new render, ``"reuse"`` takes the finished one while its file is there. A render that the task has not
-        given as its result yet is adopted in any case.
+    :param on_clear: what clearing a task that had returned its result means: ``"reuse"`` returns the same render
+        while its file exists and the document is the same, ``"resubmit"`` pays for a new one. A render that the task
+        has not returned as its result yet is adopted in any case.
     :param output_path: where to keep the video, as ``s3://my_connection@videos/{{ ds }}/{project}.mp4``: a local path
         or any that Airflow's ``ObjectStoragePath`` reads (templated). ``{project}`` in single braces is the render.
         It stands there whole or not at all, and whether it can is looked at before the submission.
@@ -126,7 +126,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         wait: bool = True,
         durable: bool = True,
         on_ambiguous: Literal["fail", "resubmit"] = "fail",
-        on_clear: Literal["resubmit", "reuse"] = "resubmit",
+        on_clear: Literal["reuse", "resubmit"] = "reuse",
         output_path: str | os.PathLike[str] | XComArg | None = None,
         store_subtitles: bool = False,
         store_thumbnail: bool = False,
@@ -227,7 +227,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         until = now + self.render_timeout
         if self.execution_timeout is not None:
             until = min(until, execution_deadline(ti, self.execution_timeout, now=now))
-        delivered = delivered_before(ti) if self.durable else 0
+        delivered = delivered_before(ti) if self._notes_delivery else 0
         return self._submit_and_wait(context, Pause(until=until, delivered=delivered))
 
     def execute_again(
@@ -239,9 +239,14 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         pause = Pause(**outage) if outage is not None else Pause.of_event(event, render_timeout=self.render_timeout)
         return self._submit_and_wait(context, pause)
 
+    @property
+    def _notes_delivery(self) -> bool:
+        """Whether it matters which renders the task has returned as its result."""
+        return self.durable and self.on_clear == "resubmit"
+
     def _hand_on(self, context: Context) -> None:
         ti = context.get("ti")  # fields are also rendered for show, by no attempt
-        if self.durable and ti is not None and not self._handed_on:
+        if self._notes_delivery and ti is not None and not self._handed_on:
             from airflow_json2video.hooks.deliveries import hand_on
 
             hand_on(ti)
@@ -277,7 +282,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=render.project))
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
-            note_delivery(context["ti"])
+            if self._notes_delivery:
+                note_delivery(context["ti"])
             result = render_result({"project": render.project}, remaining_quota=None, submission_key=key)
             self._tell_cost(result, estimated, context)
             self._video = tell_video(self, context, result)
@@ -300,7 +306,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
                 deadline=deadline,
                 poll_interval=self.poll_interval,
                 submission_key=key,
-                delivery_key=delivery_key(context["ti"]) if self.durable else None,
+                delivery_key=delivery_key(context["ti"]) if self._notes_delivery else None,
                 estimated_credits=estimated,
                 pays=True,
             )
@@ -496,7 +502,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             self._fail(error, context)
         link = result["url"] or pages_of(self.hook.settings.host, project=result["project"])
         Json2VideoRenderLink.persist(context, link)
-        note_delivery(context["ti"])
+        if self._notes_delivery:
+            note_delivery(context["ti"])
         render_done(result["rendering_time"])
         tell_done(result, ended.movie, log=self.log)
         self._tell_cost(result, estimated, context)

@@ -50,6 +50,7 @@ def dag(name: str, *, mapped: int = 0, stored: bool = True, **options: Any) -> D
         "task_id": "render",
         "json2video_conn_id": "{{ dag_run.conf['connection'] }}",
         "poll_interval": 1,
+        "on_clear": "resubmit",  # the harder one: a clear orders a new render, and only where a result was returned
         **options,
     }
     if NAIVE:  # it has no such option

@@ -16,7 +16,9 @@ def render(connection, monkeypatch):
     monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
 
     def make(**arguments):
-        return Json2VideoRenderOperator(**{"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments})
+        return Json2VideoRenderOperator(
+            **{"on_clear": "resubmit", "movie": MOVIE, "poll_interval": 0.3, "task_id": "render", **arguments}
+        )
 
     return make
 
@@ -44,9 +46,44 @@ def test_a_clear_of_a_task_that_gave_its_result_pays_for_a_new_render(render, se
     assert projects(before, cleared(render(**arguments), after=first).run()) == 2
 
 
-def test_a_clear_of_a_task_that_gave_its_result_takes_it_again_if_the_author_asks(render, service):
+def test_the_same_document_in_the_same_task_instance_is_paid_for_once(connection, service):
+    def render(movie=MOVIE):
+        return Json2VideoRenderOperator(task_id="render", movie=movie, poll_interval=0.3)
+
+    first = Attempt(render())
+    before = first.run()
+    second = cleared(render(), after=first)
+    assert projects(before, second.run()) == 1
+    assert projects(before, retry(render(), after=second).run()) == 1
+    assert projects(before, cleared(render({**MOVIE, "comment": "another"}), after=second).run()) == 2
+    assert service.posts == 2
+
+
+def test_a_task_that_reuses_leaves_no_xcom_that_only_a_new_order_needs(render, service):
     first = Attempt(render(on_clear="reuse"))
-    assert projects(first.run(), cleared(render(on_clear="reuse"), after=first).run()) == 1
+    first.run()
+    second = cleared(render(on_clear="reuse"), after=first)
+    second.render_templates().run()
+    assert not [key for key in {**first.xcoms, **second.xcoms} if "generation" in key]
+
+
+def test_a_result_that_was_returned_before_on_clear_was_changed_is_returned_once_more_and_then_replaced(
+    render, service
+):
+    # Under "reuse" nothing notes what was returned; what a trigger pushed last may never have become the result.
+    first = Attempt(render(on_clear="reuse"))
+    before = first.run()
+    second = cleared(render(), after=first)
+    assert projects(before, second.run()) == 1
+    assert projects(before, cleared(render(), after=second).run()) == 2
+
+
+def test_an_author_who_changes_on_clear_while_a_render_is_running_pays_for_no_second_one(render, service):
+    first = Attempt(render(on_clear="reuse"))
+    first.start()
+    first.fire()
+    assert cleared(render(), after=first).run()["project"] == first.event["project"]
+    assert service.posts == 1
 
 
 def test_a_clear_while_deferred_adopts_the_render_also_if_it_has_ended_before_the_next_attempt_looks(render, service):

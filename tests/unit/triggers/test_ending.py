@@ -19,7 +19,13 @@ needs_airflow_3 = pytest.mark.skipif(find_spec("airflow.sdk") is None, reason="a
 
 
 def render(**arguments):
-    arguments = {"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, "end_from_trigger": True, **arguments}
+    arguments = {
+        "task_id": "render",
+        "movie": MOVIE,
+        "poll_interval": 0.3,
+        "end_from_trigger": True,
+        "on_clear": "resubmit",
+    } | arguments
     with DAG("a_dag", schedule=None):
         return Json2VideoRenderOperator(**arguments)
 
