@@ -13,9 +13,16 @@ import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.exceptions import Json2VideoError
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.hooks.account_list import stamped_renders
-from airflow_json2video.rendering.identity import deployment_of_id, deployment_of_namespace, id_of, read_stamp
+from airflow_json2video.rendering.identity import (
+    deployment_in_words,
+    deployment_of_id,
+    deployment_of_namespace,
+    id_of,
+    of_another_deployment,
+    read_stamp,
+)
 from airflow_json2video.version_compat import (
     add_variable,
     attempt_is_current,
@@ -26,9 +33,18 @@ from airflow_json2video.version_compat import (
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
+    from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["ID_VARIABLE", "deployment_of", "known_deployment", "require_no_namesakes", "require_same_deployment"]
+__all__ = [
+    "ID_VARIABLE",
+    "deployment_of",
+    "find_deployment",
+    "known_deployment",
+    "require_no_namesakes",
+    "require_not_of_another",
+    "require_same_deployment",
+]
 
 ID_VARIABLE = "json2video_deployment_id"
 
@@ -100,6 +116,13 @@ def known_deployment(namespace: str | None) -> str | None:
     return None if value is None else deployment_of_id(value)
 
 
+async def find_deployment(namespace: str | None) -> str | None:
+    """Return what :func:`known_deployment` does, without blocking the event loop of a triggerer."""
+    from asgiref.sync import sync_to_async  # the way in which Airflow 3 lets a trigger ask
+
+    return await sync_to_async(known_deployment)(namespace)
+
+
 def require_same_deployment(namespace: str | None, deployment: str) -> None:
     """Make sure, right before something is paid for, that it carries the id which a later attempt will look for.
 
@@ -110,6 +133,23 @@ def require_same_deployment(namespace: str | None, deployment: str) -> None:
             f"The id of this deployment (Variable {ID_VARIABLE!r}) has changed since this attempt began.",
             retryable=True,
             advice="Nothing was submitted. A retry uses the present id. Leave the Variable alone.",
+        )
+
+
+def require_not_of_another(hook: Json2VideoHook, project: str) -> None:
+    """Make sure, before a render's file is deleted, that no other deployment submitted it.
+
+    :raises ConfigurationError: another one did. :raises Json2VideoError: it is unknown.
+    """
+    movie = hook.get_movie(project, with_document=True).movie
+    ours = known_deployment(hook.settings.namespace)
+    stamp = read_stamp(movie.client_data, movie.json_text)
+    if stamp is not None and of_another_deployment(movie.client_data, movie.json_text, ours=ours):
+        raise ConfigurationError(
+            f"Render {project} was submitted by another deployment ({deployment_in_words(stamp.deployment)}), so its "
+            "file is not deleted from here.",
+            project=project,
+            advice="Delete it there, or give both deployments the same 'namespace' in the extra of the connection.",
         )
 
 

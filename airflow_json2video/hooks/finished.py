@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.api.calls.movies import get_movie, list_movies, watch_movies
+from airflow_json2video.api.calls.movies import get_movie, list_movies
 from airflow_json2video.api.exchange import MovieListing
 from airflow_json2video.exceptions import (
     AnswerLost,
@@ -20,6 +20,7 @@ from airflow_json2video.exceptions import (
     TransportError,
     UnreadableAnswer,
 )
+from airflow_json2video.hooks.deployment import find_deployment
 from airflow_json2video.hooks.waiting import TaskLog, poll_schedule, wire
 from airflow_json2video.rendering.finished import FinishedRenders, Wanted
 from airflow_json2video.rendering.polling import LONGEST_WISH, MIN_POLL_INTERVAL
@@ -123,6 +124,7 @@ class _Look:
         self._wanted = wanted
         self._client: AsyncJson2VideoClient | None = None
         self._client_until = 0.0
+        self._deployment: str | None = None
         self._page_size = 20
         self.has_news = False
         self.floor = MIN_POLL_INTERVAL
@@ -146,15 +148,18 @@ class _Look:
         client = await self._open()
         for project in self._renders.to_ask(clock()):
             movie = await self._ask(client, project)
+            deployment = await self._find_deployment()
             if movie is not None and self._renders.on_answer(movie, now=clock()):
                 self.has_news = True
-                if self._wanted.takes(movie):
+                if self._wanted.takes(movie, deployment=deployment):
                     yield movie
         now = clock()
         listed = await self._list(client, *self._renders.span(now))
+        # After the list: the id of this deployment is older than any render in it that carries the id.
+        deployment = await self._find_deployment()
         for movie in self._renders.on_list(listed, now=now):
             self.has_news = True
-            if self._wanted.takes(movie):
+            if self._wanted.takes(movie, deployment=deployment):
                 yield movie
 
     async def close(self) -> None:
@@ -177,13 +182,20 @@ class _Look:
                     f"The connection could not be looked up: {type(error).__name__}: {error}."
                 ) from None
             self._client_until = loop.time() + _RECHECK_EVERY
+            self._deployment = None
             is_loopback = self._hook.settings.is_loopback
             self.floor = poll_schedule(0.0, is_loopback=is_loopback).floor
         return self._client
 
+    async def _find_deployment(self) -> str | None:
+        # Kept for as long as the connection is: Airflow 3.0 to 3.1 do not bear many questions at once in a triggerer.
+        if self._deployment is None:
+            self._deployment = await find_deployment(self._hook.settings.namespace)
+        return self._deployment
+
     async def _ask(self, client: AsyncJson2VideoClient, project: str) -> Mapping[str, Any] | None:
         try:
-            answer = await client.execute(get_movie(project, simple=not self._wanted.needs_documents))
+            answer = await client.execute(get_movie(project, simple=False))
         except NotFound:
             self._renders.on_unknown(project)
             self.has_news = True
@@ -196,7 +208,7 @@ class _Look:
             date_start=datetime.fromtimestamp(start, timezone.utc),
             date_end=datetime.fromtimestamp(end, timezone.utc),
             page_size=self._page_size,
-            call=list_movies if self._wanted.needs_documents else watch_movies,
+            call=list_movies,
         )
         movies: list[Mapping[str, Any]] = []
         size, self.pages = 0, 0
@@ -206,7 +218,7 @@ class _Look:
             except (AnswerLost, UnreadableAnswer):
                 self._page_size = max(1, self._page_size // 4)  # pages of whole documents can be too large to arrive
                 raise
-            found = [movie if isinstance(movie, dict) else wire(movie) for movie in listing.take(page)]
+            found = [wire(movie) for movie in listing.take(page)]
             size += getattr(page, "bytes_read", 0) or sum(len(str(movie.get("json") or "")) + 500 for movie in found)
             movies += found
             self.pages += 1

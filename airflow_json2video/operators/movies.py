@@ -17,6 +17,8 @@ __all__ = ["Json2VideoDeleteMovieOperator", "Json2VideoListMoviesOperator"]
 class Json2VideoListMoviesOperator(Json2VideoCallOperator):
     """Lists the account's renders of a range of time, all pages, as a list of dictionaries.
 
+    Renders of another deployment are left out, since what a DAG lists it may store or delete; those that no Airflow
+    submitted are not.
     Each has the service's own fields (``project``, ``status``, ``url``, ``duration`` and so on) and ``client_data``;
     the submitted documents are left out. The order is the service's.
 
@@ -43,20 +45,25 @@ class Json2VideoListMoviesOperator(Json2VideoCallOperator):
 
     def carry_out(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
         """Read the list to its end."""
+        from airflow_json2video.hooks.deployment import known_deployment
         from airflow_json2video.hooks.waiting import wire
+        from airflow_json2video.rendering.identity import of_another_deployment
         from airflow_json2video.rendering.result import movie_facts
 
+        movies = list(self.hook.client.movies(date_start=self.date_start, date_end=self.date_end))
+        ours = known_deployment(self.hook.settings.namespace)
         return [
             {**movie_facts(wire(movie)), "client_data": movie.client_data}
-            for movie in self.hook.client.movies(date_start=self.date_start, date_end=self.date_end)
-            if self.statuses is None or movie.status in self.statuses
+            for movie in movies
+            if (self.statuses is None or movie.status in self.statuses)
+            and not of_another_deployment(movie.client_data, movie.json_text, ours=ours)
         ]
 
 
 class Json2VideoDeleteMovieOperator(Json2VideoCallOperator):
     """Deletes the file of a render now and not after seven days. It stops no render, and gives nothing back.
 
-    A file that is gone already is fine.
+    A file that is gone already is fine. A render of another deployment is refused.
 
     :param project: 16-character project id (templated).
     :param json2video_conn_id: the connection that holds the API key (templated).
@@ -70,5 +77,8 @@ class Json2VideoDeleteMovieOperator(Json2VideoCallOperator):
 
     def carry_out(self, context: Context) -> None:  # noqa: ARG002
         """Delete the file."""
+        from airflow_json2video.hooks.deployment import require_not_of_another
+
+        require_not_of_another(self.hook, self.project)
         self.hook.delete_movie(self.project)
         self.log.info("The file of render %s is deleted.", self.project)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from airflow_json2video.rendering.identity import of_another_deployment
 from airflow_json2video.rendering.result import created_at
 
 __all__ = ["FinishedRenders", "Wanted"]
@@ -52,16 +53,16 @@ class Wanted:
     template: str | None = None
     client_data: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def needs_documents(self) -> bool:
-        """Whether more has to be read of a render than how it stands."""
-        return self.template is not None or bool(self.client_data)
+    def takes(self, movie: Mapping[str, Any], *, deployment: str | None) -> bool:
+        """Whether a render that has ended, in the list's own names, is one of them; one of another deployment never is.
 
-    def takes(self, movie: Mapping[str, Any]) -> bool:
-        """Whether a render that has ended, in the list's own names, is one of them."""
+        :param deployment: this one; None if it has submitted nothing yet.
+        """
         if self.outcome not in ("any", _ENDED.get(str(movie.get("status")))):
             return False
-        if not self.needs_documents:
+        if of_another_deployment(movie.get("client-data"), movie.get("json"), ours=deployment):
+            return False
+        if self.template is None and not self.client_data:
             return True
         document = _document(movie)
         if self.template is not None and document.get("template") != self.template:

@@ -23,6 +23,7 @@ __all__ = [
     "deployment_of_namespace",
     "fingerprint",
     "id_of",
+    "of_another_deployment",
     "read_stamp",
     "stamp",
 ]
@@ -208,6 +209,16 @@ def read_stamp(client_data: Any, document: str | None = None) -> Stamp | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def of_another_deployment(client_data: Any, document: str | None, *, ours: str | None) -> bool:
+    """Whether a render was submitted by another deployment; not so if no Airflow submitted it.
+
+    :param client_data: as of :func:`read_stamp`; so is *document*. :param ours: None if this one has no id, so that it
+        has submitted nothing.
+    """
+    stamp = read_stamp(client_data, document)
+    return stamp is not None and stamp.deployment not in (ours, NO_DEPLOYMENT)
 
 
 def _without_stamp(document: Mapping[str, Any]) -> dict[str, Any]:

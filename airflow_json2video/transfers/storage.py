@@ -57,6 +57,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
     def execute(self, context: Context) -> RenderResult:  # noqa: ARG002
         """Ask for the render as it is now, and keep its video."""
         from airflow_json2video.api.arguments import check_project
+        from airflow_json2video.hooks.deployment import require_not_of_another
         from airflow_json2video.operators.keeping import Keeping
         from airflow_json2video.rendering.result import render_result
 
@@ -68,6 +69,8 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
             if keeping is None:
                 raise ConfigurationError("output_path is empty, so it is not known where the video is to be kept.")
             keeping.check()
+            if self.delete_after_store:
+                require_not_of_another(self.hook, project)
             ended = keeping.ended(self._ended(project))
             if ended.error is not None or ended.movie is None:
                 raise ended.error or Json2VideoError("The render ended, and nothing says how.")

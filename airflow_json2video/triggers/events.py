@@ -1,4 +1,4 @@
-"""The event trigger: a DAG starts when a render of the account ends, wherever it was submitted (Airflow 3)."""
+"""The event trigger: a DAG starts when a render of this deployment, or of no Airflow, ends (Airflow 3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _LONGEST_MESSAGE = 500
 
 
 class Json2VideoRenderDoneTrigger(BaseEventTrigger):
-    """Fires an event for each render of an account that ends, wherever it was submitted. For an ``AssetWatcher``.
+    """Fires an event for each render of an account that ends. For an ``AssetWatcher``.
+
+    These are the renders of this deployment, and those that no Airflow submitted: of other tools, of the service's
+    own pages. What another deployment with the same account submitted fires nothing.
 
     It reads the account's list, submits nothing and never ends: an outage or a refused key is waited out. An event
     holds :func:`~airflow_json2video.rendering.facts.video_facts`, and ``status`` and ``message`` of the render.

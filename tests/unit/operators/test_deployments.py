@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime, timedelta, timezone
+
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import Json2VideoError
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.hooks.rescue import find_unkept
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+from airflow_json2video.operators.movies import Json2VideoDeleteMovieOperator, Json2VideoListMoviesOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
 from tests.unit.operators.test_batch import BatchAttempt
@@ -185,3 +193,68 @@ def test_a_later_attempt_creates_no_id_where_an_earlier_one_may_have_had_another
     in_("lost")
     Attempt(make(), try_number=2).start()
     assert service.posts == posts
+
+
+def test_a_list_leaves_out_the_renders_of_another_deployment(in_, service):
+    in_("production")
+    theirs = Attempt(render()).run()["project"]
+    in_("staging")
+    ours = Attempt(render()).run()["project"]
+    nobodys = Json2VideoHook().submit_movie(MOVIE).project
+
+    def listed():
+        yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+        operator = Json2VideoListMoviesOperator(task_id="list", date_start=yesterday)
+        return {movie["project"] for movie in Attempt(operator).run()}
+
+    assert listed() == {ours, nobodys}
+    in_("production")
+    assert listed() == {theirs, nobodys}
+
+
+@pytest.mark.parametrize("way", ["delete", "store"])
+def test_a_task_does_not_delete_the_render_of_another_deployment(in_, service, tmp_path, way):
+    def operator(project):
+        if way == "delete":
+            return Json2VideoDeleteMovieOperator(task_id="delete", project=project)
+        path = f"{tmp_path}/{{project}}.mp4"
+        return Json2VideoToObjectStorageOperator(
+            task_id="delete", project=project, output_path=path, delete_after_store=True
+        )
+
+    in_("production")
+    theirs = Attempt(render()).run()["project"]
+    in_("staging")
+    with pytest.raises(AirflowFailException, match=r"another deployment \(id production\), so its file is not deleted"):
+        Attempt(operator(theirs)).run()
+    assert not [r for r in service.requests if r.method == "DELETE"]
+    ours = Attempt(render()).run()["project"]
+    Attempt(operator(ours)).run()
+    assert [r.query for r in service.requests if r.method == "DELETE"] == [f"project={ours}"]
+
+
+def test_a_store_task_reads_a_render_that_its_author_names_wherever_it_was_submitted(in_, service, tmp_path):
+    in_("production")
+    theirs = Attempt(render()).run()["project"]
+    in_("staging")
+    path = f"{tmp_path}/{{project}}.mp4"
+    Attempt(Json2VideoToObjectStorageOperator(task_id="store", project=theirs, output_path=path)).run()
+    assert (tmp_path / f"{theirs}.mp4").exists()
+
+
+def test_what_is_stored_before_it_expires_is_this_deployments_own(in_, service, tmp_path):
+    in_("production")
+    theirs = Attempt(render()).run()["project"]
+    in_("staging")
+    ours = Attempt(render()).run()["project"]
+
+    def found(**more):
+        log = logging.getLogger()
+        return {
+            r.project for r in find_unkept(Json2VideoHook(), template=f"{tmp_path}/{{project}}.mp4", log=log, **more)
+        }
+
+    assert found() == {ours}
+    assert found(wanted=lambda stamp: True) == {ours, theirs}
+    in_(None)  # has rendered nothing yet
+    assert found() == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from contextlib import asynccontextmanager
@@ -12,8 +13,10 @@ import pytest
 
 pytest.importorskip("airflow.sdk", reason="assets are watched from Airflow 3 on")
 
+from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.hooks.memory import AssetMemory
+from airflow_json2video.rendering.identity import Stamp, TaskIdentity, stamp
 from airflow_json2video.triggers.events import Json2VideoRenderDoneTrigger
 from tests.unit.conftest import connection_json
 
@@ -125,6 +128,44 @@ async def test_a_render_that_ends_fires_one_event_wherever_it_was_submitted(watc
     assert event["url"].endswith(".mp4")
     assert (event["duration"], event["width"], event["height"], event["credits"]) == (2.0, 640, 360, 2)
     assert event["size"] > 0
+
+
+async def test_a_render_of_another_deployment_fires_nothing(watching, lists, monkeypatch):
+    theirs = TaskIdentity(deployment="id:there", dag_id="d", run_id="r", task_id="t", map_index=-1, generation=0)
+    ours = dataclasses.replace(theirs, deployment="id:here")
+    ids = {}  # the first task of a deployment creates its id, after the trigger began
+    monkeypatch.setattr("airflow_json2video.hooks.deployment.read_variable", lambda key: ids.get("id"))
+    async with watching() as events:
+        await _submit(stamp(MOVIE, Stamp.of(theirs, "f", attempt=1)))
+        await _looks(lists, 4)
+        assert events == []
+        ids["id"] = "here"
+        project = await _submit(stamp(MOVIE, Stamp.of(ours, "f", attempt=1)))
+        await _until(lambda: events)
+        await _looks(lists)
+    assert projects(events) == [project]
+
+
+async def test_while_the_deployment_is_unknown_nothing_is_fired_and_nothing_is_missed(watching, lists, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.finished._RECHECK_EVERY", 0.0)
+    async with watching() as events:
+        find = _broken_for(3)
+        monkeypatch.setattr("airflow_json2video.hooks.finished.find_deployment", find)
+        project = await _submit()
+        await _until(lambda: events, timeout=20)
+    assert find.asked > 3
+    assert projects(events) == [project]
+
+
+def _broken_for(times):
+    async def find(namespace):
+        find.asked += 1
+        if find.asked <= times:
+            raise Json2VideoError("The database is away.", retryable=True)
+        return "id:here"
+
+    find.asked = 0
+    return find
 
 
 async def test_what_had_ended_before_it_began_fires_nothing_and_what_was_running_does(watching, lists, service):
