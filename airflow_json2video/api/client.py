@@ -172,7 +172,7 @@ class Json2VideoClient:
         started = time.monotonic()
         largest = min(endpoint.max_body, call.largest or endpoint.max_body)
         problem: BaseException | str
-        with watching(request.time_limit) as watch:
+        with watching(request.time_limit, redact=endpoint.redact) as watch:
             try:
                 with session.request(
                     request.method,

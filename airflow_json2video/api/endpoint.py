@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from airflow_json2video import __version__
+from airflow_json2video.api.redaction import secret_pattern
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [
@@ -202,34 +204,20 @@ class Endpoint:
         return self.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
 
     def redact(self, text: str) -> str:
-        """Take the API key and the proxy's password out of *text*, in every spelling that HTTP or JSON gives them."""
+        """Return *text* without the API key and the proxies' passwords, however they are written in it."""
         for secret in self._secrets():
-            text = secret.sub("***", text)
+            text = secret_pattern(secret).sub("***", text)
         return text
 
-    def _secrets(self) -> list[re.Pattern[str]]:
-        words = [self.api_key]
+    def _secrets(self) -> list[str]:
+        found = [self.api_key]
         for proxy in (self.proxy, *getproxies().values()):
-            password = urlsplit(proxy).password if proxy and "@" in proxy else None
-            if password:
-                words += [password, unquote(password)]
-        patterns = []
-        for word in words:
-            spellings = {
-                word,
-                quote(word, safe=""),
-                quote(word),
-                word.encode("unicode_escape").decode("ascii"),
-            }
-            spellings |= {word.replace("\\", "\\\\").replace('"', '\\"')}
-            either = "|".join(re.escape(s) for s in sorted(spellings, key=len, reverse=True))
-            # A key as short as a word is taken out only where it stands alone and as it is written: "API Key" in
-            # the service's words decides what a refusal means.
-            if len(word) >= 8:
-                patterns.append(re.compile(either, re.IGNORECASE))
-            else:
-                patterns.append(re.compile(rf"(?<![A-Za-z0-9])(?:{either})(?![A-Za-z0-9])"))
-        return patterns
+            parts = urlsplit(proxy) if proxy and "@" in proxy else None
+            if parts is not None and parts.password:
+                found += [parts.password, unquote(parts.password)]
+                user = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+                found.append(b64encode(user.encode()).decode())
+        return list(dict.fromkeys(found))
 
 
 def _proxy_of_the_environment(scheme: str, host: str) -> str | None:

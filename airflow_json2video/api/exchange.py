@@ -57,6 +57,8 @@ MAX_RETRY_AFTER = 120.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _SNIPPET = 200
+_REDACTED = 64 * 1024
+"""Bytes of an unreadable answer from which secrets are taken before its beginning is shown."""
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 """What may be one half of a surrogate pair, escaped or as bytes."""
 _SLOWEST_UPLOAD = 64 * 1024
@@ -232,8 +234,8 @@ class Exchange:
     def _unreadable(self, call: Call[Any], answer: Answer, problem: str) -> UnreadableAnswer:
         submit = call.name == "movies.submit"
         about = f" {call.subject!r}" if call.subject else ""
-        # Redacted before it is cut: half a key is a key's half.
-        came = " ".join(self._shown(answer.body.decode("utf-8", "replace")).split())
+        # Redacted before it is cut to what is shown: half a key is a key's half.
+        came = " ".join(self._shown(answer.body[:_REDACTED].decode("utf-8", "replace")).split())
         shown = f"It begins: {came[:_SNIPPET]}" if came else "It is empty."
         return UnreadableAnswer(
             f"{call.name}{about}: expected {call.expects}, and got HTTP {answer.status}"

@@ -9,6 +9,7 @@ Both are learnt at urllib3's documented seam, the connection class of a pool.
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Watch", "WatchedAdapter", "watching"]
 
@@ -28,10 +29,12 @@ __all__ = ["Watch", "WatchedAdapter", "watching"]
 class Watch:
     """What happens to one request.
 
+    :param redact: takes the secrets out of a text.
     :ivar sent: whether its first byte may have left. :ivar expired: whether its time is over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self.redact = redact
         self.sent = False
         self.expired = False
         self._lock = threading.Lock()
@@ -68,9 +71,12 @@ _current: ContextVar[Watch | None] = ContextVar("json2video_watch", default=None
 
 
 @contextmanager
-def watching(time_limit: float) -> Iterator[Watch]:
-    """Watch the one request that is made inside, and end it after *time_limit* seconds."""
-    watch = Watch()
+def watching(time_limit: float, *, redact: Callable[[str], str]) -> Iterator[Watch]:
+    """Watch the one request that is made inside, and end it after *time_limit* seconds.
+
+    :param redact: takes the secrets out of what urllib3 logs of it.
+    """
+    watch = Watch(redact)
     token = _current.set(watch)
     timer = threading.Timer(time_limit, watch.expire)
     timer.daemon = True
@@ -80,6 +86,21 @@ def watching(time_limit: float) -> Iterator[Watch]:
     finally:
         timer.cancel()
         _current.reset(token)
+
+
+class _Redacting(logging.Filter):
+    """Takes the secrets of the request out of what urllib3 logs: it shows headers that it could not read."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if watch := _current.get():
+            record.msg, record.args = watch.redact(record.getMessage()), None
+            # The traceback ends in the same words.
+            record.exc_info = record.exc_text = None
+        return True
+
+
+for _name in ("connection", "connectionpool", "response", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_Redacting())
 
 
 class _Watched:

@@ -153,7 +153,7 @@ class Download:
         if left <= 0:
             raise _Break("the time for it is over", passes=False)
         written: OSError | None = None
-        with watching(left) as watch:
+        with watching(left, redact=self._endpoint.redact) as watch:
             try:
                 with self._open(session) as response:
                     self._begin_with(response)

@@ -608,3 +608,57 @@ def test_no_connection_is_left_open(driver, service, recwarn):
     driver.client = None
     gc.collect()
     assert not [w for w in recwarn if issubclass(w.category, ResourceWarning) and "127.0.0.1" in str(w.message)]
+
+
+# A key that comes back ----------------------------------------------------------------------------
+
+ODD_KEY = 'Qw8"é/ ZxT9mLp'
+
+
+def echoing(form: bytes):
+    """Answer with the key, as the bytes in which it came, somewhere in *form*."""
+
+    def act(connection: socket.socket, seen: Any) -> None:
+        connection.sendall(form.replace(b"KEY", seen.headers["x-api-key"].encode("latin-1")))
+        connection.shutdown(socket.SHUT_RDWR)
+
+    return act
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+BODY = b"Content-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        OK + b"no colon KEY\r\n" + BODY,
+        OK + b"x-echo KEY: 1\r\n" + BODY,
+        OK + b"KEY: 1\r\n" + BODY,
+        OK + b"Content-Type: KEY\r\n" + BODY,
+        OK + b"Content-Length: KEY\r\n\r\n{}",
+        OK + b"Content-Encoding: KEY\r\n" + BODY,
+        OK + b"Transfer-Encoding: KEY\r\n\r\n{}",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nKEY\r\n",
+        OK + b"Set-Cookie: KEY\r\n" + BODY,
+        OK + b"Location: KEY\r\n" + BODY,
+        OK + b"Retry-After: KEY\r\nx\x00KEY: \r\n" + BODY,
+        b"HTTP/1.1 400 KEY\r\n" + BODY,
+        b"HTTP/1.1 KEY\r\n" + BODY,
+        b"KEY\r\n\r\n",
+        b"HTTP/1.1 502 Bad\r\nContent-Length: 100\r\n\r\n<html>KEY" + b" " * 91,
+    ],
+    ids=lambda form: form.replace(OK, b"").decode().split("\r\n")[0],
+)
+def test_a_key_that_comes_back_in_any_place_is_in_no_message_and_no_log(driver, service, caplog, form):
+    client = driver.open(service.url, key=ODD_KEY, retries=0)
+    service.then(echoing(form))
+    with caplog.at_level(logging.DEBUG, logger=""):
+        try:
+            client.execute(get_movie(PROJECT))
+        except Json2VideoError as error:
+            shown = "".join(traceback.format_exception(type(error), error, error.__traceback__)) + repr(error.facts())
+            assert "ZxT9mLp" not in shown
+    formatter = logging.Formatter()
+    logged = "\n".join(formatter.format(record) for record in caplog.records)
+    assert "ZxT9mLp" not in logged

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import html
+import json
 import subprocess
 import sys
+import time
+from urllib.parse import quote, quote_plus
 
 import pytest
 
 from airflow_json2video.api.endpoint import Endpoint, check_api_key, check_host
+from airflow_json2video.api.redaction import whole_spellings
 from airflow_json2video.exceptions import ConfigurationError
 
 KEY = "Kq7mPz2Lw9RtBv4XcN8dYh3S"
@@ -138,6 +143,49 @@ def test_a_key_with_quotes_is_blanked_in_json_and_in_addresses():
     assert "fgh" not in endpoint.redact('x "ab\\"c/d\\\\e fgh" y ab%22c%2Fd%5Ce%20fgh')
 
 
+ODD = "ab\"cdé\\f/g h'iüß"
+SPELLED = {
+    "as it is": lambda key: key,
+    "JSON": lambda key: json.dumps(key),
+    "JSON in UTF-8": lambda key: json.dumps(key, ensure_ascii=False),
+    "JSON in JSON": lambda key: json.dumps(json.dumps(key)),
+    "repr": repr,
+    "repr of JSON": lambda key: repr(json.dumps(key)),
+    "repr of bytes": lambda key: repr(key.encode("latin-1")),
+    "repr of UTF-8": lambda key: repr(key.encode()),
+    "ascii": ascii,
+    "an address": lambda key: quote(key, safe=""),
+    "an address in latin-1": lambda key: quote(key.encode("latin-1"), safe="/"),
+    "a form": quote_plus,
+    "HTML": lambda key: html.escape(key),
+    "HTML by numbers": lambda key: "".join(f"&#{ord(c)};" for c in key),
+    "UTF-8 read as latin-1": lambda key: key.encode().decode("latin-1"),
+    "latin-1 read as UTF-8": lambda key: key.encode("latin-1").decode("utf-8", "replace"),
+    "latin-1 with surrogates": lambda key: key.encode("latin-1").decode("utf-8", "surrogateescape"),
+    "ASCII with question marks": lambda key: key.encode("ascii", "replace").decode(),
+    "escapes of Unicode only": lambda key: "".join(f"\\u{ord(c):04X}" for c in key),
+    "a mixture": lambda key: quote(key[:5], safe="") + json.dumps(key[5:9])[1:-1] + ascii(key[9:])[1:-1],
+}
+
+
+@pytest.mark.parametrize("how", SPELLED)
+@pytest.mark.parametrize("key", [ODD, KEY, "é" * 9], ids=["odd", "plain", "letters"])
+def test_a_key_is_blanked_however_it_is_written(key, how):
+    written = SPELLED[how](key)
+    assert Endpoint(api_key=key).redact(f"<{written}>").strip("<>\"'b\\") == "***"
+
+
+def test_the_password_of_a_proxy_is_blanked_in_its_header_too():
+    endpoint = Endpoint(api_key=KEY, proxy="http://user:hunter2%40x@proxy:3128")
+    assert endpoint.redact("Proxy-Authorization: Basic dXNlcjpodW50ZXIyQHg=") == "Proxy-Authorization: Basic ***"
+
+
+def test_a_long_text_is_searched_in_no_time():
+    began = time.process_time()
+    Endpoint(api_key=ODD).redact("\\" * 32_000 + "ab" * 16_000)
+    assert time.process_time() - began < 2
+
+
 def test_importing_the_api_loads_no_client():
     code = (
         "import sys, airflow_json2video.api as a;"
@@ -145,3 +193,10 @@ def test_importing_the_api_loads_no_client():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] https://api.json2video.com/v2"
+
+
+def test_a_masker_of_plain_texts_is_told_the_usual_spellings():
+    told = whole_spellings('a"é/ z')
+    for how in ("as it is", "JSON", "JSON in UTF-8", "an address", "a form", "UTF-8 read as latin-1"):
+        assert SPELLED[how]('a"é/ z').strip('"') in told
+    assert whole_spellings(KEY) == [KEY]
