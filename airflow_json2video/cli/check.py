@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
-from airflow_json2video.cli.documents import VARIABLES, document_from, name_of
+from airflow_json2video.cli.documents import PARAMS, VARIABLES, document_from, name_of
 from airflow_json2video.exceptions import InvalidMovie
 
 __all__ = ["COMMAND"]
@@ -43,7 +43,7 @@ def _checked(file: str, options: argparse.Namespace) -> dict[str, Any]:
     try:
         document = document_from(file, options)
     except InvalidMovie as error:
-        findings = [Finding(Severity.ERROR, "", error.message, "not-a-movie")]
+        findings = [*error.findings] or [Finding(Severity.ERROR, "", error.message, "not-a-movie")]
     else:
         findings = check(document)
         if options.online and document.get("template") is not None:
@@ -92,6 +92,7 @@ COMMAND = Command(
     arguments=(
         Argument.of("movies", nargs="+", metavar="movie", help="a Movie JSON file, or - for standard input"),
         VARIABLES,
+        PARAMS,
         Argument.of("--strict", action="store_true", help="count a warning as an error"),
         Argument.of("--online", action="store_true", help="hold variables against the stored template's own schema"),
         *ACCOUNT,

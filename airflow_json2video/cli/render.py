@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
-from airflow_json2video.cli.documents import VARIABLES, document_from, name_of
+from airflow_json2video.cli.documents import PARAMS, VARIABLES, document_from, name_of
 from airflow_json2video.cli.telling import StandardError
 from airflow_json2video.exceptions import Json2VideoError, Money
 
@@ -157,6 +157,7 @@ COMMAND = Command(
         Argument.of("movie", nargs="?", help="a Movie JSON file, or - for standard input"),
         Argument.of("--template", metavar="ID", help="render a stored template in place of a file"),
         VARIABLES,
+        PARAMS,
         Argument.of("-o", "--output", metavar="PATH", help="store the video here; {project} in it is the render's id"),
         Argument.of("--timeout", type=float, default=3600.0, metavar="SECONDS", help="give up waiting (default: 3600)"),
         Argument.of("--no-wait", action="store_true", help="submit, print the project id, and end"),

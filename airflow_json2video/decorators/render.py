@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import datetime as dt
     import os
 
-    import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.sdk.bases.decorator import Task
     from typing_extensions import NotRequired, ParamSpec
 
     from airflow_json2video.movie import Movie
+    from airflow_json2video.operators.templating import Fields
     from airflow_json2video.rendering.result import RenderResult
 
     P = ParamSpec("P")
@@ -57,8 +57,6 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
     :param python_callable: gives a Movie JSON as a mapping or text, a ``Movie``, or ``{"template", "variables"}``.
     :param op_args: positional arguments of the function (templated).
     :param op_kwargs: its named arguments (templated).
-    :param render_returned_jinja: render Airflow's expressions in what the function returns. Off by default, since what
-        a function returns is data, as what comes out of an XCom is.
     """
 
     template_fields: Sequence[str] = (
@@ -69,8 +67,6 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         **DecoratedOperator.template_fields_renderers,
         "variables": "json",
     }
-    # An argument of the function that ends in .json is an argument, and no template file.
-    template_ext: Sequence[str] = ()
     custom_operator_name: str = "@task.json2video"
 
     def __init__(
@@ -79,7 +75,6 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         python_callable: Callable[..., Any],
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
-        render_returned_jinja: bool = False,
         **kwargs: Any,
     ) -> None:
         for name in ("movie", "template"):
@@ -96,28 +91,21 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
             movie={},  # until the function has run
             **kwargs,
         )
-        self.render_returned_jinja = render_returned_jinja
 
     @property
     def is_async(self) -> bool:
         """Airflow runs this task as any other; a coroutine function is run inside of it."""
         return False
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Any,
-        context: Context,
-        jinja_env: jinja2.Environment,
-        seen_oids: set[int],
-    ) -> None:
-        if parent is not self:
-            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-            return
-        self._hand_on(context)
-        # The variables' braces can be told apart only beside the movie, which the function has not given yet.
-        plain = [name for name in template_fields if name != "variables"]
-        self._render_plain_fields(plain, context, jinja_env, seen_oids)
+    def _fill_fields(self, fields: Fields) -> None:
+        from airflow_json2video.operators.document import fill_variables
+
+        self._hand_on(fields.context)
+        fields.fill(*(name for name in fields.names if name not in ("op_kwargs", "variables")))
+        fields.fill_arguments("op_kwargs")
+        given = fields.given("variables")
+        is_written = isinstance(given.value, Mapping) and not given.is_data
+        self.variables = fill_variables(fields, given.value) if is_written else given.value
 
     def execute(self, context: Context) -> Any:
         """Run the function, then submit what it returns, or adopt its render, and wait for the video."""
@@ -146,8 +134,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
     def _run_function(self, context: Context) -> None:
         returned = self._call(context)
         try:
-            self.movie = self._as_document(returned)
-            self._render_document(context)
+            self.movie, self.variables = self._as_document(returned), None
         except Json2VideoError as error:
             self._fail(error, context)
 
@@ -168,14 +155,11 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
                 "Nothing was submitted.",
             )
         return document_of(
-            movie=returned, template=None, variables=None, from_json_file=f"What the function {name!r} returned"
+            movie=returned,
+            template=None,
+            variables=self.variables,
+            from_json_file=f"What the function {name!r} returned",
         )
-
-    def _render_document(self, context: Context) -> None:
-        from airflow_json2video.operators.document import render_document_fields
-
-        data = set() if self.render_returned_jinja else {id(self.movie)}
-        render_document_fields(self, context, self.get_template_env(), data)
 
 
 async def _awaited(coroutine: Any) -> Any:
@@ -190,7 +174,6 @@ if TYPE_CHECKING:
     @overload
     def json2video_task(
         *,
-        render_returned_jinja: bool = ...,
         variables: Mapping[str, Any] | XComArg | None = ...,
         check_template_variables: bool = ...,
         webhook: str | Mapping[str, Any] | XComArg | None = ...,
@@ -233,7 +216,7 @@ def json2video_task(
     :param python_callable: the function.
     :param multiple_outputs: give each key of the *result* as an XCom of its own. The function's annotation says what
         the movie is and not what the task gives, so nothing is concluded from it.
-    :param kwargs: arguments of the operator, and ``render_returned_jinja``.
+    :param kwargs: arguments of the operator.
     """
     return task_decorator_factory(
         python_callable=python_callable,

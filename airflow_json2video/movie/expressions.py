@@ -12,7 +12,8 @@ Pure and cheap to import: no pydantic, no Jinja, no Airflow.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
@@ -30,14 +31,53 @@ from airflow_json2video.movie.lexing import (
     statement_names,
 )
 
-__all__ = ["FUNCTIONS", "JINJA_GLOBALS", "has_expression", "names_in", "render_airflow_expressions"]
+__all__ = [
+    "FUNCTIONS",
+    "JINJA_GLOBALS",
+    "REMOVED_NAMES",
+    "ExpressionFailed",
+    "has_expression",
+    "names_in",
+    "render_airflow_expressions",
+]
 
 JINJA_GLOBALS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
 """Names that every Jinja environment offers."""
 
+REMOVED_NAMES: Mapping[str, str] = {
+    "execution_date": "logical_date",
+    "next_ds": "data_interval_end | ds",
+    "next_ds_nodash": "data_interval_end | ds_nodash",
+    "next_execution_date": "data_interval_end",
+    "prev_ds": "prev_data_interval_start_success | ds",
+    "prev_ds_nodash": "prev_data_interval_start_success | ds_nodash",
+    "prev_execution_date": "prev_data_interval_start_success",
+    "prev_execution_date_success": "prev_start_date_success",
+    "tomorrow_ds": "macros.ds_add(ds, 1)",
+    "tomorrow_ds_nodash": "macros.ds_add(ds, 1) | replace('-', '')",
+    "yesterday_ds": "macros.ds_add(ds, -1)",
+    "yesterday_ds_nodash": "macros.ds_add(ds, -1) | replace('-', '')",
+}
+"""Names that Airflow 3 has removed from the context, and what to write instead."""
+
 # Private-use characters stand in for what Jinja must not see; {% raw %} would lose newlines under trim_blocks.
-_STAND_IN = re.compile("\ue0fa(\\d+)\ue0fb")
-_TROUBLE = re.compile("\\{[{%#]|[\ue0fa\ue0fb]")
+_TROUBLE = re.compile("\\{[{%#]|\ue0fa")
+_SHOWN = 12
+
+
+class ExpressionFailed(Exception):
+    """Raised by a *render* function whose template could not be rendered.
+
+    :param why: what is wrong, and what to write instead; without a full stop.
+    :param name: the name that has no value, if that is the reason.
+    :param retryable: whether a retry may help, as after a lookup that failed.
+    """
+
+    def __init__(self, why: str, *, name: str | None = None, retryable: bool = False) -> None:
+        super().__init__(why)
+        self.why = why
+        self.name = name
+        self.retryable = retryable
 
 
 @dataclass(frozen=True)
@@ -60,24 +100,40 @@ def render_airflow_expressions(
     *,
     airflow_names: Collection[str],
     render: Callable[[str], Any],
-    template_variables: Collection[str] | None = None,
+    resolve: Callable[[Any], Any] = lambda value: value,
+    declared: Collection[str] | None = None,
+    has_more_names: bool = False,
+    columns: Collection[str] = (),
+    source: str = "The movie",
 ) -> Any:
-    """Give *document* with Airflow's expressions rendered and JSON2Video's left as they are.
+    """Return *document* with Airflow's expressions rendered and JSON2Video's left as they are.
+
+    Every text in *document* is a template, so it must hold the author's own text only. Data is merged into what this
+    function returns.
 
     :param document: a Movie JSON document, or ``{"template": ..., "variables": ...}``; it is not changed.
     :param airflow_names: what Airflow offers: the keys of the task's context, :data:`JINJA_GLOBALS`, the
         DAG's user-defined macros.
     :param render: renders a Jinja template. Called only for strings that hold something of Airflow's; it
-        may return anything (native rendering), and that takes the string's place.
-    :param template_variables: the variables of the stored template that the document names, if known. If
-        it names one and they are not known, names that Airflow does not offer are left to JSON2Video.
-    :raises InvalidMovie: if an expression belongs to both or to neither, or mixes names of the two; lists
-        every one with its path and what to write instead.
+        may return anything (native rendering), and that takes the string's place. It raises
+        :class:`ExpressionFailed` for a template that cannot be rendered.
+    :param resolve: called with each value that is no text, number or container; what it returns is data and is put in
+        the value's place as it is.
+    :param declared: names of variables that the document gets from elsewhere. ``None`` for a stored template: they are
+        not known, and names that Airflow does not offer are left to JSON2Video.
+    :param has_more_names: the same for a movie: names that Airflow does not offer are left to JSON2Video.
+    :param columns: those of *declared* that are columns of rows, for the words of an error.
+    :param source: what the document is called in an error.
+    :raises InvalidMovie: if an expression belongs to both or to neither, mixes names of the two, or cannot be
+        rendered; lists every one with its path and what to write instead.
     """
-    walk = _Walk(frozenset(airflow_names), render)
-    rendered = walk.movie(document, template_variables)
+    walk = _Walk(frozenset(airflow_names), render, resolve, columns)
+    unknown_template = isinstance(document, Mapping) and document.get("template") is not None and declared is None
+    rendered = walk.movie(document, _Scope(frozenset(declared or ()), is_open=has_more_names or unknown_template))
     if walk.findings:
-        raise invalid_movie(walk.findings)
+        error = invalid_movie(list(walk.findings), source=source)
+        error.retryable = not walk.is_final
+        raise error
     return rendered
 
 
@@ -85,13 +141,15 @@ def render_airflow_expressions(
 class _Walk:
     airflow: frozenset[str]
     render: Callable[[str], Any]
-    findings: list[Finding] = field(default_factory=list)
+    resolve: Callable[[Any], Any]
+    columns: Collection[str]
+    findings: dict[Finding, None] = field(default_factory=dict)
+    is_final: bool = False
+    failures: int = 0
 
-    def movie(self, document: Any, template_variables: Collection[str] | None) -> Any:
+    def movie(self, document: Any, scope: _Scope) -> Any:
         if not isinstance(document, Mapping):
             return self.value(document, "", _Scope())
-        unknown_template = document.get("template") is not None and template_variables is None
-        scope = _Scope(frozenset(template_variables or ()), is_open=unknown_template)
         variables, scope = self.declarations(document, "", scope)
 
         def child(key: str, value: Any, path: str) -> Any:
@@ -148,7 +206,7 @@ class _Walk:
             return {key: self.value(item, at(path, str(key)), scope) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(item, at(path, index), scope) for index, item in enumerate(value)]
-        return value
+        return value if value is None or isinstance(value, (int, float)) else self.resolve(value)
 
     def text(self, text: str, path: str, scope: _Scope) -> Any:
         if not has_expression(text):
@@ -164,30 +222,46 @@ class _Walk:
         airflows = [self.is_airflows(part, path, offered, scope) for part in parts]
         if not any(airflows):
             return text
-        hidden: list[str] = []
-
-        def hide(source: str) -> str:
-            hidden.append(source)
-            return f"\ue0fa{len(hidden) - 1}\ue0fb"
-
+        hidden = _Hidden()
         template = ""
         for part, is_airflows in zip(parts, airflows, strict=True):
             plain = part.kind is SegmentKind.TEXT and not _TROUBLE.search(part.source)
             shown = is_airflows or plain or part.kind is SegmentKind.COMMENT
-            template += part.source if shown else hide(part.source)
+            source = part.source if shown else hidden.hide(part.source)
+            if plain or part.kind is SegmentKind.RAW:  # Jinja makes every line end in \n
+                source = source.replace("\r", hidden.hide("\r")) if "\r" in source else source
+            template += source
         if template.endswith("\n"):  # Jinja drops the last newline of a template
-            template = template[:-1] + hide("\n")
-        return template if self.findings else _restored(self.render(template), hidden)
+            template = template[:-1] + hidden.hide("\n")
+        if len(self.findings) > self.failures:  # it is refused in any case
+            return text
+        try:
+            return hidden.restored(self.render(template))
+        except ExpressionFailed as failed:
+            theirs = [part for part, is_airflows in zip(parts, airflows, strict=True) if is_airflows]
+            self.failed(failed, theirs, path)
+            return text
+
+    def failed(self, failed: ExpressionFailed, parts: Sequence[Segment], path: str) -> None:
+        named = [part for part in parts if failed.name in names_of(part.body).roots | names_of(part.body).called]
+        part = (named or parts)[0]
+        self.findings[Finding(Severity.ERROR, path, f"{part.source}: {failed.why}", "expression-failed")] = None
+        self.failures += 1
+        self.is_final |= not failed.retryable
 
     def statement(self, part: Segment, path: str, offered: frozenset[str], scope: _Scope) -> None:
         _, needed = statement_names(part.body)
         if missing := sorted(needed - offered):
             movies = [name for name in missing if name in scope.names]
-            because = (
-                f"{_listed(movies)} is the movie's, and {{% %}} is Airflow's alone; use a 'condition' of the movie"
-                if movies
-                else f"Airflow does not offer {_listed(missing)}{_hint(missing[0], offered)}"
-            )
+            removed = next((name for name in missing if name in REMOVED_NAMES), None)
+            if movies:
+                because = (
+                    f"{_listed(movies)} is the movie's, and {{% %}} is Airflow's alone; use a 'condition' of the movie"
+                )
+            elif removed:
+                because = _removed(removed)
+            else:
+                because = f"Airflow does not offer {_listed(missing)}{self.hint(missing[0], offered)}"
             self.complain(part, path, because)
 
     def is_airflows(self, part: Segment, path: str, offered: frozenset[str], scope: _Scope) -> bool:
@@ -220,15 +294,25 @@ class _Walk:
         functions = names.called - FUNCTIONS - scope.names
         return known and not names.called & offered and (not functions or bool(names.roots) or scope.is_open)
 
-    @staticmethod
-    def ownerless(part: Segment, names: Names, offered: frozenset[str], scope: _Scope) -> str:
+    def ownerless(self, part: Segment, names: Names, offered: frozenset[str], scope: _Scope) -> str:
         everything = names.roots | names.called
         nobodys = sorted(everything - offered - scope.names - (names.called & FUNCTIONS))
+        removed = next((name for name in nobodys if name in REMOVED_NAMES), None)
+        if removed:
+            return _removed(removed)
         if nobodys and not (nobodys == sorted(names.called - offered) and names.roots):
+            near = self.hint(nobodys[0], offered | scope.names)
+            to_json2video = f"write {{% raw %}}{part.source}{{% endraw %}} to leave it to JSON2Video"
+            if self.columns:
+                columns = list(self.columns)
+                shown = ", ".join(f"'{name}'" for name in columns[:_SHOWN]) + (", ..." if columns[_SHOWN:] else "")
+                return (
+                    f"the rows have no column {_listed(nobodys)}{near} (they have: {shown}); correct the name, give it "
+                    f"a value for all rows in 'variables', or {to_json2video}"
+                )
             return (
-                f"{_listed(nobodys)} is neither in Airflow's context nor declared by the movie here"
-                f"{_hint(nobodys[0], offered | scope.names)}; declare it in 'variables', or write "
-                f"{{% raw %}}{part.source}{{% endraw %}} to leave it to JSON2Video"
+                f"{_listed(nobodys)} is neither in Airflow's context nor declared by the movie here{near}; declare it "
+                f"in 'variables', or {to_json2video}"
             )
         airflows = sorted(everything & offered)
         return (
@@ -238,9 +322,43 @@ class _Walk:
         )
 
     def complain(self, part: Segment, path: str, because: str) -> None:
-        finding = Finding(Severity.ERROR, path, f"{part.source}: {because}", "expression-owner")
-        if finding not in self.findings:
-            self.findings.append(finding)
+        self.findings[Finding(Severity.ERROR, path, f"{part.source}: {because}", "expression-owner")] = None
+        self.is_final = True
+
+    def hint(self, name: str, known: Collection[str]) -> str:
+        if len(self.findings) > _SHOWN:  # the search costs time, and nobody reads this far
+            return ""
+        near = get_close_matches(name, known, 1, 0.75)
+        return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+class _Hidden:
+    """What Jinja must not see, and how to find it again in what Jinja returns.
+
+    Data that Jinja puts into the text may hold any character, so a stand-in has a part that nobody can guess.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._mark = secrets.token_hex(8)
+        self._stand_in = re.compile(f"\ue0fa{self._mark}:(\\d+)\ue0fa")
+
+    def hide(self, source: str) -> str:
+        self._texts.append(source)
+        return f"\ue0fa{self._mark}:{len(self._texts) - 1}\ue0fa"
+
+    def restored(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._stand_in.sub(lambda match: self._texts[int(match.group(1))], value)
+        if isinstance(value, Mapping):
+            return {self.restored(key): self.restored(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.restored(item) for item in value)
+        return value
+
+
+def _removed(name: str) -> str:
+    return f"Airflow 3 has no '{name}' any more; write {{{{ {REMOVED_NAMES[name]} }}}}"
 
 
 def _iterating(scene: Mapping[str, Any], outer: _Scope, movie_variables: Any) -> _Scope:
@@ -257,20 +375,5 @@ def _iterating(scene: Mapping[str, Any], outer: _Scope, movie_variables: Any) ->
     return replace(outer, names=outer.names | names | frozenset(keys))
 
 
-def _restored(value: Any, hidden: list[str]) -> Any:
-    if isinstance(value, str):
-        return _STAND_IN.sub(lambda match: hidden[int(match.group(1))], value)
-    if isinstance(value, Mapping):
-        return {_restored(key, hidden): _restored(item, hidden) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_restored(item, hidden) for item in value)
-    return value
-
-
 def _listed(names: Collection[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, known, 1, 0.75)
-    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -30,7 +30,6 @@ _WORDS = frozenset(
 _TOKEN = re.compile(
     r"""
       (?P<space>\s+)
-    | (?P<string>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")
     | (?P<number>\d+(?:_\d+)*(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)
     | (?P<name>[^\W\d]\w*)
     | (?P<operator>\*\*|//|==|!=|<=|>=|&&|\|\||.)
@@ -39,9 +38,11 @@ _TOKEN = re.compile(
 )
 _OPENING = re.compile(r"\{\{|\{%|\{\#")
 _PLACEHOLDER = re.compile(r"\{\{")
-_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
-_COMMENT = re.compile(r"\{#(?=[\s-]).*?#\}", re.DOTALL)
-_MAX_BRACES = 20  # nested in one expression
+_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
+_END_OF_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+_COMMENT = re.compile(r"\{#(?=[\s-])")
+_END_OF_COMMENT = re.compile(r"#\}")
+_MAX_BRACES = 10  # nested in one expression
 
 
 class SegmentKind(Enum):
@@ -73,10 +74,13 @@ def has_expression(text: str) -> bool:
 
 
 def tokens(expression: str) -> Iterator[tuple[str, str]]:
-    """Give (kind, text) of each token: ``string``, ``number``, ``name`` or ``operator``."""
-    for match in _TOKEN.finditer(expression):
-        if match.lastgroup != "space":
-            yield str(match.lastgroup), match.group()
+    """Return (kind, text) of each token: ``string``, ``number``, ``name`` or ``operator``."""
+    scan, position = _Scan(expression), 0
+    while position < len(expression):
+        kind, end = scan.token(position)
+        if kind != "space":
+            yield kind, expression[position:end]
+        position = end
 
 
 def segments(text: str) -> list[Segment]:
@@ -94,9 +98,10 @@ def placeholders(text: str) -> list[Segment]:
 
 def _cut(text: str, openings: re.Pattern[str]) -> list[Segment]:
     found: list[Segment] = []
+    scan = _Scan(text)
     start = position = 0
     while opening := openings.search(text, position):
-        segment = _segment_at(text, opening.start())
+        segment = scan.segment_at(opening.start())
         if segment is None:
             position = opening.end()
             continue
@@ -109,38 +114,86 @@ def _cut(text: str, openings: re.Pattern[str]) -> list[Segment]:
     return found
 
 
-def _segment_at(text: str, start: int) -> Segment | None:
-    opening = text[start : start + 2]
-    if opening == "{#":
-        # Of "{#", which a style sheet holds as well ("@media{#id{...}}"), only "{# " begins a comment.
-        comment = _COMMENT.match(text, start)
-        return Segment(SegmentKind.COMMENT, comment.group()) if comment else None
-    if opening == "{%" and (raw := _RAW.match(text, start)):
-        return Segment(SegmentKind.RAW, raw.group())
-    end = _closing(text, start + 2, "}}" if opening == "{{" else "%}")
-    if end is None:
-        return None
-    body = text[start + 2 : end].strip()
-    if text[start + 2 : start + 3] in ("-", "+"):
-        body = body[1:]
-    if text[end - 1 : end] in ("-", "+"):
-        body = body[:-1]
-    kind = SegmentKind.EXPRESSION if opening == "{{" else SegmentKind.STATEMENT
-    return Segment(kind, text[start : end + 2], body.strip())
+class _Scan:
+    """Reads one text. The work grows with the length of the text, whatever it holds: what has been read and led to
+    nothing is remembered, so that the next opening brace does not read it again.
+    """
 
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._ends_of_strings: dict[str, list[int]] = {}
+        self._steps: dict[int, tuple[int, int]] = {}  # from a token to its end, and how it changes the depth
+        # Where the reading was, and how deep in braces, when no closing was found from there.
+        self._dead_ends: dict[str, set[tuple[int, int]]] = {"}}": set(), "%}": set()}
+        self._last = {closing: text.rfind(closing) for closing in self._dead_ends}
+        self._no_end: set[re.Pattern[str]] = set()
 
-def _closing(text: str, position: int, closing: str) -> int | None:
-    depth = 0
-    # The two bounds keep a text of many braces that never close from being read again and again to its end.
-    last = text.rfind(closing)
-    while position <= last and depth <= _MAX_BRACES:
-        if depth == 0 and text.startswith(closing, position):
-            return position
-        match = _TOKEN.match(text, position)
+    def segment_at(self, start: int) -> Segment | None:
+        """Return the expression, statement, comment or raw block that begins at *start*; None if it never closes."""
+        text, opening = self._text, self._text[start : start + 2]
+        if opening == "{#":
+            # Of "{#", which a style sheet holds as well ("@media{#id{...}}"), only "{# " begins a comment.
+            end = self._end_of_block(_COMMENT, _END_OF_COMMENT, start)
+            return None if end is None else Segment(SegmentKind.COMMENT, text[start:end])
+        if opening == "{%" and (end := self._end_of_block(_RAW, _END_OF_RAW, start)) is not None:
+            return Segment(SegmentKind.RAW, text[start:end])
+        end = self._closing(start + 2, "}}" if opening == "{{" else "%}")
+        if end is None:
+            return None
+        body = text[start + 2 : end].strip()
+        if text[start + 2 : start + 3] in ("-", "+"):
+            body = body[1:]
+        if text[end - 1 : end] in ("-", "+"):
+            body = body[:-1]
+        kind = SegmentKind.EXPRESSION if opening == "{{" else SegmentKind.STATEMENT
+        return Segment(kind, text[start : end + 2], body.strip())
+
+    def token(self, position: int) -> tuple[str, int]:
+        """Return the kind of the token at *position*, and where it ends."""
+        if (quote := self._text[position]) in "'\"":
+            end = self._end_of_string(quote, position + 1)
+            return ("string", end) if end else ("operator", position + 1)
+        match = _TOKEN.match(self._text, position)
         assert match is not None  # the last alternative takes any character
-        depth = max(0, depth + {"{": 1, "}": -1}.get(match.group(), 0))
-        position = match.end()
-    return None
+        return str(match.lastgroup), match.end()
+
+    def _end_of_block(self, begin: re.Pattern[str], end: re.Pattern[str], start: int) -> int | None:
+        opened = None if end in self._no_end else begin.match(self._text, start)
+        if opened is None:
+            return None
+        closed = self._search(end, opened.end())
+        if closed is None:
+            self._no_end.add(end)
+        return closed
+
+    def _search(self, end: re.Pattern[str], position: int) -> int | None:
+        found = end.search(self._text, position)
+        return None if found is None else found.end()
+
+    def _closing(self, position: int, closing: str) -> int | None:
+        text, steps, dead_ends, last = self._text, self._steps, self._dead_ends[closing], self._last[closing]
+        passed: list[tuple[int, int]] = []
+        depth = 0
+        while position <= last and depth <= _MAX_BRACES and (position, depth) not in dead_ends:
+            if depth == 0 and text.startswith(closing, position):
+                return position
+            passed.append((position, depth))
+            if (step := steps.get(position)) is None:
+                _, end = self.token(position)
+                step = steps[position] = (end, {"{": 1, "}": -1}.get(text[position:end], 0))
+            position, depth = step[0], max(0, depth + step[1])
+        dead_ends.update(passed)
+        return None
+
+    def _end_of_string(self, quote: str, inside: int) -> int:
+        """Return the end of a string whose content begins at *inside*; 0 if it never ends."""
+        if quote not in self._ends_of_strings:
+            text, length = self._text, len(self._text)
+            ends = [0] * (length + 2)
+            for i in range(length - 1, -1, -1):
+                ends[i] = i + 1 if text[i] == quote else ends[i + 2 if text[i] == "\\" else i + 1]
+            self._ends_of_strings[quote] = ends
+        return self._ends_of_strings[quote][inside]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -27,8 +28,11 @@ def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
     if not text.strip():
         raise InvalidMovie(f"{source} is empty; a movie is a JSON object such as {_SMALLEST}.")
     try:
-        document = json.loads(text, parse_constant=_no_constant)
+        document = _parsed(text)
     except json.JSONDecodeError as error:
+        start = text.lstrip()
+        if not start.startswith(("{", "[")) or start.startswith("{{"):
+            raise InvalidMovie(_no_json(text.strip(), source)) from error
         hint = _hint(text, error.pos)
         raise InvalidMovie(
             f"{source}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}{hint}."
@@ -54,7 +58,7 @@ def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:
         if not sign:
             raise ConfigurationError(f"{option} {pair}: write NAME=VALUE")
         try:
-            values[name] = json.loads(value)
+            values[name] = _parsed(value)
         except ValueError:
             values[name] = value
     return values
@@ -64,8 +68,30 @@ _SMALLEST = '{"scenes": [...]}'
 _ROOTS: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean"}
 
 
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+
+
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON number")
+
+
+def _finite(word: str) -> float:
+    number = float(word)
+    if math.isinf(number):
+        raise ValueError(f"the number {word[:40]} is too large")
+    return number
+
+
+def _no_json(text: str, source: str) -> str:
+    shown = repr(text if len(text) <= 60 else text[:57] + "...")
+    if text.startswith("{{"):
+        then = "it is a Jinja expression; for what another task returned give the task's output, as make_movie.output"
+    elif "\n" not in text and text.lower().endswith((".yaml", ".yml", ".toml", ".jsonc", ".json5", ".txt")):
+        then = "a movie file is JSON, and its name ends in .json"
+    else:
+        then = f"a movie is a JSON object such as {_SMALLEST}, or the path of a file that ends in .json"
+    return f"{source}: the text {shown} is neither Movie JSON nor the path of a movie file: {then}."
 
 
 def _hint(text: str, position: int) -> str:

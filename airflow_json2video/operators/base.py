@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,13 +13,16 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.operators.templating import Fields
 
 __all__ = [
     "Json2VideoBaseOperator",
     "Json2VideoCallOperator",
+    "TemplatedFields",
     "credits_limit",
     "fail_task",
     "one_of",
@@ -28,7 +32,43 @@ __all__ = [
 ]
 
 
-class Json2VideoBaseOperator(BaseOperator):
+class TemplatedFields(BaseOperator):
+    """Has template fields that only the text of the DAG's author can fill with Jinja; data is put in as it is."""
+
+    # Airflow opens what ends in such an ending, whoever it came from. A movie file is read when the task runs.
+    template_ext: Sequence[str] = ()
+    _are_filled = False
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Any,
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        # Airflow calls this on mapped and unmapped tasks alike, from 2.11 to 3.4, and means it to be overridden.
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        if self._are_filled:  # a second time it would be data
+            return
+        from airflow_json2video.operators.templating import Fields
+
+        try:
+            self._fill_fields(Fields(self, template_fields, context, jinja_env, seen_oids))
+        except Json2VideoError as error:
+            self._fail(error, context)
+        self._are_filled = True
+
+    def _fill_fields(self, fields: Fields) -> None:
+        fields.fill(*fields.names)
+
+    def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:  # noqa: ARG002
+        fail_task(error)
+
+
+class Json2VideoBaseOperator(TemplatedFields):
     """Has a connection to JSON2Video.
 
     :param json2video_conn_id: the connection that holds the API key (templated).

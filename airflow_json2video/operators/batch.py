@@ -21,10 +21,10 @@ from airflow_json2video.operators.base import (
 if TYPE_CHECKING:
     import datetime as dt
 
-    import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_json2video.movie import Movie
+    from airflow_json2video.operators.templating import Fields
     from airflow_json2video.rendering.batch import BatchResult
 
 __all__ = ["Json2VideoBatchRenderOperator"]
@@ -87,7 +87,6 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         *("output_path", "report_path", "json2video_conn_id", "quota_wait_until"),
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
-    template_ext: Sequence[str] = (".json",)
     operator_extra_links = (Json2VideoRenderLink(),)
 
     def __init__(
@@ -156,30 +155,16 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
             raise ConfigurationError(f"Task {self.task_id!r}: a batch takes 'movie' or 'template', and got both.")
         require_end_of_wait(self.task_id, on_quota_exhausted=self.on_quota_exhausted, quota_wait_until=quota_wait_until)
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Any,
-        context: Context,
-        jinja_env: jinja2.Environment,
-        seen_oids: set[int],
-    ) -> None:
-        if parent is not self:
-            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-            return
-        self._hand_on(context)
-        plain = [name for name in template_fields if name not in ("movie", "variables", "items")]
-        super()._do_render_template_fields(parent, plain, context, jinja_env, seen_oids)
-        from airflow_json2video.operators.document import render_document_fields
+    def _fill_fields(self, fields: Fields) -> None:
+        from airflow_json2video.operators.document import fill_document, fill_source
         from airflow_json2video.rendering.batch_items import columns_of
 
-        try:
-            rows = self._read_rows(context)
-            if rows:  # without any, the movie's expressions belong to nobody, and the task is skipped
-                names = columns_of(rows) if self.movie is not None else ()
-                render_document_fields(self, context, jinja_env, seen_oids, declared=names)
-        except Json2VideoError as error:
-            self._fail(error, context)
+        self._hand_on(fields.context)
+        fields.fill(*(name for name in fields.names if name not in ("movie", "variables", "items", "source")))
+        fill_source(fields)
+        rows = self._read_rows(fields.context)
+        if rows:  # without any, the movie's expressions belong to nobody, and the task is skipped
+            fill_document(fields, columns=columns_of(rows) if self.movie is not None else ())
         # What Airflow stores of a rendered field is for people to see.
         self.items = f"{len(rows):,} rows" if self.items is not None else None
 

@@ -5,21 +5,22 @@ Loaded when a task runs, not when its DAG file is parsed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
+
+from jinja2 import TemplateNotFound
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.json_values import NotJson, plain_json
 from airflow_json2video.movie.expressions import render_airflow_expressions
 from airflow_json2video.movie.loading import load_document
+from airflow_json2video.operators.templating import Fields, Given, find_file, searched_folders
 from airflow_json2video.version_compat import context_names
 
-if TYPE_CHECKING:
-    import jinja2
-    from airflow.providers.common.compat.sdk import Context
+__all__ = ["document_of", "fill_document", "fill_source", "given_movie", "plain_document"]
 
-__all__ = ["document_of", "no_file", "plain_document", "render_document_fields", "resolved_movie"]
+_NOTHING = "Nothing was submitted."
 
 
 def document_of(
@@ -76,98 +77,125 @@ def plain_document(document: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def render_document_fields(
-    operator: Any,
-    context: Context,
-    jinja_env: jinja2.Environment,
-    seen_oids: Collection[int],
-    *,
-    declared: Collection[str] = (),
-) -> None:
-    """Render ``movie`` and ``variables`` in place: Airflow's expressions only, JSON2Video's are kept.
+def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
+    """Fill ``movie`` and ``variables`` in place: Airflow's expressions only, JSON2Video's are left.
 
-    What comes out of an XCom is data and not a template, as everywhere in Airflow.
+    The author's text is templated first, and data is merged into what comes out of that. So a value of another task, of
+    a row or of a stored document never reaches Jinja, whatever it holds.
 
-    :param operator: has ``movie``, ``template`` and ``variables``.
-    :param declared: names that the movie will be given; its variables that have no value yet become null.
+    :param fields: of an operator that has ``movie``, ``template`` and ``variables``; *template* is filled already.
+    :param columns: names that each row gives to the movie; those that have no value in the movie become null.
+    :raises ConfigurationError: something was given that is no movie and no variables.
+    :raises InvalidMovie: the movie is no JSON, or an expression in it is wrong.
     """
-    movie, movie_is_data, source = resolved_movie(operator.movie, context, jinja_env, seen_oids)
-    variables, variables_are_data = _resolved(operator.variables, context, seen_oids)
-    operator.movie, operator.variables = movie, variables
-    if movie is None and operator.template is None:
+    operator = fields.operator
+    movie, source = given_movie(fields)
+    variables = fields.given("variables")
+    operator.movie, operator.variables = movie.value, variables.value
+    if movie.value is None and operator.template is None:
         return  # execute() says so
-    document = document_of(movie=movie, template=operator.template, variables=variables, from_json_file=source)
-    if declared:
-        own = document.get("variables")
-        document["variables"] = {**dict.fromkeys(declared), **(own if isinstance(own, Mapping) else {})}
-    names = context_names() | set(context) | set(jinja_env.globals)
-
-    def render(text: str) -> Any:
-        return operator.render_template(no_file(text), context, jinja_env)
-
-    rendered: dict[str, Any] = document
-    if not movie_is_data:
-        rendered = render_airflow_expressions(document, airflow_names=names, render=render)
-    elif variables and not variables_are_data:
-        alone = {"template": "", "variables": dict(variables)}
-        values = render_airflow_expressions(alone, airflow_names=names, render=render)["variables"]
-        rendered = {**document, "variables": {**document["variables"], **values}}
-    if variables_are_data and variables:
-        rendered = {**rendered, "variables": {**rendered["variables"], **variables}}
-    rendered = _resolve_leaves(rendered, context)
+    written = None if variables.is_data else variables.value
+    data = dict(_checked_variables(variables.value)) if variables.is_data else {}
+    if movie.is_data:
+        document = document_of(movie=movie.value, template=None, variables=None, from_json_file=source)
+        under, data = _mapping(document.get("variables")), data or fill_variables(fields, written)
+    else:
+        author, under = _without_data(movie.value, fields)
+        # The id of a template may be data, so it is not among what is templated.
+        template = None if operator.template is None else ""
+        document = document_of(movie=author, template=template, variables=written, from_json_file=source)
+        declared = None if template is not None else {*columns, *map(str, under), *map(str, data)}
+        document = _rendered(document, fields, declared=declared, columns=columns, source=source)
+    if columns or under or data:
+        own = {} if movie.is_data else _mapping(document.get("variables"))
+        document = {**document, "variables": {**dict.fromkeys(columns), **under, **own, **data}}
     if operator.template is None:
-        operator.movie = rendered
-    if variables:
-        operator.variables = {name: rendered["variables"][name] for name in variables}
+        operator.movie = document
+    if variables.value:
+        operator.variables = {name: document["variables"][name] for name in variables.value}
 
 
-def no_file(text: str) -> str:
-    """Give a template that Airflow does not take for a template file, however it ends. It renders to the same."""
-    return text + "{# #}" if text.endswith(".json") else text
+def fill_variables(fields: Fields, variables: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return variables of the author's, rendered without the movie, as it is data: other names are JSON2Video's."""
+    if not variables:
+        return {}
+    alone = document_of(movie=None, template="", variables=variables)
+    return dict(_rendered(alone, fields, declared=None)["variables"])
 
 
-def resolved_movie(
-    movie: Any, context: Context, jinja_env: jinja2.Environment, seen_oids: Collection[int]
-) -> tuple[Any, bool, str]:
-    """Give a movie with its XCom or its file read, whether it came out of an XCom, and what to call it."""
-    movie, is_data = _resolved(movie, context, seen_oids)
-    source = "movie"
-    if isinstance(movie, str) and movie.strip().endswith(".json"):
-        source = movie.strip()
-        movie = _read_file(source, jinja_env)
-    return movie, is_data, source
+def given_movie(fields: Fields) -> tuple[Given, str]:
+    """Return the movie of an operator, a movie file read, and what to call it in an error. Nothing is templated.
 
-
-def _resolved(value: Any, context: Context, seen_oids: Collection[int]) -> tuple[Any, bool]:
-    """Give a field's value, and whether it came out of an XCom."""
-    if id(value) in seen_oids:
-        return value, True
-    resolve = None if isinstance(value, os.PathLike) else getattr(value, "resolve", None)
-    if callable(resolve):
-        return resolve(context), True
-    return value, False
-
-
-def _resolve_leaves(value: Any, context: Context) -> Any:
-    if isinstance(value, dict):
-        return {k: _resolve_leaves(v, context) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_resolve_leaves(v, context) for v in value]
-    resolve = getattr(value, "resolve", None)
-    return resolve(context) if callable(resolve) and not isinstance(value, os.PathLike) else value
-
-
-def _read_file(path: str, jinja_env: jinja2.Environment) -> str:
-    import jinja2
-
-    try:
-        if jinja_env.loader is None:
-            raise jinja2.TemplateNotFound(path)
-        return jinja_env.loader.get_source(jinja_env, path)[0]
-    except jinja2.TemplateNotFound:
-        searched = ", ".join(getattr(jinja_env.loader, "searchpath", [])) or "nowhere"
+    :raises InvalidMovie: there is no such file, or another task gave the path of one.
+    """
+    movie = fields.given("movie")
+    if not isinstance(movie.value, str) or not movie.value.strip().endswith(".json"):
+        return movie, f"the movie of {movie.origin}" if movie.origin else "movie"
+    path = movie.value.strip()
+    if movie.is_data:
         raise InvalidMovie(
-            f"The movie file {path!r} was not found. Looked in: {searched}.",
-            advice="Give a path relative to the DAG file's folder or to the DAG's template_searchpath. "
-            "Nothing was submitted.",
-        ) from None
+            f"{movie.origin[0].upper()}{movie.origin[1:]} returned the text {path!r} as the movie. It is no Movie "
+            "JSON, and a path that another task returns is not opened.",
+            advice=f"Return the movie itself, or write the path in the DAG file. {_NOTHING}",
+        )
+    return Given(_movie_file(path, fields), False), path
+
+
+def fill_source(fields: Fields) -> None:
+    """Fill ``source``, the path of a file to read; a relative one is looked for where movie files are.
+
+    :raises ConfigurationError: no such file.
+    """
+    fields.fill("source")
+    source = fields.operator.source
+    if not source or not isinstance(source, str) or "://" in source or source.startswith(("/", "~")):
+        return
+    found = find_file(source, fields.jinja_env)
+    if found is None:
+        raise ConfigurationError(
+            f"The file {source!r} of 'source' was not found. Searched: {_folders(fields)}.",
+            advice="Give a path relative to the DAG file's folder or to the DAG's template_searchpath, a whole path, "
+            f"or an address such as s3://bucket/{source.rpartition('/')[2]}. {_NOTHING}",
+        )
+    fields.operator.source = str(found)
+
+
+def _movie_file(path: str, fields: Fields) -> str | bytes:
+    if found := find_file(path, fields.jinja_env):
+        return found.read_bytes()
+    loader = fields.jinja_env.loader
+    if loader is not None and not searched_folders(fields.jinja_env):  # a loader of the author's own
+        with suppress(TemplateNotFound):
+            return loader.get_source(fields.jinja_env, path)[0]
+    raise InvalidMovie(
+        f"The movie file {path!r} was not found. Searched: {_folders(fields)}.",
+        advice="Give a path relative to the DAG file's folder or to the DAG's template_searchpath. " + _NOTHING,
+    )
+
+
+def _rendered(document: dict[str, Any], fields: Fields, **options: Any) -> dict[str, Any]:
+    names = context_names() | set(fields.context) | set(fields.jinja_env.globals)
+    rendered: dict[str, Any] = render_airflow_expressions(
+        document, airflow_names=names, render=fields.render, resolve=fields.resolved, **options
+    )
+    return rendered
+
+
+def _without_data(movie: Any, fields: Fields) -> tuple[Any, Mapping[str, Any]]:
+    """Return the author's movie, and apart from it the variables that another task gives it whole."""
+    own = movie.get("variables") if isinstance(movie, Mapping) else None
+    given = fields.resolved(own)
+    return (movie, {}) if given is own else ({**movie, "variables": {}}, _checked_variables(given))
+
+
+def _checked_variables(variables: Any) -> Mapping[str, Any]:
+    document = document_of(movie={}, template=None, variables=variables)
+    return _mapping(document.get("variables"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _folders(fields: Fields) -> str:
+    return ", ".join(searched_folders(fields.jinja_env)) or "nowhere, since the task has no DAG"

@@ -13,6 +13,8 @@ from airflow_json2video.operators.base import Json2VideoCallOperator
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
+    from airflow_json2video.operators.templating import Fields
+
 __all__ = [
     "Json2VideoDriveCreateFolderOperator",
     "Json2VideoDriveDeleteFileOperator",
@@ -69,6 +71,12 @@ class Json2VideoDriveUploadOperator(Json2VideoCallOperator):
                 f"Task {self.task_id!r}: if_exists must be one of {', '.join(map(repr, _IF_EXISTS))}, and not "
                 f"{if_exists!r}."
             )
+
+    def _fill_fields(self, fields: Fields) -> None:
+        from airflow_json2video.operators.document import fill_source
+
+        fields.fill(*(name for name in fields.names if name != "source"))
+        fill_source(fields)
 
     def carry_out(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Check the file and its name, send it unless it is there, and tell where it is."""

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
 from airflow_json2video.operators.base import (
@@ -25,7 +23,6 @@ from airflow_json2video.operators.base import (
 if TYPE_CHECKING:
     import datetime as dt
 
-    import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_json2video.hooks.money import Budget
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_json2video.movie import Movie
     from airflow_json2video.operators.keeping import Keeping
     from airflow_json2video.operators.pausing import Pause
+    from airflow_json2video.operators.templating import Fields
     from airflow_json2video.rendering.identity import TaskIdentity
     from airflow_json2video.rendering.polling import Ended, RenderWatch
     from airflow_json2video.rendering.result import RenderResult
@@ -106,7 +104,6 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         "quota_wait_until",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
-    template_ext: Sequence[str] = (".json",)
     operator_extra_links = (Json2VideoRenderLink(),)
 
     def __init__(
@@ -185,36 +182,12 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
                 f"Task {self.task_id!r}: on_quota_exhausted='wait' waits in the triggerer, so it needs deferrable=True."
             )
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Any,
-        context: Context,
-        jinja_env: jinja2.Environment,
-        seen_oids: set[int],
-    ) -> None:
-        # Airflow calls this on mapped and unmapped tasks alike, from 2.11 to 3.3, and means it to be overridden.
-        if parent is not self:
-            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-            return
-        self._hand_on(context)  # what follows may fail, and the XComs of the attempt before are gone already
-        plain = [name for name in template_fields if name not in ("movie", "variables")]
-        self._render_plain_fields(plain, context, jinja_env, seen_oids)
-        from airflow_json2video.operators.document import render_document_fields
+    def _fill_fields(self, fields: Fields) -> None:
+        from airflow_json2video.operators.document import fill_document
 
-        try:
-            render_document_fields(self, context, jinja_env, seen_oids)
-        except Json2VideoError as error:
-            self._fail(error, context)
-
-    def _render_plain_fields(
-        self, names: Sequence[str], context: Context, jinja_env: jinja2.Environment, seen_oids: set[int]
-    ) -> None:
-        if isinstance(self.webhook, str):
-            from airflow_json2video.operators.document import no_file
-
-            self.webhook = no_file(self.webhook)
-        BaseOperator._do_render_template_fields(self, self, names, context, jinja_env, seen_oids)
+        self._hand_on(fields.context)  # what follows may fail, and the XComs of the attempt before are gone already
+        fields.fill(*(name for name in fields.names if name not in ("movie", "variables")))
+        fill_document(fields)
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.operators.base import Json2VideoCallOperator, fail_task
+from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.operators.base import Json2VideoCallOperator
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_json2video.movie import Movie
+    from airflow_json2video.operators.templating import Fields
 
 __all__ = ["Json2VideoTemplateOperator"]
 
@@ -35,7 +35,6 @@ class Json2VideoTemplateOperator(Json2VideoCallOperator):
 
     template_fields: Sequence[str] = ("name", "movie", "tags", "json2video_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json"}
-    template_ext: Sequence[str] = (".json",)
 
     def __init__(
         self,
@@ -52,24 +51,12 @@ class Json2VideoTemplateOperator(Json2VideoCallOperator):
         self.tags: Any = tags
         self._source = "The movie"
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Any,
-        context: Context,
-        jinja_env: jinja2.Environment,
-        seen_oids: set[int],
-    ) -> None:
-        plain = [name for name in template_fields if parent is not self or name != "movie"]
-        super()._do_render_template_fields(parent, plain, context, jinja_env, seen_oids)
-        if parent is not self:
-            return
-        from airflow_json2video.operators.document import resolved_movie
+    def _fill_fields(self, fields: Fields) -> None:
+        from airflow_json2video.operators.document import given_movie
 
-        try:
-            self.movie, _, self._source = resolved_movie(self.movie, context, jinja_env, seen_oids)
-        except Json2VideoError as error:
-            fail_task(error)
+        fields.fill(*(name for name in fields.names if name != "movie"))
+        given, self._source = given_movie(fields)
+        self.movie = given.value
 
     def carry_out(self, context: Context) -> str:  # noqa: ARG002
         """Check the movie, create or update the template, and give its id."""

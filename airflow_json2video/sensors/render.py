@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseSensorOperator
 
 from airflow_json2video.exceptions import Json2VideoError, RenderDeadlineExceeded
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.operators.base import TemplatedFields
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, PokeReturnValue, XComArg
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Json2VideoRenderSensor"]
 
 
-class Json2VideoRenderSensor(BaseSensorOperator):
+class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
     """Waits until a render is done, wherever it was submitted, and gives its facts as the task's result.
 
     It never submits and costs nothing. ``timeout``, ``soft_fail`` and ``poke_interval`` are those of
@@ -140,7 +141,7 @@ class Json2VideoRenderSensor(BaseSensorOperator):
         tell_done(result, ended.movie, log=self.log)
         return result
 
-    def _fail(self, error: Json2VideoError) -> NoReturn:
+    def _fail(self, error: Json2VideoError, context: Context | None = None) -> NoReturn:  # noqa: ARG002
         # Airflow's own classes, since soft_fail knows no others.
         from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 

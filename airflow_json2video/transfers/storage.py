@@ -97,7 +97,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
             advice="Wait for it before, as with Json2VideoRenderSensor.",
         )
 
-    def _fail(self, error: Json2VideoError) -> NoReturn:
+    def _fail(self, error: Json2VideoError, context: Context | None = None) -> NoReturn:  # noqa: ARG002
         from airflow_json2video.exceptions import StoreError
         from airflow_json2video.hooks.metrics import video_not_stored
 

@@ -89,6 +89,71 @@ def test_check_online_holds_variables_against_the_stored_templates_schema(run, c
     assert "variables.headline: must be a text" in out
 
 
+FOR_AIRFLOW = {
+    **MOVIE,
+    "comment": "{{ ds }}",
+    "variables": {"city": "{{ params.city }}", "task": "a word of the movie's"},
+    "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "{{ params.shop }} in {{ city }}, {{ task }}"}]}],
+}
+
+
+@pytest.mark.parametrize("command", ["check", "render"])
+def test_what_only_airflow_can_fill_is_refused_with_its_place_and_costs_nothing(run, service, tmp_path, command):
+    file = tmp_path / "for_airflow.json"
+    file.write_text(json.dumps(FOR_AIRFLOW))
+    code, out, err = run(command, file)
+    assert code != 0
+    for line in (
+        "scenes[0].elements[0].text: {{ params.shop }}: only Airflow can fill this; give --param shop=VALUE",
+        "variables.city: {{ params.city }}: only Airflow can fill this; give --param city=VALUE",
+        "comment: {{ ds }}: only Airflow can fill this; give --param ds=VALUE",
+    ):
+        assert line in out + err
+    assert service.posts == 0
+
+
+def test_values_for_airflows_expressions_are_taken_from_the_command_line_and_are_no_templates(run, service, tmp_path):
+    file = tmp_path / "for_airflow.json"
+    file.write_text(json.dumps(FOR_AIRFLOW))
+    values = ("--param", "shop={{ ds }}", "--param", "ds=2026-11-26", "--var", "city={{ params.shop }}")
+    assert run("check", file, *values)[0] == 0
+    assert run("render", file, *values, "--no-wait")[0] == 0
+    (sent,) = service.submitted
+    assert sent["comment"] == "2026-11-26"
+    assert sent["scenes"][0]["elements"][0]["text"] == "{{ ds }} in {{ city }}, {{ task }}"
+    assert sent["variables"] == {"task": "a word of the movie's", "city": "{{ params.shop }}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "filled"),
+    [
+        ("{{ params.n + 1 }}", ["n=2"], "3"),
+        ("{{ var.value.hook }}", ["var.value.hook=x"], "x"),
+        ("{{ (dag_run.logical_date or dag_run.run_after) | ds }}", ["dag_run.logical_date=2026-11-26T10:00"], None),
+        ("{{ dag_run.run_after | ds }}", ["dag_run.run_after=2026-11-26T10:00"], "2026-11-26"),
+        ("{% if params.sale %}Sale{% endif %}", ["sale=true"], "Sale"),
+        ("{% for row in params.rows %}{{ row.name }}{% endfor %}", ['rows=[{"name": "a"}]'], "a"),
+        ("{{ ti.xcom_pull('x') }}", [], None),
+        ("{{ execution_date }}", [], None),
+        ("{{ anything }} {{ price * 2 }}", [], "{{ anything }} {{ price * 2 }}"),
+    ],
+)
+def test_each_kind_of_expression_is_filled_or_refused(text, params, filled):
+    from airflow_json2video.cli.airflow_values import filled as fill
+    from airflow_json2video.exceptions import InvalidMovie
+    from airflow_json2video.movie.loading import named_values
+
+    def result():
+        values = named_values("--param", params)
+        return fill({"comment": text}, variables={}, params=values, source="m.json")["comment"]
+
+    if filled is not None:
+        assert result() == filled
+    else:
+        with pytest.raises(InvalidMovie, match="comment"):
+            result()
+
+
 def test_a_warning_counts_as_an_error_only_if_asked(run, tmp_path):
     file = tmp_path / "movie.json"
     file.write_text(json.dumps({**MOVIE, "width": 100}))

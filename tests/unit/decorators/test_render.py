@@ -122,18 +122,6 @@ def test_what_a_function_returns_is_data_and_no_brace_in_it_is_rendered(service)
     assert submitted(service) == movie
 
 
-def test_airflows_expressions_in_it_are_rendered_if_asked_and_json2videos_are_left(service):
-    movie = {**MOVIE, "variables": {"headline": "x"}, "comment": "{{ ds }}", "id": "{{ headline }}"}
-    rendered(lambda headline: movie, "x", names={"ds": "2026-05-01"}, render_returned_jinja=True)
-    assert (submitted(service)["comment"], submitted(service)["id"]) == ("2026-05-01", "{{ headline }}")
-
-
-def test_an_expression_that_is_nobodys_fails_the_task_if_rendering_was_asked_for(service):
-    with pytest.raises(AirflowFailException, match="comment"):
-        rendered(lambda: {**MOVIE, "comment": "{{ nobody }}"}, render_returned_jinja=True)
-    assert service.posts == 0
-
-
 def test_the_variables_argument_is_templated_and_laid_over_what_the_function_returns(service):
     movie = {**MOVIE, "variables": {"day": "none", "kept": "{{ ds }}"}}
     rendered(lambda: movie, variables={"day": "{{ ds }}"}, names={"ds": "2026-05-01"})

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 PLUGIN = "airflow_json2video.local.pytest_plugin"
 
 
-def pytest_in(folder, *arguments, cwd):
+def pytest_in(folder, *arguments, cwd, env=None, timeout=300):
     """Run the tests of a folder with the plugin and nothing of this project's own configuration."""
     report = cwd / "report.xml"
     ran = subprocess.run(
@@ -26,7 +26,8 @@ def pytest_in(folder, *arguments, cwd):
             sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider",
             "-p", "no:json2video", "-p", PLUGIN, "-p", "no:asyncio", f"--junitxml={report}", *arguments, str(folder),
         ],
-        capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300,
+        capture_output=True, text=True, check=False, cwd=cwd, timeout=timeout,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
     )  # fmt: skip
     cases = list(ElementTree.parse(report).getroot().iter("testcase")) if report.exists() else []
     return ran, {case.get("name"): float(case.get("time")) for case in cases}

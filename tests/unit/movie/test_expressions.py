@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
-import time
 
 import jinja2
 import pytest
 from jinja2.nativetypes import NativeEnvironment
 
 from airflow_json2video.exceptions import InvalidMovie
-from airflow_json2video.movie.expressions import JINJA_GLOBALS, names_in, render_airflow_expressions
+from airflow_json2video.movie import lexing
+from airflow_json2video.movie.expressions import (
+    JINJA_GLOBALS,
+    ExpressionFailed,
+    names_in,
+    render_airflow_expressions,
+)
 from airflow_json2video.movie.lexing import SegmentKind, segments
 
 CONTEXT = {
@@ -107,11 +112,38 @@ def test_a_string_is_cut_at_its_braces_and_nothing_is_lost(text, kinds):
     assert "".join(part.source for part in parts) == text
 
 
-@pytest.mark.parametrize("text", ["{{" * 10_000, "{{" * 10_000 + "}}", "{{ a" * 10_000 + "%}", "{{ ' " * 10_000 + "}"])
-def test_many_braces_that_never_close_are_text_and_quickly_so(text):
-    started = time.perf_counter()
-    assert "".join(part.source for part in segments(text)) == text
-    assert time.perf_counter() - started < 2
+@pytest.mark.parametrize(
+    "piece_and_end",
+    [
+        *(("{{", ""), ("{{", "}}"), ("{{ a", "%}"), ("{{ ' ", "}"), ("{{ } } ", "'}}'"), ("{% } } ", "'%}'")),
+        *(("{{'\\", "'}}"), ("{{\\'", ""), ("{{ ' ", "}}"), ("{{ '{{ \" ", "}}"), ("{% raw %}", ""), ("{# ", "")),
+    ],
+    ids=str,
+)
+def test_the_work_of_reading_braces_grows_with_the_length_of_the_text_and_not_with_its_square(
+    monkeypatch, piece_and_end
+):
+    piece, end = piece_and_end
+    work = 0
+    read, search = lexing._Scan.token, lexing._Scan._search
+
+    def counted(scan, pattern, start):
+        nonlocal work
+        found = search(scan, pattern, start)
+        work += (len(scan._text) if found is None else found) - start
+        return found
+
+    def token(scan, position):
+        nonlocal work
+        work += 1
+        return read(scan, position)
+
+    monkeypatch.setattr(lexing._Scan, "token", token)
+    monkeypatch.setattr(lexing._Scan, "_search", counted)
+    for times in (500, 2000):
+        text, work = piece * times + end, 0
+        assert "".join(part.source for part in segments(text)) == text
+        assert work <= 2 * len(text)
 
 
 def test_an_expression_of_airflows_names_is_rendered(airflow):
@@ -232,9 +264,9 @@ def test_items_that_are_not_known_leave_their_names_to_the_service(airflow):
 def test_a_stored_template_declares_names_that_are_not_known_here(airflow):
     body = {"template": "abc123def456ghi789jk", "variables": {"a": "{{ ds }}", "b": "{{ theirs }}"}}
     assert airflow(body)["variables"] == {"a": "2026-01-02", "b": "{{ theirs }}"}
-    assert airflow(body, template_variables=["theirs"])["variables"]["b"] == "{{ theirs }}"
+    assert airflow(body, declared=["theirs"])["variables"]["b"] == "{{ theirs }}"
     with pytest.raises(InvalidMovie, match="'theirs' is neither"):
-        airflow(body, template_variables=["other"])
+        airflow(body, declared=["other"])
 
 
 def test_every_other_part_of_the_document_is_rendered_too(airflow):
@@ -265,6 +297,8 @@ def test_every_other_part_of_the_document_is_rendered_too(airflow):
         ("{{ now() }}", {}, "'now' is neither.*raw"),
         ("{% if title %}x{% endif %}", {"title": 1}, "'title' is the movie's.*'condition'"),
         ("{% if nobody %}x{% endif %}", {}, "Airflow does not offer 'nobody'"),
+        ("{{ execution_date }}", {}, r"Airflow 3 has no 'execution_date' any more; write \{\{ logical_date \}\}"),
+        ("{% if next_ds %}x{% endif %}", {}, r"write \{\{ data_interval_end \| ds \}\}"),
     ],
 )
 def test_an_expression_of_both_or_of_neither_is_refused_with_what_to_write(airflow, text, variables, words):
@@ -272,6 +306,63 @@ def test_an_expression_of_both_or_of_neither_is_refused_with_what_to_write(airfl
         airflow(movie(text, variables))
     assert r"scenes[0].elements[0].text" in str(caught.value)
     assert [finding.code for finding in caught.value.findings] == ["expression-owner"]
+
+
+def test_a_column_that_the_rows_lack_is_named_with_those_that_they_have(airflow):
+    columns = ["name", "city"]
+    assert airflow(movie("{{ name }}"), declared=columns, columns=columns) == movie("{{ name }}")
+    with pytest.raises(InvalidMovie, match=r"no column 'nmae' \(did you mean 'name'\?\) \(they have: 'name', 'city'\)"):
+        airflow(movie("{{ nmae }}"), declared=columns, columns=columns)
+
+
+def test_what_the_author_did_not_write_is_put_in_as_it_is_and_never_rendered(airflow):
+    class XCom:
+        """Stands for the result of another task."""
+
+    data = {"deep": ["{{ ds }}", "{{ nobody }}", "{% raw %}"]}
+    rendered = airflow(
+        {"variables": {"rows": XCom()}, "scenes": XCom(), "comment": "{{ ds }}"},
+        resolve=lambda value: data if isinstance(value, XCom) else value,
+    )
+    assert rendered == {"variables": {"rows": data}, "scenes": data, "comment": "2026-01-02"}
+    assert airflow.given == ["{{ ds }}"]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n", "\r\n\r\n"])
+def test_line_ends_next_to_an_expression_of_airflows_are_kept(airflow, end):
+    text = f"a{end}{{{{ ds }}}}{end}{{% raw %}}b{end}c{{% endraw %}}{end}"
+    assert text_of(airflow(movie(text))) == f"a{end}2026-01-02{end}b{end}c{end}"
+
+
+def test_data_that_looks_like_a_stand_in_of_ours_is_kept(airflow, monkeypatch):
+    looks = "\ue0fa0\ue0fb \ue0fa7\ue0fa"
+    monkeypatch.setitem(CONTEXT, "params", {"looks": looks})
+    assert text_of(airflow(movie("{{ title }}{{ params.looks }}", {"title": 1}))) == "{{ title }}" + looks
+
+
+def failing(**how):
+    def render(template):
+        raise ExpressionFailed("it has no value; write {{ run_id }}", **how)
+
+    return render
+
+
+def test_an_expression_that_cannot_be_rendered_is_named_with_its_place_and_what_to_write():
+    document = {"comment": "{{ run_id }} {{ ds }}", "scenes": [{"comment": "{% if ds %}x{% endif %}"}]}
+    with pytest.raises(InvalidMovie) as caught:
+        render_airflow_expressions(document, airflow_names={"ds", "run_id"}, render=failing(name="ds"))
+    assert [(finding.path, finding.message) for finding in caught.value.findings] == [
+        ("comment", "{{ ds }}: it has no value; write {{ run_id }}"),
+        ("scenes[0].comment", "{% if ds %}: it has no value; write {{ run_id }}"),
+    ]
+    assert not caught.value.retryable
+
+
+def test_a_look_up_that_failed_is_worth_a_retry_unless_something_else_is_wrong():
+    for document, retryable in (({"a": "{{ ds }}"}, True), ({"a": "{{ ds }}", "b": "{{ nobody }}"}, False)):
+        with pytest.raises(InvalidMovie) as caught:
+            render_airflow_expressions(document, airflow_names={"ds"}, render=failing(retryable=True))
+        assert caught.value.retryable is retryable
 
 
 def test_all_doubtful_expressions_are_listed_at_once(airflow):

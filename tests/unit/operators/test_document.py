@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
+from airflow_json2video.exceptions import InvalidMovie
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
@@ -63,38 +64,112 @@ def test_a_templates_variables_are_rendered_and_unknown_names_left_to_the_templa
     assert operator.variables == {"a": "2026-11-22", "b": "{{ theirs }}"}
 
 
+class XCom:
+    """Stands for the result of a task, as Airflow's XComArg does."""
+
+    def __init__(self, value, task_id="make"):
+        self.value, self.task_id = value, task_id
+
+    def resolve(self, context):
+        return self.value
+
+    def iter_references(self):
+        return iter([(SimpleNamespace(task_id=self.task_id), "return_value")])
+
+
+def with_fields(*, names=None, folder=None, **fields):
+    """An operator whose fields are what Airflow would hand it, filled."""
+    with DAG("a_dag", schedule=None, template_searchpath=[str(folder)] if folder else None) as dag:
+        operator = Json2VideoRenderOperator(task_id="render", movie={"scenes": []})
+    for name, value in fields.items():
+        object.__setattr__(operator, name, value)
+    names = {"ds": "2026-11-22", "params": {"shop": "Wharf"}, **(names or {})}
+    context = Attempt(operator, names=names).context
+    operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+    return operator
+
+
 def test_a_movie_out_of_an_xcom_is_data_and_not_a_template():
-    class XCom:
-        def resolve(self, context):
-            return scene(text="{{ ds }}")
-
-        def iter_references(self):
-            return iter(())
-
-    operator = rendered(movie=scene(text="x"))
-    operator.movie = XCom()
-    context = Attempt(operator, names={"ds": "no"}).context
-    operator._do_render_template_fields(
-        operator, operator.template_fields, context, operator.dag.get_template_env(), set()
-    )
-    assert text_of(operator) == "{{ ds }}"
+    assert text_of(with_fields(movie=XCom(scene(text="{{ ds }}")))) == "{{ ds }}"
 
 
 def test_an_xcom_inside_a_movie_is_resolved_and_not_rendered():
-    class XCom:
-        def resolve(self, context):
-            return "{{ ds }}"
+    assert text_of(with_fields(movie=scene(text=XCom("{{ ds }}")))) == "{{ ds }}"
 
-        def iter_references(self):
-            return iter(())
 
-    operator = rendered(movie=scene(text="{{ ds }}"))
-    operator.movie = scene(text=XCom())
+def test_variables_out_of_an_xcom_are_data_and_the_movie_beside_them_is_templated():
+    movie = {"comment": "{{ ds }}", **scene(text="{{ city }}")}
+    operator = with_fields(movie=movie, variables=XCom({"city": "Only 5 left, {{ nobody }}! {{ ds }}"}))
+    assert operator.movie["comment"] == "2026-11-22"
+    assert operator.movie["variables"] == operator.variables == {"city": "Only 5 left, {{ nobody }}! {{ ds }}"}
+
+
+def test_a_movies_own_variables_may_be_an_xcom_and_go_under_those_of_the_task():
+    movie = {"variables": XCom({"city": "{{ ds }}", "day": "no"}), **scene(text="{{ city }}")}
+    operator = with_fields(movie=movie, variables={"day": "{{ ds }}"})
+    assert operator.movie["variables"] == {"day": "2026-11-22", "city": "{{ ds }}"}
+
+
+def test_the_id_of_a_template_out_of_an_xcom_is_data():
+    operator = with_fields(movie=None, template=XCom("{{ ds }}"), variables={"day": "{{ ds }}"})
+    assert (operator.template, operator.variables) == ("{{ ds }}", {"day": "2026-11-22"})
+
+
+def test_a_file_that_an_xcom_names_is_not_opened(tmp_path):
+    (tmp_path / "movie.json").write_text(json.dumps(scene(text="{{ ds }}")))
+    with pytest.raises(AirflowFailException, match=r"task 'make' returned the text 'movie\.json' as the movie"):
+        with_fields(movie=XCom("movie.json"), folder=tmp_path)
+
+
+@pytest.mark.parametrize("field", ["movie", "variables", "output_path", "webhook"])
+def test_a_task_that_returned_nothing_is_named(field):
+    with pytest.raises(AirflowFailException, match=rf"'{field}' is the result of the task 'make', which returned noth"):
+        with_fields(**{field: XCom(None)})
+
+
+def test_a_field_that_airflow_fills_twice_is_filled_once():
+    operator = with_fields(movie=scene(text=XCom("{{ ds }}")), output_path=XCom("{{ ds }}"))
     context = Attempt(operator, names={"ds": "no"}).context
     operator._do_render_template_fields(
         operator, operator.template_fields, context, operator.dag.get_template_env(), set()
     )
-    assert text_of(operator) == "{{ ds }}"
+    assert (text_of(operator), operator.output_path) == ("{{ ds }}", "{{ ds }}")
+
+
+def test_data_that_ends_like_a_file_is_no_file():
+    operator = with_fields(webhook=XCom("https://a.example/{{ ds }}.json"), output_path="/v/{{ ds }}.json")
+    assert (operator.webhook, operator.output_path) == ("https://a.example/{{ ds }}.json", "/v/2026-11-22.json")
+
+
+def test_a_name_that_this_run_lacks_is_answered_with_what_every_run_has():
+    with DAG("a_dag", schedule=None) as dag:
+        operator = Json2VideoRenderOperator(
+            task_id="render", movie=scene(text="on {{ ds }}"), output_path="/v/{{ ts }}"
+        )
+    context = Attempt(operator).context
+    with pytest.raises(
+        AirflowFailException, match=r"output_path: \{\{ ts \}\}: this run has no 'ts'.*run_after\) \| ts"
+    ):
+        operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+    operator.output_path = None
+    with pytest.raises(AirflowFailException) as caught:
+        operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+    assert "scenes[0].elements[0].text: {{ ds }}: this run has no 'ds'" in str(caught.value)
+    assert "{{ (dag_run.logical_date or dag_run.run_after) | ds }}" in str(caught.value)
+
+
+def test_three_braces_are_named_and_not_read():
+    with pytest.raises(AirflowFailException, match=r"\{\{\{ ds \}\}\}: Jinja cannot read it.*write \{\{ '\{' ~ value"):
+        with_fields(movie=scene(text="{{{ ds }}}"))
+
+
+def test_a_look_up_that_fails_is_retried_and_named():
+    def broken():
+        raise ConnectionError("the server is away")
+
+    movie = scene(text="{{ params.look() }}")
+    with pytest.raises(InvalidMovie, match=r"scenes\[0\].*could not be rendered: ConnectionError: the server is away"):
+        with_fields(movie=movie, names={"params": {"look": broken}})
 
 
 def test_a_value_that_a_mapped_task_received_is_data():
@@ -139,5 +214,5 @@ def test_macros_of_the_dags_author_are_airflows():
 
 def test_the_fields_renderers_and_extension_are_declared():
     assert Json2VideoRenderOperator.template_fields_renderers == {"movie": "json", "variables": "json"}
-    assert Json2VideoRenderOperator.template_ext == (".json",)
+    assert Json2VideoRenderOperator.template_ext == (), "Airflow would open what data names"
     assert SimpleNamespace(fields=Json2VideoRenderOperator.template_fields).fields[0] == "movie"
