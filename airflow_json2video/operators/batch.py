@@ -162,6 +162,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         self._hand_on(fields.context)
         fields.fill(*(name for name in fields.names if name not in ("movie", "variables", "items", "source")))
         fill_source(fields)
+        self.items = fields.given("items").value
         rows = self._read_rows(fields.context)
         if rows:  # without any, the movie's expressions belong to nobody, and the task is skipped
             fill_document(fields, columns=columns_of(rows) if self.movie is not None else ())

@@ -96,7 +96,8 @@ def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
         return  # execute() says so
     written = None if variables.is_data else variables.value
     data = dict(_checked_variables(variables.value)) if variables.is_data else {}
-    if movie.is_data:
+    is_data = movie.is_data and operator.template is None
+    if is_data:
         document = document_of(movie=movie.value, template=None, variables=None, from_json_file=source)
         under, data = _mapping(document.get("variables")), data or fill_variables(fields, written)
     else:
@@ -107,7 +108,7 @@ def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
         declared = None if template is not None else {*columns, *map(str, under), *map(str, data)}
         document = _rendered(document, fields, declared=declared, columns=columns, source=source)
     if columns or under or data:
-        own = {} if movie.is_data else _mapping(document.get("variables"))
+        own = {} if is_data else _mapping(document.get("variables"))
         document = {**document, "variables": {**dict.fromkeys(columns), **under, **own, **data}}
     if operator.template is None:
         operator.movie = document

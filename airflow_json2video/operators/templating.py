@@ -201,13 +201,11 @@ class _Mapping:
         is_function = hasattr(mapped, "op_kwargs_expand_input")
         partial = mapped.partial_kwargs.get("op_kwargs") or {} if is_function else mapped.partial_kwargs
         try:
-            expanded = mapped.op_kwargs_expand_input if is_function else mapped.expand_input
-            value = expanded.value
-            from_kwargs = expanded.EXPAND_INPUT_TYPE == "list-of-dicts"
+            value = (mapped.op_kwargs_expand_input if is_function else mapped.expand_input).value
             replaces_partial = not mapped._disallow_kwargs_override
         except AttributeError:  # this Airflow keeps it elsewhere: data wins
             return cls(lambda name, value: not (name in partial and _is_same(value, partial[name])), is_function)
-        if not from_kwargs:
+        if isinstance(value, Mapping):  # expand(); expand_kwargs() has a list, or what stands for one
             data = frozenset(name for name, values in value.items() if _is_reference(values))
             return cls(lambda name, _value: name in data, is_function)
         if not _is_reference(value) and isinstance(value[context["ti"].map_index], Mapping):
