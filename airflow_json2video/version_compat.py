@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar, cast
 
 __all__ = [
     "add_variable",
+    "as_outputs",
     "asset_stores",
     "attempt_is_current",
     "context_names",
@@ -27,6 +28,8 @@ __all__ = [
     "variables_are_overwritten",
     "xcom_keys_of_the_attempt_before",
 ]
+
+T = TypeVar("T")
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
@@ -311,6 +314,18 @@ def shortest_deferral() -> float:
     from airflow.providers.common.compat.sdk import conf
 
     return float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)) + _REPORT_MARGIN
+
+
+def as_outputs(operator: Any, result: T) -> T:
+    """Return a task's result, on 3.0 without what is None if each value becomes an XCom: it refuses such an XCom.
+
+    A task that pulls it gets None all the same.
+    """
+    from airflow import __version__
+
+    if __version__.startswith("3.0.") and getattr(operator, "multiple_outputs", False) and isinstance(result, dict):
+        return cast("T", {name: value for name, value in result.items() if value is not None})
+    return result
 
 
 def context_names() -> frozenset[str]:

@@ -2,8 +2,9 @@
 
 ``json2video_service``: a local service of the test's own, in a folder of its own, that renders in milliseconds.
 
-``json2video_connection``: ``json2video_default`` leads to that service while the test runs, and a task that waits for a
-render looks at it every few milliseconds, whatever its ``poll_interval``. Its value is the connection's id.
+``json2video_connection``: ``json2video_default`` leads to that service while the test runs, a task that waits for a
+render polls it every few milliseconds, whatever its ``poll_interval``, and ``dag.test()`` retries a task at once,
+whatever its ``retry_delay``. Its value is the connection's id.
 
 ``json2video_scenario``: a function that lays a scenario (see :mod:`.scenario`) into the service.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,8 @@ __all__ = ["json2video_connection", "json2video_scenario", "json2video_service",
 
 _QUICK_LOOK = 0.02
 """Real seconds between two looks of a task that waits."""
+
+_A_MOMENT = timedelta(seconds=1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,4 +98,22 @@ def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.
         monkeypatch.setattr(PollSchedule, name, soon)
     # Between two looks into the list for a render whose answer was lost.
     monkeypatch.setattr(submission, "settle_pause", soon)
+    _retry_at_once(monkeypatch)
     return "json2video_default"
+
+
+def _retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``dag.test()`` not sleep between two attempts of a task: by default that is five minutes."""
+    from airflow.providers.common.compat.sdk import DAG
+
+    test = DAG.test
+
+    def test_with_quick_retries(dag: DAG, *arguments: Any, **options: Any) -> Any:
+        # Not before: half of Airflow is loaded with it, and dag.test() loads it anyway.
+        from airflow.models.taskinstance import TaskInstance
+
+        with monkeypatch.context() as patched:
+            patched.setattr(TaskInstance, "next_retry_datetime", lambda _: datetime.now(timezone.utc) - _A_MOMENT)
+            return test(dag, *arguments, **options)
+
+    monkeypatch.setattr(DAG, "test", test_with_quick_retries)

@@ -93,8 +93,10 @@ class Json2VideoCallOperator(Json2VideoBaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do what the class says."""
+        from airflow_json2video.version_compat import as_outputs
+
         try:
-            return self.carry_out(context)
+            return as_outputs(self, self.carry_out(context))
         except Json2VideoError as error:
             fail_task(error)
 

@@ -192,9 +192,11 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
 
     def _slice(self, context: Context, *, event: Any, is_resumed: bool) -> BatchResult:
         from airflow_json2video.operators.batch_slice import BatchSlice
+        from airflow_json2video.version_compat import as_outputs
 
         try:
-            return BatchSlice(self, context, rows=self._read_rows(context)).run(event, is_resumed=is_resumed)
+            done = BatchSlice(self, context, rows=self._read_rows(context)).run(event, is_resumed=is_resumed)
+            return as_outputs(self, done)
         except Json2VideoError as error:
             self._fail(error, context)
 

@@ -232,6 +232,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.operators.pausing import wait_for_credits, wait_out
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.triggers.render import defer_until_rendered
+        from airflow_json2video.version_compat import as_outputs
 
         budget = identity = None
         try:
@@ -260,7 +261,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             result = render_result({"project": render.project}, remaining_quota=None, submission_key=key)
             self._tell_cost(result, estimated, context)
             self._video = tell_video(self, context, result)
-            return result
+            return as_outputs(self, result)
         starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
         deadline = starts + self.render_timeout
         ended = None
@@ -459,6 +460,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.operators.keeping import warn_of_expiry
         from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.version_compat import as_outputs
 
         keeping = self._keeping()
         try:
@@ -481,7 +483,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         tell_done(result, ended.movie, log=self.log)
         self._tell_cost(result, estimated, context)
         self._video = tell_video(self, context, result)
-        return result
+        return as_outputs(self, result)
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""

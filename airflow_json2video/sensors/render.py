@@ -133,13 +133,14 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
     def _finish(self, ended: Ended, context: Context) -> RenderResult:
         from airflow_json2video.hooks.waiting import tell_done
         from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.version_compat import as_outputs
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=None)
         Json2VideoRenderLink.persist(context, str(result["url"]))
         tell_done(result, ended.movie, log=self.log)
-        return result
+        return as_outputs(self, result)
 
     def _fail(self, error: Json2VideoError, context: Context | None = None) -> NoReturn:  # noqa: ARG002
         # Airflow's own classes, since soft_fail knows no others.

@@ -6,6 +6,7 @@ It hands a task that resumes the trigger's event and nothing else.
 from __future__ import annotations
 
 import re
+import shutil
 from importlib.metadata import version
 
 import pytest
@@ -15,6 +16,7 @@ from tests.unit.local.test_pytest_plugin import ROOT, pytest_in
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 pytestmark = pytest.mark.timed
 DOCUMENTED = ROOT / "docs" / "snippets" / "dag_tests"
+OWN = ("outage", "outputs", "retries")
 
 OUTAGE = """
 import contextlib
@@ -50,20 +52,80 @@ def test_outage(tmp_path, monkeypatch):
         assert service.posts == 1
 """
 
+OUTPUTS_DAG = """
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.sensors.render import Json2VideoRenderSensor
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 1}]}
+
+with DAG("outputs", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
+    render = Json2VideoRenderOperator(task_id="render", movie=MOVIE, multiple_outputs=True)
+    sensor = Json2VideoRenderSensor(task_id="sensor", project=render.output["project"], multiple_outputs=True)
+
+    @task
+    def publish(url, subtitles, again):
+        assert url == again
+        assert subtitles is None
+
+    publish(render.output["url"], render.output["subtitles"], sensor.output["url"])
+"""
+OUTPUTS = """
+from outputs import dag
+
+
+def test_outputs(json2video_service, json2video_connection):
+    assert dag.test().state == "success"
+    assert json2video_service.posts == 1
+"""
+RETRIES_DAG = """
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 1}]}
+
+with DAG("retries", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
+    Json2VideoRenderOperator(task_id="render", movie=MOVIE, retries=2)
+"""
+RETRIES = """
+import time
+
+import pytest
+from retries import dag
+
+
+@pytest.mark.json2video(scenario={"faults": [{"kind": "render", "status": "error", "message": "Out of paint"}]})
+def test_retries(json2video_service, json2video_connection):
+    began = time.monotonic()
+    assert dag.test().state == "success"
+    assert json2video_service.posts == 2
+    assert time.monotonic() - began < 120
+"""
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, airflow_db):
     """The run, and the seconds of each test that passed: one run, since what ``dag.test()`` imports is slow."""
-    folder = tmp_path_factory.mktemp("dag_tests")
-    (folder / "test_outage.py").write_text(OUTAGE)
-    ran, seconds = pytest_in(folder, str(DOCUMENTED), cwd=folder)
+    folder = tmp_path_factory.mktemp("dag_tests") / "tests"
+    shutil.copytree(DOCUMENTED, folder)
+    for name, text in (("outputs", OUTPUTS_DAG), ("retries", RETRIES_DAG)):
+        (folder / "dags" / f"{name}.py").write_text(text)
+    for name, text in (("outage", OUTAGE), ("outputs", OUTPUTS), ("retries", RETRIES)):
+        (folder / f"test_{name}.py").write_text(text)
+    ran, seconds = pytest_in(folder, cwd=folder)
     failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", ran.stdout, re.MULTILINE)
     return ran, {name: taken for name, taken in seconds.items() if name not in failed}
 
 
 def test_the_documented_tests_of_a_dag_pass_and_take_less_than_five_seconds(run):
     ran, seconds = run
-    documented = [taken for name, taken in seconds.items() if name != "test_outage"]
+    documented = [taken for name, taken in seconds.items() if name.removeprefix("test_") not in OWN]
     assert len(documented) == 4, ran.stdout
     # Setting up includes Airflow's database, and the first test what dag.test() imports.
     if not (3, 0) <= AIRFLOW < (3, 3):  # these build their API anew for every task under dag.test(): seconds for each
@@ -73,3 +135,14 @@ def test_the_documented_tests_of_a_dag_pass_and_take_less_than_five_seconds(run)
 def test_an_outage_is_waited_out_and_the_movie_submitted_once(run):
     ran, seconds = run
     assert "test_outage" in seconds, ran.stdout
+
+
+def test_an_output_that_is_none_fails_no_task_with_multiple_outputs(run):
+    """Airflow 3.0 refuses such an XCom, after the render was paid for."""
+    ran, seconds = run
+    assert "test_outputs" in seconds, ran.stdout
+
+
+def test_a_retry_under_dag_test_comes_at_once_with_the_fixture(run):
+    ran, seconds = run
+    assert "test_retries" in seconds, ran.stdout
