@@ -143,6 +143,7 @@ def test_an_output_that_is_none_fails_no_task_with_multiple_outputs(run):
     assert "test_outputs" in seconds, ran.stdout
 
 
+@pytest.mark.skipif(AIRFLOW == (3, 0), reason="dag.test() of 3.0 fails the task after its first attempt")
 def test_a_retry_under_dag_test_comes_at_once_with_the_fixture(run):
     ran, seconds = run
     assert "test_retries" in seconds, ran.stdout
