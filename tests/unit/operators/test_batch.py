@@ -411,9 +411,13 @@ def test_a_clear_of_a_batch_that_gave_its_result_pays_for_nothing_unless_asked_t
     first.run()
     assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
     assert service.posts == 7
-    again = BatchAttempt(lambda: batch(on_clear="resubmit"), try_number=2, max_tries=3, before=first)
+    ordered = BatchAttempt(lambda: batch(on_clear="resubmit"), run_id="another")
+    ordered.run()
+    again = BatchAttempt(
+        lambda: batch(on_clear="resubmit"), run_id="another", try_number=2, max_tries=3, before=ordered
+    )
     assert again.run()["done"] == 7
-    assert service.posts == 14
+    assert service.posts == 21
 
 
 def test_a_retry_takes_what_is_paid_for_before_it_looks_at_the_limit(batch, service, tmp_path):
