@@ -105,6 +105,14 @@ class ProcessSet:
         :raises ChildEnded: its exit code was not 0, or it took too long.
         """
         self.start(name, argv, env=env, cwd=cwd)
+        self.wait(name, timeout=timeout)
+
+    def wait(self, name: str, *, timeout: float) -> None:
+        """Wait for the end of a child that was started.
+
+        :param timeout: seconds.
+        :raises ChildEnded: its exit code was not 0, or it took too long.
+        """
         child = self._children[name]
         try:
             code = child.process.wait(timeout)

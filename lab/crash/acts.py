@@ -23,6 +23,7 @@ class Run:
 
     :param rules: ids of the row's fault rules at the service.
     :param others: the runs of the same scene, by name.
+    :param foreign: projects of the same run in another deployment.
     :param struck_at: when the act struck, epoch seconds.
     """
 
@@ -31,8 +32,10 @@ class Run:
     run_id: str
     account: Account
     strikes: tuple[Strike, ...]
+    account_name: str = "main"
     rules: list[str] = field(default_factory=list)
     others: dict[str, Run] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
     struck_at: float | None = None
 
     def wait_for(self, *states: str, attempt: int = 1, timeout: float = 120.0) -> None:
@@ -55,7 +58,7 @@ class Run:
 
     def renders(self) -> list[dict[str, Any]]:
         """Give the renders of this run at the service."""
-        return self.account.unit_renders().get(self.run_id, [])
+        return [r for r in self.account.unit_renders().get(self.run_id, []) if r["project"] not in self.foreign]
 
     def wait_for_render(self, *statuses: str, timeout: float = 120.0, interval: float = 0.1) -> dict[str, Any]:
         """Wait until a render of this run exists, and is in one of these statuses if some are named."""
@@ -110,6 +113,38 @@ def wake_when_marked(run: Run) -> None:
     time.sleep(5)  # for long enough that it would have sent
     run.stage.clear(run.dag_id, run.run_id)
     run.wait_for("running", "deferred", attempt=2)
+
+
+# --- another deployment -------------------------------------------------------------------------
+
+
+def other_renders(run: Run) -> None:
+    """Have another deployment with the same account submit the same task of the same run, and wait for its render."""
+    conf = {"unit": run.run_id, "connection": f"lab_{run.account_name}"}
+    run.stage.other.start_run(run.dag_id, run_id=run.run_id, conf=conf)
+    run.foreign.add(run.wait_for_render()["project"])
+
+
+def other_has_rendered(run: Run) -> None:
+    """Do the same, and wait for the end of that run."""
+    other_renders(run)
+    run.stage.other.wait_for_run(run.run_id)
+
+
+def other_keeps_its_video(run: Run) -> None:
+    """Wait for both runs: the one of the other deployment succeeds, and what its DAG stored itself is not deleted."""
+    run.wait_for("success", "failed", timeout=240)
+    run.stage.other.wait_for_run(run.run_id)
+    (project,) = run.foreign
+    deleted = [c for c in run.account.journal() if c["method"] == "DELETE" and c["project"] == project]
+    if len(deleted) != 1:
+        raise RuntimeError(f"render {project} of the other deployment was deleted {len(deleted)} times")
+
+
+def clear_after_success_of_both(run: Run) -> None:
+    """Clear a task that has given its result, as the same task of another deployment has."""
+    clear_after_success(run)
+    run.wait_for("success", attempt=2, timeout=180)
 
 
 # --- a person, and the service ------------------------------------------------------------------

@@ -29,6 +29,7 @@ class _Play:
         self.row = row
         self.account = stage.accounts[row.service]
         self.run = Run(stage=stage, dag_id=row.dag, run_id=row.name, account=self.account, strikes=row.strikes)
+        self.run.account_name = row.service
         self.trouble: str | None = None
         self.outcome: Outcome | None = None
 
@@ -91,14 +92,15 @@ class _Play:
 
     def _renders(self) -> list[dict[str, Any]]:
         found = self.account.unit_renders()
-        return [r for index in self._indices() for r in found.get(self._name(index), [])]
+        own = [r for index in self._indices() for r in found.get(self._name(index), [])]
+        return [r for r in own if r["project"] not in self.run.foreign]
 
     def _look(self) -> Outcome:
         row, stage = self.row, self.stage
         of_unit = self.account.unit_renders()
         units = []
         for index in self._indices():
-            renders = of_unit.get(self._name(index), [])
+            renders = [r for r in of_unit.get(self._name(index), []) if r["project"] not in self.run.foreign]
             seen = stage.seen(row.name, "render", index)
             result = stage.xcom(row.dag, row.name, "render", index)
             units.append(

@@ -162,6 +162,44 @@ ANSWERS = (
     ),
 )
 
+
+def _other(name: str, point: str, killed: str, **more: Any) -> Row:
+    more.setdefault("before", acts.other_has_rendered)
+    return Row(name=f"other-{name}", point=f"same run in another deployment: {point}", killed=killed, **more)
+
+
+DEPLOYMENTS = (
+    _other("retry", "before the POST", "worker", strikes=(Strike(point="post.before", whom="worker", attempt="any"),)),
+    _other(
+        "retry-running",
+        "before the POST, theirs goes on",
+        "task",
+        service="long",
+        before=acts.other_renders,
+        strikes=(Strike(point="post.before", attempt="any"),),
+    ),
+    _other(
+        "kill", "after the answer", "worker", strikes=(Strike(point="post.answered", whom="worker", attempt="any"),)
+    ),
+    _other(
+        "clear",
+        "both gave a result: cleared (reuse)",
+        "by a person",
+        dag="crash_reuse",
+        act=acts.clear_after_success_of_both,
+    ),
+    _other(
+        "delete",
+        "before the POST; stored, then deleted",
+        "task",
+        dag="crash_delete",
+        service="slow",
+        before=acts.other_renders,
+        strikes=(Strike(point="post.before", attempt="any"),),
+        act=acts.other_keeps_its_video,
+    ),
+)
+
 WAITING = (
     Row(
         name="clear",
@@ -271,7 +309,7 @@ COMPONENTS = (
     _scene("all", "deferred", "all of Airflow", acts.kill_all),
 )
 
-ROWS: tuple[Row, ...] = (*KILLS, *ANSWERS, *WAITING, *COMPONENTS)
+ROWS: tuple[Row, ...] = (*KILLS, *ANSWERS, *DEPLOYMENTS, *WAITING, *COMPONENTS)
 
 _TELLING = (
     "kill-worker-post-before-render-crash",
@@ -284,6 +322,7 @@ _TELLING = (
     "fault-lost",
     "fault-503-nothing",
     "clear-and-kill",
+    "other-retry",
     "triggerer",
 )
 SHORT: tuple[Row, ...] = tuple(row for row in ROWS if row.name in _TELLING)

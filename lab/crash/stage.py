@@ -17,6 +17,7 @@ from typing import Any
 from lab.airflow import Airflow, free_port
 from lab.airflow_api import ApiUnavailable, RestApi
 from lab.crash.markers import Markers
+from lab.crash.other import OtherDeployment
 from lab.processes import ROOT
 from lab.service import ServiceProcess
 
@@ -24,7 +25,7 @@ __all__ = ["AIRFLOW_SETTINGS", "DAGS", "FINAL", "SERVICES", "Account", "Seen", "
 
 HERE = Path(__file__).resolve().parent
 FINAL = frozenset({"success", "failed", "upstream_failed", "skipped"})
-DAGS = ("crash", "crash_reuse", "crash_sync", "crash_mapped")
+DAGS = ("crash", "crash_reuse", "crash_sync", "crash_mapped", "crash_delete")
 
 AIRFLOW_SETTINGS = {
     # A worker that is gone is noticed after this many seconds without a heartbeat (default 300, looked for
@@ -157,6 +158,7 @@ class Stage:
         self._seen: dict[tuple[str, str, int], Seen] = {}
         self._ended = threading.Event()
         self.airflow: Airflow
+        self.other: OtherDeployment
 
     def __enter__(self) -> Stage:
         try:
@@ -184,10 +186,13 @@ class Stage:
                 **AIRFLOW_SETTINGS,
                 "PYTHONPATH": os.pathsep.join(filter(None, path)),
                 "JSON2VIDEO_LAB_MARKERS": str(self.markers.folder),
+                "JSON2VIDEO_LAB_VIDEOS": str(self.home / "videos"),
                 "JSON2VIDEO_LAB_OPERATOR": "naive" if self.naive else "product",
                 **self._environment,
             },
         )
+        self.other = OtherDeployment(self.home / "other", environment=self.airflow.environment)
+        self._stack.callback(self.other.processes.stop_all)
         self._stack.enter_context(self.airflow)
         self._url = self._start_api_of_persons()
         self.actions = RestApi(self._url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
@@ -15,6 +16,7 @@ else:
     from airflow_json2video.operators.render import Json2VideoRenderOperator as RenderOperator
 
 SOAK = int(os.environ.get("JSON2VIDEO_LAB_SOAK", "1"))
+VIDEOS = os.environ.get("JSON2VIDEO_LAB_VIDEOS", "/nowhere")
 RETRIES = int(os.environ.get("JSON2VIDEO_LAB_RETRIES", "3"))
 
 
@@ -33,6 +35,10 @@ def store(video: dict[str, Any]) -> str:
     """Download the file as a DAG would, and say whose it is."""
     import requests
 
+    if video.get("stored_path"):  # and deleted at the service
+        if not Path(video["stored_path"]).stat().st_size:
+            raise RuntimeError(f"{video['stored_path']} is empty")
+        return str(video["project"])
     answer = requests.get(video["url"], timeout=30)
     answer.raise_for_status()
     if not answer.content:
@@ -80,4 +86,8 @@ crash = dag("crash")
 crash_reuse = dag("crash_reuse", on_clear="reuse")
 crash_sync = dag("crash_sync", deferrable=False)
 crash_mapped = dag("crash_mapped", mapped=3)
+crash_delete = dag(
+    "crash_delete",
+    **({} if NAIVE else {"output_path": f"{VIDEOS}/{{project}}.mp4", "delete_after_store": True}),
+)
 crash_soak = dag("crash_soak", mapped=SOAK, stored=False)
