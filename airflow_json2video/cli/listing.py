@@ -51,7 +51,8 @@ def _facts(movie: MovieStatus) -> dict[str, Any]:
     from airflow_json2video.rendering.result import movie_facts
 
     mark = read_stamp(movie.client_data, movie.json_text)
-    return {**movie_facts(wire(movie)), "submission_key": mark.submission_key if mark is not None else None}
+    whose = {} if mark is None else {"submission_key": mark.submission_key, "deployment": mark.deployment}
+    return {**movie_facts(wire(movie)), "submission_key": None, "deployment": None, **whose}
 
 
 def _status(options: argparse.Namespace) -> bool:

@@ -236,3 +236,64 @@ def test_an_id_that_is_never_seen_after_it_was_written_is_unknown(api):
     api.unreadable.add(ID_VARIABLE)
     with pytest.raises(Json2VideoError, match="'namespace'"):
         identify()
+
+
+# --- what the Execution API answers -------------------------------------------------------------
+
+
+@pytest.fixture
+def supervisor(monkeypatch):
+    """The supervisor of a task's process, with the answers that it is given."""
+    task_runner = pytest.importorskip("airflow.sdk.execution_time.task_runner")
+    from airflow.sdk.execution_time import comms
+
+    class Supervisor:
+        def __init__(self):
+            self.answers = {}
+
+        def send(self, message):
+            answer = self.answers[type(message).__name__]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        def refuses(self, name, error, *, raises=True):
+            from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+
+            response = comms.ErrorResponse(error=ErrorType[error], detail={"status_code": 500})
+            self.answers[name] = AirflowRuntimeError(response) if raises else response
+
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    return supervisor
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_not_found_is_told_from_an_api_that_cannot_answer(supervisor, raises):
+    from airflow.sdk.execution_time import comms
+
+    supervisor.answers["GetVariable"] = comms.VariableResult(key=ID_VARIABLE, value="ours")
+    assert known_deployment(None) == "id:ours"
+    supervisor.refuses("GetVariable", "API_SERVER_ERROR", raises=raises)
+    with pytest.raises(Json2VideoError, match="'namespace'") as no:
+        known_deployment(None)
+    assert no.value.retryable
+    supervisor.refuses("GetVariable", "VARIABLE_NOT_FOUND", raises=raises)
+    if hasattr(comms, "GetVariableKeys"):
+        supervisor.answers["GetVariableKeys"] = comms.VariableKeysResult(keys=[f"{ID_VARIABLE}_2"], total_entries=1)
+    assert known_deployment(None) is None
+
+
+def test_a_variable_that_is_listed_and_not_found_cannot_be_read(supervisor):
+    from airflow.sdk.execution_time import comms
+
+    if not hasattr(comms, "GetVariableKeys"):
+        pytest.skip("Airflow 3.0 to 3.2 cannot be asked for the names of Variables")
+    supervisor.refuses("GetVariable", "VARIABLE_NOT_FOUND", raises=False)
+    supervisor.answers["GetVariableKeys"] = comms.VariableKeysResult(keys=[ID_VARIABLE], total_entries=1)
+    with pytest.raises(Json2VideoError, match=r"exists, and its value cannot be read.*rotate-fernet-key") as no:
+        known_deployment(None)
+    assert no.value.retryable
+    supervisor.refuses("GetVariableKeys", "API_SERVER_ERROR")
+    with pytest.raises(Json2VideoError, match="is unknown"):
+        known_deployment(None)
