@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, task
 
@@ -20,8 +19,9 @@ with DAG(
     # [START batch_from_csv]
     batch = Json2VideoBatchRenderOperator(
         task_id="batch",
-        # Any object storage: s3://bucket/rooms/{{ ds }}.csv, a .jsonl or .parquet file.
-        source=str(Path(__file__).parent / "data" / "rooms.csv"),
+        # Any object storage: s3://bucket/rooms/{{ run_id }}.csv, a .jsonl or .parquet file.
+        # A relative path is looked for next to this file.
+        source="data/rooms.csv",
         item_key="city",
         movie={
             "resolution": "sd",

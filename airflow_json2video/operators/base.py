@@ -27,6 +27,7 @@ __all__ = [
     "fail_task",
     "one_of",
     "path_as_text",
+    "refuse_arguments",
     "require_end_of_wait",
     "seconds_of",
 ]
@@ -106,6 +107,22 @@ class Json2VideoCallOperator(Json2VideoBaseOperator):
         :raises Json2VideoError: it cannot be done; the error says whether a retry can help.
         """
         raise NotImplementedError
+
+
+def refuse_arguments(operator: Any, message: str) -> NoReturn:
+    """Refuse the arguments of an operator: its DAG file, or for good a task that got them by mapping.
+
+    :raises ConfigurationError: in a DAG file.
+    """
+    if not getattr(operator, "_BaseOperator__from_mapped", False):
+        raise ConfigurationError(message)
+    fail_task(
+        ConfigurationError(
+            message,
+            advice="This task is mapped, and a value that it received for this map index is None or one too many. "
+            "Correct what the task before it returns. Nothing was submitted.",
+        )
+    )
 
 
 def fail_task(error: Json2VideoError) -> NoReturn:

@@ -15,6 +15,7 @@ from airflow_json2video.operators.base import (
     fail_task,
     one_of,
     path_as_text,
+    refuse_arguments,
     require_end_of_wait,
 )
 
@@ -58,7 +59,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         for, and the task fails. ``"continue"``: all items are tried.
     :param max_failures: with ``"continue"``, how many may fail without the task failing: a number, or a share below 1
         of all items. Default: any number.
-    :param output_path: where to keep each video, as ``s3://my_connection@videos/{{ ds }}/{item}.mp4`` (templated). In
+    :param output_path: where to keep each video, as ``s3://aws_default@videos/{{ run_id }}/{item}.mp4`` (templated). In
         single braces: ``item``, the key; ``row``, its number; ``project``. Each stands there whole or not at all.
     :param store_subtitles: keep each render's ASS subtitles beside its video.
     :param store_thumbnail: keep each render's picture beside its video, where the service names one.
@@ -147,9 +148,10 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         self._rows: list[dict[str, Any]] | None = None
         self._handed_on = False
         if (items is None) == (source is None):
-            raise ConfigurationError(
-                f"Task {self.task_id!r}: a batch needs either 'items' or 'source', and got "
-                f"{'neither' if items is None else 'both'}."
+            refuse_arguments(
+                self,
+                f"Task {self.task_id!r}: a batch needs either 'items' or 'source', got "
+                f"{'neither' if items is None else 'both'}.",
             )
         if movie is not None and template is not None:
             raise ConfigurationError(f"Task {self.task_id!r}: a batch takes 'movie' or 'template', and got both.")

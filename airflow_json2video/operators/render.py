@@ -16,6 +16,7 @@ from airflow_json2video.operators.base import (
     fail_task,
     one_of,
     path_as_text,
+    refuse_arguments,
     require_end_of_wait,
     seconds_of,
 )
@@ -78,7 +79,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     :param on_clear: what clearing a task that had returned its result means: ``"reuse"`` returns the same render
         while its file exists and the document is the same, ``"resubmit"`` pays for a new one. A render that the task
         has not returned as its result yet is adopted in any case.
-    :param output_path: where to keep the video, as ``s3://my_connection@videos/{{ ds }}/{project}.mp4``: a local path
+    :param output_path: where to keep the video, as ``s3://aws_default@videos/{{ run_id }}/{project}.mp4``: a local path
         or any that Airflow's ``ObjectStoragePath`` reads (templated). ``{project}`` in single braces is the render.
         It stands there whole or not at all, and whether it can is looked at before the submission.
     :param store_subtitles: keep the render's ASS subtitles beside the video.
@@ -163,9 +164,10 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         self._handed_on = False
         self._video: dict[str, Any] | None = None
         if (movie is None) == (template is None):
-            raise ConfigurationError(
-                f"Task {self.task_id!r}: a render needs either 'movie' or 'template', and got "
-                f"{'neither' if movie is None else 'both'}."
+            refuse_arguments(
+                self,
+                f"Task {self.task_id!r}: a render needs either 'movie' or 'template', got "
+                f"{'neither' if movie is None else 'both'}.",
             )
         if output_path is None and (store_subtitles or store_thumbnail or delete_after_store):
             raise ConfigurationError(

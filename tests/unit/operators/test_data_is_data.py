@@ -150,6 +150,9 @@ with DAG("refused", schedule=None) as refused:
         render(task_id="xcom_" + name, **rest, **{field: given("xcom_" + name, kwargs[field])})
         render.partial(task_id="map_" + name, **rest).expand(**{field: given("map_" + name, [kwargs[field]])})
 
+    render.partial(task_id="map_nothing", retries=3).expand(movie=given("map_nothing", [None]))
+    render(task_id="xcom_nothing", movie=given("xcom_nothing", None), retries=3)
+
     others = {
         Json2VideoRenderSensor: ({"project": CANARY}, {}),
         Json2VideoToObjectStorageOperator: ({"project": CANARY}, {"output_path": str(FOLDER) + "/{project}.mp4"}),
@@ -228,6 +231,7 @@ def test_ways_in(service, capsys):
 def test_refused(service, capsys):
     run = refused.test()
     states = {{(ti.task_id, ti.map_index): ti.state for ti in run.get_task_instances()}}
+    assert states["map_nothing", 0] == states["xcom_nothing", -1] == "failed", "no retry can help"
     done = [task for (task, _), state in states.items() if state == "success" and not task.startswith("give_")]
     # A list of a folder that nobody has is empty.
     assert {{task.rpartition("_")[2] for task in done}} <= {{"Json2VideoDriveListOperator"}}

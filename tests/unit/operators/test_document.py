@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
-from airflow_json2video.exceptions import InvalidMovie
+from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
+from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+from airflow_json2video.operators.drive import Json2VideoDriveUploadOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
@@ -216,3 +218,52 @@ def test_the_fields_renderers_and_extension_are_declared():
     assert Json2VideoRenderOperator.template_fields_renderers == {"movie": "json", "variables": "json"}
     assert Json2VideoRenderOperator.template_ext == (), "Airflow would open what data names"
     assert SimpleNamespace(fields=Json2VideoRenderOperator.template_fields).fields[0] == "movie"
+
+
+def test_a_mapped_task_that_received_nothing_fails_without_a_retry():
+    with pytest.raises(
+        AirflowFailException, match=r"needs either 'movie' or 'template', got neither\. This task is mapped"
+    ):
+        Json2VideoRenderOperator(task_id="render", movie=None, _airflow_from_mapped=True)
+    with pytest.raises(ConfigurationError):
+        Json2VideoRenderOperator(task_id="render", movie=None)
+
+
+@pytest.mark.parametrize("kind", [Json2VideoBatchRenderOperator, Json2VideoDriveUploadOperator])
+def test_a_relative_source_is_looked_for_where_movie_files_are(tmp_path, kind):
+    (tmp_path / "rows.csv").write_text("city\nPorto\n")
+
+    def filled(source):
+        with DAG("a_dag", schedule=None, template_searchpath=[str(tmp_path)]) as dag:
+            operator = kind(task_id="t", source=source)
+        context = Attempt(operator, names={"params": {"name": "rows"}}).context
+        operator._do_render_template_fields(operator, kind.template_fields, context, dag.get_template_env(), set())
+        return operator.source
+
+    whole = str(tmp_path / "rows.csv")
+    assert filled("rows.csv") == filled("{{ params.name }}.csv") == filled(whole) == whole
+    with pytest.raises(
+        AirflowFailException, match=r"'no\.csv' of 'source' was not found\. Searched: .*" + str(tmp_path)
+    ):
+        filled("no.csv")
+
+
+def test_the_path_of_a_report_may_end_in_json(tmp_path):
+    with DAG("a_dag", schedule=None) as dag:
+        operator = Json2VideoBatchRenderOperator(
+            task_id="t", items=[scene(text="x")], report_path=f"{tmp_path}/{{{{ run_id }}}}/report.json"
+        )
+    operator.resolve_template_files()
+    context = Attempt(operator, names={"run_id": "r1"}).context
+    operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+    assert operator.report_path == f"{tmp_path}/r1/report.json"
+
+
+def test_a_batch_names_the_columns_of_its_rows():
+    with DAG("a_dag", schedule=None) as dag:
+        operator = Json2VideoBatchRenderOperator(
+            task_id="t", items=[{"name": "A", "city": "B"}], movie=scene(text="{{ nmae }}")
+        )
+    context = Attempt(operator).context
+    with pytest.raises(AirflowFailException, match=r"the rows have no column 'nmae'.*\(they have: 'name', 'city'\)"):
+        operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
