@@ -38,18 +38,20 @@
         ├── VideoDamaged                what arrived is not the video that was rendered
         └── DestinationFailed           the file could not be written to, or read back from, where it is to be kept
 
-The service's messages are no stable identifiers, so they are read here and nowhere else: status
-first, then the family of the message. Each error says whether a repeat can help (``retryable``),
-whether money may have been spent (``money``), the service's own words (``service_message``) and
-what a person should do (``advice``). No API key ever reaches this module: the clients take it out
-of a text before they pass the text on.
+Each error says whether a repeat can help (``retryable``), whether money may have been spent (``money``),
+the service's own words (``service_message``), the place in the document (``path``) and what to do
+(``advice``). The service's words are read in :mod:`airflow_json2video.api.errors`. :func:`error_of` finds the
+error in what a failure callback of Airflow is given. No API key ever reaches this module: the clients take
+it out of a text before they pass the text on.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from textwrap import wrap
+from typing import Any, Protocol
 
 __all__ = [
     "AccountSuspended",
@@ -88,9 +90,8 @@ __all__ = [
     "TransportError",
     "UnreadableAnswer",
     "VideoDamaged",
-    "error_from_answer",
     "error_from_facts",
-    "error_from_render",
+    "error_of",
 ]
 
 
@@ -101,6 +102,25 @@ class Money(str, Enum):
     SPENT = "spent"
     UNKNOWN = "not known"
 
+    @property
+    def in_words(self) -> str:
+        """A sentence that says so."""
+        return _MONEY_IN_WORDS[self]
+
+
+_MONEY_IN_WORDS = {
+    Money.NOT_SPENT: "Nothing was charged.",
+    Money.SPENT: "The render is charged.",
+    Money.UNKNOWN: "It is not known whether a render was started; one that was is charged.",
+}
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z'\"])")
+_LINE = 110
+"""Characters of a line in a task's log; Airflow's log page cuts longer ones off."""
+
+
+class _Log(Protocol):
+    def error(self, event: str, /, *args: Any) -> Any: ...
+
 
 class Json2VideoError(Exception):
     """Base of every error of this package.
@@ -110,6 +130,7 @@ class Json2VideoError(Exception):
     :param service_message: the service's own words, verbatim, if it said any.
     :param http_status: the HTTP status of the answer, if there was one.
     :param project: the render concerned, if known (the service's word for its id).
+    :param path: the place in the document, as ``scenes[0].elements[2]``, if the error is about one.
     :param retryable: whether the same call or task may succeed when repeated as it is.
     :param money: whether a render was or may have been paid for.
     :param retry_after: seconds the service asked to wait, if it did.
@@ -118,6 +139,8 @@ class Json2VideoError(Exception):
     retryable: bool = False
     money: Money = Money.NOT_SPENT
     advice: str = ""
+    _cost: str = ""  # what it cost, where that is more than the kind of money says
+    _is_reported: bool = False
 
     def __init__(
         self,
@@ -127,6 +150,7 @@ class Json2VideoError(Exception):
         service_message: str | None = None,
         http_status: int | None = None,
         project: str | None = None,
+        path: str | None = None,
         retryable: bool | None = None,
         money: Money | None = None,
         retry_after: float | None = None,
@@ -136,6 +160,7 @@ class Json2VideoError(Exception):
         self.service_message = service_message
         self.http_status = http_status
         self.project = project
+        self.path = path
         self.retry_after = retry_after
         if advice is not None:
             self.advice = advice
@@ -144,16 +169,51 @@ class Json2VideoError(Exception):
         if money is not None:
             self.money = money
 
+    def report(self, log: _Log) -> None:
+        """Log the whole error; from then on its text is the headline alone, so that no log shows it twice."""
+        log.error("%s", self.in_lines())
+        self._is_reported = True
+
     def __str__(self) -> str:
+        if self._is_reported:
+            return self.headline
         between = "\n" if "\n" in self.message else " "
         return f"{self.message}{between}{self.advice}".strip()
+
+    @property
+    def code(self) -> str:
+        """The kind of error, by which code tells one from another: the name of the class."""
+        return type(self).__name__
+
+    @property
+    def headline(self) -> str:
+        """What is wrong and where, in one line, without what to do about it."""
+        return self.message.partition("\n")[0].rstrip(":")
+
+    def in_lines(self) -> str:
+        """Return the whole error as short lines: what is wrong and where, what to do, what it cost."""
+        lines: list[str] = []
+        for line in f"{self.message}\n{self.advice}".split("\n"):
+            indent = line[: len(line) - len(line.lstrip())]
+            for sentence in _SENTENCE_END.split(line.strip()):
+                lines += wrap(
+                    sentence,
+                    _LINE,
+                    initial_indent=indent,
+                    subsequent_indent=indent + "    ",
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+        text = "\n".join(line for line in lines if line.strip())
+        said = self.money is Money.NOT_SPENT and re.search(r"[Nn]othing was|not charged|billed|paid", text)
+        return text if said else f"{text}\n{self._cost or self.money.in_words}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword arguments are not in Exception.args, so the default pickle would lose the facts.
         return error_from_facts, (self.facts(),)
 
     def facts(self) -> dict[str, Any]:
-        """Give every fact as a JSON object: for an event, an XCom or a log; :func:`error_from_facts` reads it."""
+        """Return every fact as a JSON object: for an event, an XCom or a log; :func:`error_from_facts` reads it."""
         return {
             "error": type(self).__name__,
             "message": self.message,
@@ -161,6 +221,7 @@ class Json2VideoError(Exception):
             "service_message": self.service_message,
             "http_status": self.http_status,
             "project": self.project,
+            "path": self.path,
             "retryable": self.retryable,
             "money": self.money.value,
             "retry_after": self.retry_after,
@@ -315,20 +376,29 @@ class SubmissionAmbiguous(RenderError):
 class RenderFailed(RenderError):
     """The render ended in status ``error``. Failed renders cost nothing.
 
-    ``scene`` and ``element`` count from 1, as the service does; ``path`` is the place in the document.
+    ``path`` is the place in the submitted document, and ``scene`` and ``element`` are the numbers in it: they count
+    from 0, whatever the service's own words count from.
     """
 
-    scene: int | None = None
-    element: int | None = None
     source_unavailable: bool = False
 
     @property
-    def path(self) -> str | None:
-        """Where in the submitted document, as ``scenes[0].elements[2]``; None if the service did not say."""
-        if self.scene is None:
-            return None
-        scene = f"scenes[{self.scene - 1}]"
-        return scene if self.element is None else f"{scene}.elements[{self.element - 1}]"
+    def scene(self) -> int | None:
+        """Number of the scene, as in ``path``; None if the service named none."""
+        return self._number("scenes")
+
+    @property
+    def element(self) -> int | None:
+        """Number of the element in its scene, or in the movie's own elements; None if the service named none."""
+        return self._number("elements")
+
+    def _number(self, key: str) -> int | None:
+        found = re.search(rf"\b{key}\[(\d+)\]", self.path or "")
+        return int(found.group(1)) if found else None
+
+    def facts(self) -> dict[str, Any]:
+        """See :meth:`Json2VideoError.facts`."""
+        return {**super().facts(), "source_unavailable": self.source_unavailable}
 
 
 class RenderStalled(RenderError):
@@ -343,6 +413,7 @@ class RenderDeadlineExceeded(RenderError):
 
     money = Money.SPENT
     retryable = True
+    _cost = "The render keeps running and will be billed."
 
 
 class RenderExpired(RenderError):
@@ -394,7 +465,7 @@ def error_from_facts(facts: dict[str, Any]) -> Json2VideoError:
     message = str(facts.pop("message", "") or "an error that carries no message")
     known: dict[str, Any] = {
         k: facts[k]
-        for k in ("advice", "service_message", "http_status", "project", "retryable", "retry_after")
+        for k in ("advice", "service_message", "http_status", "project", "path", "retryable", "retry_after")
         if k in facts
     }
     money = facts.get("money")
@@ -402,168 +473,23 @@ def error_from_facts(facts: dict[str, Any]) -> Json2VideoError:
         known["money"] = Money(money)
     error = cls(message, **known)
     if isinstance(error, RenderFailed):
-        _read_render_message(error)
+        error.source_unavailable = bool(facts.get("source_unavailable"))
     return error
 
 
-_RUNTIME_ERROR = re.compile(
-    r"^\s*(?:Error:\s*)?(?:Uncaught\s+)?(?:Type|Reference|Range|Syntax|Eval|URI|Internal)Error\b"
-    r"|cannot read propert(?:y|ies) of (?:null|undefined)",
-    re.IGNORECASE,
-)
-_KEY_REFUSED = re.compile(
-    r"\bapi[ -]?key\b|\b(?:invalid|expired|revoked|unknown) key\b|\bkey (?:is|has) (?:invalid|expired|been revoked)\b"
-    r"|^unauthori[sz]ed\b"
-)
-_QUOTA = ("insufficient credits", "not enough credits", "exceeded the quota")
-_LOOK_FIRST = "Whether a render was started is not known until the account's list has been looked at."
+def error_of(failure: Any) -> Json2VideoError | None:
+    """Return the error that failed a task of this package: the same for a failure that is retried and a final one.
 
-
-def error_from_answer(
-    http_status: int,
-    message: str,
-    *,
-    call: str,
-    subject: str | None = None,
-    retry_after: float | None = None,
-) -> ApiError:
-    """Turn a refusal into the member of the tree that says what it means.
-
-    :param http_status: status of the answer; anything but a usable 200.
-    :param message: the service's words (``message``, else ``error``, else the HTTP reason).
-    :param call: name of the call, as ``movies.submit``; it decides what may have been spent and what an
-        unknown id is the id of.
-    :param subject: the id or name that the call was about, for the message.
-    :param retry_after: seconds from the ``Retry-After`` header.
-
-    Classification after the API's error tables and live observations: a wrong key answers 400 and not
-    401; 401 is a quota; an unknown project answers 400 with a leaked ``TypeError``.
+    :param failure: the context that Airflow hands to a failure or retry callback, or an exception.
+    :returns: None if the task failed for another reason, or if Airflow hands on no exception (after a kill).
     """
-    about = f" {subject!r}" if subject else ""
-    cls, what, advice = _classify(http_status, message, call=call, about=about)
-    shown = message.strip() or f"HTTP {http_status} and no more"
-    error = cls(
-        f"{call}: {what}. JSON2Video answered {http_status}: {shown}{'' if shown[-1] in '.!?' else '.'}",
-        advice=advice,
-        service_message=message,
-        http_status=http_status,
-        retry_after=retry_after,
-    )
-    if call == "movies.submit" and _may_have_been_accepted(error):
-        error.money = Money.UNKNOWN
-        error.advice = _LOOK_FIRST
-    if call in ("movies.get", "movies.delete"):
-        error.project = subject
-    return error
-
-
-def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type[ApiError], str, str | None]:
-    """Give the class, the sentence, and an advice where the class's own does not fit."""
-    text = message.lower()
-    leaked = bool(_RUNTIME_ERROR.search(message))
-    family = call.partition(".")[0]
-    if status >= 500 or status == 408:
-        return ServerError, "the service failed", None
-    if status == 429 or "too many requests" in text or "rate limit" in text:
-        return RateLimited, "too many requests", None
-    if call == "drive.put":
-        advice = (
-            "The upload address is good for two minutes. The drive keeps a pending record of the name:"
-            " delete the file there, then upload it again."
-        )
-        return InvalidRequest, f"the storage refused the file{about}", advice
-    if _KEY_REFUSED.search(text):
-        return AuthenticationFailed, "the API key was refused", None
-    if "account_suspended" in text or ("account" in text and "suspended" in text):
-        return AccountSuspended, "the account is suspended", None
-    if status == 402 or any(words in text for words in _QUOTA):
-        return QuotaExhausted, "the account cannot pay for this render", None
-    if "plan allowance" in text or "than your plan" in text:
-        return PlanLimitExceeded, "the movie is larger than the plan allows", None
-    if "storage is blocked" in text:
-        return PermissionDenied, "the drive is blocked", "Add credits in the JSON2Video dashboard, or delete files."
-    if "insufficient permissions" in text:
-        return PermissionDenied, "the role of the API key does not suffice", None
-    if call in ("movies.get", "movies.delete") and _names_missing_project(leaked, text, status):
-        return ProjectNotFound, f"there is no project{about} in this account", None
-    if family in ("movies", "templates") and "template" in text and "not found" in text:
-        return TemplateNotFound, f"there is no template{about} in this account", None
-    if leaked:
-        return ServerError, "the service failed", None
-    if (family == "drive" and "already exists" in text) or (status == 409 and family == "drive"):
-        return AlreadyExists, f"{about.strip() or 'a file of this name'} is there already", None
-    if "not found" in text or status == 404:
-        return _missing(call, about)
-    if status == 401:
-        # The tables keep 401 for plans, older pages for keys.
-        if "plan" in text or "quota" in text:
-            return PlanLimitExceeded, "the plan does not allow it", "Make the movie smaller, or move to a larger plan."
-        return AuthenticationFailed, "the API key was refused", None
-    if status == 403:
-        return PermissionDenied, "the key may not do this", None
-    return InvalidRequest, "the service refused it", None
-
-
-def _may_have_been_accepted(error: ApiError) -> bool:
-    """Whether a submission may have become a render although it was answered with *error*."""
-    if isinstance(error, (ServerError, RateLimited)):
-        return True
-    # A conflict, or a "no" in an answer of success that is none of the refusals known.
-    status = error.http_status or 0
-    return type(error) in (InvalidRequest, NotFound) and (status < 400 or status == 409)
-
-
-def _names_missing_project(leaked: bool, text: str, http_status: int) -> bool:
-    return leaked or http_status == 404 or ("not found" in text and ("movie" in text or "project" in text))
-
-
-def _missing(call: str, about: str) -> tuple[type[NotFound], str, str | None]:
-    family = call.partition(".")[0]
-    if family == "drive":
-        return MediaNotFound, f"there is no{about or ' such file'} in the drive", None
-    if family == "templates":
-        return TemplateNotFound, f"there is no template{about} in this account", None
-    return NotFound, "the service does not know this address", "Check the host of the connection."
-
-
-_SCENE = re.compile(r"scene\s*#\s*(\d+)", re.IGNORECASE)
-_ELEMENT = re.compile(r"element\s*#\s*(\d+)", re.IGNORECASE)
-_SOURCE_UNAVAILABLE = re.compile(r"failed to (download|fetch|load)|could not be (downloaded|fetched)", re.IGNORECASE)
-_DOCUMENT_FAULT = re.compile(
-    r"requires an? '?\w+'? property|is required for|duration cannot be zero|cannot be used as a source"
-    r"|width and height required|unknown element type|invalid (value|type|colou?r|property|json)",
-    re.IGNORECASE,
-)
-
-
-def error_from_render(message: str | None, *, project: str) -> RenderFailed:
-    """Turn the message of a render that ended in ``error`` into an error that says where and what next.
-
-    :param message: the service's words, verbatim; may be empty.
-    :param project: the render.
-    """
-    words = (message or "").strip() or "(the service gave no reason)"
-    error = RenderFailed(f"Render {project} failed.", service_message=words, project=project, retryable=True)
-    _read_render_message(error)
-    where = f" at {error.path}" if error.path else ""
-    error.message = f"Render {project} failed{where}: {words}{'' if words[-1] in '.!?' else '.'}"
-    error.args = (error.message,)
-    if error.source_unavailable:
-        advice = "Check that the source's address is public and answers; a retry submits a new render."
-    elif error.retryable:
-        advice = "The reason may pass; a retry submits a new render."
-    else:
-        advice = "The document is at fault: a retry of the same document would fail again."
-    error.advice = f"A failed render is not charged. {advice}"
-    return error
-
-
-def _read_render_message(error: RenderFailed) -> None:
-    words = error.service_message or ""
-    if scene := _SCENE.search(words):
-        error.scene = int(scene.group(1))
-    if element := _ELEMENT.search(words):
-        error.element = int(element.group(1))
-    error.source_unavailable = bool(_SOURCE_UNAVAILABLE.search(words))
-    if not error.source_unavailable and _DOCUMENT_FAULT.search(words):
-        error.retryable = False
+    if isinstance(failure, Mapping):
+        failure = failure.get("exception")
+    seen: set[int] = set()
+    while isinstance(failure, BaseException) and id(failure) not in seen:
+        seen.add(id(failure))
+        found = failure if isinstance(failure, Json2VideoError) else getattr(failure, "json2video_error", None)
+        if isinstance(found, Json2VideoError):
+            return found
+        failure = failure.__cause__ or failure.__context__
+    return None

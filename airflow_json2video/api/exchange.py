@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from airflow_json2video.api.calls import Call, list_movies
 from airflow_json2video.api.clock import clock_of, date_of
 from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint, check_api_key, check_host
+from airflow_json2video.api.errors import error_from_answer, request_in_words
 from airflow_json2video.exceptions import (
     AnswerLost,
     ApiError,
@@ -29,7 +30,6 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
     TransportError,
     UnreadableAnswer,
-    error_from_answer,
 )
 from airflow_json2video.json_values import NotJson, plain_json, whole_characters
 
@@ -64,7 +64,7 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 _SLOWEST_UPLOAD = 64 * 1024
 """Bytes a second below which an upload is given up."""
 
-_LOOK_FIRST = "Whether a render was started is not known until the account's list has been looked at."
+_LOOK_FIRST = "Whether a render was started is not known until the account's list has been read."
 _ADVICE_LOST = {
     "drive.put": "The drive keeps a pending record of the name: delete the file there, then upload it again.",
     "drive.upload": "If the name is blocked now, delete the file in the drive, then upload it again.",
@@ -164,7 +164,7 @@ class Exchange:
                 return call.parse({})
             return self._refused(call, answer, _storage_words(answer) or f"{status} {answer.reason}".strip())
         words = _words(document)
-        if status >= 500 or status in (408, 413, 429):
+        if status >= 500 or status in (408, 413, 414, 429):
             # These come from gateways as well, which do not speak the service's JSON.
             return self._refused(call, answer, words or answer.reason or f"HTTP {status}")
         if not isinstance(document, Mapping):
@@ -189,17 +189,17 @@ class Exchange:
         """
         words = self._shown(cause if isinstance(cause, str) else _root_words(cause))
         where = urlsplit(call.url or self.endpoint.host).netloc.rpartition("@")[2]
-        about = f" {call.subject!r}" if call.subject else ""
+        request = request_in_words(call.name, call.subject)
         submit = call.name == "movies.submit"
         advice = _LOOK_FIRST if submit else "Try again later." if call.repeatable else _ADVICE_LOST.get(call.name)
         if not sent:
             return ServiceUnreachable(
-                f"{call.name}{about}: no connection to {where} could be made: {words}.",
+                f"No connection to {where} could be made for {request}: {words}.",
                 project=_project(call),
                 advice=_NOTHING_SENT if submit else None,
             )
         return AnswerLost(
-            f"{call.name}{about}: the request was sent to {where} and no whole answer came back: {words}.",
+            f"No complete response to {request} came from {where}: {words}.",
             project=_project(call),
             money=Money.UNKNOWN if submit else None,
             advice=advice,
@@ -233,12 +233,12 @@ class Exchange:
 
     def _unreadable(self, call: Call[Any], answer: Answer, problem: str) -> UnreadableAnswer:
         submit = call.name == "movies.submit"
-        about = f" {call.subject!r}" if call.subject else ""
         # Redacted before it is cut to what is shown: half a key is a key's half.
         came = " ".join(self._shown(answer.body[:_REDACTED].decode("utf-8", "replace")).split())
         shown = f"It begins: {came[:_SNIPPET]}" if came else "It is empty."
+        request = request_in_words(call.name, call.subject)
         return UnreadableAnswer(
-            f"{call.name}{about}: expected {call.expects}, and got HTTP {answer.status}"
+            f"The response to {request} must be {call.expects}, got HTTP {answer.status}"
             f" with {self._shown(problem)}. {shown}{'...' if len(came) > _SNIPPET else ''}",
             http_status=answer.status,
             project=_project(call),
@@ -296,11 +296,11 @@ class MovieListing:
         # absent, and paid for again.
         if page.has_next is not False and token is not None:
             if token in self._tokens:
-                raise UnreadableAnswer("movies.list: the cursor of the list repeats, so its end cannot be reached.")
+                raise UnreadableAnswer("The cursor of the list of renders repeats, so its end cannot be reached.")
             self._tokens.add(token)
             if len(self._tokens) >= self._max_pages:
                 raise UnreadableAnswer(
-                    f"movies.list: the list has not ended after {self._max_pages} pages of {self._page_size}.",
+                    f"The list of renders has not ended after {self._max_pages} pages of {self._page_size}.",
                     advice="Ask for fewer days.",
                 )
             self._call = self._make(**self._range, limit=self._page_size, next_token=token)
@@ -325,7 +325,8 @@ def _encode(body: Mapping[str, Any], name: str) -> bytes:
         return _dumps(plain_json(body))
     except NotJson as error:
         where = f" at {error.path}" if error.path else ""
-        problem = f"{name}: the document cannot be written as JSON{where}: {error.what}; {error.remedy}."
+        what = "The document" if name == "movies.submit" else f"The body of {request_in_words(name)}"
+        problem = f"{what} cannot be written as JSON{where}: {error.what}; {error.remedy}."
     raise ConfigurationError(problem, advice="Nothing was submitted." if name == "movies.submit" else None)
 
 

@@ -27,9 +27,11 @@ def _run(options: argparse.Namespace) -> bool:
 
 
 def _in_words(answer: dict[str, Any]) -> Iterator[str]:
-    for finding in answer["findings"]:
-        yield f"{finding['severity']}: {finding['path'] or 'movie'}: {finding['message']} [{finding['code']}]"
-    yield f"{_counted(answer['errors'], 'error')}, {_counted(answer['warnings'], 'warning')}"
+    from airflow_json2video.movie.findings import Finding, Severity, counted
+
+    for each in answer["findings"]:
+        yield Finding(**{**each, "severity": Severity(each["severity"])}).line
+    yield f"{counted(answer['errors'], 'error')}, {counted(answer['warnings'], 'warning')}"
     if answer["credits"] is not None:
         yield f"{answer['duration']:.1f} s of video, about {answer['credits']} credits"
 
@@ -79,10 +81,6 @@ def _about_variables(document: dict[str, Any], options: argparse.Namespace) -> l
         raise UnreadableAnswer(
             f"The variables of template {document['template']} cannot be checked: {error}"
         ) from error
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 COMMAND = Command(

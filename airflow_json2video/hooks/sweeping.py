@@ -143,7 +143,7 @@ class Sweeper:
             try:
                 page: WatchedPage = await asyncio.wait_for(self._poller.client.execute(call), max(left, 0.0))
             except asyncio.TimeoutError:
-                raise AnswerLost("movies.list: the list took too long.") from None
+                raise AnswerLost("The response to the request for the list of renders took too long.") from None
             self._poller.numbers.lists += 1
             self._poller.trouble.on_answer()
             progress.entries += len(page.movies)

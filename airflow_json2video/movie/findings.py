@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from airflow_json2video.exceptions import InvalidMovie
 
-__all__ = ["Finding", "Severity", "at", "invalid_movie", "path_of"]
+__all__ = ["Finding", "Severity", "at", "counted", "excerpt", "invalid_movie", "path_of"]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\Z")
+_STEP = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
+_EXCERPT = 300  # characters
 
 
 class Severity(str, Enum):
@@ -39,6 +43,11 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.path or 'movie'}: {self.message}"
 
+    @property
+    def line(self) -> str:
+        """The finding as one line of a list: how sure it is, where, what, and the rule."""
+        return f"{self.severity.value}: {self} [{self.code}]"
+
 
 def path_of(steps: Iterable[str | int]) -> str:
     """Write keys and indices as a path: ``("scenes", 2, "src")`` becomes ``scenes[2].src``."""
@@ -57,16 +66,51 @@ def at(path: str, step: str | int) -> str:
     return f"{path}.{step}" if path else step
 
 
+def excerpt(document: Any, path: str) -> str | None:
+    """Return what *document* has at *path*, as JSON and cut short; None if it cannot be told.
+
+    Of a property that is missing, what is around it is returned. Where scenes are repeated or left out, the service's
+    numbers need not be the document's, so nothing is returned then.
+    """
+    scenes = document.get("scenes") if isinstance(document, Mapping) else None
+    if any(isinstance(scene, Mapping) and {"iterate", "condition"} & scene.keys() for scene in scenes or ()):
+        return None
+    node, place = document, ""
+    for key, index in _STEP.findall(path):
+        step = int(index) if index else key
+        fits = isinstance(node, list) and len(node) > step if index else isinstance(node, Mapping) and key in node
+        if not fits:
+            break
+        node, place = node[step], at(place, step)
+    else:
+        step = None
+    if not place or place.startswith("exports") or (step is not None and not isinstance(step, str)):
+        return None
+    text = json.dumps(node, ensure_ascii=False, default=str)
+    return f"{place} is {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '...'}"
+
+
 def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie") -> InvalidMovie:
-    """Make the error that lists every ERROR among *findings*, one to a line, and carries all in ``findings``.
+    """Build the error that lists all of *findings*, errors first, one to a line, and carries them in ``findings``.
+
+    A warning often names the cause of an error: a misspelled key next to one that is missing.
 
     :param source: what the document is called in the message: a file's name, an argument.
     """
-    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    if len(errors) == 1:
-        message = f"{source} is not valid: {errors[0]}"
+    listed = sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
+    errors = [finding for finding in listed if finding.severity is Severity.ERROR]
+    if len(listed) == 1:
+        message = f"{source} is not valid: {listed[0]}"
+        message = message if message.endswith((".", "!", "?")) else message + "."
     else:
-        message = "\n".join([f"{source} is not valid ({len(errors)} errors):", *(f"  {e}" for e in errors)])
-    error = InvalidMovie(message if message.endswith((".", "!", "?")) else message + ".")
+        heading = f"{source} is not valid ({counted(len(errors), 'error')}"
+        heading += f", {counted(len(listed) - len(errors), 'warning')}):" if len(listed) > len(errors) else "):"
+        message = "\n".join([heading, *(f"  {finding.line}" for finding in listed)])
+    error = InvalidMovie(message, path=errors[0].path if errors else None)
     error.findings = tuple(findings)
     return error
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number of things, such as ``1 error`` or ``2 errors``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

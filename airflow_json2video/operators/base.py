@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -66,7 +66,7 @@ class TemplatedFields(BaseOperator):
         fields.fill(*fields.names)
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:  # noqa: ARG002
-        fail_task(error)
+        fail_task(error, log=self.log)
 
 
 class Json2VideoBaseOperator(TemplatedFields):
@@ -78,7 +78,12 @@ class Json2VideoBaseOperator(TemplatedFields):
     ui_color = "#eef0ff"
 
     def __init__(self, *, json2video_conn_id: str = "json2video_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except Exception as error:
+            if "nvalid arguments" in str(error) and (advice := _meant_arguments(type(self), kwargs)):
+                raise TypeError(f"{type(self).__name__}, task {kwargs.get('task_id')!r}: {advice}") from None
+            raise
         self.json2video_conn_id = json2video_conn_id
 
     @cached_property
@@ -99,7 +104,7 @@ class Json2VideoCallOperator(Json2VideoBaseOperator):
         try:
             return as_outputs(self, self.carry_out(context))
         except Json2VideoError as error:
-            fail_task(error)
+            fail_task(error, log=self.log)
 
     def carry_out(self, context: Context) -> Any:
         """Do it, and give the task's result.
@@ -121,17 +126,59 @@ def refuse_arguments(operator: Any, message: str) -> NoReturn:
             message,
             advice="This task is mapped, and a value that it received for this map index is None or one too many. "
             "Correct what the task before it returns. Nothing was submitted.",
-        )
+        ),
+        log=operator.log,
     )
 
 
-def fail_task(error: Json2VideoError) -> NoReturn:
-    """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-    if error.retryable:
-        raise error
+def fail_task(error: Json2VideoError, *, log: Any, retryable_as: type[Exception] | None = None) -> NoReturn:
+    """Log *error* once, and fail the task: for good where a retry cannot help, else so that Airflow retries it.
+
+    Airflow logs the exception as well, with its traceback, so the exception's own text is the headline only.
+    :func:`~airflow_json2video.exceptions.error_of` finds the error in either exception.
+
+    :param retryable_as: class of the exception for a failure that is retried, where Airflow must know it.
+    """
+    error.report(log)
+    if error.retryable and retryable_as is None:
+        raise error from None
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    raise AirflowFailException(str(error)) from error
+    failure = (retryable_as if error.retryable and retryable_as else AirflowFailException)(error.headline)
+    failure.json2video_error = error  # type: ignore[attr-defined]
+    raise failure from None
+
+
+_MEANT = {
+    "conn_id": "json2video_conn_id",
+    "connection_id": "json2video_conn_id",
+    "timeout": "render_timeout",
+    "poke_interval": "poll_interval",
+    "max_cost": "max_credits",
+    "output": "output_path",
+    "template_id": "template",
+}
+"""Names that people write, by other operators' habit."""
+
+
+def _meant_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> str:
+    """Say which argument was meant by each that does not exist; empty if that cannot be said of any."""
+    import inspect
+    from difflib import get_close_matches
+
+    taken: set[str] = set()
+    known: set[str] = set()
+    for cls in operator.__mro__:
+        parameters = inspect.signature(vars(cls).get("__init__", object.__init__)).parameters
+        names = {name for name in parameters if name not in ("self", "args", "kwargs")}
+        taken |= names
+        known |= names if issubclass(cls, Json2VideoBaseOperator) else set()
+    hints = []
+    for name in given:
+        if name not in taken and not name.startswith("_"):
+            near = [_MEANT[name]] if _MEANT.get(name) in known else get_close_matches(name, sorted(known), 1, 0.7)
+            hints += [f"unknown argument {name!r}, did you mean {near[0]!r}?"] if near else []
+    return " ".join(hints)
 
 
 def credits_limit(name: str, value: float | None) -> float | None:
@@ -142,7 +189,7 @@ def credits_limit(name: str, value: float | None) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ConfigurationError(f"{name} must be a number of credits, not {value!r}.")
+        raise ConfigurationError(f"{name} must be a number of credits from 0, got {value!r}.")
     return float(value)
 
 
@@ -164,7 +211,7 @@ def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
     :raises ConfigurationError: it is none of those.
     """
     if value not in allowed:
-        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
     return value
 
 
@@ -175,7 +222,9 @@ def seconds_of(name: str, value: float | timedelta) -> float:
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}.")
+        raise ConfigurationError(
+            f"{name} must be a number of seconds above 0, or a timedelta such as timedelta(hours=1), got {value!r}."
+        )
     return float(seconds)
 
 

@@ -242,10 +242,10 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         if error.retryable:
             then = "Airflow tries again." if attempt < attempts else "No attempt is left."
             error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
-        self.log.error("%s Money: %s.", error, error.money.value)
         if isinstance(error, AttemptSuperseded):
+            error.report(self.log)
             end_superseded_attempt()
-        fail_task(error)
+        fail_task(error, log=self.log)
 
 
 class _Rows:

@@ -489,7 +489,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        from airflow_json2video.exceptions import AttemptSuperseded, Money, StoreError
+        from airflow_json2video.exceptions import AttemptSuperseded, Money, RenderFailed, StoreError
         from airflow_json2video.hooks.metrics import render_failed, video_not_stored
         from airflow_json2video.version_compat import end_superseded_attempt
 
@@ -499,15 +499,27 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             render_failed()
         attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
         again = error.retryable and attempt < attempts
-        if error.retryable:
+        if error.retryable or attempt < attempts:
             then = "Airflow tries again." if again else "No attempt is left."
+            then = then if error.retryable else "A retry cannot help, so none is made."
             error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
         if error.project and error.money is not Money.NOT_SPENT:
             error.advice = self._advice_on_what_goes_on(error, again=again)
-        self.log.error("%s Money: %s.", error, error.money.value)
+        if isinstance(error, RenderFailed) and error.path and (there := self._what_is_there(error.path)):
+            error.advice = f"In the document, {there}.\n{error.advice}"
         if isinstance(error, AttemptSuperseded):
+            error.report(self.log)
             end_superseded_attempt()
-        fail_task(error)
+        fail_task(error, log=self.log)
+
+    def _what_is_there(self, path: str) -> str | None:
+        from airflow_json2video.movie.findings import excerpt
+        from airflow_json2video.operators.document import document_of
+
+        try:
+            return excerpt(document_of(movie=self.movie, template=self.template, variables=self.variables), path)
+        except Json2VideoError:  # what is shown next to an error is never one of its own
+            return None
 
     def _advice_on_what_goes_on(self, error: Json2VideoError, *, again: bool) -> str:
         from airflow_json2video.exceptions import ProjectNotFound, RenderExpired, RenderStalled

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_json2video.api.errors import error_from_render
 from airflow_json2video.exceptions import (
     Json2VideoError,
     Money,
@@ -17,7 +18,6 @@ from airflow_json2video.exceptions import (
     RenderDeadlineExceeded,
     RenderExpired,
     RenderStalled,
-    error_from_render,
 )
 from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, chance_of
 from airflow_json2video.rendering.result import created_at, movie_facts

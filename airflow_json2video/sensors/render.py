@@ -144,9 +144,11 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
     def _fail(self, error: Json2VideoError, context: Context | None = None) -> NoReturn:  # noqa: ARG002
         # Airflow's own classes, since soft_fail knows no others.
-        from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+        from airflow.providers.common.compat.sdk import AirflowException
 
-        raise (AirflowException if error.retryable else AirflowFailException)(str(error)) from error
+        from airflow_json2video.operators.base import fail_task
+
+        fail_task(error, log=self.log, retryable_as=AirflowException)
 
 
 def _seconds(value: float | timedelta) -> float:

@@ -103,5 +103,4 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
 
         if isinstance(error, StoreError):
             video_not_stored()
-        self.log.error("%s", error)
-        fail_task(error)
+        fail_task(error, log=self.log)

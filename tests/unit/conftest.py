@@ -45,3 +45,16 @@ def connection_json(*, key="a-key-of-the-tests", host="", **extra):
     import json
 
     return json.dumps({"conn_type": "json2video", "password": key, "host": host, "extra": extra})
+
+
+@pytest.fixture(autouse=True)
+def whole_messages(monkeypatch):
+    """Let the exception of a failed task say all that its log says, so that a test can ask it.
+
+    Without this it says the first line only; ``operators/test_failing.py`` tests that as it is.
+    """
+
+    def whole(error):
+        return f"{error.message}{chr(10) if chr(10) in error.message else ' '}{error.advice}".strip()
+
+    monkeypatch.setattr("airflow_json2video.exceptions.Json2VideoError.headline", property(whole))

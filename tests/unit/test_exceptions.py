@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from airflow_json2video import exceptions
+from airflow_json2video.api.errors import error_from_answer, error_from_render
 from airflow_json2video.exceptions import (
     AccountSuspended,
     AlreadyExists,
@@ -25,10 +26,15 @@ from airflow_json2video.exceptions import (
     RenderFailed,
     ServerError,
     TemplateNotFound,
-    error_from_answer,
     error_from_facts,
-    error_from_render,
+    error_of,
 )
+
+
+@pytest.fixture(autouse=True)
+def whole_messages():
+    """Leave the exceptions as they are."""
+
 
 LEAKED = "TypeError: Cannot read properties of null (reading 'success')"
 
@@ -54,6 +60,17 @@ TABLE = [
         "Movie is larger (3840x2160) than your plan allowance (1920x1080)",
         PlanLimitExceeded,
     ),
+    ("movies.submit", 401, "You exceeded the quota of drafts in your plan", QuotaExhausted),
+    ("movies.submit", 403, "Invalid token", AuthenticationFailed),
+    ("movies.list", 403, "Invalid token", AuthenticationFailed),
+    ("movies.list", 400, "Invalid next_token", InvalidRequest),
+    (
+        "movies.get",
+        400,
+        "Project ID must be a 16-character string. Received ID: '' (length: 0)",
+        InvalidRequest,
+    ),
+    ("movies.submit", 414, "URI Too Long", InvalidRequest),
     ("movies.submit", 401, "Not possible in your plan", PlanLimitExceeded),
     ("movies.submit", 403, "account_suspended", AccountSuspended),
     ("movies.get", 400, "Your account has been suspended", AccountSuspended),
@@ -122,8 +139,9 @@ def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, 
     error = error_from_answer(status, message, call=call, subject="subject-1")
     assert type(error) is expected
     assert (error.service_message, error.http_status) == (message, status)
-    assert message in str(error)
+    assert message in str(error) or expected is TemplateNotFound
     assert str(status) in str(error)
+    assert call not in str(error)
     assert error.retryable is (expected in (RateLimited, ServerError))
     ambiguous = call == "movies.submit" and expected in (ServerError, RateLimited)
     assert error.money is (Money.UNKNOWN if ambiguous else Money.NOT_SPENT)
@@ -142,6 +160,10 @@ def test_an_unknown_no_that_is_no_clear_refusal_leaves_the_money_unknown(status,
         ("drive.upload", 403, "Storage is blocked. Add credits to continue uploading.", "Add credits"),
         ("drive.put", 403, "AccessDenied", "pending record"),
         ("movies.submit", 404, "Not Found", "host of the connection"),
+        ("movies.submit", 401, "You exceeded the quota of drafts in your plan", "'draft'"),
+        ("movies.submit", 413, "Request Too Long", "2 MB"),
+        ("movies.submit", 414, "URI Too Long", "8 kB"),
+        ("movies.get", 400, "Project ID must be a 16-character string. Received ID: 'x' (length: 1)", "16 characters"),
         ("movies.submit", 500, "x", "account's list"),
         ("templates.create", 403, "Insufficient permissions", "'editor'"),
     ],
@@ -153,7 +175,8 @@ def test_the_advice_fits_the_case(call, status, message, advice):
 def test_a_message_reads_as_sentences():
     error = error_from_answer(400, LEAKED, call="movies.get", subject="Qk3vT9zLm2XcB7wA")
     assert str(error).startswith(
-        "movies.get: there is no project 'Qk3vT9zLm2XcB7wA' in this account. JSON2Video answered 400: TypeError:"
+        "Render 'Qk3vT9zLm2XcB7wA' was not found in this account. JSON2Video answered HTTP 400 to the request for the "
+        "status of render Qk3vT9zLm2XcB7wA: TypeError:"
     )
     assert "(reading 'success'). Check the project id" in str(error)
     assert error.project == "Qk3vT9zLm2XcB7wA"
@@ -170,6 +193,7 @@ def test_every_error_survives_pickling_and_facts_with_all_it_knows(cls):
         service_message="words",
         http_status=400,
         project="Qk3vT9zLm2XcB7wA",
+        path="scenes[0]",
         retryable=True,
         money=Money.SPENT,
         retry_after=3.5,
@@ -229,6 +253,34 @@ def test_facts_of_another_version_still_make_an_error(facts):
         ("Movie took too long to render", None, True, False),
         ("Width and Height required when resolution is custom", None, False, False),
         ("Scene #4: something", "scenes[3]", True, False),
+        # The validator's own families: all but the quota are faults of the document.
+        (
+            "Property 'zoom' is not an integer in movie/scenes[0]/elements[0]",
+            "scenes[0].elements[0].zoom",
+            False,
+            False,
+        ),
+        (
+            "Property 'vertical-align' is not allowed in movie/scenes[0]/elements[3]/settings",
+            "scenes[0].elements[3].settings.vertical-align",
+            False,
+            False,
+        ),
+        (
+            "Property 'text' is required in movie/scenes[12]/elements[4]",
+            "scenes[12].elements[4].text",
+            False,
+            False,
+        ),
+        ("Property 'src' is required in movie/elements[2]", "elements[2].src", False, False),
+        (
+            "Object [movie/scenes[0]/elements[1]] does not match any of possible schemas: shape",
+            "scenes[0].elements[1]",
+            False,
+            False,
+        ),
+        ("Not all elements have metadata", None, False, False),
+        ("You exceeded the quota of time in your plan", None, False, False),
         ("", None, True, False),
         (None, None, True, False),
     ],
@@ -246,3 +298,74 @@ def test_a_failed_render_says_where_and_whether_a_retry_helps(message, path, ret
 
 def test_everything_the_service_refuses_is_an_api_error():
     assert all(issubclass(expected, ApiError) for _, _, _, expected in TABLE)
+
+
+def test_the_numbers_of_scene_and_element_are_those_of_the_path():
+    error = error_from_render("Scene #3, element #2: Failed to download 'x'", project="Qk3vT9zLm2XcB7wA")
+    assert (error.path, error.scene, error.element) == ("scenes[2].elements[1]", 2, 1)
+    error = error_from_render("Property 'x' is not allowed in movie/elements[5]", project="Qk3vT9zLm2XcB7wA")
+    assert (error.path, error.scene, error.element) == ("elements[5].x", None, 5)
+
+
+def test_a_quota_that_a_render_ran_into_is_mended_by_credits_and_not_by_the_document():
+    error = error_from_render("You exceeded the quota of time in your plan", project="Qk3vT9zLm2XcB7wA")
+    assert "Add credits" in error.advice
+    assert "not charged" in error.advice
+
+
+def test_an_unknown_template_is_named_and_said_once():
+    error = error_from_answer(404, "Template not found", call="movies.submit", subject="abc123def456ghi789jk")
+    assert error.message == (
+        "Template 'abc123def456ghi789jk' was not found in this account. JSON2Video answered HTTP 404."
+    )
+
+
+def test_an_error_reads_as_short_lines_what_and_where_what_to_do_what_it_cost():
+    error = error_from_answer(500, "Error starting subprocess", call="movies.submit")
+    assert error.in_lines().splitlines() == [
+        "The service failed.",
+        "JSON2Video answered HTTP 500 to the submission: Error starting subprocess.",
+        "Whether a render was started is not known until the account's list has been read.",
+        "It is not known whether a render was started; one that was is charged.",
+    ]
+    long = Json2VideoError("It failed in 0.5 s. " + "word " * 100, advice="Try it. Or not.")
+    assert max(map(len, long.in_lines().splitlines())) <= 110
+    assert long.in_lines().splitlines()[-3:] == ["Try it.", "Or not.", "Nothing was charged."]
+
+
+def test_what_is_said_of_the_money_is_said_once():
+    assert Json2VideoError("No.", advice="Nothing was submitted.").in_lines() == "No.\nNothing was submitted."
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def error(self, event, *args):
+        self.lines.append(event % args)
+
+
+def test_an_error_that_was_reported_is_its_headline_from_then_on():
+    log, error = Log(), Json2VideoError("The account cannot pay. The service said so.", advice="Add credits.")
+    error.report(log)
+    assert log.lines == ["The account cannot pay.\nThe service said so.\nAdd credits.\nNothing was charged."]
+    assert str(error) == "The account cannot pay. The service said so."
+    assert error.facts()["advice"] == "Add credits."
+
+
+def test_the_error_of_a_task_is_found_in_what_a_callback_is_given():
+    error = error_from_render("Property 'zoom' is not an integer in movie/scenes[0]/elements[0]", project="P" * 16)
+    final = RuntimeError("Airflow's own class")
+    final.json2video_error = error
+    assert error_of({"exception": final}) is error
+    assert error_of({"exception": error}) is error_of(error) is error
+    assert (error.code, error.path, error.project, error.money.value) == (
+        "RenderFailed",
+        "scenes[0].elements[0].zoom",
+        "P" * 16,
+        "not spent",
+    )
+    wrapped = ValueError("another")
+    wrapped.__cause__ = error
+    assert error_of(wrapped) is error
+    assert error_of({"exception": ValueError("x")}) is error_of({"exception": "text"}) is error_of({}) is None

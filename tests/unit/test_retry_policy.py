@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.exceptions import error_from_answer, error_from_render
+from airflow_json2video.api.errors import error_from_answer, error_from_render
 
 try:
     from airflow.sdk.definitions.retry_policy import RetryAction

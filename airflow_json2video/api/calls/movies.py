@@ -47,6 +47,7 @@ def submit_movie(document: Mapping[str, Any]) -> Call[Submitted]:
         body=document,
         parse=Submitted.model_validate,
         expects="an object with a 'project'",
+        subject=str(document["template"]) if isinstance(document.get("template"), str) else None,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from airflow_json2video.api import calls
 from airflow_json2video.api.calls.movies import watch_movies
 from airflow_json2video.api.endpoint import Endpoint
+from airflow_json2video.api.errors import request_in_words
 from airflow_json2video.api.exchange import Answer, Exchange
 from airflow_json2video.api.responses import MovieStatus, UploadTicket
 from airflow_json2video.api.upload import FileContent
@@ -336,7 +337,7 @@ def test_an_answer_of_another_shape_is_unreadable_and_never_a_result(call, body)
         pytest.skip("the id is known without the answer")
     error = read(call, body)
     assert isinstance(error, UnreadableAnswer)
-    assert call.name in str(error)
+    assert request_in_words(call.name, call.subject) in str(error)
     assert call.expects in str(error)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.exceptions import Json2VideoError, error_from_answer
+from airflow_json2video.api.errors import error_from_answer, error_from_render
+from airflow_json2video.exceptions import Json2VideoError
 
 PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
 
@@ -26,6 +27,7 @@ def rows(heads: str) -> list[list[str]]:
 
 
 CLASSES = rows("| class | HTTP | retryable | money | what to do |")
+RENDERS = rows("| the render's message | `path` | retryable |")
 WORDS = rows("| call | HTTP | the service says | class |")
 
 
@@ -62,3 +64,10 @@ def test_the_services_words_become_the_class_that_the_page_names(row):
     error = error_from_answer(int(status), words, call=call, subject="abc")
     assert type(error).__name__ == name
     assert error.service_message == words
+
+
+@pytest.mark.parametrize("row", RENDERS, ids=lambda row: row[0][:40])
+def test_the_message_of_a_failed_render_means_what_the_page_says(row):
+    words, path, retryable = row
+    error = error_from_render(words, project="Qk3vT9zLm2XcB7wA")
+    assert (error.path or "none", error.retryable) == (path, retryable == "yes")

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_json2video.api.arguments import check_stored_name
-from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, error_from_answer, error_from_render
+from airflow_json2video.api.errors import error_from_answer, error_from_render
+from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.hooks.settings import connection_settings
 from airflow_json2video.hooks.template_variables import require_fitting_variables
 from airflow_json2video.local import Settings, cli
@@ -104,11 +105,11 @@ def test_what_a_render_says_that_missed_its_deadline():
 
 def test_what_a_failed_render_says():
     words = "Scene #1, element #1: Failed to download 'https://example.com/a.png' (404)"
-    assert_quoted("what-happens-when", error_from_render(words, project=PROJECT))
+    assert_quoted("what-happens-when", *error_from_render(words, project=PROJECT).in_lines().splitlines())
 
 
 def test_what_an_empty_account_says():
-    assert_quoted("errors", error_from_answer(400, "Insufficient credits", call="movies.submit"))
+    assert_quoted("errors", error_from_answer(400, "Insufficient credits", call="movies.submit").in_lines())
 
 
 def test_what_a_killed_task_says(monkeypatch):

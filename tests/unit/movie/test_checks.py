@@ -7,6 +7,7 @@ import pytest
 
 from airflow_json2video.exceptions import InvalidMovie
 from airflow_json2video.movie import Movie, Scene, Severity, TextElement, check, load_document, require_valid
+from airflow_json2video.movie.findings import excerpt
 
 MOVIES = Path(__file__).parents[2] / "data" / "movies"
 VALID = sorted((MOVIES / "valid").glob("*.json"))
@@ -219,13 +220,54 @@ def test_errors_stand_before_warnings_and_none_twice():
     assert severities == [E, E, W, W]
 
 
-def test_several_errors_are_listed_one_to_a_line_and_warnings_are_not():
+def test_an_invalid_movie_lists_what_was_found_one_to_a_line_as_the_command_line_does_and_errors_first():
     with pytest.raises(InvalidMovie) as caught:
         require_valid({**scene({**TEXT, "z-index": 500}), "draft": True, "client_data": 1}, source="movie.json")
     lines = str(caught.value).splitlines()
-    assert lines[0] == "movie.json is not valid (2 errors):"
-    assert [line.split(":")[0].strip() for line in lines[1:3]] == [f"{FIRST}.z-index", "client_data"]
-    assert "draft" not in str(caught.value)
+    assert lines[0] == "movie.json is not valid (2 errors, 1 warning):"
+    assert [line.split(":")[:2] for line in lines[1:4]] == [
+        ["  error", f" {FIRST}.z-index"],
+        ["  error", " client_data"],
+        ["  warning", " draft"],
+    ]
+    assert caught.value.path == f"{FIRST}.z-index"
+
+
+def test_what_is_misspelled_next_to_what_is_missing_is_in_the_error():
+    with pytest.raises(InvalidMovie, match="did you mean 'text'") as caught:
+        require_valid(scene({"type": "text", "txt": "x", "duration": 2}))
+    assert "text: is required" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("scenes[0].elements[1].zoom", "scenes[0].elements[1].zoom is 1.5"),
+        ("scenes[0].elements[0].text", 'scenes[0].elements[0] is {"type": "text"}'),
+        ("scenes[0]", 'scenes[0] is {"elements": [{"type": "text"}, {"type": "image", "zoom": 1.5}]}'),
+        ("scenes[1]", None),
+        ("scenes[0].elements[7].text", None),
+        ("elements[0]", None),
+        ("", None),
+    ],
+)
+def test_an_excerpt_shows_what_the_document_has_at_a_place(path, expected):
+    document = {"scenes": [{"elements": [{"type": "text"}, {"type": "image", "zoom": 1.5}]}]}
+    assert excerpt(document, path) == expected
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"scenes": [{"iterate": "rows"}, {"id": "b"}]},
+        {"scenes": [{"condition": ""}, {"id": "b"}]},
+        {"scenes": "{{ s }}"},
+        {"template": "abc123def456ghi789jk"},
+        None,
+    ],
+)
+def test_nothing_is_shown_where_the_services_numbers_need_not_be_the_documents(document):
+    assert excerpt(document, "scenes[1]") is None
 
 
 def test_no_password_is_in_a_finding():

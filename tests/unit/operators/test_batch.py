@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, Asset, AssetAlias
 
-from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ServiceUnreachable
+from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ServiceUnreachable, error_of
 from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.local import LocalService
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
@@ -378,7 +378,7 @@ def test_a_used_up_quota_stops_the_batch_and_keeps_what_was_rendered(batch, serv
     first = BatchAttempt(batch)
     with pytest.raises(AirflowFailException, match=r"Insufficient credits.*stopped there: 3 of 7 done") as caught:
         first.run()
-    assert isinstance(caught.value.__cause__, QuotaExhausted)
+    assert isinstance(error_of(caught.value), QuotaExhausted)
     assert sent(service) == 4
     assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["left"] * 4
     service.clear_faults()

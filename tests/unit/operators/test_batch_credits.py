@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ReserveReached
+from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ReserveReached, error_of
 from airflow_json2video.local import LocalService
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
 from airflow_json2video.triggers.quota import Json2VideoQuotaTrigger
@@ -63,7 +63,7 @@ def test_nothing_is_paid_for_beyond_the_reserve_and_what_was_rendered_is_kept(ba
     first = BatchAttempt(lambda: batch(min_remaining_credits=100))
     with pytest.raises(AirflowFailException, match=r"has 100 credits left.*stopped there: 3 of 7 done") as caught:
         first.run()
-    assert isinstance(caught.value.__cause__, ReserveReached)
+    assert isinstance(error_of(caught.value), ReserveReached)
     assert "Nothing more was submitted" in str(caught.value)
     assert sent(service) == 3
     assert service.credits_left == 100
@@ -209,7 +209,7 @@ def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path,
     make = lambda: patient(min_remaining_credits=reserve, quota_wait_until=timedelta(seconds=0.5))  # noqa: E731
     with pytest.raises(AirflowFailException, match="Credits were waited for until") as caught:
         BatchAttempt(make).run()
-    assert isinstance(caught.value.__cause__, error)
+    assert isinstance(error_of(caught.value), error)
     assert {line["status"] for line in lines(tmp_path)} == {"left"}
 
 

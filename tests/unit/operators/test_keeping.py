@@ -263,7 +263,7 @@ def test_a_transfer_of_a_render_that_goes_on_fails_so_that_it_is_retried(render,
 
 @pytest.mark.parametrize(
     ("project", "why"),
-    [("short", "no project id"), ({"url": "u"}, "no project id"), ("abcdefghijklmnop", "there is no project")],
+    [("short", "no project id"), ({"url": "u"}, "no project id"), ("abcdefghijklmnop", "was not found in this")],
 )
 def test_a_transfer_of_what_is_no_render_fails_for_good(transfer, project, why):
     with pytest.raises(AirflowFailException, match=why):

@@ -68,7 +68,7 @@ def test_deleting_a_movie_removes_its_file_and_may_be_repeated(hook):
 
 
 def test_deleting_what_is_no_render_of_the_account_fails_without_a_retry(hook):
-    with pytest.raises(AirflowFailException, match="there is no project"):
+    with pytest.raises(AirflowFailException, match="was not found in this account"):
         Attempt(Json2VideoDeleteMovieOperator(task_id="delete", project="x" * 16)).run()
 
 

@@ -15,6 +15,7 @@ from airflow_json2video.exceptions import (
     RenderFailed,
     ServiceUnreachable,
     SubmissionAmbiguous,
+    error_of,
 )
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.rendering.identity import STAMP_KEY
@@ -173,7 +174,7 @@ def test_a_500_without_a_project_submits_nothing_more_and_says_how_to_go_on(rend
     service.add_fault("answer", method="POST", path="/v2/movies", status=500)
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render()).run()
-    assert isinstance(caught.value.__cause__, SubmissionAmbiguous)
+    assert isinstance(error_of(caught.value), SubmissionAmbiguous)
     assert "a_dag.render-" in str(caught.value)
     assert "Then clear the task" in str(caught.value)
     assert service.renders() == []

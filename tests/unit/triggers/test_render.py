@@ -137,7 +137,7 @@ def test_waiting_does_not_block_the_event_loop(trigger, service):
 
 
 def test_errors_survive_the_journey_through_an_event():
-    failed = RenderFailed("Render failed", service_message="Scene #2, element #1: x", project=PROJECT)
+    failed = RenderFailed("Render failed", path="scenes[1].elements[0]", project=PROJECT)
     for error in (
         QuotaExhausted("no credits", http_status=400),
         RenderDeadlineExceeded("late", project=PROJECT),

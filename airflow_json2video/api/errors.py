@@ -1,0 +1,261 @@
+"""The service's words: which error a refusal is, and what the message of a failed render means.
+
+The messages are no stable identifiers, so they are read here and nowhere else: the status first, then the
+family of the message. Sources: the API's error tables, answers seen live, and what users of the service
+wrote down (each family of the validator's messages was quoted by several of them).
+"""
+
+from __future__ import annotations
+
+import re
+
+from airflow_json2video.exceptions import (
+    AccountSuspended,
+    AlreadyExists,
+    ApiError,
+    AuthenticationFailed,
+    InvalidRequest,
+    MediaNotFound,
+    Money,
+    NotFound,
+    PermissionDenied,
+    PlanLimitExceeded,
+    ProjectNotFound,
+    QuotaExhausted,
+    RateLimited,
+    RenderFailed,
+    ServerError,
+    TemplateNotFound,
+)
+
+__all__ = ["error_from_answer", "error_from_render", "request_in_words"]
+
+_REQUESTS = {
+    "movies.submit": "the submission",
+    "movies.get": "the request for the status of render {}",
+    "movies.list": "the request for the list of renders",
+    "movies.delete": "the deletion of the file of render {}",
+    "templates.list": "the request for the list of templates",
+    "templates.library": "the request for the template library",
+    "templates.get": "the request for template {}",
+    "templates.variables": "the request for the variables of template {}",
+    "templates.create": "the creation of template {}",
+    "templates.update": "the change of template {}",
+    "templates.duplicate": "the copy of template {}",
+    "templates.delete": "the deletion of template {}",
+    "drive.storage": "the request for the state of the drive",
+    "drive.file": "the request for file {} of the drive",
+    "drive.folder": "the request for folder {} of the drive",
+    "drive.folders": "the request for the folders of the drive",
+    "drive.upload": "the upload of {} to the drive",
+    "drive.put": "the upload of {} to the drive",
+    "drive.move": "the move of {} in the drive",
+    "drive.delete": "the deletion of {} in the drive",
+    "drive.create_folder": "the creation of folder {} in the drive",
+    "drive.delete_folder": "the deletion of folder {} in the drive",
+}
+
+
+def request_in_words(call: str, subject: str | None = None) -> str:
+    """Return what a request is called in a message, such as ``the submission``.
+
+    :param call: name of the call, as ``movies.submit``. :param subject: the id or name that it is about.
+    """
+    words = _REQUESTS.get(call, f"the request {call!r}")
+    return words.format(subject) if subject else words.replace(" {}", "")
+
+
+_RUNTIME_ERROR = re.compile(
+    r"^\s*(?:Error:\s*)?(?:Uncaught\s+)?(?:Type|Reference|Range|Syntax|Eval|URI|Internal)Error\b"
+    r"|cannot read propert(?:y|ies) of (?:null|undefined)",
+    re.IGNORECASE,
+)
+_KEY_REFUSED = re.compile(
+    r"\bapi[ -]?key\b|\binvalid token\b|\b(?:invalid|expired|revoked|unknown) key\b"
+    r"|\bkey (?:is|has) (?:invalid|expired|been revoked)\b"
+    r"|^unauthori[sz]ed\b"
+)
+_QUOTA = ("insufficient credits", "not enough credits", "exceeded the quota")
+_LOOK_FIRST = "Whether a render was started is not known until the account's list has been read."
+_SAYS_NO_MORE = re.compile(r"template(?: \S+)? not found\.?\Z", re.IGNORECASE)
+
+
+def error_from_answer(
+    http_status: int,
+    message: str,
+    *,
+    call: str,
+    subject: str | None = None,
+    retry_after: float | None = None,
+) -> ApiError:
+    """Turn a refusal into the member of the tree that says what it means.
+
+    :param http_status: status of the answer; anything but a usable 200.
+    :param message: the service's words (``message``, else ``error``, else the HTTP reason).
+    :param call: name of the call, as ``movies.submit``; it decides what may have been spent and what an
+        unknown id is the id of.
+    :param subject: the id or name that the call was about, for the message.
+    :param retry_after: seconds from the ``Retry-After`` header.
+
+    Classification after the API's error tables and live observations: a wrong key answers 400 and not
+    401; 401 is a quota; an unknown project answers 400 with a leaked ``TypeError``.
+    """
+    about = f" {subject!r}" if subject else ""
+    cls, what, advice = _classify(http_status, message, call=call, about=about)
+    shown = message.strip() or "no message"
+    said = f"JSON2Video answered HTTP {http_status} to {request_in_words(call, subject)}: {shown}"
+    if cls is TemplateNotFound and subject and _SAYS_NO_MORE.match(shown):
+        said = f"JSON2Video answered HTTP {http_status}."
+    error = cls(
+        f"{what}. {said}{'' if said[-1] in '.!?' else '.'}",
+        advice=advice,
+        service_message=message,
+        http_status=http_status,
+        retry_after=retry_after,
+    )
+    if call == "movies.submit" and _may_have_been_accepted(error):
+        error.money = Money.UNKNOWN
+        error.advice = _LOOK_FIRST
+    if call in ("movies.get", "movies.delete"):
+        error.project = subject
+    return error
+
+
+def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type[ApiError], str, str | None]:
+    """Return the class, the sentence, and an advice where the class's own does not fit."""
+    text = message.lower()
+    leaked = bool(_RUNTIME_ERROR.search(message))
+    family = call.partition(".")[0]
+    if status >= 500 or status == 408:
+        return ServerError, "The service failed", None
+    if status == 429 or "too many requests" in text or "rate limit" in text:
+        return RateLimited, "Too many requests were sent", None
+    if call == "drive.put":
+        advice = (
+            "The upload address is good for two minutes. The drive keeps a pending record of the name:"
+            " delete the file there, then upload it again."
+        )
+        return InvalidRequest, f"The storage refused the file{about}", advice
+    if _KEY_REFUSED.search(text):
+        return AuthenticationFailed, "The API key was refused", None
+    if "account_suspended" in text or ("account" in text and "suspended" in text):
+        return AccountSuspended, "The account is suspended", None
+    if "quota of drafts" in text:
+        advice = "Leave out 'draft' in the movie, or wait until the plan's drafts are renewed. Nothing was submitted."
+        return QuotaExhausted, "The drafts of the account's plan are used up", advice
+    if status == 402 or any(words in text for words in _QUOTA):
+        return QuotaExhausted, "The account cannot pay for this render", None
+    if call == "movies.submit" and status in (413, 414):
+        advice = (
+            "A document may have 2 MB, and the HTML of one element about 8 kB: put large parts at an address of their "
+            "own and name it in 'src'. Nothing was submitted."
+        )
+        return InvalidRequest, "The document is too large", advice
+    if "16-character" in text:
+        return InvalidRequest, "The service refused the project id", "Check the id: it has 16 characters."
+    if "plan allowance" in text or "than your plan" in text:
+        return PlanLimitExceeded, "The movie is larger than the plan allows", None
+    if "storage is blocked" in text:
+        return PermissionDenied, "The drive is blocked", "Add credits in the JSON2Video dashboard, or delete files."
+    if "insufficient permissions" in text:
+        return PermissionDenied, "The role of the API key does not suffice", None
+    if call in ("movies.get", "movies.delete") and _names_missing_project(leaked, text, status):
+        return ProjectNotFound, f"Render{about} was not found in this account", None
+    if family in ("movies", "templates") and "template" in text and "not found" in text:
+        return TemplateNotFound, f"Template{about} was not found in this account", None
+    if leaked:
+        return ServerError, "The service failed", None
+    if (family == "drive" and "already exists" in text) or (status == 409 and family == "drive"):
+        return AlreadyExists, f"{about.strip() or 'A file of this name'} already exists", None
+    if "not found" in text or status == 404:
+        return _missing(call, about)
+    if status == 401:
+        # The tables keep 401 for plans, older pages for keys.
+        if "plan" in text or "quota" in text:
+            return PlanLimitExceeded, "The plan does not allow it", "Make the movie smaller, or move to a larger plan."
+        return AuthenticationFailed, "The API key was refused", None
+    if status == 403:
+        return PermissionDenied, "The API key may not do this", None
+    return InvalidRequest, "The service refused it", None
+
+
+def _may_have_been_accepted(error: ApiError) -> bool:
+    """Whether a submission may have become a render although it was answered with *error*."""
+    if isinstance(error, (ServerError, RateLimited)):
+        return True
+    # A conflict, or a "no" in an answer of success that is none of the refusals known.
+    status = error.http_status or 0
+    return type(error) in (InvalidRequest, NotFound) and (status < 400 or status == 409)
+
+
+def _names_missing_project(leaked: bool, text: str, http_status: int) -> bool:
+    return leaked or http_status == 404 or ("not found" in text and ("movie" in text or "project" in text))
+
+
+def _missing(call: str, about: str) -> tuple[type[NotFound], str, str | None]:
+    family = call.partition(".")[0]
+    if family == "drive":
+        return MediaNotFound, f"{about.strip() or 'The file'} was not found in the drive", None
+    if family == "templates":
+        return TemplateNotFound, f"Template{about} was not found in this account", None
+    return NotFound, "The service does not know this address", "Check the host of the connection."
+
+
+_NUMBERED_SCENE = re.compile(r"scene\s*#\s*(\d+)", re.IGNORECASE)
+_NUMBERED_ELEMENT = re.compile(r"element\s*#\s*(\d+)", re.IGNORECASE)
+_PLACE = re.compile(r"\bmovie((?:/[A-Za-z][\w-]*(?:\[\d+\])*)+)")
+_PROPERTY = re.compile(r"\bProperty '([^']+)' is\b")
+_SOURCE_UNAVAILABLE = re.compile(r"failed to (download|fetch|load)|could not be (downloaded|fetched)", re.IGNORECASE)
+_QUOTA_OF_RENDER = re.compile(r"exceeded the quota|(?:insufficient|not enough) credits", re.IGNORECASE)
+_DOCUMENT_FAULT = re.compile(
+    r"requires an? '?\w+'? property|is required for|duration cannot be zero|cannot be used as a source"
+    r"|width and height required|unknown element type|invalid (value|type|colou?r|property|json)"
+    r"|property '[^']+' is\b|does not match any of (the )?possible schemas|not all elements have metadata",
+    re.IGNORECASE,
+)
+
+
+def error_from_render(message: str | None, *, project: str) -> RenderFailed:
+    """Turn the message of a render that ended in ``error`` into an error that says where and what next.
+
+    :param message: the service's words, verbatim; may be empty.
+    :param project: the render.
+    """
+    words = (message or "").strip() or "(the service gave no reason)"
+    path = _path_in(words)
+    unavailable = bool(_SOURCE_UNAVAILABLE.search(words))
+    retryable = False
+    if unavailable:
+        advice = "Check that the source's address is public and answers; a retry submits a new render."
+        retryable = True
+    elif _QUOTA_OF_RENDER.search(words):
+        advice = "Add credits, or shorten the movie; a retry before that fails in the same way."
+    elif _DOCUMENT_FAULT.search(words):
+        advice = "The document is at fault: correct it; a retry of the same document would fail again."
+    else:
+        advice = "The reason may pass; a retry submits a new render."
+        retryable = True
+    error = RenderFailed(
+        f"Render {project} failed{f' at {path}' if path else ''}. JSON2Video says: {words}"
+        f"{'' if words[-1] in '.!?' else '.'}",
+        advice=f"A failed render is not charged. {advice}",
+        service_message=words,
+        project=project,
+        path=path,
+        retryable=retryable,
+    )
+    error.source_unavailable = unavailable
+    return error
+
+
+def _path_in(words: str) -> str | None:
+    """Read the place in the document: counted from 0 in ``movie/scenes[0]``, and from 1 in ``Scene #1``."""
+    if place := _PLACE.search(words):
+        path = place.group(1)[1:].replace("/", ".")
+        named = _PROPERTY.search(words)
+        return f"{path}.{named.group(1)}" if named else path
+    scene, element = _NUMBERED_SCENE.search(words), _NUMBERED_ELEMENT.search(words)
+    if scene is None:
+        return None
+    path = f"scenes[{int(scene.group(1)) - 1}]"
+    return f"{path}.elements[{int(element.group(1)) - 1}]" if element else path
