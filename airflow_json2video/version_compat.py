@@ -17,6 +17,7 @@ __all__ = [
     "context_names",
     "end_superseded_attempt",
     "execution_deadline",
+    "is_multi_team",
     "is_resumed",
     "mask_secret",
     "object_storage",
@@ -118,6 +119,8 @@ def read_variable(key: str) -> str | None:
     messages = import_module("airflow.sdk.execution_time.comms")
     answer = _sent(comms, messages.GetVariable(key=key))
     if answer is not None:
+        if answer.value is None:
+            raise RuntimeError(f"Variable {key!r} exists, and has no value")
         return str(answer.value)
     if hasattr(messages, "GetVariableKeys"):
         names = _sent(comms, messages.GetVariableKeys(prefix=key, limit=1000, offset=0))
@@ -145,6 +148,13 @@ def add_variable(key: str, value: str, *, description: str) -> None:
             session.add(Variable(key=key, val=value, description=description))  # type: ignore[no-untyped-call]
     except IntegrityError:  # another process was first
         return
+
+
+def is_multi_team() -> bool:
+    """Whether Airflow (3.2 and later) serves several teams, each with Variables of its own."""
+    from airflow.providers.common.compat.sdk import conf
+
+    return bool(conf.getboolean("core", "multi_team", fallback=False))
 
 
 def variables_are_overwritten() -> bool:

@@ -26,6 +26,7 @@ from airflow_json2video.rendering.identity import (
 from airflow_json2video.version_compat import (
     add_variable,
     attempt_is_current,
+    is_multi_team,
     read_variable,
     variables_are_overwritten,
 )
@@ -123,12 +124,14 @@ async def find_deployment(namespace: str | None) -> str | None:
     return await sync_to_async(known_deployment)(namespace)
 
 
-def require_same_deployment(namespace: str | None, deployment: str) -> None:
+def require_same_deployment(
+    namespace: str | None, deployment: str, *, sleep: Callable[[float], None] = time.sleep
+) -> None:
     """Make sure, right before something is paid for, that it carries the id which a later attempt will look for.
 
     :raises Json2VideoError: it would not, or this is unknown.
     """
-    if known_deployment(namespace) != deployment:
+    if _patiently(lambda: known_deployment(namespace), sleep) != deployment:
         raise Json2VideoError(
             f"The id of this deployment (Variable {ID_VARIABLE!r}) has changed since this attempt began.",
             retryable=True,
@@ -186,6 +189,8 @@ def _read() -> str | None:
 
 
 def _created(ti: Any, before_creating: Callable[[], None], sleep: Callable[[float], None]) -> str:
+    if is_multi_team():
+        raise _unknown("in multi-team mode a Variable belongs to one team, and the other teams cannot see it")
     before_creating()
     trouble: Exception | None = None
     if not variables_are_overwritten():

@@ -88,6 +88,7 @@ def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.
         "conn_type": "json2video",
         "host": json2video_service.host,
         "password": keys[0] if keys else "a-key-of-the-tests",
+        "extra": {"namespace": "tests"},  # so that no test needs a database, or writes an id into one
     }
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
 

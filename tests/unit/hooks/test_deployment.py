@@ -189,6 +189,28 @@ def test_an_id_that_has_changed_since_the_attempt_began_pays_for_nothing(databas
     assert no.value.retryable
 
 
+def test_an_outage_of_seconds_right_before_the_post_costs_no_attempt(monkeypatch):
+    answers = iter([OSError("away"), "abc"])
+
+    def read(key):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(module, "read_variable", read)
+    require_same_deployment(None, "id:abc", sleep=lambda seconds: None)
+
+
+def test_where_several_teams_have_variables_of_their_own_no_id_is_created(api, monkeypatch):
+    monkeypatch.setattr(module, "is_multi_team", lambda: True)
+    with pytest.raises(Json2VideoError, match="multi-team"):
+        identify()
+    assert api.puts == 0
+    api.values[ID_VARIABLE] = "for all teams"
+    assert identify() == "id:for all teams"
+
+
 # --- behind the Execution API, which only overwrites --------------------------------------------
 
 
