@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib import import_module
@@ -22,6 +23,7 @@ __all__ = [
     "mask_secret",
     "object_storage",
     "read_variable",
+    "remote_executor",
     "run_began",
     "shortest_deferral",
     "stats",
@@ -32,6 +34,12 @@ __all__ = [
 
 T = TypeVar("T")
 
+_EXECUTOR_MARKS = {
+    "AIRFLOW_IS_K8S_EXECUTOR_POD": "KubernetesExecutor",
+    "AIRFLOW_IS_EXECUTOR_CONTAINER": "an executor of containers",
+}
+_LOCAL_EXECUTORS = ("", "LocalExecutor", "SequentialExecutor", "DebugExecutor", "InProcessExecutor")
+_KEY = "json2video-key"
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 _REPORT_MARGIN = 5.0
@@ -272,6 +280,28 @@ def execution_deadline(ti: Any, execution_timeout: timedelta, *, now: float) -> 
     return float(begun + seconds - margin)
 
 
+def remote_executor(task: Any) -> str | None:
+    """Return the executor that runs this task, if it may run tasks on several machines; None for a local one.
+
+    A worker of Airflow 3 may lack the configuration file, and then knows only what its environment says: the pods and
+    containers of executors are marked there. The commands that start a worker of Celery or Edge need the executor's
+    name in the configuration.
+
+    :param task: the operator, which may choose its executor.
+    """
+    from airflow.configuration import conf
+
+    for mark, executor in _EXECUTOR_MARKS.items():
+        if os.environ.get(mark):
+            return executor
+    # Such as "LocalExecutor,mine:company.executors.MyExecutor;team_a=CeleryExecutor"; a task may choose by alias.
+    configured = [entry.strip() for entry in re.split("[,;]", conf.get("core", "executor", fallback=""))]
+    chosen = getattr(task, "executor", None) or configured[0]
+    entry = next((entry for entry in configured if entry.partition(":")[0] == chosen), str(chosen))
+    name = re.split("[:=.]", entry)[-1]
+    return None if name in _LOCAL_EXECUTORS else name
+
+
 def run_began(context: Mapping[str, Any]) -> float | None:
     """Return a moment, in epoch seconds, before which no attempt of the run can have submitted anything.
 
@@ -394,5 +424,8 @@ def object_storage(path: str) -> tuple[Any, str]:
         except (ImportError, AttributeError):
             continue
         fs = attach(scheme, conn_id or None).fs
-        return fs, str(fs._strip_protocol(f"{scheme}://{host}{slash}{key}"))
+        key = key.rstrip("/")
+        # A name may have characters that are special in a URL, so the file system only sees where the key stands.
+        inside = str(fs._strip_protocol(f"{scheme}://{host}{slash}{_KEY if key else ''}"))
+        return fs, inside.replace(_KEY, key)
     raise ImportError("this Airflow has no object storage")

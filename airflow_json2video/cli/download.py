@@ -14,7 +14,22 @@ from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["COMMAND", "store"]
+__all__ = ["COMMAND", "check", "store"]
+
+
+def check(path: str) -> None:
+    """Check before a render is paid for that its video can be stored at *path*; see :func:`store`.
+
+    :raises ConfigurationError: it cannot. :raises DestinationFailed: it cannot now.
+    """
+    from airflow_json2video.cli.telling import StandardError
+    from airflow_json2video.hooks.storing import check_destination
+
+    template = _template(path)
+    if "://" not in template and not template.startswith("/"):
+        here = str(Path.cwd()).replace("{", "{{").replace("}", "}}")
+        template = f"{here}/{template}"
+    check_destination(template, log=StandardError())
 
 
 def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
@@ -28,8 +43,7 @@ def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
     from airflow_json2video.cli.telling import StandardError
     from airflow_json2video.hooks.storing import store_video
 
-    template = path if path.endswith("/") or not _is_folder(path) else f"{path}/"
-    return store_video(movie, template=template, hook=hook, log=StandardError()).path
+    return store_video(movie, template=_template(path), hook=hook, log=StandardError()).path
 
 
 def _run(options: argparse.Namespace) -> bool:
@@ -50,6 +64,10 @@ def _run(options: argparse.Namespace) -> bool:
     else:
         print("\n".join(one["stored_path"] for one in stored), file=options.out)
     return True
+
+
+def _template(path: str) -> str:
+    return path if path.endswith("/") or not _is_folder(path) else f"{path}/"
 
 
 def _is_folder(path: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
 from airflow_json2video.cli.documents import PARAMS, VARIABLES, document_from, name_of
 from airflow_json2video.cli.telling import StandardError
-from airflow_json2video.exceptions import Json2VideoError, Money
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
@@ -55,6 +55,15 @@ def _run(options: argparse.Namespace) -> bool:
     source = f"Template {options.template}" if options.movie is None else name_of(options.movie)
     for finding in require_valid(document, source=source):
         log.warning("%s", finding)
+    if options.output:
+        from airflow_json2video.cli.download import check
+
+        if options.no_wait:
+            raise ConfigurationError(
+                "--no-wait ends before there is a video that --output could store.",
+                advice="Leave one of them out; 'download' stores the video later. Nothing was submitted.",
+            )
+        check(options.output)
     hook = connect(options)
     render = _Render(key=options.resume or f"{int(time.time()):x}-{secrets.token_hex(4)}")
     with _told_if_broken_off(render, log):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_json2video.api.calls.movies import MAX_LIST_RANGE
 from airflow_json2video.exceptions import AnswerLost, Json2VideoError
+from airflow_json2video.rendering.storing import FileState, file_state
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
 
-__all__ = ["RECENT", "stamped_renders"]
+__all__ = ["RECENT", "has_file", "stamped_renders"]
 
 T = TypeVar("T")
 
@@ -51,6 +52,20 @@ def stamped_renders(
         for project, one in _read_range(client, read, start, end):
             found.setdefault(project, one)
     return list(found.values())
+
+
+def has_file(movie: MovieStatus, *, now: float, stored: Callable[[], bool] | None) -> bool:
+    """Return whether a render that is paid for can still be delivered: its file is there, may appear, or is stored.
+
+    :param stored: asked of a finished render whose file the service no longer has; it raises if that is unknown.
+    """
+    from airflow_json2video.hooks.waiting import wire
+
+    if movie.url:
+        return True
+    if movie.status != "done":
+        return False
+    return file_state(wire(movie), now=now) is FileState.LATE or (stored is not None and stored())
 
 
 def _ranges(now: datetime, since: datetime | None) -> Iterator[tuple[datetime, datetime]]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import Json2VideoError, RateLimited, SubmissionAmbiguous
-from airflow_json2video.hooks.account_list import RECENT, stamped_renders
+from airflow_json2video.hooks.account_list import RECENT, has_file, stamped_renders
 from airflow_json2video.hooks.metrics import render_adopted
 from airflow_json2video.rendering.batch import Batch, ItemState
 from airflow_json2video.rendering.identity import (
@@ -23,6 +24,7 @@ from airflow_json2video.rendering.identity import (
     read_stamp,
 )
 from airflow_json2video.rendering.result import movie_facts
+from airflow_json2video.rendering.storing import FileState, file_state
 from airflow_json2video.rendering.submission import (
     Action,
     Decision,
@@ -213,7 +215,7 @@ class BatchFinding:
                 project=movie.project,
                 status=movie.status,
                 created_at=movie.created_at,
-                has_file=bool(movie.url) or (movie.status == "done" and self._is_kept(index, movie)),
+                has_file=has_file(movie, now=self.clock(), stored=partial(self._is_kept, index, movie)),
                 stamp=theirs,
             )
             return index, found, _facts(movie)
@@ -251,8 +253,10 @@ class BatchFinding:
         created = found.created_at.timestamp() if found.created_at else self.clock()
         self.batch.submitted(index, project, at=created)
         render_adopted()
-        if found.status == "done" and found.has_file:
-            self.batch.done(index, self._movies[project])
+        movie = self._movies[project]
+        # A file that has not appeared yet is waited for in the triggerer, as a render that is running.
+        if found.status == "done" and file_state(movie, now=self.clock()) is not FileState.LATE:
+            self.batch.done(index, movie)
 
     def _remark(self, decision: Decision) -> None:
         for warning in decision.warnings:

@@ -1,7 +1,8 @@
 """The places where a file can be kept, and how it gets there whole: never a part of it under its final name.
 
-On a local disk a file is written beside its place and moved there. In an object store a file appears whole when
-it is put. On any other file system it is put under a temporary name and moved.
+On a local disk a file is written next to its place and moved there. In an object store a file appears whole when
+it is put. On any other file system it is put under a temporary name and moved. Before anything is paid for the same
+steps are taken with a file of a few bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -25,7 +27,7 @@ from airflow_json2video.version_compat import object_storage
 if TYPE_CHECKING:
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["Destination", "Kept", "destination_of"]
+__all__ = ["Destination", "Kept", "destination_of", "is_local"]
 
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "wasb", "wasbs", "oss", "oci", "r2", "cos", "obs", "tos"}
@@ -33,6 +35,13 @@ _OBJECT_STORES = frozenset(
 """Schemes of stores where a put is whole or not at all, and a rename is a copy."""
 _NOT_THERE = (ValueError, ImportError, KeyError, TypeError, AttributeError, NotImplementedError)
 """What Airflow and fsspec raise for a scheme, a package or an option that is not there."""
+_MAY_PASS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE}
+)
+"""Faults of a disk that a later attempt may find gone; any other is for the author of the path."""
+_PROBE = b"JSON2Video for Apache Airflow checks that a video can be stored here. This file may be deleted.\n"
+_PROBE_NAME = ".json2video-write-check"
+"""Name of what is written to an object store to check that it can be; one name, so that never more than one is left."""
 _PUT_OPTIONS = {"chunksize": 8 * 1024 * 1024, "max_concurrency": 2}
 _NOTHING_SENT = "Nothing was submitted."
 
@@ -55,15 +64,16 @@ class Destination(ABC):
 
     @abstractmethod
     def check(self, log: TaskLog) -> None:
-        """Find out, without leaving a trace, whether a file could be written there, as far as that can be told.
+        """Check that a file can be written there, by writing, moving and removing a small one.
 
-        :raises ConfigurationError: it cannot. :raises DestinationFailed: the place does not answer.
+        :raises ConfigurationError: it cannot. :raises DestinationFailed: it cannot now; a later attempt may.
         """
 
     @abstractmethod
-    def look(self) -> Kept | None:
-        """Give what is there now; None if nothing is.
+    def look(self, *, project: str | None = None) -> Kept | None:
+        """Return what is there now; None if nothing is.
 
+        :param project: the render that it is asked for, if one is paid for.
         :raises DestinationFailed: it is not known.
         """
 
@@ -85,19 +95,27 @@ class Destination(ABC):
 
     def failed(self, error: BaseException, doing: str, *, project: str | None = None) -> DestinationFailed:
         """Say in words what went wrong."""
-        number = getattr(error, "errno", None)
         words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        advice = None
-        if number in (errno.ENOSPC, errno.EDQUOT):
+        remedy = advice = None
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             words = f"the disk is full ({error.strerror})" if isinstance(error, OSError) else words
-            advice = "Make room; a retry stores the video without a new render."
+            remedy = "Make room"
         elif isinstance(error, PermissionError):
             words = f"it may not be written: {error}"
-            advice = "Give the worker the right to write there; a retry stores the video without a new render."
-        made = DestinationFailed(f"{self.path!r} {doing}: {words}.", project=project, advice=advice)
+            remedy = "Give the worker the right to write there"
+        message = f"{self.path!r} {doing}: {words}."
         if project is None:
-            made.money, made.advice = Money.NOT_SPENT, advice or _NOTHING_SENT
-        return made
+            nothing = f"{remedy}. {_NOTHING_SENT}" if remedy else _NOTHING_SENT
+            return DestinationFailed(message, advice=nothing, money=Money.NOT_SPENT)
+        if remedy:
+            advice = f"{remedy}; a retry stores the video without a new render."
+        return DestinationFailed(message, project=project, advice=advice)
+
+
+def is_local(path: str) -> bool:
+    """Return whether a path or address is on a disk of this machine."""
+    scheme, mark, _ = path.partition("://")
+    return not mark or scheme in ("file", "local")
 
 
 def destination_of(path: str) -> Destination:
@@ -110,7 +128,7 @@ def destination_of(path: str) -> Destination:
     scheme, mark, rest = path.partition("://")
     if not mark:
         return _Local(path, path)
-    if scheme in ("file", "local"):
+    if is_local(path):
         host, _, tail = rest.partition("/")
         if host and not host.endswith("@") and host != "localhost":
             raise ConfigurationError(f"{path!r} names a folder where a machine's name stands.", advice="Write file:///")
@@ -138,26 +156,33 @@ class _Local(Destination):
         self._final = Path(inside)
 
     def check(self, log: TaskLog) -> None:  # noqa: ARG002
-        if self._final.is_dir():
-            raise ConfigurationError(f"{self.path!r} is a folder.", advice=f"Name a file in it. {_NOTHING_SENT}")
-        folder = self._final.parent
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        if not folder.is_dir():
-            raise ConfigurationError(f"{self.path!r}: {str(folder)!r} is no folder.", advice=_NOTHING_SENT)
-        if not os.access(folder, os.W_OK | os.X_OK):
+        try:
+            if self._final.is_dir():
+                raise ConfigurationError(f"{self.path!r} is a folder.", advice=f"Name a file in it. {_NOTHING_SENT}")
+            folder = self._final.parent
+            while not folder.exists() and folder != folder.parent:
+                folder = folder.parent
+            if not folder.is_dir():
+                raise ConfigurationError(f"{self.path!r}: {str(folder)!r} is not a folder.", advice=_NOTHING_SENT)
+            # In the nearest folder that exists: making more of them takes the same right, and would leave them there.
+            with part_file(folder, of="check") as first, part_file(folder, of="check") as second:
+                first.write_bytes(_PROBE)
+                os.replace(first, second)  # noqa: PTH105 - its name says what it does
+        except OSError as error:
+            if error.errno in _MAY_PASS:
+                raise self.failed(error, "cannot be written to") from error
             raise ConfigurationError(
-                f"{self.path!r}: the worker may not write to {str(folder)!r}.",
-                advice=f"Give the user that runs the worker the right to. {_NOTHING_SENT}",
-            )
+                f"{self.path!r}: the worker cannot write to {str(self._final.parent)!r}: {error.strerror or error}.",
+                advice=f"Name another folder, or let the user that runs the worker write there. {_NOTHING_SENT}",
+            ) from error
 
-    def look(self) -> Kept | None:
+    def look(self, *, project: str | None = None) -> Kept | None:
         try:
             found = self._final.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self.failed(error, "could not be looked at") from error
+            raise self.failed(error, "could not be looked at", project=project) from error
         return Kept(size=found.st_size, modified=found.st_mtime)
 
     def open(self) -> BinaryIO:
@@ -191,23 +216,67 @@ class _Remote(Destination):
         try:
             found = self._info(self._root())
         except PermissionError:
-            log.info("Whether %s can be written to cannot be told beforehand: it may not be looked at.", self.path)
-            return
+            found = {}  # it may be written to and not read
         except DestinationFailed:
             raise
         except Exception as error:
             raise self.failed(error, "cannot be reached") from error
         if found is None:
-            raise ConfigurationError(
-                f"{self.path!r}: there is no {self._root()!r}.",
-                advice=f"Create it, or correct the path. {_NOTHING_SENT}",
+            raise self._missing()
+        try:
+            with self._probe() as probe:
+                written = self._write_probe(probe)
+        except FileNotFoundError as error:
+            raise self._missing() from error
+        except Exception as error:
+            raise self.failed(error, "cannot be written to") from error
+        try:
+            self._fs.rm_file(written)
+        except FileNotFoundError:
+            pass  # another task checked the same place at the same time
+        except Exception as error:
+            log.warning(
+                "%s can be written to, but %s, which was written to check that, cannot be deleted: %s.",
+                self.path,
+                written,
+                error,
             )
 
-    def look(self) -> Kept | None:
+    def _missing(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.path!r}: {self._root()!r} does not exist.",
+            advice=f"Create it, or correct the path. {_NOTHING_SENT}",
+        )
+
+    @staticmethod
+    @contextmanager
+    def _probe() -> Iterator[Path]:
+        import tempfile
+
+        with part_file(Path(tempfile.gettempdir()), of="json2video") as probe:
+            probe.write_bytes(_PROBE)
+            yield probe
+
+    def _write_probe(self, probe: Path) -> str:
+        """Write a small file as the video will be written, and return its name."""
+        folder = self._inside.rpartition("/")[0]
+        while folder and self._info(folder) is None:
+            folder = folder.rpartition("/")[0]
+        first, second = (f"{folder}/{_PROBE_NAME}.{secrets.token_hex(6)}" for _ in range(2))
+        self._fs.put_file(str(probe), first)
+        try:
+            self._move(first, second)
+        except BaseException:
+            with suppress(Exception):
+                self._fs.rm_file(first)
+            raise
+        return second
+
+    def look(self, *, project: str | None = None) -> Kept | None:
         try:
             found = self._info(self._inside)
         except Exception as error:
-            raise self.failed(error, "could not be looked at") from error
+            raise self.failed(error, "could not be looked at", project=project) from error
         if found is None or found.get("type") == "directory":
             return None
         size = found.get("size")
@@ -232,21 +301,30 @@ class _Remote(Destination):
         try:
             self._fs.put_file(str(part), temporary)
             self._require(temporary, part.stat().st_size)
-            self._move(temporary)
+            self._move(temporary, self._inside)
         except BaseException:
             with suppress(Exception):
                 self._fs.rm_file(temporary)
             raise
 
-    def _move(self, temporary: str) -> None:
+    def _move(self, temporary: str, final: str) -> None:
         try:
-            self._fs.mv(temporary, self._inside)
+            self._rename(temporary, final)
         except OSError:
             # Some move only to a free name. What stood there was another video: this one is whole and ready.
-            if self._info(self._inside) is None:
+            if self._info(final) is None:
                 raise
-            self._fs.rm_file(self._inside)
-            self._fs.mv(temporary, self._inside)
+            self._fs.rm_file(final)
+            self._rename(temporary, final)
+
+    def _rename(self, old: str, new: str) -> None:
+        generic: Any = import_module("fsspec").AbstractFileSystem
+        if type(self._fs).mv is not generic.mv:
+            self._fs.mv(old, new)
+            return
+        # fsspec's own copies and deletes, and takes [, ? and * in a name for a pattern.
+        self._fs.cp_file(old, new)
+        self._fs.rm_file(old)
 
     def _require(self, inside: str, size: int) -> None:
         found = self._info(inside)
@@ -288,6 +366,11 @@ class _ObjectStore(_Remote):
             self._require(self._inside, part.stat().st_size)
         except PermissionError:
             return  # it may be written to and not be looked at
+
+    def _write_probe(self, probe: Path) -> str:
+        name = f"{self._inside.rpartition('/')[0]}/{_PROBE_NAME}"
+        self._fs.put_file(str(probe), name, **self._pieces())
+        return name
 
     def _pieces(self) -> dict[str, int]:
         """Give the options that keep a put small in memory: by default s3fs holds ten pieces of 50 MB at a time."""

@@ -6,8 +6,10 @@ The API key never goes along: a file's host is not the API. Redirects are follow
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urljoin, urlsplit
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_json2video.api.endpoint import Endpoint
+    from airflow_json2video.api.watched import Watch
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["Download", "Got"]
+__all__ = ["Cancellation", "Download", "Got"]
 
 _BLOCK = 64 * 1024
 _MOST_TRIES = 50
@@ -58,6 +61,44 @@ class _Break(Exception):
         self.status = status
 
 
+class Cancellation:
+    """Ends downloads that run in other threads, also one that waits for its host to send a byte."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._watches: list[Watch] = []
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the downloads are to end."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """End them now."""
+        self._event.set()
+        with self._lock:
+            for watch in self._watches:
+                watch.expire()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most until the downloads are to end."""
+        self._event.wait(seconds)
+
+    @contextmanager
+    def covering(self, watch: Watch) -> Iterator[None]:
+        """End the request that *watch* watches too."""
+        with self._lock:
+            self._watches.append(watch)
+        if self.is_set:
+            watch.expire()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watches.remove(watch)
+
+
 class Download:
     """One file on its way into *into*.
 
@@ -67,6 +108,7 @@ class Download:
     :param about: what it is, for messages. :param project: of the render.
     :param most: bytes above which it is refused.
     :param time_limit: seconds for all tries together.
+    :param cancellation: ends it early.
     """
 
     def __init__(
@@ -80,7 +122,8 @@ class Download:
         project: str,
         most: int | None = None,
         time_limit: float = 3600.0,
-        sleep: Callable[[float], None] = time.sleep,
+        cancellation: Cancellation | None = None,
+        sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
@@ -90,7 +133,8 @@ class Download:
         self._about = about
         self._project = project
         self._most = most
-        self._sleep = sleep
+        self._cancellation = cancellation or Cancellation()
+        self._sleep = sleep or self._cancellation.sleep
         self._clock = clock
         self._until = clock() + time_limit
         self._got = 0
@@ -153,7 +197,7 @@ class Download:
         if left <= 0:
             raise _Break("the time for it is over", passes=False)
         written: OSError | None = None
-        with watching(left, redact=self._endpoint.redact) as watch:
+        with watching(left, redact=self._endpoint.redact) as watch, self._cancellation.covering(watch):
             try:
                 with self._open(session) as response:
                     self._begin_with(response)
@@ -168,12 +212,15 @@ class Download:
                 if written is not None:
                     raise written from None
                 root = root_cause(error)
-                words = "the time for it is over" if watch.expired else f"{type(root).__name__}: {root}".rstrip(".: ")
+                words = self._why_expired() if watch.expired else f"{type(root).__name__}: {root}".rstrip(".: ")
                 raise _Break(self._endpoint.redact(words), passes=not watch.expired) from None
         if watch.expired:
-            raise _Break("the time for it is over", passes=False)
+            raise _Break(self._why_expired(), passes=False)
         if self._total is not None and self._got != self._total:
             raise _Break(f"the connection ended after {self._got} of {self._total} bytes")
+
+    def _why_expired(self) -> str:
+        return "the task is ending" if self._cancellation.is_set else "the time for it is over"
 
     def _open(self, session: requests.Session) -> requests.Response:
         from urllib3.util import SKIP_HEADER
@@ -186,10 +233,9 @@ class Download:
                 "Accept-Encoding": "identity",
                 "Accept": "*/*",
             }
-            if self._got:
+            if self._got and self._version is not None:
                 headers["Range"] = f"bytes={self._got}-"
-                if self._version is not None:
-                    headers["If-Range"] = self._version
+                headers["If-Range"] = self._version
             proxy = endpoint.proxy_for(url)
             response = session.get(
                 url,
@@ -235,7 +281,8 @@ class Download:
             raise _Break(f"it has {self._total} bytes, where at most {self._most} are expected", passes=False)
         self._type = response.headers.get("Content-Type")
         etag = response.headers.get("ETag", "")
-        # A weak tag says nothing about bytes, and may not stand in an If-Range.
+        # A weak tag says nothing about bytes, and may not stand in an If-Range. Without either, nothing tells whether
+        # the rest would be of the same file, so the next try begins anew.
         self._version = etag if etag.startswith('"') else response.headers.get("Last-Modified")
 
     def _goes_on(self, response: requests.Response) -> bool:
@@ -243,8 +290,8 @@ class Download:
         span, _, total = rest.partition("/")
         if unit != "bytes" or span.partition("-")[0] != str(self._got):
             return False
-        etag = response.headers.get("ETag")
-        if self._version is not None and self._version.startswith('"') and etag not in (None, self._version):
+        name = "ETag" if (self._version or "").startswith('"') else "Last-Modified"
+        if response.headers.get(name) not in (None, self._version):  # a host that does not know If-Range
             return False
         return self._total is None or total in ("*", str(self._total))
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import Json2VideoError, VideoDamaged
-from airflow_json2video.hooks.download import Download, Got
+from airflow_json2video.hooks.download import Cancellation, Download, Got
 from airflow_json2video.hooks.mp4 import NotAnMp4, read_duration
-from airflow_json2video.rendering.storing import StoredVideo, beside, lasts_as_long, length_of, no_media
+from airflow_json2video.rendering.storing import PICTURES, StoredVideo, beside, lasts_as_long, length_of, no_media
 
 if TYPE_CHECKING:
     from airflow_json2video.api.endpoint import Endpoint
@@ -25,7 +25,6 @@ __all__ = ["Fetcher"]
 
 _MOST_BESIDE = 64 * 1024 * 1024
 """Bytes that subtitles or a thumbnail may have."""
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +32,14 @@ class Fetcher:
     """Fetches the files of one render.
 
     :ivar movie: the service's movie object, or a result. :ivar endpoint: of the connection; its key is not used.
-    :ivar time_limit: seconds for each file.
+    :ivar time_limit: seconds for each file. :ivar cancellation: ends the downloads early.
     """
 
     movie: Mapping[str, Any]
     endpoint: Endpoint
     log: TaskLog
     time_limit: float
+    cancellation: Cancellation | None = None
 
     @property
     def project(self) -> str:
@@ -83,7 +83,7 @@ class Fetcher:
     def thumbnail_path(video: str, url: str) -> str:
         """Give where the picture is kept: beside the video, with the ending of its address."""
         ending = Path(url.partition("?")[0]).suffix.lower()
-        return beside(video, ending if ending in _PICTURES else ".jpg")
+        return beside(video, ending if ending[1:] in PICTURES else ".jpg")
 
     def _through(
         self,
@@ -108,6 +108,7 @@ class Fetcher:
                         project=self.project,
                         most=most,
                         time_limit=self.time_limit,
+                        cancellation=self.cancellation,
                     )
                     got = download.run()
                     file.flush()

@@ -14,7 +14,7 @@ from airflow_json2video.hooks.storing import check_destination, find_stored, sto
 from airflow_json2video.hooks.waiting import wire
 from airflow_json2video.rendering.identity import Stamp, read_stamp
 from airflow_json2video.rendering.result import movie_facts
-from airflow_json2video.rendering.storing import KEPT_FOR, StoredVideo, length_of, seconds_left
+from airflow_json2video.rendering.storing import KEPT_FOR, StoredVideo, check_template, length_of, seconds_left
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def find_unkept(
         unknown which deployment this is.
     :raises DestinationFailed: a place did not answer, so it is not known what is kept.
     """
-    check_destination(template, known=_FIELDS, log=log)
+    check_template(template, known=_FIELDS)
     wanted = wanted if wanted is not None else _of_this_deployment(hook)
     moment = time.time() if now is None else now
     today = datetime.fromtimestamp(moment, timezone.utc)
@@ -125,6 +125,7 @@ def rescue(
         for render in rescue(Json2VideoHook(), template="s3://videos/rescued/{project}.mp4", log=log):
             print(render.render.project, render.stored or render.error)
     """
+    check_destination(template, known=_FIELDS, log=log)
     for render in find_unkept(hook, template=template, log=log, also_in=also_in, wanted=wanted, now=now):
         try:
             stored = store_video(

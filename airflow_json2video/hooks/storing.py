@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.exceptions import DestinationFailed, Json2VideoError, RenderExpired
-from airflow_json2video.hooks.destinations import Destination, destination_of
+from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
+from airflow_json2video.hooks.destinations import Destination, destination_of, is_local
 from airflow_json2video.hooks.fetching import Fetcher
 from airflow_json2video.hooks.mp4 import NotAnMp4, read_duration
 from airflow_json2video.rendering.storing import (
@@ -18,26 +19,66 @@ from airflow_json2video.rendering.storing import (
     fill,
     is_kept_already,
     lasts_as_long,
+    may_be_overwritten,
+    no_file,
+    places_of,
 )
 
 if TYPE_CHECKING:
+    from airflow_json2video.hooks.download import Cancellation
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["check_destination", "find_stored", "store_video"]
+__all__ = ["check_destination", "find_stored", "require_unoccupied", "store_video", "warn_of_local_path"]
 
 
 def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = ()) -> None:
-    """Find out before anything is paid for whether a video could be kept there, as far as that can be told.
+    """Check before anything is paid for that a video can be stored there, by writing a small file and removing it.
 
-    Nothing is written.
-
-    :param template: as of :func:`store_video`. :param known: names of the fields besides ``project``.
-    :raises ConfigurationError: the path cannot be filled in, or certainly cannot be written to.
+    :param template: as of :func:`store_video`. :param known: names of the fields in addition to ``project``.
+    :raises ConfigurationError: the path cannot be filled in, or cannot be written to.
     :raises DestinationFailed: the place does not answer; a later attempt may find it well.
     """
     check_template(template, known=known)
     destination_of(fill(template, dict.fromkeys(fields_of(template), "0" * 16))).check(log)
+
+
+def require_unoccupied(
+    template: str, *, fields: Mapping[str, str] | None = None, subtitles: bool = False, thumbnail: bool = False
+) -> None:
+    """Refuse before anything is paid for to store over what may be the only copy of another video.
+
+    To be asked where the original at JSON2Video is deleted afterwards, so that of each video at such a path there is
+    one copy. A path that contains the project is never another video's.
+
+    :param template: as of :func:`store_video`. :param fields: values of the fields.
+    :raises ConfigurationError: something is stored there. :raises DestinationFailed: the place does not answer.
+    """
+    if "project" in fields_of(template):
+        return
+    for path in places_of(fill(template, fields or {}), subtitles=subtitles, thumbnail=thumbnail):
+        if destination_of(path).look() is not None:
+            raise ConfigurationError(
+                f"{path!r} exists already. With delete_after_store it may be the only copy of another video, and this "
+                "render would overwrite it.",
+                advice="Write {project} into output_path, so that each video has a name of its own; or move the file "
+                "away; or leave delete_after_store out. Nothing was submitted.",
+            )
+
+
+def warn_of_local_path(template: str, *, executor: str | None, log: TaskLog) -> None:
+    """Warn where the only copy of a video will be on the disk of one worker.
+
+    :param template: as of :func:`store_video`. :param executor: that runs tasks on several machines; None: a local one.
+    """
+    if executor is not None and is_local(template):
+        log.warning(
+            "output_path %s is on the disk of this worker (%s), and with delete_after_store it is the only copy. If "
+            "that disk is not shared and lasting (a pod's is not), the video is lost with it. Use object storage or a "
+            "volume.",
+            template,
+            executor,
+        )
 
 
 def store_video(
@@ -51,6 +92,7 @@ def store_video(
     thumbnail: bool = False,
     delete: bool = False,
     time_limit: float = 3600.0,
+    cancellation: Cancellation | None = None,
 ) -> StoredVideo:
     """Keep the video of a finished render; not downloaded again if it is there already and whole.
 
@@ -64,7 +106,7 @@ def store_video(
     :param fields: values of the fields; ``project`` is known from *movie*.
     :param subtitles: keep the render's ASS file beside it, if it has one. :param thumbnail: keep its picture likewise.
     :param delete: delete the file at JSON2Video, once what was stored has been looked at.
-    :param time_limit: seconds for the download of each file.
+    :param time_limit: seconds for the download of each file. :param cancellation: ends the downloads early.
     :raises ConfigurationError: the path cannot be filled in, or there is no such file system.
     :raises RenderExpired: the service does not have the file any more, and it is not there either.
     :raises StoreError: it was not kept; ``retryable`` says whether another try can help.
@@ -72,14 +114,15 @@ def store_video(
     project = str(movie["project"])
     path = fill(template, {**(fields or {}), "project": project})
     destination = destination_of(path)
-    fetcher = Fetcher(movie=movie, endpoint=hook.client.endpoint, log=log, time_limit=time_limit)
-    stored = _find(destination, movie, names_project="project" in fields_of(template), log=log)
+    endpoint = hook.client.endpoint
+    fetcher = Fetcher(movie=movie, endpoint=endpoint, log=log, time_limit=time_limit, cancellation=cancellation)
+    names_project = "project" in fields_of(template)
+    stored = _find(destination, movie, names_project=names_project, log=log)
     if stored is None:
         if not movie.get("url"):
-            raise RenderExpired(
-                f"Render {project} is done, but JSON2Video does not have its file any more, and {path!r} is not it.",
-                project=project,
-            )
+            raise no_file(movie, now=time.time())
+        if delete and not names_project:
+            _require_ours(destination, movie, project=project)
         stored = fetcher.video(destination)
     if subtitles:
         stored = replace(stored, subtitles=_keep_subtitles(fetcher, stored))
@@ -107,10 +150,11 @@ def find_stored(
 def _find(
     destination: Destination, movie: Mapping[str, Any], *, names_project: bool, log: TaskLog
 ) -> StoredVideo | None:
-    there = destination.look()
+    project = str(movie["project"])
+    there = destination.look(project=project)
     if there is None:
         return None
-    project, size = str(movie["project"]), there.size or 0
+    size = there.size or 0
     if not is_kept_already(movie, names_project=names_project, size=size, modified=there.modified):
         log.info("%s is there, and is not known to be the video of render %s.", destination.path, project)
         return None
@@ -125,6 +169,19 @@ def _find(
         return None
     log.info("Render %s is kept already: %s, %d bytes.", project, destination.path, size)
     return StoredVideo(path=destination.path, bytes=size, duration=duration, downloaded=False)
+
+
+def _require_ours(destination: Destination, movie: Mapping[str, Any], *, project: str) -> None:
+    there = destination.look(project=project)
+    if there is not None and not may_be_overwritten(movie, modified=there.modified):
+        raise DestinationFailed(
+            f"{destination.path!r} was written by another task or run while render {project} ran. With "
+            "delete_after_store it may be the only copy of another video, so it is not overwritten.",
+            project=project,
+            retryable=False,
+            advice="Move that file away and clear the task: it stores this render without paying again, while its file "
+            "is at JSON2Video (seven days). With {project} in output_path each video has a name of its own.",
+        )
 
 
 def _keep_subtitles(fetcher: Fetcher, video: StoredVideo) -> str | None:
@@ -147,7 +204,7 @@ def _keep_thumbnail(fetcher: Fetcher, video: StoredVideo) -> str | None:
 
 def _kept_before(destination: Destination, video: StoredVideo, *, what: str, fetcher: Fetcher) -> str | None:
     """Give the path of what an earlier attempt kept, before it deleted the service's files."""
-    if not video.downloaded and destination.look() is not None:
+    if not video.downloaded and destination.look(project=fetcher.project) is not None:
         return destination.path
     fetcher.log.warning("The service names no %s of render %s, so none is kept.", what, fetcher.project)
     return None
@@ -155,7 +212,7 @@ def _kept_before(destination: Destination, video: StoredVideo, *, what: str, fet
 
 def _delete(destination: Destination, stored: StoredVideo, *, hook: Json2VideoHook, log: TaskLog, project: str) -> bool:
     # There is no second copy afterwards.
-    there = destination.look()
+    there = destination.look(project=project)
     if there is None or there.size != stored.bytes:
         raise DestinationFailed(
             f"{stored.path!r} is not what was stored there ({stored.bytes} bytes), so the file of render {project} is "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import (
@@ -18,7 +19,7 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
     SubmissionAmbiguous,
 )
-from airflow_json2video.hooks.account_list import RECENT, stamped_renders
+from airflow_json2video.hooks.account_list import RECENT, has_file, stamped_renders
 from airflow_json2video.hooks.current import require_current
 from airflow_json2video.rendering.identity import Stamp, deployment_in_words, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
@@ -282,14 +283,11 @@ class Submission:
             if theirs is not None and theirs.is_namesake(mark):
                 self._report_namesake(movie.project, theirs)
             return None
-        has_file = bool(movie.url)
-        if not has_file and movie.status == "done" and self.kept is not None:
-            has_file = self.kept(movie)
         return FoundRender(
             project=movie.project,
             status=movie.status,
             created_at=movie.created_at,
-            has_file=has_file,
+            has_file=has_file(movie, now=self.clock(), stored=partial(self.kept, movie) if self.kept else None),
             stamp=theirs,
         )
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.hooks.batch_report import write_report
+from airflow_json2video.hooks.destinations import is_local
 from airflow_json2video.hooks.money import with_template
 from airflow_json2video.rendering.money import Price, refusal_by_price, total_price, wait_deadline
+from airflow_json2video.version_compat import remote_executor
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.batch_files import BatchFiles
@@ -39,6 +41,14 @@ def check_batch(
     :raises Json2VideoError: a row lacks a variable, a document is wrong, or the videos could not be stored; nothing
         was submitted.
     """
+    executor = remote_executor(operator)
+    if executor is not None and operator.source is not None and is_local(str(operator.source)):
+        operator.log.warning(
+            "source %s is on the disk of this worker, and with %s each step of the batch may run on another one. Let "
+            "all workers mount that folder, or put the file on object storage.",
+            operator.source,
+            executor,
+        )
     if operator.quota_wait_until is not None:
         wait_deadline(operator.quota_wait_until, now=time.time())
     if operator.template is None:
@@ -55,8 +65,10 @@ def check_batch(
             raise
 
 
-def check_before_paying(operator: Json2VideoBatchRenderOperator, items: BatchItems, *, unpaid: Sequence[int]) -> None:
-    """Refuse what only a submission depends on: the price, and what the template requires of the rows.
+def check_before_paying(
+    operator: Json2VideoBatchRenderOperator, items: BatchItems, *, files: BatchFiles | None, unpaid: Sequence[int]
+) -> None:
+    """Refuse what only a submission depends on: the price, what the template requires of the rows, and the place.
 
     Not checked earlier, since what an earlier attempt has paid for is taken however its template or the limit has
     changed since.
@@ -68,6 +80,8 @@ def check_before_paying(operator: Json2VideoBatchRenderOperator, items: BatchIte
         schema = operator.hook.get_template_variables(str(operator.template))
         items.require_complete(schema=schema, only=unpaid)
     _check_price(operator, items)
+    if files is not None:
+        files.check_before_paying(unpaid, executor=remote_executor(operator))
 
 
 def _check_price(operator: Json2VideoBatchRenderOperator, items: BatchItems) -> None:

@@ -212,7 +212,7 @@ class BatchSlice:
             return None
         unpaid = batch.indices(ItemState.LEFT)
         try:
-            check_before_paying(self._operator, self._items, unpaid=unpaid)
+            check_before_paying(self._operator, self._items, files=self._files, unpaid=unpaid)
         except Json2VideoError as error:
             if error.retryable:
                 if not batch.indices(*MAY_STILL_COST):

@@ -5,19 +5,29 @@ Loaded when a task runs, not when its DAG file is parsed.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.exceptions import RenderExpired
-from airflow_json2video.hooks.storing import check_destination, find_stored, store_video
+from airflow_json2video.exceptions import ConfigurationError, RenderExpired
+from airflow_json2video.hooks.storing import (
+    check_destination,
+    find_stored,
+    require_unoccupied,
+    store_video,
+    warn_of_local_path,
+)
 from airflow_json2video.hooks.waiting import wire
 from airflow_json2video.rendering.polling import Ended, seconds_in_words
 from airflow_json2video.rendering.result import movie_facts
-from airflow_json2video.rendering.storing import seconds_left
+from airflow_json2video.rendering.storing import fields_of, seconds_left
+from airflow_json2video.version_compat import remote_executor
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from airflow_json2video.api.responses import MovieStatus
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.hooks.waiting import TaskLog
@@ -26,14 +36,16 @@ if TYPE_CHECKING:
 __all__ = ["Keeping", "warn_of_expiry"]
 
 _SOON = 86400.0
+_VARIES_BY_INDEX = re.compile(r"\b(map_index|ti|task_instance|task_instance_key_str|task|expanded_ti_count)\b")
+"""Names of Airflow's context that have another value in each mapped task instance of a run."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Keeping:
     """What is to be kept of a render, and where.
 
     :ivar template: see :func:`.store_video`. :ivar subtitles: the ASS file too. :ivar thumbnail: the picture too.
-    :ivar delete: whether the service's file is deleted afterwards.
+    :ivar delete: whether the service's file is deleted afterwards. :ivar executor: see :func:`.remote_executor`.
     """
 
     template: str
@@ -42,6 +54,10 @@ class Keeping:
     delete: bool
     hook: Json2VideoHook
     log: TaskLog
+    executor: str | None
+    _is_checked: bool = field(default=False, init=False)
+    _is_ours: bool = field(default=False, init=False)
+    """Whether what stands at the path is the video of an earlier render of this task."""
 
     @classmethod
     def of(cls, operator: Any) -> Keeping | None:
@@ -55,15 +71,31 @@ class Keeping:
             delete=operator.delete_after_store,
             hook=operator.hook,
             log=operator.log,
+            executor=remote_executor(operator),
         )
 
-    def check(self) -> None:
-        """Refuse a destination that a paid video could not be kept at."""
+    def check(self, context: Context) -> None:
+        """Refuse before a render is paid for a destination at which its video could not be stored.
+
+        :raises ConfigurationError: it could not, or it would overwrite the only copy of another video.
+        :raises DestinationFailed: the place does not answer.
+        """
+        if self._is_checked:
+            return
         check_destination(self.template, log=self.log)
+        if self.delete and "project" not in fields_of(self.template):
+            _require_one_task(self.template, context)
+            if not self._is_ours:
+                require_unoccupied(self.template, subtitles=self.subtitles, thumbnail=self.thumbnail)
+        if self.delete:
+            warn_of_local_path(self.template, executor=self.executor, log=self.log)
+        self._is_checked = True
 
     def has(self, movie: MovieStatus) -> bool:
         """Whether a render is kept already, though the service has lost its file."""
-        return find_stored(wire(movie), template=self.template, log=self.log) is not None
+        found = find_stored(wire(movie), template=self.template, log=self.log) is not None
+        self._is_ours = self._is_ours or found
+        return found
 
     def ended(self, ended: Ended) -> Ended:
         """Take a render whose file the service has no more for finished, so that what is kept of it is found."""
@@ -93,6 +125,20 @@ class Keeping:
         if stored.downloaded:
             video_stored(stored.bytes, seconds=time.monotonic() - began)
         return stored.added_to(result)
+
+
+def _require_one_task(template: str, context: Context) -> None:
+    """Refuse a path that all mapped task instances of the run have in common."""
+    dag = context.get("dag")
+    task = dag.task_dict.get(context["ti"].task_id) if dag is not None else None
+    written = getattr(task, "partial_kwargs", {}).get("output_path")
+    if isinstance(written, str) and not _VARIES_BY_INDEX.search(written):
+        raise ConfigurationError(
+            f"output_path {template!r} is the same for all mapped task instances, and with delete_after_store each of "
+            "them would overwrite the only copy of another video.",
+            advice="Write {project} or {{ ti.map_index }} into output_path, or map over output_path too. Nothing was "
+            "submitted.",
+        )
 
 
 def warn_of_expiry(movie: Mapping[str, Any], *, log: TaskLog) -> None:

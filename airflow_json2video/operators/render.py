@@ -81,10 +81,11 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         has not returned as its result yet is adopted in any case.
     :param output_path: where to keep the video, as ``s3://aws_default@videos/{{ run_id }}/{project}.mp4``: a local path
         or any that Airflow's ``ObjectStoragePath`` reads (templated). ``{project}`` in single braces is the render.
-        It stands there whole or not at all, and whether it can is looked at before the submission.
+        It stands there whole or not at all; before the submission a small file is written there and deleted.
     :param store_subtitles: keep the render's ASS subtitles beside the video.
     :param store_thumbnail: keep the render's picture beside the video, where the service names one.
-    :param delete_after_store: delete the file at JSON2Video, once what was stored has been looked at.
+    :param delete_after_store: delete the file at JSON2Video, once what was stored has been checked. It is the only
+        copy then: a path that another video stands at is refused before anything is paid for.
     :param max_credits: refuse to submit a movie that may cost more credits, by the estimate; one that cannot be
         estimated is refused too. A render that an earlier attempt paid for is adopted all the same.
     :param min_remaining_credits: refuse to submit if fewer credits would be left in the account. It is asked right
@@ -241,8 +242,6 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             # First of all, whatever comes of the rest: a first attempt creates the id that later ones look for.
             if self.durable:
                 identity = task_identity(context, self.hook, log=self.log)
-            if keeping := self._keeping():
-                keeping.check()
             document = self._checked_document()
             budget = self._budget(document)
             pause.require_time()
@@ -376,7 +375,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             on_ambiguous=self.on_ambiguous,
             on_clear=self.on_clear,
             still_current=lambda: attempt_is_current(context["ti"]),
-            may_pay=lambda: self._check_before_paying(document, budget, identity),
+            may_pay=lambda: self._check_before_paying(document, budget, identity, keeping, context),
             kept=keeping.has if keeping else None,
             memory=TaskMemory.of(context),
         ).run()
@@ -393,7 +392,16 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
         return Keeping.of(self)
 
-    def _check_before_paying(self, document: Mapping[str, Any], budget: Budget, identity: TaskIdentity | None) -> None:
+    def _check_before_paying(
+        self,
+        document: Mapping[str, Any],
+        budget: Budget,
+        identity: TaskIdentity | None,
+        keeping: Keeping | None,
+        context: Context,
+    ) -> None:
+        if keeping is not None:
+            keeping.check(context)
         # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
         if self.check_template_variables and document.get("template") is not None:
             from airflow_json2video.hooks.template_variables import require_fitting_variables

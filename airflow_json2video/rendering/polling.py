@@ -16,11 +16,11 @@ from airflow_json2video.exceptions import (
     Money,
     ProjectNotFound,
     RenderDeadlineExceeded,
-    RenderExpired,
     RenderStalled,
 )
 from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, chance_of
 from airflow_json2video.rendering.result import created_at, movie_facts
+from airflow_json2video.rendering.storing import FileState, file_state, no_file
 
 __all__ = [
     "LONGEST_WISH",
@@ -41,6 +41,9 @@ _NEW_PROJECT_GRACE = 60.0
 
 _STALLED_LOOK_AFTER = 60.0
 """Seconds from a first ``timeout`` to the one further look that it gets."""
+
+_FILE_LATE_FOR = 600.0
+"""Seconds for which the file of a render that is done is waited for, where it may still appear."""
 
 _FIRST_SIGN_OF_LIFE = 300.0
 """Seconds of age at which a render that goes on is worth a line; the next ones fall at three times the age."""
@@ -76,6 +79,7 @@ class RenderWatch:
     __slots__ = (
         "_born",
         "_failures",
+        "_fileless_since",
         "_looks",
         "_sign_of_life_at",
         "_stalled_since",
@@ -99,6 +103,7 @@ class RenderWatch:
         self._looks = 0
         self._sign_of_life_at = _FIRST_SIGN_OF_LIFE
         self._stalled_since: float | None = None
+        self._fileless_since: float | None = None
 
     @property
     def born(self) -> float | None:
@@ -132,7 +137,7 @@ class RenderWatch:
             self._born = created_at(movie) or self.submitted_at
         age = now - self._born
         if status == "done":
-            return self._done(movie, remaining_quota)
+            return self._done({"project": self.project, **movie}, remaining_quota, now=now)
         if status == "error":
             return Ended(error=error_from_render(movie.get("message"), project=self.project))
         if status == "timeout":
@@ -183,15 +188,20 @@ class RenderWatch:
         # The last look falls on the deadline, so that a render that ended just before it is not missed.
         return min(wait, max(self.deadline - now, 0.05))
 
-    def _done(self, movie: Mapping[str, Any], remaining_quota: Mapping[str, Any] | None) -> Ended:
-        facts = movie_facts(dict(movie))
-        facts.setdefault("project", self.project)
-        if not movie.get("url"):
-            gone = "was deleted" if movie.get("deleted_at") else "is older than seven days"
-            return Ended(
-                error=RenderExpired(f"Render {self.project} is done, but its file {gone}.", project=self.project)
-            )
-        return Ended(movie=facts, remaining_quota=dict(remaining_quota or {}))
+    def _done(
+        self, movie: Mapping[str, Any], remaining_quota: Mapping[str, Any] | None, *, now: float
+    ) -> LookAgain | Ended:
+        state = file_state(movie, now=now)
+        if state is FileState.THERE:
+            return Ended(movie=movie_facts(dict(movie)), remaining_quota=dict(remaining_quota or {}))
+        since = now if self._fileless_since is None else self._fileless_since
+        if state is FileState.LATE and now < min(since + _FILE_LATE_FOR, self.deadline):
+            note = f"Render {self.project} is done, and its file has not appeared yet. Polling again."
+            self._looks += 1
+            wait = self._until(now, self.schedule.after_failures(1))
+            first, self._fileless_since = self._fileless_since is None, since
+            return LookAgain(wait, note if first else None)
+        return Ended(error=no_file(movie, now=now))
 
     def _stalled(self, movie: Mapping[str, Any]) -> RenderStalled:
         return RenderStalled(

@@ -5,31 +5,45 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.rendering.result import RenderResult, ended_at
+from airflow_json2video.exceptions import ConfigurationError, RenderExpired
+from airflow_json2video.rendering.result import RenderResult, created_at, ended_at
 
 __all__ = [
     "KEPT_FOR",
+    "PICTURES",
+    "FileState",
     "StoredVideo",
     "beside",
     "check_template",
     "fields_of",
+    "file_state",
     "fill",
     "is_kept_already",
     "lasts_as_long",
     "length_of",
+    "may_be_overwritten",
+    "no_file",
     "no_media",
+    "places_of",
     "seconds_left",
 ]
 
 KEPT_FOR = 7 * 86400.0
 """Seconds from a render's end for which the service keeps its file (API reference, on every plan)."""
 
+_FILE_LATE = 3600.0
+"""Seconds from a render's end within which a file that the service does not name yet may still appear."""
+_CLOCKS_DIFFER = 300.0
+"""Seconds by which the clock that dates a stored file may be behind the service's."""
+PICTURES = ("jpg", "jpeg", "png", "webp")
+
 _ENDING = "{project}.mp4"
 """Name of a video whose path ends in a slash."""
 _NOTHING_SENT = "Nothing was submitted."
+_VIDEO_ENDINGS = frozenset({"mp4", "m4v", "mov"})
 _LONGEST_NAME = 255
 
 
@@ -129,17 +143,20 @@ def fill(template: str, fields: Mapping[str, str]) -> str:
 
 
 def beside(path: str, ending: str) -> str:
-    """Give the path of a file that belongs to the video at *path*: the same name with another *ending*."""
+    """Return the path of a file that belongs to the video at *path*: the same name with another *ending*.
+
+    Only the ending of a video is replaced: in ``price-1.5`` what follows the dot is a part of the name.
+    """
     folder, slash, name = path.rpartition("/")
-    stem, dot, _ = name.rpartition(".")
-    return f"{folder}{slash}{stem if dot and stem else name}{ending}"
+    stem, dot, last = name.rpartition(".")
+    return f"{folder}{slash}{stem if dot and stem and last.lower() in _VIDEO_ENDINGS else name}{ending}"
 
 
 def is_kept_already(movie: Mapping[str, Any], *, names_project: bool, size: int | None, modified: float | None) -> bool:
     """Whether a file of this length and age can be the video of this render; whether it is whole has still to be read.
 
     A name without the project may hold the video of another render, which can have the same length. So it has to
-    be younger than this render's end as well.
+    be younger than this render's end as well, give or take five minutes, since two clocks are compared.
 
     :param movie: the service's movie object, or a result. :param names_project: whether the path contains the project.
     :param size: bytes. :param modified: epoch seconds; None if the store does not say.
@@ -150,7 +167,80 @@ def is_kept_already(movie: Mapping[str, Any], *, names_project: bool, size: int 
     if names_project:
         return True
     ended = ended_at(movie)
-    return modified is not None and ended is not None and modified >= ended
+    return modified is not None and ended is not None and modified >= ended - _CLOCKS_DIFFER
+
+
+def may_be_overwritten(movie: Mapping[str, Any], *, modified: float | None) -> bool:
+    """Return whether what stands where the video of this render is to be stored stood there when it was submitted.
+
+    Before that the place was checked. What was written since is the video of another task or run, whose original may
+    be deleted.
+
+    :param modified: epoch seconds; None if the store does not say, and then it is unknown and allowed.
+    """
+    created = created_at(movie)
+    return modified is None or created is None or modified < created
+
+
+def places_of(path: str, *, subtitles: bool, thumbnail: bool) -> list[str]:
+    """Return all paths that may be written to for the video at *path*."""
+    endings = [".ass"] * subtitles + [f".{ending}" for ending in PICTURES if thumbnail]
+    return [path, *(beside(path, ending) for ending in endings)]
+
+
+class FileState(str, Enum):
+    """Where the file of a finished render stands at the service."""
+
+    THERE = "there"
+    LATE = "late"
+    """It is not named yet, and the render ended so recently that it may still appear."""
+    DELETED = "deleted"
+    EXPIRED = "expired"
+    MISSING = "missing"
+    """It should be there by the service's own rules, and is not named."""
+
+
+def file_state(movie: Mapping[str, Any], *, now: float) -> FileState:
+    """Return where the file of a render that is done stands.
+
+    :param movie: the service's movie object in wire names. :param now: epoch seconds.
+    """
+    if movie.get("url"):
+        return FileState.THERE
+    if movie.get("deleted_at"):
+        return FileState.DELETED
+    age = _age(movie, now=now)
+    if age is None or age >= KEPT_FOR:
+        return FileState.EXPIRED
+    return FileState.LATE if age < _FILE_LATE else FileState.MISSING
+
+
+def no_file(movie: Mapping[str, Any], *, now: float) -> RenderExpired:
+    """Return the error that says why there is no file of a render that is done."""
+    project, state = str(movie["project"]), file_state(movie, now=now)
+    message = f"Render {project} is done, but {_why_no_file(state, _age(movie, now=now))}."
+    if state is not FileState.LATE:
+        return RenderExpired(message, project=project)
+    advice = "The render is paid for. A retry asks for its file again, and submits nothing."
+    return RenderExpired(message, project=project, retryable=True, advice=advice)
+
+
+def _why_no_file(state: FileState, age: float | None) -> str:
+    if state is FileState.DELETED:
+        return "its file was deleted at JSON2Video"
+    if state is FileState.LATE:
+        return "JSON2Video does not name its file yet"
+    if age is None:
+        return "JSON2Video names no file: it was deleted, or is older than seven days"
+    if state is FileState.EXPIRED:
+        return "JSON2Video has deleted its file, since it is older than seven days"
+    return f"JSON2Video names no file, although it keeps files for seven days and this ended {age / 3600:.0f} hours ago"
+
+
+def _age(movie: Mapping[str, Any], *, now: float) -> float | None:
+    """Return the seconds since the render's end, or since its submission where the service does not say its end."""
+    moment = ended_at(movie) or created_at(movie)
+    return None if moment is None else now - moment
 
 
 def lasts_as_long(found: float | None, movie: Mapping[str, Any]) -> bool:

@@ -60,6 +60,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         from airflow_json2video.hooks.deployment import require_not_of_another
         from airflow_json2video.operators.keeping import Keeping
         from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.rendering.storing import check_template
 
         given = self.project.get("project") if isinstance(self.project, Mapping) else self.project
         key = self.project.get("submission_key") if isinstance(self.project, Mapping) else None
@@ -68,7 +69,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
             keeping = Keeping.of(self)
             if keeping is None:
                 raise ConfigurationError("output_path is empty, so it is not known where the video is to be kept.")
-            keeping.check()
+            check_template(keeping.template, known=())
             if self.delete_after_store:
                 require_not_of_another(self.hook, project)
             ended = keeping.ended(self._ended(project))
@@ -91,7 +92,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         if isinstance(step, Ended):
             return step
         raise Json2VideoError(
-            f"Render {project} is not done yet ({answer.movie.status}), so there is no video to keep.",
+            f"Render {project} is {answer.movie.status}, and its video is not there yet, so nothing can be stored.",
             project=project,
             retryable=True,
             advice="Wait for it before, as with Json2VideoRenderSensor.",

@@ -56,6 +56,15 @@ class FolderStore(AbstractFileSystem):
         target.parent.mkdir(parents=True, exist_ok=True)
         staged.replace(target)
 
+    def rm_file(self, path):
+        """Delete an object; the folders of its name are none, so they are gone with the last object in them."""
+        found = self._of(path)
+        found.unlink()
+        for folder in found.relative_to(self.root).parents[:-2]:
+            if any((self.root / folder).iterdir()):
+                break
+            (self.root / folder).rmdir()
+
     def _open(self, path, mode="rb", **kwargs):
         return self._of(path).open(mode)
 

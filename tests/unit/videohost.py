@@ -28,6 +28,7 @@ class VideoHost:
 
     :ivar breaks: the connections still to break, each after so many bytes of its answer.
     :ivar pause: seconds before each block. :ivar ranges: whether ranges are known.
+    :ivar dated: when it was last modified, if the host says so. :ivar heeds: whether it heeds If-Range.
     :ivar requests: the headers of each request. :ivar sent: bytes of each answer.
     """
 
@@ -36,6 +37,8 @@ class VideoHost:
         self.head = mp4_head(seconds)
         self.head += struct.pack(">I4s", size - len(self.head), b"mdat")
         self.etag = '"one"'
+        self.dated = ""
+        self.heeds = True
         self.breaks: list[int] = []
         self.pause = 0.0
         self.ranges = True
@@ -78,13 +81,16 @@ def video_host(*, size: int, seconds: float = 60.0):
                 return
             start = 0
             asked = self.headers.get("Range")
-            if asked and host.ranges and self.headers.get("If-Range", host.etag) == host.etag:
+            valid = self.headers.get("If-Range", host.etag) in (host.etag, host.dated) or not host.heeds
+            if asked and host.ranges and valid:
                 start = int(asked.removeprefix("bytes=").rstrip("-"))
             self.send_response(206 if start else 200)
             self.send_header("Content-Type", host.content_type)
             self.send_header("Content-Length", str(host.size - start))
             if host.etag:
                 self.send_header("ETag", host.etag)
+            if host.dated:
+                self.send_header("Last-Modified", host.dated)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{host.size - 1}/{host.size}")
             self.end_headers()

@@ -207,6 +207,26 @@ def test_a_render_that_fails_is_exit_code_one_with_the_services_words(run, servi
     assert "Scene #1: no" in err
 
 
+@pytest.mark.parametrize("path", ["/proc/film.mp4", "nonsense://x/film.mp4", "{film}.mp4"])
+def test_a_path_at_which_the_video_cannot_be_stored_is_refused_before_the_render_is_paid_for(run, service, movie, path):
+    code, _, err = run("render", movie, "-o", path)
+    assert (code, "Nothing was submitted" in err) == (2, True)
+    assert service.posts == 0
+
+
+def test_a_path_of_this_folder_is_checked_and_left_as_it_is(run, service, movie, tmp_path, monkeypatch):
+    (tmp_path / "a{b}").mkdir()
+    monkeypatch.chdir(tmp_path / "a{b}")
+    assert run("render", movie, "-o", "film.mp4")[:2] == (0, "film.mp4\n")
+    assert [found.name for found in Path().iterdir()] == ["film.mp4"]
+
+
+def test_a_video_that_nobody_waits_for_cannot_be_stored(run, service, movie, tmp_path):
+    code, _, err = run("render", movie, "--no-wait", "-o", tmp_path / "film.mp4")
+    assert (code, "--no-wait ends before there is a video" in err) == (2, True)
+    assert service.posts == 0
+
+
 def test_render_without_waiting_ends_with_the_project(run, service, movie):
     code, out, _ = run("render", movie, "--no-wait")
     assert (code, out.strip()) == (0, service.renders()[0]["project"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 
 import pytest
 
 from airflow_json2video.api.endpoint import Endpoint
 from airflow_json2video.exceptions import DownloadFailed
-from airflow_json2video.hooks.download import Download
+from airflow_json2video.hooks.download import Cancellation, Download
 from tests.unit.videohost import video_host
 
 SIZE = 3_000_000
@@ -127,3 +128,36 @@ def test_a_file_larger_than_expected_is_not_read_to_its_end(get, host):
     with pytest.raises(DownloadFailed, match="at most 1000 are expected"):
         get(most=1000)
     assert not get.into.getvalue()
+
+
+def test_without_a_validator_a_break_begins_anew_since_the_rest_may_be_of_another_file(get, host):
+    host.breaks, host.etag = [2_000_000], ""
+    before = host.bytes_of
+
+    def replaced(seconds):
+        host.bytes_of = lambda start, end: b"2" * (end - start)
+
+    got = get(sleep=replaced)
+    assert get.into.getvalue() == b"2" * SIZE, "not the beginning of one file with the end of another of the same size"
+    assert got.resumed == 0
+    assert before(0, 1) != b"2"
+
+
+def test_a_host_that_ignores_the_validator_is_not_believed_when_it_names_another(get, host):
+    host.breaks = [2_000_000]
+    host.dated, host.etag, host.heeds = "Thu, 26 Nov 2026 10:00:00 GMT", "", False
+
+    def replaced(seconds):
+        host.dated = "Thu, 26 Nov 2026 11:00:00 GMT"
+        host.bytes_of = lambda start, end: b"2" * (end - start)
+
+    get(sleep=replaced)
+    assert get.into.getvalue() == b"2" * SIZE
+
+
+def test_a_download_that_is_cancelled_ends_at_once_although_its_host_sends_nothing(host, get):
+    host.pause = 60.0
+    cancellation = Cancellation()
+    threading.Timer(0.5, cancellation.set).start()
+    with pytest.raises(DownloadFailed, match="the task is ending"):
+        get(cancellation=cancellation, sleep=None)

@@ -195,8 +195,14 @@ def test_a_whole_video_of_another_length_is_not_kept(rendered, keep, tmp_path):
 
 
 def test_a_render_whose_file_is_gone_is_told_so(rendered, keep, tmp_path):
-    with pytest.raises(RenderExpired, match="does not have its file any more"):
-        keep({**rendered(), "url": None}, f"{tmp_path}/{{project}}.mp4")
+    movie = {**rendered(), "url": None}
+    for facts, why in (
+        ({"deleted_at": movie["ended_at"]}, "its file was deleted at JSON2Video"),
+        ({"ended_at": "2026-01-01T10:00:00Z"}, "it is older than seven days"),
+        ({}, "does not name its file yet"),
+    ):
+        with pytest.raises(RenderExpired, match=why):
+            keep({**movie, **facts}, f"{tmp_path}/{{project}}.mp4")
 
 
 def test_of_a_render_whose_length_the_service_has_forgotten_only_a_whole_video_is_taken_for_kept(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timezone
+from functools import partial
 
 import pytest
 
@@ -235,3 +236,24 @@ def test_only_the_first_look_reads_the_list_back_to_the_start_of_the_run(submiss
     attempt.run()
     assert [span.days for span in ranges] == [11] + [1] * (len(ranges) - 1)
     assert len(ranges) > 1
+
+
+def test_a_render_that_ended_a_moment_ago_and_names_no_file_yet_is_taken_and_not_paid_for_again(
+    submission, client, monkeypatch
+):
+    project = submission().run().project
+    monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies))
+    again = submission(attempt=2).run()
+    assert (again.project, again.adopted) == (project, True)
+
+
+def test_a_render_whose_file_was_deleted_is_paid_for_again(submission, client, monkeypatch):
+    project = submission().run().project
+    monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies, deleted_at=datetime.now(timezone.utc)))
+    assert submission(attempt=2).run().project != project
+
+
+def _without_urls(movies, *, deleted_at=None, **options):
+    for movie in movies(**options):
+        ended = datetime.now(timezone.utc)
+        yield movie.model_copy(update={"status": "done", "url": None, "ended_at": ended, "deleted_at": deleted_at})

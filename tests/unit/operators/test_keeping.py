@@ -256,7 +256,7 @@ def test_a_transfer_keeps_what_a_render_task_has_rendered(render, transfer, serv
 def test_a_transfer_of_a_render_that_goes_on_fails_so_that_it_is_retried(render, transfer, service):
     service.settings.update({"render_seconds": 600})
     project = Attempt(render(output_path=None, wait=False)).run()["project"]
-    with pytest.raises(Json2VideoError, match="is not done yet") as failure:
+    with pytest.raises(Json2VideoError, match="is running, and its video is not there yet") as failure:
         Attempt(transfer(project)).run()
     assert failure.value.retryable
 
@@ -270,10 +270,14 @@ def test_a_transfer_of_what_is_no_render_fails_for_good(transfer, project, why):
         Attempt(transfer(project)).run()
 
 
-def test_a_transfer_of_a_render_that_expired_fails_for_good_unless_it_is_kept(render, transfer, service, tmp_path):
+def test_a_transfer_of_a_render_that_expired_fails_for_good_unless_it_is_kept(
+    render, transfer, service, tmp_path, monkeypatch
+):
     result = Attempt(render()).run()
     service.clock.advance(8 * 86400)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 8 * 86400)
     assert Attempt(transfer(result["project"])).run()["stored_bytes"] == result["size"]
     (tmp_path / "kept" / f"{result['project']}.mp4").unlink()
-    with pytest.raises(AirflowFailException, match="does not have its file any more"):
+    with pytest.raises(AirflowFailException, match="has deleted its file, since it is older than seven days"):
         Attempt(transfer(result["project"])).run()

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_json2video.hooks.batch_finding import BatchFinding
+from airflow_json2video.hooks.submission import Submission
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
@@ -31,6 +33,8 @@ def later(service, monkeypatch):
         real = time.time
         service.clock.advance(days * 86400)
         monkeypatch.setattr(time, "time", lambda: real() + days * 86400)
+        for made in (BatchFinding, Submission):
+            monkeypatch.setitem(made.__init__.__kwdefaults__, "clock", time.time)
 
     return later
 

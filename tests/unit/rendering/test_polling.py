@@ -165,3 +165,24 @@ def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learnt():
 
 def test_seconds_are_written_as_a_person_writes_them():
     assert [seconds_in_words(s) for s in (0, 59.4, 60, 725, 3780)] == ["0s", "59s", "1m 0s", "12m 5s", "1h 3m"]
+
+
+def test_the_file_of_a_render_that_ended_a_moment_ago_may_appear_and_is_waited_for():
+    w = watch(deadline=4000.0)
+    done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
+    first, second = w.on_status(done, now=12), w.on_status(done, now=22)
+    assert isinstance(first, LookAgain)
+    assert "its file has not appeared yet" in first.note
+    assert isinstance(second, LookAgain)
+    assert second.note is None
+    assert w.on_status({**done, "url": "u"}, now=40).movie["url"] == "u"
+
+
+def test_a_file_that_does_not_appear_ends_the_wait_and_not_the_task():
+    w = watch(deadline=4000.0)
+    done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
+    assert isinstance(w.on_status(done, now=12), LookAgain)
+    step = w.on_status(done, now=612)
+    assert isinstance(step.error, RenderExpired)
+    assert step.error.retryable
+    assert "A retry asks for its file again, and submits nothing" in str(step.error)

@@ -5,12 +5,16 @@ import pytest
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.rendering.result import render_result
 from airflow_json2video.rendering.storing import (
+    FileState,
     StoredVideo,
     beside,
     fields_of,
+    file_state,
     fill,
     is_kept_already,
     lasts_as_long,
+    may_be_overwritten,
+    no_file,
     no_media,
     seconds_left,
 )
@@ -44,6 +48,7 @@ def test_what_stands_beside_a_video_has_its_name():
     assert beside("s3://v/p.mp4", ".ass") == "s3://v/p.ass"
     assert beside("/v.d/film", ".ass") == "/v.d/film.ass"
     assert beside("/v/.hidden", ".jpg") == "/v/.hidden.jpg"
+    assert beside("/v/price-1.5", ".ass") == "/v/price-1.5.ass", "which price-1.6 must not share"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,8 @@ def test_what_stands_beside_a_video_has_its_name():
         (True, 999, None, False),
         (True, None, None, False),
         (False, 1000, ENDED + 1, True),
-        (False, 1000, ENDED - 1, False),
+        (False, 1000, ENDED - 299, True),
+        (False, 1000, ENDED - 301, False),
         (False, 1000, None, False),
     ],
 )
@@ -64,7 +70,7 @@ def test_what_is_there_is_taken_for_the_video_only_if_it_must_be_it(names_projec
 def test_where_the_service_does_not_say_the_length_name_or_age_and_the_file_itself_decide():
     movie = {**MOVIE, "size": None}
     assert is_kept_already(movie, names_project=True, size=1000, modified=None)
-    assert not is_kept_already(movie, names_project=False, size=1000, modified=ENDED - 1)
+    assert not is_kept_already(movie, names_project=False, size=1000, modified=ENDED - 301)
     assert not is_kept_already(movie, names_project=True, size=0, modified=None)
 
 
@@ -105,3 +111,33 @@ def test_a_result_says_where_its_video_is_and_no_more_where_it_was():
     assert (kept["stored_path"], kept["stored_bytes"], kept["url"]) == ("s3://v/p.mp4", 1000, "u")
     gone = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True, deleted=True).added_to(result)
     assert (gone["url"], gone["subtitles"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        ({"url": "u"}, FileState.THERE),
+        ({"deleted_at": "2026-05-12T08:00:00Z"}, FileState.DELETED),
+        ({"ended_at": "2026-05-12T07:44:57Z"}, FileState.LATE),
+        ({"ended_at": "2026-05-12T08:44:57Z"}, FileState.LATE),
+        ({"created_at": "2026-05-12T07:44:57Z", "ended_at": None}, FileState.LATE),
+        ({"ended_at": "2026-05-12T06:44:57Z"}, FileState.MISSING),
+        ({"ended_at": "2026-05-05T07:44:57Z"}, FileState.EXPIRED),
+        ({}, FileState.EXPIRED),
+    ],
+)
+def test_a_file_that_is_not_named_is_late_deleted_missing_or_expired(facts, state):
+    movie = {"project": "p", "status": "done", "url": None, **facts}
+    assert file_state(movie, now=ENDED + 10) is state
+    if state is not FileState.THERE:
+        error = no_file(movie, now=ENDED + 10)
+        assert ("older than seven days" in str(error)) is (state is FileState.EXPIRED)
+        assert error.retryable is (state is FileState.LATE)
+
+
+def test_what_was_written_after_a_render_was_submitted_is_the_video_of_another():
+    movie = {**MOVIE, "created_at": "2026-05-12T07:40:00Z"}
+    assert not may_be_overwritten(movie, modified=ENDED)
+    assert may_be_overwritten(movie, modified=ENDED - 3600)
+    assert may_be_overwritten(movie, modified=None)
+    assert may_be_overwritten(MOVIE, modified=ENDED)
