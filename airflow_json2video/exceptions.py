@@ -9,6 +9,7 @@
     ├── ReserveReached              it would leave fewer than min_remaining_credits
     ├── TransportError              no usable answer came back
     │   ├── ServiceUnreachable          the request was never sent
+    │   │   └── HostNotResolved             the name of the host does not resolve
     │   ├── AnswerLost                  it was sent; the answer was lost, late or cut short
     │   └── UnreadableAnswer            an answer came that is not what the API describes
     ├── ApiError                    the service answered and refused
@@ -25,6 +26,7 @@
     │   ├── InvalidRequest              any other refusal of what was sent
     │   ├── RateLimited                 HTTP 429
     │   └── ServerError                 HTTP 5xx, or a runtime error leaked into another status
+    │       └── RenderNotStarted            the service says that it could not start the render
     ├── RenderError                 the submission was fine, the render was not
     │   ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
     │   ├── SubmissionAmbiguous         it is not known whether a paid render was started
@@ -65,6 +67,7 @@ __all__ = [
     "ConfigurationError",
     "DestinationFailed",
     "DownloadFailed",
+    "HostNotResolved",
     "InvalidMovie",
     "InvalidRequest",
     "Json2VideoError",
@@ -80,6 +83,7 @@ __all__ = [
     "RenderError",
     "RenderExpired",
     "RenderFailed",
+    "RenderNotStarted",
     "RenderStalled",
     "ReserveReached",
     "ServerError",
@@ -262,6 +266,12 @@ class ServiceUnreachable(TransportError):
     advice = "Check the network, the proxy and the host of the connection."
 
 
+class HostNotResolved(ServiceUnreachable):
+    """The name of the host does not resolve, so the request was never sent."""
+
+    advice = "Check the spelling of the connection's host, and the name server."
+
+
 class AnswerLost(TransportError):
     """The request was sent, and the answer was lost, cut short or too late."""
 
@@ -354,6 +364,12 @@ class ServerError(ApiError):
 
     retryable = True
     advice = "Try again later."
+
+
+class RenderNotStarted(ServerError):
+    """The service answered a submission with an error of its own that says that no render was started."""
+
+    advice = "Nothing was submitted. Try again later."
 
 
 class RenderError(Json2VideoError):

@@ -115,6 +115,12 @@ def get_provider_info() -> dict[str, Any]:
                         "its metadata database.",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "confirmation_time": {
+                        "label": "Confirmation time",
+                        "description": "Seconds until a submission without a response, which the list does not show, "
+                        "is sent again. Default 300.",
+                        "schema": {"type": ["number", "null"], "minimum": 0},
+                    },
                 },
             }
         ],

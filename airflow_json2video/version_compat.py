@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, TypeVar, cast
+
+from packaging import version
 
 __all__ = [
     "add_variable",
@@ -22,6 +25,7 @@ __all__ = [
     "is_resumed",
     "mask_secret",
     "object_storage",
+    "previous_attempt_ended_at",
     "read_variable",
     "remote_executor",
     "run_began",
@@ -109,7 +113,7 @@ def _is_current_in_database(ti: Any) -> bool:
     with create_session() as session:
         row = session.query(TaskInstance.try_number, TaskInstance.state).filter_by(**keys).one_or_none()
     # "airflow tasks test" has no state, and no row.
-    return row is None or (row.try_number == ti.try_number and row.state in (None, "running", "restarting"))
+    return row is None or (row.try_number == ti.try_number and row.state in (None, "running"))
 
 
 def read_variable(key: str) -> str | None:
@@ -251,6 +255,40 @@ def succeeded_attempts(ti: Any) -> list[int]:
             .filter(TaskInstanceHistory.try_number < ti.try_number)
         )
         return [int(row.try_number) for row in rows]
+
+
+def previous_attempt_ended_at(ti: Any) -> float | None:
+    """Return when Airflow ended the attempt before this one, epoch seconds by Airflow's clock; None if it is unknown.
+
+    From that moment on :func:`attempt_is_current` is False for the previous attempt.
+
+    :param ti: the task instance of the task's context, which is not of the first attempt.
+    """
+    try:
+        from airflow import __version__
+        from airflow.sdk.execution_time import task_runner  # noqa: F401 - there is no such module before Airflow 3
+    except ImportError:
+        return _end_in_history(ti)
+    # From 3.1.8 on, whatever ends an attempt gives the task instance a new id at that moment, which says when. Before,
+    # a scheduler that resets the tasks of a dead one leaves them their id.
+    number = uuid.UUID(str(ti.id)) if getattr(ti, "id", None) else None
+    if number is None or number.version != 7 or version.parse(__version__) < version.parse("3.1.8"):
+        return None
+    return (number.int >> 80) / 1000
+
+
+def _end_in_history(ti: Any) -> float | None:
+    """Airflow 2, where a worker may read the database."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.taskinstancehistory import TaskInstanceHistory
+    from airflow.utils.session import create_session
+
+    if not isinstance(ti, TaskInstance):
+        return None
+    keys = {**_row_of(ti), "try_number": ti.try_number - 1}
+    with create_session() as session:
+        row = session.query(TaskInstanceHistory.end_date).filter_by(**keys).one_or_none()
+    return None if row is None or row.end_date is None else float(row.end_date.timestamp())
 
 
 def _row_of(ti: Any) -> dict[str, Any]:

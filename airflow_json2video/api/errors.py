@@ -24,6 +24,7 @@ from airflow_json2video.exceptions import (
     QuotaExhausted,
     RateLimited,
     RenderFailed,
+    RenderNotStarted,
     ServerError,
     TemplateNotFound,
 )
@@ -75,6 +76,8 @@ _KEY_REFUSED = re.compile(
     r"|\bkey (?:is|has) (?:invalid|expired|been revoked)\b"
     r"|^unauthori[sz]ed\b"
 )
+_NOT_STARTED = re.compile(r"^\s*error (?:creating movie|starting subprocess)\b", re.IGNORECASE)
+"""The errors of ``POST /movies`` of which the service's page says "retry with exponential backoff"."""
 _QUOTA = ("insufficient credits", "not enough credits", "exceeded the quota")
 _LOOK_FIRST = "Whether a render was started is not known until the account's list has been read."
 _SAYS_NO_MORE = re.compile(r"template(?: \S+)? not found\.?\Z", re.IGNORECASE)
@@ -126,6 +129,8 @@ def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type
     text = message.lower()
     leaked = bool(_RUNTIME_ERROR.search(message))
     family = call.partition(".")[0]
+    if status >= 500 and call == "movies.submit" and _NOT_STARTED.match(message):
+        return RenderNotStarted, "The service could not start the render", None
     if status >= 500 or status == 408:
         return ServerError, "The service failed", None
     if status == 429 or "too many requests" in text or "rate limit" in text:
@@ -182,7 +187,7 @@ def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type
 def _may_have_been_accepted(error: ApiError) -> bool:
     """Whether a submission may have become a render although it was answered with *error*."""
     if isinstance(error, (ServerError, RateLimited)):
-        return True
+        return not isinstance(error, RenderNotStarted)
     # A conflict, or a "no" in an answer of success that is none of the refusals known.
     status = error.http_status or 0
     return type(error) in (InvalidRequest, NotFound) and (status < 400 or status == 409)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from airflow_json2video.exceptions import (
     AnswerLost,
     ApiError,
     ConfigurationError,
+    HostNotResolved,
     Json2VideoError,
     Money,
     ServiceUnreachable,
@@ -193,7 +195,9 @@ class Exchange:
         submit = call.name == "movies.submit"
         advice = _LOOK_FIRST if submit else "Try again later." if call.repeatable else _ADVICE_LOST.get(call.name)
         if not sent:
-            return ServiceUnreachable(
+            unresolved = not isinstance(cause, str) and isinstance(root_cause(cause), socket.gaierror)
+            kind = HostNotResolved if unresolved else ServiceUnreachable
+            return kind(
                 f"No connection to {where} could be made for {request}: {words}.",
                 project=_project(call),
                 advice=_NOTHING_SENT if submit else None,

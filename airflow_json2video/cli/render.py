@@ -111,7 +111,8 @@ def _rendered(
         attempt_before=1 if options.resume else None,
         log=log,
         may_pay=may_pay,
-        patience_after_sending=options.timeout,
+        until=time.time() + options.timeout,
+        confirmation_time=hook.settings.confirmation_time,
     ).run()
     render.project = submitted.project
     log.info("Render %s is %s.", submitted.project, "adopted" if submitted.adopted else "submitted")

@@ -185,7 +185,7 @@ if TYPE_CHECKING:
         end_from_trigger: bool = ...,
         wait: bool = ...,
         durable: bool = ...,
-        on_ambiguous: Literal["fail", "resubmit"] = ...,
+        on_lost_response: Literal["resubmit", "fail"] = ...,
         on_clear: Literal["reuse", "resubmit"] = ...,
         output_path: str | os.PathLike[str] | XComArg | None = ...,
         store_subtitles: bool = ...,

@@ -18,8 +18,11 @@ __all__ = ["RECENT", "has_file", "stamped_renders"]
 
 T = TypeVar("T")
 
-RECENT = 3600.0
-"""Seconds. A render older than this that a reading of the list did not show will not be shown by the next ones."""
+RECENT = 86_400.0
+"""Seconds. A render older than this that a reading of the list did not show will not be shown by the next ones.
+
+Much longer than any list lags: this machine's clock may be ahead of the service's by hours.
+"""
 
 _MAX_REACH = timedelta(days=366)
 """How far back the list is read at most: four ranges of the longest length that the service allows."""

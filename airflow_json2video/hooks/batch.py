@@ -21,6 +21,7 @@ from airflow_json2video.exceptions import (
     PlanLimitExceeded,
     QuotaExhausted,
     RateLimited,
+    RenderNotStarted,
     ReserveReached,
     ServiceUnreachable,
 )
@@ -102,7 +103,7 @@ class BatchSubmission:
                 self.trouble = error
                 break
             except Json2VideoError as error:
-                lost = error.money is Money.UNKNOWN
+                lost = error.money is Money.UNKNOWN or isinstance(error, RenderNotStarted)
                 if isinstance(error, QuotaExhausted) and not lost:
                     self.batch.records[index].sent -= 1
                     self.refusal = error

@@ -26,13 +26,14 @@ from airflow_json2video.rendering.identity import (
 from airflow_json2video.rendering.result import movie_facts
 from airflow_json2video.rendering.storing import FileState, file_state
 from airflow_json2video.rendering.submission import (
+    CONFIRMATION_TIME,
     Action,
     Decision,
     FoundRender,
-    OnAmbiguous,
     OnClear,
+    OnLostResponse,
+    Unconfirmed,
     decide_submission,
-    settle_pause,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ if TYPE_CHECKING:
     from airflow_json2video.rendering.batch_items import BatchItems
 
 __all__ = ["BatchFinding"]
+
+_LOOKS = 7
+"""Looks after which a render that the list does not show is absent: the last one is more than five minutes later."""
+
+
+def _pause(looks: int) -> float:
+    return float(5 * 2 ** min(looks, 6))
 
 
 @dataclass(kw_only=True)
@@ -63,7 +71,8 @@ class BatchFinding:
     attempt_before: int | None
     log: ItemLog
     delivered_before: int = 0
-    on_ambiguous: OnAmbiguous = "fail"
+    on_lost_response: OnLostResponse = "resubmit"
+    confirmation_time: float = CONFIRMATION_TIME
     on_clear: OnClear = "reuse"
     since: float | None = None
     kept: Callable[[int, MovieStatus], bool] | None = None
@@ -86,7 +95,7 @@ class BatchFinding:
         """Give the moment at which the list is to be read for what earlier attempts sent; None if all is known."""
         if not self.batch.indices(ItemState.UNKNOWN):
             return None
-        return self.batch.looked_at + (settle_pause(self.batch.looks) if self.batch.looks else 0.0)
+        return self.batch.looked_at + (_pause(self.batch.looks) if self.batch.looks else 0.0)
 
     def recover(self) -> None:
         """Read the list once, if it is time to, for the renders of all items that are not known yet.
@@ -119,15 +128,13 @@ class BatchFinding:
         """Decide about each; give those that are to be looked for again."""
         looks = self.batch.looks
         # All items without a render are in the same case; to make the stamp of each would take seconds.
-        absent = decide_submission(
-            [], mine=self._bare_stamp(), answer_lost=False, looks=looks, attempt_before=self.attempt_before
-        )
+        absent = decide_submission([], mine=self._bare_stamp(), **self._moments(lost=False, looks=looks))
         again = []
         for index in pending:
             decision = self._decide(index, lost=False, looks=looks) if self._seen.get(index) else absent
             if decision.action is Action.ADOPT:
                 self._adopt(index, decision)
-            elif decision.action is Action.LOOK_AGAIN:
+            elif decision.action is Action.CHECK_AGAIN:
                 again.append(index)
                 continue
             else:
@@ -169,7 +176,7 @@ class BatchFinding:
                 self._adopt(index, decision)
             elif decision.action is Action.SUBMIT and record.sent < 2:
                 self.batch.back(index)
-            elif decision.action is not Action.LOOK_AGAIN:
+            elif decision.action is not Action.CHECK_AGAIN:
                 self._give_up(index, decision)
         left = len(self.batch.indices(ItemState.LOST))
         self.log.task_log.info("Of %d lost answers, %d are settled by the account's list.", len(lost), len(lost) - left)
@@ -184,7 +191,7 @@ class BatchFinding:
 
     def _due(self, index: int) -> float:
         record = self.batch.records[index]
-        return record.at + sum(settle_pause(look) for look in range(record.looks + 1))
+        return record.at + sum(_pause(look) for look in range(record.looks + 1))
 
     def _ambiguous(self, index: int, message: str) -> SubmissionAmbiguous:
         key = replace(self.identity, item=self.items.keys[index]).submission_key
@@ -239,13 +246,23 @@ class BatchFinding:
         return decide_submission(
             list(self._seen.get(index, {}).values()),
             mine=self.mark(index),
-            answer_lost=lost,
-            looks=looks,
-            on_ambiguous=self.on_ambiguous,
+            on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
-            attempt_before=self.attempt_before,
             delivered_before=self.delivered_before,
+            **self._moments(lost=lost, looks=looks),
         )
+
+    def _moments(self, *, lost: bool, looks: int) -> dict[str, Any]:
+        attempt = self.attempt if lost or self.attempt_before is None else self.attempt_before
+        unconfirmed = Unconfirmed(attempt=attempt, last_sent_at=0.0, response_lost=lost)
+        read_at = self.confirmation_time if looks >= _LOOKS else 0.0
+        earlier = None if looks < 2 else -60.0
+        return {
+            "unconfirmed": unconfirmed,
+            "read_at": read_at,
+            "earlier_read_at": earlier,
+            "confirmation_time": self.confirmation_time,
+        }
 
     def _adopt(self, index: int, decision: Decision) -> None:
         project = str(decision.project)

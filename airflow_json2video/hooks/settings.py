@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.rendering.submission import CONFIRMATION_TIME
 
 __all__ = ["CONN_FIELDS", "ConnectionLike", "ConnectionSettings", "connection_settings"]
 
@@ -26,6 +28,11 @@ CONN_FIELDS: dict[str, tuple[str, str, type[float] | type[int] | type[str]]] = {
         "Namespace",
         "Name of this deployment, where several share the account. Default: the id of its metadata database.",
         str,
+    ),
+    "confirmation_time": (
+        "Confirmation time",
+        "Seconds until a submission without a response, which the list does not show, is sent again. Default 300.",
+        float,
     ),
 }
 """The options in ``extra``: label, description and type. Both styles of connection form are made from it."""
@@ -46,15 +53,17 @@ class ConnectionLike(Protocol):
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """Arguments for a client, and whose renders are submitted with it. Its repr does not show the key.
+    """Arguments for a client, and what its submissions need. Its repr does not show the key.
 
     :ivar options: arguments of a client. :ivar namespace: the name of this deployment; None: it has an id.
+    :ivar confirmation_time: seconds; see ``rendering.submission``.
     """
 
     api_key: str = field(repr=False)
     host: str
     options: dict[str, Any] = field(default_factory=dict, repr=False)
     namespace: str | None = None
+    confirmation_time: float = CONFIRMATION_TIME
 
     @property
     def is_loopback(self) -> bool:
@@ -95,7 +104,13 @@ def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
             f"Connection {name!r}: 'namespace' in extra must be 1 to 64 letters, digits, '.', '_' and '-', "
             f"got {namespace!r}."
         )
-    return ConnectionSettings(api_key=api_key, host=host, options=options, namespace=namespace)
+    return ConnectionSettings(
+        api_key=api_key,
+        host=host,
+        options=options,
+        namespace=namespace,
+        confirmation_time=options.pop("confirmation_time", CONFIRMATION_TIME),
+    )
 
 
 def _host(connection: ConnectionLike) -> str:
@@ -141,6 +156,10 @@ def _options(connection: ConnectionLike) -> dict[str, Any]:
                 f"Connection {connection.conn_id!r}: {label.lower()} ({name!r} in extra) must be "
                 f"{'a whole number' if kind is int else 'a number'}, not {value!r}.",
             ) from None
+        if kind is float and not math.isfinite(options[name]):
+            raise ConfigurationError(
+                f"Connection {connection.conn_id!r}: {name!r} in extra must be a finite number, got {value!r}."
+            )
         if kind is not str and options[name] < 0:
             raise ConfigurationError(f"Connection {connection.conn_id!r}: {name!r} in extra must not be negative.")
     return options

@@ -5,31 +5,39 @@ The one place that sends ``POST /movies`` for a task.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import (
+    HostNotResolved,
     Json2VideoError,
     Money,
     NotFound,
     RateLimited,
+    RenderNotStarted,
+    ServerError,
     ServiceUnreachable,
     SubmissionAmbiguous,
+    TransportError,
+    error_from_facts,
 )
 from airflow_json2video.hooks.account_list import RECENT, has_file, stamped_renders
 from airflow_json2video.hooks.current import require_current
 from airflow_json2video.rendering.identity import Stamp, deployment_in_words, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
+    CONFIRMATION_TIME,
     Action,
     Decision,
     FoundRender,
-    OnAmbiguous,
     OnClear,
+    OnLostResponse,
+    Unconfirmed,
+    backoff,
     decide_submission,
-    settle_pause,
 )
 
 if TYPE_CHECKING:
@@ -38,10 +46,16 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.memory import TaskMemory
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["Submission", "SubmittedRender"]
+__all__ = ["Submission", "SubmissionPaused", "SubmissionState", "SubmittedRender"]
 
-_LONGEST_PAUSE = 60.0
-"""Seconds between two tries while the service is in trouble."""
+RESOLUTION_TIMEOUT = 120.0
+"""Seconds for which a first attempt tries to resolve the host's name: nothing is paid for, and it may be mistyped."""
+
+_CONFIRM_REFUSAL_AFTER = (60.0, 300.0)
+"""Seconds after a refused list at which it is read again. Gateways refuse for moments while nothing is wrong."""
+
+_AFTER_CONFIRMATION = 120.0
+"""Seconds by which a submission may outlast its deadline to act on a confirmed absence."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,60 @@ class SubmittedRender:
     adopted: bool
 
 
+@dataclass(frozen=True)
+class SubmissionState:
+    """What a submission knows, as JSON: enough to go on with it in another process of the same attempt.
+
+    :param unconfirmed: the submission whose response is unknown; moments are the service's.
+    :param on_service_clock: False while the service has not answered since: then its moment means nothing on another
+        machine.
+    :param sent: whether this attempt has sent a submission.
+    :param refused: whether the last submission was refused in words that say that nothing was started.
+    :param refusals: how many were. :param failures: requests in a row that failed in a way that may pass.
+    :param unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
+    :param list_refused_since: the same for a list that the service refuses to return.
+    :param first_read_at: when the list was first read for the decision in question.
+    :param error: what went wrong last.
+    """
+
+    unconfirmed: Unconfirmed | None = None
+    on_service_clock: bool = False
+    sent: bool = False
+    refused: bool = False
+    refusals: int = 0
+    failures: int = 0
+    unresolved_since: float | None = None
+    list_refused_since: float | None = None
+    first_read_at: float | None = None
+    error: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> SubmissionState:
+        """Read what :meth:`to_json` returned; fields of a newer version are ignored."""
+        known = {name: facts[name] for name in cls.__dataclass_fields__ if name in facts}
+        if known.get("unconfirmed") is not None:
+            known["unconfirmed"] = Unconfirmed.from_json(known["unconfirmed"])
+        return cls(**known)
+
+
+class SubmissionPaused(Exception):
+    """The submission has to wait for longer than it may hold a worker slot.
+
+    :ivar seconds: how long. :ivar until: epoch seconds after which it is useless.
+    :ivar state: to go on with.
+    """
+
+    def __init__(self, reason: str, *, seconds: float, until: float, state: SubmissionState) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+        self.until = until
+        self.state = state
+
+
 @dataclass(kw_only=True)
 class Submission:
     """One attempt to have one document rendered once.
@@ -64,13 +132,18 @@ class Submission:
     the account's list, where the next attempt finds it.
 
     :param mark: the stamp to send; ``None`` sends the document as it is and gives up adoption.
-    :param attempt_before: try number of the attempt whose fate is not known: it may have submitted already.
-        ``None`` for the very first.
+    :param attempt_before: the attempt that may have submitted before, and of which nobody knows; ``None`` if there is
+        none. It is *mark*'s own if Airflow runs the same attempt again, as after a start that it put off.
+    :param attempt_before_ended_at: when Airflow ended that attempt, epoch seconds by Airflow's clock, if it is known.
+        Without it, it may have sent until now.
+    :param state: of the same attempt, before it paused.
     :param delivered_before: the attempt before which all renders have been delivered; see
         :func:`.decide_submission`.
     :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
-    :param patience: seconds for which a service in trouble is waited out here while this attempt has sent nothing.
-    :param patience_after_sending: the same once an answer was lost: what was paid for may be in the list.
+    :param until: epoch seconds after which nothing is submitted, unless to end a confirmation that was waited for.
+    :param hard_until: epoch seconds at which the task is ended in any case.
+    :param hold: seconds that one pause may hold the worker slot; a longer one raises :class:`SubmissionPaused`.
+    :param confirmation_time: seconds; see :func:`.decide_submission`.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
     :param may_pay: called before each POST and never before an adoption; it raises if this render may not be paid for.
@@ -78,18 +151,24 @@ class Submission:
         it need not be paid for again. It raises if that cannot be found out.
     :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
         lost or mixed up changes nothing else.
+    :param skew: returns the seconds by which the service's clock is ahead of this machine's; default: by the
+        service's answers.
     """
 
     client: Json2VideoClient
     document: Mapping[str, Any]
     mark: Stamp | None
-    attempt_before: int | None
     log: TaskLog
+    attempt_before: int | None = None
+    attempt_before_ended_at: float | None = None
+    state: SubmissionState | None = None
     delivered_before: int = 0
     since: float | None = None
-    patience: float = 60.0
-    patience_after_sending: float = 3600.0
-    on_ambiguous: OnAmbiguous = "fail"
+    until: float = float("inf")
+    hard_until: float = float("inf")
+    hold: float = float("inf")
+    confirmation_time: float = CONFIRMATION_TIME
+    on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "resubmit"
     still_current: Callable[[], bool] = lambda: True
     may_pay: Callable[[], None] = lambda: None
@@ -98,81 +177,116 @@ class Submission:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     _namesake_reported: bool = field(default=False, init=False)
+    skew: Callable[[], float] | None = None
+    _state: SubmissionState = field(init=False)
+    _sent_until: float | None = field(init=False, default=None)
+    """Until when something can have been sent, as this process saw it by its machine's clock."""
+    _send_by: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._send_by = min(self.until, self.hard_until)
+        self._state = self.state or SubmissionState()
+        if self.state is None and self.attempt_before is not None:
+            self._sent_until = self.clock()
+            self._note(unconfirmed=Unconfirmed(attempt=self.attempt_before, last_sent_at=self._sent_until))
+        elif self._state.unconfirmed is not None and not self._state.on_service_clock:
+            self._sent_until = self.clock()  # later than it was, so that it is certain
+
+    @property
+    def progress(self) -> SubmissionState:
+        """What is known by now."""
+        return self._state
+
     _empty_at: float | None = None
     """When the list last showed nothing: what is much older need not be read again."""
 
     def run(self) -> SubmittedRender:
         """Submit the document, or adopt the render that an earlier attempt of this task started.
 
-        :raises SubmissionAmbiguous: it is not known whether a render was started; nothing more was sent.
+        :raises SubmissionPaused: it has to wait, and is to go on later with the state that this carries.
+        :raises SubmissionAmbiguous: it is unknown whether a render was started; nothing more was sent.
         :raises AttemptSuperseded: a later attempt has started; nothing was sent.
         :raises Json2VideoError: the service refused, or could not be reached.
         """
-        if self.mark is None:
-            return self._submit_unmarked()
         render = None
-        if self.attempt_before is not None:
-            render = self._recall(self.mark) or self._settle(self.mark, lost=None)
-        if render is None:
-            render = self._submit_marked(self.mark)
-        if self.memory is not None:
+        if self.mark is not None and (self._state.unconfirmed is not None or self._state.refused):
+            render = self._recall(self.mark) or self._settle(self.mark)
+        while render is None:
+            render = self._post()
+            if render is None and self.mark is not None:
+                render = self._settle(self.mark)
+        if self.memory is not None and self.mark is not None:
             self.memory.remember(self.mark.submission_key, render.project)
         return render
 
-    def _submit_marked(self, mark: Stamp) -> SubmittedRender:
-        document = stamp(self.document, mark)
-        try:
-            return self._post(document)
-        except Json2VideoError as error:
-            if error.money is not Money.UNKNOWN:
-                raise
-            lost = error
-        self.log.warning(
-            "The submission was sent, and its answer is lost (%s). Looking for the render in the account's list.",
-            lost.message,
-        )
-        found = self._settle(mark, lost=lost)
-        if found is not None:
-            return found
-        try:
-            return self._post(document)  # on_ambiguous="resubmit": the author prefers the risk
-        except Json2VideoError as error:
-            raise _ambiguous(
-                f"A submission was sent and its answer lost; the second one failed too: {error.message}", mark, error
-            ) from error
+    # --- sending --------------------------------------------------------------------------------
 
-    def _submit_unmarked(self) -> SubmittedRender:
-        try:
-            return self._post(self.document)
-        except Json2VideoError as error:
-            if error.money is not Money.UNKNOWN:
-                raise
-            raise SubmissionAmbiguous(
-                f"The submission was sent, and it is not known whether a render was started: {error.message}",
-                retryable=False,
-                advice="With durable=False it cannot be looked up. Look into the renders of the account; another run "
-                "of this task submits again and may pay twice.",
-            ) from error
-
-    def _post(self, document: Mapping[str, Any]) -> SubmittedRender:
+    def _post(self) -> SubmittedRender | None:
+        """Send the document once; None if it was refused without being started, or its response was lost."""
         from airflow_json2video.api import calls
 
-        call = calls.submit_movie(document)
-        began, failures = self.clock(), 0
+        call = calls.submit_movie(self.document if self.mark is None else stamp(self.document, self.mark))
         while True:
+            self._require_time_to_send()
             try:
                 self.may_pay()
-                require_current(self.still_current, what="task", nothing="Nothing was submitted.")
-                submitted_at = self.clock()
+            except (TransportError, ServerError, RateLimited) as error:  # of a question about the account or template
+                self._wait_out(error)
+                continue
+            require_current(self.still_current, what="task", nothing="Nothing was submitted.", sleep=self.sleep)
+            submitted_at = self.clock()
+            try:
                 project = self.client.execute(call).project
             except ServiceUnreachable as error:  # certainly not sent, so this is no second submission
-                failures += 1
-                if self.clock() - began >= self.patience:
+                self._wait_out(error)
+            except (RenderNotStarted, RateLimited) as error:
+                self._refused(error)
+                return None
+            except Json2VideoError as error:
+                if error.money is not Money.UNKNOWN:
                     raise
-                self.log.warning("%s Trying again.", error)
-                self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
+                self._lost(error)
+                return None
             else:
                 return SubmittedRender(project=project, submitted_at=submitted_at, adopted=False)
+
+    def _refused(self, error: Json2VideoError) -> None:
+        """Wait for the next try, after a refusal that says that nothing was started."""
+        refusals = self._state.refusals + 1
+        self._note(sent=True, refused=True, refusals=refusals, error=error.facts())
+        self._answered()
+        self._send_by = min(self.until, self.hard_until)
+        pause = backoff(refusals, jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
+        self.log.warning("%s Submitting again in %.0f s.", error.message, pause)
+        nothing = _with(error, money=Money.NOT_SPENT, retryable=True, advice="Nothing was submitted.")
+        self._wait(pause, f"Submission {refusals} was refused.", error=nothing)
+
+    def _lost(self, error: Json2VideoError) -> None:
+        if self.mark is None:
+            raise SubmissionAmbiguous(
+                f"The submission was sent, and it is unknown whether a render was started: {error.message}",
+                service_message=error.service_message,
+                retryable=False,
+                advice="With durable=False it cannot be looked up. Check the renders of the account; another run "
+                "of this task submits again and may pay twice.",
+            ) from error
+        self._answered()
+        self._send_by = min(self.until, self.hard_until)
+        self._sent_until = self.clock()
+        unconfirmed = Unconfirmed(
+            attempt=self.mark.attempt,
+            last_sent_at=self._sent_until + self._skew(),
+            response_lost=True,
+            fingerprint=self.mark.fingerprint,
+        )
+        self._note(unconfirmed=unconfirmed, on_service_clock=False, sent=True, refused=False, error=error.facts())
+        self.log.warning(
+            "The submission was sent, and its response was lost (%s). Checking the account's list for the render.",
+            error.message,
+        )
+        self._wait(backoff(1, jitter=random.random()), "The response to the submission was lost.")  # noqa: S311
+
+    # --- looking up -----------------------------------------------------------------------------
 
     def _recall(self, mark: Stamp) -> SubmittedRender | None:
         """Adopt the render that Airflow's store names, if the service confirms it."""
@@ -190,56 +304,65 @@ class Submission:
         found = self._found(movie, mark)
         if found is None:
             return None
-        decision = self._decide([found], mark, lost=None, looks=1)
+        decision = self._decide([found], mark, read_at=self.clock())
         return self._adopted(decision, [found]) if decision.action is Action.ADOPT else None
 
-    def _settle(self, mark: Stamp, *, lost: Json2VideoError | None) -> SubmittedRender | None:
-        """Look until it is certain: the render to adopt, or ``None`` if one is to be submitted."""
-        looks = failures = 0
-        began = self.clock()
-        patience = self.patience if lost is None else self.patience_after_sending
-        if lost is not None:
-            self.sleep(settle_pause(0))
+    def _settle(self, mark: Stamp) -> SubmittedRender | None:
+        """Read the list until it is certain: the render to adopt, or ``None`` if one is to be submitted."""
         while True:
-            found, trouble = self._list(mark, lost=lost)
-            if found is None:
-                failures += 1
-                if self.clock() - began < patience:
-                    self.log.warning("The account's list could not be read, so nothing is decided: %s", trouble)
-                    self.sleep(min(settle_pause(failures), _LONGEST_PAUSE))
-                    continue
-            else:
-                looks, failures = looks + 1, 0
-            decision = self._decide(found, mark, lost=lost, looks=looks)
-            if decision.action is Action.LOOK_AGAIN:
-                self.log.info("%s Next look in %.0fs.", decision.reason, settle_pause(looks))
-                self.sleep(settle_pause(looks))
+            read_at = self.clock()
+            try:
+                found = self._list(mark, now=read_at)
+            except Json2VideoError as error:
+                self._wait_out(error, of_list=mark)
+                continue
+            self._answered()
+            if self._state.first_read_at is None:
+                self._note(first_read_at=read_at + self._skew())
+            decision = self._decide(found, mark, read_at=read_at)
+            if decision.action is Action.CHECK_AGAIN:
+                self.log.info("%s Checking again in %.0f s.", decision.reason, decision.check_in)
+                self._wait(decision.check_in, decision.reason, error=self._unknown(mark, decision.reason))
                 continue
             if decision.action is Action.ADOPT:
-                return self._adopted(decision, found or [])
+                return self._adopted(decision, found)
             for warning in decision.warnings:
                 self.log.warning("%s", warning)
             if decision.action is Action.STOP:
-                raise _stopped(decision, mark, lost=lost, trouble=trouble)
+                raise self._unknown(mark, decision.reason, retryable=False)
             self.log.info("%s", decision.reason)
+            if self._state.unconfirmed is not None and not self._state.unconfirmed.response_lost:
+                self._send_by = self._give_up_at()
+            self._note(unconfirmed=None, refused=False, first_read_at=None)
+            self._sent_until = None
             return None
 
-    def _decide(
-        self,
-        found: list[FoundRender] | None,
-        mark: Stamp,
-        *,
-        lost: Json2VideoError | None,
-        looks: int,
-    ) -> Decision:
+    def _list(self, mark: Stamp, *, now: float) -> list[FoundRender]:
+        since = self.since if self._empty_at is None else self._empty_at - RECENT
+        found = stamped_renders(self.client, lambda movie: self._found(movie, mark), now=now, since=since)
+        self._empty_at = None if found else now
+        return found
+
+    def _decide(self, found: list[FoundRender], mark: Stamp, *, read_at: float) -> Decision:
+        """Decide by the service's clock, which is the same on every machine."""
+        unconfirmed = self._state.unconfirmed
+        if unconfirmed is not None:
+            # By now the service has answered, so that the skew is known.
+            if self._sent_until is not None:
+                last_sent_at = self._sent_until + self._skew()
+                if self.attempt_before_ended_at is not None and not unconfirmed.response_lost:
+                    last_sent_at = min(last_sent_at, self.attempt_before_ended_at)
+                unconfirmed = replace(unconfirmed, last_sent_at=last_sent_at)
+            self._note(unconfirmed=unconfirmed, on_service_clock=True)
         return decide_submission(
             found,
             mine=mark,
-            answer_lost=lost is not None,
-            looks=looks,
-            on_ambiguous=self.on_ambiguous,
+            unconfirmed=unconfirmed,
+            read_at=read_at + self._skew(),
+            earlier_read_at=self._state.first_read_at,
+            confirmation_time=self.confirmation_time,
+            on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
-            attempt_before=self.attempt_before,
             delivered_before=self.delivered_before,
         )
 
@@ -250,23 +373,6 @@ class Submission:
         render = next(r for r in found if r.project == decision.project)
         created = render.created_at.timestamp() if render.created_at else self.clock()
         return SubmittedRender(project=render.project, submitted_at=created, adopted=True)
-
-    def _list(
-        self, mark: Stamp, *, lost: Json2VideoError | None
-    ) -> tuple[list[FoundRender] | None, Json2VideoError | None]:
-        try:
-            since, now = self.since if self._empty_at is None else self._empty_at - RECENT, self.clock()
-            found = stamped_renders(self.client, lambda movie: self._found(movie, mark), now=now, since=since)
-            self._empty_at = None if found else now
-            return found, None
-        except Json2VideoError as error:
-            if error.retryable:
-                return None, error
-            if lost is not None:
-                raise _ambiguous(
-                    f"The answer to the submission was lost, and the list cannot be read: {error.message}", mark, error
-                ) from error
-            raise
 
     def _report_namesake(self, project: str, theirs: Stamp) -> None:
         if not self._namesake_reported:
@@ -291,32 +397,105 @@ class Submission:
             stamp=theirs,
         )
 
+    # --- waiting --------------------------------------------------------------------------------
 
-def _stopped(
-    decision: Decision, mark: Stamp, *, lost: Json2VideoError | None, trouble: Json2VideoError | None
-) -> Json2VideoError:
-    if isinstance(lost, RateLimited) and trouble is None:
-        lost.money = Money.NOT_SPENT
-        lost.advice = "The account's list shows no render of it, so nothing was paid for."
-        return lost
-    if trouble is None:
-        return _ambiguous(decision.reason, mark, lost)
-    # What a later attempt cannot list now can be listed by the next. Of a submission whose answer was lost the next
-    # attempt would not know, so that is for a person.
-    return _ambiguous(f"{decision.reason} ({trouble.message})", mark, lost, retryable=lost is None)
+    def _wait_out(self, error: Json2VideoError, *, of_list: Stamp | None = None) -> None:
+        """Wait after a request that failed in a way that may pass, and that submitted nothing.
+
+        :param of_list: set if the list could not be read, which is *unknown* and never *absent*.
+        :raises Json2VideoError: it does not pass.
+        """
+        now, before = self.clock(), self._state
+        unresolved = list_refused = None
+        if isinstance(error, HostNotResolved):
+            unresolved = before.unresolved_since or now
+        if not error.retryable:
+            list_refused = before.list_refused_since or now
+        failures = before.failures + 1
+        self._note(failures=failures, unresolved_since=unresolved, list_refused_since=list_refused, error=error.facts())
+        if list_refused is None:
+            pause = backoff(min(failures, 4), jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
+        else:
+            pause = next((at - (now - list_refused) for at in _CONFIRM_REFUSAL_AFTER if at > now - list_refused), 0.0)
+        final = error
+        if of_list is not None:
+            decision = decide_submission(None, mine=of_list, unconfirmed=self._state.unconfirmed, read_at=now)
+            final = self._unknown(of_list, f"{decision.reason} ({error.message})")
+        if not pause:  # it is refused for good, but what is paid for is not lost
+            raise final if self._state.sent else _with(error, retryable=True)
+        self.log.warning("%s Trying again in %.0f s.", error, pause)
+        limit = unresolved + RESOLUTION_TIMEOUT if unresolved is not None and of_list is None else None
+        self._wait(pause, error.message, error=final, limit=limit)
+
+    def _wait(
+        self, seconds: float, reason: str, *, error: Json2VideoError | None = None, limit: float | None = None
+    ) -> None:
+        """Wait here, or raise what makes the task wait elsewhere.
+
+        :param error: raised if there is no time left. :param limit: epoch seconds, where it is earlier than usual.
+        """
+        now, until = self.clock(), self._give_up_at()
+        until = until if limit is None else min(until, limit)
+        if error is not None and now >= until:
+            raise error
+        seconds = min(seconds, max(until - now, 0.0))
+        if seconds > self.hold:
+            raise SubmissionPaused(reason, seconds=seconds, until=until, state=self._state)
+        self.sleep(seconds)
+
+    def _give_up_at(self) -> float:
+        """Return when the wait ends: a confirmation is not broken off shortly before its end."""
+        unconfirmed = self._state.unconfirmed
+        if unconfirmed is None:
+            return min(self.until, self.hard_until)
+        sent_at = unconfirmed.last_sent_at - self._skew()
+        return min(self.hard_until, max(self.until, sent_at + self.confirmation_time + _AFTER_CONFIRMATION))
+
+    def _require_time_to_send(self) -> None:
+        """Raise if it is too late to submit. What was submitted before is known to have come to nothing."""
+        if self.clock() >= self._send_by:
+            cause = (self._state.error or {}).get("message")
+            raise ServiceUnreachable(
+                "The time for this attempt to submit is over." + (f" The last problem was: {cause}" if cause else ""),
+                advice="Nothing was charged." if self._state.sent else "Nothing was submitted.",
+            )
+
+    def _answered(self) -> None:
+        """Note that a request arrived: no outage is left."""
+        if self._state.failures:
+            self._note(failures=0, unresolved_since=None, list_refused_since=None)
+
+    def _skew(self) -> float:
+        if self.skew is not None:
+            return self.skew()
+        from airflow_json2video.api.clock import clock_of
+
+        return clock_of(self.client.endpoint.host).skew
+
+    def _note(self, **facts: Any) -> None:
+        self._state = replace(self._state, **facts)
+
+    def _unknown(self, mark: Stamp, message: str, *, retryable: bool | None = None) -> SubmissionAmbiguous:
+        """Build the error of an attempt that ends without knowing whether a render was started."""
+        unconfirmed = self._state.unconfirmed
+        lost = unconfirmed is not None and unconfirmed.response_lost
+        error = self._state.error or {}
+        look = (
+            f"Look for 'submission_key': '{mark.submission_key}' in the client-data of the account's renders "
+            "(GET /movies, or the render logs of the dashboard)."
+        )
+        then = "Then clear the task: it adopts the render if the list shows it, and submits again if it does not."
+        if retryable is None:
+            retryable = not (lost and self.on_lost_response == "fail")
+        return SubmissionAmbiguous(
+            message,
+            service_message=error.get("service_message"),
+            retryable=retryable,
+            advice=look if retryable else f"{look} {then}",
+        )
 
 
-def _ambiguous(
-    message: str, mark: Stamp, cause: Json2VideoError | None, *, retryable: bool = False
-) -> SubmissionAmbiguous:
-    look = (
-        f"Look for 'submission_key': '{mark.submission_key}' in the client-data of the account's renders "
-        "(GET /movies, or the render logs of the dashboard)."
-    )
-    then = "Then clear the task: it adopts the render if the list shows it, and submits again if it does not."
-    return SubmissionAmbiguous(
-        message,
-        service_message=cause.service_message if cause else None,
-        retryable=retryable,
-        advice=look if retryable else f"{look} {then}",
-    )
+def _with(error: Json2VideoError, **facts: Any) -> Json2VideoError:
+    """Build the same error with other facts."""
+    money = facts.pop("money", error.money)
+    return error_from_facts({**error.facts(), "money": money.value, **facts})

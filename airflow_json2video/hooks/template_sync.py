@@ -15,7 +15,6 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
     TransportError,
 )
-from airflow_json2video.rendering.submission import settle_pause
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncedTemplate", "TemplateSync"]
 
-_LOOKS = 3
-"""Looks into the list after an answer was lost, in 35 s. The service does not say how soon a new template shows."""
+_PAUSES = (5.0, 10.0, 20.0)
+"""Seconds before each reading of the list after a response was lost. How soon a new template shows is unknown."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class TemplateSync:
 
     def _after_lost_answer(self, lost: Json2VideoError) -> SyncedTemplate:
         self.log.warning("The template was sent, and the answer is lost (%s). Looking for it by name.", lost.message)
-        for look in range(_LOOKS):
-            self.sleep(settle_pause(look))
+        for pause in _PAUSES:
+            self.sleep(pause)
             found = self._look()
             if found is not None:
                 return SyncedTemplate(self._update(found).id, "created")

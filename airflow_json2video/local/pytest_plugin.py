@@ -88,7 +88,8 @@ def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.
         "conn_type": "json2video",
         "host": json2video_service.host,
         "password": keys[0] if keys else "a-key-of-the-tests",
-        "extra": {"namespace": "tests"},  # so that no test needs a database, or writes an id into one
+        # With the namespace no test needs a database, or writes an id into one.
+        "extra": {"namespace": "tests", "confirmation_time": _QUICK_LOOK},
     }
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
 
@@ -97,8 +98,8 @@ def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.
 
     for name in ("first_look", "next_look", "after_failures"):
         monkeypatch.setattr(PollSchedule, name, soon)
-    # Between two looks into the list for a render whose answer was lost.
-    monkeypatch.setattr(submission, "settle_pause", soon)
+    # After a submission that was refused, or whose response was lost.
+    monkeypatch.setattr(submission, "backoff", soon)
     _retry_at_once(monkeypatch)
     return "json2video_default"
 

@@ -77,7 +77,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     :param json2video_conn_id: the connection that holds the API key (templated).
     :param poll_interval: seconds; scales the plan of looks.
     :param render_timeout: seconds (or a timedelta) from the submission of an item until it counts as failed.
-    :param on_ambiguous: when the answer to a submission was lost and the account's list does not show the render:
+    :param on_lost_response: when the answer to a submission was lost and the account's list does not show the render:
         ``"fail"`` sends nothing more for this item, ``"resubmit"`` prefers the risk of paying twice.
     :param on_clear: what a person's clearing of a batch that had given its result means: ``"reuse"`` renders only what
         is missing or has changed, ``"resubmit"`` pays for everything anew.
@@ -115,7 +115,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         json2video_conn_id: str = "json2video_default",
         poll_interval: float = 10.0,
         render_timeout: float | timedelta = 3600.0,
-        on_ambiguous: Literal["fail", "resubmit"] = "fail",
+        on_lost_response: Literal["resubmit", "fail"] = "resubmit",
         on_clear: Literal["reuse", "resubmit"] = "reuse",
         **kwargs: Any,
     ) -> None:
@@ -143,7 +143,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         self.poll_interval = _within("poll_interval", poll_interval, 0.01, 86400)
         seconds = render_timeout.total_seconds() if isinstance(render_timeout, timedelta) else render_timeout
         self.render_timeout = _within("render_timeout", seconds, 0.01, 7 * 86400)
-        self.on_ambiguous = one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
+        self.on_lost_response = one_of("on_lost_response", on_lost_response, ("resubmit", "fail"))
         self.on_clear = one_of("on_clear", on_clear, ("resubmit", "reuse"))
         self._rows: list[dict[str, Any]] | None = None
         self._handed_on = False

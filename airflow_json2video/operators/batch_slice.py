@@ -200,7 +200,7 @@ class BatchSlice:
             delivered_before=self._memory.delivered,
             since=run_began(self._context),
             log=self._item_log,
-            on_ambiguous=self._operator.on_ambiguous,
+            on_lost_response=self._operator.on_lost_response,
             on_clear=self._operator.on_clear,
             kept=self._files.has if self._files is not None else None,
         )

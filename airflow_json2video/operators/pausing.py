@@ -16,8 +16,6 @@ from airflow_json2video.exceptions import (
     Money,
     QuotaExhausted,
     ReserveReached,
-    ServiceUnreachable,
-    SubmissionAmbiguous,
 )
 from airflow_json2video.hooks.money import Budget, credits_left
 from airflow_json2video.rendering.money import Price, needed_credits, wait_deadline
@@ -28,7 +26,11 @@ from airflow_json2video.version_compat import execution_deadline
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_json2video.hooks.submission import SubmissionPaused
+
 __all__ = ["WAITED", "Pause", "defer_for_credits", "wait_for_credits", "wait_out"]
+
+_LONGEST_WAIT = 86_400.0
 
 WAITED = "Credits were waited for until the time of quota_wait_until."
 """Advice of an error that ends such a wait."""
@@ -36,46 +38,52 @@ WAITED = "Credits were waited for until the time of quota_wait_until."
 
 @dataclass(frozen=True)
 class Pause:
-    """What an attempt remembers while it waits for the service or for credits; nothing has been submitted.
+    """What an attempt remembers while it waits for the service or for credits.
 
     :ivar until: epoch seconds at which it gives up a service that does not answer.
     :ivar delivered: see ``hooks.deliveries``.
+    :ivar hard_until: epoch seconds at which the task's execution_timeout ends; None if it has none.
     :ivar waits: how often it has waited for the service in the triggerer.
     :ivar quota_until: epoch seconds until which credits are waited for, once they were.
     :ivar quota_waits: how often they were.
+    :ivar submission: the state of the submission; see ``hooks.submission.SubmissionState``.
     """
 
     until: float
     delivered: int
+    hard_until: float | None = None
     waits: int = 0
     quota_until: float | None = None
     quota_waits: int = 0
+    submission: dict[str, Any] | None = None
 
     @classmethod
     def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> Pause:
-        """Make it anew from a trigger's event, for ``dag.test()``, which loses it; nothing was delivered before."""
+        """Build it from a trigger's event, for ``dag.test()``, which loses the arguments of the method to resume."""
         if "needed" in event:
             until = event["deadline"]
             return cls(until=until + render_timeout, delivered=0, quota_until=until, quota_waits=event["earlier"] + 1)
-        return cls(until=event["deadline"], delivered=0, waits=event["earlier"] + 1)
+        return cls.from_json(event["repeat"])
 
-    def require_time(self) -> None:
-        """Fail where the service has been waited for and the time is over."""
-        if self.waits and time.time() >= self.until:
-            raise ServiceUnreachable(
-                "The service did not answer in time for this attempt to submit.",
-                advice="Nothing was submitted.",
-            )
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> Pause:
+        """Read what ``dataclasses.asdict`` returned; fields of a newer version are ignored."""
+        return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
 
 
-def wait_out(operator: Any, error: Json2VideoError, pause: Pause) -> None:
-    """Wait in the triggerer until the service answers again, if nothing was sent and there is time left."""
-    nothing_sent = error.retryable and isinstance(error, (ServiceUnreachable, SubmissionAmbiguous))
-    if not (operator.deferrable and nothing_sent and time.time() < pause.until):
-        return
-    operator.log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-    kwargs = {"outage": asdict(replace(pause, waits=pause.waits + 1)), **operator._kept_for_later()}
-    defer_until_answering(operator, deadline=pause.until, earlier=pause.waits, kwargs=kwargs)
+def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause) -> NoReturn:
+    """Free the worker slot until the submission may go on."""
+    now = time.time()
+    operator.log.info("Continuing in %.0f s, once the service answers; the worker slot is free.", paused.seconds)
+    kept = asdict(replace(pause, waits=pause.waits + 1, submission=paused.state.to_json()))
+    defer_until_answering(
+        operator,
+        # The last word has the worker: at this moment it fails the task, or submits after a confirmed absence.
+        deadline=min(paused.until, now + _LONGEST_WAIT),
+        after=paused.seconds,
+        kwargs={"outage": kept, **operator._kept_for_later()},
+        repeat=kept,
+    )
 
 
 def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, pause: Pause, context: Context) -> None:

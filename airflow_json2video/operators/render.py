@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_json2video.hooks.money import Budget
-    from airflow_json2video.hooks.submission import SubmittedRender
+    from airflow_json2video.hooks.submission import Submission, SubmittedRender
     from airflow_json2video.movie import Movie
     from airflow_json2video.operators.keeping import Keeping
     from airflow_json2video.operators.pausing import Pause
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Json2VideoRenderOperator"]
 
-_PATIENCE_ON_A_WORKER = 60.0
-"""Seconds for which a deferrable task waits on its worker for a service in trouble, before it defers."""
+_LONGEST_HOLD = 15.0
+"""Seconds that a deferrable task which has to wait holds its worker slot; for longer it defers."""
 
 
 class Json2VideoRenderOperator(Json2VideoBaseOperator):
@@ -74,8 +75,9 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     :param wait: ``False`` ends the task at once after the submission; the result holds the project.
     :param durable: put a stamp into the movie's ``client-data`` by which a later attempt finds the render.
         ``False`` sends the document exactly as it is; a retry then pays again.
-    :param on_ambiguous: when the answer to the submission was lost and the account's list does not show the
-        render: ``"fail"`` submits nothing more, ``"resubmit"`` prefers the risk of paying twice.
+    :param on_lost_response: when the response to the submission was lost and the account's list has not shown the
+        render for the connection's ``confirmation_time`` (five minutes): ``"resubmit"`` submits again, ``"fail"``
+        submits nothing more and fails the task without a retry.
     :param on_clear: what clearing a task that had returned its result means: ``"reuse"`` returns the same render
         while its file exists and the document is the same, ``"resubmit"`` pays for a new one. A render that the task
         has not returned as its result yet is adopted in any case.
@@ -124,7 +126,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         end_from_trigger: bool = False,
         wait: bool = True,
         durable: bool = True,
-        on_ambiguous: Literal["fail", "resubmit"] = "fail",
+        on_lost_response: Literal["resubmit", "fail"] = "resubmit",
         on_clear: Literal["reuse", "resubmit"] = "reuse",
         output_path: str | os.PathLike[str] | XComArg | None = None,
         store_subtitles: bool = False,
@@ -151,7 +153,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         self.end_from_trigger = end_from_trigger
         self.wait = wait
         self.durable = durable
-        self.on_ambiguous = one_of("on_ambiguous", on_ambiguous, ("fail", "resubmit"))
+        self.on_lost_response = one_of("on_lost_response", on_lost_response, ("resubmit", "fail"))
         self.on_clear = one_of("on_clear", on_clear, ("resubmit", "reuse"))
         self.output_path: Any = path_as_text(output_path)
         self.store_subtitles = store_subtitles
@@ -200,19 +202,23 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
         ti, now = context["ti"], time.time()
         self._hand_on(context)
-        until = now + self.render_timeout
+        hard_until = None
         if self.execution_timeout is not None:
-            until = min(until, execution_deadline(ti, self.execution_timeout, now=now))
+            hard_until = execution_deadline(ti, self.execution_timeout, now=now)
         delivered = delivered_before(ti) if self._notes_delivery else 0
-        return self._submit_and_wait(context, Pause(until=until, delivered=delivered))
+        pause = Pause(until=now + self.render_timeout, delivered=delivered, hard_until=hard_until)
+        return self._submit_and_wait(context, pause)
 
     def execute_again(
         self, context: Context, event: Any = None, outage: dict[str, Any] | None = None, **_: Any
     ) -> RenderResult:
-        """Go on after an outage, or a time without credits, in which nothing could be submitted."""
+        """Go on after a wait for the service, for the account's list or for credits."""
         from airflow_json2video.operators.pausing import Pause
 
-        pause = Pause(**outage) if outage is not None else Pause.of_event(event, render_timeout=self.render_timeout)
+        if outage is not None:
+            pause = Pause.from_json(outage)
+        else:  # lost by dag.test()
+            pause = Pause.of_event(event, render_timeout=self.render_timeout)
         return self._submit_and_wait(context, pause)
 
     @property
@@ -230,6 +236,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
         from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
+        from airflow_json2video.hooks.submission import SubmissionPaused
         from airflow_json2video.operators.identity import task_identity
         from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.operators.pausing import wait_for_credits, wait_out
@@ -237,19 +244,20 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.triggers.render import defer_until_rendered
         from airflow_json2video.version_compat import as_outputs
 
-        budget = identity = None
+        budget = identity = submission = None
         try:
             # First of all, whatever comes of the rest: a first attempt creates the id that later ones look for.
             if self.durable:
                 identity = task_identity(context, self.hook, log=self.log)
             document = self._checked_document()
             budget = self._budget(document)
-            pause.require_time()
-            render = self._submit(document, budget, context, pause.delivered, identity)
+            submission = self._submission(document, budget, context, pause, identity)
+            render = self._submit(submission, budget)
+        except SubmissionPaused as paused:
+            wait_out(self, paused, pause)
         except Json2VideoError as error:
-            wait_out(self, error, pause)
-            if budget is not None:
-                wait_for_credits(self, error, budget, pause, context)
+            if budget is not None and submission is not None:
+                wait_for_credits(self, error, budget, replace(pause, submission=submission.progress.to_json()), context)
             self._fail(error, context)
         estimated = budget.price.credits
         key = identity.submission_key if identity is not None else None
@@ -344,46 +352,54 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         """Give what ``execute_again`` needs and cannot have anew. Of the fields, Airflow renders each again."""
         return {}
 
-    def _submit(
+    def _submission(
         self,
         document: dict[str, Any],
         budget: Budget,
         context: Context,
-        delivered: int,
+        pause: Pause,
         identity: TaskIdentity | None,
-    ) -> SubmittedRender:
-        from airflow_json2video.hooks import metrics
+    ) -> Submission:
         from airflow_json2video.hooks.memory import TaskMemory
-        from airflow_json2video.hooks.submission import Submission
+        from airflow_json2video.hooks.submission import Submission, SubmissionState
         from airflow_json2video.rendering.identity import Stamp, fingerprint
-        from airflow_json2video.version_compat import attempt_is_current, run_began
+        from airflow_json2video.version_compat import attempt_is_current, previous_attempt_ended_at, run_began
 
-        mark, keeping = None, self._keeping()
+        ti, mark, keeping = context["ti"], None, self._keeping()
         if identity is not None:
-            mark = Stamp.of(identity, fingerprint(document), attempt=context["ti"].try_number)
-        render = Submission(
+            mark = Stamp.of(identity, fingerprint(document), attempt=ti.try_number)
+        before = attempt_before(context)
+        return Submission(
             client=self.hook.client,
             document=document,
             mark=mark,
-            attempt_before=attempt_before(context),
-            delivered_before=delivered,
+            attempt_before=before,
+            attempt_before_ended_at=previous_attempt_ended_at(ti) if before not in (None, ti.try_number) else None,
+            state=SubmissionState.from_json(pause.submission) if pause.submission is not None else None,
+            delivered_before=pause.delivered,
+            until=pause.until,
+            hard_until=float("inf") if pause.hard_until is None else pause.hard_until,
+            hold=_LONGEST_HOLD if self.deferrable else float("inf"),
+            confirmation_time=self.hook.settings.confirmation_time,
             since=run_began(context),
-            # Once nothing is at stake, a worker slot is not what to wait in for long.
-            patience=min(_PATIENCE_ON_A_WORKER, self.render_timeout) if self.deferrable else self.render_timeout,
-            patience_after_sending=self.render_timeout,
             log=self.log,
-            on_ambiguous=self.on_ambiguous,
+            on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
-            still_current=lambda: attempt_is_current(context["ti"]),
+            still_current=lambda: attempt_is_current(ti),
             may_pay=lambda: self._check_before_paying(document, budget, identity, keeping, context),
             kept=keeping.has if keeping else None,
             memory=TaskMemory.of(context),
-        ).run()
+        )
+
+    def _submit(self, submission: Submission, budget: Budget) -> SubmittedRender:
+        from airflow_json2video.hooks import metrics
+
+        render = submission.run()
         if render.adopted:
             metrics.render_adopted()
         else:
             metrics.render_submitted(estimated=budget.price.credits)
-            key = f" with submission key {mark.submission_key}" if mark else ""
+            key = f" with submission key {submission.mark.submission_key}" if submission.mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
         return render
 

@@ -44,6 +44,7 @@ def times_logged(caplog, capsys):
 def connection_json(*, key="a-key-of-the-tests", host="", **extra):
     import json
 
+    extra.setdefault("confirmation_time", 0.2)
     return json.dumps({"conn_type": "json2video", "password": key, "host": host, "extra": extra})
 
 

@@ -24,6 +24,7 @@ from airflow_json2video.exceptions import (
     QuotaExhausted,
     RateLimited,
     RenderFailed,
+    RenderNotStarted,
     ServerError,
     TemplateNotFound,
     error_from_facts,
@@ -86,8 +87,8 @@ TABLE = [
     ("movies.submit", 404, "Not Found", NotFound),
     ("movies.submit", 413, "Request Too Long", InvalidRequest),
     ("movies.submit", 405, "Method Not Allowed", InvalidRequest),
-    ("movies.submit", 500, "Error creating movie: Insufficient credits", ServerError),
-    ("movies.submit", 500, "Error starting subprocess", ServerError),
+    ("movies.submit", 500, "Error creating movie: Insufficient credits", RenderNotStarted),
+    ("movies.submit", 500, "Error starting subprocess", RenderNotStarted),
     ("movies.submit", 400, LEAKED, ServerError),
     # Looking at one render, and removing its file.
     ("movies.get", 400, LEAKED, ProjectNotFound),

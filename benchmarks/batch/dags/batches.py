@@ -33,7 +33,7 @@ with DAG("bench_batch", **DAY):
         submissions_per_minute=6000,
         on_item_failure="continue",
         max_failures=0,
-        on_ambiguous="resubmit",
+        on_lost_response="resubmit",
         output_path=str(FOLDER / "videos" / "{item}.mp4") if STORED else None,
         report_path=str(FOLDER / "report.jsonl"),
         **OPTIONS,

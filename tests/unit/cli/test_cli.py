@@ -16,6 +16,7 @@ import pytest
 from airflow_json2video.cli import COMMANDS, main
 from airflow_json2video.hooks import waiting
 from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.rendering.submission import decide_submission
 from tests.unit.conftest import connection_json
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,12 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Looks come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission._CONFIRM_REFUSAL_AFTER", (0.01, 0.02))
+    monkeypatch.setattr(
+        "airflow_json2video.hooks.submission.decide_submission",
+        lambda found, **facts: decide_submission(found, **{**facts, "confirmation_time": 0.1}),
+    )
 
 
 @pytest.fixture
@@ -237,7 +243,7 @@ def test_a_lost_answer_is_looked_up_and_the_movie_is_not_submitted_twice(run, se
     code, out, err = run("render", movie, "--json")
     assert (code, service.posts) == (0, 1)
     assert json.loads(out)["project"] == service.renders()[0]["project"]
-    assert "Looking for the render in the account's list" in err
+    assert "Checking the account's list for the render" in err
 
 
 def test_a_lost_answer_that_cannot_be_looked_up_says_how_to_take_it_up_again_and_that_works(run, service, movie):

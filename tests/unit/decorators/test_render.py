@@ -25,7 +25,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, connection):
     """Looks into the list come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
 
 
 def operator_of(function, *args, **arguments):

@@ -89,9 +89,10 @@ def test_what_is_said_of_variables_that_do_not_fit_the_templates_schema():
 
 
 def test_what_a_later_attempt_says_of_the_renders_it_finds():
-    adopted = decide_submission([render(status="running")], mine=MINE, answer_lost=False)
-    changed = decide_submission([render(status="done", print_="another")], mine=MINE, answer_lost=False, looks=9)
-    several = decide_submission([render(status="done"), render("x", status="done")], mine=MINE, answer_lost=False)
+    facts = {"mine": MINE, "unconfirmed": None, "read_at": 0.0}
+    adopted = decide_submission([render(status="running")], **facts)
+    changed = decide_submission([render(status="done", print_="another")], **facts)
+    several = decide_submission([render(status="done"), render("x", status="done")], **facts)
     assert_quoted("what-happens-when", adopted.reason, *changed.warnings)
     assert several.warnings[0].startswith("Several renders carry submission key ")
     assert_quoted("what-happens-when", "Several renders carry submission key ")

@@ -98,7 +98,7 @@ def test_what_the_triggerer_set_up_is_what_is_sent_to():
 
 
 def test_a_task_sends_what_became_of_its_render(statsd, connection, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
     render = {"task_id": "render", "movie": MOVIE, "poll_interval": 0.2}
     Attempt(Json2VideoRenderOperator(**render)).run()
     Attempt(Json2VideoRenderOperator(**render), try_number=2).run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import socket
 import time
 from datetime import datetime, timezone
 from functools import partial
@@ -12,13 +14,15 @@ import pytest
 from airflow_json2video.api.client import Json2VideoClient
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
+    HostNotResolved,
+    Json2VideoError,
     Money,
     QuotaExhausted,
-    RateLimited,
     SubmissionAmbiguous,
 )
-from airflow_json2video.hooks.submission import Submission
+from airflow_json2video.hooks.submission import Submission, SubmissionPaused, SubmissionState
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint
+from airflow_json2video.rendering.submission import Unconfirmed
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}], "client-data": {"order": 7}}
 TASK = TaskIdentity(deployment="id:here", dag_id="news", run_id="run", task_id="render", map_index=3, generation=2)
@@ -26,7 +30,7 @@ TASK = TaskIdentity(deployment="id:here", dag_id="news", run_id="run", task_id="
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
 
 
 @pytest.fixture
@@ -43,12 +47,34 @@ def submission(client):
             client=client,
             document=movie,
             mark=mark,
-            attempt_before=attempt - 1 if attempt > 1 else None,
             log=logging.getLogger(__name__),
-            **{"patience": 5.0, **more},
+            **{
+                "attempt_before": attempt - 1 if attempt > 1 else None,
+                "confirmation_time": 0.3,
+                **more,
+            },
         )
 
     return make
+
+
+class Passing:
+    """A clock on which sleeping takes no time of ours; it takes a service's clock along."""
+
+    def __init__(self, service_clock=None):
+        self.seconds = 0.0
+        self.pauses = []
+        self._began = time.time() if service_clock is None else service_clock.now()
+        self._service_clock = service_clock
+
+    def clock(self):
+        return self._began + self.seconds
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+        self.pauses.append(seconds)
+        if self._service_clock is not None:
+            self._service_clock.move_to(self.clock())
 
 
 def submit_for_others(client, count):
@@ -106,7 +132,7 @@ def test_mapped_tasks_and_other_runs_never_adopt_each_other(submission, service)
 def test_a_list_that_cannot_be_read_stops_a_later_attempt_and_may_be_retried(submission, service):
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     with pytest.raises(SubmissionAmbiguous, match="could not be read") as caught:
-        submission(attempt=2, patience=0.2).run()
+        submission(attempt=2, until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
     assert caught.value.retryable
     assert caught.value.money is Money.UNKNOWN
     assert service.posts == 0
@@ -118,10 +144,24 @@ def test_a_list_that_is_back_after_a_moment_stops_nothing(submission, service):
     assert submission(attempt=2).run().project == first.project
 
 
-def test_a_key_that_is_refused_while_looking_fails_fast(submission, service):
+def test_one_refused_list_ends_no_later_attempt(submission, service):
+    """401 for a second: a gateway's moment, while the attempt before may have paid."""
+    first = submission().run()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=401, body={"message": "Invalid API Key"})
+    waited = []
+    again = submission(attempt=2, until=time.time() + 900, sleep=waited.append).run()
+    assert (again.project, waited) == (first.project, [60.0])
+    assert service.posts == 1
+
+
+def test_a_list_that_is_refused_for_five_minutes_fails_the_attempt_so_that_it_can_be_retried(submission, service):
     service.settings.update({"api_keys": ("another",)})
-    with pytest.raises(AuthenticationFailed):
-        submission(attempt=2).run()
+    passed = Passing()
+    with pytest.raises(AuthenticationFailed) as caught:
+        submission(attempt=2, until=time.time() + 900, clock=passed.clock, sleep=passed.sleep).run()
+    assert caught.value.retryable
+    assert passed.seconds == pytest.approx(300, abs=5)
+    assert service.posts == 0
 
 
 def test_no_credits_is_a_clear_no_and_nothing_is_looked_for(submission, service):
@@ -132,28 +172,137 @@ def test_no_credits_is_a_clear_no_and_nothing_is_looked_for(submission, service)
     assert [r.method for r in service.requests] == ["POST"]
 
 
-def test_too_many_requests_is_a_no_once_the_list_confirms_it(submission, service):
-    service.add_fault("answer", method="POST", path="/v2/movies", status=429, retry_after=7)
-    with pytest.raises(RateLimited) as caught:
-        submission().run()
+OWN_WORDS = ("Error creating movie: the queue is full", "Error starting subprocess")
+
+
+@pytest.mark.parametrize("words", OWN_WORDS)
+def test_a_refusal_that_says_that_nothing_was_started_is_tried_again_after_one_look_at_the_list(
+    submission, service, words
+):
+    body = {"success": False, "message": words}
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=3)
+    assert not submission().run().adopted
+    assert [r.method for r in service.requests] == ["POST", "GET"] * 3 + ["POST"]
+    assert len(service.renders()) == 1
+
+
+def test_the_pauses_between_refusals_grow_and_end_with_the_deadline(submission, service, monkeypatch):
+    monkeypatch.undo()
+    body = {"success": False, "message": OWN_WORDS[1]}
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=None)
+    passed = Passing()
+    with pytest.raises(Json2VideoError, match=r"to submit is over.*starting subprocess") as caught:
+        submission(until=passed.clock() + 600, clock=passed.clock, sleep=passed.sleep).run()
+    assert caught.value.retryable
     assert caught.value.money is Money.NOT_SPENT
-    assert caught.value.retry_after == 7
-    assert service.renders() == []
+    assert passed.pauses == sorted(passed.pauses[:-1]) + passed.pauses[-1:]
+    assert passed.seconds == pytest.approx(600, abs=5)
+    assert 7 <= [r.method for r in service.requests].count("POST") <= 8
+
+
+def test_too_many_requests_is_a_refusal_and_is_tried_again_when_the_service_asks_for_it(submission, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=429, retry_after=7)
+    waited = []
+    assert not submission(until=time.time() + 60, sleep=waited.append).run().adopted
+    assert waited == [7.01]
+    assert len(service.renders()) == 1
+
+
+def test_a_refusal_that_was_none_is_adopted_and_not_paid_for_again(submission, service):
+    body = {"success": False, "message": OWN_WORDS[0]}
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, when="after")
+    assert submission().run().adopted
+    assert service.posts == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 @pytest.mark.parametrize("created", [True, False], ids=["project created", "no project"])
-def test_a_server_error_on_the_submission_is_looked_up_and_never_repeated(submission, service, status, created):
+def test_a_server_error_that_is_not_the_services_own_is_confirmed_before_it_is_submitted_again(
+    submission, service, status, created
+):
     service.add_fault("answer", method="POST", path="/v2/movies", status=status, when="after" if created else "before")
-    if created:
-        assert submission().run().adopted
-    else:
-        with pytest.raises(SubmissionAmbiguous) as caught:
-            submission().run()
-        assert not caught.value.retryable
-        assert TASK.submission_key in str(caught.value)
-    assert [r.method for r in service.requests].count("POST") == 1
-    assert len(service.renders()) == created
+    began = time.time()
+    assert submission().run().adopted is created
+    assert [r.method for r in service.requests].count("POST") == (1 if created else 2)
+    assert len(service.renders()) == 1
+    assert created or time.time() - began >= 0.3
+
+
+def test_after_a_lost_response_nothing_more_is_submitted_if_the_author_asked_for_that(submission, service):
+    service.add_fault("lost", method="POST", path="/v2/movies", when="before")
+    with pytest.raises(SubmissionAmbiguous, match="was lost") as caught:
+        submission(on_lost_response="fail").run()
+    assert not caught.value.retryable
+    assert TASK.submission_key in str(caught.value)
+    assert service.posts == 0
+    assert service.renders() == []
+
+
+def test_a_render_that_the_list_shows_four_and_a_half_minutes_late_is_not_paid_for_twice(submission, service):
+    passed = Passing(service.clock)
+    service.settings.update({"list_delay": 270.0})
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    found = submission(until=4e9, confirmation_time=300.0, clock=passed.clock, sleep=passed.sleep).run()
+    assert found.adopted
+    assert (service.posts, len(service.renders())) == (1, 1)
+
+
+def test_a_wait_that_is_longer_than_a_moment_frees_the_worker_slot_and_is_gone_on_with_elsewhere(submission, service):
+    service.add_fault("lost", method="POST", path="/v2/movies", when="before")
+    passed = Passing()
+    state = None
+    pauses = []
+    while True:
+        task = submission(
+            state=None if state is None else SubmissionState.from_json(json.loads(json.dumps(state))),
+            until=4e9,
+            hold=15.0,
+            confirmation_time=300.0,
+            clock=passed.clock,
+            sleep=passed.sleep,
+        )
+        try:
+            render = task.run()
+        except SubmissionPaused as paused:
+            pauses.append(paused.seconds)
+            passed.sleep(paused.seconds)
+            state = paused.state.to_json()
+        else:
+            break
+    assert not render.adopted
+    assert sum(pauses) == pytest.approx(300, abs=40)
+    assert len(pauses) <= 5
+    assert service.posts == 1  # the one that broke off never arrived
+
+
+def test_a_moment_that_another_machine_noted_before_the_service_had_answered_it_is_not_trusted(submission, service):
+    """Its clock may have been hours behind."""
+    state = SubmissionState(
+        unconfirmed=Unconfirmed(attempt=1, last_sent_at=time.time() - 7200, response_lost=True), on_service_clock=False
+    )
+    with pytest.raises(SubmissionPaused):
+        submission(state=state, hold=1.0, until=4e9, confirmation_time=300.0).run()
+    assert service.posts == 0
+
+
+def test_with_the_default_retry_delay_a_retry_needs_one_reading_of_the_list(submission, service):
+    submission(attempt=2, attempt_before_ended_at=time.time() - 300, confirmation_time=300.0).run()
+    assert [r.method for r in service.requests] == ["GET", "POST"]
+
+
+def test_a_worker_whose_clock_is_ahead_does_not_take_a_moment_for_five_minutes(submission, service):
+    """By this machine's clock the attempt before ended two hours ago; by the service's it was just now."""
+    with pytest.raises(SubmissionPaused):
+        submission(
+            attempt=2,
+            attempt_before_ended_at=time.time() - 1.0,
+            clock=lambda: time.time() + 7200.0,
+            skew=lambda: -7200.0,
+            until=4e9,
+            hold=1.0,
+            confirmation_time=300.0,
+        ).run()
+    assert service.posts == 0
 
 
 def test_an_outage_shorter_than_the_deadline_stops_no_later_attempt(submission, service):
@@ -180,36 +329,64 @@ def test_a_service_that_cannot_be_reached_for_a_moment_is_tried_again_since_noth
     assert service.posts == 1
 
 
-def test_a_lost_answer_and_a_list_that_refuses_stay_a_matter_for_a_person(submission, service):
+def test_a_lost_response_and_a_list_that_refuses_leave_it_open_whether_there_is_a_render(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
-    service.add_fault("answer", method="GET", path="/v2/movies", status=403, body={"message": "account_suspended"})
+    body = {"message": "account_suspended"}
+    service.add_fault("answer", method="GET", path="/v2/movies", status=403, body=body, times=None)
     with pytest.raises(SubmissionAmbiguous, match="account is suspended") as caught:
-        submission().run()
+        submission(until=time.time() + 0.1, hard_until=time.time() + 0.1).run()
     assert caught.value.money is Money.UNKNOWN
-    assert not caught.value.retryable
     assert TASK.submission_key in str(caught.value)
 
 
-def test_a_lost_answer_and_a_list_that_stays_down_are_not_forgotten_by_a_retry(submission, service):
+def test_a_lost_response_and_a_list_that_stays_down_are_confirmed_by_the_retry(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     with pytest.raises(SubmissionAmbiguous, match="One submission was sent; nothing more was") as caught:
-        submission(patience_after_sending=0.2).run()
+        submission(until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
+    assert caught.value.retryable
+    service.clear_faults()
+    assert submission(attempt=2).run().adopted
+
+
+def test_a_lost_response_stays_a_matter_for_a_person_where_the_author_asked_for_one(submission, service):
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    limit = time.time() + 0.2
+    with pytest.raises(SubmissionAmbiguous, match="could not be read") as caught:
+        submission(until=limit, hard_until=limit, on_lost_response="fail").run()
     assert not caught.value.retryable
 
 
-def test_a_second_submission_that_fails_does_not_hide_the_first(submission, service):
+def test_a_second_submission_is_refused_after_the_first_is_known_to_have_come_to_nothing(submission, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500)
     service.settings.update({"credits": 0.0})
-    with pytest.raises(SubmissionAmbiguous, match="second one failed too") as caught:
-        submission(on_ambiguous="resubmit").run()
-    assert caught.value.money is Money.UNKNOWN
+    with pytest.raises(QuotaExhausted) as caught:
+        submission().run()
+    assert caught.value.money is Money.NOT_SPENT
+
+
+def test_a_host_that_does_not_resolve_is_named_and_not_waited_for_until_the_deadline(submission, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.undo()  # the pauses are to be real; the clock is not
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    task = submission()
+    task.client = Json2VideoClient("key", host="https://api.json2vidoe.invalid/v2", retries=0)
+    passed = Passing()
+    task.clock, task.sleep, task.until = passed.clock, passed.sleep, passed.clock() + 3600
+    task.__post_init__()
+    with pytest.raises(HostNotResolved, match=r"json2vidoe\.invalid") as caught:
+        task.run()
+    assert caught.value.retryable
+    assert "Nothing was submitted" in str(caught.value)
+    assert passed.seconds <= 130
 
 
 def test_an_attempt_that_airflow_runs_anew_looks_before_it_sends(submission, service):
     first = submission().run()
-    again = submission(attempt=1)
-    again.attempt_before = 1
+    again = submission(attempt=1, attempt_before=1)
     assert again.run().project == first.project
     assert service.posts == 1
 
@@ -234,7 +411,7 @@ def test_only_the_first_look_reads_the_list_back_to_the_start_of_the_run(submiss
     monkeypatch.setattr(client, "movies", noted)
     attempt = submission(attempt=2, since=time.time() - 10 * 86400)
     attempt.run()
-    assert [span.days for span in ranges] == [11] + [1] * (len(ranges) - 1)
+    assert [span.days for span in ranges] == [11] + [2] * (len(ranges) - 1)
     assert len(ranges) > 1
 
 

@@ -37,7 +37,7 @@ def _quick(monkeypatch):
 
 def quick(monkeypatch):
     """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.batch_finding.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.batch_finding._pause", lambda looks: 0.01)
     monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 0.1)
     monkeypatch.setattr("airflow_json2video.operators.batch_slice._NO_HURRY", 0.0)
     monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
@@ -349,15 +349,15 @@ def test_an_item_whose_answer_was_lost_and_that_the_list_never_shows_is_never_se
 
 def test_an_author_who_prefers_the_risk_has_a_lost_item_sent_once_more(batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
-    assert BatchAttempt(lambda: batch(on_ambiguous="resubmit")).run()["done"] == 7
+    assert BatchAttempt(lambda: batch(on_lost_response="resubmit")).run()["done"] == 7
     assert sent(service) == 8
 
 
 def test_a_list_that_shows_a_new_project_late_leads_to_no_second_submission(batch, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.batch_finding.settle_pause", lambda looks: 0.4)
+    monkeypatch.setattr("airflow_json2video.hooks.batch_finding._pause", lambda looks: 0.4)
     service.settings.update({"list_delay": 0.8})
     service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
-    assert BatchAttempt(lambda: batch(on_ambiguous="resubmit")).run()["done"] == 7
+    assert BatchAttempt(lambda: batch(on_lost_response="resubmit")).run()["done"] == 7
     assert service.posts == 7
 
 

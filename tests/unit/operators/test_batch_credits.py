@@ -186,7 +186,7 @@ def test_while_what_is_under_way_is_waited_for_nothing_is_asked_or_sent(patient,
 def test_a_refused_row_counts_as_never_sent_when_a_later_answer_is_lost(patient, service):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=1)
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=2)
-    attempt = starts(BatchAttempt(lambda: patient(items=ROWS[:1], on_ambiguous="resubmit")))
+    attempt = starts(BatchAttempt(lambda: patient(items=ROWS[:1], on_lost_response="resubmit")))
     service.settings.update({"credits": 700})
     attempt.fire().next_slice()
     assert goes_on(attempt)["done"] == 1

@@ -25,7 +25,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
     quick_batch(monkeypatch)
 
 

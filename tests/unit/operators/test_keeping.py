@@ -28,7 +28,7 @@ class Died(BaseException):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
     monkeypatch.setattr("airflow_json2video.hooks.download._LONGEST_PAUSE", 0.01)
 
 

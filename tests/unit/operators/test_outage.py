@@ -9,10 +9,12 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_json2video.exceptions import ServiceUnreachable, SubmissionAmbiguous
+from airflow_json2video.exceptions import HostNotResolved, ServiceUnreachable, SubmissionAmbiguous
 from airflow_json2video.local import LocalService
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.rendering.submission import backoff
 from airflow_json2video.triggers.service import Json2VideoServiceTrigger
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
@@ -22,8 +24,8 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
-    monkeypatch.setattr("airflow_json2video.operators.render._PATIENCE_ON_A_WORKER", 0.1)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
     monkeypatch.setattr("airflow_json2video.triggers.service._FIRST_PAUSE", 0.1)
 
 
@@ -102,28 +104,96 @@ def test_an_execution_timeout_ends_the_wait_and_nothing_is_submitted_after_it(po
         assert service.posts == 0
 
 
-def test_one_that_resumes_with_nothing_but_the_event_keeps_its_deadline_and_how_often_it_has_waited(port):
-    attempt = Attempt(render())
+def test_one_that_resumes_with_nothing_but_the_event_keeps_its_deadline_and_what_it_knows(connection, service):
+    """``dag.test()`` loses the arguments of the method to resume."""
+    service.add_fault("lost", method="POST", path="/v2/movies", when="before")
+    attempt = Attempt(render(on_lost_response="fail"))
     attempt.start()
     deadline = attempt.deferred.trigger.deadline
-    for waited in (1, 2):
-        attempt.event = {"asked": 1, "deadline": deadline, "earlier": attempt.deferred.trigger.earlier}
-        attempt.deferred.kwargs = {}  # as dag.test() has it
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, nth=[2, 4], times=None)
+    for waited in (2, 3):
+        attempt.fire()
+        attempt.deferred.kwargs = {}
         assert attempt.resume() is attempt.deferred
-        assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.earlier) == (deadline, waited)
+        assert attempt.event["repeat"]["waits"] == waited - 1
+        assert attempt.deferred.trigger.deadline == pytest.approx(deadline, abs=1)
+    service.clear_faults()
+    time.sleep(0.2)  # the time of confirmation
+    attempt.deferred.kwargs = {}
+    with pytest.raises(AirflowFailException, match="The response to the submission was lost"):
+        attempt.fire().resume()
+    assert service.posts == 0
 
 
-def test_a_service_that_answers_the_trigger_and_not_the_task_is_asked_ever_more_seldom(connection, service):
+def test_a_service_that_answers_the_trigger_and_not_the_task_is_asked_ever_more_seldom(
+    connection, service, monkeypatch
+):
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", backoff)
     Attempt(render()).start()
     second = Attempt(render(), try_number=2)
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     pauses = []
     outcome = second.start()
     for _ in range(3):
-        pauses.append(outcome.trigger.earlier)
-        second.event = {"asked": 1, "deadline": outcome.trigger.deadline, "earlier": outcome.trigger.earlier}
+        pauses.append(outcome.trigger.after)
+        second.event = {"asked": 1}
         outcome = second.resume()
-    assert pauses == [0, 1, 2]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 14
+
+
+def test_a_lost_response_is_confirmed_without_a_worker_slot_and_then_submitted_again(connection, service):
+    service.add_fault("lost", method="POST", path="/v2/movies", when="before")
+    attempt = Attempt(render())
+    outcome = attempt.start()
+    confirmations = 0
+    while outcome is attempt.deferred and attempt.deferred.method_name == "execute_again":
+        confirmations += 1
+        outcome = attempt.fire().resume()
+    assert 1 <= confirmations <= 4
+    assert attempt.fire().resume()["url"]
+    assert service.posts == 1
+
+
+def test_a_document_with_a_value_of_the_moment_finds_its_own_render_after_a_lost_response(connection, service):
+    """The task goes on in another process, where the document is templated again."""
+    service.settings.update({"render_seconds": 60})
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    attempt = Attempt(render(movie={**MOVIE, "comment": "12:00:00"}))
+    assert attempt.start() is attempt.deferred
+    attempt.operator.movie = {**MOVIE, "comment": "12:00:20"}
+    assert attempt.fire().resume() is attempt.deferred
+    assert attempt.deferred.method_name == "execute_complete"
+    assert service.posts == 1
+
+
+def test_what_is_known_of_a_lost_response_is_found_again_by_the_next_attempt(connection, service):
+    """The task is killed while it waits; nothing of what it knew is left."""
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    first = Attempt(render())
+    first.start()
+    second = Attempt(render(), try_number=2, before=first)
+    outcome = second.start()
+    while outcome is second.deferred and second.deferred.method_name == "execute_again":
+        outcome = second.fire().resume()
+    assert service.posts == 1
+
+
+def test_a_mistyped_host_is_in_the_log_at_once_and_in_the_error_of_the_end(monkeypatch, times_logged):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    host = "https://api.json2vidoe.invalid/v2"
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=host, retries=0))
+    attempt = Attempt(render())
+    attempt.start()
+    assert times_logged("api.json2vidoe.invalid") >= 1
+    assert attempt.deferred.trigger.deadline < time.time() + 121
+    attempt.deferred.trigger.deadline = time.time() + 0.3
+    monkeypatch.setattr("airflow_json2video.hooks.submission.RESOLUTION_TIMEOUT", 0.0)
+    with pytest.raises(HostNotResolved, match=r"api\.json2vidoe\.invalid"):
+        attempt.fire().resume()
 
 
 def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_deadline(connection, service):
@@ -131,8 +201,11 @@ def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_de
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=8)
     assert Attempt(render(deferrable=False), try_number=2).run()["url"]
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    timeout = timedelta(seconds=1)
+    last = Attempt(render(deferrable=False, render_timeout=0.5, execution_timeout=timeout), try_number=3)
+    last.context["ti"].start_date = datetime.now(timezone.utc)
     with pytest.raises(SubmissionAmbiguous, match="Nothing was submitted"):
-        Attempt(render(deferrable=False, render_timeout=0.5), try_number=3).run()
+        last.run()
 
 
 def test_a_refusal_is_an_answer_and_ends_the_wait(connection, service):

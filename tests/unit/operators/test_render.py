@@ -20,6 +20,7 @@ from airflow_json2video.exceptions import (
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.rendering.identity import STAMP_KEY
 from tests.unit.attempts import Attempt
+from tests.unit.conftest import connection_json
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
 
@@ -27,7 +28,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 @pytest.fixture
 def quick(monkeypatch):
     """Looks into the list come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
 
 
 @pytest.fixture
@@ -170,19 +171,28 @@ def test_a_500_after_the_project_was_created_is_adopted(render, service):
     assert len(service.renders()) == 1
 
 
-def test_a_500_without_a_project_submits_nothing_more_and_says_how_to_go_on(render, service):
+def test_a_500_without_a_project_is_submitted_again_once_its_absence_is_confirmed(render, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500)
+    assert Attempt(render()).run()["url"]
+    assert len(service.renders()) == 1
+
+
+def test_an_author_who_wants_to_look_for_himself_gets_a_failure_that_says_how(render, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500)
     with pytest.raises(AirflowFailException) as caught:
-        Attempt(render()).run()
+        Attempt(render(on_lost_response="fail")).run()
     assert isinstance(error_of(caught.value), SubmissionAmbiguous)
     assert "a_dag.render-" in str(caught.value)
     assert "Then clear the task" in str(caught.value)
     assert service.renders() == []
 
 
-def test_an_author_who_prefers_the_risk_gets_a_second_submission(render, service):
-    service.add_fault("answer", method="POST", path="/v2/movies", status=500)
-    assert Attempt(render(on_ambiguous="resubmit")).run()["url"]
+def test_a_refusal_of_a_moment_that_started_nothing_fails_no_task(render, service):
+    """The service's own page says of these: retry with exponential backoff."""
+    for words in ("Error creating movie: no capacity", "Error starting subprocess"):
+        body = {"success": False, "message": words}
+        service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body)
+    assert Attempt(render()).run()["url"]
     assert len(service.renders()) == 1
 
 
@@ -363,7 +373,7 @@ def test_an_event_of_another_shape_is_never_taken_for_success(render):
         ({"movie": MOVIE, "render_timeout": 0}, "render_timeout"),
         ({"movie": MOVIE, "render_timeout": timedelta(seconds=-5)}, "render_timeout"),
         ({"movie": MOVIE, "poll_interval": "often"}, "poll_interval"),
-        ({"movie": MOVIE, "on_ambiguous": "retry"}, "on_ambiguous.*'fail', 'resubmit'"),
+        ({"movie": MOVIE, "on_lost_response": "retry"}, "on_lost_response.*'resubmit', 'fail'"),
         ({"movie": MOVIE, "on_clear": "again"}, "on_clear"),
         ({"movie": MOVIE, "timeout_starts": "now"}, "timeout_starts"),
     ],
@@ -398,12 +408,17 @@ def test_a_failure_says_which_attempt_it_was_and_whether_another_follows(render,
         Attempt(render(), try_number=3, max_tries=2).run()
 
 
+def confirming(monkeypatch, service, *, seconds):
+    extra = {"confirmation_time": seconds}
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, **extra))
+
+
 def test_a_lost_answer_after_an_earlier_failed_render_is_not_taken_for_that_failure(render, service, monkeypatch):
     service.add_fault("render", status="error", message="Failed to download x")
     with pytest.raises(RenderFailed):
         Attempt(render()).run()
     # The second attempt's answer is lost, and its project shows in the list only after some looks.
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.5)
+    confirming(monkeypatch, service, seconds=3.0)
     service.settings.update({"list_delay": 1.0, "render_seconds": 3})
     service.add_fault("lost", method="POST", path="/v2/movies")
     result = Attempt(render(), try_number=2).run()
@@ -412,7 +427,7 @@ def test_a_lost_answer_after_an_earlier_failed_render_is_not_taken_for_that_fail
 
 
 def test_a_later_attempt_waits_for_a_list_that_shows_a_new_project_late(render, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.5)
+    confirming(monkeypatch, service, seconds=3.0)
     service.settings.update({"list_delay": 1.0})
     Attempt(render()).start()  # the worker dies right after the POST
     assert Attempt(render(), try_number=2).run()["url"]
@@ -431,10 +446,31 @@ def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing(ren
     assert exits == ([] if find_spec("airflow.sdk") else [0])
 
 
+def test_an_outage_of_airflows_database_of_seconds_costs_no_attempt(render, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.hooks.current._PAUSES", (0.01,) * 6)
+    answers = iter([OSError("the database is gone")] * 5)
+
+    def current(ti):
+        if (error := next(answers, None)) is not None:
+            raise error
+        return True
+
+    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", current)
+    assert Attempt(render()).run()["url"]
+    assert service.posts == 1
+
+
+def test_airflow_is_asked_for_a_minute_before_an_attempt_is_given_up():
+    from airflow_json2video.hooks.current import _PAUSES
+
+    assert sum(_PAUSES) == 60
+
+
 def test_an_attempt_that_cannot_ask_airflow_sends_nothing_and_may_be_retried(render, service, monkeypatch):
     def unreachable(ti):
         raise ConnectionError("the API server is gone")
 
+    monkeypatch.setattr("airflow_json2video.hooks.current._PAUSES", (0.01, 0.01))
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", unreachable)
     with pytest.raises(Json2VideoError, match=r"the API server is gone.*Nothing was submitted") as caught:
         Attempt(render()).run()

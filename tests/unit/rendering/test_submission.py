@@ -7,9 +7,11 @@ import pytest
 
 from airflow_json2video.rendering.identity import Stamp
 from airflow_json2video.rendering.submission import (
-    SETTLE_LOOKS,
+    CONFIRMATION_TIME,
     Action,
     FoundRender,
+    Unconfirmed,
+    backoff,
     decide_submission,
 )
 
@@ -35,14 +37,22 @@ def found(project="A" * 16, status="running", *, minutes=0, has_file=False, **st
     )
 
 
-def decide(*renders, answer_lost=False, looks=SETTLE_LOOKS, **policy):
-    return decide_submission(list(renders), mine=MINE, answer_lost=answer_lost, looks=looks, **policy)
+SENT = 1_000_000.0
+EARLIER = Unconfirmed(attempt=MINE.attempt - 1, last_sent_at=SENT)
+LOST = Unconfirmed(attempt=MINE.attempt, last_sent_at=SENT, response_lost=True, fingerprint=MINE.fingerprint)
 
 
-def test_a_listing_that_fails_is_unknown_and_never_leads_to_a_submission():
-    for lost in (True, False):
+def decide(*renders, unconfirmed=EARLIER, after=CONFIRMATION_TIME, **policy):
+    """What is decided on a list that was read this long after the last moment of sending."""
+    return decide_submission(list(renders), mine=MINE, unconfirmed=unconfirmed, read_at=SENT + after, **policy)
+
+
+def test_a_list_that_fails_is_unknown_and_never_leads_to_a_submission():
+    for unconfirmed in (EARLIER, LOST, None):
         for policy in ("fail", "resubmit"):
-            decision = decide_submission(None, mine=MINE, answer_lost=lost, looks=99, on_ambiguous=policy)
+            decision = decide_submission(
+                None, mine=MINE, unconfirmed=unconfirmed, read_at=SENT + 1e6, on_lost_response=policy
+            )
             assert decision.action is Action.STOP
             assert "d.t-1" in decision.reason
 
@@ -67,9 +77,13 @@ def test_a_failed_render_is_submitted_again_since_it_cost_nothing():
     assert decide(found(status="error")).action is Action.SUBMIT
 
 
-def test_a_stalled_render_gets_one_more_look_before_a_new_one_is_paid_for():
-    assert decide(found(status="timeout"), looks=1).action is Action.LOOK_AGAIN
-    decision = decide(found(status="timeout"), looks=2)
+def test_a_stalled_render_is_checked_once_more_a_while_later_before_a_new_one_is_paid_for():
+    first = decide(found(status="timeout"))
+    assert (first.action, first.check_in) == (Action.CHECK_AGAIN, 10.0)
+    read_at = SENT + CONFIRMATION_TIME
+    soon = decide(found(status="timeout"), earlier_read_at=read_at - 4.0)
+    assert (soon.action, soon.check_in) == (Action.CHECK_AGAIN, 6.0)
+    decision = decide(found(status="timeout"), earlier_read_at=read_at - 10.0)
     assert decision.action is Action.SUBMIT
     assert "charged too" in decision.warnings[0]
 
@@ -91,24 +105,49 @@ def test_an_older_failed_render_does_not_hide_a_younger_usable_one():
     assert decide(found("B" * 16, "error"), found("A" * 16, minutes=9)).project == "A" * 16
 
 
-def test_after_a_lost_answer_absence_counts_only_after_all_looks():
-    for looks in range(1, SETTLE_LOOKS):
-        assert decide(answer_lost=True, looks=looks).action is Action.LOOK_AGAIN
-    decision = decide(answer_lost=True, looks=SETTLE_LOOKS)
-    assert decision.action is Action.STOP
-    assert "d.t-1" in decision.reason
+@pytest.mark.parametrize("unconfirmed", [EARLIER, LOST], ids=["an earlier attempt", "a lost response"])
+def test_absence_is_confirmed_by_a_list_that_was_read_five_minutes_after_the_last_moment_of_sending(unconfirmed):
+    for after in (-7200.0, 0.0, 5.0, 70.0, 299.9):
+        assert decide(unconfirmed=unconfirmed, after=after).action is Action.CHECK_AGAIN
+    assert decide(unconfirmed=unconfirmed, after=300.0).action is Action.SUBMIT
+    assert decide(unconfirmed=unconfirmed, after=19.9, confirmation_time=20.0).action is Action.CHECK_AGAIN
+    assert decide(unconfirmed=unconfirmed, after=20.0, confirmation_time=20.0).action is Action.SUBMIT
 
 
-def test_an_author_may_prefer_the_risk_of_paying_twice():
-    decision = decide(answer_lost=True, on_ambiguous="resubmit")
+def test_the_list_is_checked_often_at_first_and_at_the_moment_that_confirms():
+    checks, after = [], 5.0
+    while (decision := decide(unconfirmed=LOST, after=after)).action is Action.CHECK_AGAIN:
+        checks.append(after)
+        after += decision.check_in
+    assert (checks, after) == ([5.0, 10.0, 20.0, 40.0, 80.0, 160.0], 300.0)
+
+
+def test_a_clock_that_went_back_makes_no_wait_longer_than_the_confirmation_time():
+    assert 0 < decide(unconfirmed=LOST, after=-7200.0).check_in <= CONFIRMATION_TIME
+
+
+def test_after_a_lost_response_it_is_submitted_again_unless_the_author_asked_for_a_failure():
+    decision = decide(unconfirmed=LOST)
     assert decision.action is Action.SUBMIT
-    assert "paying twice" in decision.warnings[0]
+    assert "submitting again" in decision.warnings[-1]
+    failed = decide(unconfirmed=LOST, on_lost_response="fail")
+    assert failed.action is Action.STOP
+    assert "d.t-1" in failed.reason
 
 
-def test_a_later_attempt_looks_as_long_before_it_submits_since_the_one_before_may_have_died_while_sending():
-    for looks in range(1, SETTLE_LOOKS):
-        assert decide(looks=looks).action is Action.LOOK_AGAIN
-    assert decide(looks=SETTLE_LOOKS).action is Action.SUBMIT
+def test_a_later_attempt_submits_whatever_is_to_be_done_about_a_lost_response():
+    assert decide(on_lost_response="fail").action is Action.SUBMIT
+
+
+def test_after_a_refusal_that_started_nothing_one_reading_of_the_list_is_enough():
+    assert decide(unconfirmed=None, after=0.0).action is Action.SUBMIT
+    assert decide(found(attempt=MINE.attempt), unconfirmed=None, after=0.0).action is Action.ADOPT
+
+
+def test_the_pause_between_two_tries_doubles_varies_and_never_overflows():
+    assert [backoff(n, jitter=0.5) for n in range(1, 9)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert (backoff(1, jitter=0.0), backoff(1, jitter=1.0)) == (3.75, 6.25)
+    assert backoff(100_000, jitter=1.0) == 375
 
 
 def test_clearing_a_task_that_has_given_its_result_pays_again_unless_on_clear_is_reuse():
@@ -145,23 +184,39 @@ def test_a_render_without_a_date_counts_as_the_youngest():
     assert decide(undated, found("A" * 16, minutes=9)).project == "A" * 16
 
 
-def test_after_a_lost_answer_an_earlier_attempts_failed_render_says_nothing_about_this_one():
+def test_after_a_lost_response_an_earlier_attempts_failed_render_says_nothing_about_this_one():
     for earlier in (found(status="error"), found(status="done"), found(status="timeout")):
-        for looks in range(1, SETTLE_LOOKS):
-            assert decide(earlier, answer_lost=True, looks=looks).action is Action.LOOK_AGAIN
-        assert decide(earlier, answer_lost=True).action is Action.STOP
+        for after in (5.0, 299.0):
+            decision = decide(earlier, unconfirmed=LOST, after=after, earlier_read_at=SENT - 60)
+            assert decision.action is Action.CHECK_AGAIN
+        assert decide(earlier, unconfirmed=LOST, earlier_read_at=SENT).action is Action.SUBMIT
 
 
-def test_after_a_lost_answer_this_attempts_own_render_is_taken_however_it_ended():
+def test_after_a_lost_response_this_attempts_own_render_is_taken_however_it_ended():
     for status in ("error", "timeout", "done"):
-        decision = decide(found("B" * 16, status=status, attempt=MINE.attempt), answer_lost=True, looks=1)
+        decision = decide(found("B" * 16, status=status, attempt=MINE.attempt), unconfirmed=LOST, after=5.0)
         assert (decision.action, decision.project) == (Action.ADOPT, "B" * 16)
 
 
+def test_a_lost_response_belongs_to_the_document_that_was_sent_even_if_it_is_another_one_by_now():
+    """The task goes on in another process, where ``{{ macros.datetime.now() }}`` has another value."""
+    lost = dataclasses.replace(LOST, fingerprint="as it was sent")
+    for status in ("running", "error"):
+        render = found("B" * 16, status=status, attempt=MINE.attempt, fingerprint="as it was sent")
+        assert decide(render, unconfirmed=lost, after=5.0).project == "B" * 16
+
+
 def test_a_later_attempt_need_not_wait_if_the_list_shows_how_the_one_before_ended():
-    assert decide(found(status="error", attempt=2), looks=1).action is Action.SUBMIT
+    assert decide(found(status="error", attempt=2), after=1.0).action is Action.SUBMIT
     # Attempt 1's failure says nothing about attempt 2, which may have died while it was sending.
-    assert decide(found(status="error", attempt=1), looks=1).action is Action.LOOK_AGAIN
+    assert decide(found(status="error", attempt=1), after=1.0).action is Action.CHECK_AGAIN
+
+
+def test_an_attempt_that_may_have_submitted_more_than_once_is_not_settled_by_one_of_its_renders():
+    """An item of a batch whose ledger is lost: its first render failed, and the second is not listed yet."""
+    unknown = dataclasses.replace(EARLIER, one_render=False)
+    assert decide(found(status="error", attempt=2), unconfirmed=unknown, after=299.0).action is Action.CHECK_AGAIN
+    assert decide(found(status="error", attempt=2), unconfirmed=unknown).action is Action.SUBMIT
 
 
 def test_reusing_after_several_clears_takes_the_youngest_generation_and_does_not_call_them_one_submission():
@@ -172,8 +227,13 @@ def test_reusing_after_several_clears_takes_the_youngest_generation_and_does_not
     assert decision.warnings == ()
 
 
-def test_after_a_lost_answer_a_render_of_another_document_is_not_this_attempts_own_whatever_its_key():
+def test_after_a_lost_response_a_render_of_another_document_is_not_this_attempts_own_whatever_its_key():
     """A run that is deleted and made again under its id has the same key and attempt."""
     other = found("B" * 16, status="done", has_file=True, attempt=MINE.attempt, fingerprint="other")
-    assert decide(other, answer_lost=True, looks=1).action is Action.LOOK_AGAIN
-    assert decide(other, answer_lost=True).action is Action.STOP
+    assert decide(other, unconfirmed=LOST, after=5.0).action is Action.CHECK_AGAIN
+    assert decide(other, unconfirmed=LOST).action is Action.SUBMIT
+
+
+def test_what_is_unconfirmed_survives_as_json_and_ignores_what_a_newer_version_adds():
+    for facts in (EARLIER, LOST):
+        assert Unconfirmed.from_json({**facts.to_json(), "of_next_year": 1}) == facts
