@@ -29,7 +29,7 @@ from airflow_json2video.hooks.submission import Submission, SubmissionPaused, Su
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint
 
 MOVIE = {"scenes": [{"duration": 2}]}
-TASK = TaskIdentity(dag_id="news", run_id="run", task_id="render", map_index=-1, generation=0)
+TASK = TaskIdentity(deployment="id:one", dag_id="news", run_id="run", task_id="render", map_index=-1, generation=0)
 LONGEST_LAG = 270.0
 LAST_BAD_ATTEMPT = 4
 HISTORIES = 6000

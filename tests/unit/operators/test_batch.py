@@ -340,7 +340,7 @@ def test_lost_answers_are_settled_together_by_one_reading_of_the_list(batch, ser
 def test_an_item_whose_answer_was_lost_and_that_the_list_never_shows_is_never_sent_again(batch, service, tmp_path):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
     with pytest.raises(AirflowFailException, match="1 of 7 items failed"):
-        BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=0)).run()
+        BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=0, on_lost_response="fail")).run()
     assert sent(service) == 7
     unsure = [line for line in lines(tmp_path) if line["status"] == "unsure"]
     assert [line["key"] for line in unsure] == ["sku-3"]
@@ -694,7 +694,7 @@ def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlie
 
 def test_after_three_lost_answers_one_item_at_a_time_tries_whether_the_service_is_well(batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
-    attempt = BatchAttempt(lambda: batch(on_item_failure="continue"))
+    attempt = BatchAttempt(lambda: batch(on_item_failure="continue", on_lost_response="fail"))
     attempt.render_templates().start()
     seen = [sent(service)]
     while sent(service) < 5:
