@@ -143,7 +143,7 @@ def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, 
     assert message in str(error) or expected is TemplateNotFound
     assert str(status) in str(error)
     assert call not in str(error)
-    assert error.retryable is (expected in (RateLimited, ServerError))
+    assert error.retryable is (expected in (RateLimited, ServerError, RenderNotStarted))
     ambiguous = call == "movies.submit" and expected in (ServerError, RateLimited)
     assert error.money is (Money.UNKNOWN if ambiguous else Money.NOT_SPENT)
     assert error.advice
@@ -322,10 +322,10 @@ def test_an_unknown_template_is_named_and_said_once():
 
 
 def test_an_error_reads_as_short_lines_what_and_where_what_to_do_what_it_cost():
-    error = error_from_answer(500, "Error starting subprocess", call="movies.submit")
+    error = error_from_answer(500, "no reason", call="movies.submit")
     assert error.in_lines().splitlines() == [
         "The service failed.",
-        "JSON2Video answered HTTP 500 to the submission: Error starting subprocess.",
+        "JSON2Video answered HTTP 500 to the submission: no reason.",
         "Whether a render was started is not known until the account's list has been read.",
         "It is not known whether a render was started; one that was is charged.",
     ]
