@@ -7,6 +7,7 @@ the rules here look across them. A rule says ERROR only for what is certainly wr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -27,6 +28,7 @@ __all__ = ["check", "require_valid"]
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _TEMPLATE_ID_LENGTH = 20
+_NODE = re.compile(r"(scenes\[\d+\])?\.?(?:elements\[\d+\])?")
 _SHORTEST = 1.0  # seconds; below it the service says "Movie duration cannot be zero"
 
 Findings = Iterator[Finding]
@@ -47,8 +49,8 @@ def check(document: Mapping[str, Any] | Movie) -> list[Finding]:
     found += key_findings(document)
     for rule in _RULES:
         found += rule(document)
-    skipped = tuple(_skipped(document))
-    found = [replace(each, severity=_WARNING) if _is_below(each.path, skipped) else each for each in found]
+    if skipped := frozenset(_skipped(document)):
+        found = [replace(each, severity=_WARNING) if _is_in(each.path, skipped) else each for each in found]
     return sorted(dict.fromkeys(found), key=lambda finding: finding.severity is _WARNING)
 
 
@@ -89,8 +91,9 @@ def _skipped(movie: Mapping[str, Any]) -> Iterator[str]:
             yield path
 
 
-def _is_below(path: str, places: tuple[str, ...]) -> bool:
-    return any(path == place or path.startswith((f"{place}.", f"{place}[")) for place in places)
+def _is_in(path: str, skipped: frozenset[str]) -> bool:
+    node = _NODE.match(path)
+    return node is not None and not skipped.isdisjoint((node.group(), node.group(1)))
 
 
 def _scenes_or_template(movie: Mapping[str, Any]) -> Findings:

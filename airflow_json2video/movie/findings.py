@@ -16,6 +16,8 @@ __all__ = ["Finding", "Severity", "at", "counted", "excerpt", "invalid_movie", "
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\Z")
 _STEP = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
 _EXCERPT = 300  # characters
+_MAX_WARNINGS = 20
+"""Warnings that are listed next to the errors of an invalid movie."""
 
 
 class Severity(str, Enum):
@@ -105,7 +107,11 @@ def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie") -> 
     else:
         heading = f"{source} is not valid ({counted(len(errors), 'error')}"
         heading += f", {counted(len(listed) - len(errors), 'warning')}):" if len(listed) > len(errors) else "):"
-        message = "\n".join([heading, *(f"  {finding.line}" for finding in listed)])
+        shown = listed[: len(errors) + _MAX_WARNINGS]
+        lines = [f"  {finding.line}" for finding in shown]
+        if len(listed) > len(shown):
+            lines.append(f"  ... and {counted(len(listed) - len(shown), 'more warning')}")
+        message = "\n".join([heading, *lines])
     error = InvalidMovie(message, path=errors[0].path if errors else None)
     error.findings = tuple(findings)
     return error

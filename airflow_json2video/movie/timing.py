@@ -194,8 +194,9 @@ class _Planner:
         self, scenes: Sequence[tuple[Mapping[str, Any] | None, str]], movie_variables: Mapping[str, Any]
     ) -> Iterator[tuple[str, int | None, Mapping[str, Any], Mapping[str, Any], Interval]]:
         """Give each scene, iterated ones once for each item, with its variables and how often it is shown."""
+        known = [scene for scene, _ in scenes if scene is not None]
         for plain, path in scenes:
-            scene = self.with_import(plain or {}, path, [other for other, _ in scenes if other is not None])
+            scene = self.with_import(plain or {}, path, known)
             if scene.get("iterate") is None:
                 yield path, None, scene, scope(scene.get("variables"), movie_variables), Interval(1, 1)
                 continue

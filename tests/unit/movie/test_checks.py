@@ -239,6 +239,15 @@ def test_what_is_misspelled_next_to_what_is_missing_is_in_the_error():
     assert "text: is required" in str(caught.value)
 
 
+def test_of_very_many_warnings_an_error_lists_the_first():
+    elements = [{**TEXT, "settings": {"font_size": 3}}] * 500
+    with pytest.raises(InvalidMovie) as caught:
+        require_valid(scene(*elements, {"type": "text", "duration": 2}))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "The movie is not valid (1 error, 500 warnings):"
+    assert (len(lines), lines[-2].strip()) == (24, "... and 480 more warnings")
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
