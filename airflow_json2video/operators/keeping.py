@@ -97,6 +97,14 @@ class Keeping:
         self._is_ours = self._is_ours or found
         return found
 
+    def require_room(self, movie: Mapping[str, Any]) -> None:
+        """Refuse to store the video of a render that was paid for elsewhere over the only copy of another.
+
+        :param movie: of the render, in wire names. :raises ConfigurationError: it would be.
+        """
+        if self.delete and find_stored(movie, template=self.template, log=self.log) is None:
+            require_unoccupied(self.template, subtitles=self.subtitles, thumbnail=self.thumbnail)
+
     def ended(self, ended: Ended) -> Ended:
         """Take a render whose file the service has no more for finished, so that what is kept of it is found."""
         if not isinstance(ended.error, RenderExpired) or not ended.error.project:

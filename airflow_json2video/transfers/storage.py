@@ -76,6 +76,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
             if ended.error is not None or ended.movie is None:
                 raise ended.error or Json2VideoError("The render ended, and nothing says how.")
             result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=key)
+            keeping.require_room(ended.movie)
             return keeping.keep(ended.movie, result)
         except Json2VideoError as error:
             self._fail(error)

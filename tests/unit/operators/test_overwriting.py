@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt
 from tests.unit.operators.test_batch import BatchAttempt, quick
 
@@ -152,3 +154,23 @@ def test_two_items_never_share_a_file(connection, service, tmp_path, path, items
     with pytest.raises(AirflowFailException, match=r"2 of \d+ items(.|\n)*is also a file of another item"):
         Attempt(operator).render_templates().run()
     assert service.posts == 0
+
+
+def test_a_transfer_never_overwrites_the_only_copy_of_another_video(render, service, tmp_path):
+    projects = [
+        Attempt(render(output_path=None, delete_after_store=False), run_id=run).run()["project"] for run in "ab"
+    ]
+
+    def transfer(project):
+        path = f"{tmp_path}/latest.mp4"
+        return Attempt(
+            Json2VideoToObjectStorageOperator(
+                task_id="store", project=project, output_path=path, delete_after_store=True
+            )
+        ).run()
+
+    transfer(projects[0])
+    os.utime(tmp_path / "latest.mp4", (0, 0))
+    with pytest.raises(AirflowFailException, match=r"exists already.*only copy"):
+        transfer(projects[1])
+    assert Json2VideoHook().get_movie(projects[1]).movie.url, "the other one is still at JSON2Video"
