@@ -85,13 +85,15 @@ def deployment_of(
     """
     if (known := _patiently(lambda: known_deployment(namespace), sleep)) is not None:
         return known
-    value = _created(ti, before_creating, sleep)
-    log.warning(
-        "This deployment had no id; it is %s from now on (Variable %s). If it has submitted renders before, the "
-        "Variable was deleted or cannot be decrypted: they are not found until it is restored.",
-        value,
-        ID_VARIABLE,
-    )
+    new = secrets.token_hex(16)
+    value = _created(new, ti, before_creating, sleep)
+    if value == new:
+        log.warning(
+            "This deployment had no id; it is %s from now on (Variable %s). If it has submitted renders before, the "
+            "Variable was deleted or cannot be decrypted: they are not found until it is restored.",
+            value,
+            ID_VARIABLE,
+        )
     return deployment_of_id(value)
 
 
@@ -188,26 +190,26 @@ def _read() -> str | None:
     return None if value is None else value.strip()
 
 
-def _created(ti: Any, before_creating: Callable[[], None], sleep: Callable[[float], None]) -> str:
+def _created(new: str, ti: Any, before_creating: Callable[[], None], sleep: Callable[[float], None]) -> str:
     if is_multi_team():
         raise _unknown("in multi-team mode a Variable belongs to one team, and the other teams cannot see it")
     before_creating()
     trouble: Exception | None = None
     if not variables_are_overwritten():
-        trouble, value = _add(), _read()
+        trouble, value = _add(new), _read()
     else:
         # Nothing may stand between the last look and the creation.
         if not _appears(ti, sleep):
-            trouble = _add()
+            trouble = _add(new)
         value = _settled(sleep)
     if value is None:
         raise _unknown(f"{type(trouble).__name__}: {trouble}" if trouble else "it was added, and cannot be read")
     return value
 
 
-def _add() -> Exception | None:
+def _add(new: str) -> Exception | None:
     try:
-        add_variable(ID_VARIABLE, secrets.token_hex(16), description=_DESCRIPTION)
+        add_variable(ID_VARIABLE, new, description=_DESCRIPTION)
     except Exception as error:  # it may be there all the same, or another task's
         return error
     return None
