@@ -83,6 +83,7 @@ class SubmissionState:
     :param unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
     :param list_refused_since: the same for a list that the service refuses to return.
     :param first_read_at: when the list was first read for the decision in question.
+    :param namesake_reported: whether the log has said that another deployment has a render of the same task.
     :param error: what went wrong last.
     """
 
@@ -95,6 +96,7 @@ class SubmissionState:
     unresolved_since: float | None = None
     list_refused_since: float | None = None
     first_read_at: float | None = None
+    namesake_reported: bool = False
     error: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -176,7 +178,6 @@ class Submission:
     memory: TaskMemory | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
-    _namesake_reported: bool = field(default=False, init=False)
     skew: Callable[[], float] | None = None
     _state: SubmissionState = field(init=False)
     _sent_until: float | None = field(init=False, default=None)
@@ -375,8 +376,8 @@ class Submission:
         return SubmittedRender(project=render.project, submitted_at=created, adopted=True)
 
     def _report_namesake(self, project: str, theirs: Stamp) -> None:
-        if not self._namesake_reported:
-            self._namesake_reported = True
+        if not self._state.namesake_reported:
+            self._note(namesake_reported=True)
             whose = deployment_in_words(theirs.deployment)
             self.log.info(
                 "Render %s of the same task of another deployment (%s) was found and left alone.", project, whose

@@ -248,7 +248,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         try:
             # First of all, whatever comes of the rest: a first attempt creates the id that later ones look for.
             if self.durable:
-                identity = task_identity(context, self.hook, log=self.log)
+                resumed = pause.submission is not None
+                identity = task_identity(context, self.hook, log=self.log, is_resumed=resumed)
             document = self._checked_document()
             budget = self._budget(document)
             submission = self._submission(document, budget, context, pause, identity)
