@@ -45,7 +45,7 @@ JINJA_GLOBALS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "names
 """Names that every Jinja environment offers."""
 
 REMOVED_NAMES: Mapping[str, str] = {
-    "execution_date": "logical_date",
+    "execution_date": "dag_run.logical_date or dag_run.run_after",
     "next_ds": "data_interval_end | ds",
     "next_ds_nodash": "data_interval_end | ds_nodash",
     "next_execution_date": "data_interval_end",

@@ -297,7 +297,11 @@ def test_every_other_part_of_the_document_is_rendered_too(airflow):
         ("{{ now() }}", {}, "'now' is neither.*raw"),
         ("{% if title %}x{% endif %}", {"title": 1}, "'title' is the movie's.*'condition'"),
         ("{% if nobody %}x{% endif %}", {}, "Airflow does not offer 'nobody'"),
-        ("{{ execution_date }}", {}, r"Airflow 3 has no 'execution_date' any more; write \{\{ logical_date \}\}"),
+        (
+            "{{ execution_date }}",
+            {},
+            r"Airflow 3 has no 'execution_date' any more; write \{\{ dag_run\.logical_date or dag",
+        ),
         ("{% if next_ds %}x{% endif %}", {}, r"write \{\{ data_interval_end \| ds \}\}"),
     ],
 )

@@ -42,7 +42,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, task, task_group
 
 from airflow_json2video import operators
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
@@ -99,6 +99,12 @@ with DAG("ways_in", schedule=None) as ways_in:
         given("kwargs_over_partial", [{"variables": ROW}]), strict=False)
     render.partial(task_id="literal_kwargs", **FAST).expand_kwargs(
         [{"movie": {**MOVIE, "comment": "literal {{ run_id }}"}}])
+
+    @task_group
+    def group(row):
+        render(task_id="variables", movie=MOVIE, variables=row, **FAST)
+
+    group.expand(row=given("group", [ROW]))
 
     def film(headline, day=""):
         return {**MOVIE, "variables": {"headline": headline, "day": day, "own": CANARY}}

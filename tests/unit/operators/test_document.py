@@ -267,3 +267,21 @@ def test_a_batch_names_the_columns_of_its_rows():
     context = Attempt(operator).context
     with pytest.raises(AirflowFailException, match=r"the rows have no column 'nmae'.*\(they have: 'name', 'city'\)"):
         operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+
+
+class Mapped:
+    """A mapped task as a version of Airflow may keep it that is not known here."""
+
+    def __init__(self, **partial_kwargs):
+        self.partial_kwargs = partial_kwargs
+
+
+def test_where_airflow_does_not_tell_what_was_mapped_only_what_stands_in_the_dag_file_for_sure_is_templated():
+    movie = scene(text="{{ ds }}")
+    with DAG("a_dag", schedule=None) as dag:
+        operator = Json2VideoRenderOperator(task_id="render", movie=movie, variables={"day": "{{ ds }}"})
+    dag.task_dict["render"] = Mapped(task_id="render", movie=movie)
+    context = Attempt(operator, names={"ds": "2026-11-22"}).context
+    operator._do_render_template_fields(operator, operator.template_fields, context, dag.get_template_env(), set())
+    assert text_of(operator) == "2026-11-22"
+    assert operator.movie["variables"] == {"day": "{{ ds }}"}
