@@ -50,7 +50,7 @@ class _Resolver:
         self._deadline = time.monotonic() + limits.resolve_seconds
 
     def movie(self, document: Mapping[str, Any]) -> Resolved:
-        scope: Scope = ChainMap(_mapping(document.get("variables")))
+        scope = self._declared(document.get("variables"), None, "Movie")
         root = Resolved(
             {
                 k: self._filled(v, scope, "Movie")
@@ -96,7 +96,7 @@ class _Resolver:
 
     def _scene(self, scene: Mapping[str, Any], scope: Scope, number: int) -> dict[str, Any] | None:
         where = f"Scene #{number}"
-        local = scope.new_child(_mapping(self._filled(scene.get("variables"), scope, where)))
+        local = self._declared(scene.get("variables"), scope, where)
         if not self._kept(scene, local, where):
             return None
         self._count(where)
@@ -106,13 +106,26 @@ class _Resolver:
         resolved["elements"] = self._list_of(scene.get("elements"), local, where)
         return resolved
 
+    def _declared(self, variables: Any, outer: Scope | None, where: str) -> Scope:
+        """Fill variables in their order, as the service's tutorial does, so that one may name those before it.
+
+        What the arrays and objects of the movie hold stays as it is: it may name the item of an iteration.
+        """
+        scope: Scope = ChainMap() if outer is None else outer.new_child({})
+        if isinstance(variables, str):
+            variables = self._filled(variables, scope, where)
+        for name, value in _mapping(variables).items():
+            is_filled = outer is not None or isinstance(value, str)
+            scope[name] = self._filled(value, scope, where) if is_filled else value
+        return scope
+
     def _list_of(self, elements: Any, scope: Scope, where: str) -> list[dict[str, Any]]:
         result = []
         for number, element in enumerate(_list(elements), start=1):
             here = f"{where}, element #{number}"
             if not isinstance(element, Mapping):
                 raise MovieFault(f"{here}: the element is not an object")
-            local = scope.new_child(_mapping(self._filled(element.get("variables"), scope, here)))
+            local = self._declared(element.get("variables"), scope, here)
             if not self._kept(element, local, here):
                 continue
             self._count(here)

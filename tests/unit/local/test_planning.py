@@ -86,6 +86,14 @@ def test_an_undefined_name_is_told_with_its_dots():
     assert told == ["nobody", "room.height"]
 
 
+def test_variables_are_filled_in_their_order_also_inside_one_another():
+    movie = {"variables": {"a": "Hi", "b": "I say {{ a }}", "c": 2, "d": "{{ c * 2 }}"}}
+    scene = {"variables": {"a": "Ho", "e": "{{ b }}, {{ a }}"}, "duration": "{{ d }}"}
+    resolved = resolve({**movie, "scenes": [{**scene, "elements": [{"type": "text", "text": "{{ e }}"}]}]})
+    assert resolved["scenes"][0]["duration"] == 4
+    assert resolved["scenes"][0]["elements"][0]["text"] == "I say Hi, Ho"
+
+
 def test_the_innermost_scope_wins():
     movie = {
         "variables": {"a": "movie", "b": "movie"},
