@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pytest
 from airflow_json2video.cli import COMMANDS, main
 from airflow_json2video.hooks import waiting
 from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.rendering.identity import Stamp, TaskIdentity, stamp
 from airflow_json2video.rendering.submission import decide_submission
 from tests.unit.conftest import connection_json
 
@@ -533,6 +535,25 @@ def test_rescue_of_this_airflow_leaves_the_renders_of_others_alone(run, movie, t
     code, out, _ = run("rescue", "--to", f"{tmp_path}/{{project}}.mp4", "--json")
     assert (code, json.loads(out)) == (0, [])
     assert list(tmp_path.glob("*.mp4")) == []
+
+
+def test_the_renders_of_another_deployment_are_counted_by_reconcile_and_not_judged(
+    run, service, connection, airflow_db
+):
+    theirs = TaskIdentity(
+        deployment="namespace:staging", dag_id="d", run_id="r", task_id="t", map_index=-1, generation=0
+    )
+    ours = dataclasses.replace(theirs, deployment="id:the-deployment-of-the-tests")
+    for identity in (theirs, theirs, ours):  # two of one task would be a duplicate here
+        Json2VideoHook().submit_movie(stamp(MOVIE, Stamp.of(identity, "f", attempt=1)))
+    assert service.wait_idle()
+    code, out, _ = run("reconcile", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["others"] == {"namespace:staging": 2}
+    assert [render["submission_key"] for render in found["unknown"]] == [ours.submission_key]
+    assert (found["renders"], found["wasted_credits"]) == ([], 0)
+    assert "Not of this deployment, and not judged: 2 (namespace 'staging')" in run("reconcile")[1]
 
 
 def test_one_that_cannot_be_kept_does_not_stop_the_rest(run, service, movie, tmp_path):
