@@ -358,8 +358,8 @@ class Airflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             # Without one, 3.0 signs with the issuer None, which today's PyJWT refuses.
             "AIRFLOW__API_AUTH__JWT_ISSUER": "json2video-lab",
-            # A worker may notice so many seconds late that its task has deferred. One that has resumed by then, as
-            # after a render of a second, is taken for a killed one by the scheduler. The default is 5.
+            # A worker may notice so many seconds late that its task has deferred; a trigger holds its event back for
+            # them and five more (docs/versions.md). The default of 5 would make each short render take ten.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         }
 
