@@ -47,8 +47,11 @@ _KEY = "json2video-key"
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 _REPORT_MARGIN = 5.0
-"""Seconds in which a busy scheduler reads an executor's report. Of 40 tasks that deferred at once on 2 cores, 15 to 35
-failed when their triggers fired at once (3.0 to 3.3), and none to 7, 1 and none after 7, 9 and 10 seconds."""
+"""Seconds in which a scheduler reads an executor's report. Of 40 tasks that deferred at once on 2 cores, 15 to 35 failed
+when their triggers fired at once (3.0 to 3.3), and none to 7, 1 and none after 7, 9 and 10 seconds."""
+_REPORT_MARGIN_PER_LOAD = 0.3
+"""Seconds more for each process that waits for a core: at 30 of them, reports were read up to 17 seconds late."""
+_REPORT_MARGIN_LONGEST = 15.0
 
 
 def attempt_is_current(ti: Any) -> bool:
@@ -391,7 +394,9 @@ def shortest_deferral() -> float:
         return 0.0
     from airflow.providers.common.compat.sdk import conf
 
-    return float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)) + _REPORT_MARGIN
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    interval = float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0))
+    return interval + _REPORT_MARGIN + min(load * _REPORT_MARGIN_PER_LOAD, _REPORT_MARGIN_LONGEST)
 
 
 def as_outputs(operator: Any, result: T) -> T:

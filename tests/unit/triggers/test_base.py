@@ -107,14 +107,17 @@ def test_without_a_triggerer_as_under_dag_test_nothing_is_held_back(in_triggerer
     assert seconds_to_fire(trigger)[0] < HELD
 
 
-def test_the_shortest_deferral_covers_the_sleep_of_airflows_supervisor(monkeypatch):
+@pytest.mark.parametrize(("load", "seconds"), [(0.0, 17.0), (10.0, 20.0), (1000.0, 32.0)])
+def test_the_shortest_deferral_covers_the_sleep_of_airflows_supervisor_and_a_busy_scheduler(monkeypatch, load, seconds):
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "12")
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     try:
         import_module("airflow.sdk")
     except ImportError:
         assert shortest_deferral() == 0.0, "Airflow 2 guards itself"
     else:
-        assert shortest_deferral() == 17.0
+        assert shortest_deferral() == pytest.approx(seconds)
 
 
 def submit(connection):
