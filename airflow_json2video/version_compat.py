@@ -47,8 +47,8 @@ _KEY = "json2video-key"
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 _REPORT_MARGIN = 5.0
-"""Seconds in which a scheduler reads an executor's report. Of 40 tasks that deferred at once on 2 cores, 15 to 35 failed
-when their triggers fired at once (3.0 to 3.3), and none to 7, 1 and none after 7, 9 and 10 seconds."""
+"""Seconds in which a scheduler reads an executor's report. Of 40 tasks that deferred at the same time on 2 cores, 15 to
+35 failed when their triggers fired at once (3.0 to 3.3), up to 7 after 7 seconds, and up to 1 after 9."""
 _REPORT_MARGIN_PER_LOAD = 0.3
 """Seconds more for each process that waits for a core: at 30 of them, reports were read up to 17 seconds late."""
 _REPORT_MARGIN_LONGEST = 15.0
