@@ -58,9 +58,6 @@ def _broken(name: str, point: str, rule: Mapping[str, Any], **more: Any) -> Row:
     return Row(name=f"fault-{name}", point=point, killed="the answer", faults=(rule,), **more)
 
 
-NOTHING = Expected(state="failed", projects=0)
-"""Nothing was paid for, and it is not known to be so: the task fails and says how to look."""
-
 KILLS = (
     _killed("template", "worker"),
     _killed("execute", "task"),
@@ -136,12 +133,58 @@ ANSWERS = (
         for status in (500, 502, 503, 504)
     ),
     *(
-        _broken(f"{status}-nothing", f"{status}, no project", _post(kind="answer", status=status), expected=NOTHING)
+        _broken(f"{status}-nothing", f"{status}, no project", _post(kind="answer", status=status))
         for status in (500, 502, 503, 504)
     ),
-    _broken("lost-nothing", "connection lost, no project", _post(kind="lost", when="before"), expected=NOTHING),
+    _broken("lost-nothing", "connection lost, no project", _post(kind="lost", when="before")),
+    *(
+        _broken(
+            f"refused-{name}",
+            f"500, '{words}', three times",
+            _post(kind="answer", status=500, body={"success": False, "message": words}, times=3),
+        )
+        for name, words in (
+            ("creating", "Error creating movie: no capacity"),
+            ("starting", "Error starting subprocess"),
+        )
+    ),
     _broken("429", "429, Retry-After 1", _post(kind="answer", status=429, retry_after=1)),
-    _broken("lost-late", "answer lost, listed 12 s late", _post(kind="lost"), service="late"),
+    _broken("lost-late", "answer lost, listed 25 s late", _post(kind="lost"), service="late"),
+    _broken(
+        "502-late",
+        "502, project created, listed 25 s late",
+        _post(kind="answer", when="after", status=502),
+        service="late",
+    ),
+    _broken(
+        "lost-late-sync",
+        "answer lost, listed 25 s late (synchronous)",
+        _post(kind="lost"),
+        service="late",
+        dag="crash_sync",
+    ),
+    Row(
+        name="kill-late",
+        point="after the answer to the POST, listed 25 s late",
+        killed="task",
+        service="late",
+        strikes=(Strike(point="post.answered", attempt="any"),),
+    ),
+    Row(
+        name="kill-worker-late",
+        point="after the answer to the POST, listed 25 s late",
+        killed="worker",
+        service="late",
+        strikes=(Strike(point="post.answered", whom="worker", attempt="any"),),
+    ),
+    Row(
+        name="lost-late-kill",
+        point="answer lost, listed 25 s late; killed while it is looked for",
+        killed="the answer, task",
+        service="late",
+        strikes=(Strike(point="list.answered", attempt="any"),),
+        faults=(_post(kind="lost"),),
+    ),
     _broken("lost-sync", "answer lost (synchronous)", _post(kind="lost"), dag="crash_sync"),
     Row(
         name="crowded",

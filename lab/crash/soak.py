@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.crash.markers import Strike
-from lab.crash.stage import FINAL, Stage
+from lab.crash.stage import CONFIRMATION_TIME, FINAL, Stage
 from lab.crash.table import Expected, Outcome, Unit, as_table, problems
 
 __all__ = ["Fate", "fates", "soak"]
@@ -28,7 +28,10 @@ _CREATED: tuple[Mapping[str, Any], ...] = (
     *({"kind": "answer", "when": "after", "status": status} for status in (500, 502, 503, 504)),
     {"kind": "delay", "when": "after", "seconds": 4},
 )
-_REFUSED: Mapping[str, Any] = {"kind": "answer", "status": 429, "retry_after": 1}
+_REFUSED: tuple[Mapping[str, Any], ...] = (
+    {"kind": "answer", "status": 429, "retry_after": 1},
+    {"kind": "answer", "status": 500, "body": {"success": False, "message": "Error starting subprocess"}, "times": 2},
+)
 _NOTHING: tuple[Mapping[str, Any], ...] = (
     {"kind": "answer", "status": 502},
     {"kind": "lost", "when": "before"},
@@ -38,14 +41,10 @@ _COMPONENTS = ("triggerer", "triggerer", "scheduler", "scheduler alone", "api-se
 
 @dataclass(frozen=True, kw_only=True)
 class Fate:
-    """What happens to one render.
-
-    :param may_fail: its first POST fails with no project made, which cannot be told from one that made one.
-    """
+    """What happens to one render."""
 
     strikes: tuple[Strike, ...] = ()
     fault: Mapping[str, Any] | None = None
-    may_fail: bool = False
 
 
 def fates(renders: int, *, seed: int) -> list[Fate]:
@@ -55,7 +54,6 @@ def fates(renders: int, *, seed: int) -> list[Fate]:
     for _ in range(renders):
         strikes: tuple[Strike, ...] = ()
         fault: Mapping[str, Any] | None = None
-        may_fail = False
         dice = rng.random()
         attempts = 0 if dice < 0.6 else 1 if dice < 0.9 else 2
         for attempt in range(1, attempts + 1):
@@ -65,10 +63,10 @@ def fates(renders: int, *, seed: int) -> list[Fate]:
         if dice < 0.30:
             fault = rng.choice(_CREATED)
         elif dice < 0.34:
-            fault = _REFUSED
+            fault = rng.choice(_REFUSED)
         elif dice < 0.37:
-            fault, may_fail = rng.choice(_NOTHING), True
-        drawn.append(Fate(strikes=strikes, fault=fault, may_fail=may_fail))
+            fault = rng.choice(_NOTHING)
+        drawn.append(Fate(strikes=strikes, fault=fault))
     return drawn
 
 
@@ -83,12 +81,19 @@ def soak(home: Path, *, renders: int, seed: int, naive: bool = False, database: 
         "JSON2VIDEO_LAB_RETRIES": "12",
         # Two processors start a few tasks a second; a task that has to wait for one is not dead.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
-        # An attempt that looks into the list for 70 s holds its slot and does nothing.
         "AIRFLOW__CORE__PARALLELISM": "72",
     }
     if database:
         environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
-    settings = {"main": {"mode": "instant", "queue_seconds": 0.5, "render_seconds": 4.0, "credits": 1e6}}
+    settings = {
+        "main": {
+            "mode": "instant",
+            "queue_seconds": 0.5,
+            "render_seconds": 4.0,
+            "credits": 1e6,
+            "list_delay": CONFIRMATION_TIME - 5.0,
+        }
+    }
     print(f"Soak: {runs * per_run} renders in {runs} runs, seed {seed}")
     with Stage(home, naive=naive, services=settings, environment=environment, dags=("crash_soak",)) as stage:
         print(f"  {time.monotonic() - began:5.0f} s  Airflow is ready")
@@ -163,7 +168,6 @@ class _Killer:
         self._thread.join(60)
 
     def _kill(self) -> None:
-        # Seldom enough for an attempt to look into the list for its 70 s between two kills of the scheduler.
         while not self._over.wait(self._rng.uniform(40, 70)):
             what = self._rng.choice(_COMPONENTS)
             component = what.split()[0]
@@ -192,7 +196,6 @@ def _outcome(stage: Stage, drawn: list[Fate], runs: int, per_run: int, *, killed
             seen = stage.seen(run_id, "render", index)
             result = stage.xcom("crash_soak", run_id, "render", index)
             project = result.get("project") if isinstance(result, dict) else None
-            given_up = fate.may_fail and seen.state == "failed" and not found
             units.append(
                 Unit(
                     name=name,
@@ -202,7 +205,6 @@ def _outcome(stage: Stage, drawn: list[Fate], runs: int, per_run: int, *, killed
                     paid=tuple(r["project"] for r in found if r["status"] == "done" and r["credits"]),
                     result=project,
                     stored=project,
-                    expected=Expected(state="failed", projects=0) if given_up else None,
                 )
             )
     faults = sum(f["struck"] for f in account.faults().values())

@@ -48,6 +48,9 @@ AIRFLOW_SETTINGS = {
 }
 """Settings that let Airflow notice deaths in seconds. Real installations are slower, and no less safe."""
 
+CONFIRMATION_TIME = 30.0
+"""Seconds, as the connections have it (default 300); the list of one account lags by a little less."""
+
 _QUICK = {"mode": "instant", "queue_seconds": 0.5, "render_seconds": 3.0, "credits": 1e6}
 
 SERVICES: Mapping[str, Mapping[str, Any]] = {
@@ -55,7 +58,7 @@ SERVICES: Mapping[str, Mapping[str, Any]] = {
     "slow": {**_QUICK, "render_seconds": 15.0},
     # On a busy machine the attempt after a clear starts late, and in some rows the render has to be going on still.
     "long": {**_QUICK, "render_seconds": 60.0},
-    "late": {**_QUICK, "list_delay": 12.0},
+    "late": {**_QUICK, "list_delay": CONFIRMATION_TIME - 5.0},
     "crowded": {**_QUICK, "list_order": "shuffled", "seed": 5},
     "month": _QUICK,
     "keyed": {**_QUICK, "render_seconds": 15.0},
@@ -99,6 +102,12 @@ class Account(ServiceProcess):
     def __init__(self, home: Path, *, settings: Mapping[str, Any]) -> None:
         super().__init__(home, settings=settings)
         self._before: list[dict[str, Any]] = []
+
+    @property
+    def connection(self) -> str:
+        """An Airflow connection to it."""
+        extra = {"confirmation_time": CONFIRMATION_TIME}
+        return json.dumps({**json.loads(super().connection), "extra": extra})
 
     def kill(self) -> None:
         """Kill it with SIGKILL. Its renders are on disk, its journal is kept here."""

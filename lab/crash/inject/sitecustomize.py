@@ -149,13 +149,15 @@ def in_requests(module: Any) -> None:
 
 def in_submission(module: Any) -> None:
     """Wrap the moment before a document is stamped, and let the task's calendar follow the service's."""
-    around(module.Submission, "_submit_marked", before="stamp")
+    around(module.Submission, "_post", before="stamp")
     begin = module.Submission.__init__
 
     def begun(self: Any, *args: Any, **kwargs: Any) -> None:
-        begin(self, *args, **kwargs)
-        clock = self.clock
-        self.clock = lambda: clock() + _calendar_shift()
+        shift = _calendar_shift()
+        for name in ("until", "hard_until"):
+            if name in kwargs:
+                kwargs[name] += shift
+        begin(self, *args, **{"clock": lambda: time.time() + shift, **kwargs})
 
     module.Submission.__init__ = begun
 
