@@ -260,6 +260,9 @@ def succeeded_attempts(ti: Any) -> list[int]:
         return [int(row.try_number) for row in rows]
 
 
+_LEFT_BY_AN_ATTEMPT = re.compile(r"json2video_(?!generation_)")
+
+
 def previous_attempt_ended_at(ti: Any) -> float | None:
     """Return when Airflow ended the attempt before this one, epoch seconds by Airflow's clock; None if it is unknown.
 
@@ -272,10 +275,15 @@ def previous_attempt_ended_at(ti: Any) -> float | None:
         from airflow.sdk.execution_time import task_runner  # noqa: F401 - there is no such module before Airflow 3
     except ImportError:
         return _end_in_history(ti)
-    # From 3.1.8 on, whatever ends an attempt gives the task instance a new id at that moment, which says when. Before,
-    # a scheduler that resets the tasks of a dead one leaves them their id.
+    # What ends a running attempt gives the task instance a new id at that moment, which says when. Before 3.1.8, a
+    # scheduler that resets the tasks of a dead one leaves them their id.
     number = uuid.UUID(str(ti.id)) if getattr(ti, "id", None) else None
     if number is None or number.version != 7 or version.parse(__version__) < version.parse("3.1.8"):
+        return None
+    # An attempt that is failed while it is queued to resume leaves its id to the next. It has deferred, and every
+    # task of ours that defers with something submitted has left an XCom before.
+    keys = xcom_keys_of_the_attempt_before(ti)
+    if keys is None or any(_LEFT_BY_AN_ATTEMPT.match(key) for key in keys):
         return None
     return (number.int >> 80) / 1000
 

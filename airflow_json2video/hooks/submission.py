@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,12 @@ from airflow_json2video.exceptions import (
     HostNotResolved,
     Json2VideoError,
     Money,
-    NotFound,
     RateLimited,
     RenderNotStarted,
     ServerError,
     ServiceUnreachable,
     SubmissionAmbiguous,
     TransportError,
-    error_from_facts,
 )
 from airflow_json2video.hooks.account_list import RECENT, has_file, stamped_renders
 from airflow_json2video.hooks.current import require_current
@@ -39,6 +37,12 @@ from airflow_json2video.rendering.submission import (
     backoff,
     decide_submission,
 )
+from airflow_json2video.rendering.submission_state import (
+    SubmissionPaused,
+    SubmissionState,
+    unknown_outcome,
+    with_facts,
+)
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.memory import TaskMemory
     from airflow_json2video.hooks.waiting import TaskLog
 
-__all__ = ["Submission", "SubmissionPaused", "SubmissionState", "SubmittedRender"]
+__all__ = ["Submission", "SubmittedRender"]
 
 RESOLUTION_TIMEOUT = 120.0
 """Seconds for which a first attempt tries to resolve the host's name: nothing is paid for, and it may be mistyped."""
@@ -68,62 +72,6 @@ class SubmittedRender:
     project: str
     submitted_at: float
     adopted: bool
-
-
-@dataclass(frozen=True)
-class SubmissionState:
-    """What a submission knows, as JSON: enough to go on with it in another process of the same attempt.
-
-    :param unconfirmed: the submission whose response is unknown; moments are the service's.
-    :param on_service_clock: False while the service has not answered since: then its moment means nothing on another
-        machine.
-    :param sent: whether this attempt has sent a submission.
-    :param refused: whether the last submission was refused in words that say that nothing was started.
-    :param refusals: how many were. :param failures: requests in a row that failed in a way that may pass.
-    :param unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
-    :param list_refused_since: the same for a list that the service refuses to return.
-    :param first_read_at: when the list was first read for the decision in question.
-    :param namesake_reported: whether the log has said that another deployment has a render of the same task.
-    :param error: what went wrong last.
-    """
-
-    unconfirmed: Unconfirmed | None = None
-    on_service_clock: bool = False
-    sent: bool = False
-    refused: bool = False
-    refusals: int = 0
-    failures: int = 0
-    unresolved_since: float | None = None
-    list_refused_since: float | None = None
-    first_read_at: float | None = None
-    namesake_reported: bool = False
-    error: dict[str, Any] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> SubmissionState:
-        """Read what :meth:`to_json` returned; fields of a newer version are ignored."""
-        known = {name: facts[name] for name in cls.__dataclass_fields__ if name in facts}
-        if known.get("unconfirmed") is not None:
-            known["unconfirmed"] = Unconfirmed.from_json(known["unconfirmed"])
-        return cls(**known)
-
-
-class SubmissionPaused(Exception):
-    """The submission has to wait for longer than it may hold a worker slot.
-
-    :ivar seconds: how long. :ivar until: epoch seconds after which it is useless.
-    :ivar state: to go on with.
-    """
-
-    def __init__(self, reason: str, *, seconds: float, until: float, state: SubmissionState) -> None:
-        super().__init__(reason)
-        self.seconds = seconds
-        self.until = until
-        self.state = state
 
 
 @dataclass(kw_only=True)
@@ -187,7 +135,7 @@ class Submission:
     def __post_init__(self) -> None:
         self._send_by = min(self.until, self.hard_until)
         self._state = self.state or SubmissionState()
-        if self.state is None and self.attempt_before is not None:
+        if self.state is None and self.attempt_before is not None and self.mark is not None:
             self._sent_until = self.clock()
             self._note(unconfirmed=Unconfirmed(attempt=self.attempt_before, last_sent_at=self._sent_until))
         elif self._state.unconfirmed is not None and not self._state.on_service_clock:
@@ -259,7 +207,7 @@ class Submission:
         self._send_by = min(self.until, self.hard_until)
         pause = backoff(refusals, jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
         self.log.warning("%s Submitting again in %.0f s.", error.message, pause)
-        nothing = _with(error, money=Money.NOT_SPENT, retryable=True, advice="Nothing was submitted.")
+        nothing = with_facts(error, money=Money.NOT_SPENT, retryable=True, advice="Nothing was submitted.")
         self._wait(pause, f"Submission {refusals} was refused.", error=nothing)
 
     def _lost(self, error: Json2VideoError) -> None:
@@ -298,9 +246,7 @@ class Submission:
             return None
         try:
             movie = self.client.execute(calls.get_movie(project)).movie
-        except Json2VideoError as error:
-            if not error.retryable and not isinstance(error, NotFound):
-                raise
+        except Json2VideoError:  # the list decides
             return None
         found = self._found(movie, mark)
         if found is None:
@@ -423,7 +369,7 @@ class Submission:
             decision = decide_submission(None, mine=of_list, unconfirmed=self._state.unconfirmed, read_at=now)
             final = self._unknown(of_list, f"{decision.reason} ({error.message})")
         if not pause:  # it is refused for good, but what is paid for is not lost
-            raise final if self._state.sent else _with(error, retryable=True)
+            raise final if self._state.sent else with_facts(error, retryable=True)
         self.log.warning("%s Trying again in %.0f s.", error, pause)
         limit = unresolved + RESOLUTION_TIMEOUT if unresolved is not None and of_list is None else None
         self._wait(pause, error.message, error=final, limit=limit)
@@ -477,26 +423,8 @@ class Submission:
         self._state = replace(self._state, **facts)
 
     def _unknown(self, mark: Stamp, message: str, *, retryable: bool | None = None) -> SubmissionAmbiguous:
-        """Build the error of an attempt that ends without knowing whether a render was started."""
-        unconfirmed = self._state.unconfirmed
-        lost = unconfirmed is not None and unconfirmed.response_lost
-        error = self._state.error or {}
-        look = (
-            f"Look for 'submission_key': '{mark.submission_key}' in the client-data of the account's renders "
-            "(GET /movies, or the render logs of the dashboard)."
-        )
-        then = "Then clear the task: it adopts the render if the list shows it, and submits again if it does not."
         if retryable is None:
+            unconfirmed = self._state.unconfirmed
+            lost = unconfirmed is not None and unconfirmed.response_lost
             retryable = not (lost and self.on_lost_response == "fail")
-        return SubmissionAmbiguous(
-            message,
-            service_message=error.get("service_message"),
-            retryable=retryable,
-            advice=look if retryable else f"{look} {then}",
-        )
-
-
-def _with(error: Json2VideoError, **facts: Any) -> Json2VideoError:
-    """Build the same error with other facts."""
-    money = facts.pop("money", error.money)
-    return error_from_facts({**error.facts(), "money": money.value, **facts})
+        return unknown_outcome(self._state, message, submission_key=mark.submission_key, retryable=retryable)

@@ -26,7 +26,7 @@ from airflow_json2video.version_compat import execution_deadline
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_json2video.hooks.submission import SubmissionPaused
+    from airflow_json2video.rendering.submission_state import SubmissionPaused
 
 __all__ = ["WAITED", "Pause", "defer_for_credits", "wait_for_credits", "wait_out"]
 
@@ -46,7 +46,7 @@ class Pause:
     :ivar waits: how often it has waited for the service in the triggerer.
     :ivar quota_until: epoch seconds until which credits are waited for, once they were.
     :ivar quota_waits: how often they were.
-    :ivar submission: the state of the submission; see ``hooks.submission.SubmissionState``.
+    :ivar submission: the state of the submission; see ``rendering.submission_state.SubmissionState``.
     """
 
     until: float
@@ -71,9 +71,11 @@ class Pause:
         return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
 
 
-def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause) -> NoReturn:
+def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause, context: Context) -> NoReturn:
     """Free the worker slot until the submission may go on."""
     now = time.time()
+    # Also for version_compat.previous_attempt_ended_at: it says that this attempt may have sent something.
+    context["ti"].xcom_push(key="json2video_waits_for", value=str(paused))
     operator.log.info("Continuing in %.0f s, once the service answers; the worker slot is free.", paused.seconds)
     kept = asdict(replace(pause, waits=pause.waits + 1, submission=paused.state.to_json()))
     defer_until_answering(

@@ -236,11 +236,11 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
         from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
-        from airflow_json2video.hooks.submission import SubmissionPaused
         from airflow_json2video.operators.identity import task_identity
         from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.operators.pausing import wait_for_credits, wait_out
         from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.rendering.submission_state import SubmissionPaused
         from airflow_json2video.triggers.render import defer_until_rendered
         from airflow_json2video.version_compat import as_outputs
 
@@ -255,7 +255,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             submission = self._submission(document, budget, context, pause, identity)
             render = self._submit(submission, budget)
         except SubmissionPaused as paused:
-            wait_out(self, paused, pause)
+            wait_out(self, paused, pause, context)
         except Json2VideoError as error:
             if budget is not None and submission is not None:
                 wait_for_credits(self, error, budget, replace(pause, submission=submission.progress.to_json()), context)
@@ -362,8 +362,9 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         identity: TaskIdentity | None,
     ) -> Submission:
         from airflow_json2video.hooks.memory import TaskMemory
-        from airflow_json2video.hooks.submission import Submission, SubmissionState
+        from airflow_json2video.hooks.submission import Submission
         from airflow_json2video.rendering.identity import Stamp, fingerprint
+        from airflow_json2video.rendering.submission_state import SubmissionState
         from airflow_json2video.version_compat import attempt_is_current, previous_attempt_ended_at, run_began
 
         ti, mark, keeping = context["ti"], None, self._keeping()

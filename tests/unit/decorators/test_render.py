@@ -158,7 +158,7 @@ def test_after_an_outage_what_the_function_had_returned_is_submitted_and_it_does
     log = []
     arguments = {"variables": {"day": "{{ ds }}"}, "webhook": "https://example.com/{{ ds }}"}
     names = {"ds": "2026-05-01"}
-    monkeypatch.setattr("airflow_json2video.operators.render._PATIENCE_ON_A_WORKER", 0.1)
+    monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host="http://127.0.0.1:9/v2", retries=0))
     first = Attempt(operator_of(counting(log), **arguments), names=names).render_templates()
     first.start()

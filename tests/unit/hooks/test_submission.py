@@ -20,9 +20,10 @@ from airflow_json2video.exceptions import (
     QuotaExhausted,
     SubmissionAmbiguous,
 )
-from airflow_json2video.hooks.submission import Submission, SubmissionPaused, SubmissionState
+from airflow_json2video.hooks.submission import Submission
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint
 from airflow_json2video.rendering.submission import Unconfirmed
+from airflow_json2video.rendering.submission_state import SubmissionPaused, SubmissionState
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}], "client-data": {"order": 7}}
 TASK = TaskIdentity(deployment="id:here", dag_id="news", run_id="run", task_id="render", map_index=3, generation=2)

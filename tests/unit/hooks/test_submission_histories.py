@@ -25,8 +25,9 @@ from airflow_json2video.exceptions import (
     ServerError,
     ServiceUnreachable,
 )
-from airflow_json2video.hooks.submission import Submission, SubmissionPaused, SubmissionState
+from airflow_json2video.hooks.submission import Submission
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint
+from airflow_json2video.rendering.submission_state import SubmissionPaused, SubmissionState
 
 MOVIE = {"scenes": [{"duration": 2}]}
 TASK = TaskIdentity(deployment="id:one", dag_id="news", run_id="run", task_id="render", map_index=-1, generation=0)

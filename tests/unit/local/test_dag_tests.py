@@ -36,7 +36,7 @@ def test_outage(tmp_path, monkeypatch):
     host = f"http://127.0.0.1:{port}"
     connection = {"conn_type": "json2video", "host": host, "password": "k", "extra": {"retries": 0}}
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(render, "_PATIENCE_ON_A_WORKER", 0.1)
+    monkeypatch.setattr(render, "_LONGEST_HOLD", 0.005)
     monkeypatch.setattr(outage, "_FIRST_PAUSE", 0.1)
     defer, services = pausing.defer_until_answering, []
     with contextlib.ExitStack() as stack:

@@ -149,6 +149,7 @@ def test_a_lost_response_is_confirmed_without_a_worker_slot_and_then_submitted_a
     service.add_fault("lost", method="POST", path="/v2/movies", when="before")
     attempt = Attempt(render())
     outcome = attempt.start()
+    assert "json2video_waits_for" in attempt.xcoms  # the next attempt must know that this one may have sent something
     confirmations = 0
     while outcome is attempt.deferred and attempt.deferred.method_name == "execute_again":
         confirmations += 1

@@ -1,0 +1,63 @@
+"""When the attempt before this one ended, as each version of Airflow lets it be known."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_json2video.version_compat import previous_attempt_ended_at
+
+AIRFLOW_3 = find_spec("airflow.sdk") is not None
+
+
+def task_instance(number, *, keys=()):
+    told = SimpleNamespace(xcom_keys_to_clear=list(keys), next_method=None)
+    names = {"dag_id": "a_dag", "run_id": "run", "task_id": "render", "map_index": -1, "try_number": 2}
+    return SimpleNamespace(id=number, _ti_context_from_server=told, **names)
+
+
+def uuid7_of(moment):
+    return uuid.UUID(int=(int(moment * 1000) << 80) | (7 << 76) | (2 << 62) | 12345)
+
+
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+def test_the_id_of_an_attempt_tells_when_the_one_before_ended(monkeypatch):
+    monkeypatch.setattr("airflow.__version__", "3.1.8", raising=False)
+    moment = time.time() - 300
+    for number in (uuid7_of(moment), str(uuid7_of(moment))):
+        assert previous_attempt_ended_at(task_instance(number)) == pytest.approx(moment, abs=0.01)
+
+
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+def test_an_attempt_that_had_deferred_may_have_left_its_id_to_the_next(monkeypatch):
+    """A scheduler that fails a task which is queued to resume gives it no new id."""
+    monkeypatch.setattr("airflow.__version__", "3.3.2", raising=False)
+    number = uuid7_of(time.time() - 300)
+    for key in ("json2video_project", "json2video_waits_for", "json2video_progress"):
+        assert previous_attempt_ended_at(task_instance(number, keys=[key])) is None
+    for key in ("return_value", "json2video_generation_1_after_attempt_1"):
+        assert previous_attempt_ended_at(task_instance(number, keys=[key])) is not None
+
+
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+def test_airflows_own_ids_are_read(monkeypatch):
+    monkeypatch.setattr("airflow.__version__", "3.3.2", raising=False)
+    from airflow.models.taskinstance import uuid7
+
+    assert previous_attempt_ended_at(task_instance(uuid7())) == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+@pytest.mark.parametrize("version", ["3.0.6", "3.1.0", "3.1.7"])
+def test_a_version_that_may_give_two_attempts_one_id_says_nothing(monkeypatch, version):
+    monkeypatch.setattr("airflow.__version__", version, raising=False)
+    assert previous_attempt_ended_at(task_instance(uuid7_of(time.time()))) is None
+
+
+@pytest.mark.parametrize("number", [None, uuid.uuid4()])
+def test_an_id_without_a_moment_says_nothing(number):
+    assert previous_attempt_ended_at(task_instance(number)) is None
