@@ -6,6 +6,7 @@ was sent.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +28,14 @@ from airflow_json2video.exceptions import (
 )
 from airflow_json2video.hooks.current import require_current
 from airflow_json2video.hooks.metrics import render_submitted
+from airflow_json2video.rendering.batch import ItemState
 from airflow_json2video.rendering.identity import Stamp, stamp
+from airflow_json2video.rendering.submission import backoff
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.hooks.batch_balance import BatchBalance
+    from airflow_json2video.hooks.batch_finding import ServiceTime
     from airflow_json2video.hooks.batch_log import ItemLog
     from airflow_json2video.rendering.batch import Batch
     from airflow_json2video.rendering.batch_items import BatchItems
@@ -42,12 +46,12 @@ __all__ = ["BatchSubmission"]
 _OF_ITEMS = (InvalidRequest, InvalidMovie, NotFound, PlanLimitExceeded, ConfigurationError)
 """Refusals that are about one document; any other is about the account, and would meet all."""
 
-_MOST_LOST_IN_A_ROW = 3
-"""Answers lost one after the other before it is taken for the service, which is left alone for a while then."""
+_MAX_FAILED_IN_A_ROW = 3
+"""Submissions refused or lost one after the other before the service is left alone for a while."""
 
 _CURRENT_FOR = 1.0
 """Seconds for which "this attempt is the running one" is believed. A process that stalls for longer asks again, and
-a successor looks into the list for a minute before it sends anything."""
+a successor confirms for minutes that nothing was sent before it sends anything."""
 
 _SHORT_WAIT = 2.0
 """Seconds that the pace is waited for on the worker; for longer the task defers."""
@@ -57,7 +61,7 @@ _SHORT_WAIT = 2.0
 class BatchSubmission:
     """The submissions of one slice.
 
-    :param mark: gives the stamp of an item.
+    :param mark: returns the stamp of an item. :param service_time: what time it is there.
     :param still_current: whether Airflow still takes this attempt for the running one; raises if it cannot find out.
     :param balance: asked before each submission whether it may be made.
     :ivar accepted: whether any submission was.
@@ -70,6 +74,7 @@ class BatchSubmission:
     batch: Batch
     pace: Pace
     mark: Callable[[int], Stamp]
+    service_time: ServiceTime
     balance: BatchBalance
     log: ItemLog
     still_current: Callable[[], bool] = lambda: True
@@ -86,10 +91,10 @@ class BatchSubmission:
         :param until: epoch seconds. :param most: how many at most.
         :raises AttemptSuperseded: a later attempt has started.
         """
-        lost_in_a_row = 0
-        for index in self.batch.next_items()[:most]:
+        room, failed_in_a_row = self.batch.room, 0
+        for index in self.batch.indices(ItemState.LEFT)[:most]:
             wait = self.pace.wait(self.clock())
-            if self.batch.is_stopping or wait > _SHORT_WAIT or self.clock() + wait >= until:
+            if not room or self.batch.is_stopping or wait > _SHORT_WAIT or self.clock() + wait >= until:
                 break
             if wait > 0:
                 self.sleep(wait)
@@ -98,23 +103,16 @@ class BatchSubmission:
             self._require_current()
             try:
                 project = self._post(index)
-            except ServiceUnreachable as error:  # certainly not sent
-                self.batch.records[index].sent -= 1
-                self.trouble = error
-                break
             except Json2VideoError as error:
-                lost = error.money is Money.UNKNOWN or isinstance(error, RenderNotStarted)
-                if isinstance(error, QuotaExhausted) and not lost:
-                    self.batch.records[index].sent -= 1
-                    self.refusal = error
+                failed_in_a_row += self._failed(index, error)
+                room -= self.batch.records[index].state is ItemState.LOST
+                if self.refusal or self.trouble:
                     break
-                self._refused(index, error, lost=lost)
-                lost_in_a_row = lost_in_a_row + 1 if lost else 0
-                if isinstance(error, RateLimited) or lost_in_a_row >= min(most or len(self.items), _MOST_LOST_IN_A_ROW):
+                if failed_in_a_row >= min(most or len(self.items), _MAX_FAILED_IN_A_ROW):
                     self.trouble = error
                     break
             else:
-                self.accepted, lost_in_a_row = True, 0
+                self.accepted, room, failed_in_a_row = True, room - 1, 0
                 self.batch.submitted(index, project, at=self.clock())
                 self.balance.note(index)
                 render_submitted()
@@ -144,18 +142,36 @@ class BatchSubmission:
         self.batch.records[index].sent += 1
         return self.client.execute(call).project
 
-    def _refused(self, index: int, error: Json2VideoError, *, lost: bool) -> None:
+    def _failed(self, index: int, error: Json2VideoError) -> bool:
+        """Note how the submission of an item failed; return whether the service, and not the item, may be the cause."""
         where = self.items.where(index)
-        if lost:
-            self.log.warning("The answer to the submission of %s is lost: %s", where, error.message)
-            self.batch.lost(index, error, at=self.clock())
+        if isinstance(error, (RenderNotStarted, RateLimited)):
+            self.log.warning("%s was refused for now: %s", where, error.message)
+            pause = backoff(self.batch.records[index].sent, jitter=random.random())  # noqa: S311
+            self.batch.refused(index, error, due=self.service_time.now() + pause + (error.retry_after or 0.0))
+            if isinstance(error, RateLimited):
+                self.trouble = error
+            return True
+        if error.money is Money.UNKNOWN:
+            self.log.warning("The response to the submission of %s was lost: %s", where, error.message)
+            now = self.service_time.now()
+            due = now + backoff(1, jitter=random.random())  # noqa: S311
+            self.batch.lost(index, error, at=now if self.service_time.is_known else 0.0, due=due)
             self.balance.note(index)
-        elif isinstance(error, _OF_ITEMS):
+            return True
+        if isinstance(error, _OF_ITEMS):
             self.log.error("%s was refused: %s", where, error)
             self.batch.failed(index, error)
+            return False
+        self.batch.records[index].sent -= 1  # it was certainly not accepted
+        if isinstance(error, QuotaExhausted):
+            self.refusal = error
+        elif isinstance(error, ServiceUnreachable) or self.batch.has_paid:
+            self.trouble = error  # a refusal of a moment ends nothing while something is paid for
         else:
             self.log.task_log.error("Nothing more is submitted: %s", error)
             self.batch.halt(error)
+        return False
 
     def _require_current(self) -> None:
         asked_at = self.clock()

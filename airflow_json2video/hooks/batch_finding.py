@@ -1,4 +1,4 @@
-"""Finding the renders of a batch in the account's list: those of earlier attempts, and those whose answer was lost.
+"""Finding the renders of a batch in the account's list: those of earlier attempts, and those whose response was lost.
 
 What a find means is decided for each item by :func:`~airflow_json2video.rendering.submission.decide_submission`,
 exactly as for a single render. One reading of the list serves all items.
@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.exceptions import Json2VideoError, RateLimited, SubmissionAmbiguous
+from airflow_json2video.exceptions import Json2VideoError, Money, SubmissionAmbiguous, error_from_facts
 from airflow_json2video.hooks.account_list import RECENT, has_file, stamped_renders
 from airflow_json2video.hooks.metrics import render_adopted
 from airflow_json2video.rendering.batch import Batch, ItemState
@@ -42,25 +42,34 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.batch_log import ItemLog
     from airflow_json2video.rendering.batch_items import BatchItems
 
-__all__ = ["BatchFinding"]
-
-_LOOKS = 7
-"""Looks after which a render that the list does not show is absent: the last one is more than five minutes later."""
+__all__ = ["BatchFinding", "ServiceTime"]
 
 
-def _pause(looks: int) -> float:
-    return float(5 * 2 ** min(looks, 6))
+class ServiceTime(Protocol):
+    """The service's clock, as :class:`~airflow_json2video.api.clock.ServiceClock` knows it."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the service has answered this process."""
+
+    def now(self) -> float:
+        """Return the service's time, epoch seconds."""
 
 
 @dataclass(kw_only=True)
 class BatchFinding:
-    """The looks of one slice into the list.
+    """The readings of the list in one step of a batch.
 
     :param identity: of the task instance; each item's is made from it.
-    :param attempt_before: as of :class:`~airflow_json2video.hooks.submission.Submission`; so are the others.
+    :param attempt_before: the attempt that may have submitted what nobody knows of, if there is one. It is *attempt*
+        itself where the ledger was lost.
+    :param attempt_before_ended_at: when Airflow ended that attempt, if it is known.
+    :param service_time: what time it is there. :param clock: of this machine, for durations.
+    :param render_timeout: seconds for which an item is submitted again.
+    :param delivered_before: see :func:`.decide_submission`; so are the options.
     :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param kept: asked of an item's finished render whose file the service has no more: whether it is kept elsewhere.
-    :ivar trouble: why the list could not be read for lost answers, if it could not.
+    :ivar trouble: why the list could not be read for lost responses, if it could not.
     """
 
     client: Json2VideoClient
@@ -69,14 +78,17 @@ class BatchFinding:
     identity: TaskIdentity
     attempt: int
     attempt_before: int | None
+    service_time: ServiceTime
     log: ItemLog
+    render_timeout: float
+    attempt_before_ended_at: float | None = None
+    confirmation_time: float = CONFIRMATION_TIME
     delivered_before: int = 0
     on_lost_response: OnLostResponse = "resubmit"
-    confirmation_time: float = CONFIRMATION_TIME
     on_clear: OnClear = "reuse"
     since: float | None = None
     kept: Callable[[int, MovieStatus], bool] | None = None
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
     trouble: Json2VideoError | None = None
     _seen: dict[int, dict[str, FoundRender]] = field(default_factory=dict)
     _movies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -85,113 +97,140 @@ class BatchFinding:
     _reports_namesake: bool = False
 
     def mark(self, index: int) -> Stamp:
-        """Give the stamp of an item."""
+        """Return the stamp of an item."""
         identity = replace(self.identity, item=self.items.keys[index])
         return Stamp.of(identity, fingerprint(self.items.document(index)), attempt=self.attempt)
 
+    def now(self) -> float:
+        """Return the service's time."""
+        return self.service_time.now()
+
     # --- what earlier attempts started ----------------------------------------------------------
 
-    def look_at(self) -> float | None:
-        """Give the moment at which the list is to be read for what earlier attempts sent; None if all is known."""
-        if not self.batch.indices(ItemState.UNKNOWN):
-            return None
-        return self.batch.looked_at + (_pause(self.batch.looks) if self.batch.looks else 0.0)
+    def recovery_in(self) -> float | None:
+        """Return the seconds until the list is to be read for what earlier attempts sent; None if all is known."""
+        return self._seconds_to(self.batch.recovery.due) if self.batch.indices(ItemState.UNKNOWN) else None
 
-    def recover(self) -> None:
-        """Read the list once, if it is time to, for the renders of all items that are not known yet.
+    def recover(self) -> bool:
+        """Read the list once, if it is time to, for the renders of all items that are unknown; return whether it was.
 
         :raises SubmissionAmbiguous: the list could not be read, so nothing may be submitted.
-        :raises Json2VideoError: the service refuses to give it.
         """
-        batch, due = self.batch, self.look_at()
-        if due is None or due > self.clock():
-            return
-        pending = batch.indices(ItemState.UNKNOWN)
-        self._seen.clear()
-        self._reports_namesake = not batch.looks
+        recovery, pending = self.batch.recovery, self.batch.indices(ItemState.UNKNOWN)
+        if self.recovery_in() != 0.0:
+            return False
+        self._reports_namesake = not recovery.first_read_at
         try:
-            self._look(self.since if batch.looks_far else batch.looked_at - RECENT)
+            read_at = self._read_list(self.since if recovery.reads_far else recovery.read_at - RECENT)
         except Json2VideoError as error:
-            if not error.retryable:
-                raise
             raise SubmissionAmbiguous(
-                f"The account's list could not be read, so it is not known which of {len(pending):,} items have been "
-                f"submitted already. Nothing is submitted meanwhile. ({error.message})"
+                f"The account's list could not be read, so it is unknown which of {len(pending):,} items have been "
+                f"submitted already. Nothing is submitted meanwhile. ({error.message})",
+                retryable=error.retryable,
             ) from error
-        batch.looks, batch.looked_at = batch.looks + 1, self.clock()
-        again = self._decide_all(pending)
-        # What is older than an hour and was not shown at first is not there.
-        batch.looks_far = any(index in self._seen for index in again)
-        self.log.task_log.info("What earlier attempts left: %s.", batch.in_words())
+        recovery.sent_until = recovery.sent_until or min(read_at, self.attempt_before_ended_at or read_at)
+        again = self._decide_all(pending, read_at)
+        recovery.first_read_at, recovery.read_at = recovery.first_read_at or read_at, read_at
+        # What is much older than the longest lag and was not shown at first does not exist.
+        recovery.reads_far = any(index in self._seen for index in again)
+        self.log.task_log.info("What earlier attempts left: %s.", self.batch.in_words())
+        return True
 
-    def _decide_all(self, pending: list[int]) -> list[int]:
-        """Decide about each; give those that are to be looked for again."""
-        looks = self.batch.looks
+    def _decide_all(self, pending: list[int], read_at: float) -> list[int]:
+        """Decide about each; return those that the list is to be read for again."""
+        recovery = self.batch.recovery
+        unconfirmed = Unconfirmed(
+            attempt=self.attempt if self.attempt_before is None else self.attempt_before,
+            last_sent_at=recovery.sent_until,
+            # In an attempt whose ledger was lost, an item may have been submitted again after its render failed.
+            one_render=False,
+        )
+        earlier = recovery.first_read_at or None
         # All items without a render are in the same case; to make the stamp of each would take seconds.
-        absent = decide_submission([], mine=self._bare_stamp(), **self._moments(lost=False, looks=looks))
-        again = []
+        absent = self._decide([], self._bare_stamp(), unconfirmed, read_at=read_at, earlier_read_at=earlier)
+        again, check_in = [], self.confirmation_time
         for index in pending:
-            decision = self._decide(index, lost=False, looks=looks) if self._seen.get(index) else absent
+            decision = absent
+            if found := list(self._seen.get(index, {}).values()):
+                mine = self.mark(index)
+                decision = self._decide(found, mine, unconfirmed, read_at=read_at, earlier_read_at=earlier)
+            if decision.action is Action.CHECK_AGAIN:
+                again.append(index)
+                check_in = min(check_in, decision.check_in)
+                continue
             if decision.action is Action.ADOPT:
                 self._adopt(index, decision)
-            elif decision.action is Action.CHECK_AGAIN:
-                again.append(index)
-                continue
             else:
                 self.batch.back(index)
             self._remark(decision)
+        recovery.due = read_at + check_in
         return again
 
-    # --- lost answers ---------------------------------------------------------------------------
+    # --- submissions that were refused, or whose response was lost ------------------------------
 
-    def settle_at(self) -> float | None:
-        """Give the moment at which the list is to be read for items whose answer was lost; None if there are none."""
-        return min((self._due(index) for index in self.batch.indices(ItemState.LOST)), default=None)
+    def settlement_in(self) -> float | None:
+        """Return the seconds until the list is to be read for items that were refused or lost, if any."""
+        due = min((self.batch.records[index].due for index in self._unsettled()), default=None)
+        return None if due is None else self._seconds_to(due)
 
     def settle(self) -> None:
-        """Read the list once for all items whose answer was lost and whose look is due."""
-        lost = self.batch.indices(ItemState.LOST)
-        now = self.clock()
-        due = {index for index in lost if self._due(index) <= now}
-        if not due:
+        """Read the list once for all items that were refused or whose response was lost, if it is time to."""
+        if self.settlement_in() != 0.0:
             return
-        oldest = min(self.batch.records[index].at for index in lost)
-        self._seen.clear()
+        unsettled, now = self._unsettled(), self.now()
+        oldest = min(min(self.batch.records[index].since or now, now) for index in unsettled)
         try:
-            self._look(min(oldest, now) - RECENT)
+            read_at = self._read_list(oldest - RECENT)
         except Json2VideoError as error:
-            if not error.retryable:
-                self.batch.halt(error)
-                for index in lost:
-                    self.batch.unsure(index, self._ambiguous(index, f"The list cannot be read: {error.message}"))
-                return
             self.log.task_log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
             self.trouble = error
             return
-        for index in lost:
-            record = self.batch.records[index]
-            record.looks += index in due
-            decision = self._decide(index, lost=True, looks=record.looks)
-            if decision.action is Action.ADOPT:
-                self._adopt(index, decision)
-            elif decision.action is Action.SUBMIT and record.sent < 2:
-                self.batch.back(index)
-            elif decision.action is not Action.CHECK_AGAIN:
-                self._give_up(index, decision)
-        left = len(self.batch.indices(ItemState.LOST))
-        self.log.task_log.info("Of %d lost answers, %d are settled by the account's list.", len(lost), len(lost) - left)
+        for index in unsettled:
+            self._settle(index, read_at)
+        left = len(self._unsettled())
+        self.log.task_log.info(
+            "Of %d submissions without a project, the account's list settles %d.", len(unsettled), len(unsettled) - left
+        )
 
-    def _give_up(self, index: int, decision: Decision) -> None:
-        error = self.batch.records[index].error or {}
-        if error.get("error") == RateLimited.__name__:
-            self.batch.back(index)  # it was refused, and the list confirms that nothing came of it
-            return
-        self.batch.unsure(index, self._ambiguous(index, decision.reason))
-        self.log.error("%s: %s", self.items.where(index), decision.reason)
+    def _unsettled(self) -> list[int]:
+        if self.batch.is_stopping:  # what was refused is not submitted again
+            return self.batch.indices(ItemState.LOST)
+        return self.batch.indices(ItemState.LOST, ItemState.REFUSED)
 
-    def _due(self, index: int) -> float:
+    def _settle(self, index: int, read_at: float) -> None:
         record = self.batch.records[index]
-        return record.at + sum(_pause(look) for look in range(record.looks + 1))
+        unconfirmed = None
+        if record.state is ItemState.LOST:
+            record.at = record.at or read_at  # after it was sent, in any case
+            unconfirmed = Unconfirmed(attempt=self.attempt, last_sent_at=record.at, response_lost=True)
+        elif record.due > read_at:
+            return
+        decision = self._decide(
+            list(self._seen.get(index, {}).values()),
+            self.mark(index),
+            unconfirmed,
+            read_at=read_at,
+            earlier_read_at=record.since,
+        )
+        if decision.action is Action.CHECK_AGAIN:
+            record.due = read_at + decision.check_in
+            return
+        if decision.action is Action.ADOPT:
+            self._adopt(index, decision)
+        elif decision.action is Action.STOP:
+            self.batch.unsure(index, self._ambiguous(index, decision.reason))
+            self.log.error("%s: %s", self.items.where(index), decision.reason)
+        elif read_at - record.since >= self.render_timeout:
+            facts = record.error or {}
+            self.batch.failed(index, error_from_facts({**facts, "money": Money.NOT_SPENT.value, "retryable": True}))
+            self.log.error("%s: %s", self.items.where(index), facts.get("message"))
+        else:
+            self.batch.back(index)
+        self._remark(decision)
+
+    def _seconds_to(self, due: float) -> float:
+        # A process that has not heard of the service yet does not know when that is: reading the list is free.
+        return max(0.0, due - self.now()) if self.service_time.is_known else 0.0
 
     def _ambiguous(self, index: int, message: str) -> SubmissionAmbiguous:
         key = replace(self.identity, item=self.items.keys[index]).submission_key
@@ -204,8 +243,13 @@ class BatchFinding:
 
     # --- the list -------------------------------------------------------------------------------
 
-    def _look(self, since: float | None) -> None:
-        """Note all renders of this batch's items that the list shows."""
+    def _read_list(self, since: float | None) -> float:
+        """Note all renders of this batch's items that the list shows; return when the reading began.
+
+        :param since: see :func:`.stamped_renders`.
+        """
+        began = self.clock()
+        self._seen.clear()
         if not self._indices:
             for index, key in enumerate(self.items.keys):
                 self._indices[replace(self.identity, item=key).task_key] = index
@@ -222,14 +266,16 @@ class BatchFinding:
                 project=movie.project,
                 status=movie.status,
                 created_at=movie.created_at,
-                has_file=has_file(movie, now=self.clock(), stored=partial(self._is_kept, index, movie)),
+                has_file=has_file(movie, now=self.now(), stored=partial(self._is_kept, index, movie)),
                 stamp=theirs,
             )
             return index, found, _facts(movie)
 
-        for index, found, facts in stamped_renders(self.client, read, now=self.clock(), since=since):
+        for index, found, facts in stamped_renders(self.client, read, now=self.now(), since=since):
             self._seen.setdefault(index, {})[found.project] = found
             self._movies[found.project] = dict(facts)
+        # By now the service has answered, so that its time is known.
+        return self.now() - (self.clock() - began)
 
     def _report_namesake(self, project: str, theirs: Stamp) -> None:
         if self._reports_namesake:
@@ -242,37 +288,36 @@ class BatchFinding:
     def _is_kept(self, index: int, movie: MovieStatus) -> bool:
         return self.kept is not None and self.kept(index, movie)
 
-    def _decide(self, index: int, *, lost: bool, looks: int) -> Decision:
+    def _decide(
+        self,
+        found: list[FoundRender],
+        mine: Stamp,
+        unconfirmed: Unconfirmed | None,
+        *,
+        read_at: float,
+        earlier_read_at: float | None,
+    ) -> Decision:
         return decide_submission(
-            list(self._seen.get(index, {}).values()),
-            mine=self.mark(index),
+            found,
+            mine=mine,
+            unconfirmed=unconfirmed,
+            read_at=read_at,
+            earlier_read_at=earlier_read_at,
+            confirmation_time=self.confirmation_time,
             on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
             delivered_before=self.delivered_before,
-            **self._moments(lost=lost, looks=looks),
         )
-
-    def _moments(self, *, lost: bool, looks: int) -> dict[str, Any]:
-        attempt = self.attempt if lost or self.attempt_before is None else self.attempt_before
-        unconfirmed = Unconfirmed(attempt=attempt, last_sent_at=0.0, response_lost=lost)
-        read_at = self.confirmation_time if looks >= _LOOKS else 0.0
-        earlier = None if looks < 2 else -60.0
-        return {
-            "unconfirmed": unconfirmed,
-            "read_at": read_at,
-            "earlier_read_at": earlier,
-            "confirmation_time": self.confirmation_time,
-        }
 
     def _adopt(self, index: int, decision: Decision) -> None:
         project = str(decision.project)
         found = self._seen[index][project]
-        created = found.created_at.timestamp() if found.created_at else self.clock()
+        created = found.created_at.timestamp() if found.created_at else self.now()
         self.batch.submitted(index, project, at=created)
         render_adopted()
         movie = self._movies[project]
         # A file that has not appeared yet is waited for in the triggerer, as a render that is running.
-        if found.status == "done" and file_state(movie, now=self.clock()) is not FileState.LATE:
+        if found.status == "done" and file_state(movie, now=self.now()) is not FileState.LATE:
             self.batch.done(index, movie)
 
     def _remark(self, decision: Decision) -> None:

@@ -77,8 +77,9 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     :param json2video_conn_id: the connection that holds the API key (templated).
     :param poll_interval: seconds; scales the plan of looks.
     :param render_timeout: seconds (or a timedelta) from the submission of an item until it counts as failed.
-    :param on_lost_response: when the answer to a submission was lost and the account's list does not show the render:
-        ``"fail"`` sends nothing more for this item, ``"resubmit"`` prefers the risk of paying twice.
+    :param on_lost_response: when the response to the submission of an item was lost and the account's list has not
+        shown the render for the connection's ``confirmation_time`` (five minutes): ``"resubmit"`` submits the item
+        again, ``"fail"`` submits nothing more for it and fails the task without a retry.
     :param on_clear: what a person's clearing of a batch that had given its result means: ``"reuse"`` renders only what
         is missing or has changed, ``"resubmit"`` pays for everything anew.
     """

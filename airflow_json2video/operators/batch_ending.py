@@ -40,7 +40,7 @@ def _result(batch: Batch, items: BatchItems, report_path: str | None) -> BatchRe
         done=tally[ItemState.DONE],
         failed=tally[ItemState.FAILED],
         unsure=tally[ItemState.UNSURE] + tally[ItemState.LOST],
-        left=tally[ItemState.LEFT] + tally[ItemState.UNKNOWN],
+        left=tally[ItemState.LEFT] + tally[ItemState.REFUSED] + tally[ItemState.UNKNOWN],
         seconds=round(batch.seconds(), 3),
         credits=batch.credits(),
         report_path=report_path,

@@ -25,6 +25,7 @@ class BatchMemory:
     :ivar sent: see :class:`~airflow_json2video.rendering.pace.Pace`.
     :ivar hold_until: epoch seconds before which nothing is submitted.
     :ivar trouble_since: epoch seconds since when the service is in trouble. :ivar waits: slices since then.
+    :ivar refused_since: epoch seconds since when the service refuses to return the list; None: it does not.
     :ivar short_of_credits: an item could not be paid for, and none has been submitted since.
     :ivar quota_until: epoch seconds until which credits are waited for, once they were. :ivar quota_waits: how often
         they were since the last submission.
@@ -39,6 +40,7 @@ class BatchMemory:
     hold_until: float = 0.0
     trouble_since: float | None = None
     waits: int = 0
+    refused_since: float | None = None
     short_of_credits: bool = False
     quota_until: float | None = None
     quota_waits: int = 0
@@ -64,6 +66,10 @@ class BatchMemory:
         """Take what the event of a wait for credits repeats, where the rest is lost."""
         if isinstance(event, dict) and "needed" in event:
             self.quota_until, self.quota_waits = float(event["deadline"]), int(event["earlier"]) + 1
+
+    def note_answer(self) -> None:
+        """Note that the service returned the list: no outage is left."""
+        self.waits, self.trouble_since, self.refused_since = 0, None, None
 
     def open_slice(self, ti: Any) -> None:
         """Note that a slice begins, before it may submit anything."""

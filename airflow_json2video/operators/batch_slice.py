@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_json2video.api.clock import clock_of
 from airflow_json2video.exceptions import (
     AccountSuspended,
     AuthenticationFailed,
@@ -19,6 +20,7 @@ from airflow_json2video.exceptions import (
     PermissionDenied,
     ServiceUnreachable,
     SubmissionAmbiguous,
+    error_from_facts,
 )
 from airflow_json2video.hooks import metrics
 from airflow_json2video.hooks.batch import BatchSubmission
@@ -45,6 +47,7 @@ from airflow_json2video.rendering.batch import (
 from airflow_json2video.rendering.batch_items import BatchItems
 from airflow_json2video.rendering.identity import fingerprint
 from airflow_json2video.rendering.pace import Pace
+from airflow_json2video.rendering.refusal import seconds_to_confirmation
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -125,7 +128,8 @@ class BatchSlice:
         self._take_in(batch, event)
         finding = self._finding(batch, identity, is_resumed=is_resumed)
         try:
-            finding.recover()
+            if finding.recover():
+                self._memory.note_answer()
         except SubmissionAmbiguous as error:
             self._wait_out(error, batch)
         finding.settle()
@@ -186,17 +190,23 @@ class BatchSlice:
         return batch
 
     def _finding(self, batch: Batch, identity: TaskIdentity, *, is_resumed: bool) -> BatchFinding:
-        from airflow_json2video.version_compat import run_began
+        from airflow_json2video.version_compat import previous_attempt_ended_at, run_began
 
         # After a deferral it is this attempt itself that may have sent what nobody remembers.
-        before = int(self._ti.try_number) if is_resumed else attempt_before(self._context)
+        attempt = int(self._ti.try_number)
+        before = attempt if is_resumed else attempt_before(self._context)
+        settings, client = self._operator.hook.settings, self._operator.hook.client
         return BatchFinding(
-            client=self._operator.hook.client,
+            client=client,
             items=self._items,
             batch=batch,
             identity=identity,
-            attempt=self._ti.try_number,
+            attempt=attempt,
             attempt_before=before,
+            attempt_before_ended_at=None if before in (None, attempt) else previous_attempt_ended_at(self._ti),
+            service_time=clock_of(client.endpoint.host),
+            render_timeout=self._operator.render_timeout,
+            confirmation_time=settings.confirmation_time,
             delivered_before=self._memory.delivered,
             since=run_began(self._context),
             log=self._item_log,
@@ -231,7 +241,7 @@ class BatchSlice:
         from airflow_json2video.version_compat import attempt_is_current
 
         memory, now = self._memory, time.time()
-        if now < memory.hold_until or (memory.waits and batch.indices(ItemState.LOST)) or funds.holds:
+        if now < memory.hold_until or self._awaits_lost(batch) or funds.holds:
             return None
         require_same_deployment(self._operator.hook.settings.namespace, finding.identity.deployment)
         submission = BatchSubmission(
@@ -240,17 +250,23 @@ class BatchSlice:
             batch=batch,
             pace=self._pace(),
             mark=finding.mark,
+            service_time=finding.service_time,
             balance=funds.balance,
             log=self._item_log,
             still_current=lambda: attempt_is_current(self._ti),
         )
-        # After trouble one item tries whether it is over: with each answer that is lost an item may become unsure.
+        # After trouble one item tries whether it is over.
         if not memory.waits or submission.submit(until=now + _SLICE, most=1):
             memory.waits, memory.trouble_since = 0, None
             submission.submit(until=now + _SLICE)
         memory.sent = submission.pace.sent
         funds.take_in(submission)
         return submission.trouble
+
+    def _awaits_lost(self, batch: Batch) -> bool:
+        """Whether nothing is submitted until what was lost is settled: then each item that is lost fails for good."""
+        fails = self._operator.on_lost_response == "fail"
+        return fails and self._memory.waits > 0 and bool(batch.indices(ItemState.LOST))
 
     def _pace(self) -> Pace:
         return Pace(self._operator.submissions_per_minute, self._memory.sent)
@@ -300,14 +316,17 @@ class BatchSlice:
         if trouble is None:
             return False
         memory.waits += 1
-        hold = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** (memory.waits - 1), 10.0))
+        hold: float | None = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** (memory.waits - 1), 10.0))
+        lasted = now - (memory.trouble_since or now)
+        if not trouble.retryable:  # a refusal, which is an outage until it has lasted
+            hold = seconds_to_confirmation(lasted)
+        memory.trouble_since = now - lasted
+        if hold is None or lasted >= self._operator.render_timeout:
+            batch.halt(_retryable(trouble))
+            return True
         memory.hold_until = now + hold
-        self._log.warning("%s No submission for %.0fs.", trouble.message, hold)
-        since = memory.trouble_since = memory.trouble_since or now
-        if now - since < self._operator.render_timeout:
-            return False
-        batch.halt(trouble)
-        return True
+        self._log.warning("%s No submission for %.0f s.", trouble.message, hold)
+        return False
 
     def _defer(
         self, batch: Batch, finding: BatchFinding, trouble: Json2VideoError | None, funds: BatchCredits
@@ -324,10 +343,12 @@ class BatchSlice:
             funds.defer(refusal)
         more = bool(batch.indices(ItemState.LEFT)) and not batch.is_stopping and not funds.holds
         room = len(batch.next_items())
-        moments = [due for due in (finding.look_at(),) if due is not None]
-        if (due := finding.settle_at()) is not None:
-            moments.append(due + _NO_HURRY if renders else max(due, self._memory.hold_until))
-        if more and room and not (self._memory.waits and due is not None):
+        moments = []
+        if (seconds := finding.recovery_in()) is not None:
+            moments.append(now + seconds)
+        if (seconds := finding.settlement_in()) is not None:
+            moments.append(now + seconds + _NO_HURRY if renders else max(now + seconds, self._memory.hold_until))
+        if more and room and not self._awaits_lost(batch):
             moments.append(max(self._memory.hold_until, self._pace().free_at(now, wanted=room)))
         if self._memory.until is not None and not renders:  # theirs is the trigger's own deadline
             moments.append(self._memory.until)
@@ -352,15 +373,26 @@ class BatchSlice:
         """Wait in the triggerer until the service answers again."""
         from airflow_json2video.triggers.service import defer_until_answering
 
-        now = time.time()
-        since = self._memory.trouble_since = self._memory.trouble_since or now
-        deadline = min(since + self._operator.render_timeout, self._memory.until or float("inf"))
-        if now >= deadline:
-            raise error
-        self._memory.waits += 1
+        memory, now = self._memory, time.time()
+        since = memory.trouble_since = memory.trouble_since or now
+        deadline = min(since + self._operator.render_timeout, memory.until or float("inf"))
+        after = None
+        if error.retryable:
+            memory.refused_since = None
+        else:  # a refusal, which is an outage until it has lasted
+            memory.refused_since = memory.refused_since or now
+            after = seconds_to_confirmation(now - memory.refused_since)
+        if now >= deadline or (after is None and not error.retryable):
+            raise _retryable(error)
+        memory.waits += 1
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-        defer_until_answering(self._operator, deadline=deadline, earlier=self._memory.waits - 1, kwargs={})
+        defer_until_answering(self._operator, deadline=deadline, earlier=memory.waits - 1, after=after, kwargs={})
+
+
+def _retryable(error: Json2VideoError) -> Json2VideoError:
+    """Build the same error for an attempt that another one may follow with success."""
+    return error if error.retryable else error_from_facts({**error.facts(), "retryable": True})
 
 
 def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:

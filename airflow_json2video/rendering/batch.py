@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Literal, TypedDict
 
@@ -24,6 +24,7 @@ __all__ = [
     "ItemState",
     "OnItemFailure",
     "Record",
+    "Recovery",
     "first_failures",
 ]
 
@@ -67,7 +68,9 @@ class ItemState(str, Enum):
     DONE = "done"
     FAILED = "failed"
     UNSURE = "unsure"
-    """Its answer was lost and the list never showed it: a person decides. Nothing more is sent for it."""
+    """Its response was lost, the list does not show it, and ``on_lost_response`` says "fail"."""
+    REFUSED = "refused"
+    """The service could not start its render and asks to try again later. Nothing was started."""
 
 
 _CODES = {state: code for code, state in enumerate(ItemState)}
@@ -77,9 +80,11 @@ _CODES = {state: code for code, state in enumerate(ItemState)}
 class Record:
     """What is known of one item.
 
-    :ivar at: epoch seconds of its submission, as far as it was submitted.
+    :ivar at: epoch seconds of its submission, as far as it was submitted. If its response was lost: the last moment
+        at which it can have been sent, by the service's clock; 0 if that is unknown.
     :ivar sent: how often it was sent.
-    :ivar looks: how often the list has been read for it since its answer was lost.
+    :ivar since: when its submission first failed in a way that may pass, by the service's clock; 0 if it did not.
+    :ivar due: when the list is to be read for it, by the service's clock, if it was refused or its response was lost.
     :ivar facts: of the finished movie, in wire names; also of one that is paid for and could not be stored.
     :ivar stored: where its file was stored.
     :ivar error: the facts of its failure, see :meth:`.Json2VideoError.facts`; only what a report needs.
@@ -89,7 +94,8 @@ class Record:
     project: str | None = None
     at: float = 0.0
     sent: int = 0
-    looks: int = 0
+    since: float = 0.0
+    due: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     stored: str | None = None
     error: dict[str, Any] | None = None
@@ -120,6 +126,25 @@ class BatchRules:
         return self.max_failures * items if 0 < self.max_failures < 1 else self.max_failures
 
 
+@dataclass(slots=True)
+class Recovery:
+    """What is known of the search for renders that earlier attempts submitted, or earlier steps of this one.
+
+    All moments are the service's.
+
+    :ivar sent_until: the last moment at which one of them can have been sent; 0 if it is unknown.
+    :ivar first_read_at: when the list was first read for it; 0 if it was not. :ivar read_at: when it was last read.
+    :ivar due: when it is to be read again.
+    :ivar reads_far: whether it is to be read back to the start of the run: renders of long ago are concerned.
+    """
+
+    sent_until: float = 0.0
+    first_read_at: float = 0.0
+    read_at: float = 0.0
+    due: float = 0.0
+    reads_far: bool = True
+
+
 class Batch:
     """The ledger of a batch.
 
@@ -133,11 +158,7 @@ class Batch:
         self.stop: dict[str, Any] | None = None
         """The facts of the error because of which nothing more is submitted, whatever the rules."""
         self.remaining_quota: dict[str, Any] = {}
-        self.looks = 0
-        """How often this attempt has read the list for what earlier ones sent."""
-        self.looked_at = 0.0
-        self.looks_far = True
-        """Whether the next look goes back over all days: renders of long ago are concerned."""
+        self.recovery = Recovery()
         self._of_project: dict[str, int] = {}
 
     # --- what happens to items ------------------------------------------------------------------
@@ -148,10 +169,18 @@ class Batch:
         self.records[index] = Record(ItemState.UNDER_WAY, project=project, at=at, sent=sent)
         self._of_project[project] = index
 
-    def lost(self, index: int, error: Json2VideoError, *, at: float) -> None:
-        """Note that an item was sent and its answer lost."""
-        sent = self.records[index].sent
-        self.records[index] = Record(ItemState.LOST, at=at, sent=sent, error=_brief(error))
+    def lost(self, index: int, error: Json2VideoError, *, at: float, due: float) -> None:
+        """Note that an item was sent and its response was lost; see :class:`Record`."""
+        self._failed_for_now(index, ItemState.LOST, error, at=at, due=due)
+
+    def refused(self, index: int, error: Json2VideoError, *, due: float) -> None:
+        """Note that an item was sent, and that the service could not start its render; see :class:`Record`."""
+        self._failed_for_now(index, ItemState.REFUSED, error, at=due, due=due)
+
+    def _failed_for_now(self, index: int, state: ItemState, error: Json2VideoError, *, at: float, due: float) -> None:
+        before = self.records[index]
+        since = before.since or at or due
+        self.records[index] = Record(state, at=at, sent=before.sent, since=since, due=due, error=_brief(error))
 
     def done(self, index: int, movie: Mapping[str, Any], *, remaining_quota: Mapping[str, Any] | None = None) -> None:
         """Note that an item's render has ended well.
@@ -177,13 +206,15 @@ class Batch:
         self.records[index].error = _brief(error)
 
     def suspect_all(self) -> None:
-        """Note that an earlier attempt may have sent every item."""
+        """Note that every item may have been sent, by an earlier attempt or an earlier step of this one."""
+        self.recovery = Recovery()
         for record in self.records:
             record.state = ItemState.UNKNOWN
 
     def back(self, index: int) -> None:
-        """Note that an item certainly did not become a render and may be sent."""
-        self.records[index] = Record(sent=self.records[index].sent)
+        """Note that an item did not become a render and may be sent."""
+        before = self.records[index]
+        self.records[index] = Record(sent=before.sent, since=before.since)
 
     def halt(self, error: Json2VideoError) -> None:
         """Submit nothing more: the account, and not an item, is what fails."""
@@ -217,6 +248,11 @@ class Batch:
         return self.indices(ItemState.FAILED, ItemState.UNSURE)
 
     @property
+    def has_paid(self) -> bool:
+        """Whether anything was rendered, or may be rendering now."""
+        return bool(self.indices(ItemState.UNDER_WAY, ItemState.LOST, ItemState.UNKNOWN, ItemState.DONE))
+
+    @property
     def is_stopping(self) -> bool:
         """Whether nothing more is submitted although items are left."""
         return self.stop is not None or (self.rules.on_item_failure == "fail" and bool(self.failures))
@@ -227,20 +263,22 @@ class Batch:
         tally = self.tally()
         if tally[ItemState.UNDER_WAY] or tally[ItemState.LOST] or tally[ItemState.UNKNOWN]:
             return False
-        return self.is_stopping or not tally[ItemState.LEFT]
+        return self.is_stopping or not (tally[ItemState.LEFT] or tally[ItemState.REFUSED])
 
     @property
     def is_success(self) -> bool:
         """Whether a batch that is over has ended well."""
         return self.stop is None and len(self.failures) <= self.rules.bound(len(self.records))
 
-    def next_items(self) -> list[int]:
-        """Give the items to submit now, as many as may be under way beside those that are."""
-        if self.is_stopping:
-            return []
+    @property
+    def room(self) -> int:
+        """How many more may be in flight."""
         tally = self.tally()
-        room = self.rules.max_in_flight - tally[ItemState.UNDER_WAY] - tally[ItemState.LOST]
-        return self.indices(ItemState.LEFT)[: max(0, room)]
+        return max(0, self.rules.max_in_flight - tally[ItemState.UNDER_WAY] - tally[ItemState.LOST])
+
+    def next_items(self) -> list[int]:
+        """Return the items to submit now, as many as may be in flight in addition to those that are."""
+        return [] if self.is_stopping else self.indices(ItemState.LEFT)[: self.room]
 
     def in_words(self) -> str:
         """Write where it stands as a line for the log."""
@@ -249,6 +287,7 @@ class Batch:
         return (
             f"{tally[ItemState.DONE]:,} of {len(self.records):,} done, {tally[ItemState.FAILED]:,} failed, "
             + (f"{unclear:,} with a lost answer, " if unclear else "")
+            + (f"{tally[ItemState.REFUSED]:,} refused for now, " if tally[ItemState.REFUSED] else "")
             + (f"{tally[ItemState.UNKNOWN]:,} looked for in the account's list, " if tally[ItemState.UNKNOWN] else "")
             + f"{tally[ItemState.UNDER_WAY]:,} under way, {tally[ItemState.LEFT]:,} left; {self.credits():,} credits"
         )
@@ -259,14 +298,14 @@ class Batch:
         """Write the ledger as a short text, about 40 bytes an item."""
         rows = [
             [
-                *(_CODES[r.state], r.project, round(r.at), r.sent, r.looks),
+                *(_CODES[r.state], r.project, math.ceil(r.at), r.sent, math.ceil(r.since), math.ceil(r.due)),
                 *([r.facts.get(name) for name in _FACTS], r.stored, r.error),
             ]
             for r in self.records
         ]
         columns = list(zip(*rows, strict=True))  # what is alike stands together, which zlib likes
-        looks = [self.looks, self.looked_at, self.looks_far]
-        whole = {"digest": self.digest, "stop": self.stop, "quota": self.remaining_quota, "looks": looks}
+        recovery = asdict(self.recovery)
+        whole = {"digest": self.digest, "stop": self.stop, "quota": self.remaining_quota, "recovery": recovery}
         return pack({**whole, "columns": columns})
 
     @classmethod
@@ -277,11 +316,12 @@ class Batch:
             rows = list(zip(*kept["columns"], strict=True))
             batch = cls(len(rows), digest=str(kept["digest"]), rules=rules)
             batch.stop, batch.remaining_quota = kept["stop"], dict(kept["quota"])
-            batch.looks, batch.looked_at, batch.looks_far = kept["looks"]
+            batch.recovery = Recovery(**kept["recovery"])
             states = list(ItemState)
-            for index, (code, project, at, sent, looks, facts, stored, error) in enumerate(rows):
+            for index, (code, project, at, sent, since, due, facts, stored, error) in enumerate(rows):
                 known = {name: value for name, value in zip(_FACTS, facts, strict=True) if value is not None}
-                batch.records[index] = Record(states[code], project, float(at), sent, looks, known, stored, error)
+                moments = float(at), sent, float(since), float(due)
+                batch.records[index] = Record(states[code], project, *moments, known, stored, error)
                 if project and states[code] is ItemState.UNDER_WAY:
                     batch._of_project[project] = index
         except (ValueError, KeyError, TypeError, IndexError):

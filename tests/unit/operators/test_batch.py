@@ -37,7 +37,7 @@ def _quick(monkeypatch):
 
 def quick(monkeypatch):
     """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.batch_finding._pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.batch.backoff", lambda failures, *, jitter: 0.01)
     monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 0.1)
     monkeypatch.setattr("airflow_json2video.operators.batch_slice._NO_HURRY", 0.0)
     monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
@@ -337,7 +337,15 @@ def test_lost_answers_are_settled_together_by_one_reading_of_the_list(batch, ser
     assert sum(r.method == "GET" and "project" not in r.query for r in service.requests) <= 2
 
 
-def test_an_item_whose_answer_was_lost_and_that_the_list_never_shows_is_never_sent_again(batch, service, tmp_path):
+def test_an_item_whose_response_was_lost_is_submitted_again_once_its_absence_is_confirmed(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
+    attempt = BatchAttempt(batch)
+    assert attempt.run()["done"] == 7
+    assert sent(service) == 8
+    assert attempt.slices >= 2  # it was waited for without a worker slot
+
+
+def test_an_author_who_wants_no_second_submission_has_the_item_fail_for_good(batch, service, tmp_path):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
     with pytest.raises(AirflowFailException, match="1 of 7 items failed"):
         BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=0, on_lost_response="fail")).run()
@@ -347,17 +355,36 @@ def test_an_item_whose_answer_was_lost_and_that_the_list_never_shows_is_never_se
     assert "Then clear the task" in unsure[0]["error"]["advice"]
 
 
-def test_an_author_who_prefers_the_risk_has_a_lost_item_sent_once_more(batch, service):
-    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
-    assert BatchAttempt(lambda: batch(on_lost_response="resubmit")).run()["done"] == 7
-    assert sent(service) == 8
+@pytest.mark.parametrize("words", ["Error creating movie: x", "Error starting subprocess"])
+def test_an_item_that_the_service_could_not_start_is_submitted_again_and_holds_up_no_other(batch, service, words):
+    body = {"success": False, "message": words}
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=(1, 2), times=None, body=body)
+    attempt = BatchAttempt(lambda: batch(max_in_flight=1))
+    attempt.render_templates().start()
+    assert [document["variables"]["sku"] for document in service.submitted] == ["sku-3"]
+    outcome = attempt.deferred
+    while outcome is attempt.deferred:
+        outcome = attempt.fire().next_slice()
+    assert outcome["done"] == service.posts == 7
+    assert sent(service) == 9
+    assert one_project_each(service)
+
+
+def test_an_item_that_the_service_never_starts_fails_after_the_render_timeout_and_may_be_retried(batch, service):
+    body = {"success": False, "message": "Error creating movie: x"}
+    service.add_fault(
+        "answer", method="POST", path="/v2/movies", status=500, nth=tuple(range(2, 99)), times=None, body=body
+    )
+    with pytest.raises(BatchFailed, match="Error creating movie"):
+        BatchAttempt(lambda: batch(items=ROWS[:2], render_timeout=2)).run()
+    assert service.posts == 1
 
 
 def test_a_list_that_shows_a_new_project_late_leads_to_no_second_submission(batch, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.batch_finding._pause", lambda looks: 0.4)
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, confirmation_time=2.0))
     service.settings.update({"list_delay": 0.8})
     service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
-    assert BatchAttempt(lambda: batch(on_lost_response="resubmit")).run()["done"] == 7
+    assert BatchAttempt(batch).run()["done"] == 7
     assert service.posts == 7
 
 
@@ -692,9 +719,12 @@ def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlie
     assert sent(service) == 3
 
 
-def test_after_three_lost_answers_one_item_at_a_time_tries_whether_the_service_is_well(batch, service):
+@pytest.mark.parametrize(("on_lost_response", "done"), [("resubmit", 7), ("fail", 2)])
+def test_after_three_lost_responses_one_item_at_a_time_tries_whether_the_service_is_well(
+    batch, service, on_lost_response, done
+):
     service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
-    attempt = BatchAttempt(lambda: batch(on_item_failure="continue", on_lost_response="fail"))
+    attempt = BatchAttempt(lambda: batch(on_item_failure="continue", on_lost_response=on_lost_response))
     attempt.render_templates().start()
     seen = [sent(service)]
     while sent(service) < 5:
@@ -705,7 +735,8 @@ def test_after_three_lost_answers_one_item_at_a_time_tries_whether_the_service_i
     outcome = attempt.deferred
     while outcome is attempt.deferred:
         outcome = attempt.fire().next_slice()
-    assert (outcome["done"], outcome["unsure"]) == (2, 5)
+    assert (outcome["done"], outcome["unsure"]) == (done, 7 - done)
+    assert service.posts == done
 
 
 def test_a_service_that_cannot_be_reached_for_the_render_timeout_ends_the_batch_with_nothing_submitted(
@@ -751,7 +782,10 @@ def test_an_execution_timeout_ends_the_batch_and_the_next_attempt_goes_on(batch,
     assert service.posts == 7
 
 
-def test_a_row_that_failed_and_was_sent_again_by_a_slice_that_died_is_not_sent_a_third_time(batch, service):
+def test_a_row_that_failed_and_was_sent_again_by_a_slice_that_died_is_not_sent_a_third_time(
+    batch, service, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, confirmation_time=1.5))
     service.add_fault("render", status="error", message="Failed to download x", nth=1)
     rules = {"on_item_failure": "continue", "max_failures": 0}
     first = BatchAttempt(lambda: batch(**rules))

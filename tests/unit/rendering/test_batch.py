@@ -2,11 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_json2video.exceptions import InvalidRequest, QuotaExhausted, RenderFailed, SubmissionAmbiguous
+from airflow_json2video.exceptions import (
+    InvalidRequest,
+    QuotaExhausted,
+    RenderFailed,
+    RenderNotStarted,
+    SubmissionAmbiguous,
+)
 from airflow_json2video.rendering.batch import (
     Batch,
     BatchRules,
     ItemState,
+    Recovery,
     first_failures,
 )
 from airflow_json2video.rendering.packing import pack
@@ -32,7 +39,7 @@ def test_as_many_are_submitted_as_may_be_under_way_in_the_order_of_the_rows():
     batch = made(max_in_flight=3)
     assert batch.next_items() == [0, 1, 2]
     batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.lost(1, SubmissionAmbiguous("x"), at=0)
+    batch.lost(1, SubmissionAmbiguous("x"), at=0, due=5)
     assert batch.next_items() == [2]
     batch.done(0, movie(0))
     assert batch.next_items() == [2, 3]
@@ -97,19 +104,20 @@ def test_credits_are_those_of_finished_renders_by_the_published_prices():
 def test_what_is_packed_comes_back_whole():
     batch = made(6, on_item_failure="continue")
     batch.suspect_all()
-    batch.looks, batch.looked_at, batch.looks_far = 2, 12.5, False
+    batch.recovery = Recovery(sent_until=3.5, first_read_at=4.0, read_at=12.5, due=20.0, reads_far=False)
     for index in range(1, 6):
         batch.back(index)
     batch.submitted(1, f"{PROJECT}1", at=100)
     batch.done(2, movie(2), remaining_quota={"time": 7})
     batch.failed(3, RenderFailed("Failed to download"))
     batch.records[4].sent = 1
-    batch.lost(4, SubmissionAmbiguous("where is it"), at=50)
+    batch.lost(4, SubmissionAmbiguous("where is it"), at=50, due=55)
+    batch.refused(5, RenderNotStarted("Error creating movie"), due=60)
     batch.halt(QuotaExhausted("no credits"))
     again = Batch.unpacked(batch.packed(), rules=batch.rules)
     assert again.records == batch.records
     assert (again.stop, again.remaining_quota) == (batch.stop, batch.remaining_quota)
-    assert (again.looks, again.looked_at, again.looks_far) == (2, 12.5, False)
+    assert again.recovery == batch.recovery
     assert again.index_of(f"{PROJECT}1") == 1
     assert again.digest == "d"
 
@@ -134,6 +142,24 @@ def test_ten_thousand_items_are_packed_in_half_a_megabyte():
     assert len(batch.packed()) < 500_000
 
 
+def test_a_refused_item_leaves_its_place_to_others_and_keeps_a_batch_alive_unless_it_is_stopping():
+    batch = made(2, max_in_flight=1)
+    batch.refused(0, RenderNotStarted("Error creating movie"), due=60)
+    assert batch.next_items() == [1]
+    batch.submitted(1, f"{PROJECT}1", at=0)
+    batch.done(1, movie(1))
+    assert not batch.is_over
+    batch.halt(QuotaExhausted("no credits"))
+    assert batch.is_over
+
+
+def test_a_moment_of_sending_is_never_packed_as_an_earlier_one():
+    batch = made(1)
+    batch.lost(0, SubmissionAmbiguous("x"), at=50.4, due=55.4)
+    [record] = Batch.unpacked(batch.packed(), rules=batch.rules).records
+    assert record.at >= 50.4
+
+
 def test_the_first_failures_are_named_by_their_keys():
     batch = made(3, on_item_failure="continue")
     batch.failed(2, RenderFailed("Failed to download"))
@@ -144,6 +170,6 @@ def test_where_it_stands_in_words():
     batch = made(2000)
     batch.submitted(0, f"{PROJECT}0", at=0)
     batch.done(1, movie(1))
-    batch.lost(2, SubmissionAmbiguous("x"), at=0)
+    batch.lost(2, SubmissionAmbiguous("x"), at=0, due=5)
     assert batch.in_words() == ("1 of 2,000 done, 0 failed, 1 with a lost answer, 1 under way, 1,997 left; 3 credits")
     assert batch.tally()[ItemState.LEFT] == 1997

@@ -1,0 +1,328 @@
+"""Random lives of a batch on simulated clocks: kills, lost responses, lost ledgers, a list that lags, outages.
+
+Whatever happens, no item is ever paid for twice, no wait is without an end, and once the troubles are over every item
+is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.exceptions import (
+    AnswerLost,
+    AuthenticationFailed,
+    Json2VideoError,
+    Money,
+    RateLimited,
+    RenderFailed,
+    RenderNotStarted,
+    ServerError,
+    ServiceUnreachable,
+)
+from airflow_json2video.hooks.batch_finding import BatchFinding
+from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+from airflow_json2video.rendering.packing import pack
+from airflow_json2video.rendering.polling import Ended
+from airflow_json2video.triggers.render import event_from_ended
+from tests.unit.attempts import Attempt
+
+LONGEST_LAG = 270.0
+LAST_BAD_ATTEMPT = 4
+HISTORIES = 100
+STAMP = "airflow_json2video"
+KINDS = ("unreachable", "refused", "too many", "key", *("lost before", "lost after", "gateway") * 3)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class World:
+    """The service, its clock, which is the true one, and what goes wrong."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.now = 1_800_000_000.0
+        self.renders = {}
+        self.lag = self.rng.choice((0.0, 20.0, LONGEST_LAG, LONGEST_LAG))
+        self.trouble = self.rng.choice((0.1, 0.3, 0.5))
+        self.failing = self.rng.choice((0.0, 0.3, 0.6))
+        self.killing = self.rng.choice((0.0, 0.002, 0.01))
+        self.forgetting = self.rng.choice((0.0, 0.0, 0.1))
+
+    def happens(self, chance):
+        return self.rng.random() < chance
+
+    def pass_time(self, seconds):
+        assert 0.0 <= seconds < 20_000.0
+        self.now += seconds
+
+    def heal(self):
+        self.trouble = self.failing = self.killing = self.forgetting = 0.0
+
+    def accept(self, document):
+        project = f"{len(self.renders):016}"
+        self.renders[project] = SimpleNamespace(
+            project=project,
+            client_data=document["client-data"],
+            item=document["client-data"][STAMP]["task_key"],
+            created=self.now,
+            shown_at=self.now + self.rng.uniform(0.0, self.lag),
+            ends_at=self.now + self.rng.uniform(5.0, 400.0),
+            fails=self.happens(self.failing),
+        )
+        return project
+
+    def paid(self):
+        """How often each item was paid for; a failed render is free."""
+        return Counter(render.item for render in self.renders.values() if not render.fails)
+
+    def movie(self, render):
+        ended = render.ends_at <= self.now
+        status = ("error" if render.fails else "done") if ended else "running"
+        return {
+            "success": True,
+            "project": render.project,
+            "status": status,
+            "message": "Failed to download x" if status == "error" else None,
+            "url": f"https://x/{render.project}.mp4" if status == "done" else None,
+            "duration": 1.0,
+            "client-data": render.client_data,
+            "created_at": datetime.fromtimestamp(render.created, timezone.utc).isoformat(),
+        }
+
+
+class Process:
+    """One process on a machine whose clock is wrong by up to two hours; it is also its view of the service's clock."""
+
+    def __init__(self, world):
+        self.world = world
+        self.error = world.rng.choice((0.0, 0.0, 0.0, 7200.0, -7200.0))
+        self.is_known = False
+        self.endpoint = SimpleNamespace(host="http://127.0.0.1")
+
+    def clock(self):
+        return self.world.now + self.error
+
+    def now(self):
+        return self.world.now if self.is_known else self.clock()
+
+    def may_die(self):
+        if self.world.happens(self.world.killing):
+            raise Killed
+
+    def sleep(self, seconds):
+        self.may_die()
+        self.world.pass_time(seconds)
+
+    def execute(self, call):
+        assert call.name == "movies.submit"
+        self.may_die()
+        project = self._post(call.body)
+        self.is_known = True
+        self.may_die()
+        return SimpleNamespace(project=project)
+
+    def _post(self, document):
+        world = self.world
+        if not world.happens(world.trouble):
+            return world.accept(document)
+        kind = world.rng.choice(KINDS)
+        if kind == "unreachable":
+            raise ServiceUnreachable("no connection")
+        self.is_known = kind in ("refused", "too many", "key")
+        if kind == "refused":
+            raise RenderNotStarted("Error creating movie: out of memory")
+        if kind == "too many":
+            raise RateLimited("slow down", retry_after=3.0)
+        if kind == "key" and world.paid():
+            raise AuthenticationFailed("Invalid API Key")
+        world.pass_time(world.rng.uniform(0.0, 10.0))
+        if kind != "lost before" and world.happens(0.7):
+            world.accept(document)
+        world.pass_time(world.rng.uniform(0.0, 30.0))
+        self.may_die()
+        if kind == "gateway":
+            raise ServerError("bad gateway", money=Money.UNKNOWN)
+        raise AnswerLost("the connection broke", money=Money.UNKNOWN)
+
+    def movies(self, **_):
+        world = self.world
+        self.may_die()
+        shown = [render for render in world.renders.values() if render.shown_at <= world.now]
+        world.pass_time(world.rng.uniform(0.0, 2.0))
+        if world.happens(world.trouble):
+            raise AuthenticationFailed("Invalid API Key") if world.happens(0.2) else ServerError("maintenance")
+        self.is_known = True
+        self.may_die()
+        return [MovieStatus.model_validate(world.movie(render)) for render in shown]
+
+
+class Life:
+    """The attempts of one task, each with its processes."""
+
+    def __init__(self, world, patch, *, end_is_known):
+        self.world = world
+        self.end_is_known = end_is_known
+        self.process = None
+        rng = world.rng
+        self.rules = {
+            "max_in_flight": rng.choice((1, 2, 5)),
+            "on_item_failure": rng.choice(("fail", "continue")),
+            "max_failures": None,
+        }
+        if self.rules["on_item_failure"] == "continue":
+            self.rules["max_failures"] = 0
+        self.rows = [{"id": name, "scenes": [{"duration": 1}]} for name in "abcd"[: rng.choice((1, 2, 4))]]
+        patch.setattr(time, "time", lambda: self.process.clock())
+        patch.setattr(time, "monotonic", lambda: self.world.now)
+        patch.setattr(time, "sleep", lambda seconds: self.process.sleep(seconds))
+        patch.setattr("airflow_json2video.operators.batch_slice.clock_of", lambda host: self.process)
+        patch.setattr("airflow_json2video.version_compat.previous_attempt_ended_at", lambda ti: self.ended_at)
+        settings = SimpleNamespace(host="http://127.0.0.1", namespace="here", confirmation_time=300.0)
+        hook = property(lambda operator: SimpleNamespace(client=self.process, settings=settings))
+        patch.setattr(Json2VideoBatchRenderOperator, "hook", hook, raising=False)
+        self.ended_at = None
+
+    def operator(self):
+        self.process = Process(self.world)
+        arguments = {"task_id": "batch", "items": self.rows, "item_key": "id", "render_timeout": 3600, **self.rules}
+        return Json2VideoBatchRenderOperator(**{k: v for k, v in arguments.items() if v is not None})
+
+    def live(self):
+        before, began = None, self.world.now
+        for number in range(1, 12):
+            if number > LAST_BAD_ATTEMPT:
+                self.world.heal()
+            attempt = Attempt(self.operator(), try_number=number, max_tries=20, before=before)
+            result = self.run(attempt)
+            if result is not None:
+                assert self.world.now - began < 60 * 3600.0
+                return result
+            before, ended = attempt, self.world.now
+            self.ended_at = ended if self.end_is_known else None
+            self.world.pass_time(self.world.rng.choice((0.0, 5.0, 300.0)))
+        return None
+
+    def run(self, attempt):
+        """Run one attempt to its end; return its result, or None if it failed or died."""
+        ti, push = attempt.context["ti"], attempt.context["ti"].xcom_push
+
+        def pushed(key, value):
+            self.process.may_die()
+            push(key, value)
+            self.process.may_die()
+
+        ti.xcom_push = pushed
+        method, event = "execute", None
+        for _ in range(500):
+            attempt.operator = self.operator()
+            try:
+                go_on = getattr(attempt.operator, method)
+                return go_on(attempt.context) if method == "execute" else go_on(attempt.context, event=event)
+            except TaskDeferred as deferred:
+                method, event = deferred.method_name, self.fire(deferred.trigger)
+                if self.world.happens(self.world.forgetting):
+                    attempt.xcoms.pop("json2video_batch", None)  # the ledger is lost
+            except Killed:
+                if method == "execute" or self.world.happens(0.7):
+                    return None
+                event = None  # Airflow runs the same attempt again
+            except Json2VideoError:  # one that a retry cannot help would be Airflow's own
+                return None
+            finally:
+                paid = self.world.paid()
+                assert not paid or max(paid.values()) == 1, f"paid twice: {paid}"
+        raise AssertionError("a wait without an end")
+
+    def fire(self, trigger):
+        """What a triggerer does until the trigger fires."""
+        world = self.world
+        arguments = trigger.serialize()[1]
+        if "renders" not in arguments:  # an outage
+            world.pass_time((arguments.get("after") or 5.0) + world.rng.uniform(5.0, 60.0))
+            return None
+        waiting = [world.renders[project] for project, _ in arguments["renders"]]
+        moments = [render.ends_at for render in waiting]
+        until = max(moments, default=world.now)
+        if arguments["resume_at"] is not None:
+            resume_at = arguments["resume_at"] - self.process.error
+            until = min(until, resume_at) if moments else resume_at
+        world.pass_time(max(until - world.now, 0.0) + world.rng.uniform(5.0, 20.0))
+        ended = [
+            event_from_ended(self.end(render), project=render.project)
+            for render in waiting
+            if render.ends_at <= world.now
+        ]
+        return {"ended": pack(ended), "count": len(ended)}
+
+    def end(self, render):
+        if render.fails:
+            return Ended(error=RenderFailed("Failed to download x", project=render.project, retryable=True))
+        return Ended(movie=self.world.movie(render))
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def live(seed, *, end_is_known):
+    world = World(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        life = Life(world, patch, end_is_known=end_is_known)
+        result = life.live()
+    assert result is not None, f"seed {seed}: not done"
+    assert (result["done"], len(world.paid())) == (len(life.rows), len(life.rows)), f"seed {seed}"
+    return world
+
+
+def live_many(number):
+    for seed in range(number):
+        live(f"{seed}", end_is_known=True)
+
+
+@pytest.mark.parametrize("end_is_known", [False, True], ids=["end unknown", "end known"])
+def test_no_history_of_a_batch_pays_twice_and_each_ends_with_every_item(end_is_known):
+    renders = 0
+    for seed in range(HISTORIES // 2):
+        try:
+            renders += len(live(f"{seed} {end_is_known}", end_is_known=end_is_known).renders)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+    assert renders > HISTORIES // 2
+
+
+@pytest.mark.parametrize("broken", ["the search for earlier renders", "lost responses"])
+def test_the_histories_find_a_decision_that_is_wrong(monkeypatch, broken):
+    """What they are worth: where absence is believed at once, some history pays twice."""
+    if broken == "lost responses":
+        settle = BatchFinding._settle
+
+        def settle_at_once(self, index, read_at):
+            record = self.batch.records[index]
+            record.at = (record.at or read_at) - 300.0
+            settle(self, index, read_at)
+
+        monkeypatch.setattr(BatchFinding, "_settle", settle_at_once)
+    else:
+        decide = BatchFinding._decide_all
+
+        def decide_at_once(self, pending, read_at):
+            self.batch.recovery.sent_until -= 300.0
+            return decide(self, pending, read_at)
+
+        monkeypatch.setattr(BatchFinding, "_decide_all", decide_at_once)
+    with pytest.raises(AssertionError, match="paid twice"):
+        live_many(200)
