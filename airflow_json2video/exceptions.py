@@ -210,7 +210,8 @@ class Json2VideoError(Exception):
                 )
         text = "\n".join(line for line in lines if line.strip())
         said = self.money is Money.NOT_SPENT and re.search(r"[Nn]othing was|not charged|billed|paid", text)
-        return text if said else f"{text}\n{self._cost or self.money.in_words}"
+        cost = self._cost or self.money.in_words
+        return text if said or cost in text else f"{text}\n{cost}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword arguments are not in Exception.args, so the default pickle would lose the facts.

@@ -67,11 +67,7 @@ class ServiceClock:
 
     def now(self) -> float:
         """Return the service's time, epoch seconds."""
-        return self.at(time.time())
-
-    def at(self, moment: float) -> float:
-        """Return the service's time at a moment of this machine's clock; both epoch seconds."""
-        return moment + self.skew
+        return time.time() + self.skew
 
     def note(self, status: int, headers: Mapping[str, str], *, seconds: float) -> None:
         """Read the time from an answer that has just arrived.

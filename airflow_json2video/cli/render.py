@@ -125,7 +125,7 @@ def _rendered(
         schedule=poll_schedule(10.0, is_loopback=hook.settings.is_loopback),
     )
     with shown_waiting(f"Render {submitted.project}"):
-        return wait_for_render(hook.client, watch, log=log)
+        return wait_for_render(hook, watch, log=log)
 
 
 def _finish(ended: Ended, options: argparse.Namespace, hook: Json2VideoHook, log: StandardError) -> bool:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_json2video.api.async_client import AsyncJson2VideoClient
-from airflow_json2video.exceptions import Json2VideoError, TransportError
+from airflow_json2video.api.clock import clock_of
+from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.metrics import report_poller
 from airflow_json2video.hooks.poller import Poller
+from airflow_json2video.hooks.waiting import no_connection_for_now
 from airflow_json2video.rendering.looking import ListCosts
 from airflow_json2video.rendering.planning import RenderTimes
 
@@ -147,6 +149,7 @@ class Accounts:
                 costs=costs,
                 recheck=self._recheck,
                 report=self._report,
+                clock=clock_of(account.settings.host).now,
             )
         return poller
 
@@ -179,5 +182,4 @@ async def _account_of(hook: Json2VideoHook) -> _Account:
     except Json2VideoError:
         raise
     except Exception as error:
-        # The database or the supervisor may be back in a moment; the render goes on meanwhile.
-        raise TransportError(f"The connection could not be looked up: {type(error).__name__}: {error}.") from None
+        raise no_connection_for_now(error) from None

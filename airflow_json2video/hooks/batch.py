@@ -88,13 +88,13 @@ class BatchSubmission:
     def submit(self, *, until: float, most: int | None = None) -> bool:
         """Submit what may be under way, until the slice's time is over; give whether any was accepted so far.
 
-        :param until: epoch seconds. :param most: how many at most.
+        :param until: on the clock of ``time.monotonic()``. :param most: how many at most.
         :raises AttemptSuperseded: a later attempt has started.
         """
         room, failed_in_a_row = self.batch.room, 0
         for index in self.batch.indices(ItemState.LEFT)[:most]:
             wait = self.pace.wait(self.clock())
-            if not room or self.batch.is_stopping or wait > _SHORT_WAIT or self.clock() + wait >= until:
+            if not room or self.batch.is_stopping or wait > _SHORT_WAIT or time.monotonic() + wait >= until:
                 break
             if wait > 0:
                 self.sleep(wait)
@@ -138,9 +138,11 @@ class BatchSubmission:
 
         document = self.items.document(index)
         call = calls.submit_movie(stamp(document, self.mark(index)))
-        self.pace.note(self.clock())
         self.batch.records[index].sent += 1
-        return self.client.execute(call).project
+        try:
+            return self.client.execute(call).project
+        finally:
+            self.pace.note(self.clock())  # the first answer may have corrected the clock
 
     def _failed(self, index: int, error: Json2VideoError) -> bool:
         """Note how the submission of an item failed; return whether the service, and not the item, may be the cause."""
@@ -174,7 +176,7 @@ class BatchSubmission:
         return False
 
     def _require_current(self) -> None:
-        asked_at = self.clock()
+        asked_at = time.monotonic()
         if asked_at - self._current_at < _CURRENT_FOR:
             return
         require_current(self.still_current, what="batch", nothing="Nothing more was submitted.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.hooks.settings import CONN_FIELDS, ConnectionSettings, connection_settings
 from airflow_json2video.version_compat import mask_secret
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
     from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.clock import ServiceClock
     from airflow_json2video.api.responses import (
         DriveFile,
         Folder,
@@ -64,6 +66,7 @@ class Json2VideoHook(BaseHook):
     def __init__(self, json2video_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.json2video_conn_id = json2video_conn_id
+        self._host: str | None = None
 
     # --- the connection -------------------------------------------------------------------------
 
@@ -130,6 +133,40 @@ class Json2VideoHook(BaseHook):
         from airflow_json2video.api.client import Json2VideoClient
 
         return Json2VideoClient(self.settings.api_key, **self.settings.kwargs)
+
+    @property
+    def clock(self) -> ServiceClock:
+        """The service's clock, for moments that other machines read: each of them may have a wrong clock of its own.
+
+        Once this process has seen an answer of the service, it is right whatever the clock of this machine says.
+        """
+        from airflow_json2video.api.clock import clock_of
+
+        return clock_of(self._host or self.settings.host)
+
+    def forget_connection(self) -> None:
+        """Read the connection again when it is next needed; it may have changed."""
+        self._host = self.settings.host if "settings" in self.__dict__ else self._host
+        client = self.__dict__.pop("client", None)
+        self.__dict__.pop("settings", None)
+        if client is not None:
+            client.close()
+
+    def learn_time(self) -> ServiceClock:
+        """Return the service's clock; if no answer has told its time in this process, ask for it: one free request.
+
+        If that fails, the clock of this machine is used until an answer comes.
+        """
+        from airflow_json2video.api.calls import list_movies
+        from airflow_json2video.api.client import Json2VideoClient
+
+        if not self.clock.is_known:
+            with (
+                suppress(Json2VideoError),
+                Json2VideoClient(self.settings.api_key, **{**self.settings.kwargs, "retries": 0}) as client,
+            ):
+                client.execute(list_movies(limit=1))
+        return self.clock
 
     async def get_async_client(self, **options: Any) -> AsyncJson2VideoClient:
         """Give a new asynchronous client (``aiohttp``); the caller closes it.

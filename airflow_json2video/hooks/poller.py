@@ -62,7 +62,7 @@ class Poller:
     :param times: what is known of the account's render times. :param costs: and of its list.
     :param recheck: looks a connection up anew; True when it leads to another account, to which its waiters were moved.
     :param report: called every ten seconds, to send the poller's numbers as metrics.
-    :param clock: epoch seconds.
+    :param clock: the service's time, epoch seconds.
     """
 
     def __init__(
@@ -312,7 +312,7 @@ class Poller:
         """Tell a waiter that its look failed, or that it was not made because that at project *of* failed."""
         facts = error.facts()
         project = waiter.watch.project
-        facts["message"] = facts["message"].replace(repr(of), repr(project))
+        facts["message"] = facts["message"].replace(of, project)
         facts["project"] = project if error.project else None
         own = error_from_facts(facts)
         self._settle(waiter, lambda w, now: w.watch.on_error(own, now=now))

@@ -1,4 +1,4 @@
-"""What a poller does when looks fail: in an outage it holds all back, at a refused key it looks the connection up."""
+"""What a poller does when polls fail: in an outage it holds all back, after a refusal it looks the connections up."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from airflow_json2video.exceptions import AuthenticationFailed, Json2VideoError
-from airflow_json2video.rendering.outage import Outage
+from airflow_json2video.exceptions import Json2VideoError
+from airflow_json2video.rendering.outage import REFUSALS_OF_ACCOUNT, Outage
 from airflow_json2video.rendering.planning import chance_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ class Trouble:
         self._held_until = math.inf
         self._is_probing = False
         self._probed_at = -math.inf
-        self._refusals = 0
 
     @property
     def is_outage(self) -> bool:
@@ -47,22 +46,19 @@ class Trouble:
 
     def on_answer(self) -> None:
         """Take note that the service answers as it should."""
-        self._refusals = 0
-        self._on_contact()
+        self._is_probing = False
+        if self._outage.on_success():
+            self._poller.spawn(self._release())
 
     async def on_failure(self, waiter: Waiter, error: Json2VideoError, *, is_probe: bool) -> None:
         """Say what a look that failed means, to whom it concerns."""
         project = waiter.watch.project
+        if isinstance(error, REFUSALS_OF_ACCOUNT):
+            # Its key may have been replaced; those whose connection leads elsewhere now leave this poller.
+            await self.recheck_all()
         if is_probe:
             self._is_probing = False
-        if isinstance(error, AuthenticationFailed):
-            self._on_contact()
-            await self._on_refusal(waiter, error)
-            return
-        if error.retryable:
-            self.on_trouble(error, waiter=waiter, is_probe=is_probe)
-        else:
-            self.on_answer()
+        self.on_trouble(error, waiter=waiter, is_probe=is_probe)
         for each in self._poller.waiting_for(project):
             self._poller.tell_failure(each, error, of=project)
         if is_probe and self._outage.error is not None:
@@ -108,11 +104,6 @@ class Trouble:
         if not self.is_outage:
             await self._release()
 
-    def _on_contact(self) -> None:
-        self._is_probing = False
-        if self._outage.on_success():
-            self._poller.spawn(self._release())
-
     async def _release(self) -> None:
         """Look again, now that the service answers: spread over the shortest interval, so that it goes on doing so."""
         poller = self._poller
@@ -120,28 +111,6 @@ class Trouble:
         for count, waiter in enumerate(poller.waiters(), 1):
             if not waiter.busy and (waiter.ticket == -1 or waiter.watch.failing) and poller.is_here(waiter):
                 poller.plan(waiter, waiter.watch.schedule.floor * chance_of(waiter.watch.project))
-            if count % _SLICE == 0:
-                await asyncio.sleep(0)
-
-    async def _on_refusal(self, waiter: Waiter, error: AuthenticationFailed) -> None:
-        poller, project = self._poller, waiter.watch.project
-        try:
-            if await self._recheck(waiter.conn_id):
-                return
-        except Json2VideoError as unknown:
-            # A connection that is gone is no better key; one that cannot be read for now may be.
-            if unknown.retryable:
-                if poller.is_here(waiter):
-                    poller.tell_failure(waiter, unknown, of=project)
-                return
-        self._refusals += 1
-        # Two in a row, and the rest need not ask to know.
-        if self._refusals > 1:
-            await self.recheck_all()
-        concerned = poller.waiters() if self._refusals > 1 else poller.waiting_for(project)
-        for count, each in enumerate(concerned, 1):
-            if poller.is_here(each):
-                poller.tell_failure(each, error, of=project)
             if count % _SLICE == 0:
                 await asyncio.sleep(0)
 

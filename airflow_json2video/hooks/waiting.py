@@ -7,18 +7,30 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.exceptions import Json2VideoError, error_from_facts
+from airflow_json2video.exceptions import Json2VideoError, TransportError, error_from_facts
 from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
 from airflow_json2video.rendering.polling import Ended, LookAgain, RenderWatch
 from airflow_json2video.rendering.result import in_words, warnings_of
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.clock import ServiceClock
     from airflow_json2video.api.responses import MovieAnswer
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.rendering.result import RenderResult
 
-__all__ = ["ErrorLog", "TaskLog", "await_render", "look_once", "poll_schedule", "tell_done", "wait_for_render", "wire"]
+__all__ = [
+    "ErrorLog",
+    "TaskLog",
+    "await_render",
+    "learn_time",
+    "look_once",
+    "no_connection_for_now",
+    "poll_schedule",
+    "tell_done",
+    "wait_for_render",
+    "wire",
+]
 
 _LOCAL_FLOOR = 0.2
 """Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
@@ -61,34 +73,61 @@ def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes
     return PollSchedule(interval=poll_interval, floor=floor, times=RenderTimes() if times is None else times)
 
 
-def look_once(client: Json2VideoClient, watch: RenderWatch, *, now: float) -> LookAgain | Ended:
+def look_once(hook: Json2VideoHook, watch: RenderWatch) -> LookAgain | Ended:
     """Ask for the status once and say what it means."""
     from airflow_json2video.api import calls
 
     try:
-        answer = client.execute(calls.get_movie(watch.project))
+        answer = _client(hook).execute(calls.get_movie(watch.project))
     except Json2VideoError as error:
-        return watch.on_error(error, now=now)
-    return _judge(watch, answer, now=now)
+        return watch.on_error(error, now=hook.clock.now())
+    return _judge(watch, answer, now=hook.clock.now())
 
 
 def wait_for_render(
-    client: Json2VideoClient,
-    watch: RenderWatch,
-    *,
-    log: TaskLog,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.time,
+    hook: Json2VideoHook, watch: RenderWatch, *, log: TaskLog, sleep: Callable[[float], None] = time.sleep
 ) -> Ended:
     """Look until the render ends or the watch's deadline passes."""
-    sleep(watch.first_look(now=clock()))
+    sleep(watch.first_look(now=hook.clock.now()))
     while True:
-        step = look_once(client, watch, now=clock())
+        step = look_once(hook, watch)
         if isinstance(step, Ended):
             return step
         if step.note:
             log.info("%s", step.note)
+        if watch.failing:  # its key may have been replaced
+            hook.forget_connection()
         sleep(step.seconds)
+
+
+def _client(hook: Json2VideoHook) -> Json2VideoClient:
+    try:
+        return hook.client
+    except Json2VideoError:
+        raise
+    except Exception as error:
+        raise no_connection_for_now(error) from None
+
+
+def no_connection_for_now(error: Exception) -> TransportError:
+    """Return what it means that Airflow cannot look a connection up: its database or API may be back in a moment."""
+    return TransportError(f"The connection could not be looked up: {type(error).__name__}: {error}.")
+
+
+async def learn_time(hook: Json2VideoHook, *, log: TaskLog) -> ServiceClock:
+    """Return the service's clock; if no answer has told its time in this process, ask for it: one free request."""
+    from airflow_json2video.api import calls
+    from airflow_json2video.api.clock import ServiceClock, clock_of
+
+    try:
+        clock = clock_of((await hook.look_up()).host)
+        if not clock.is_known:
+            async with await hook.get_async_client(retries=0) as client:
+                await client.execute(calls.list_movies(limit=1))
+    except Exception as error:
+        log.info("The service's time could not be asked for (%s), so this machine's clock is used.", error)
+        return ServiceClock("")
+    return clock
 
 
 async def await_render(

@@ -115,6 +115,8 @@ class BatchSlice:
         identity = task_identity(
             self._context, self._operator.hook, log=self._log, items=self._items.keys, is_resumed=is_resumed
         )
+        if is_resumed:  # what the slice before noted is by the service's clock
+            self._operator.hook.learn_time()
         batch = self._recall(event) if is_resumed else None
         if not is_resumed:
             self._begin()
@@ -158,15 +160,14 @@ class BatchSlice:
                 "movie_hash": fingerprint(self._items.document(index)),
             }
 
+    def _clock(self) -> float:
+        """Return the service's time: the trigger and the next slice read what is noted, on other machines."""
+        return self._operator.hook.clock.now()
+
     # --- the beginning --------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        from airflow_json2video.version_compat import execution_deadline
-
         self._memory.delivered = delivered_before(self._ti) if self._operator.on_clear == "resubmit" else 0
-        timeout = self._operator.execution_timeout
-        if timeout is not None:
-            self._memory.until = execution_deadline(self._ti, timeout, now=time.time())
         Json2VideoRenderLink.persist(self._context, pages_of(self._operator.hook.settings.host))
 
     def _recall(self, event: Any) -> Batch | None:
@@ -213,12 +214,13 @@ class BatchSlice:
             on_lost_response=self._operator.on_lost_response,
             on_clear=self._operator.on_clear,
             kept=self._files.has if self._files is not None else None,
+            clock=self._clock,
         )
 
     def _check_before_paying(self, batch: Batch) -> Json2VideoError | None:
         """Check what only a submission depends on; return the trouble in which that failed, if it did."""
         memory = self._memory
-        if memory.checked or time.time() < memory.hold_until or not batch.next_items():
+        if memory.checked or self._clock() < memory.hold_until or not batch.next_items():
             return None
         unpaid = batch.indices(ItemState.LEFT)
         try:
@@ -240,7 +242,7 @@ class BatchSlice:
         """Submit what may be under way; give the trouble in which that broke off, if it did."""
         from airflow_json2video.version_compat import attempt_is_current
 
-        memory, now = self._memory, time.time()
+        memory, now = self._memory, self._clock()
         if now < memory.hold_until or self._awaits_lost(batch) or funds.holds:
             return None
         require_same_deployment(self._operator.hook.settings.namespace, finding.identity.deployment)
@@ -254,11 +256,13 @@ class BatchSlice:
             balance=funds.balance,
             log=self._item_log,
             still_current=lambda: attempt_is_current(self._ti),
+            clock=self._clock,
         )
+        until = time.monotonic() + _SLICE
         # After trouble one item tries whether it is over.
-        if not memory.waits or submission.submit(until=now + _SLICE, most=1):
+        if not memory.waits or submission.submit(until=until, most=1):
             memory.waits, memory.trouble_since = 0, None
-            submission.submit(until=now + _SLICE)
+            submission.submit(until=until)
         memory.sent = submission.pace.sent
         funds.take_in(submission)
         return submission.trouble
@@ -307,16 +311,26 @@ class BatchSlice:
 
     # --- going on -------------------------------------------------------------------------------
 
+    def _note_end(self) -> None:
+        """Note when the attempt gives up, once the service's time is known as far as it can be."""
+        from airflow_json2video.version_compat import execution_deadline
+
+        timeout = self._operator.execution_timeout
+        if timeout is not None and self._memory.until is None:
+            here = time.time()  # Airflow has no other clock
+            self._memory.until = self._clock() + execution_deadline(self._ti, timeout, now=here) - here
+
     def _gives_up(self, batch: Batch, trouble: Json2VideoError | None) -> bool:
         """Whether nothing more is waited for but renders under way: time is up, or the service is away for too long."""
-        memory, now = self._memory, time.time()
+        self._note_end()
+        memory, now = self._memory, self._clock()
         if memory.until is not None and now >= memory.until:
             batch.halt(BatchFailed("The task's execution_timeout has passed.", retryable=True))
             return True
         if trouble is None:
             return False
         memory.waits += 1
-        hold: float | None = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** (memory.waits - 1), 10.0))
+        hold: float | None = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** min(memory.waits - 1, 10), 10.0))
         lasted = now - (memory.trouble_since or now)
         if not trouble.retryable:  # a refusal, which is an outage until it has lasted
             hold = seconds_to_confirmation(lasted)
@@ -333,7 +347,7 @@ class BatchSlice:
     ) -> NoReturn:
         from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, defer_batch
 
-        operator, now = self._operator, time.time()
+        operator, now = self._operator, self._clock()
         renders = [(batch.records[i].project, batch.records[i].at) for i in batch.indices(ItemState.UNDER_WAY)]
         if isinstance(trouble, ServiceUnreachable) and not renders:
             self._memory.waits -= 1
@@ -373,7 +387,8 @@ class BatchSlice:
         """Wait in the triggerer until the service answers again."""
         from airflow_json2video.triggers.service import defer_until_answering
 
-        memory, now = self._memory, time.time()
+        self._note_end()
+        memory, now = self._memory, self._clock()
         since = memory.trouble_since = memory.trouble_since or now
         deadline = min(since + self._operator.render_timeout, memory.until or float("inf"))
         after = None
@@ -387,7 +402,8 @@ class BatchSlice:
         memory.waits += 1
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-        defer_until_answering(self._operator, deadline=deadline, earlier=memory.waits - 1, after=after, kwargs={})
+        here = time.time() + deadline - now  # that trigger may never hear the service's time
+        defer_until_answering(self._operator, deadline=here, earlier=memory.waits - 1, after=after, kwargs={})
 
 
 def _retryable(error: Json2VideoError) -> Json2VideoError:

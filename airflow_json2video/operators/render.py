@@ -272,7 +272,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             self._tell_cost(result, estimated, context)
             self._video = tell_video(self, context, result)
             return as_outputs(self, result)
-        starts = render.submitted_at if self.timeout_starts == "submission" else time.time()
+        starts = render.submitted_at if self.timeout_starts == "submission" else self.hook.clock.now()
         deadline = starts + self.render_timeout
         ended = None
         if not self.deferrable:
@@ -403,6 +403,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             metrics.render_submitted(estimated=budget.price.credits)
             key = f" with submission key {submission.mark.submission_key}" if submission.mark else ""
             self.log.info("Submitted render %s%s.", render.project, key)
+            # By the service's clock, as for an adopted one: the triggerer's may be wrong, and this machine's too.
+            render = replace(render, submitted_at=self.hook.clock.now())
         return render
 
     def _keeping(self) -> Keeping | None:
@@ -447,7 +449,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.hooks.waiting import look_once
         from airflow_json2video.rendering.polling import Ended
 
-        step = look_once(self.hook.client, self._watch(render, deadline=deadline), now=time.time())
+        step = look_once(self.hook, self._watch(render, deadline=deadline))
         return step if isinstance(step, Ended) else None
 
     def _wait_here(self, render: SubmittedRender, *, deadline: float) -> Ended:
@@ -456,7 +458,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         watch = self._watch(render, deadline=deadline)
         self._waiting_for = render.project
         try:
-            return wait_for_render(self.hook.client, watch, log=self.log)
+            return wait_for_render(self.hook, watch, log=self.log)
         except BaseException:  # execution_timeout, a kill: the render itself goes on
             self._say_what_goes_on()
             raise

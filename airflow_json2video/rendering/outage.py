@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import math
 
-from airflow_json2video.exceptions import Json2VideoError, RateLimited, ServiceUnreachable
+from airflow_json2video.exceptions import (
+    AccountSuspended,
+    AuthenticationFailed,
+    Json2VideoError,
+    PermissionDenied,
+    RateLimited,
+    ServiceUnreachable,
+)
 from airflow_json2video.rendering.planning import PollSchedule
 from airflow_json2video.rendering.polling import LONGEST_WISH
 
-__all__ = ["Outage"]
+__all__ = ["REFUSALS_OF_ACCOUNT", "Outage"]
+
+REFUSALS_OF_ACCOUNT = (AuthenticationFailed, PermissionDenied, AccountSuspended)
+"""Refusals that every call with the same key meets."""
+
+_OF_ALL = (*REFUSALS_OF_ACCOUNT, RateLimited, ServiceUnreachable)
+"""Failures that concern every render at once."""
 
 _ENOUGH = 3
 """Renders whose looks fail in a row before it is taken for the service: one of them may be odd by itself."""
@@ -39,13 +52,13 @@ class Outage:
     def on_failure(
         self, error: Json2VideoError, *, project: str, schedule: PollSchedule, now: float, is_probe: bool = False
     ) -> None:
-        """Hear of a look that failed in a way that may pass.
+        """Count a poll that failed, refusals included.
 
         :param is_probe: it was the one look that tried whether the outage is over.
         """
         self._failing.add(project)
         if self.error is None:
-            if len(self._failing) < _ENOUGH and not isinstance(error, (RateLimited, ServiceUnreachable)):
+            if len(self._failing) < _ENOUGH and not isinstance(error, _OF_ALL):
                 return
         elif not is_probe:
             return  # it was under way before

@@ -19,6 +19,7 @@ from airflow_json2video.exceptions import (
     RenderStalled,
 )
 from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, chance_of
+from airflow_json2video.rendering.refusal import seconds_to_confirmation
 from airflow_json2video.rendering.result import created_at, movie_facts
 from airflow_json2video.rendering.storing import FileState, file_state, no_file
 
@@ -36,8 +37,8 @@ __all__ = [
 LONGEST_WISH = 300.0
 """Seconds that the service's own ``Retry-After`` can hold up a look."""
 
-_NEW_PROJECT_GRACE = 60.0
-"""Seconds after the submission in which an unknown project may only be a slow one."""
+_POLLS_AT_DEADLINE = 3
+"""Polls in a row that have to fail before the deadline ends a wait: what fails the last one may last a second."""
 
 _STALLED_LOOK_AFTER = 60.0
 """Seconds from a first ``timeout`` to the one further look that it gets."""
@@ -73,16 +74,20 @@ class RenderWatch:
     :param submitted_at: epoch seconds of the submission.
     :param deadline: epoch seconds; absolute, so it survives every restart.
     :param schedule: when to look.
-    :param age_known: False for a render that was submitted elsewhere: *submitted_at* is when the waiting began.
+    :param age_known: False for a render that was submitted elsewhere: *submitted_at* is when the waiting began, and
+        whether there is such a render at all is for the service to say.
     """
 
     __slots__ = (
         "_born",
+        "_failing_since",
         "_failures",
         "_fileless_since",
+        "_is_ours",
         "_looks",
         "_sign_of_life_at",
         "_stalled_since",
+        "_verdict_since",
         "deadline",
         "project",
         "schedule",
@@ -99,7 +104,10 @@ class RenderWatch:
         self.schedule = schedule
         self.status: str | None = None
         self._born = submitted_at if age_known else None
+        self._is_ours = age_known
         self._failures = 0
+        self._failing_since = 0.0
+        self._verdict_since: float | None = None
         self._looks = 0
         self._sign_of_life_at = _FIRST_SIGN_OF_LIFE
         self._stalled_since: float | None = None
@@ -117,7 +125,7 @@ class RenderWatch:
 
     def first_look(self, *, now: float) -> float:
         """Seconds until the first look is worth a request."""
-        age = math.inf if self._born is None else now - self._born
+        age = math.inf if self._born is None else max(now - self._born, 0.0)
         wait = self.schedule.first_look(age=age, chance=chance_of(self.project))
         return min(wait, max(self.deadline - now, 0.0))
 
@@ -130,12 +138,12 @@ class RenderWatch:
         :param now: epoch seconds.
         """
         recovered = self._failures > 0
-        self._failures = 0
+        self._failures, self._verdict_since = 0, None
         status = str(movie.get("status") or "unknown")
         changed, self.status = status != self.status, status
         if self._born is None:
             self._born = created_at(movie) or self.submitted_at
-        age = now - self._born
+        age = max(now - self._born, 0.0)
         if status == "done":
             return self._done({"project": self.project, **movie}, remaining_quota, now=now)
         if status == "error":
@@ -153,7 +161,7 @@ class RenderWatch:
             return LookAgain(min(left, max(self.deadline - now, self.schedule.floor)), note if changed else None)
         self._stalled_since = None
         if now >= self.deadline:
-            return Ended(error=self._too_late(now, f"still {status}"))
+            return Ended(error=self._too_late(now, status))
         self._looks += 1
         wait = self._until(now, self.schedule.next_look(age=age, chance=chance_of(self.project, self._looks)))
         alive = age >= self._sign_of_life_at
@@ -170,18 +178,25 @@ class RenderWatch:
         )
 
     def on_error(self, error: Json2VideoError, *, now: float) -> LookAgain | Ended:
-        """Say what a failed look means: trouble that passes is waited out until the deadline, the rest ends."""
-        if isinstance(error, ProjectNotFound):
-            if now - self.submitted_at > _NEW_PROJECT_GRACE or now >= self.deadline:
-                return Ended(error=_paid_for(error, self.project))
-        elif not error.retryable:
-            return Ended(error=_paid_for(error, self.project))
+        """Say what a failed look means: whatever it is, it is waited out until the deadline.
+
+        A refusal is no exception: the render is paid for, and the service refuses for seconds while nothing is wrong.
+        """
+        self._failing_since = self._failing_since if self._failures else now
         self._failures += 1
+        is_over = now >= self.deadline and self._failures >= _POLLS_AT_DEADLINE
+        verdict = self._verdict(error)
+        self._verdict_since = None if verdict is None else self._verdict_since or now
+        if verdict and (is_over or seconds_to_confirmation(now - (self._verdict_since or now)) is None):
+            return Ended(error=verdict)
+        if is_over:
+            return Ended(error=self._unanswered(error, now - self._failing_since))
         if now >= self.deadline:
-            return Ended(error=self._too_late(now, f"the last look failed: {error.message}"))
-        wish = min(error.retry_after or 0.0, LONGEST_WISH)
-        wait = self._until(now, max(self.schedule.after_failures(self._failures), wish))
-        note = f"A look at render {self.project} failed: {error.message} Next look in {seconds_in_words(wait)}."
+            wait = self.schedule.floor
+        else:
+            wish = min(error.retry_after or 0.0, LONGEST_WISH)
+            wait = self._until(now, max(self.schedule.after_failures(self._failures), wish))
+        note = f"A poll of render {self.project} failed: {error.message} Next poll in {seconds_in_words(wait)}."
         return LookAgain(wait, note if self._failures == 1 or self._failures % 10 == 0 else None)
 
     def _until(self, now: float, wait: float) -> float:
@@ -195,7 +210,7 @@ class RenderWatch:
         if state is FileState.THERE:
             return Ended(movie=movie_facts(dict(movie)), remaining_quota=dict(remaining_quota or {}))
         since = now if self._fileless_since is None else self._fileless_since
-        if state is FileState.LATE and now < min(since + _FILE_LATE_FOR, self.deadline):
+        if state in (FileState.LATE, FileState.MISSING) and now < min(since + _FILE_LATE_FOR, self.deadline):
             note = f"Render {self.project} is done, and its file has not appeared yet. Polling again."
             self._looks += 1
             wait = self._until(now, self.schedule.after_failures(1))
@@ -211,13 +226,45 @@ class RenderWatch:
             advice="It may still finish and be charged. A retry looks at it again before it pays for a new one.",
         )
 
-    def _too_late(self, now: float, state: str) -> RenderDeadlineExceeded:
+    def _verdict(self, error: Json2VideoError) -> Json2VideoError | None:
+        """Return the error that ends the wait before the deadline if the service keeps saying so; None for others."""
+        if isinstance(error, ProjectNotFound) and not self._is_ours:
+            return ProjectNotFound(
+                error.message,
+                service_message=error.service_message,
+                http_status=error.http_status,
+                project=self.project,
+                retryable=True,
+                advice=f"{error.advice} This task submits nothing and costs nothing.",
+            )
+        return None
+
+    def _unanswered(self, error: Json2VideoError, lasting: float) -> RenderDeadlineExceeded:
+        then = "The render keeps running and will be billed. A retry of this task reattaches to it."
+        if not self._is_ours:
+            then = "This task submits nothing and costs nothing. A render that exists keeps running."
+        return RenderDeadlineExceeded(
+            f"Render {self.project}: its deadline of {seconds_in_words(self.deadline - self.submitted_at)} has passed, "
+            f"and its status is unknown. The last {self._failures} polls failed, for {seconds_in_words(lasting)}: "
+            f"{error.message}",
+            service_message=error.service_message,
+            http_status=error.http_status,
+            project=self.project,
+            advice=f"{error.advice} {then}".strip(),
+        )
+
+    def _too_late(self, now: float, status: str) -> RenderDeadlineExceeded:
+        advice = (
+            "It cannot be cancelled: it goes on, is billed, and a retry of this task adopts it. "
+            "Raise render_timeout if such movies need longer."
+        )
+        if not self._is_ours:
+            advice = "The render keeps running. Raise the timeout of this task if such movies need longer."
         return RenderDeadlineExceeded(
             f"Render {self.project} did not end within {seconds_in_words(self.deadline - self.submitted_at)} "
-            f"({state} after {seconds_in_words(now - self.submitted_at)}).",
+            f"(still {status} after {seconds_in_words(now - self.submitted_at)}).",
             project=self.project,
-            advice="It cannot be cancelled: it goes on, is billed, and a retry of this task adopts it. "
-            "Raise render_timeout if such movies need longer.",
+            advice=advice,
         )
 
 
@@ -232,14 +279,6 @@ def broken_off(project: str, error: BaseException) -> Ended:
             advice="The render goes on; a retry of this task adopts it.",
         )
     )
-
-
-def _paid_for(error: Json2VideoError, project: str) -> Json2VideoError:
-    error.project = error.project or project
-    error.message = f"{error.message} Render {project} was submitted and goes on; it can be found under this project."
-    error.args = (error.message,)
-    error.money = Money.UNKNOWN
-    return error
 
 
 def seconds_in_words(seconds: float) -> str:

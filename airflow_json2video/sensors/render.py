@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 
@@ -73,29 +72,33 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
             Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=self.project))
         except Json2VideoError as error:
             self._fail(error)
-        if self.deferrable:
-            from airflow_json2video.triggers.render import defer_until_rendered
+        if not self.deferrable:
+            return super().execute(context)
+        from airflow_json2video.triggers.render import defer_until_rendered
 
-            now = time.time()
-            defer_until_rendered(
-                self,
-                context,
-                project=self.project,
-                submitted_at=now,
-                deadline=now + _seconds(self.timeout),
-                poll_interval=_seconds(self.poke_interval),
-                age_known=False,
-            )
-        return super().execute(context)
+        # A render that has ended needs no triggerer, and the answer tells the service's time.
+        done = self.poke(context)
+        if done is not False:
+            return done.xcom_value
+        now = self.hook.clock.now()
+        return defer_until_rendered(
+            self,
+            context,
+            project=self.project,
+            submitted_at=now,
+            deadline=now + _seconds(self.timeout),
+            poll_interval=_seconds(self.poke_interval),
+            age_known=False,
+        )
 
-    def poke(self, context: Context) -> bool | PokeReturnValue:
+    def poke(self, context: Context) -> PokeReturnValue | Literal[False]:
         """Look once; sensors that are not deferrable do so on a worker."""
         from airflow.providers.common.compat.sdk import PokeReturnValue
 
         from airflow_json2video.hooks.waiting import look_once
         from airflow_json2video.rendering.polling import Ended
 
-        step = look_once(self.hook.client, self._watch, now=time.time())
+        step = look_once(self.hook, self._watch)
         if not isinstance(step, Ended):
             if step.note:
                 self.log.info("%s", step.note)
@@ -112,7 +115,7 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
         if isinstance(ended.error, RenderDeadlineExceeded):
             from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
-            raise AirflowSensorTimeout(f"{ended.error.message} The render goes on.") from ended.error
+            raise AirflowSensorTimeout(str(ended.error)) from ended.error
         return self._finish(ended, context)
 
     @cached_property
@@ -120,7 +123,7 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
         from airflow_json2video.hooks.waiting import poll_schedule
         from airflow_json2video.rendering.polling import RenderWatch
 
-        now = time.time()
+        now = self.hook.clock.now()
         schedule = poll_schedule(_seconds(self.poke_interval), is_loopback=self.hook.settings.is_loopback)
         return RenderWatch(
             self.project,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from airflow.triggers.base import BaseTaskEndEvent, BaseTrigger, TriggerEvent
 
+from airflow_json2video.triggers.loading import load_in_thread
 from airflow_json2video.version_compat import shortest_deferral
 
 __all__ = ["Json2VideoTrigger"]
@@ -27,6 +28,7 @@ class Json2VideoTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then fire the one event."""
         self._began = asyncio.get_running_loop().time()
+        await load_in_thread()
         event = await self.wait()
         if not isinstance(event, BaseTaskEndEvent):
             await self.hold_back()

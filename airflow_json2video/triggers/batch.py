@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -32,6 +32,8 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
 
     It fires when half of them have ended while items wait for their places, a minute after the first of them, when
     all have, or at *resume_at*. It holds no secret.
+
+    All moments are by the service's clock, which is the same on every machine.
 
     :param renders: project and epoch seconds of its submission, each.
     :param json2video_conn_id: the connection.
@@ -94,6 +96,7 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         ended: list[dict[str, Any]] = []
         waiting = {asyncio.ensure_future(self._watch(project, at)): project for project, at in self.renders}
         try:
+            resume_at = await self._resume_at()
             while True:
                 now = loop.time()
                 if is_worth_resuming(
@@ -104,17 +107,16 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
                     linger=_LINGER,
                 ):
                     break
-                pause = None if self.resume_at is None else max(0.0, self.resume_at - time.time())
-                if ended and self.more_to_submit:
-                    pause = min(pause if pause is not None else _LINGER, first + _LINGER - now)
+                due = min(resume_at, first + _LINGER) if ended and self.more_to_submit else resume_at
+                pause = None if due == math.inf else max(0.0, due - now)
                 done, _ = await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     first = first or loop.time()
                     ended.append(event_from_ended(task.result(), project=waiting.pop(task)))
-                if not done and self.resume_at is not None and time.time() >= self.resume_at:
+                if not done and loop.time() >= resume_at:
                     break
-            if not self.renders and self.resume_at is not None:
-                await asyncio.sleep(max(0.0, self.resume_at - time.time()))
+            if not self.renders and resume_at != math.inf:
+                await asyncio.sleep(max(0.0, resume_at - loop.time()))
             await self.hold_back()
             late = [task for task in waiting if task.done()]
             ended += [event_from_ended(task.result(), project=waiting.pop(task)) for task in late]
@@ -131,6 +133,16 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
             if waiting:
                 await asyncio.wait(waiting)
         return ended
+
+    async def _resume_at(self) -> float:
+        """Return when to fire in any case, on the event loop's own clock: what is measured on it cannot be off."""
+        from airflow_json2video.hooks.json2video import Json2VideoHook
+        from airflow_json2video.hooks.waiting import learn_time
+
+        if self.resume_at is None:
+            return math.inf
+        clock = await learn_time(Json2VideoHook(self.json2video_conn_id), log=self.log)
+        return asyncio.get_running_loop().time() + self.resume_at - clock.now()
 
     async def _watch(self, project: str, at: float) -> Ended:
         from airflow_json2video.hooks.json2video import Json2VideoHook
@@ -168,12 +180,12 @@ class _Quiet:
 def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float) -> NoReturn:
     """Free the worker slot until the trigger fires; then ``execute_slice`` goes on.
 
-    :param until: epoch seconds at which the trigger has fired for certain.
+    :param until: epoch seconds by the service's clock at which the trigger has fired for certain.
     """
     operator.defer(
         trigger=trigger,
         method_name="execute_slice",
-        timeout=timedelta(seconds=max(until - time.time(), 0.0)) + _NET,
+        timeout=timedelta(seconds=max(until - operator.hook.clock.now(), 0.0)) + _NET,
     )
     raise AssertionError("defer() always raises")
 

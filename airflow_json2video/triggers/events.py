@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from importlib import import_module
 from typing import Any, Literal
 
 from airflow.triggers.base import TriggerEvent
@@ -16,6 +14,8 @@ except ImportError:
         "Json2VideoRenderDoneTrigger needs Airflow 3.0 or later, where an asset can be watched. In Airflow 2, schedule "
         "a DAG that reads Json2VideoHook.list_movies(), or put outlets on the tasks that render."
     ) from None
+
+from airflow_json2video.triggers.loading import load_in_thread
 
 __all__ = ["Json2VideoRenderDoneTrigger"]
 
@@ -85,9 +85,7 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for each render that ends."""
-        for module in ("hooks.finished", "hooks.json2video", "api.async_client"):
-            # Loading them takes half a second, for which the event loop would stand still.
-            await asyncio.to_thread(import_module, f"airflow_json2video.{module}")
+        await load_in_thread("airflow_json2video.hooks.finished", "airflow_json2video.hooks.memory")
         from airflow_json2video.hooks.finished import follow
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.hooks.memory import AssetMemory

@@ -57,7 +57,7 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
         """Ask until there is enough."""
         asked = 0
         while True:
-            pause = min(_FIRST_PAUSE * 1.5 ** (self.earlier * 2 + asked), _LONGEST_PAUSE)
+            pause = min(_FIRST_PAUSE * 1.5 ** min(self.earlier * 2 + asked, 20), _LONGEST_PAUSE)
             pause *= random.uniform(0.8, 1.2)  # noqa: S311
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
             asked += 1

@@ -31,9 +31,10 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
 
     :param project: the render.
     :param json2video_conn_id: the connection.
-    :param submitted_at: epoch seconds of the submission; default: now.
-    :param deadline: epoch seconds at which waiting ends; absolute, so it survives every restart.
-        Default: an hour after the submission.
+    :param submitted_at: epoch seconds of the submission by the service's clock, which is the same on every machine;
+        default: now.
+    :param deadline: epoch seconds at which waiting ends, by the service's clock; absolute, so it survives every
+        restart. Default: an hour after the submission.
     :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Twice the
         interval, about half the requests.
     :param age_known: False for a render that was submitted elsewhere, where *submitted_at* is when the waiting
@@ -162,8 +163,9 @@ def defer_until_rendered(
 ) -> NoReturn:
     """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
 
-    :param operator: an operator or sensor with ``execute_complete``, ``json2video_conn_id`` and ``end_from_trigger``.
-    :param deadline: epoch seconds; an earlier end of the ``execution_timeout`` goes before it.
+    :param operator: an operator or sensor with ``execute_complete``, ``hook``, ``json2video_conn_id`` and
+        ``end_from_trigger``.
+    :param deadline: epoch seconds by the service's clock; an earlier end of the ``execution_timeout`` goes before it.
     :param submission_key: of the render, if it was submitted here; handed to ``execute_complete``.
     :param delivery_key: of the XCom that notes that the result was given; None for a task that notes nothing.
     :param age_known: see :class:`Json2VideoRenderTrigger`.
@@ -172,9 +174,11 @@ def defer_until_rendered(
     """
     from airflow_json2video.version_compat import execution_deadline
 
-    now = time.time()
+    now = operator.hook.clock.now()
     if operator.execution_timeout is not None:
-        deadline = min(deadline, execution_deadline(context["ti"], operator.execution_timeout, now=now))
+        here = time.time()  # Airflow has no other clock
+        left = execution_deadline(context["ti"], operator.execution_timeout, now=here) - here
+        deadline = min(deadline, now + left)
     ends_task = None
     if operator.end_from_trigger:
         from airflow_json2video.triggers.ending import TaskEnd, why_on_a_worker

@@ -72,7 +72,7 @@ class Json2VideoServiceTrigger(Json2VideoTrigger):
             await asyncio.sleep(self.after)
         while True:
             if asked or self.after is None:
-                pause = min(_FIRST_PAUSE * 1.5 ** (self.earlier + asked), _LONGEST_PAUSE)
+                pause = min(_FIRST_PAUSE * 1.5 ** min(self.earlier + asked, 20), _LONGEST_PAUSE)
                 pause *= random.uniform(0.8, 1.2)  # noqa: S311
                 await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
             asked += 1

@@ -7,6 +7,7 @@ import contextvars
 import gc
 import json
 import math
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -275,20 +276,22 @@ def test_a_key_that_is_changed_while_renders_wait_is_picked_up(renders, service,
     assert not any("the-new-key" in line for line in log.lines)
 
 
-def test_a_key_that_is_refused_and_unchanged_ends_all_at_once_and_costs_a_few_requests(renders, service):
+def test_a_key_that_is_refused_until_the_deadline_costs_a_few_requests_and_fails_retryably(renders, service):
     async def main():
-        waits = asyncio.ensure_future(all_of(waiting(project) for project in renders(50, ends_in=600)))
+        waits = asyncio.ensure_future(all_of(waiting(project, deadline=6.0) for project in renders(50, ends_in=600)))
         await poller_at_work()
         service.settings.update({"api_keys": ("another",)})
         return await waits
 
     ended = asyncio.run(main())
-    assert {type(one.error).__name__ for one in ended} == {"AuthenticationFailed"}
+    assert {type(one.error).__name__ for one in ended} == {"RenderDeadlineExceeded"}
     assert len({one.error.project for one in ended}) == 50
     for one in ended:
-        assert str(one.error).count("was submitted and goes on; it can be found under this project.") == 1
-        assert one.error.project in str(one.error)
-    assert len(service.requests) <= 25
+        assert one.error.retryable
+        assert "API key" in str(one.error)
+        assert str(one.error).count("The render keeps running and will be billed.") == 1
+        assert set(re.findall(r"project\d{9}", str(one.error))) == {one.error.project}
+    assert len(service.requests) <= 60
 
 
 def test_a_refused_key_that_cannot_be_checked_for_now_is_no_reason_to_give_up(renders, service, monkeypatch):
@@ -583,6 +586,83 @@ def test_what_became_of_a_list_that_cannot_be_read_is_said_once(monkeypatch):
     assert max(sum("could not be read" in line for line in log.lines) for log in logs) == 1
 
 
+# --- refusals -------------------------------------------------------------------------------------
+
+REFUSALS = {
+    "401": {"status": 401},
+    "401, a quota": {"canned": "quota"},
+    "403": {"status": 403, "body": {"message": "Forbidden"}},
+    "400": {"status": 400},
+    "404": {"status": 404},
+    "410": {"status": 410},
+    "a key that is not valid": {"status": 400, "message": "Invalid API Key"},
+    "suspended": {"canned": "suspended"},
+    "success: false": {"status": 200, "body": {"success": False, "message": "no"}},
+    "no such project": {"status": 400, "message": "TypeError: Cannot read properties of undefined (reading 'json')"},
+    "a redirect": {"status": 302, "headers": {"location": "https://login.example.com/"}, "body": {}},
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_of_a_moment_ends_nothing_that_is_paid_for(renders, service, kind):
+    count = 300 if kind == "401" else 40
+
+    async def main():
+        waits = asyncio.ensure_future(all_of(waiting(project) for project in renders(count, ends_in=2.0)))
+        await poller_at_work()
+        await asyncio.sleep(0.5)
+        service.add_fault("answer", times=None, **REFUSALS[kind])
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if any(entry.faults for entry in service.requests):
+                break
+        await asyncio.sleep(1.0)
+        service.clear_faults()
+        return await waits
+
+    ended = asyncio.run(main())
+    assert any(entry.faults for entry in service.requests)
+    assert sum(one.movie is not None for one in ended) == count
+
+
+def test_a_list_that_is_refused_for_a_moment_ends_nothing(renders, service):
+    async def main():
+        waits = asyncio.ensure_future(all_of(waiting(project) for project in renders(100, ends_in=3.0)))
+        await poller_at_work()
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if pages(service):
+                break
+        service.settings.update({"api_keys": ("another",)})
+        await asyncio.sleep(1.0)
+        service.settings.update({"api_keys": ()})
+        return await waits
+
+    assert all(one.movie for one in asyncio.run(main()))
+
+
+def test_a_render_that_the_service_does_not_know_for_a_moment_is_waited_for(renders, service):
+    [project] = renders(1, ends_in=1.0)
+    service.add_fault("look", status="unknown", times=2)
+    log = Log()
+    assert asyncio.run(waiting(project, log=log)).movie
+    assert any("was not found in this account" in line for line in log.lines)
+
+
+def test_a_connection_that_is_gone_for_a_moment_ends_nothing(renders, monkeypatch):
+    from airflow_json2video.exceptions import ConfigurationError
+
+    look_up, failures = Json2VideoHook.look_up, [ConfigurationError("There is no connection 'json2video_default'.")] * 2
+
+    async def flaky(hook):
+        if failures:
+            raise failures.pop()
+        return await look_up(hook)
+
+    monkeypatch.setattr(Json2VideoHook, "look_up", flaky)
+    assert asyncio.run(waiting(renders(1)[0])).movie
+
+
 # --- outages --------------------------------------------------------------------------------------
 
 
@@ -639,7 +719,7 @@ def test_deadlines_hold_in_an_outage(renders, service):
 
     ended, seconds = asyncio.run(main())
     assert {type(one.error).__name__ for one in ended} == {"RenderDeadlineExceeded"}
-    assert all("the last look failed" in str(one.error) for one in ended)
+    assert all("polls failed" in str(one.error) for one in ended)
     assert seconds < 10
 
 

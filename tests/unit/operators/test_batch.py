@@ -420,14 +420,25 @@ def test_a_refused_key_stops_the_batch(batch, service):
     assert service.renders() == []
 
 
-def test_a_key_that_is_refused_while_renders_are_under_way_ends_the_batch_and_a_clear_adopts_them(batch, service):
+def test_a_key_that_is_refused_for_a_moment_while_renders_are_under_way_ends_nothing(batch, service):
     service.settings.update({"render_seconds": 1})
-    first = BatchAttempt(batch)
+    attempt = BatchAttempt(batch)
+    attempt.render_templates().start()
+    service.add_fault("answer", method="GET", status=401, times=3)
+    attempt.fire()
+    assert attempt.next_slice()["done"] == 7
+    assert service.posts == 7
+
+
+def test_a_key_that_is_refused_until_the_deadline_ends_the_batch_and_a_clear_adopts_its_renders(batch, service):
+    service.settings.update({"render_seconds": 1})
+    first = BatchAttempt(partial(batch, render_timeout=3))
     first.render_templates().start()
     service.settings.update({"api_keys": ("another",)})
     first.fire()
-    with pytest.raises(AirflowFailException, match=r"(?i)api key"):
+    with pytest.raises(BatchFailed, match=r"(?i)api key") as caught:
         first.next_slice()
+    assert caught.value.retryable
     service.settings.update({"api_keys": ()})
     assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
     assert service.posts == 7

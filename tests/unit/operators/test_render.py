@@ -304,16 +304,60 @@ def test_a_wrong_key_fails_for_good_and_is_not_shown(render, service, monkeypatc
     assert key not in str(caught.value) + caplog.text
 
 
-def test_a_key_that_is_revoked_while_the_task_waits_says_that_the_render_can_be_found(render, service, monkeypatch):
+def test_a_key_that_is_revoked_while_the_task_waits_fails_it_retryably_at_the_deadline(render, service, monkeypatch):
     service.settings.update({"render_seconds": 600})
-    attempt = Attempt(render())
+    attempt = Attempt(render(render_timeout=3))
     attempt.start()
     monkeypatch.setenv(
         "AIRFLOW_CONN_JSON2VIDEO_DEFAULT",
         json.dumps({"conn_type": "json2video", "password": "invalid-now", "host": service.url}),
     )
-    with pytest.raises(AirflowFailException, match="can be found under this project"):
+    with pytest.raises(RenderDeadlineExceeded, match=r"(?i)api key") as caught:
         attempt.fire().resume()
+    assert caught.value.retryable
+    assert caught.value.in_lines().count("The render keeps running and will be billed.") == 1
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_refusal_of_a_moment_ends_no_task_whose_render_is_paid_for(render, service, deferrable):
+    service.settings.update({"render_seconds": 1.0})
+    service.add_fault("answer", method="GET", status=401, times=2)
+    assert Attempt(render(deferrable=deferrable)).run()["url"]
+    assert service.posts == 1
+
+
+def test_a_key_that_is_replaced_while_a_worker_waits_is_used(render, service, monkeypatch):
+    service.settings.update({"render_seconds": 1.0})
+    operator = render(deferrable=False)
+    forget = type(operator.hook).forget_connection
+
+    def rotated(hook):
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_JSON2VIDEO_DEFAULT",
+            json.dumps({"conn_type": "json2video", "password": "the-new-key", "host": service.url}),
+        )
+        forget(hook)
+
+    monkeypatch.setattr(type(operator.hook), "forget_connection", rotated)
+    submit = type(operator)._submit
+
+    def submitted(self, *arguments, **more):
+        render = submit(self, *arguments, **more)
+        service.settings.update({"api_keys": ("the-new-key",)})
+        return render
+
+    monkeypatch.setattr(type(operator), "_submit", submitted)
+    assert Attempt(operator).run()["url"]
+
+
+def test_the_first_poll_of_a_reattached_render_may_be_refused(render, service):
+    service.settings.update({"render_seconds": 1.0})
+    first = Attempt(render())
+    first.start()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=403, nth=2)  # the list, then the render
+    second = Attempt(render(), try_number=2, max_tries=3)
+    assert second.run()["url"]
+    assert service.posts == 1
 
 
 def test_a_connection_that_is_missing_or_empty_is_named(render, monkeypatch):

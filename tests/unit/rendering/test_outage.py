@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_json2video.exceptions import AnswerLost, RateLimited, ServerError, ServiceUnreachable
+from airflow_json2video.exceptions import (
+    AccountSuspended,
+    AnswerLost,
+    AuthenticationFailed,
+    PermissionDenied,
+    ProjectNotFound,
+    RateLimited,
+    ServerError,
+    ServiceUnreachable,
+)
 from airflow_json2video.rendering.outage import Outage
 from airflow_json2video.rendering.planning import PollSchedule
 
@@ -34,7 +43,22 @@ def test_a_success_between_them_says_that_it_is_the_renders():
     assert outage.error is None
 
 
-@pytest.mark.parametrize("error", [RateLimited("x", http_status=429), ServiceUnreachable("x")])
+def test_refusals_count_as_failures():
+    outage = Outage()
+    failing(outage, "one", "two", "three", error=ProjectNotFound("x", http_status=404))
+    assert outage.until == 15
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimited("x", http_status=429),
+        ServiceUnreachable("x"),
+        AuthenticationFailed("x", http_status=401),
+        PermissionDenied("x", http_status=403),
+        AccountSuspended("x", http_status=403),
+    ],
+)
 def test_some_failures_are_the_services_at_once(error):
     outage = Outage()
     failing(outage, "one", error=error)

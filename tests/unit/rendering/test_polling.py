@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from airflow_json2video.exceptions import (
+    AccountSuspended,
     AuthenticationFailed,
+    ConfigurationError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
     ProjectNotFound,
     RateLimited,
     RenderDeadlineExceeded,
@@ -12,7 +17,7 @@ from airflow_json2video.exceptions import (
     RenderStalled,
     ServerError,
 )
-from airflow_json2video.rendering.polling import Ended, LookAgain, PollSchedule, RenderWatch, seconds_in_words
+from airflow_json2video.rendering.polling import LookAgain, PollSchedule, RenderWatch, seconds_in_words
 
 PROJECT = "Qk3vT9zLm2XcB7wA"
 
@@ -107,9 +112,21 @@ def test_an_outage_shorter_than_the_deadline_ends_nothing(error):
 
 
 def test_an_outage_ends_at_the_deadline():
-    step = watch(deadline=100).on_error(ServerError("down", http_status=503), now=100)
+    w = watch(deadline=100)
+    for now in (10, 40):
+        w.on_error(ServerError("down", http_status=503), now=now)
+    step = w.on_error(ServerError("down", http_status=503), now=100)
     assert isinstance(step.error, RenderDeadlineExceeded)
     assert "down" in str(step.error)
+    assert "The render keeps running and will be billed." in str(step.error)
+
+
+def test_a_failure_of_a_moment_at_the_deadline_loses_no_render_that_is_done():
+    w = watch(deadline=100)
+    w.on_status(running(), now=90)
+    for now in (100, 105):
+        assert w.on_error(AuthenticationFailed("no"), now=now).seconds == 5.0
+    assert w.on_status({"status": "done", "url": "u"}, now=110).movie
 
 
 def test_the_services_wish_to_wait_is_honoured():
@@ -117,16 +134,58 @@ def test_the_services_wish_to_wait_is_honoured():
     assert watch().on_error(RateLimited("x", retry_after=86400), now=10).seconds == 300
 
 
-def test_a_wrong_key_ends_at_once_and_says_that_the_render_can_be_found():
-    step = watch().on_error(AuthenticationFailed("wrong key"), now=10)
-    assert isinstance(step, Ended)
-    assert PROJECT in str(step.error)
-    assert "can be found" in str(step.error)
+REFUSALS = [
+    AuthenticationFailed("movies.get: the API key was refused.", http_status=401),
+    PermissionDenied("movies.get: the key may not do this.", http_status=403),
+    AccountSuspended("movies.get: the account is suspended.", http_status=403),
+    InvalidRequest("movies.get: the service refused it.", http_status=400),
+    InvalidRequest("movies.get: the service refused it.", http_status=200),  # success: false
+    NotFound("movies.get: the service does not know this address.", http_status=404),
+    ProjectNotFound("movies.get: there is no project.", http_status=404),
+    ConfigurationError("There is no connection 'json2video_default'."),
+]
 
 
-def test_a_project_is_looked_for_again_while_it_is_new():
-    assert isinstance(watch().on_error(ProjectNotFound("?"), now=30), LookAgain)
-    assert isinstance(watch().on_error(ProjectNotFound("?"), now=90), Ended)
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda e: f"{type(e).__name__}-{e.http_status}")
+def test_a_refusal_of_a_moment_ends_nothing_that_is_paid_for(refusal):
+    for age in (1.0, 1800.0, 3599.0):
+        w = watch()
+        assert isinstance(w.on_error(refusal, now=age), LookAgain)
+        assert w.on_status({"status": "done", "url": "u"}, now=age + 20).movie
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda e: f"{type(e).__name__}-{e.http_status}")
+def test_a_refusal_that_lasts_is_asked_about_until_the_deadline_and_then_fails_retryably(refusal):
+    w, now, asked = watch(), 10.0, []
+    while isinstance(step := w.on_error(refusal, now=now), LookAgain):
+        asked.append(now)
+        now += step.seconds
+    assert any(50 <= at - 10 <= 90 for at in asked)
+    assert any(250 <= at - 10 <= 420 for at in asked)
+    assert now == pytest.approx(3600)  # the last is asked at the deadline
+    assert step.error.retryable
+    assert step.error.project == PROJECT
+    assert refusal.message in str(step.error)
+    assert "The render keeps running and will be billed. A retry of this task reattaches to it." in str(step.error)
+
+
+def test_a_render_of_another_that_is_unknown_for_five_minutes_is_no_render_and_nobody_says_that_it_runs():
+    w = RenderWatch(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
+    now = 0.0
+    while isinstance(step := w.on_error(REFUSALS[6], now=now), LookAgain):
+        now += step.seconds
+    assert 300 <= now < 600
+    assert isinstance(step.error, ProjectNotFound)
+    assert "This task submits nothing and costs nothing." in str(step.error)
+    for untrue in ("submitted and", "goes on", "keeps running", "billed"):
+        assert untrue not in str(step.error)
+
+
+def test_one_unknown_project_after_a_long_outage_is_not_believed():
+    w = RenderWatch(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
+    for now in range(0, 900, 60):
+        w.on_error(ServerError("down", http_status=503), now=now)
+    assert isinstance(w.on_error(REFUSALS[6], now=900), LookAgain)
 
 
 def test_a_render_that_goes_on_for_long_shows_a_sign_of_life_at_widening_intervals():
@@ -140,6 +199,13 @@ def test_a_render_that_goes_on_for_long_shows_a_sign_of_life_at_widening_interva
     assert noted[1][1] == (
         f"Render {PROJECT} is still running after 15m 0s (deadline in 277h 31m). Next look in {noted[1][1][-4:]}"
     )
+
+
+@pytest.mark.parametrize("behind", [60.0, 7200.0])
+def test_a_clock_that_is_behind_the_submission_delays_no_poll(behind):
+    w = RenderWatch(PROJECT, submitted_at=behind, deadline=behind + 3600, schedule=PollSchedule())
+    assert w.first_look(now=0.0) <= 12
+    assert w.on_status(running(), now=5.0).seconds <= 60
 
 
 def test_a_restart_in_mid_render_repeats_no_sign_of_life():

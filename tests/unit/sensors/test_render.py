@@ -29,6 +29,7 @@ def sensor(connection, service):
 
 
 def test_it_waits_in_the_triggerer_and_gives_the_same_facts_as_the_operator(sensor, service):
+    service.settings.update({"render_seconds": 1.0})
     attempt = Attempt(sensor())
     result = attempt.run()
     assert attempt.deferred is not None
@@ -37,13 +38,46 @@ def test_it_waits_in_the_triggerer_and_gives_the_same_facts_as_the_operator(sens
     assert service.posts == service.posts_before
 
 
-def test_its_first_look_in_the_triggerer_is_at_once(sensor, service):
+def test_a_render_that_has_ended_needs_no_triggerer(sensor, service):
+    operator = sensor()
+    assert service.wait_idle()
+    attempt = Attempt(operator)
+    assert attempt.run()["url"].endswith(".mp4")
+    assert attempt.deferred is None
+
+
+def test_its_first_poll_in_the_triggerer_is_at_once(sensor, service):
+    service.settings.update({"render_seconds": 1.0})
     operator = sensor()
     operator.poke_interval = 600
+    attempt = Attempt(operator)
+    attempt.start()
     assert service.wait_idle()
     begun = time.monotonic()
-    assert Attempt(operator).run()["url"]
+    assert attempt.fire().resume()["url"]
     assert time.monotonic() - begun < 15  # within the shortest interval, and not after a minute
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_refusal_of_a_moment_ends_no_sensor(sensor, service, deferrable):
+    operator = sensor(deferrable=deferrable)
+    assert service.wait_idle()
+    service.add_fault("answer", status=401, method="GET", times=2)
+    service.add_fault("look", status="unknown", times=2)
+    assert Attempt(operator).run()["url"].endswith(".mp4")
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_project_that_stays_unknown_fails_it_and_nobody_says_that_it_was_submitted(sensor, monkeypatch, deferrable):
+    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.2, 1.0))
+    with pytest.raises(AirflowException) as caught:
+        Attempt(sensor("x" * 16, deferrable=deferrable)).run()
+    assert not isinstance(caught.value, AirflowFailException)
+    text = str(caught.value)
+    assert "Render 'xxxxxxxxxxxxxxxx' was not found in this account." in text
+    assert "This task submits nothing and costs nothing." in text
+    assert "was submitted" not in text
+    assert "goes on" not in text
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
@@ -63,7 +97,7 @@ def test_a_render_that_goes_on_is_not_done(sensor, service):
 
 def test_its_timeout_is_a_sensors_timeout(sensor, service):
     service.settings.update({"render_seconds": 600})
-    with pytest.raises(AirflowSensorTimeout, match="goes on"):
+    with pytest.raises(AirflowSensorTimeout, match="The render keeps running"):
         Attempt(sensor(timeout=timedelta(seconds=1))).run()
 
 

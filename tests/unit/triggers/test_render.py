@@ -75,19 +75,23 @@ def test_a_deadline_in_the_past_still_takes_a_finished_render(trigger, service):
 
 
 def test_a_project_of_another_account_ends_in_an_event_that_says_so(connection):
-    stranger = Json2VideoRenderTrigger(PROJECT, submitted_at=1.0, deadline=time.time() + 60, poll_interval=0.2)
+    stranger = Json2VideoRenderTrigger(PROJECT, submitted_at=1.0, deadline=time.time() + 1, poll_interval=0.2)
     [event] = asyncio.run(events_of(stranger))
-    assert event["error"]["error"] == "ProjectNotFound"
-    assert PROJECT in event["error"]["message"]
+    assert event["error"]["error"] == "RenderDeadlineExceeded"
+    assert f"Render '{PROJECT}' was not found in this account." in event["error"]["message"]
+    assert event["error"]["retryable"]
 
 
 def test_a_project_id_of_the_wrong_length_ends_in_an_event_that_says_so(connection):
-    [event] = asyncio.run(events_of(Json2VideoRenderTrigger("short", poll_interval=0.2)))
+    short = Json2VideoRenderTrigger("short", poll_interval=0.2, deadline=time.time() + 1)
+    [event] = asyncio.run(events_of(short))
     assert "16" in event["error"]["message"]
 
 
-def test_a_missing_connection_ends_in_an_event_that_names_it():
-    [event] = asyncio.run(events_of(Json2VideoRenderTrigger(PROJECT, json2video_conn_id="nowhere")))
+def test_a_missing_connection_ends_in_an_event_that_names_it(monkeypatch):
+    monkeypatch.setattr("airflow_json2video.rendering.polling._POLLS_AT_DEADLINE", 1)
+    nowhere = Json2VideoRenderTrigger(PROJECT, json2video_conn_id="nowhere", poll_interval=0.2, deadline=0.0)
+    [event] = asyncio.run(events_of(nowhere))
     assert "nowhere" in event["error"]["message"]
 
 

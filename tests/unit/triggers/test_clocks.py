@@ -1,0 +1,152 @@
+"""Workers and triggerers whose clocks are wrong by hours, against a service whose clock is right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_json2video.api import clock
+from airflow_json2video.hooks import accounts, batch, batch_finding, submission
+from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.sensors.render import Json2VideoRenderSensor
+from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
+from tests.unit.attempts import Attempt
+from tests.unit.conftest import connection_json
+
+MOVIE = {"width": 128, "height": 72, "scenes": [{"duration": 1}]}
+TWO_HOURS = 7200.0
+
+SERVICE = """
+import sys
+from airflow_json2video.local import LocalService
+with LocalService(mode="instant", home=sys.argv[1]) as service:
+    service.settings.update({"render_seconds": 1.0})
+    print(service.url, flush=True)
+    sys.stdin.read()
+"""
+
+real_time = time.time
+LOADED_BEFORE_THE_CLOCK_IS_CHANGED = (accounts, batch, batch_finding, submission)
+
+
+@pytest.fixture(autouse=True)
+def _service(tmp_path, monkeypatch):
+    """A service in a process of its own, since its clock stays right."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVICE, str(tmp_path / "service")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        url = process.stdout.readline().strip()
+        monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=url))
+        yield
+    finally:
+        process.stdin.close()
+        process.wait(timeout=30)
+        process.stdout.close()
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Go on as a new process on a machine whose clock is ahead by so many seconds."""
+
+    def machine(ahead):
+        monkeypatch.setattr(time, "time", lambda: real_time() + ahead)
+        monkeypatch.setitem(submission.Submission.__init__.__kwdefaults__, "clock", time.time)
+        monkeypatch.setattr(clock, "_clocks", {})
+
+    return machine
+
+
+def elapsed(work):
+    began = time.monotonic()
+    result = work()
+    return result, time.monotonic() - began
+
+
+WRONG = [
+    pytest.param(TWO_HOURS, 0.0, id="worker-ahead"),
+    pytest.param(-TWO_HOURS, 0.0, id="worker-behind"),
+    pytest.param(0.0, TWO_HOURS, id="triggerer-ahead"),
+    pytest.param(0.0, -TWO_HOURS, id="triggerer-behind"),
+    pytest.param(-TWO_HOURS, TWO_HOURS, id="both"),
+]
+
+
+@pytest.mark.parametrize(("worker", "triggerer"), WRONG)
+def test_a_wrong_clock_neither_delays_a_render_nor_ends_its_waiting(machine, worker, triggerer):
+    with DAG("a_dag", schedule=None):
+        operator = Json2VideoRenderOperator(task_id="render", movie=MOVIE, poll_interval=0.2, render_timeout=60)
+    attempt = Attempt(operator)
+    machine(worker)
+    attempt.start()
+    trigger = attempt.deferred.trigger
+    assert trigger.submitted_at == pytest.approx(real_time(), abs=5)
+    assert trigger.deadline == pytest.approx(real_time() + 60, abs=5)
+    assert attempt.deferred.timeout.total_seconds() == pytest.approx(360, abs=10)
+    machine(triggerer)
+    _, seconds = elapsed(attempt.fire)
+    assert seconds < 20
+    assert attempt.resume()["url"]
+
+
+@pytest.mark.parametrize(("worker", "triggerer"), WRONG)
+def test_a_wrong_clock_does_not_move_the_end_of_a_sensors_waiting(machine, worker, triggerer):
+    with DAG("a_dag", schedule=None):
+        submit = Json2VideoRenderOperator(task_id="render", movie=MOVIE, wait=False)
+    project = Attempt(submit).run()["project"]
+    with DAG("a_dag", schedule=None):
+        sensor = Json2VideoRenderSensor(task_id="wait", project=project, poke_interval=0.2, timeout=60)
+    attempt = Attempt(sensor)
+    machine(worker)
+    attempt.start()
+    assert attempt.deferred.trigger.deadline == pytest.approx(real_time() + 60, abs=5)
+    machine(triggerer)
+    assert attempt.fire().resume()["url"]
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_a_wrong_clock_does_not_move_the_moment_at_which_a_batch_resumes(machine, ahead):
+    machine(ahead)
+    trigger = Json2VideoBatchTrigger(
+        [], json2video_conn_id="json2video_default", render_timeout=60.0, resume_at=real_time() + 3.0
+    )
+    attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE))
+    attempt.deferred = type("Deferred", (), {"trigger": trigger})
+    _, seconds = elapsed(attempt.fire)
+    assert 0.5 <= seconds < 15
+
+
+@pytest.mark.parametrize(("worker", "triggerer"), WRONG)
+def test_a_batch_goes_on_in_time_whatever_the_clocks_of_its_machines_say(machine, worker, triggerer):
+    with DAG("a_dag", schedule=None):
+        operator = Json2VideoBatchRenderOperator(
+            task_id="batch",
+            movie={**MOVIE, "variables": {"n": 0}},
+            items=[{"n": n} for n in range(3)],
+            max_in_flight=2,
+            poll_interval=0.2,
+            render_timeout=60,
+        )
+    attempt = Attempt(operator)
+    began = time.monotonic()
+    machine(worker)
+    outcome = attempt.start()
+    for _ in range(10):
+        if outcome is not attempt.deferred:
+            break
+        for _, at in attempt.deferred.trigger.renders:
+            assert at == pytest.approx(real_time(), abs=30)
+        machine(triggerer)
+        attempt.fire()
+        machine(worker)
+        outcome = attempt.resume()
+    assert outcome["done"] == 3, outcome
+    assert time.monotonic() - began < 60

@@ -1,0 +1,76 @@
+"""The event loop of a triggerer is shared by all triggers, and stands still while a module is loaded in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from airflow_json2video.hooks.json2video import Json2VideoHook
+
+MOVIE = {"width": 128, "height": 72, "scenes": [{"duration": 1}]}
+
+PROGRAM = """
+import asyncio, importlib, json, sys, threading
+
+loop_thread, loaded = threading.get_ident(), []
+
+class Witness:
+    # Asked for every module that is not loaded yet, in the thread that wants it.
+    def find_spec(self, name, path=None, target=None):
+        if threading.get_ident() == loop_thread:
+            loaded.append(name)
+        return None
+
+path, arguments = json.loads(sys.argv[1])
+module, _, name = path.rpartition(".")
+trigger = getattr(importlib.import_module(module), name)(**arguments)
+
+async def main():
+    sys.meta_path.insert(0, Witness())
+    events = [event.payload async for event in trigger.run()]
+    assert len(events) == 1, events
+    print(json.dumps({"event": events[0], "loaded": loaded}, default=str))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def project(connection, service):
+    service.settings.update({"render_seconds": 0.5})
+    return Json2VideoHook(connection).submit_movie(MOVIE).project
+
+
+def trigger(kind, project):
+    now = time.time()
+    if kind == "render":
+        arguments = {"project": project, "poll_interval": 0.2}
+        return ["airflow_json2video.triggers.render.Json2VideoRenderTrigger", arguments]
+    arguments = {"json2video_conn_id": "json2video_default"}
+    if kind == "batch":
+        more = {"renders": [[project, now]], "render_timeout": 60.0, "poll_interval": 0.2, "resume_at": now + 30.0}
+        return ["airflow_json2video.triggers.batch.Json2VideoBatchTrigger", {**arguments, **more}]
+    name = {"service": "Json2VideoServiceTrigger", "quota": "Json2VideoQuotaTrigger"}[kind]
+    return [f"airflow_json2video.triggers.{kind}.{name}", {**arguments, "deadline": now + 0.5}]
+
+
+@pytest.mark.parametrize("kind", ["render", "batch", "service", "quota"])
+def test_no_library_is_loaded_on_the_event_loop_of_a_triggerer(project, kind):
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(trigger(kind, project))],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads(ran.stdout.splitlines()[-1])
+    # What else is loaded here is Airflow's own, which a triggerer has loaded before.
+    ours = ("airflow_json2video", "aiohttp", "requests", "pydantic", "urllib3", "yarl", "certifi")
+    assert [name for name in report["loaded"] if name.partition(".")[0] in ours] == []
