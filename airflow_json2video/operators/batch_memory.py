@@ -7,7 +7,10 @@ every database, and ``dag.test()`` keeps it too. It is a short cut only: what it
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_json2video.exceptions import Json2VideoError
 
 __all__ = ["BatchMemory"]
 
@@ -25,7 +28,7 @@ class BatchMemory:
     :ivar sent: see :class:`~airflow_json2video.rendering.pace.Pace`.
     :ivar hold_until: epoch seconds before which nothing is submitted.
     :ivar trouble_since: epoch seconds since when the service is in trouble. :ivar waits: slices since then.
-    :ivar refused_since: epoch seconds since when the service refuses to return the list; None: it does not.
+    :ivar refused_since: epoch seconds since when the service refuses what it is asked for; None: it does not.
     :ivar short_of_credits: an item could not be paid for, and none has been submitted since.
     :ivar quota_until: epoch seconds until which credits are waited for, once they were. :ivar quota_waits: how often
         they were since the last submission.
@@ -68,8 +71,14 @@ class BatchMemory:
             self.quota_until, self.quota_waits = float(event["deadline"]), int(event["earlier"]) + 1
 
     def note_answer(self) -> None:
-        """Note that the service returned the list: no outage is left."""
+        """Note that the service did what it was asked to: no outage is left."""
         self.waits, self.trouble_since, self.refused_since = 0, None, None
+
+    def note_trouble(self, error: Json2VideoError, *, now: float) -> float:
+        """Note that it did not; return for how many seconds it has answered, or has not, in the same way."""
+        self.trouble_since = self.trouble_since or now
+        self.refused_since = None if error.retryable else self.refused_since or now
+        return now - (self.refused_since or self.trouble_since)
 
     def open_slice(self, ti: Any) -> None:
         """Note that a slice begins, before it may submit anything."""

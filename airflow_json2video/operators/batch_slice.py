@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_json2video.api.clock import clock_of
 from airflow_json2video.exceptions import (
     AccountSuspended,
+    ApiError,
     AuthenticationFailed,
     BatchFailed,
     ConfigurationError,
@@ -20,7 +21,6 @@ from airflow_json2video.exceptions import (
     PermissionDenied,
     ServiceUnreachable,
     SubmissionAmbiguous,
-    error_from_facts,
 )
 from airflow_json2video.hooks import metrics
 from airflow_json2video.hooks.batch import BatchSubmission
@@ -48,6 +48,7 @@ from airflow_json2video.rendering.batch_items import BatchItems
 from airflow_json2video.rendering.identity import fingerprint
 from airflow_json2video.rendering.pace import Pace
 from airflow_json2video.rendering.refusal import seconds_to_confirmation
+from airflow_json2video.rendering.submission_state import with_facts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -226,15 +227,14 @@ class BatchSlice:
         try:
             check_before_paying(self._operator, self._items, files=self._files, unpaid=unpaid)
         except Json2VideoError as error:
-            if error.retryable:
-                if not batch.indices(*MAY_STILL_COST):
-                    self._wait_out(error, batch)
+            if error.retryable and not batch.indices(*MAY_STILL_COST):
+                self._wait_out(error, batch)
+            if error.retryable or (isinstance(error, ApiError) and batch.has_paid):
                 return error
             if len(unpaid) == len(self._items):
                 raise
             self._log.error("Nothing more is submitted: %s", error)
-            error.advice = "Nothing more was submitted."
-            batch.halt(error)
+            batch.halt(with_facts(error, advice="Nothing more was submitted."))
         memory.checked = not batch.indices(ItemState.UNKNOWN)
         return None
 
@@ -261,7 +261,7 @@ class BatchSlice:
         until = time.monotonic() + _SLICE
         # After trouble one item tries whether it is over.
         if not memory.waits or submission.submit(until=until, most=1):
-            memory.waits, memory.trouble_since = 0, None
+            memory.note_answer()
             submission.submit(until=until)
         memory.sent = submission.pace.sent
         funds.take_in(submission)
@@ -331,12 +331,11 @@ class BatchSlice:
             return False
         memory.waits += 1
         hold: float | None = max(trouble.retry_after or 0.0, _HOLD * min(1.5 ** min(memory.waits - 1, 10), 10.0))
-        lasted = now - (memory.trouble_since or now)
+        lasted = memory.note_trouble(trouble, now=now)
         if not trouble.retryable:  # a refusal, which is an outage until it has lasted
             hold = seconds_to_confirmation(lasted)
-        memory.trouble_since = now - lasted
         if hold is None or lasted >= self._operator.render_timeout:
-            batch.halt(_retryable(trouble))
+            batch.halt(with_facts(trouble, retryable=True))
             return True
         memory.hold_until = now + hold
         self._log.warning("%s No submission for %.0f s.", trouble.message, hold)
@@ -389,26 +388,17 @@ class BatchSlice:
 
         self._note_end()
         memory, now = self._memory, self._clock()
-        since = memory.trouble_since = memory.trouble_since or now
-        deadline = min(since + self._operator.render_timeout, memory.until or float("inf"))
-        after = None
-        if error.retryable:
-            memory.refused_since = None
-        else:  # a refusal, which is an outage until it has lasted
-            memory.refused_since = memory.refused_since or now
-            after = seconds_to_confirmation(now - memory.refused_since)
+        lasted, after = memory.note_trouble(error, now=now), None
+        deadline = min((memory.trouble_since or now) + self._operator.render_timeout, memory.until or float("inf"))
+        if not error.retryable:  # a refusal, which is an outage until it has lasted
+            after = seconds_to_confirmation(lasted)
         if now >= deadline or (after is None and not error.retryable):
-            raise _retryable(error)
+            raise with_facts(error, retryable=True)
         memory.waits += 1
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
         here = time.time() + deadline - now  # that trigger may never hear the service's time
         defer_until_answering(self._operator, deadline=here, earlier=memory.waits - 1, after=after, kwargs={})
-
-
-def _retryable(error: Json2VideoError) -> Json2VideoError:
-    """Build the same error for an attempt that another one may follow with success."""
-    return error if error.retryable else error_from_facts({**error.facts(), "retryable": True})
 
 
 def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:

@@ -237,6 +237,8 @@ def _adopt(usable: Sequence[FoundRender], notes: Sequence[str], mine: Stamp) -> 
         )
     whose = "of this task" if first.stamp.generation == mine.generation else "of this task from before it was cleared"
     reason = f"Found render {first.project} {whose}, {first.status}: adopted, nothing new is paid for."
+    if first.stamp.generation != mine.generation and not _going_on(first):
+        reason += " To order a new one, change the document, or set on_clear='resubmit'."
     return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
 
 

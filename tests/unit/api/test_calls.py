@@ -385,6 +385,13 @@ def test_half_a_character_in_the_services_words_goes_no_further(half):
     assert EXCHANGE.read(calls.get_movie("a" * 16), answer).movie.message == "Bad \ufffd 😀"
 
 
+def test_a_list_with_half_a_character_in_the_document_of_anyone_is_read():
+    movie = b'{"project": "%s", "status": "done", "message": "\\ud83d", "client-data": {"a": "\\ud83d"}}' % (b"a" * 16)
+    body = b'{"success": true, "movies": [%s], "pagination": {"has_next": false}}' % movie
+    page = EXCHANGE.read(calls.list_movies(), Answer(status=200, reason="OK", headers={}, body=body))
+    assert [movie.message for movie in page.movies] == ["\ufffd"]
+
+
 def test_a_reason_that_is_not_utf_8_is_shown_without_its_bytes():
     error = EXCHANGE.read(
         calls.get_movie("a" * 16), Answer(status=502, reason="Bad \udce9 Gateway", headers={}, body=b"")

@@ -13,7 +13,14 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, Asset, AssetAlias
 
-from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ServiceUnreachable, error_of
+from airflow_json2video.exceptions import (
+    AuthenticationFailed,
+    BatchFailed,
+    ConfigurationError,
+    QuotaExhausted,
+    ServiceUnreachable,
+    error_of,
+)
 from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.local import LocalService
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
@@ -418,6 +425,39 @@ def test_a_refused_key_stops_the_batch(batch, service):
     with pytest.raises(AirflowFailException, match=r"(?i)api key"):
         BatchAttempt(batch).run()
     assert service.renders() == []
+
+
+@pytest.fixture
+def refusals_pass_quickly(monkeypatch):
+    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.1, 1.0))
+
+
+REFUSED = {"status": 401, "body": {"success": False, "message": "Invalid API Key"}}
+
+
+@pytest.mark.usefixtures("refusals_pass_quickly")
+def test_a_refused_submission_of_a_moment_ends_nothing_while_something_is_paid_for(batch, service):
+    service.add_fault("answer", method="POST", path="/v2/movies", nth=3, **REFUSED)
+    assert BatchAttempt(batch).run()["done"] == service.posts == 7
+
+
+@pytest.mark.usefixtures("refusals_pass_quickly")
+def test_a_refused_list_of_a_moment_ends_no_retry(batch, service):
+    first = BatchAttempt(batch)
+    first.render_templates().start()
+    service.add_fault("answer", method="GET", path="/v2/movies", **REFUSED)
+    assert BatchAttempt(batch, try_number=2, before=first).run()["done"] == service.posts == 7
+
+
+@pytest.mark.usefixtures("refusals_pass_quickly")
+def test_a_refusal_that_lasts_ends_the_attempt_for_a_retry_to_continue(batch, service, tmp_path):
+    service.add_fault("answer", method="POST", path="/v2/movies", nth=tuple(range(3, 99)), times=None, **REFUSED)
+    first = BatchAttempt(batch)
+    with pytest.raises(AuthenticationFailed, match=r"2 of 7 done.*Airflow tries again"):
+        first.run()
+    assert service.posts == 2
+    service.clear_faults()
+    assert BatchAttempt(batch, try_number=2, before=first).run()["done"] == service.posts == 7
 
 
 def test_a_key_that_is_refused_for_a_moment_while_renders_are_under_way_ends_nothing(batch, service):

@@ -632,3 +632,15 @@ def test_a_task_that_dag_test_resumes_with_nothing_but_the_event_gives_the_same_
     attempt.deferred.kwargs = {}
     assert attempt.resume() == whole
     assert whole["submission_key"]
+
+
+def test_half_a_character_in_the_services_words_is_in_no_event_and_no_error(connection, service):
+    attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE, poll_interval=0.3))
+    attempt.start()
+    project = service.renders()[0]["project"]
+    ended = '{"success": true, "movie": {"project": "%s", "status": "error", "message": "Failed to download \\ud83d"}}'
+    service.add_fault("answer", method="GET", path="/v2/movies", body=ended % project, times=None)
+    attempt.fire()
+    json.dumps(attempt.event, ensure_ascii=False).encode()
+    with pytest.raises(RenderFailed, match="Failed to download \ufffd"):
+        attempt.resume()
