@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_json2video.api.clock import clock_of
 from airflow_json2video.exceptions import (
     AccountSuspended,
     ApiError,
@@ -197,25 +196,24 @@ class BatchSlice:
         # After a deferral it is this attempt itself that may have sent what nobody remembers.
         attempt = int(self._ti.try_number)
         before = attempt if is_resumed else attempt_before(self._context)
-        settings, client = self._operator.hook.settings, self._operator.hook.client
+        hook = self._operator.hook
         return BatchFinding(
-            client=client,
+            client=hook.client,
             items=self._items,
             batch=batch,
             identity=identity,
             attempt=attempt,
             attempt_before=before,
             attempt_before_ended_at=None if before in (None, attempt) else previous_attempt_ended_at(self._ti),
-            service_time=clock_of(client.endpoint.host),
+            service_time=hook.clock,
             render_timeout=self._operator.render_timeout,
-            confirmation_time=settings.confirmation_time,
+            confirmation_time=hook.settings.confirmation_time,
             delivered_before=self._memory.delivered,
             since=run_began(self._context),
             log=self._item_log,
             on_lost_response=self._operator.on_lost_response,
             on_clear=self._operator.on_clear,
             kept=self._files.has if self._files is not None else None,
-            clock=self._clock,
         )
 
     def _check_before_paying(self, batch: Batch) -> Json2VideoError | None:

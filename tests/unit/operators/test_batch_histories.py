@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timezone
 from types import SimpleNamespace
 
@@ -167,6 +168,19 @@ class Process:
         return [MovieStatus.model_validate(world.movie(render)) for render in shown]
 
 
+class Hook:
+    """The connection, in one process."""
+
+    def __init__(self, process, settings):
+        self.client = self.clock = process
+        self.settings = settings
+
+    def learn_time(self):
+        """Ask for the service's time, which may fail."""
+        with suppress(Json2VideoError):
+            self.client.movies()
+
+
 class Life:
     """The attempts of one task, each with its processes."""
 
@@ -186,10 +200,9 @@ class Life:
         patch.setattr(time, "time", lambda: self.process.clock())
         patch.setattr(time, "monotonic", lambda: self.world.now)
         patch.setattr(time, "sleep", lambda seconds: self.process.sleep(seconds))
-        patch.setattr("airflow_json2video.operators.batch_slice.clock_of", lambda host: self.process)
         patch.setattr("airflow_json2video.version_compat.previous_attempt_ended_at", lambda ti: self.ended_at)
         settings = SimpleNamespace(host="http://127.0.0.1", namespace="here", confirmation_time=300.0)
-        hook = property(lambda operator: SimpleNamespace(client=self.process, settings=settings))
+        hook = property(lambda operator: Hook(self.process, settings))
         patch.setattr(Json2VideoBatchRenderOperator, "hook", hook, raising=False)
         self.ended_at = None
 
@@ -255,7 +268,7 @@ class Life:
         moments = [render.ends_at for render in waiting]
         until = max(moments, default=world.now)
         if arguments["resume_at"] is not None:
-            resume_at = arguments["resume_at"] - self.process.error
+            resume_at = arguments["resume_at"] + (0.0 if self.process.is_known else -self.process.error)
             until = min(until, resume_at) if moments else resume_at
         world.pass_time(max(until - world.now, 0.0) + world.rng.uniform(5.0, 20.0))
         ended = [
