@@ -261,6 +261,21 @@ def test_a_lost_answer_that_cannot_be_looked_up_says_how_to_take_it_up_again_and
     assert "adopted" in err
 
 
+def test_a_lost_response_without_a_render_is_confirmed_with_a_line_of_progress_and_submitted_again(run, service, movie):
+    service.add_fault("lost", method="POST", path="/v2/movies", when="before")
+    code, _, err = run("render", movie)
+    assert (code, service.posts) == (0, 1)
+    assert "Its absence is confirmed in" in err
+
+
+def test_a_refusal_that_started_nothing_is_tried_again_and_says_when(run, service, movie):
+    body = {"success": False, "message": "Error starting subprocess"}
+    service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=2)
+    code, _, err = run("render", movie)
+    assert (code, service.posts) == (0, 1)
+    assert err.count("Submitting again in") == 2
+
+
 def test_resuming_what_was_never_submitted_submits_it(run, service, movie):
     assert run("render", movie, "--resume", "a-key")[0] == 0
     assert run("render", movie, "--resume", "a-key")[0] == 0

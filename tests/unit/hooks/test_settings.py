@@ -91,3 +91,16 @@ def test_a_namespace_names_the_deployment_and_is_no_argument_of_a_client():
 def test_a_namespace_that_is_no_plain_name_is_refused(namespace):
     with pytest.raises(ConfigurationError, match=r"'namespace' in extra must be 1 to 64 letters"):
         settings(extra={"namespace": namespace})
+
+
+def test_the_confirmation_time_is_no_argument_of_a_client():
+    found = settings(extra={"confirmation_time": "90", "retries": 1})
+    assert (found.confirmation_time, found.options) == (90.0, {"retries": 1})
+    assert settings().confirmation_time == 300.0
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", -1, "soon"])
+def test_a_confirmation_time_without_an_end_is_refused(seconds):
+    """With NaN no absence would ever be confirmed."""
+    with pytest.raises(ConfigurationError, match="confirmation_time"):
+        settings(extra={"confirmation_time": seconds})

@@ -52,6 +52,8 @@ class World:
         self.lag = self.rng.choice((0.0, 5.0, 60.0, LONGEST_LAG))
         self.may_kill = True
         self.trouble = self.rng.choice((0.0, 0.2, 0.5))
+        self.renders_fail = self.rng.choice((0.0, 0.5))
+        self.failed = set()
 
     def happens(self, chance):
         return self.rng.random() < chance
@@ -62,6 +64,8 @@ class World:
     def accept(self, document):
         project = f"{len(self.renders):016}"
         shown_at = self.now + self.rng.uniform(0.0, self.lag)
+        if self.happens(self.renders_fail):  # which is free, so that the task may order another
+            self.failed.add(project)
         self.renders.append((project, document["client-data"], self.now, shown_at))
         return project
 
@@ -102,9 +106,11 @@ class Client:
         return SimpleNamespace(project=project)
 
     def _get(self, project):
+        if self.world.happens(self.world.trouble / 4):
+            raise AuthenticationFailed("Invalid API Key")
         for render in self.world.renders:
             if render[0] == project:
-                return SimpleNamespace(movie=as_movie(render))
+                return SimpleNamespace(movie=as_movie(render, self.world))
         raise ProjectNotFound("no such project")
 
     def movies(self, **_):
@@ -119,14 +125,14 @@ class Client:
         shown = [render for render in world.renders if render[3] <= world.now]
         self.process.has_heard = True
         self.process.may_die()
-        return [as_movie(render) for render in shown]
+        return [as_movie(render, world) for render in shown]
 
 
-def as_movie(render):
+def as_movie(render, world):
     project, client_data, created, _ = render
     return SimpleNamespace(
         project=project,
-        status="running",
+        status="error" if project in world.failed else "running",
         url=None,
         client_data=client_data,
         json_text=None,
@@ -218,17 +224,18 @@ def test_no_history_pays_twice_and_each_ends_with_a_render(has_memory, end_is_kn
         memory, ended_at, began = Store() if has_memory else None, None, world.now
         for number in range(1, 9):
             if number > LAST_BAD_ATTEMPT:
-                world.may_kill, world.trouble = False, 0.0
+                world.may_kill, world.trouble, world.renders_fail = False, 0.0, 0.0
             render = attempt(world, number, ended_at=ended_at if end_is_known else None, memory=memory, hold=hold)
-            assert len(world.renders) <= 1, f"seed {seed}: paid for {len(world.renders)} renders"
-            if render is not None:
+            paid = [each[0] for each in world.renders if each[0] not in world.failed]
+            assert len(paid) <= 1, f"seed {seed}: paid for {len(paid)} renders"
+            if render is not None and render.project in paid:
                 break
             ended_at = world.now
             world.pass_time(world.rng.choice((0.0, 5.0, 300.0)))
         assert render is not None, f"seed {seed}: no render"
-        assert [render.project] == [paid[0] for paid in world.renders]
+        assert [render.project] == paid, f"seed {seed}"
         assert world.now - began < 6 * 3600.0
-        posts += len(world.renders)
+        posts += len(paid)
     assert posts == HISTORIES // 8
 
 
