@@ -26,6 +26,7 @@ from airflow_json2video.version_compat import execution_deadline
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.rendering.submission_state import SubmissionPaused
 
 __all__ = ["WAITED", "Pause", "defer_for_credits", "wait_for_credits", "wait_out"]
@@ -47,6 +48,7 @@ class Pause:
     :ivar quota_until: epoch seconds until which credits are waited for, once they were.
     :ivar quota_waits: how often they were.
     :ivar submission: the state of the submission; see ``rendering.submission_state.SubmissionState``.
+    :ivar is_service_time: whether *until* and *hard_until* are the service's time, for another machine.
     """
 
     until: float
@@ -56,6 +58,22 @@ class Pause:
     quota_until: float | None = None
     quota_waits: int = 0
     submission: dict[str, Any] | None = None
+    is_service_time: bool = False
+
+    def in_service_time(self, skew: float) -> Pause:
+        """Return it with deadlines that mean the same on every machine.
+
+        :param skew: seconds by which the service's clock is ahead of this machine's.
+        """
+        return self._moved(skew, is_service_time=True)
+
+    def on_this_machine(self, hook: Json2VideoHook) -> Pause:
+        """Return it with deadlines of this machine's clock."""
+        return self._moved(-hook.learn_time().skew, is_service_time=False) if self.is_service_time else self
+
+    def _moved(self, seconds: float, *, is_service_time: bool) -> Pause:
+        hard_until = None if self.hard_until is None else self.hard_until + seconds
+        return replace(self, until=self.until + seconds, hard_until=hard_until, is_service_time=is_service_time)
 
     @classmethod
     def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> Pause:
@@ -77,14 +95,15 @@ def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause, context: Con
     # Also for version_compat.previous_attempt_ended_at: it says that this attempt may have sent something.
     context["ti"].xcom_push(key="json2video_waits_for", value=str(paused))
     operator.log.info("Continuing in %.0f s, once the service answers; the worker slot is free.", paused.seconds)
-    kept = asdict(replace(pause, waits=pause.waits + 1, submission=paused.state.to_json()))
+    kept = replace(pause, waits=pause.waits + 1, submission=paused.state.to_json())
+    facts = asdict(kept.in_service_time(operator.hook.clock.skew))
     defer_until_answering(
         operator,
         # The last word has the worker: at this moment it fails the task, or submits after a confirmed absence.
         deadline=min(paused.until, now + _LONGEST_WAIT),
         after=paused.seconds,
-        kwargs={"outage": kept, **operator._kept_for_later()},
-        repeat=kept,
+        kwargs={"outage": facts, **operator._kept_for_later()},
+        repeat=facts,
     )
 
 

@@ -246,6 +246,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
         budget = identity = submission = None
         try:
+            pause = pause.on_this_machine(self.hook)
             # First of all, whatever comes of the rest: a first attempt creates the id that later ones look for.
             if self.durable:
                 resumed = pause.submission is not None

@@ -32,7 +32,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.hooks.submission._CONFIRM_REFUSAL_AFTER", (0.01, 0.02))
     monkeypatch.setattr(
         "airflow_json2video.hooks.submission.decide_submission",
-        lambda found, **facts: decide_submission(found, **{**facts, "confirmation_time": 0.1}),
+        lambda found, **facts: decide_submission(found, **{**facts, "confirmation_time": 1.5}),
     )
 
 

@@ -7,12 +7,14 @@ import json
 import socket
 import time
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import HostNotResolved, ServiceUnreachable, SubmissionAmbiguous
 from airflow_json2video.local import LocalService
+from airflow_json2video.operators.pausing import Pause
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.rendering.submission import backoff
 from airflow_json2video.triggers.service import Json2VideoServiceTrigger
@@ -198,6 +200,20 @@ def test_a_mistyped_host_is_in_the_log_at_once_and_in_the_error_of_the_end(monke
     monkeypatch.setattr("airflow_json2video.hooks.submission.RESOLUTION_TIMEOUT", 0.0)
     with pytest.raises(HostNotResolved, match=r"api\.json2vidoe\.invalid"):
         attempt.fire().resume()
+
+
+def test_a_deadline_means_the_same_on_a_worker_whose_clock_is_hours_wrong(connection, service):
+    service.add_fault("lost", method="POST", path="/v2/movies", when="before")
+    attempt = Attempt(render(execution_timeout=timedelta(minutes=50)))
+    attempt.context["ti"].start_date = datetime.now(timezone.utc)
+    attempt.start()
+    # The next worker's clock is two hours ahead.
+    pause = Pause.from_json(attempt.deferred.kwargs["outage"])
+    hook = SimpleNamespace(learn_time=lambda: SimpleNamespace(skew=-7200.0))
+    there = pause.on_this_machine(hook)
+    assert there.until == pytest.approx(pause.until + 7200)
+    assert there.hard_until == pytest.approx(pause.hard_until + 7200)
+    assert there.on_this_machine(hook) == there
 
 
 def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_deadline(connection, service):
