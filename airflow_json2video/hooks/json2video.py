@@ -145,7 +145,13 @@ class Json2VideoHook(BaseHook):
         return clock_of(self._host or self.settings.host)
 
     def forget_connection(self) -> None:
-        """Read the connection again when it is next needed; it may have changed."""
+        """Read the connection again when it is next needed; it may have changed.
+
+        .. code-block:: python
+
+            hook.forget_connection()
+            hook.get_movie("Qk3vT9zLm2XcB7wA")  # with the key that the connection has now
+        """
         self._host = self.settings.host if "settings" in self.__dict__ else self._host
         client = self.__dict__.pop("client", None)
         self.__dict__.pop("settings", None)
@@ -156,6 +162,10 @@ class Json2VideoHook(BaseHook):
         """Return the service's clock; if no answer has told its time in this process, ask for it: one free request.
 
         If that fails, the clock of this machine is used until an answer comes.
+
+        .. code-block:: python
+
+            submitted_at = hook.learn_time().now()
         """
         from airflow_json2video.api.calls import list_movies
         from airflow_json2video.api.client import Json2VideoClient
