@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_json2video.api.calls.movies import MAX_LIST_RANGE
+from airflow_json2video.api.calls.movies import MAX_LIST_RANGE, get_movie
 from airflow_json2video.exceptions import AnswerLost, Json2VideoError
+from airflow_json2video.rendering.result import ended_at
 from airflow_json2video.rendering.storing import FileState, file_state
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
 
-__all__ = ["RECENT", "has_file", "stamped_renders"]
+__all__ = ["RECENT", "confirmed", "has_file", "stamped_renders"]
 
 T = TypeVar("T")
 
@@ -55,6 +56,23 @@ def stamped_renders(
         for project, one in _read_range(client, read, start, end):
             found.setdefault(project, one)
     return list(found.values())
+
+
+def confirmed(client: Json2VideoClient, movie: MovieStatus, *, now: float) -> MovieStatus:
+    """Return a listed render as the service shows it by itself, if the list names no file of it and not why.
+
+    It is paid for. What one answer leaves out is not taken for gone.
+
+    :param now: epoch seconds. :raises Json2VideoError: the service does not show it, so that it is unknown.
+    """
+    from airflow_json2video.hooks.waiting import wire
+
+    if movie.url or movie.status != "done":
+        return movie
+    facts = wire(movie)
+    state = file_state(facts, now=now)
+    is_unexplained = state is FileState.MISSING or (state is FileState.EXPIRED and ended_at(facts) is None)
+    return client.execute(get_movie(movie.project)).movie if is_unexplained else movie
 
 
 def has_file(movie: MovieStatus, *, now: float, stored: Callable[[], bool] | None) -> bool:

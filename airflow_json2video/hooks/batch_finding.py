@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.exceptions import Json2VideoError, Money, SubmissionAmbiguous, error_from_facts
-from airflow_json2video.hooks.account_list import RECENT, has_file, stamped_renders
+from airflow_json2video.hooks.account_list import RECENT, confirmed, has_file, stamped_renders
 from airflow_json2video.hooks.metrics import render_adopted
 from airflow_json2video.rendering.batch import Batch, ItemState
 from airflow_json2video.rendering.identity import (
@@ -262,6 +262,7 @@ class BatchFinding:
                 if theirs is not None and theirs.namesake_key in self._namesakes:
                     self._report_namesake(movie.project, theirs)
                 return None
+            movie = confirmed(self.client, movie, now=self.now())
             found = FoundRender(
                 project=movie.project,
                 status=movie.status,

@@ -23,7 +23,7 @@ from airflow_json2video.exceptions import (
     SubmissionAmbiguous,
     TransportError,
 )
-from airflow_json2video.hooks.account_list import RECENT, has_file, stamped_renders
+from airflow_json2video.hooks.account_list import RECENT, confirmed, has_file, stamped_renders
 from airflow_json2video.hooks.current import require_current
 from airflow_json2video.rendering.identity import Stamp, deployment_in_words, read_stamp, stamp
 from airflow_json2video.rendering.submission import (
@@ -245,10 +245,9 @@ class Submission:
         if project is None:
             return None
         try:
-            movie = self.client.execute(calls.get_movie(project)).movie
+            found = self._found(self.client.execute(calls.get_movie(project)).movie, mark)
         except Json2VideoError:  # the list decides
             return None
-        found = self._found(movie, mark)
         if found is None:
             return None
         decision = self._decide([found], mark, read_at=self.clock())
@@ -336,6 +335,7 @@ class Submission:
             if theirs is not None and theirs.is_namesake(mark):
                 self._report_namesake(movie.project, theirs)
             return None
+        movie = confirmed(self.client, movie, now=self.clock() + self._skew())
         return FoundRender(
             project=movie.project,
             status=movie.status,

@@ -6,11 +6,12 @@ import json
 import logging
 import socket
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 
 import pytest
 
+from airflow_json2video.api.calls import get_movie
 from airflow_json2video.api.client import Json2VideoClient
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
@@ -431,7 +432,33 @@ def test_a_render_whose_file_was_deleted_is_paid_for_again(submission, client, m
     assert submission(attempt=2).run().project != project
 
 
-def _without_urls(movies, *, deleted_at=None, **options):
+@pytest.mark.parametrize("ended", [datetime.now(timezone.utc) - timedelta(hours=2), None], ids=["2 hours ago", "?"])
+def test_a_file_that_the_list_does_not_name_is_gone_only_if_the_render_by_itself_names_none(
+    submission, client, monkeypatch, ended
+):
+    project = submission().run().project
+    assert client.execute(get_movie(project)).movie.url
+    monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies, ended_at=ended))
+    again = submission(attempt=2).run()
+    assert (again.project, again.adopted) == (project, True)
+
+
+def test_while_it_is_unknown_whether_a_paid_render_has_a_file_nothing_is_submitted(
+    submission, client, service, monkeypatch
+):
+    submission().run()
+    ended = datetime.now(timezone.utc) - timedelta(hours=2)
+    monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies, ended_at=ended))
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    with pytest.raises(SubmissionAmbiguous):
+        submission(attempt=2, until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
+    assert service.posts == 1
+
+
+def _without_urls(movies, *, deleted_at=None, ended_at=..., **options):
     for movie in movies(**options):
-        ended = datetime.now(timezone.utc)
-        yield movie.model_copy(update={"status": "done", "url": None, "ended_at": ended, "deleted_at": deleted_at})
+        ended = datetime.now(timezone.utc) if ended_at is ... else ended_at
+        created = None if ended is None else movie.created_at
+        yield movie.model_copy(
+            update={"status": "done", "url": None, "ended_at": ended, "created_at": created, "deleted_at": deleted_at}
+        )
