@@ -108,7 +108,6 @@ def test_a_render_that_failed_settles_nothing(account, find, batch, attempt_befo
     assert states(batch) == [ItemState.UNDER_WAY, ItemState.LEFT]
 
 
-@pytest.mark.parametrize(("ended_ago", "left"), [(None, 300.0), (299.0, 1.0), (300.0, 0.0)])
 def test_an_item_whose_file_the_list_does_not_name_is_taken_if_the_render_by_itself_names_it(account, find, batch):
     batch.suspect_all()
     finding = find(batch)
@@ -121,6 +120,7 @@ def test_an_item_whose_file_the_list_does_not_name_is_taken_if_the_render_by_its
     assert (record.state, record.project, record.facts["url"]) == (ItemState.DONE, project, whole.url)
 
 
+@pytest.mark.parametrize(("ended_ago", "left"), [(None, 300.0), (299.0, 1.0), (300.0, 0.0)])
 def test_absence_is_confirmed_from_the_end_of_the_attempt_before_where_airflow_knows_it(
     account, find, batch, ended_ago, left
 ):
