@@ -26,11 +26,15 @@ class Account:
     def __init__(self):
         self.time = START
         self.is_known = True
+        self.error_of_machine = 0.0
         self.listed = []
         self.trouble = None
         self.endpoint = SimpleNamespace(host="http://127.0.0.1")
 
     def now(self):
+        return self.time if self.is_known else self.time + self.error_of_machine
+
+    def monotonic(self):
         return self.time
 
     def movies(self, **_):
@@ -67,7 +71,7 @@ def find(account):
             batch=batch,
             identity=TASK,
             service_time=account,
-            clock=account.now,
+            clock=account.monotonic,
             log=ItemLog(logging.getLogger(__name__)),
             **arguments,
         )
@@ -141,6 +145,14 @@ def test_the_list_is_read_again_only_when_it_may_say_more(account, find, batch):
     assert finding.recovery_in() == 5.0
     account.is_known = False  # another process, whose clock may be wrong by hours
     assert find(recovered(batch)).recover()
+
+
+@pytest.mark.parametrize("error", [7200.0, -7200.0])
+def test_a_first_answer_that_corrects_the_clock_moves_no_moment(account, find, batch, error):
+    account.is_known, account.error_of_machine = False, error
+    batch.suspect_all()
+    find(batch).recover()
+    assert batch.recovery.sent_until == batch.recovery.read_at == START
 
 
 def test_a_lost_response_is_settled_by_the_list_or_by_time(account, find, batch):
