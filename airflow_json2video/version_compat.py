@@ -26,6 +26,7 @@ __all__ = [
     "mask_secret",
     "object_storage",
     "previous_attempt_ended_at",
+    "previous_attempt_had_project",
     "read_variable",
     "remote_executor",
     "run_began",
@@ -286,6 +287,16 @@ def previous_attempt_ended_at(ti: Any) -> float | None:
     if keys is None or any(_LEFT_BY_AN_ATTEMPT.match(key) for key in keys):
         return None
     return (number.int >> 80) / 1000
+
+
+def previous_attempt_had_project(ti: Any) -> bool:
+    """Whether the attempt before this one received the project of what it submitted; 2.11 does not tell, so True.
+
+    Not so for one that died while it was sending, whatever the list shows of that attempt: a run that was deleted and
+    made again under its id numbers its attempts from 1 again.
+    """
+    keys = xcom_keys_of_the_attempt_before(ti)
+    return keys is None or "json2video_project" in keys
 
 
 def _end_in_history(ti: Any) -> float | None:

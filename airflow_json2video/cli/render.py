@@ -107,7 +107,8 @@ def _rendered(
     submitted = Submission(
         client=hook.client,
         document=document,
-        mark=Stamp.of(identity, fingerprint(document), attempt=1),
+        # Nobody counts how often a command is resumed, and what one sent is never taken for what another did.
+        mark=Stamp.of(identity, fingerprint(document), attempt=int(time.time()) if options.resume else 1),
         attempt_before=1 if options.resume else None,
         log=log,
         may_pay=may_pay,

@@ -84,6 +84,8 @@ class Submission:
     :param mark: the stamp to send; ``None`` sends the document as it is and gives up adoption.
     :param attempt_before: the attempt that may have submitted before, and of which nobody knows; ``None`` if there is
         none. It is *mark*'s own if Airflow runs the same attempt again, as after a start that it put off.
+    :param attempt_before_had_project: whether that attempt received the project of what it submitted. Only then a
+        listed render of that attempt is known to be what it submitted last.
     :param attempt_before_ended_at: when Airflow ended that attempt, epoch seconds by Airflow's clock, if it is known.
         Without it, it may have sent until now.
     :param state: of the same attempt, before it paused.
@@ -110,6 +112,7 @@ class Submission:
     mark: Stamp | None
     log: TaskLog
     attempt_before: int | None = None
+    attempt_before_had_project: bool = False
     attempt_before_ended_at: float | None = None
     state: SubmissionState | None = None
     delivered_before: int = 0
@@ -137,7 +140,12 @@ class Submission:
         self._state = self.state or SubmissionState()
         if self.state is None and self.attempt_before is not None and self.mark is not None:
             self._sent_until = self.clock()
-            self._note(unconfirmed=Unconfirmed(attempt=self.attempt_before, last_sent_at=self._sent_until))
+            unconfirmed = Unconfirmed(
+                attempt=self.attempt_before,
+                last_sent_at=self._sent_until,
+                one_render=self.attempt_before_had_project,
+            )
+            self._note(unconfirmed=unconfirmed)
         elif self._state.unconfirmed is not None and not self._state.on_service_clock:
             self._sent_until = self.clock()  # later than it was, so that it is certain
 

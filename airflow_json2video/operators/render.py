@@ -366,7 +366,12 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.hooks.submission import Submission
         from airflow_json2video.rendering.identity import Stamp, fingerprint
         from airflow_json2video.rendering.submission_state import SubmissionState
-        from airflow_json2video.version_compat import attempt_is_current, previous_attempt_ended_at, run_began
+        from airflow_json2video.version_compat import (
+            attempt_is_current,
+            previous_attempt_ended_at,
+            previous_attempt_had_project,
+            run_began,
+        )
 
         ti, mark, keeping = context["ti"], None, self._keeping()
         if identity is not None:
@@ -377,6 +382,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             document=document,
             mark=mark,
             attempt_before=before,
+            attempt_before_had_project=before is not None and previous_attempt_had_project(ti),
             attempt_before_ended_at=previous_attempt_ended_at(ti) if before not in (None, ti.try_number) else None,
             state=SubmissionState.from_json(pause.submission) if pause.submission is not None else None,
             delivered_before=pause.delivered,

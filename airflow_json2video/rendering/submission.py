@@ -73,7 +73,8 @@ class Unconfirmed:
     :param fingerprint: of the document that was sent, if its response was lost: a document with a value of the moment
         is another one when the task goes on in another process.
     :param one_render: whether *attempt* can have started one render at most. Then a listed render of that attempt is
-        the one in question. False for an item of a batch whose ledger is lost: it may have been submitted repeatedly.
+        the one in question. False where nobody knows how often it submitted, as for an item of a batch whose ledger is
+        lost, or for the command line.
     """
 
     attempt: int

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_json2video.version_compat import previous_attempt_ended_at
+from airflow_json2video.version_compat import previous_attempt_ended_at, previous_attempt_had_project
 
 AIRFLOW_3 = find_spec("airflow.sdk") is not None
 
@@ -41,6 +41,13 @@ def test_an_attempt_that_had_deferred_may_have_left_its_id_to_the_next(monkeypat
         assert previous_attempt_ended_at(task_instance(number, keys=[key])) is None
     for key in ("return_value", "json2video_generation_1_after_attempt_1"):
         assert previous_attempt_ended_at(task_instance(number, keys=[key])) is not None
+
+
+def test_an_attempt_that_died_while_sending_had_no_project():
+    number = uuid7_of(time.time())
+    assert previous_attempt_had_project(task_instance(number, keys=["json2video_project"]))
+    assert not previous_attempt_had_project(task_instance(number, keys=["json2video_waits_for"]))
+    assert not previous_attempt_had_project(task_instance(number))
 
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")

@@ -282,6 +282,31 @@ def test_resuming_what_was_never_submitted_submits_it(run, service, movie):
     assert service.posts == 1
 
 
+def test_a_command_that_is_resumed_twice_does_not_take_the_first_render_for_what_the_second_sent(run, service, movie):
+    failing = service.add_fault("render", status="error", message="no")
+    code, _, err = run("render", movie)
+    key = re.search(r"--resume ([\w-]+)", err).group(1)
+    assert code == 1
+    service.backend.faults.clear(failing)
+    time.sleep(1.0)
+    service.settings.update({"list_delay": 1.0})
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    for _ in range(2):  # as if the first of them were killed: the list has been read, and shows nothing yet
+        code, out, _ = run("render", movie, "--resume", key, "--no-wait")
+        assert (code, out.strip(), service.posts) == (0, service.renders()[-1]["project"], 2)
+
+
+def test_a_command_that_is_resumed_waits_for_what_the_one_before_may_have_sent(run, service, movie):
+    failing = service.add_fault("render", status="error", message="no")
+    key = re.search(r"--resume ([\w-]+)", run("render", movie)[2]).group(1)
+    service.backend.faults.clear(failing)
+    time.sleep(1.0)
+    paid = run("render", movie, "--resume", key, "--no-wait")[1].strip()
+    service.settings.update({"list_delay": 1.0})
+    code, out, _ = run("render", movie, "--resume", key, "--no-wait")
+    assert (code, out.strip(), service.posts) == (0, paid, 2)
+
+
 # Broken off
 
 

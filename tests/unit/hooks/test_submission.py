@@ -107,6 +107,24 @@ def test_a_render_of_last_month_is_found_on_the_first(submission, service):
     assert submission(attempt=2, clock=clock).run().project == first.project
 
 
+def test_a_failed_render_of_a_run_that_was_deleted_says_nothing_about_the_run_made_anew_under_its_id(
+    submission, client, service, monkeypatch
+):
+    """Its first attempt died right after sending, and the list shows its render late."""
+    failing = service.add_fault("render", status="error", message="no")
+    submission().run()
+    service.backend.faults.clear(failing)
+    paid, shown_at = submission().run().project, time.time() + 0.15
+    movies = client.movies
+    monkeypatch.setattr(
+        client,
+        "movies",
+        lambda **options: [m for m in movies(**options) if m.project != paid or time.time() > shown_at],
+    )
+    again = submission(attempt=2).run()
+    assert (again.project, service.posts) == (paid, 2)
+
+
 def test_an_adopted_render_counts_from_when_the_service_created_it(submission, service):
     first = submission().run()
     again = submission(attempt=2, clock=lambda: first.submitted_at + 500).run()
