@@ -80,7 +80,7 @@ def json2video_scenario(
 @pytest.fixture
 def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the default connection lead to the service, and let nobody wait long for it."""
-    from airflow_json2video.hooks import submission
+    from airflow_json2video.hooks import batch, submission
     from airflow_json2video.rendering.planning import PollSchedule
 
     keys = json2video_service.settings.api_keys
@@ -99,7 +99,8 @@ def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.
     for name in ("first_look", "next_look", "after_failures"):
         monkeypatch.setattr(PollSchedule, name, soon)
     # After a submission that was refused, or whose response was lost.
-    monkeypatch.setattr(submission, "backoff", soon)
+    for module in (batch, submission):
+        monkeypatch.setattr(module, "backoff", soon)
     _retry_at_once(monkeypatch)
     return "json2video_default"
 
