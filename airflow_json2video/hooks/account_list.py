@@ -39,22 +39,25 @@ def stamped_renders(
     client: Json2VideoClient,
     read: Callable[[MovieStatus], T | None],
     *,
-    now: float,
+    now: Callable[[], float],
     since: float | None = None,
 ) -> list[T]:
     """Return what *read* makes of each listed render, left out where it returns None.
 
-    :param now: epoch seconds.
+    :param now: returns the service's time, epoch seconds, as far as it is known: the first response may correct it.
     :param since: epoch seconds before which nothing that is searched for was submitted, such as the start of the
         run. The service lists at most 93 days at a time, so an older run is read in several ranges, up to a year.
         Default: 93 days, in one range.
     :raises Json2VideoError: the list could not be read to its end: what it would have shown is not known.
     """
-    moment = datetime.fromtimestamp(now, timezone.utc)
+    asked_at = now()
+    moment = datetime.fromtimestamp(asked_at, timezone.utc)
     found: dict[str, T] = {}
     for start, end in _ranges(moment, None if since is None else datetime.fromtimestamp(since, timezone.utc)):
         for project, one in _read_range(client, read, start, end):
             found.setdefault(project, one)
+    if abs(now() - asked_at) > RECENT / 2:  # the clock was wrong by so much that other ranges have been read
+        return stamped_renders(client, read, now=now, since=since)
     return list(found.values())
 
 
@@ -92,7 +95,9 @@ def has_file(movie: MovieStatus, *, now: float, stored: Callable[[], bool] | Non
 def _ranges(now: datetime, since: datetime | None) -> Iterator[tuple[datetime, datetime]]:
     """Yield the ranges to read, the newest first. They touch, and the service counts both ends as inside."""
     end = now + _LOOK_AHEAD
-    first = end - MAX_LIST_RANGE if since is None else max(min(since, now), now - _MAX_REACH)
+    # Never from now on: since when a run is, is by Airflow's clock.
+    recent = now - timedelta(seconds=RECENT)
+    first = end - MAX_LIST_RANGE if since is None else max(min(since, recent), now - _MAX_REACH)
     while True:
         # Explicit dates: the list's default start is the first of the month and hides last night's render.
         start = max(first, end - MAX_LIST_RANGE)

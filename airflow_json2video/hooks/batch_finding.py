@@ -272,7 +272,7 @@ class BatchFinding:
             )
             return index, found, _facts(movie)
 
-        for index, found, facts in stamped_renders(self.client, read, now=self.now(), since=since):
+        for index, found, facts in stamped_renders(self.client, read, now=self.now, since=since):
             self._seen.setdefault(index, {})[found.project] = found
             self._movies[found.project] = dict(facts)
         # By now the service has answered, so that its time is known.

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from airflow_json2video.api.clock import clock_of
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.hooks.account_list import stamped_renders
 from airflow_json2video.rendering.identity import (
@@ -158,10 +159,11 @@ def require_not_of_another(hook: Json2VideoHook, project: str) -> None:
         )
 
 
-def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *, now: float) -> None:
+def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *, since: float | None) -> None:
     """Make sure that no earlier attempt of a task can have submitted renders under an id that is lost.
 
-    :param namesakes: of the task, or of its items; see :attr:`.TaskIdentity.namesake_key`. :param now: epoch seconds.
+    :param namesakes: of the task, or of its items; see :attr:`.TaskIdentity.namesake_key`.
+    :param since: see :func:`.stamped_renders`.
     :raises Json2VideoError: the account has a render of that name, or its list could not be read.
     """
 
@@ -170,7 +172,7 @@ def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *
         value = None if stamp is None or stamp.namesake_key not in namesakes else id_of(stamp.deployment)
         return None if value is None else (movie.project, value)
 
-    for project, value in stamped_renders(client, read, now=now):
+    for project, value in stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
         raise Json2VideoError(
             f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the id "
             f"{value}. Either this deployment has lost that id, or the render is another deployment's.",

@@ -266,7 +266,7 @@ class Submission:
         while True:
             read_at = self.clock()
             try:
-                found = self._list(mark, now=read_at)
+                found = self._list(mark)
             except Json2VideoError as error:
                 self._wait_out(error, of_list=mark)
                 continue
@@ -291,10 +291,10 @@ class Submission:
             self._sent_until = None
             return None
 
-    def _list(self, mark: Stamp, *, now: float) -> list[FoundRender]:
+    def _list(self, mark: Stamp) -> list[FoundRender]:
         since = self.since if self._empty_at is None else self._empty_at - RECENT
-        found = stamped_renders(self.client, lambda movie: self._found(movie, mark), now=now, since=since)
-        self._empty_at = None if found else now
+        found = stamped_renders(self.client, lambda movie: self._found(movie, mark), now=self._now, since=since)
+        self._empty_at = None if found else self._now()
         return found
 
     def _decide(self, found: list[FoundRender], mark: Stamp, *, read_at: float) -> Decision:
@@ -343,12 +343,12 @@ class Submission:
             if theirs is not None and theirs.is_namesake(mark):
                 self._report_namesake(movie.project, theirs)
             return None
-        movie = confirmed(self.client, movie, now=self.clock() + self._skew())
+        movie = confirmed(self.client, movie, now=self._now())
         return FoundRender(
             project=movie.project,
             status=movie.status,
             created_at=movie.created_at,
-            has_file=has_file(movie, now=self.clock(), stored=partial(self.kept, movie) if self.kept else None),
+            has_file=has_file(movie, now=self._now(), stored=partial(self.kept, movie) if self.kept else None),
             stamp=theirs,
         )
 
@@ -419,6 +419,10 @@ class Submission:
         """Note that a request arrived: no outage is left."""
         if self._state.failures:
             self._note(failures=0, unresolved_since=None, list_refused_since=None)
+
+    def _now(self) -> float:
+        """Return the service's time, as far as it is known."""
+        return self.clock() + self._skew()
 
     def _skew(self) -> float:
         if self.skew is not None:

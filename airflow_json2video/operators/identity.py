@@ -5,7 +5,6 @@ Loaded when a task runs, not when its DAG file is parsed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_json2video.hooks.deployment import deployment_of, require_no_namesakes
 from airflow_json2video.operators.render import attempt_before
 from airflow_json2video.rendering.identity import NO_DEPLOYMENT, TaskIdentity
+from airflow_json2video.version_compat import run_began
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -50,7 +50,7 @@ def task_identity(
     def before_creating() -> None:
         if is_resumed or attempt_before(context) is not None:
             names = {identity.namesake_key} if items is None else identity.namesakes(items)
-            require_no_namesakes(hook.client, names, now=time.time())
+            require_no_namesakes(hook.client, names, since=run_began(context))
 
     deployment = deployment_of(hook.settings.namespace, ti=ti, log=log, before_creating=before_creating)
     return replace(identity, deployment=deployment)

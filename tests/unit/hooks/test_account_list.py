@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -44,7 +45,7 @@ def lists(service):
 
 
 def projects_since(client, now, since):
-    return stamped_renders(client, lambda movie: movie.project, now=now, since=since)
+    return stamped_renders(client, lambda movie: movie.project, now=lambda: now, since=since)
 
 
 def test_a_render_of_long_ago_is_found_although_a_list_covers_93_days(client, renders_of):
@@ -79,7 +80,15 @@ def test_a_date_in_the_future_or_of_years_ago_is_bounded(client, renders_of, mon
     assert all(older[1] == newer[0] for newer, older in itertools.pairwise(ranges))
     ranges.clear()
     projects_since(client, now, now + 50 * DAY)
-    assert ranges == [(NOW, NOW + timedelta(days=1))]
+    assert ranges == [(NOW - timedelta(days=1), NOW + timedelta(days=1))]
+
+
+def test_a_clock_that_the_first_response_corrects_hides_no_render(client, renders_of):
+    """A machine that is days off asks for a range that the service's present is not in."""
+    projects, now = renders_of(0.01)
+    for wrong_by in (-3 * DAY, 3 * DAY):
+        moments = iter((now + wrong_by, now, now, now))
+        assert stamped_renders(client, lambda movie: movie.project, now=partial(next, moments), since=now) == projects
 
 
 def run(**facts):

@@ -310,6 +310,21 @@ def test_with_the_default_retry_delay_a_retry_needs_one_reading_of_the_list(subm
     assert [r.method for r in service.requests] == ["GET", "POST"]
 
 
+@pytest.mark.parametrize("wrong_by", [-3 * 86400.0, 3 * 86400.0], ids=["behind", "ahead"])
+def test_a_worker_whose_clock_is_days_off_pays_for_nothing_again(submission, client, service, monkeypatch, wrong_by):
+    first = submission(since=time.time() - 3600).run()
+    heard, movies = [], client.movies
+    monkeypatch.setattr(client, "movies", lambda **options: heard.append(1) or movies(**options))
+    again = submission(
+        attempt=2,
+        since=time.time() - 3600,
+        until=float("inf"),
+        clock=lambda: time.time() + wrong_by,
+        skew=lambda: -wrong_by if heard else 0.0,
+    ).run()
+    assert (again.project, service.posts) == (first.project, 1)
+
+
 def test_a_worker_whose_clock_is_ahead_does_not_take_a_moment_for_five_minutes(submission, service):
     """By this machine's clock the attempt before ended two hours ago; by the service's it was just now."""
     with pytest.raises(SubmissionPaused):
