@@ -52,7 +52,7 @@ class Price:
     def of(cls, document: Mapping[str, Any]) -> Price:
         """Estimate *document* (:func:`~airflow_json2video.movie.timing.estimate`)."""
         guess = estimate(document)
-        least, most = 0, None
+        most = None
         try:
             width, height = frame_size(document)
             least = render_credits(guess.at_least, width=width, height=height)

@@ -23,6 +23,10 @@ LARGE = Price.of({"resolution": "custom", "width": 3840, "height": 2160, "scenes
 VIDEO = {"type": "video", "src": "https://example.com/a.mp4"}
 UNKNOWN = Price.of({"scenes": [{"duration": 4}, {"elements": [VIDEO]}]})
 STORED = Price.of({"template": "abc123def456ghi789jk"})
+IMAGE = {"type": "image", "model": "flux-pro", "prompt": "a hill"}  # 20 credits
+PERHAPS = Price.of(
+    {"resolution": "sd", "scenes": [{"duration": 6, "elements": [IMAGE]}, {"duration": 6, "condition": "{{ later }}"}]}
+)
 NOON = 1778587200.0  # 2026-05-12T12:00:00Z
 
 
@@ -47,6 +51,19 @@ def test_prices_add_up_and_one_that_is_not_known_makes_the_sum_unknown():
     assert total_price([]).credits == 0
 
 
+def test_the_upper_bound_of_an_unknown_price_covers_the_generated_assets_and_passes_a_limit_only_from_there():
+    assert (PERHAPS.credits, PERHAPS.at_least, PERHAPS.at_most) == (None, 26, 32)
+    assert refusal_by_price(PERHAPS, max_credits=31) is not None
+    assert refusal_by_price(PERHAPS, max_credits=32) is None
+
+
+def test_the_bounds_of_a_batch_are_the_sums_of_those_of_its_items_so_that_its_limit_counts_them_all():
+    both = total_price([TEN, PERHAPS])
+    assert (both.credits, both.at_least, both.at_most) == (None, 36, 42)
+    assert refusal_by_price(both, max_credits=41) is not None
+    assert refusal_by_price(both, max_credits=42) is None
+
+
 @pytest.mark.parametrize(("limit", "passes"), [(None, True), (10, True), (10.5, True), (9.9, False), (0, False)])
 def test_a_render_that_costs_more_than_it_may_is_refused_with_the_estimate(limit, passes):
     refusal = refusal_by_price(TEN, max_credits=limit)
@@ -60,6 +77,7 @@ def test_a_render_that_costs_more_than_it_may_is_refused_with_the_estimate(limit
 
 def test_a_render_that_costs_more_at_any_rate_is_refused_although_not_all_is_known():
     assert "at least 4 credits, and max_credits is 3" in str(refusal_by_price(UNKNOWN, max_credits=3))
+    assert "cannot be told beforehand" in str(refusal_by_price(UNKNOWN, max_credits=4))  # it may cost just that
 
 
 def test_a_render_that_cannot_be_estimated_is_refused_and_told_what_is_missing():
@@ -84,6 +102,11 @@ def test_what_is_left_after_the_render_is_held_against_the_reserve(left, committ
     assert passes or isinstance(refusal, ReserveReached)
 
 
+def test_without_other_renders_under_way_nothing_but_this_one_counts_against_the_reserve():
+    assert refusal_by_balance(110, TEN, min_remaining=100) is None
+    assert isinstance(refusal_by_balance(109, TEN, min_remaining=100), ReserveReached)
+
+
 def test_a_reserve_on_an_account_that_counts_no_credits_is_told_so():
     assert isinstance(refusal_by_balance(None, TEN, min_remaining=1), ConfigurationError)
     assert refusal_by_balance(None, TEN, min_remaining=None) is None
@@ -93,6 +116,7 @@ def test_a_render_is_tried_again_with_enough_credits_or_at_least_with_more_than_
     assert needed_credits(TEN, min_remaining=100, left=50) == 110
     assert needed_credits(TEN, min_remaining=None, left=3) == 10
     assert needed_credits(TEN, min_remaining=None, left=25) == 26
+    assert needed_credits(TEN, min_remaining=None, left=10) == 11  # refused with just what was estimated
     assert needed_credits(STORED, min_remaining=None, left=None) == 1
 
 
