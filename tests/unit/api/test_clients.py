@@ -33,6 +33,7 @@ from airflow_json2video.exceptions import (
     AnswerLost,
     AuthenticationFailed,
     ConfigurationError,
+    HostNotResolved,
     InvalidRequest,
     Json2VideoError,
     Money,
@@ -70,7 +71,7 @@ FAULTS = {
     "html_403": (answer(403, raw=HTML), UnreadableAnswer),
     "408": (answer(408, raw=b""), ServerError),
     "429": (answer(429, {"message": "Too Many Requests"}, headers={"Retry-After": "1"}), RateLimited),
-    "500": (answer(500, {"message": "Error creating movie: x"}), ServerError),
+    "500": (answer(500, {"message": "Internal server error"}), ServerError),
     "502_html": (answer(502, raw=HTML), ServerError),
     "503": (answer(503, raw=b""), ServerError),
     "504": (answer(504, {"message": "Endpoint request timed out"}), ServerError),
@@ -216,7 +217,9 @@ def test_a_name_that_does_not_resolve_sent_nothing(driver, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     driver.open("https://api.json2video.invalid")
     error = failure(driver.execute, submit_movie(MOVIE))
-    assert type(error) is ServiceUnreachable
+    assert type(error) is HostNotResolved
+    assert isinstance(error, ServiceUnreachable)
+    assert error.money is Money.NOT_SPENT
     assert "api.json2video.invalid" in str(error)
 
 

@@ -23,7 +23,7 @@ MOVIE = {"resolution": "sd", "variables": {"name": "x"}, "scenes": [{"duration":
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     quick(monkeypatch)
-    monkeypatch.setattr("airflow_json2video.hooks.submission.settle_pause", lambda looks: 0.01)
+    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
 
 
 @pytest.fixture

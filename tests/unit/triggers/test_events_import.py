@@ -40,5 +40,6 @@ def test_a_dag_file_that_watches_an_account_loads_no_client():
         "print(json.dumps([m for m in set(sys.modules) - before if m.partition('.')[0] in ours]))\n"
     )
     # Where the package is installed, Airflow has loaded it itself to read the provider's info.
-    loaded = {"airflow_json2video", "airflow_json2video.triggers", "airflow_json2video.triggers.events"}
+    triggers = {f"airflow_json2video.triggers{module}" for module in ("", ".events", ".loading")}
+    loaded = {"airflow_json2video", *triggers}
     assert set(json.loads(done.stdout.splitlines()[-1])) | {"airflow_json2video"} == loaded, done.stderr
