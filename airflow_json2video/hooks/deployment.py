@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.api.clock import clock_of
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money
 from airflow_json2video.hooks.account_list import stamped_renders
 from airflow_json2video.rendering.identity import (
     deployment_in_words,
@@ -46,6 +46,7 @@ __all__ = [
     "require_no_namesakes",
     "require_not_of_another",
     "require_same_deployment",
+    "require_unchanged_deployment",
 ]
 
 ID_VARIABLE = "json2video_deployment_id"
@@ -140,6 +141,25 @@ def require_same_deployment(
             retryable=True,
             advice="Nothing was submitted. A retry uses the present id. Leave the Variable alone.",
         )
+
+
+def require_unchanged_deployment(deployment: str, *, before: str | None) -> None:
+    """Make sure that an attempt which goes on in another process still finds what it submitted.
+
+    :param before: the deployment that it submitted as; None if it did not note it.
+    :raises Json2VideoError: it is another one by now.
+    """
+    if before is None or before == deployment:
+        return
+    value = id_of(before)
+    restored = f"airflow variables set {ID_VARIABLE} {value}" if value else "the 'namespace' of the connection"
+    raise Json2VideoError(
+        f"This attempt began as a task of the deployment {deployment_in_words(before)}, which is "
+        f"{deployment_in_words(deployment)} now. What it may have submitted would not be found.",
+        retryable=False,
+        money=Money.UNKNOWN,
+        advice=f"Restore it ({restored}), then clear the task. Nothing more was submitted.",
+    )
 
 
 def require_not_of_another(hook: Json2VideoHook, project: str) -> None:

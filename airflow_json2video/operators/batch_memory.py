@@ -23,6 +23,7 @@ class BatchMemory:
     """What a slice leaves to the next one of the same attempt.
 
     :ivar number: of the slice that wrote this. :ivar delivered: see ``hooks.deliveries``.
+    :ivar deployment: as which the attempt submits; None if it was not noted.
     :ivar checked: whether this attempt has checked what only a submission depends on, for every item.
     :ivar until: epoch seconds at which the attempt gives up, by its execution_timeout.
     :ivar sent: see :class:`~airflow_json2video.rendering.pace.Pace`.
@@ -37,6 +38,7 @@ class BatchMemory:
 
     number: int = 0
     delivered: int = 0
+    deployment: str | None = None
     checked: bool = False
     until: float | None = None
     sent: list[list[int]] = field(default_factory=list)

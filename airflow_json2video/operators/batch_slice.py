@@ -28,7 +28,7 @@ from airflow_json2video.hooks.batch_files import BatchFiles
 from airflow_json2video.hooks.batch_finding import BatchFinding
 from airflow_json2video.hooks.batch_log import ItemLog
 from airflow_json2video.hooks.deliveries import delivered_before, note_delivery
-from airflow_json2video.hooks.deployment import require_same_deployment
+from airflow_json2video.hooks.deployment import require_same_deployment, require_unchanged_deployment
 from airflow_json2video.links import Json2VideoRenderLink, pages_of
 from airflow_json2video.operators.batch_checks import check_batch, check_before_paying
 from airflow_json2video.operators.batch_credits import BatchCredits
@@ -125,6 +125,8 @@ class BatchSlice:
             if is_resumed or attempt_before(self._context) is not None:
                 batch.suspect_all()
             check_batch(self._operator, batch, self._items, files=self._files, report_path=self._report_path)
+        require_unchanged_deployment(identity.deployment, before=self._memory.deployment)
+        self._memory.deployment = identity.deployment
         # From here on something may be sent that no earlier memory knows of.
         self._memory.open_slice(self._ti)
         self._take_in(batch, event)

@@ -47,6 +47,7 @@ class Pause:
     :ivar waits: how often it has waited for the service in the triggerer.
     :ivar quota_until: epoch seconds until which credits are waited for, once they were.
     :ivar quota_waits: how often they were.
+    :ivar deployment: as which the attempt submits; None if it was not noted.
     :ivar submission: the state of the submission; see ``rendering.submission_state.SubmissionState``.
     :ivar is_service_time: whether *until* and *hard_until* are the service's time, for another machine.
     """
@@ -57,6 +58,7 @@ class Pause:
     waits: int = 0
     quota_until: float | None = None
     quota_waits: int = 0
+    deployment: str | None = None
     submission: dict[str, Any] | None = None
     is_service_time: bool = False
 

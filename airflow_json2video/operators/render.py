@@ -236,6 +236,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
         from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
+        from airflow_json2video.hooks.deployment import require_unchanged_deployment
         from airflow_json2video.operators.identity import task_identity
         from airflow_json2video.operators.outlets import tell_video
         from airflow_json2video.operators.pausing import wait_for_credits, wait_out
@@ -251,6 +252,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             if self.durable:
                 resumed = pause.submission is not None
                 identity = task_identity(context, self.hook, log=self.log, is_resumed=resumed)
+                require_unchanged_deployment(identity.deployment, before=pause.deployment)
+                pause = replace(pause, deployment=identity.deployment)
             document = self._checked_document()
             budget = self._budget(document)
             submission = self._submission(document, budget, context, pause, identity)

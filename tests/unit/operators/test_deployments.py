@@ -195,6 +195,29 @@ def test_a_later_attempt_creates_no_id_where_an_earlier_one_may_have_had_another
     assert service.posts == posts
 
 
+def test_a_lost_response_is_not_repeated_under_an_id_that_has_changed_meanwhile(in_, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
+    in_("first")
+    service.settings.update({"list_delay": 30.0})
+    service.add_fault("lost", method="POST", path="/v2/movies")
+    attempt = Attempt(render())
+    assert attempt.start() is attempt.deferred
+    in_("second")
+    with pytest.raises(AirflowFailException, match=r"began as a task of the deployment id first"):
+        attempt.fire().resume()
+    assert service.posts == 1
+
+
+def test_a_batch_does_not_go_on_under_an_id_that_has_changed_meanwhile(in_, service):
+    in_("first")
+    waiting = BatchAttempt(batch)
+    waiting.start()
+    in_("second")
+    with pytest.raises(AirflowFailException, match=r"began as a task of the deployment id first"):
+        waiting.fire().next_slice()
+    assert service.posts == 3
+
+
 def test_a_list_leaves_out_the_renders_of_another_deployment(in_, service):
     in_("production")
     theirs = Attempt(render()).run()["project"]
