@@ -111,7 +111,7 @@ def date_of(headers: Mapping[str, str]) -> float | None:
     """
     try:
         date = parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError, TypeError, IndexError):
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=timezone.utc)

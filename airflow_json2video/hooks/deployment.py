@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
@@ -194,10 +195,11 @@ def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *
 
     for project, value in stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
         raise Json2VideoError(
-            f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the id "
-            f"{value}. Either this deployment has lost that id, or the render is another deployment's.",
+            f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the "
+            f"{deployment_in_words(deployment_of_id(value))}. Either this deployment has lost that id, or the render "
+            "is another deployment's.",
             retryable=True,
-            advice=f"If the id was lost, restore it: airflow variables set {ID_VARIABLE} {value}. If not, "
+            advice=f"If the id was lost, restore it: airflow variables set {ID_VARIABLE} {shlex.quote(value)}. If not, "
             f"{_SET_NAMESPACE}. Nothing was submitted.",
         )
 

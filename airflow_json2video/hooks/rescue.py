@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.exceptions import DestinationFailed, Json2VideoError
+from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
 from airflow_json2video.hooks.deployment import known_deployment
 from airflow_json2video.hooks.storing import check_destination, find_stored, store_video
 from airflow_json2video.hooks.waiting import wire
 from airflow_json2video.rendering.identity import Stamp, read_stamp
 from airflow_json2video.rendering.result import movie_facts
-from airflow_json2video.rendering.storing import KEPT_FOR, StoredVideo, check_template, length_of, seconds_left
+from airflow_json2video.rendering.storing import KEPT_FOR, StoredVideo, check_template, fill, length_of, seconds_left
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def find_unkept(
     return [
         render
         for render in found
-        if not _is_among(render, elsewhere)
-        and find_stored(render.movie, template=template, fields=render.fields, log=log) is None
+        if not _is_among(render, elsewhere) and not _is_stored(render, template=template, log=log)
     ]
 
 
@@ -146,6 +145,14 @@ def rescue(
 def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
     deployment = known_deployment(hook.settings.namespace)
     return lambda stamp: stamp.deployment == deployment
+
+
+def _is_stored(render: Unkept, *, template: str, log: TaskLog) -> bool:
+    try:
+        fill(template, {"project": render.project, **render.fields})
+    except ConfigurationError:  # what a stamp says may be no name of a file; storing it says so, and the rest goes on
+        return False
+    return find_stored(render.movie, template=template, fields=render.fields, log=log) is not None
 
 
 def _lengths_in(folder: str) -> dict[str, set[int]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from airflow_json2video.exceptions import Json2VideoError, TransportError, error_from_facts
+from airflow_json2video.exceptions import ApiError, Json2VideoError, TransportError, error_from_facts
 from airflow_json2video.rendering.planning import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
 from airflow_json2video.rendering.polling import Ended, LookAgain, RenderWatch
+from airflow_json2video.rendering.refusal import seconds_to_confirmation
 from airflow_json2video.rendering.result import in_words, warnings_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "ErrorLog",
     "TaskLog",
     "await_render",
+    "confirmed",
     "learn_time",
     "look_once",
     "no_connection_for_now",
@@ -31,6 +33,8 @@ __all__ = [
     "wait_for_render",
     "wire",
 ]
+
+T = TypeVar("T")
 
 _LOCAL_FLOOR = 0.2
 """Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
@@ -98,6 +102,38 @@ def wait_for_render(
         if watch.failing:  # its key may have been replaced
             hook.forget_connection()
         sleep(step.seconds)
+
+
+def confirmed(
+    hook: Json2VideoHook,
+    ask: Callable[[], T],
+    *,
+    log: TaskLog,
+    sleep: Callable[[float], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """Return what the service answers about a render that is paid for; a refusal counts once it has lasted.
+
+    :param ask: the question; it may be asked again.
+    :raises Json2VideoError: the service still refuses after five minutes, which a retry may find otherwise; or
+        anything else went wrong.
+    """
+    refused_since: float | None = None
+    while True:
+        try:
+            return ask()
+        except ApiError as error:
+            if error.retryable:
+                raise
+            now = clock()
+            refused_since = now if refused_since is None else refused_since
+            pause = seconds_to_confirmation(now - refused_since)
+            if pause is None:
+                advice = f"{error.advice} A retry of this task asks again, and pays for nothing.".strip()
+                raise error_from_facts({**error.facts(), "retryable": True, "advice": advice}) from None
+            log.warning("%s Asking again in %.0f s.", error.message, pause)
+            (sleep or time.sleep)(pause)
+            hook.forget_connection()  # its key may have been replaced
 
 
 def _client(hook: Json2VideoHook) -> Json2VideoClient:

@@ -19,7 +19,7 @@ from airflow_json2video.hooks.storing import (
     store_video,
     warn_of_local_path,
 )
-from airflow_json2video.hooks.waiting import wire
+from airflow_json2video.hooks.waiting import confirmed, wire
 from airflow_json2video.rendering.polling import Ended, seconds_in_words
 from airflow_json2video.rendering.result import movie_facts
 from airflow_json2video.rendering.storing import fields_of, seconds_left
@@ -109,7 +109,8 @@ class Keeping:
         """Take a render whose file the service has no more for finished, so that what is kept of it is found."""
         if not isinstance(ended.error, RenderExpired) or not ended.error.project:
             return ended
-        answer = self.hook.get_movie(ended.error.project)
+        project = ended.error.project
+        answer = confirmed(self.hook, lambda: self.hook.get_movie(project), log=self.log)
         quota = wire(answer.remaining_quota) if answer.remaining_quota is not None else {}
         return Ended(movie=movie_facts(wire(answer.movie)), remaining_quota=quota)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, TypedDict
@@ -13,6 +14,7 @@ __all__ = [
     "ended_at",
     "in_words",
     "movie_facts",
+    "number_of",
     "render_result",
     "seconds_taken",
     "warnings_of",
@@ -95,11 +97,11 @@ def render_result(
     return RenderResult(
         project=str(movie["project"]),
         url=movie.get("url"),
-        duration=_number(movie.get("duration")),
+        duration=number_of(movie.get("duration")),
         width=_whole(movie.get("width")),
         height=_whole(movie.get("height")),
         size=_whole(movie.get("size")),
-        rendering_time=_number(movie.get("rendering_time")),
+        rendering_time=number_of(movie.get("rendering_time")),
         subtitles=movie.get("ass") or None,
         created_at=movie.get("created_at"),
         ended_at=movie.get("ended_at"),
@@ -147,14 +149,18 @@ def _moment(value: Any) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def _number(value: Any) -> float | None:
-    # The service has been seen to send numbers as strings.
+def number_of(value: Any) -> float | None:
+    """Return a number that the service said; None for anything else, infinity and what is not a number included.
+
+    The service has been seen to send numbers as strings.
+    """
     try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
+        number = math.nan if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _whole(value: Any) -> int | None:
-    number = _number(value)
+    number = number_of(value)
     return None if number is None else int(number)

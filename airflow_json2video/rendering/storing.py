@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from airflow_json2video.exceptions import ConfigurationError, RenderExpired
-from airflow_json2video.rendering.result import RenderResult, created_at, ended_at
+from airflow_json2video.rendering.result import RenderResult, created_at, ended_at, number_of
 
 __all__ = [
     "KEPT_FOR",
@@ -248,7 +248,7 @@ def lasts_as_long(found: float | None, movie: Mapping[str, Any]) -> bool:
 
     The service gives a tenth of a second, and a container rounds up to the last frame of picture or sound.
     """
-    expected = _number(movie.get("duration"))
+    expected = number_of(movie.get("duration"))
     if found is None or expected is None:
         return True
     return abs(found - expected) <= max(1.0, 0.02 * expected)
@@ -275,7 +275,7 @@ def seconds_left(movie: Mapping[str, Any], *, now: float) -> float | None:
 
 def length_of(movie: Mapping[str, Any]) -> int | None:
     """Give the length of the video in bytes, as the service says it; None if it does not."""
-    number = _number(movie.get("size"))
+    number = number_of(movie.get("size"))
     return int(number) if number else None
 
 
@@ -285,10 +285,3 @@ def _listed(names: Iterable[str]) -> str:
 
 def _whole(template: str) -> str:
     return f"{template}{_ENDING}" if template.endswith("/") else template
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -58,6 +57,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         """Ask for the render as it is now, and keep its video."""
         from airflow_json2video.api.arguments import check_project
         from airflow_json2video.hooks.deployment import require_not_of_another
+        from airflow_json2video.hooks.waiting import confirmed
         from airflow_json2video.operators.keeping import Keeping
         from airflow_json2video.rendering.result import render_result
         from airflow_json2video.rendering.storing import check_template
@@ -71,7 +71,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
                 raise ConfigurationError("output_path is empty, so it is not known where the video is to be kept.")
             check_template(keeping.template, known=())
             if self.delete_after_store:
-                require_not_of_another(self.hook, project)
+                confirmed(self.hook, lambda: require_not_of_another(self.hook, project), log=self.log)
             ended = keeping.ended(self._ended(project))
             if ended.error is not None or ended.movie is None:
                 raise ended.error or Json2VideoError("The render ended, and nothing says how.")
@@ -82,12 +82,12 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
             self._fail(error)
 
     def _ended(self, project: str) -> Ended:
-        from airflow_json2video.hooks.waiting import wire
+        from airflow_json2video.hooks.waiting import confirmed, wire
         from airflow_json2video.rendering.polling import Ended, PollSchedule, RenderWatch
 
-        now = time.time()
+        answer = confirmed(self.hook, lambda: self.hook.get_movie(project), log=self.log)
+        now = self.hook.clock.now()
         watch = RenderWatch(project, submitted_at=now, deadline=now + 3600, schedule=PollSchedule(), age_known=False)
-        answer = self.hook.get_movie(project)
         quota = wire(answer.remaining_quota) if answer.remaining_quota is not None else None
         step = watch.on_status(wire(answer.movie), now=now, remaining_quota=quota)
         if isinstance(step, Ended):

@@ -88,6 +88,17 @@ def test_an_answer_without_a_readable_date_leaves_this_machines_clock(headers):
     assert made.skew == 0.0
 
 
+NO_MOMENT = "Thu, 26 Nov 99999999999999999999 09:00:00 GMT"
+
+
+@pytest.mark.parametrize("date", [NO_MOMENT, "Thu, 26 Nov 2026 09:00:00 +99999999999999999999", "(" * 1000])
+@pytest.mark.parametrize("name", ["Date", "Retry-After"])
+def test_no_header_however_odd_loses_the_answer_that_it_came_with(client, service, name, date):
+    service.then(conftest.answer(200, PAGE, headers={name: date}))
+    assert client.execute(list_movies()).movies == []
+    assert _retry_after({name: date}) is None
+
+
 def test_a_difference_above_a_minute_is_warned_of_once(caplog):
     noted(50.0, 50.0)
     assert caplog.text == ""

