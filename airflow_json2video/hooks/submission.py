@@ -166,7 +166,8 @@ class Submission:
         :raises Json2VideoError: the service refused, or could not be reached.
         """
         render = None
-        if self.mark is not None and (self._state.unconfirmed is not None or self._state.refused):
+        # Also after an absence that was confirmed before a wait, as for credits: reading the list again is free.
+        if self.mark is not None and (self._state.unconfirmed is not None or self._state.sent):
             render = self._recall(self.mark) or self._settle(self.mark)
         while render is None:
             render = self._post()
@@ -210,7 +211,7 @@ class Submission:
     def _refused(self, error: Json2VideoError) -> None:
         """Wait for the next try, after a refusal that says that nothing was started."""
         refusals = self._state.refusals + 1
-        self._note(sent=True, refused=True, refusals=refusals, error=error.facts())
+        self._note(sent=True, refusals=refusals, error=error.facts())
         self._answered()
         self._send_by = min(self.until, self.hard_until)
         pause = backoff(refusals, jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
@@ -236,7 +237,7 @@ class Submission:
             response_lost=True,
             fingerprint=self.mark.fingerprint,
         )
-        self._note(unconfirmed=unconfirmed, on_service_clock=False, sent=True, refused=False, error=error.facts())
+        self._note(unconfirmed=unconfirmed, on_service_clock=False, sent=True, error=error.facts())
         self.log.warning(
             "The submission was sent, and its response was lost (%s). Checking the account's list for the render.",
             error.message,
@@ -287,7 +288,7 @@ class Submission:
             self.log.info("%s", decision.reason)
             if self._state.unconfirmed is not None and not self._state.unconfirmed.response_lost:
                 self._send_by = self._give_up_at()
-            self._note(unconfirmed=None, refused=False, first_read_at=None)
+            self._note(unconfirmed=None, first_read_at=None)
             self._sent_until = None
             return None
 

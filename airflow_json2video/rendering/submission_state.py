@@ -20,8 +20,8 @@ class SubmissionState:
     :param on_service_clock: False while the service has not answered since: then its moment means nothing on another
         machine.
     :param sent: whether this attempt has sent a submission.
-    :param refused: whether the last submission was refused in words that say that nothing was started.
-    :param refusals: how many were. :param failures: requests in a row that failed in a way that may pass.
+    :param refusals: how many were refused in words that say that nothing was started.
+    :param failures: requests in a row that failed in a way that may pass.
     :param unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
     :param list_refused_since: the same for a list that the service refuses to return.
     :param first_read_at: when the list was first read for the decision in question.
@@ -32,7 +32,6 @@ class SubmissionState:
     unconfirmed: Unconfirmed | None = None
     on_service_clock: bool = False
     sent: bool = False
-    refused: bool = False
     refusals: int = 0
     failures: int = 0
     unresolved_since: float | None = None

@@ -192,6 +192,13 @@ def test_no_credits_is_a_clear_no_and_nothing_is_looked_for(submission, service)
     assert [r.method for r in service.requests] == ["POST"]
 
 
+def test_an_attempt_that_has_sent_something_reads_the_list_again_after_a_wait_for_credits(submission, service):
+    """Absence had been confirmed before; the list shows the render later than it ever should."""
+    late = submission().run()
+    again = submission(state=SubmissionState(sent=True)).run()
+    assert (again.project, again.adopted, service.posts) == (late.project, True, 1)
+
+
 OWN_WORDS = ("Error creating movie: the queue is full", "Error starting subprocess")
 
 
