@@ -26,6 +26,7 @@ from airflow_json2video.exceptions import (
 from airflow_json2video.hooks.account_list import RECENT, confirmed, has_file, stamped_renders
 from airflow_json2video.hooks.current import require_current
 from airflow_json2video.rendering.identity import Stamp, deployment_in_words, read_stamp, stamp
+from airflow_json2video.rendering.refusal import seconds_to_confirmation
 from airflow_json2video.rendering.submission import (
     CONFIRMATION_TIME,
     Action,
@@ -54,9 +55,6 @@ __all__ = ["Submission", "SubmittedRender"]
 
 RESOLUTION_TIMEOUT = 120.0
 """Seconds for which a first attempt tries to resolve the host's name: nothing is paid for, and it may be mistyped."""
-
-_CONFIRM_REFUSAL_AFTER = (60.0, 300.0)
-"""Seconds after a refused list at which it is read again. Gateways refuse for moments while nothing is wrong."""
 
 _AFTER_CONFIRMATION = 120.0
 """Seconds by which a submission may outlast its deadline to act on a confirmed absence."""
@@ -372,7 +370,7 @@ class Submission:
         if list_refused is None:
             pause = backoff(min(failures, 4), jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
         else:
-            pause = next((at - (now - list_refused) for at in _CONFIRM_REFUSAL_AFTER if at > now - list_refused), 0.0)
+            pause = seconds_to_confirmation(now - list_refused) or 0.0
         final = error
         if of_list is not None:
             decision = decide_submission(None, mine=of_list, unconfirmed=self._state.unconfirmed, read_at=now)

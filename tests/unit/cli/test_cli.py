@@ -29,7 +29,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 def quick(monkeypatch):
     """Looks come at once; how long to wait between them is not what these tests are about."""
     monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
-    monkeypatch.setattr("airflow_json2video.hooks.submission._CONFIRM_REFUSAL_AFTER", (0.01, 0.02))
+    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.01, 0.02))
     monkeypatch.setattr(
         "airflow_json2video.hooks.submission.decide_submission",
         lambda found, **facts: decide_submission(found, **{**facts, "confirmation_time": 1.5}),

@@ -129,6 +129,37 @@ def test_a_failure_of_a_moment_at_the_deadline_loses_no_render_that_is_done():
     assert w.on_status({"status": "done", "url": "u"}, now=110).movie
 
 
+def test_the_deadline_ends_a_wait_only_after_three_polls_in_a_row_have_failed():
+    w = watch(deadline=100)
+    for now in (100, 105):
+        assert isinstance(w.on_error(ServerError("down", http_status=503), now=now), LookAgain)
+    step = w.on_error(ServerError("down", http_status=503), now=110)
+    assert "The last 3 polls failed, for 10s: down" in str(step.error)
+
+
+def test_a_watch_is_failing_from_a_failed_poll_until_the_next_answer():
+    w = watch()
+    assert not w.failing
+    w.on_error(ServerError("down", http_status=503), now=10)
+    assert w.failing
+    w.on_status(running(), now=20)
+    assert not w.failing
+
+
+def test_of_the_render_of_another_nobody_says_that_this_task_pays_for_it_or_adopts_it():
+    def of_another():
+        return RenderWatch(PROJECT, submitted_at=0.0, deadline=100.0, schedule=PollSchedule(), age_known=False)
+
+    w = of_another()
+    for now in (100, 105, 110):
+        step = w.on_error(ServerError("down", http_status=503), now=now)
+    assert "This task submits nothing and costs nothing." in str(step.error)
+    assert "billed" not in str(step.error)
+    late = of_another().on_status(running(), now=100).error
+    assert "The render keeps running." in str(late)
+    assert "adopts" not in str(late)
+
+
 def test_the_services_wish_to_wait_is_honoured():
     assert watch().on_error(RateLimited("x", retry_after=90), now=10).seconds == 90
     assert watch().on_error(RateLimited("x", retry_after=86400), now=10).seconds == 300
@@ -229,8 +260,21 @@ def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learnt():
     assert w.born == 1e9 - 1000
 
 
+def test_the_age_of_a_render_that_was_submitted_here_does_not_depend_on_the_services_clock():
+    w = watch(deadline=1e6)
+    w.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=10)
+    assert w.born == 0.0
+
+
 def test_seconds_are_written_as_a_person_writes_them():
-    assert [seconds_in_words(s) for s in (0, 59.4, 60, 725, 3780)] == ["0s", "59s", "1m 0s", "12m 5s", "1h 3m"]
+    assert [seconds_in_words(s) for s in (0, 59.4, 60, 725, 3600, 3780)] == [
+        "0s",
+        "59s",
+        "1m 0s",
+        "12m 5s",
+        "1h 0m",
+        "1h 3m",
+    ]
 
 
 def test_the_file_of_a_render_that_ended_a_moment_ago_may_appear_and_is_waited_for():

@@ -74,7 +74,9 @@ def test_a_finished_render_whose_file_is_gone_is_submitted_again():
 
 
 def test_a_failed_render_is_submitted_again_since_it_cost_nothing():
-    assert decide(found(status="error")).action is Action.SUBMIT
+    decision = decide(found(status="error"))
+    assert decision.action is Action.SUBMIT
+    assert "failed, which cost nothing" in decision.warnings[0]
 
 
 def test_a_stalled_render_is_checked_once_more_a_while_later_before_a_new_one_is_paid_for():
@@ -83,6 +85,8 @@ def test_a_stalled_render_is_checked_once_more_a_while_later_before_a_new_one_is
     read_at = SENT + CONFIRMATION_TIME
     soon = decide(found(status="timeout"), earlier_read_at=read_at - 4.0)
     assert (soon.action, soon.check_in) == (Action.CHECK_AGAIN, 6.0)
+    clock_went_back = decide(found(status="timeout"), earlier_read_at=read_at + 7200.0)
+    assert (clock_went_back.action, clock_went_back.check_in) == (Action.CHECK_AGAIN, 10.0)
     decision = decide(found(status="timeout"), earlier_read_at=read_at - 10.0)
     assert decision.action is Action.SUBMIT
     assert "charged too" in decision.warnings[0]
