@@ -290,13 +290,13 @@ def previous_attempt_ended_at(ti: Any) -> float | None:
 
 
 def previous_attempt_had_project(ti: Any) -> bool:
-    """Whether the attempt before this one received the project of what it submitted; 2.11 does not tell, so True.
+    """Whether the attempt before this one is known to have received the project of what it submitted; not on 2.11.
 
     Not so for one that died while it was sending, whatever the list shows of that attempt: a run that was deleted and
     made again under its id numbers its attempts from 1 again.
     """
     keys = xcom_keys_of_the_attempt_before(ti)
-    return keys is None or "json2video_project" in keys
+    return keys is not None and "json2video_project" in keys
 
 
 def _end_in_history(ti: Any) -> float | None:
