@@ -67,7 +67,7 @@ async def follow(
     interval: float,
     memory: Memory | None,
     log: TaskLog,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
 ) -> AsyncIterator[Mapping[str, Any]]:
     """Give each render of the account that ends from now on, once, in the list's own names. It never ends.
 
@@ -75,11 +75,13 @@ async def follow(
 
     :param interval: seconds between two looks.
     :param memory: where the state is kept; without it, what ends while nobody looks is not told.
+    :param clock: default: the service's, by which its list goes; another machine may read what is kept.
     :param log: told of the beginning of an outage, about every hour while it lasts, and of its end.
     """
     renders = FinishedRenders(await memory.recall() if memory is not None else None)
     log.info("Following the renders of connection %r; %s.", hook.json2video_conn_id, _from_when(renders))
     look = _Look(hook, renders, wanted)
+    clock = look.now if clock is None else clock
     failures, saved_at = 0, -math.inf
     try:
         while True:
@@ -126,9 +128,14 @@ class _Look:
         self._client_until = 0.0
         self._deployment: str | None = None
         self._page_size = 20
+        self._has_opened = False
         self.has_news = False
         self.floor = MIN_POLL_INTERVAL
         self.pages = 0
+
+    def now(self) -> float:
+        """Return the service's time, epoch seconds; this machine's before the service is first asked."""
+        return self._hook.clock.now() if self._has_opened else time.time()
 
     async def run(self, clock: Callable[[], float]) -> AsyncIterator[Mapping[str, Any]]:
         """Look once, and give the renders that have ended and are wanted.
@@ -183,6 +190,9 @@ class _Look:
                 ) from None
             self._client_until = loop.time() + _RECHECK_EVERY
             self._deployment = None
+            if not self._hook.clock.is_known:
+                await self._client.execute(list_movies(limit=1))
+            self._has_opened = True
             is_loopback = self._hook.settings.is_loopback
             self.floor = poll_schedule(0.0, is_loopback=is_loopback).floor
         return self._client

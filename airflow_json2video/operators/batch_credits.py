@@ -5,7 +5,6 @@ Loaded when a task runs, not when its DAG file is parsed.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,11 +70,11 @@ class BatchCredits:
             return
         log, waits = self.operator.log, self.operator.on_quota_exhausted == "wait"
         if waits and memory.quota_until is None:
-            memory.quota_until = wait_deadline(self.operator.quota_wait_until, now=time.time())
+            memory.quota_until = wait_deadline(self.operator.quota_wait_until, now=self.operator.hook.clock.now())
         if self.holds and (waits or not isinstance(refusal, QuotaExhausted)):
             log.warning("%s Nothing more is submitted until what is under way has ended.", refusal.message)
             return
-        if waits and time.time() < self._deadline:
+        if waits and self.operator.hook.clock.now() < self._deadline:
             memory.quota_waits += 1
             return
         if waits:

@@ -397,8 +397,7 @@ class BatchSlice:
         memory.waits += 1
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-        here = time.time() + deadline - now  # that trigger may never hear the service's time
-        defer_until_answering(self._operator, deadline=here, earlier=memory.waits - 1, after=after, kwargs={})
+        defer_until_answering(self._operator, deadline=deadline, earlier=memory.waits - 1, after=after, kwargs={})
 
 
 def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:

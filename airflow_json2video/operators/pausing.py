@@ -33,6 +33,9 @@ __all__ = ["WAITED", "Pause", "defer_for_credits", "wait_for_credits", "wait_out
 
 _LONGEST_WAIT = 86_400.0
 
+_BY_MACHINE = frozenset({"unresolved_since", "list_refused_since"})
+"""Moments in the state of a submission that are by the machine's clock; the others are the service's."""
+
 WAITED = "Credits were waited for until the time of quota_wait_until."
 """Advice of an error that ends such a wait."""
 
@@ -49,7 +52,7 @@ class Pause:
     :ivar quota_waits: how often they were.
     :ivar deployment: as which the attempt submits; None if it was not noted.
     :ivar submission: the state of the submission; see ``rendering.submission_state.SubmissionState``.
-    :ivar is_service_time: whether *until* and *hard_until* are the service's time, for another machine.
+    :ivar is_service_time: whether its moments are the service's time, for another machine.
     """
 
     until: float
@@ -74,15 +77,33 @@ class Pause:
         return self._moved(-hook.learn_time().skew, is_service_time=False) if self.is_service_time else self
 
     def _moved(self, seconds: float, *, is_service_time: bool) -> Pause:
-        hard_until = None if self.hard_until is None else self.hard_until + seconds
-        return replace(self, until=self.until + seconds, hard_until=hard_until, is_service_time=is_service_time)
+        def moment(value: float | None) -> float | None:
+            return None if value is None else value + seconds
+
+        submission = self.submission
+        if submission is not None:
+            submission = {k: moment(v) if k in _BY_MACHINE else v for k, v in submission.items()}
+        return replace(
+            self,
+            until=self.until + seconds,
+            hard_until=moment(self.hard_until),
+            quota_until=moment(self.quota_until),
+            submission=submission,
+            is_service_time=is_service_time,
+        )
 
     @classmethod
     def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> Pause:
         """Build it from a trigger's event, for ``dag.test()``, which loses the arguments of the method to resume."""
         if "needed" in event:
             until = event["deadline"]
-            return cls(until=until + render_timeout, delivered=0, quota_until=until, quota_waits=event["earlier"] + 1)
+            return cls(
+                until=until + render_timeout,
+                delivered=0,
+                quota_until=until,
+                quota_waits=event["earlier"] + 1,
+                is_service_time=True,
+            )
         return cls.from_json(event["repeat"])
 
     @classmethod
@@ -93,16 +114,16 @@ class Pause:
 
 def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause, context: Context) -> NoReturn:
     """Free the worker slot until the submission may go on."""
-    now = time.time()
+    skew = operator.hook.clock.skew
     # Also for version_compat.previous_attempt_ended_at: it says that this attempt may have sent something.
     context["ti"].xcom_push(key="json2video_waits_for", value=str(paused))
     operator.log.info("Continuing in %.0f s, once the service answers; the worker slot is free.", paused.seconds)
     kept = replace(pause, waits=pause.waits + 1, submission=paused.state.to_json())
-    facts = asdict(kept.in_service_time(operator.hook.clock.skew))
+    facts = asdict(kept.in_service_time(skew))
     defer_until_answering(
         operator,
         # The last word has the worker: at this moment it fails the task, or submits after a confirmed absence.
-        deadline=min(paused.until, now + _LONGEST_WAIT),
+        deadline=min(paused.until, time.time() + _LONGEST_WAIT) + skew,
         after=paused.seconds,
         kwargs={"outage": facts, **operator._kept_for_later()},
         repeat=facts,
@@ -117,14 +138,16 @@ def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, paus
     could_not_pay = isinstance(error, (QuotaExhausted, ReserveReached)) and error.money is Money.NOT_SPENT
     if operator.on_quota_exhausted != "wait" or not could_not_pay:
         return
-    now = time.time()
+    clock = operator.hook.clock
+    pause, now = pause.in_service_time(clock.skew), clock.now()
     until = pause.quota_until
     if until is None:
         until = wait_deadline(operator.quota_wait_until, now=now)
     # Only then does the service have to answer.
     limit = until + operator.render_timeout
     if operator.execution_timeout is not None:
-        limit = min(limit, execution_deadline(context["ti"], operator.execution_timeout, now=now))
+        here = time.time()  # Airflow has no other clock
+        limit = min(limit, execution_deadline(context["ti"], operator.execution_timeout, now=here) + clock.skew)
         until = min(until, limit)
     if now >= until:
         error.advice = f"{error.advice} {WAITED}".strip()
@@ -139,7 +162,8 @@ def defer_for_credits(
 ) -> NoReturn:
     """Free the worker slot until the account has credits for a render that it could not pay for.
 
-    :param error: the refusal. :param price: of the render. :param until: epoch seconds at which the wait ends.
+    :param error: the refusal. :param price: of the render.
+    :param until: epoch seconds by the service's clock at which the wait ends.
     :param earlier: how often it was waited for before. :param kwargs: handed to ``execute_again``.
     """
     left = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -26,7 +27,7 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
     repeats ``needed``, ``deadline`` and ``earlier`` for a task that has lost them.
 
     :param json2video_conn_id: the connection.
-    :param deadline: epoch seconds at which the waiting ends.
+    :param deadline: epoch seconds by the service's clock at which the waiting ends.
     :param needed: credits that the account has to have.
     :param earlier: how often the task has waited like this before: one that was refused in spite of enough credits is
         tried ever more seldom.
@@ -40,6 +41,7 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
         self.deadline = deadline
         self.needed = needed
         self.earlier = earlier
+        self._now: Callable[[], float] = time.time  # until the service is known
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what the triggerer makes this trigger from."""
@@ -59,9 +61,9 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
         while True:
             pause = min(_FIRST_PAUSE * 1.5 ** min(self.earlier * 2 + asked, 20), _LONGEST_PAUSE)
             pause *= random.uniform(0.8, 1.2)  # noqa: S311
-            await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
+            await asyncio.sleep(max(0.0, min(pause, self.deadline - self._now())))
             asked += 1
-            if await self._has_enough() or time.time() >= self.deadline:
+            if await self._has_enough() or self._now() >= self.deadline:
                 break
         told = {"asked": asked, "needed": self.needed, "deadline": self.deadline, "earlier": self.earlier}
         return TriggerEvent(told)  # type: ignore[no-untyped-call]
@@ -74,7 +76,9 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
         from airflow_json2video.rendering.money import has_enough
 
         try:
-            async with await Json2VideoHook(self.json2video_conn_id).get_async_client(retries=0) as client:
+            hook = Json2VideoHook(self.json2video_conn_id)
+            async with await hook.get_async_client(retries=0) as client:
+                self._now = hook.clock.now
                 page = await client.execute(calls.list_movies(limit=1))
         except Json2VideoError as error:
             return not error.retryable  # a refusal is an answer: the worker fails with it
@@ -93,7 +97,8 @@ def defer_until_credits(
 ) -> NoReturn:
     """Free the worker slot until the account has credits; then ``execute_again`` goes on.
 
-    :param deadline: epoch seconds. :param needed: credits. :param earlier: see :class:`Json2VideoQuotaTrigger`.
+    :param deadline: epoch seconds by the service's clock. :param needed: credits.
+    :param earlier: see :class:`Json2VideoQuotaTrigger`.
     :param kwargs: handed to ``execute_again``.
     """
     operator.defer(
@@ -102,6 +107,6 @@ def defer_until_credits(
         ),
         method_name="execute_again",
         kwargs=kwargs,
-        timeout=timedelta(seconds=max(deadline - time.time(), 0.0)) + _NET,
+        timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), 0.0)) + _NET,
     )
     raise AssertionError("defer() always raises")

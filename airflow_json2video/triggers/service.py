@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -27,7 +28,7 @@ class Json2VideoServiceTrigger(Json2VideoTrigger):
     that has lost the arguments of the method to resume.
 
     :param json2video_conn_id: the connection.
-    :param deadline: epoch seconds at which the waiting ends.
+    :param deadline: epoch seconds by the service's clock at which the waiting ends.
     :param earlier: how often the task has waited like this before: a service that answers this question and
         not the task's own is left alone for longer each time.
     :param after: seconds until the service is asked first; default: a few, and more with *earlier*. A trigger that is
@@ -49,6 +50,7 @@ class Json2VideoServiceTrigger(Json2VideoTrigger):
         self.json2video_conn_id = json2video_conn_id
         self.deadline = deadline
         self.earlier = earlier
+        self._now: Callable[[], float] = time.time  # until the service is known
         self.after = after
         self.repeat = repeat
 
@@ -74,9 +76,9 @@ class Json2VideoServiceTrigger(Json2VideoTrigger):
             if asked or self.after is None:
                 pause = min(_FIRST_PAUSE * 1.5 ** min(self.earlier + asked, 20), _LONGEST_PAUSE)
                 pause *= random.uniform(0.8, 1.2)  # noqa: S311
-                await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
+                await asyncio.sleep(max(0.0, min(pause, self.deadline - self._now())))
             asked += 1
-            if await self._answers() or time.time() >= self.deadline:
+            if await self._answers() or self._now() >= self.deadline:
                 break
         told: dict[str, Any] = {"asked": asked, "deadline": self.deadline, "earlier": self.earlier}
         if self.repeat is not None:
@@ -89,7 +91,9 @@ class Json2VideoServiceTrigger(Json2VideoTrigger):
         from airflow_json2video.hooks.json2video import Json2VideoHook
 
         try:
-            async with await Json2VideoHook(self.json2video_conn_id).get_async_client(retries=0) as client:
+            hook = Json2VideoHook(self.json2video_conn_id)
+            async with await hook.get_async_client(retries=0) as client:
+                self._now = hook.clock.now
                 await client.execute(calls.list_movies(limit=1))
         except Json2VideoError as error:
             if error.retryable:
@@ -112,7 +116,8 @@ def defer_until_answering(
 ) -> NoReturn:
     """Free the worker slot until the service answers; then ``execute_again`` goes on.
 
-    :param deadline: epoch seconds. :param earlier: see :class:`Json2VideoServiceTrigger`; so are the others.
+    :param deadline: epoch seconds by the service's clock.
+    :param earlier: see :class:`Json2VideoServiceTrigger`; so are the others.
     :param kwargs: handed to ``execute_again``.
     """
     operator.defer(
@@ -125,6 +130,6 @@ def defer_until_answering(
         ),
         method_name="execute_again",
         kwargs=kwargs,
-        timeout=timedelta(seconds=max(deadline - time.time(), after or 0.0, 0.0)) + _NET,
+        timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), after or 0.0, 0.0)) + _NET,
     )
     raise AssertionError("defer() always raises")

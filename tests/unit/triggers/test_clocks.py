@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import subprocess
 import sys
 import time
+from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_json2video.api import clock
 from airflow_json2video.hooks import accounts, batch, batch_finding, submission
+from airflow_json2video.hooks.finished import follow
+from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+from airflow_json2video.operators.pausing import Pause
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.rendering.finished import Wanted
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
+from airflow_json2video.triggers.quota import Json2VideoQuotaTrigger
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
 
@@ -150,3 +158,76 @@ def test_a_batch_goes_on_in_time_whatever_the_clocks_of_its_machines_say(machine
         outcome = attempt.resume()
     assert outcome["done"] == 3, outcome
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, ahead):
+    machine(ahead)
+
+    async def first_event():
+        hook = Json2VideoHook("json2video_default")
+        log = logging.getLogger(__name__)
+        follower = follow(hook, Wanted(), interval=0.2, memory=None, log=log)
+        event = asyncio.ensure_future(anext(follower))
+        await asyncio.sleep(2)
+        project = (await asyncio.to_thread(hook.submit_movie, MOVIE)).project
+        found = await asyncio.wait_for(event, 20)
+        await follower.aclose()
+        return project, found["project"]
+
+    submitted, told = asyncio.run(first_event())
+    assert told == submitted
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+def test_a_wrong_clock_does_not_move_the_end_of_a_wait_for_credits(machine, monkeypatch, ahead):
+    monkeypatch.setattr("airflow_json2video.triggers.quota._FIRST_PAUSE", 0.2)
+    machine(ahead)
+    trigger = Json2VideoQuotaTrigger(json2video_conn_id="json2video_default", needed=1e15, deadline=real_time() + 6.0)
+    attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE))
+    attempt.deferred = type("Deferred", (), {"trigger": trigger})
+    _, seconds = elapsed(attempt.fire)
+    assert 2.0 <= seconds < 20
+
+
+@pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_the_end_of_a_wait_for_credits_means_the_same_on_every_machine(machine, ahead, is_batch):
+    arguments = {
+        "task_id": "render",
+        "movie": MOVIE,
+        "min_remaining_credits": 1e12,
+        "on_quota_exhausted": "wait",
+        "quota_wait_until": timedelta(seconds=60),
+        "render_timeout": 600,
+    }
+    with DAG("a_dag", schedule=None):
+        if is_batch:
+            operator = Json2VideoBatchRenderOperator(**arguments, items=[{"n": 1}])
+        else:
+            operator = Json2VideoRenderOperator(**arguments)
+    attempt = Attempt(operator)
+    machine(ahead)
+    attempt.start()
+    assert attempt.deferred.trigger.deadline == pytest.approx(real_time() + 60, abs=10)
+    assert attempt.deferred.timeout.total_seconds() == pytest.approx(360, abs=10)
+    if not is_batch:
+        kept = attempt.deferred.kwargs["outage"]
+        assert kept["quota_until"] == pytest.approx(real_time() + 60, abs=10)
+        assert kept["until"] == pytest.approx(real_time() + 660, abs=10)
+        machine(-ahead)
+        here = Pause.from_json(kept).on_this_machine(Json2VideoHook("json2video_default"))
+        assert here.quota_until == pytest.approx(time.time() + 60, abs=20)
+
+
+def test_how_long_a_list_has_been_refused_means_the_same_on_every_machine(machine):
+    machine(TWO_HOURS)
+    hook = Json2VideoHook("json2video_default")
+    skew = hook.learn_time().skew
+    refused = {"list_refused_since": time.time(), "unresolved_since": None, "first_read_at": real_time()}
+    kept = Pause(until=time.time() + 60, delivered=0, submission=refused).in_service_time(skew)
+    machine(-TWO_HOURS)
+    here = kept.on_this_machine(Json2VideoHook("json2video_default")).submission
+    assert here["list_refused_since"] == pytest.approx(time.time(), abs=20)
+    assert here["unresolved_since"] is None
+    assert here["first_read_at"] == pytest.approx(real_time(), abs=20)
