@@ -14,7 +14,15 @@ from airflow_json2video.hooks.storing import check_destination, find_stored, sto
 from airflow_json2video.hooks.waiting import wire
 from airflow_json2video.rendering.identity import Stamp, read_stamp
 from airflow_json2video.rendering.result import movie_facts
-from airflow_json2video.rendering.storing import KEPT_FOR, StoredVideo, check_template, fill, length_of, seconds_left
+from airflow_json2video.rendering.storing import (
+    KEPT_FOR,
+    StoredVideo,
+    check_template,
+    fields_of,
+    fill,
+    length_of,
+    seconds_left,
+)
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:
@@ -82,6 +90,12 @@ def find_unkept(
     :raises DestinationFailed: a place did not answer, so it is not known what is kept.
     """
     check_template(template, known=_FIELDS)
+    if "project" not in fields_of(template):
+        raise ConfigurationError(
+            f"{template!r} must have the field {{project}}: without it, several videos would be stored at one path, "
+            "each over the one before.",
+            advice="Write {project} into the name. Nothing was stored.",
+        )
     wanted = wanted if wanted is not None else _of_this_deployment(hook)
     moment = time.time() if now is None else now
     today = datetime.fromtimestamp(moment, timezone.utc)

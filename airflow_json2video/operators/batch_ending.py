@@ -52,7 +52,9 @@ def _result(batch: Batch, items: BatchItems, report_path: str | None) -> BatchRe
 def _failure(batch: Batch, items: BatchItems, result: BatchResult) -> Json2VideoError:
     kept = "What was rendered is kept: the next attempt, or a clear of the task, renders only what is missing."
     where = f" The report says how each stands: {result['report_path']}" if result["report_path"] else ""
-    money = Money.UNKNOWN if result["unsure"] else Money.SPENT if result["credits"] else Money.NOT_SPENT
+    money = (
+        Money.UNKNOWN if result["unsure"] else Money.SPENT if result["done"] or result["credits"] else Money.NOT_SPENT
+    )
     if batch.stop is not None:
         error = error_from_facts({**batch.stop, "money": money.value})
         error.message = f"{error.message} The batch stopped there: {batch.in_words()}."

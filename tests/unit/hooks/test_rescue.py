@@ -93,9 +93,18 @@ def test_a_video_that_is_kept_under_another_path_counts_where_that_is_named(rend
 
 def test_the_path_can_name_the_task_and_the_day(hook, rendered, tmp_path):
     rendered("weekly")
-    (saved,) = rescue(hook, template=f"{tmp_path}/{{date}}/{{submission_key}}.mp4", log=Log())
+    (saved,) = rescue(hook, template=f"{tmp_path}/{{date}}/{{submission_key}}-{{project}}.mp4", log=Log())
     assert saved.stored.path.startswith(f"{tmp_path}/20")
     assert "/a_dag.weekly-" in saved.stored.path
+
+
+@pytest.mark.parametrize("name", ["video.mp4", "{date}.mp4", "{submission_key}.mp4"])
+def test_two_videos_are_never_rescued_to_one_path(hook, rendered, tmp_path, name):
+    """The second would overwrite the first, which is the only copy once the service has deleted its file."""
+    rendered("one")
+    with pytest.raises(ConfigurationError, match=r"must have the field \{project\}"):
+        list(rescue(hook, template=f"{tmp_path}/{name}", log=Log()))
+    assert list(tmp_path.glob("*.mp4")) == []
 
 
 def test_who_asked_can_be_chosen(rendered, unkept, tmp_path):
@@ -122,7 +131,7 @@ def test_a_path_with_a_field_that_a_render_does_not_tell_is_refused(unkept):
 
 
 def test_a_stamp_that_names_no_file_does_not_stop_the_rescue_of_the_others(hook, rendered, monkeypatch, tmp_path):
-    path = f"{tmp_path}/{{submission_key}}.mp4"
+    path = f"{tmp_path}/{{submission_key}}-{{project}}.mp4"
     rendered("good")
     odd = {"deployment": "id:x", "submission_key": "../../up", "task_key": "t", "namesake_key": "n"}
     odd |= {"generation": 0, "attempt": 1, "fingerprint": "f"}
