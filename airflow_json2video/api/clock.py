@@ -29,6 +29,8 @@ WORTH_A_WARNING = 60.0
 """Seconds of difference that are logged."""
 _NOTE_EVERY = 1.0
 """Seconds between two answers that are read for it; reading a date is not free."""
+_BELIEVABLE = (1577836800.0, 4102444800.0)
+"""From 2020 to 2099: a ``Date`` of another year is no moment of the service's."""
 _LATEST_ANSWERS = 3
 """Answers that have to agree before more is corrected: one page of a gateway with a wrong clock changes nothing."""
 
@@ -74,10 +76,12 @@ class ServiceClock:
 
         :param seconds: how long the request took, measured.
         """
-        if status >= 500 or time.monotonic() - self._noted_at < _NOTE_EVERY:  # 5xx: often a gateway's own page
+        if status >= 500:  # often a gateway's own page
+            return
+        if len(self._seen) == _LATEST_ANSWERS and time.monotonic() - self._noted_at < _NOTE_EVERY:
             return
         date = date_of(headers)
-        if date is None:
+        if date is None or not _BELIEVABLE[0] <= date < _BELIEVABLE[1]:
             return
         self._noted_at, answered_at = time.monotonic(), time.time()
         self._seen.append(skew_between(date, asked_at=answered_at - seconds, answered_at=answered_at))

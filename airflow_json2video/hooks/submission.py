@@ -292,7 +292,9 @@ class Submission:
 
     def _list(self, mark: Stamp) -> list[FoundRender]:
         since = self.since if self._empty_at is None else self._empty_at - RECENT
-        found = stamped_renders(self.client, lambda movie: self._found(movie, mark), now=self._now, since=since)
+        found = stamped_renders(
+            self.client, lambda movie: self._found(movie, mark), now=self._now, since=since, here=self.clock
+        )
         self._empty_at = None if found else self._now()
         return found
 

@@ -88,6 +88,18 @@ def test_an_answer_without_a_readable_date_leaves_this_machines_clock(headers):
     assert made.skew == 0.0
 
 
+@pytest.mark.parametrize("date", [0.0, 253402300799.0])
+def test_a_date_of_1970_or_9999_is_no_moment_of_the_services(date):
+    made = ServiceClock("https://api.json2video.com/v2")
+    made.note(200, {"Date": formatdate(date, usegmt=True)}, seconds=0.1)
+    assert not made.is_known
+
+
+def test_an_answer_right_after_the_first_one_tells_whether_that_was_of_another_clock(monkeypatch):
+    monkeypatch.setattr(clock, "_NOTE_EVERY", 60.0)
+    assert noted(TWO_HOURS, 0.0).skew == 0.0
+
+
 NO_MOMENT = "Thu, 26 Nov 99999999999999999999 09:00:00 GMT"
 
 

@@ -45,7 +45,7 @@ def lists(service):
 
 
 def projects_since(client, now, since):
-    return stamped_renders(client, lambda movie: movie.project, now=lambda: now, since=since)
+    return stamped_renders(client, lambda movie: movie.project, now=lambda: now, since=since, here=lambda: now)
 
 
 def test_a_render_of_long_ago_is_found_although_a_list_covers_93_days(client, renders_of):
@@ -89,6 +89,17 @@ def test_a_clock_that_the_first_response_corrects_hides_no_render(client, render
     for wrong_by in (-3 * DAY, 3 * DAY):
         moments = iter((now + wrong_by, now, now, now))
         assert stamped_renders(client, lambda movie: movie.project, now=partial(next, moments), since=now) == projects
+
+
+@pytest.mark.parametrize("wrong_by", [-20000 * DAY, -3 * DAY, 3 * DAY, 20000 * DAY])
+def test_a_service_or_gateway_whose_date_is_wrong_hides_no_render(client, renders_of, wrong_by):
+    projects, now = renders_of(0.01)
+    wrong = now + wrong_by
+    found = stamped_renders(client, lambda movie: movie.project, now=lambda: wrong, since=now, here=lambda: now)
+    assert found == projects
+    turned = iter((now, wrong))
+    found = stamped_renders(client, lambda movie: movie.project, now=partial(next, turned), since=now, here=lambda: now)
+    assert found == projects, "what the first reading showed is not dropped by the second"
 
 
 def run(**facts):
