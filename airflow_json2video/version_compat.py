@@ -370,7 +370,7 @@ def run_began(context: Mapping[str, Any]) -> float | None:
     """
     run = context.get("dag_run")
     began = start = getattr(run, "start_date", None)
-    if began is None or getattr(run, "clear_number", None) != 0:
+    if began is None or getattr(run, "clear_number", None) != 0 or _was_cleared(context):
         # The first exists from Airflow 3 on. A run of Airflow 2 starts after both of the others.
         names = ("run_after",) if hasattr(run, "run_after") else ("logical_date", "data_interval_end")
         planned = [moment for name in names if (moment := getattr(run, name, None)) is not None]
@@ -378,6 +378,12 @@ def run_began(context: Mapping[str, Any]) -> float | None:
         if began is not None and start is not None and began > start:  # a date in the future, chosen by a person
             began = None
     return None if began is None else float(began.timestamp()) - 86400.0
+
+
+def _was_cleared(context: Mapping[str, Any]) -> bool:
+    """Whether the task was cleared, which a run that was queued again by hand need not have counted (2.11 to 3.1)."""
+    ti, task = context.get("ti"), context.get("task")
+    return ti is not None and task is not None and ti.max_tries != task.retries
 
 
 def end_superseded_attempt() -> None:

@@ -106,6 +106,11 @@ def run(**facts):
     return {"dag_run": SimpleNamespace(**facts)}
 
 
+def cleared(**facts):
+    task = SimpleNamespace(retries=2)
+    return {**run(**facts), "task": task, "ti": SimpleNamespace(max_tries=5, task=task)}
+
+
 def ago(days):
     return NOW - timedelta(days=days)
 
@@ -122,6 +127,8 @@ def ago(days):
         (run(clear_number=1, start_date=ago(0), logical_date=ago(-5), data_interval_end=ago(40)), None),
         (run(clear_number=1, start_date=ago(0), run_after=None), None),
         (run(clear_number=0, start_date=None, run_after=ago(2)), 3),
+        # So does a person who queues a run again by hand; the clear of one that runs was not counted then.
+        (cleared(clear_number=0, start_date=ago(0), run_after=ago(30)), 31),
     ],
 )
 def test_when_a_run_began_is_known_also_after_a_clear(context, days):
