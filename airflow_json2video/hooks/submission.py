@@ -403,7 +403,7 @@ class Submission:
         """Return when the wait ends: a confirmation is not broken off shortly before its end."""
         unconfirmed = self._state.unconfirmed
         if unconfirmed is None:
-            return min(self.until, self.hard_until)
+            return self._send_by
         sent_at = unconfirmed.last_sent_at - self._skew()
         return min(self.hard_until, max(self.until, sent_at + self.confirmation_time + _AFTER_CONFIRMATION))
 

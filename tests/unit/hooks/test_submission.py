@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
@@ -19,8 +20,10 @@ from airflow_json2video.exceptions import (
     Json2VideoError,
     Money,
     QuotaExhausted,
+    ServerError,
     SubmissionAmbiguous,
 )
+from airflow_json2video.hooks.memory import TaskMemory
 from airflow_json2video.hooks.submission import Submission
 from airflow_json2video.rendering.identity import Stamp, TaskIdentity, fingerprint
 from airflow_json2video.rendering.submission import Unconfirmed
@@ -132,8 +135,6 @@ def test_an_adopted_render_counts_from_when_the_service_created_it(submission, s
 
 
 def test_mapped_tasks_and_other_runs_never_adopt_each_other(submission, service):
-    from dataclasses import replace
-
     projects = {
         submission(task=replace(TASK, map_index=index, run_id=run)).run().project
         for index in range(2)
@@ -353,24 +354,6 @@ def test_an_outage_shorter_than_the_deadline_stops_no_later_attempt(submission, 
     assert submission(attempt=2).run().project == first.project
 
 
-def test_a_service_that_cannot_be_reached_for_a_moment_is_tried_again_since_nothing_was_sent(
-    submission, service, monkeypatch
-):
-    from airflow_json2video.exceptions import ServiceUnreachable
-
-    task = submission()
-    execute, refusals = task.client.execute, iter([True, True, False, False])
-
-    def unreachable_at_first(call):
-        if next(refusals):
-            raise ServiceUnreachable("no connection")
-        return execute(call)
-
-    monkeypatch.setattr(task.client, "execute", unreachable_at_first)
-    assert task.run().project
-    assert service.posts == 1
-
-
 def test_a_lost_response_and_a_list_that_refuses_leave_it_open_whether_there_is_a_render(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     body = {"message": "account_suspended"}
@@ -434,8 +417,6 @@ def test_an_attempt_that_airflow_runs_anew_looks_before_it_sends(submission, ser
 
 
 def test_a_render_from_before_a_clear_is_adopted_until_it_has_been_delivered(submission, service):
-    from dataclasses import replace
-
     first = submission(attempt=1).run()
     assert service.wait_idle()
     cleared = replace(TASK, generation=TASK.generation + 1)
@@ -502,3 +483,159 @@ def _without_urls(movies, *, deleted_at=None, ended_at=..., **options):
         yield movie.model_copy(
             update={"status": "done", "url": None, "ended_at": ended, "created_at": created, "deleted_at": deleted_at}
         )
+
+
+class Store:
+    """Airflow's own store for one task."""
+
+    def __init__(self, **kept):
+        self.kept = kept
+
+    def get(self, key):
+        return self.kept.get(key)
+
+    def set(self, key, value):
+        self.kept[key] = value
+
+
+def test_the_project_that_airflows_store_names_is_adopted_without_reading_the_list(submission, client, monkeypatch):
+    store = Store()
+    first = submission(memory=TaskMemory(store)).run()
+    monkeypatch.delattr(type(client), "movies")
+    again = submission(attempt=2, memory=TaskMemory(store)).run()
+    assert (again.project, again.adopted) == (first.project, True)
+
+
+def test_a_store_that_names_the_render_of_another_task_decides_nothing(submission, service):
+    other = submission(task=replace(TASK, map_index=9)).run()
+    store = Store(airflow_json2video={"submission_key": TASK.submission_key, "project": other.project})
+    assert submission(attempt=2, memory=TaskMemory(store)).run().project != other.project
+    assert service.posts == 2
+
+
+@pytest.mark.parametrize("fault", ["lost", "answer"])
+def test_a_lost_response_to_a_document_without_a_stamp_is_never_submitted_again(submission, service, fault):
+    how = {} if fault == "lost" else {"status": 502}
+    service.add_fault(fault, method="POST", path="/v2/movies", when="before", **how)
+    task = submission()
+    task.mark = None
+    with pytest.raises(SubmissionAmbiguous, match="it is unknown whether a render was started") as caught:
+        task.run()
+    assert not caught.value.retryable
+    assert "may pay twice" in str(caught.value)
+    assert [r.method for r in service.requests] == ["POST"]
+
+
+def _unreachable(task, monkeypatch, outages):
+    """Let the service be out of reach of *task* where the next of *outages* is true."""
+    from airflow_json2video.exceptions import ServiceUnreachable
+
+    execute, outages = task.client.execute, iter(outages)
+
+    def perhaps(call):
+        if next(outages, False):
+            raise ServiceUnreachable("no connection")
+        return execute(call)
+
+    monkeypatch.setattr(task.client, "execute", perhaps)
+
+
+def test_an_outage_of_ten_minutes_is_outlasted_with_pauses_that_grow_to_forty_seconds(submission, service, monkeypatch):
+    """Nothing was sent. Only a name that does not resolve ends a first attempt sooner, since it may be mistyped."""
+    monkeypatch.undo()
+    monkeypatch.setattr("airflow_json2video.hooks.submission.random.random", lambda: 0.5)
+    passed = Passing()
+    task = submission(until=passed.clock() + 3600, clock=passed.clock, sleep=passed.sleep)
+    _unreachable(task, monkeypatch, [True] * 17)
+    assert not task.run().adopted
+    assert passed.pauses == [5, 10, 20] + [40] * 14
+    assert service.posts == 1
+
+
+def test_an_outage_that_is_over_lengthens_no_later_pause(submission, service, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr("airflow_json2video.hooks.submission.random.random", lambda: 0.5)
+    passed = Passing()
+    task = submission(
+        attempt=2, attempt_before_ended_at=passed.clock() - 900, clock=passed.clock, sleep=passed.sleep, until=4e9
+    )
+    _unreachable(task, monkeypatch, [True, True, True, False, True])  # three times the list, which answers then
+    assert not task.run().adopted
+    assert passed.pauses == [5, 10, 20, 5]
+
+
+def test_an_attempt_whose_time_ends_while_it_confirms_an_absence_submits_all_the_same(submission, service):
+    """Otherwise every attempt would wait anew, and none would submit."""
+    passed = Passing()
+    task = submission(
+        attempt=2,
+        until=passed.clock() + 250,
+        confirmation_time=300.0,
+        clock=passed.clock,
+        sleep=passed.sleep,
+        skew=lambda: 0.0,
+    )
+    assert not task.run().adopted
+    assert passed.seconds == pytest.approx(300, abs=1)
+    assert service.posts == 1
+
+
+def test_no_confirmation_outlasts_the_end_of_the_task_itself(submission, service):
+    passed = Passing()
+    limit = passed.clock() + 250
+    with pytest.raises(SubmissionAmbiguous, match="shows no render of attempt 1 yet") as caught:
+        submission(
+            attempt=2,
+            until=limit,
+            hard_until=limit,
+            confirmation_time=300.0,
+            clock=passed.clock,
+            sleep=passed.sleep,
+            skew=lambda: 0.0,
+        ).run()
+    assert caught.value.retryable
+    assert passed.seconds == pytest.approx(250, abs=1)
+    assert service.posts == 0
+
+
+def test_a_confirmed_absence_is_acted_on_for_two_minutes_past_the_deadline_and_not_longer(submission, service):
+    """Also if the account or the service cannot be asked for a moment just then."""
+    for asked_for, submits in ((119.0, True), (121.0, False)):
+        passed = Passing()
+
+        def may_pay(passed=passed, asked_for=asked_for):
+            if passed.seconds < 300 + asked_for:
+                passed.sleep(300 + asked_for - passed.seconds)
+                raise ServerError("the account cannot be asked", http_status=503)
+
+        task = submission(
+            attempt=2,
+            until=passed.clock() + 10,
+            confirmation_time=300.0,
+            clock=passed.clock,
+            sleep=passed.sleep,
+            skew=lambda: 0.0,
+            may_pay=may_pay,
+            task=replace(TASK, map_index=int(asked_for)),
+        )
+        if submits:
+            assert not task.run().adopted
+        else:
+            with pytest.raises(Json2VideoError):
+                task.run()
+    assert service.posts == 1
+
+
+def test_a_wait_of_just_what_may_hold_the_worker_slot_holds_it(submission, service):
+    passed = Passing()
+    state = SubmissionState(
+        unconfirmed=Unconfirmed(attempt=1, last_sent_at=passed.clock() - 285.0, response_lost=True),
+        on_service_clock=True,
+        sent=True,
+    )
+    facts = {"state": state, "confirmation_time": 300.0, "until": 4e9, "skew": lambda: 0.0}
+    with pytest.raises(SubmissionPaused) as paused:
+        submission(hold=14.9, clock=passed.clock, sleep=passed.sleep, **facts).run()
+    assert paused.value.seconds == pytest.approx(15.0)
+    assert not submission(hold=15.0, clock=passed.clock, sleep=passed.sleep, **facts).run().adopted
+    assert passed.pauses == pytest.approx([15.0])
