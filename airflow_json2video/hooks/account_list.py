@@ -42,7 +42,7 @@ def stamped_renders(
     *,
     now: Callable[[], float],
     since: float | None = None,
-    here: Callable[[], float] = time.time,
+    here: Callable[[], float] | None = None,
 ) -> list[T]:
     """Return what *read* makes of each listed render, left out where it returns None.
 
@@ -50,14 +50,14 @@ def stamped_renders(
     :param since: epoch seconds before which nothing that is searched for was submitted, such as the start of the
         run. The service lists at most 93 days at a time, so an older run is read in several ranges, up to a year.
         Default: 93 days, in one range.
-    :param here: returns the time by this machine's clock. Where the two are far apart, it is unknown which is wrong, so
-        the list is read by both: what is not found is paid for again.
+    :param here: returns the time by this machine's clock; default: ``time.time``. Where the two are far apart, it is
+        unknown which is wrong, so the list is read by both: what is not found is paid for again.
     :raises Json2VideoError: the list could not be read to its end: what it would have shown is not known.
     """
     first = None if since is None else datetime.fromtimestamp(since, timezone.utc)
     read_by: list[float] = []
     found: dict[str, T] = {}
-    for clock in (now, here, now):  # the last time after responses, which may have corrected it
+    for clock in (now, here or time.time, now):  # the last time after responses, which may have corrected it
         asked_at = clock()
         if any(abs(asked_at - other) <= RECENT / 2 for other in read_by):
             continue
