@@ -404,7 +404,9 @@ class Submission:
         unconfirmed = self._state.unconfirmed
         if unconfirmed is None:
             return self._send_by
-        sent_at = unconfirmed.last_sent_at - self._skew()
+        sent_at = self._sent_until  # by this machine's clock, whatever is learned of the service's meanwhile
+        if sent_at is None or self._state.on_service_clock:
+            sent_at = unconfirmed.last_sent_at - self._skew()
         return min(self.hard_until, max(self.until, sent_at + self.confirmation_time + _AFTER_CONFIRMATION))
 
     def _require_time_to_send(self) -> None:

@@ -564,7 +564,8 @@ def test_an_outage_that_is_over_lengthens_no_later_pause(submission, service, mo
     assert passed.pauses == [5, 10, 20, 5]
 
 
-def test_an_attempt_whose_time_ends_while_it_confirms_an_absence_submits_all_the_same(submission, service):
+@pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
+def test_an_attempt_whose_time_ends_while_it_confirms_an_absence_submits_all_the_same(submission, service, skew):
     """Otherwise every attempt would wait anew, and none would submit."""
     passed = Passing()
     task = submission(
@@ -573,11 +574,30 @@ def test_an_attempt_whose_time_ends_while_it_confirms_an_absence_submits_all_the
         confirmation_time=300.0,
         clock=passed.clock,
         sleep=passed.sleep,
-        skew=lambda: 0.0,
+        skew=lambda: skew,
     )
     assert not task.run().adopted
     assert passed.seconds == pytest.approx(300, abs=1)
     assert service.posts == 1
+
+
+@pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
+def test_a_skew_that_is_learned_while_the_list_fails_moves_no_end_of_a_wait(submission, service, monkeypatch, skew):
+    """Each failed response tells the service's time, while the moment of sending is still by this machine's clock."""
+    monkeypatch.undo()
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
+    passed = Passing()
+    with pytest.raises(SubmissionAmbiguous, match="could not be read"):
+        submission(
+            attempt=2,
+            until=passed.clock() + 10,
+            confirmation_time=300.0,
+            clock=passed.clock,
+            sleep=passed.sleep,
+            skew=lambda: skew if passed.pauses else 0.0,
+        ).run()
+    assert passed.seconds == pytest.approx(420, abs=1)
+    assert service.posts == 0
 
 
 def test_no_confirmation_outlasts_the_end_of_the_task_itself(submission, service):
