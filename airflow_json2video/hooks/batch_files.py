@@ -95,7 +95,7 @@ class BatchFiles:
         :param unpaid: the items that may be submitted. :param executor: see :func:`.remote_executor`.
         :raises ConfigurationError: they cannot, or would. :raises DestinationFailed: the place does not answer.
         """
-        check_destination(self.template, log=self.log.task_log, known=_FIELDS)
+        check_destination(self.template, log=self.log.task_log, known=_FIELDS, deletes=self.delete)
         if self.delete:
             warn_of_local_path(self.template, executor=executor, log=self.log.task_log)
             self._require_unoccupied(unpaid)

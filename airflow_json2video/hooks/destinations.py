@@ -101,8 +101,8 @@ class Destination(ABC):
             words = f"the disk is full ({error.strerror})" if isinstance(error, OSError) else words
             remedy = "Make room"
         elif isinstance(error, PermissionError):
-            words = f"it may not be written: {error}"
-            remedy = "Give the worker the right to write there"
+            words = f"the worker has no permission: {error}"
+            remedy = "Give it that permission"
         message = f"{self.path!r} {doing}: {words}."
         if project is None:
             nothing = f"{remedy}. {_NOTHING_SENT}" if remedy else _NOTHING_SENT

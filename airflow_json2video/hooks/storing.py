@@ -32,15 +32,19 @@ if TYPE_CHECKING:
 __all__ = ["check_destination", "find_stored", "require_unoccupied", "store_video", "warn_of_local_path"]
 
 
-def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = ()) -> None:
+def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = (), deletes: bool = False) -> None:
     """Check before anything is paid for that a video can be stored there, by writing a small file and removing it.
 
     :param template: as of :func:`store_video`. :param known: names of the fields in addition to ``project``.
+    :param deletes: whether the original is deleted afterwards, for which what was stored has to be looked at.
     :raises ConfigurationError: the path cannot be filled in, or cannot be written to.
     :raises DestinationFailed: the place does not answer; a later attempt may find it well.
     """
     check_template(template, known=known)
-    destination_of(fill(template, dict.fromkeys(fields_of(template), "0" * 16))).check(log)
+    destination = destination_of(fill(template, dict.fromkeys(fields_of(template), "0" * 16)))
+    destination.check(log)
+    if deletes:
+        destination.look()
 
 
 def require_unoccupied(
@@ -117,7 +121,13 @@ def store_video(
     endpoint = hook.client.endpoint
     fetcher = Fetcher(movie=movie, endpoint=endpoint, log=log, time_limit=time_limit, cancellation=cancellation)
     names_project = "project" in fields_of(template)
-    stored = _find(destination, movie, names_project=names_project, log=log)
+    try:
+        stored = _find(destination, movie, names_project=names_project, log=log)
+    except DestinationFailed as error:
+        # A place that may only be written to. What is deleted afterwards is looked at before that.
+        if delete or not isinstance(error.__cause__, PermissionError):
+            raise
+        stored = None
     if stored is None:
         if not movie.get("url"):
             raise no_file(movie, now=time.time())

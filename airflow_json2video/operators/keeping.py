@@ -82,7 +82,7 @@ class Keeping:
         """
         if self._is_checked:
             return
-        check_destination(self.template, log=self.log)
+        check_destination(self.template, log=self.log, deletes=self.delete)
         if self.delete and "project" not in fields_of(self.template):
             _require_one_task(self.template, context)
             if not self._is_ours:

@@ -145,6 +145,8 @@ def test_a_bucket_that_may_not_be_looked_at_may_still_be_written_to(bucket):
     bucket.info = forbidden
     check("s3://bucket/{project}.mp4")
     assert bucket.puts == ["bucket/.json2video-write-check"]
+    with pytest.raises(DestinationFailed, match=r"could not be looked at.*Nothing was submitted"):
+        check("s3://bucket/{project}.mp4", deletes=True)
 
 
 def test_a_store_that_does_not_answer_may_answer_the_next_attempt(bucket):

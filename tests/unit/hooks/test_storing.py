@@ -129,6 +129,22 @@ def test_an_object_store_gets_the_whole_file_in_one_put(rendered, keep, bucket, 
     assert not keep(movie, "s3://bucket/films/{project}.mp4").downloaded
 
 
+def test_a_bucket_that_may_only_be_written_to_gets_the_video_and_says_nothing_about_what_is_stored(
+    rendered, keep, bucket, service, log
+):
+    """That is checked before the render is paid for, and passes; so the paid video must be stored there."""
+
+    def forbidden(path, **options):
+        raise PermissionError("Forbidden")
+
+    bucket.info = forbidden
+    movie = rendered()
+    keep(movie, "s3://bucket/videos/{project}.mp4")
+    assert names_in(bucket.root / "bucket" / "videos") == [f"{movie['project']}.mp4"]
+    with pytest.raises(DestinationFailed, match="could not be looked at"):  # unknown is not absent
+        find_stored(movie, template="s3://bucket/videos/{project}.mp4", log=log)
+
+
 def test_the_connection_in_a_path_is_the_one_that_is_used(rendered, keep, tmp_path):
     (tmp_path / "other" / "bucket").mkdir(parents=True)
     other = attach("s3", FolderStore(root=tmp_path / "other"), conn_id="my_store")
