@@ -102,7 +102,12 @@ def estimate(document: Any, *, overlap: Overlap = Overlap.SHORTENS) -> Estimate:
     """
     if hasattr(document, "to_document"):
         document = document.to_document()
-    return _Planner(document, overlap).estimate()
+    planner = _Planner(document, overlap)
+    first = planner.estimate()
+    if not planner.may_cut_hard:
+        return first
+    # Subtitles may turn the transitions of every scene into cuts, also of those that stand before them.
+    return _Planner(document, overlap, may_cut_hard=True).estimate()
 
 
 class _Element(NamedTuple):

@@ -84,6 +84,19 @@ def test_a_movie_is_as_long_as_the_longer_of_its_scenes_and_its_own_elements():
     assert length(scene(duration=3), elements=[AUDIO]).duration is None
 
 
+@pytest.mark.parametrize("place", ["scene before", "scene after", "movie"])
+def test_a_transition_of_a_movie_with_subtitles_may_shorten_nothing_wherever_they_stand(place):
+    subtitles = {"type": "subtitles"}
+    scenes = [scene(duration=4), scene(duration=3, transition={"duration": 2}), scene(duration=1)]
+    movie = {}
+    if place == "movie":
+        movie = {"elements": [subtitles]}
+    else:
+        scenes[0 if place == "scene before" else 2]["elements"].append(subtitles)
+    plan = length(*scenes, **movie)
+    assert (plan.duration, plan.at_most) == (None, 8)
+
+
 def test_scenes_whose_condition_is_false_are_left_out_with_their_transition():
     fade = {"transition": {"duration": 1}}
     plan = length(scene(duration=3), scene(duration=4, condition="", **fade), scene(duration=5, **fade))
