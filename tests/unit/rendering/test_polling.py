@@ -82,6 +82,10 @@ def test_a_render_that_stays_stalled_ends():
     assert isinstance(w.on_status({"status": "timeout"}, now=160).error, RenderStalled)
 
 
+def test_a_render_that_is_stalled_at_its_deadline_ends_there():
+    assert isinstance(watch(deadline=100).on_status({"status": "timeout"}, now=100).error, RenderStalled)
+
+
 def test_the_deadline_is_absolute_and_the_last_look_falls_on_it():
     w = watch(deadline=100)
     assert w.on_status(running(), now=97).seconds == pytest.approx(3)
@@ -130,11 +134,14 @@ def test_a_failure_of_a_moment_at_the_deadline_loses_no_render_that_is_done():
 
 
 def test_the_deadline_ends_a_wait_only_after_three_polls_in_a_row_have_failed():
-    w = watch(deadline=100)
-    for now in (100, 105):
-        assert isinstance(w.on_error(ServerError("down", http_status=503), now=now), LookAgain)
-    step = w.on_error(ServerError("down", http_status=503), now=110)
-    assert "The last 3 polls failed, for 10s: down" in str(step.error)
+    for was_answered in (False, True):
+        w = watch(deadline=100)
+        if was_answered:
+            w.on_status(running(), now=90)
+        for now in (100, 105):
+            assert isinstance(w.on_error(ServerError("down", http_status=503), now=now), LookAgain)
+        step = w.on_error(ServerError("down", http_status=503), now=110)
+        assert "The last 3 polls failed, for 10s: down" in str(step.error)
 
 
 def test_a_watch_is_failing_from_a_failed_poll_until_the_next_answer():
@@ -142,8 +149,10 @@ def test_a_watch_is_failing_from_a_failed_poll_until_the_next_answer():
     assert not w.failing
     w.on_error(ServerError("down", http_status=503), now=10)
     assert w.failing
-    w.on_status(running(), now=20)
+    assert w.on_status(running(), now=20).note  # so that the line of the failure is not the last one
     assert not w.failing
+    w.on_error(ServerError("down", http_status=503), now=30)
+    assert w.failing
 
 
 def test_of_the_render_of_another_nobody_says_that_this_task_pays_for_it_or_adopts_it():
@@ -247,6 +256,8 @@ def test_a_restart_in_mid_render_repeats_no_sign_of_life():
 
 def test_the_first_look_waits_until_the_quickest_render_may_be_done():
     assert 5 <= watch().first_look(now=0.0) <= 12
+    late = RenderWatch(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule())
+    assert 5 <= late.first_look(now=1e9) <= 12
     assert watch().first_look(now=1000.0) < 5  # unwatched for long, as after a restart
     assert watch(deadline=100).first_look(now=99.0) == pytest.approx(1, abs=1)
     assert watch(deadline=100).first_look(now=200.0) == 0
