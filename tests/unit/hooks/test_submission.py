@@ -677,6 +677,7 @@ def test_an_attempt_whose_response_was_lost_never_submits_after_a_wait_without_r
     service.add_fault("lost", method="POST", path="/v2/movies")
     with pytest.raises(SubmissionPaused) as paused:
         submission(hold=0.0, until=4e9).run()
+    assert not paused.value.state.on_service_clock  # it has not answered since: its time is not known for certain
     absent = replace(paused.value.state, unconfirmed=None)  # as a list that lags has said
     assert submission(state=absent, until=4e9).run().adopted
     assert (service.posts, len(service.renders())) == (1, 1)
