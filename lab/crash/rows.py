@@ -320,9 +320,8 @@ WAITING = (
     ),
     Row(
         name="wrong-key",
-        point="deferred: key revoked, put right, cleared (reuse)",
+        point="deferred: key revoked, put right",
         killed="the key",
-        dag="crash_reuse",
         service="keyed",
         act=acts.key_is_revoked,
     ),
