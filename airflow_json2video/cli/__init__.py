@@ -15,7 +15,7 @@ from contextlib import redirect_stdout
 
 from airflow_json2video.cli import check, download, listing, reconcile, render, rescue
 from airflow_json2video.cli.command import Command
-from airflow_json2video.exceptions import InvalidMovie, Json2VideoError, Money, RenderError
+from airflow_json2video.exceptions import InvalidMovie, Json2VideoError, RenderError
 
 __all__ = ["COMMANDS", "DESCRIPTION", "main", "run"]
 
@@ -72,6 +72,5 @@ def run(command: Command, options: argparse.Namespace) -> int:
 
 
 def _failed(error: Json2VideoError, code: int) -> int:
-    money = "" if error.money is Money.NOT_SPENT else f" Money: {error.money.value}."
-    print(f"error: {error}{money}", file=sys.stderr)
+    print(f"error: {error.in_lines()}", file=sys.stderr)
     return code

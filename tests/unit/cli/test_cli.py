@@ -253,7 +253,7 @@ def test_a_lost_answer_that_cannot_be_looked_up_says_how_to_take_it_up_again_and
     refused = service.add_fault("answer", method="GET", path="/v2/movies", status=403, times=None)
     code, _, err = run("render", movie)
     assert code == 1
-    assert "Money: not known" in err
+    assert "It is not known whether a render was started" in err
     key = re.search(r"--resume (\S+)", err).group(1)
     service.backend.faults.clear(refused)
     code, _, err = run("render", movie, "--resume", key, "--json")
@@ -472,7 +472,7 @@ def test_without_a_key_and_a_connection_it_says_what_to_do(run, airflow_db, monk
     monkeypatch.delenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", raising=False)
     code, _, err = run("list", host=None)
     assert code == 2
-    assert "There is no connection 'json2video_default'. Put an API key into JSON2VIDEO_API_KEY" in err
+    assert "There is no connection 'json2video_default'.\nPut an API key into JSON2VIDEO_API_KEY" in err
 
 
 @pytest.mark.parametrize(
