@@ -35,7 +35,12 @@ LONGEST_LAG = 270.0
 LAST_BAD_ATTEMPT = 4
 HISTORIES = 6000
 
-logging.getLogger("airflow_json2video").setLevel(logging.CRITICAL)
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 class Killed(BaseException):
