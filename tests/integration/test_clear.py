@@ -44,7 +44,7 @@ def cleared(airflow: Airflow, run_id: str) -> str:
 
 def test_a_clear_of_a_task_that_returned_its_result_pays_for_nothing(airflow: Airflow, service: ServiceProcess):
     run_id = airflow.trigger(DAG_ID, conf={})
-    wait_for(render_is(airflow, run_id, "success"), "success")
+    airflow.wait_for_run(DAG_ID, run_id)  # a clear just as the scheduler ends the run leaves the task without a state
     before = airflow.xcom(DAG_ID, run_id, "render")["project"]
     assert cleared(airflow, run_id) == before
     assert service.submissions() == 1
