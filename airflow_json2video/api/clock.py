@@ -30,7 +30,7 @@ WORTH_A_WARNING = 60.0
 _NOTE_EVERY = 1.0
 """Seconds between two answers that are read for it; reading a date is not free."""
 _BELIEVABLE = (1577836800.0, 4102444800.0)
-"""From 2020 to 2099: a ``Date`` of another year is no moment of the service's."""
+"""From 2020 to 2099: a ``Date`` of another year is ignored."""
 _LATEST_ANSWERS = 3
 """Answers that have to agree before more is corrected: one page of a gateway with a wrong clock changes nothing."""
 

@@ -145,7 +145,7 @@ def require_same_deployment(
 
 
 def require_unchanged_deployment(deployment: str, *, before: str | None) -> None:
-    """Make sure that an attempt which goes on in another process still finds what it submitted.
+    """Make sure that an attempt which continues in another process still finds what it submitted.
 
     :param before: the deployment that it submitted as; None if it did not note it.
     :raises Json2VideoError: it is another one by now.

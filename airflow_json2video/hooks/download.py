@@ -282,7 +282,7 @@ class Download:
         self._type = response.headers.get("Content-Type")
         etag = response.headers.get("ETag", "")
         # A weak tag says nothing about bytes, and may not stand in an If-Range. Without either, nothing tells whether
-        # the rest would be of the same file, so the next try begins anew.
+        # the rest would be of the same file, so the next try starts over.
         self._version = etag if etag.startswith('"') else response.headers.get("Last-Modified")
 
     def _goes_on(self, response: requests.Response) -> bool:

@@ -159,7 +159,7 @@ class Json2VideoHook(BaseHook):
             client.close()
 
     def learn_time(self) -> ServiceClock:
-        """Return the service's clock; if no answer has told its time in this process, ask for it: one free request.
+        """Return the service's clock; if no response in this process has shown its time, ask for it: one free request.
 
         If that fails, the clock of this machine is used until an answer comes.
 

@@ -164,7 +164,7 @@ def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
 def _is_stored(render: Unkept, *, template: str, log: TaskLog) -> bool:
     try:
         fill(template, {"project": render.project, **render.fields})
-    except ConfigurationError:  # what a stamp says may be no name of a file; storing it says so, and the rest goes on
+    except ConfigurationError:  # a stamp may hold what cannot be a file name; storing it says so, and the others follow
         return False
     return find_stored(render.movie, template=template, fields=render.fields, log=log) is not None
 

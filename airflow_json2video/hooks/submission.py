@@ -400,7 +400,7 @@ class Submission:
         self.sleep(seconds)
 
     def _give_up_at(self) -> float:
-        """Return when the wait ends: a confirmation is not broken off shortly before its end."""
+        """Return when the wait ends: a confirmation is not interrupted shortly before its end."""
         unconfirmed = self._state.unconfirmed
         if unconfirmed is None:
             return self._send_by

@@ -151,7 +151,7 @@ def no_connection_for_now(error: Exception) -> TransportError:
 
 
 async def learn_time(hook: Json2VideoHook, *, log: TaskLog) -> ServiceClock:
-    """Return the service's clock; if no answer has told its time in this process, ask for it: one free request."""
+    """Return the service's clock; if no response in this process has shown its time, ask for it: one free request."""
     from airflow_json2video.api import calls
     from airflow_json2video.api.clock import ServiceClock, clock_of
 

@@ -84,7 +84,7 @@ def _weighed(finding: Finding, document: Mapping[str, Any]) -> Finding:
 
 
 def _skipped(movie: Mapping[str, Any]) -> Iterator[str]:
-    """Give the paths of the scenes and elements that are never shown, so that nothing in them is certainly wrong."""
+    """Return the paths of the scenes and elements that are never shown, so that nothing in them is certainly wrong."""
     scenes = _nodes(movie, "scenes", "")
     for path, node in [*scenes, *((path, element) for path, element, _ in _elements(movie))]:
         if _is_shown(node) is False:

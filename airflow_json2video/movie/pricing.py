@@ -139,7 +139,7 @@ class Assets:
     def units(
         self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], *, per_second: bool, model: Any
     ) -> Interval:
-        """Give how many units of an asset are generated: one, or as many as it has seconds."""
+        """Return how many units of an asset are generated: one, or as many as it has seconds."""
         if not per_second:
             return Interval(1, 1)
         with suppress(NotKnown):

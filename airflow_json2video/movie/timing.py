@@ -222,7 +222,7 @@ class _Planner:
     def with_import(
         self, scene: Mapping[str, Any], path: str, scenes: Sequence[Mapping[str, Any]]
     ) -> Mapping[str, Any]:
-        """Give *scene* with the elements of the scene that it imports; with unknown ones if that is not certain."""
+        """Return *scene* with the elements of the scene that it imports; with unknown ones if that is not certain."""
         name = scene.get("import")
         if name is None:
             return scene
@@ -257,7 +257,7 @@ class _Planner:
         return length
 
     def elements(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> _Element:
-        """Give where the elements of *node* end, and what they add after that; each is priced."""
+        """Return where the elements of *node* end, and what they add after that; each is priced."""
         ends, late = [NOTHING], NOTHING
         for element, place in self.objects(node, "elements", path):
             timed = _UNTIMED if element is None else self.element(element, place, variables, count)
@@ -266,7 +266,7 @@ class _Planner:
         return _Element(_longest(ends), late)
 
     def objects(self, node: Mapping[str, Any], key: str, path: str) -> list[tuple[Mapping[str, Any] | None, str]]:
-        """Give the objects of the array *key* with their paths; None for what may be anything, at any price."""
+        """Return the objects of the array *key* with their paths; None for what may be anything, at any price."""
         items, path = node.get(key), at(path, key)
         if items is None or (isinstance(items, (list, tuple)) and not items):
             return []
@@ -332,7 +332,7 @@ class _Planner:
         return _Element(end if shown and kind is not None else Interval(0.0, end.high), NOTHING)
 
     def kind(self, element: Mapping[str, Any], path: str, variables: Mapping[str, Any]) -> str | None:
-        """Give the type of an element; None if it is none that is known here."""
+        """Return the type of an element; None if it is unknown here."""
         kind = value_of(element.get("type"), variables)
         if isinstance(kind, str) and kind in KNOWN_TYPES:
             return kind
