@@ -459,7 +459,8 @@ def test_a_file_that_the_list_does_not_name_is_gone_only_if_the_render_by_itself
     submission, client, monkeypatch, ended
 ):
     project = submission().run().project
-    assert client.execute(get_movie(project)).movie.url
+    while client.execute(get_movie(project)).movie.status != "done":
+        time.sleep(0.01)
     monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies, ended_at=ended))
     again = submission(attempt=2).run()
     assert (again.project, again.adopted) == (project, True)
