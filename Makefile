@@ -41,7 +41,7 @@ $(STAMP): $(CONSTRAINTS) pyproject.toml
 	@touch $@
 
 demo: $(STAMP) ## a movie file becomes an MP4 in a real Airflow on this machine (KEEP=1 keeps the pages open)
-	@$(BIN)/python -m lab.demo
+	@$(BIN)/python -m tools.demo
 
 # Most tests wait more than they compute, so two files are run at once; what is timed, and a real Airflow, have the
 # machine to themselves. With ARGS it is one plain pytest: "-m long" for what CI runs besides.
@@ -96,10 +96,10 @@ bench-parse: $(BENCH)/installed ## what importing the operator costs a DAG file,
 	@$(BENCH)/bin/python benchmarks/parse_time.py $(ARGS)
 
 crash: $(STAMP) ## a real Airflow, killed at every point of the path; exits non-zero if anything is paid twice or lost
-	$(BIN)/python -m lab.crash $(ARGS)
+	$(BIN)/python -m tests.crash $(ARGS)
 
 test-matrix: $(STAMP) ## the suite on Airflow 2.11 to 3.3 and Python 3.10 to 3.13 (long)
-	$(BIN)/python -m lab.matrix $(ARGS)
+	$(BIN)/python -m tools.matrix $(ARGS)
 
 clean: ## remove all that was made
 	rm -rf $(VENV) $(BENCH) $(DRAWING) .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache

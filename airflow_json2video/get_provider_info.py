@@ -47,11 +47,11 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "JSON2Video",
                 "python-modules": [
-                    "airflow_json2video.triggers.events",
+                    "airflow_json2video.triggers.render_event",
                     "airflow_json2video.triggers.render",
                     "airflow_json2video.triggers.batch",
-                    "airflow_json2video.triggers.service",
-                    "airflow_json2video.triggers.quota",
+                    "airflow_json2video.triggers.availability",
+                    "airflow_json2video.triggers.credits",
                 ],
             },
         ],
@@ -59,13 +59,13 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "source-integration-name": "JSON2Video",
                 "target-integration-name": "JSON2Video",
-                "python-module": "airflow_json2video.transfers.storage",
+                "python-module": "airflow_json2video.transfers.json2video_to_object_storage",
             },
         ],
         "task-decorators": [
-            {"name": "json2video", "class-name": "airflow_json2video.decorators.render.json2video_task"},
+            {"name": "json2video", "class-name": "airflow_json2video.decorators.json2video.json2video_task"},
         ],
-        "cli": ["airflow_json2video.cli.airflow_commands.get_cli_commands"],
+        "cli": ["airflow_json2video.cli.definition.get_cli_commands"],
         "asset-uris": [_ASSET_URI],
         "dataset-uris": [_ASSET_URI],  # as 2.11 calls them
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],

@@ -41,7 +41,7 @@ def pages_of(host: str, *, project: str = "") -> str:
     """Give where a person sees what renders: the dashboard, or the page of a service on this machine."""
     from urllib.parse import urlsplit
 
-    from airflow_json2video.api.endpoint import is_loopback
+    from airflow_json2video.api.config import is_loopback
 
     if not is_loopback(urlsplit(host).hostname):
         return DASHBOARD  # also behind a gateway, which has no pages of its own

@@ -1,4 +1,4 @@
-"""A render operator as it is usually written, for the crash matrix to fail on: ``python -m lab.crash --naive``.
+"""A render operator as it is usually written, for the crash matrix to fail on: ``python -m tests.crash --naive``.
 
 It does what most providers do: a session that repeats every request on 5xx and on a lost answer, the
 POST included; nothing that says whose render it is; a retry of the task submits again.

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.sdk import AssetWatcher
 
 from airflow_json2video.assets import triggering_videos
-from airflow_json2video.triggers.events import Json2VideoRenderDoneTrigger
+from airflow_json2video.triggers.render_event import Json2VideoRenderDoneTrigger
 
 # [START watcher]
 SPRING = Asset(

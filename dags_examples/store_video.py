@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
-from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
+from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 
 MOVIE = {
     "resolution": "sd",

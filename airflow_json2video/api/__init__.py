@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
     from airflow_json2video.api.calls import Call
     from airflow_json2video.api.client import Json2VideoClient
-    from airflow_json2video.api.endpoint import DEFAULT_HOST, check_api_key, check_host
+    from airflow_json2video.api.config import DEFAULT_HOST, check_api_key, check_host
 
 __all__ = [
     "DEFAULT_HOST",
@@ -26,10 +26,10 @@ __all__ = [
 _HOMES = {
     "AsyncJson2VideoClient": "async_client",
     "Call": "calls",
-    "DEFAULT_HOST": "endpoint",
+    "DEFAULT_HOST": "config",
     "Json2VideoClient": "client",
-    "check_api_key": "endpoint",
-    "check_host": "endpoint",
+    "check_api_key": "config",
+    "check_host": "config",
 }
 
 

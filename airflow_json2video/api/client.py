@@ -12,11 +12,11 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 from urllib3.util import SKIP_HEADER
 
+from airflow_json2video.api.base_client import Answer, Exchange, MovieListing, Request
 from airflow_json2video.api.calls import put_file, start_upload
-from airflow_json2video.api.endpoint import DEFAULT_HOST, Endpoint
-from airflow_json2video.api.exchange import Answer, Exchange, MovieListing, Request
+from airflow_json2video.api.config import DEFAULT_HOST, Endpoint
+from airflow_json2video.api.transport import WatchedAdapter, watching
 from airflow_json2video.api.upload import FileContent
-from airflow_json2video.api.watched import WatchedAdapter, watching
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Json2VideoClient:
     Keeps a connection open between calls that may be repeated. A call that must not be repeated gets a
     connection of its own, so that it never rides on one which the service has just closed.
 
-    For the parameters see :class:`~airflow_json2video.api.endpoint.Endpoint`; *sleep* and *rng* are the
+    For the parameters see :class:`~airflow_json2video.api.config.Endpoint`; *sleep* and *rng* are the
     pause between two sendings and its jitter.
 
     ::

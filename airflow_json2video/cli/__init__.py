@@ -13,8 +13,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from airflow_json2video.cli import check, download, listing, reconcile, render, rescue
-from airflow_json2video.cli.command import Command
+from airflow_json2video.cli import archive as rescue
+from airflow_json2video.cli import check, download, reconcile, render
+from airflow_json2video.cli import status as listing
+from airflow_json2video.cli._common import Command
 from airflow_json2video.exceptions import InvalidMovie, Json2VideoError, RenderError
 
 __all__ = ["COMMANDS", "DESCRIPTION", "main", "run"]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
-from airflow_json2video.cli.documents import PARAMS, VARIABLES, document_from, name_of
+from airflow_json2video.cli._common import ACCOUNT, JSON, Argument, Command
+from airflow_json2video.cli._documents import PARAMS, VARIABLES, document_from, name_of
 from airflow_json2video.exceptions import InvalidMovie
 
 __all__ = ["COMMAND"]
@@ -38,8 +38,8 @@ def _in_words(answer: dict[str, Any]) -> Iterator[str]:
 
 def _checked(file: str, options: argparse.Namespace) -> dict[str, Any]:
     from airflow_json2video.movie.checks import check
+    from airflow_json2video.movie.estimation import estimate
     from airflow_json2video.movie.findings import Finding, Severity
-    from airflow_json2video.movie.timing import estimate
 
     duration = credits_ = None
     try:
@@ -69,7 +69,7 @@ def _checked(file: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _about_variables(document: dict[str, Any], options: argparse.Namespace) -> list[Any]:
-    from airflow_json2video.cli.account import connect
+    from airflow_json2video.cli._account import connect
     from airflow_json2video.exceptions import UnreadableAnswer
     from airflow_json2video.movie.template_variables import check_template_variables
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
+from airflow_json2video.cli._common import ACCOUNT, JSON, Argument, Command
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def check(path: str) -> None:
 
     :raises ConfigurationError: it cannot. :raises DestinationFailed: it cannot now.
     """
-    from airflow_json2video.cli.telling import StandardError
-    from airflow_json2video.hooks.storing import check_destination
+    from airflow_json2video.cli._stderr_log import StandardError
+    from airflow_json2video.storage.store import check_destination
 
     template = _template(path)
     if "://" not in template and not template.startswith("/"):
@@ -40,15 +40,15 @@ def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
         a folder gets the name ``{project}.mp4``.
     :raises RenderExpired: the file is gone. :raises StoreError: it was not kept, or only in part and then not at all.
     """
-    from airflow_json2video.cli.telling import StandardError
-    from airflow_json2video.hooks.storing import store_video
+    from airflow_json2video.cli._stderr_log import StandardError
+    from airflow_json2video.storage.store import store_video
 
     return store_video(movie, template=_template(path), hook=hook, log=StandardError()).path
 
 
 def _run(options: argparse.Namespace) -> bool:
-    from airflow_json2video.cli.account import connect
-    from airflow_json2video.hooks.waiting import wire
+    from airflow_json2video.cli._account import connect
+    from airflow_json2video.polling.wait import wire
 
     if len(options.projects) > 1 and "{project}" not in options.output and not _is_folder(options.output):
         raise ConfigurationError("Several renders go to one file; write {project} into --output, or name a folder.")

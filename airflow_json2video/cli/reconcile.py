@@ -8,22 +8,22 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
-from airflow_json2video.cli.listing import instant_of, print_table
+from airflow_json2video.cli._common import ACCOUNT, JSON, Argument, Command
+from airflow_json2video.cli.status import instant_of, print_table
 
 if TYPE_CHECKING:
+    from airflow_json2video.core.reconciliation import Reconciled, StampedRender
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.rendering.reconciling import Reconciled, StampedRender
 
 __all__ = ["COMMAND"]
 
 
 def _run(options: argparse.Namespace) -> bool:
-    from airflow_json2video.cli.account import connect
-    from airflow_json2video.cli.known_tasks import known_tasks
-    from airflow_json2video.hooks.deployment import known_deployment
-    from airflow_json2video.rendering.identity import deployment_in_words
-    from airflow_json2video.rendering.reconciling import Verdict, reconcile
+    from airflow_json2video.cli._account import connect
+    from airflow_json2video.cli._known_tasks import known_tasks
+    from airflow_json2video.core.identity import deployment_in_words
+    from airflow_json2video.core.reconciliation import Verdict, reconcile
+    from airflow_json2video.submission.deployment import known_deployment
 
     now = datetime.now(timezone.utc)
     since = instant_of(options.since, now=now)
@@ -54,8 +54,8 @@ def _run(options: argparse.Namespace) -> bool:
 
 
 def _stamped(hook: Json2VideoHook, since: datetime, now: datetime) -> list[StampedRender]:
-    from airflow_json2video.rendering.identity import read_stamp
-    from airflow_json2video.rendering.reconciling import StampedRender
+    from airflow_json2video.core.identity import read_stamp
+    from airflow_json2video.core.reconciliation import StampedRender
 
     found = []
     for movie in hook.iter_movies(date_start=since, date_end=now + timedelta(days=1)):
@@ -88,7 +88,7 @@ def _row(found: Reconciled, render: StampedRender) -> dict[str, Any]:
 
 
 def _as_json(found: Reconciled) -> dict[str, Any]:
-    from airflow_json2video.rendering.reconciling import Verdict
+    from airflow_json2video.core.reconciliation import Verdict
 
     return {
         "renders": [_row(found, render) for verdict in Verdict for render in found.of(verdict)],

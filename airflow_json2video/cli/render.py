@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.cli.command import ACCOUNT, JSON, Argument, Command
-from airflow_json2video.cli.documents import PARAMS, VARIABLES, document_from, name_of
-from airflow_json2video.cli.telling import StandardError
+from airflow_json2video.cli._common import ACCOUNT, JSON, Argument, Command
+from airflow_json2video.cli._documents import PARAMS, VARIABLES, document_from, name_of
+from airflow_json2video.cli._stderr_log import StandardError
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money
 
 if TYPE_CHECKING:
+    from airflow_json2video.core.render_status import Ended
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.rendering.polling import Ended
 
 __all__ = ["COMMAND"]
 
@@ -47,7 +47,7 @@ class _Render:
 
 
 def _run(options: argparse.Namespace) -> bool:
-    from airflow_json2video.cli.account import connect
+    from airflow_json2video.cli._account import connect
     from airflow_json2video.movie.checks import require_valid
 
     log = StandardError()
@@ -84,11 +84,11 @@ def _rendered(
     render: _Render,
     log: StandardError,
 ) -> Ended | None:
-    from airflow_json2video.hooks.submission import Submission
-    from airflow_json2video.hooks.waiting import poll_schedule, wait_for_render
+    from airflow_json2video.core.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, fingerprint
+    from airflow_json2video.core.render_status import RenderWatch
+    from airflow_json2video.polling.wait import poll_schedule, wait_for_render
     from airflow_json2video.progress import shown_waiting
-    from airflow_json2video.rendering.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, fingerprint
-    from airflow_json2video.rendering.polling import RenderWatch
+    from airflow_json2video.submission.submitter import Submission
 
     identity = TaskIdentity(
         deployment=NO_DEPLOYMENT, dag_id="shell", run_id=render.key, task_id="render", map_index=-1, generation=0
@@ -98,7 +98,7 @@ def _rendered(
         if render.sent:
             return
         if document.get("template") is not None:
-            from airflow_json2video.hooks.template_variables import require_fitting_variables
+            from airflow_json2video.template_variables import require_fitting_variables
 
             require_fitting_variables(hook.client, document, log=log)
         log.info("Submitting. If this is broken off, the same command with --resume %s takes it up.", render.key)
@@ -131,7 +131,7 @@ def _rendered(
 
 def _finish(ended: Ended, options: argparse.Namespace, hook: Json2VideoHook, log: StandardError) -> bool:
     from airflow_json2video.cli.download import store
-    from airflow_json2video.rendering.result import in_words, render_result, warnings_of
+    from airflow_json2video.core.result import in_words, render_result, warnings_of
 
     movie = dict(ended.movie or {})
     for text in warnings_of(movie):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.hooks.settings import CONN_FIELDS, ConnectionSettings, connection_settings
+from airflow_json2video.hooks.connection import CONN_FIELDS, ConnectionSettings, connection_settings
 from airflow_json2video.version_compat import mask_secret
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Json2VideoHook(BaseHook):
 
             settings = await hook.look_up()
         """
-        from airflow_json2video.hooks.supervisor_calls import connection_of
+        from airflow_json2video.supervisor_calls import connection_of
 
         try:
             connection = await connection_of(self.json2video_conn_id)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.clock import from_iso, iso
 from airflow_json2video.local.documents import read_json
+from airflow_json2video.movie.estimation import estimate
 from airflow_json2video.movie.frames import preset_size
-from airflow_json2video.movie.timing import estimate
 
 if TYPE_CHECKING:
     from airflow_json2video.local.lifecycle import Sight

@@ -16,8 +16,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from airflow_json2video.local.bounds import bound_this_process
 from airflow_json2video.local.limits import Limits
+from airflow_json2video.local.rlimits import bound_this_process
 
 __all__ = ["main"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_json2video.movie.checks import check, require_valid
+    from airflow_json2video.movie.documents import load_document
     from airflow_json2video.movie.elements import (
         AnyElement,
         AudioElement,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         VisualElement,
         VoiceElement,
     )
+    from airflow_json2video.movie.estimation import Estimate, Overlap, SceneSpan, estimate
     from airflow_json2video.movie.exports import (
         AnyDestination,
         Destination,
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from airflow_json2video.movie.expressions import names_in, render_airflow_expressions
     from airflow_json2video.movie.findings import Finding, Severity
     from airflow_json2video.movie.generation import PreloadItem
-    from airflow_json2video.movie.loading import load_document
     from airflow_json2video.movie.movie import Movie
     from airflow_json2video.movie.scene import Scene, Transition
     from airflow_json2video.movie.settings import (
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         SubtitlesSettings,
         TextSettings,
     )
-    from airflow_json2video.movie.timing import Estimate, Overlap, SceneSpan, estimate
 
 __all__ = [
     "AnyDestination",
@@ -109,11 +109,11 @@ _HOMES = {
     "expressions": "names_in render_airflow_expressions",
     "findings": "Finding Severity",
     "generation": "PreloadItem",
-    "loading": "load_document",
+    "documents": "load_document",
     "movie": "Movie",
     "scene": "Scene Transition",
     "settings": "ChromaKey Correction Crop Keyframe Rotate SubtitlesSettings TextSettings",
-    "timing": "Estimate Overlap SceneSpan estimate",
+    "estimation": "Estimate Overlap SceneSpan estimate",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

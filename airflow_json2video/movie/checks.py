@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from airflow_json2video.movie.base import findings_of
+from airflow_json2video.movie.estimation import NO_LENGTH, Overlap, estimate
 from airflow_json2video.movie.findings import Finding, Severity, at, invalid_movie
-from airflow_json2video.movie.keys import key_findings
-from airflow_json2video.movie.lexing import has_expression
+from airflow_json2video.movie.lexer import has_expression
 from airflow_json2video.movie.movie import Movie
 from airflow_json2video.movie.scalars import Purpose
-from airflow_json2video.movie.timing import NO_LENGTH, Overlap, estimate
+from airflow_json2video.movie.unknown_keys import key_findings
 
 __all__ = ["check", "require_valid"]
 

@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from airflow_json2video.movie.findings import Finding, Severity, at, invalid_movie
-from airflow_json2video.movie.lexing import (
+from airflow_json2video.movie.lexer import (
     FUNCTIONS,
     Names,
     Segment,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from airflow_json2video.movie.evaluation import NotKnown, resolve, scope
+from airflow_json2video.movie.evaluator import NotKnown, resolve, scope
 
 __all__ = ["MAX_SIDE", "MIN_SIDE", "RESOLUTIONS", "frame_size", "preset_size"]
 

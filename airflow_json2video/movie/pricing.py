@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from airflow_json2video.movie.catalog import price_of
-from airflow_json2video.movie.evaluation import NotKnown, resolve
+from airflow_json2video.movie.evaluator import NotKnown, resolve
 from airflow_json2video.movie.findings import at
-from airflow_json2video.movie.lexing import SegmentKind, placeholders
+from airflow_json2video.movie.lexer import SegmentKind, placeholders
 
 __all__ = [
     "ANY",

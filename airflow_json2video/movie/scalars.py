@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticCustomError, core_schema
 
 from airflow_json2video.movie.findings import Severity
-from airflow_json2video.movie.lexing import has_expression
+from airflow_json2video.movie.lexer import has_expression
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler

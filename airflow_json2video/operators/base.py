@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.operators.templating import Fields
+    from airflow_json2video.operators._templating import Fields
 
 __all__ = [
     "Json2VideoBaseOperator",
@@ -54,7 +54,7 @@ class TemplatedFields(BaseOperator):
             return
         if self._are_filled:  # a second time it would be data
             return
-        from airflow_json2video.operators.templating import Fields
+        from airflow_json2video.operators._templating import Fields
 
         try:
             self._fill_fields(Fields(self, template_fields, context, jinja_env, seen_oids))

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_json2video.core.batch import BatchResult
     from airflow_json2video.movie import Movie
-    from airflow_json2video.operators.templating import Fields
-    from airflow_json2video.rendering.batch import BatchResult
+    from airflow_json2video.operators._templating import Fields
 
 __all__ = ["Json2VideoBatchRenderOperator"]
 
@@ -42,7 +42,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     enough of them have ended. A retry, or a run after a crash, finds what earlier attempts started and renders only
     what is missing.
 
-    The result is a summary (:class:`~airflow_json2video.rendering.batch.BatchResult`); how each item ended stands in
+    The result is a summary (:class:`~airflow_json2video.core.batch.BatchResult`); how each item ended stands in
     the report.
 
     :param items: the rows: a list, any iterable, a function that gives one, or an XCom. Data, and no template.
@@ -159,8 +159,8 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         require_end_of_wait(self.task_id, on_quota_exhausted=self.on_quota_exhausted, quota_wait_until=quota_wait_until)
 
     def _fill_fields(self, fields: Fields) -> None:
-        from airflow_json2video.operators.document import fill_document, fill_source
-        from airflow_json2video.rendering.batch_items import columns_of
+        from airflow_json2video.core.batch_items import columns_of
+        from airflow_json2video.operators._document import fill_document, fill_source
 
         self._hand_on(fields.context)
         fields.fill(*(name for name in fields.names if name not in ("movie", "variables", "items", "source")))
@@ -194,7 +194,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         )
 
     def _slice(self, context: Context, *, event: Any, is_resumed: bool) -> BatchResult:
-        from airflow_json2video.operators.batch_slice import BatchSlice
+        from airflow_json2video.operators._batch.runner import BatchSlice
         from airflow_json2video.version_compat import as_outputs
 
         try:
@@ -216,10 +216,10 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
 
     def _read_rows(self, context: Context) -> list[dict[str, Any]]:
         if self._rows is None:
-            from airflow_json2video.rendering.batch_items import rows_of
+            from airflow_json2video.core.batch_items import rows_of
 
             if self.source is not None:
-                from airflow_json2video.hooks.batch_rows import read_rows
+                from airflow_json2video.batch.rows import read_rows
 
                 self._rows = rows_of(read_rows(str(self.source)), source=str(self.source), key=self.item_key)
             else:
@@ -229,7 +229,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     def _hand_on(self, context: Context) -> None:
         ti = context.get("ti")  # fields are also rendered for show, by no attempt
         if self.on_clear == "resubmit" and ti is not None and not self._handed_on:
-            from airflow_json2video.hooks.deliveries import hand_on
+            from airflow_json2video.submission.attempt import hand_on
 
             hand_on(ti)
             self._handed_on = True

@@ -13,7 +13,7 @@ from airflow_json2video.operators.base import Json2VideoCallOperator
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
-    from airflow_json2video.operators.templating import Fields
+    from airflow_json2video.operators._templating import Fields
 
 __all__ = [
     "Json2VideoDriveCreateFolderOperator",
@@ -73,17 +73,17 @@ class Json2VideoDriveUploadOperator(Json2VideoCallOperator):
             )
 
     def _fill_fields(self, fields: Fields) -> None:
-        from airflow_json2video.operators.document import fill_source
+        from airflow_json2video.operators._document import fill_source
 
         fields.fill(*(name for name in fields.names if name != "source"))
         fill_source(fields)
 
     def carry_out(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Check the file and its name, send it unless it is there, and tell where it is."""
-        from airflow_json2video.api.arguments import check_stored_folder, check_stored_name
         from airflow_json2video.api.calls.drive import MAX_FILE_SIZE
         from airflow_json2video.api.upload import FileContent
-        from airflow_json2video.hooks.drive_upload import DriveUpload
+        from airflow_json2video.api.validation import check_stored_folder, check_stored_name
+        from airflow_json2video.storage.drive_upload import DriveUpload
 
         source = str(self.source)
         name = check_stored_name(self.name or source.rpartition("/")[2])
@@ -149,8 +149,8 @@ class Json2VideoDriveMoveFileOperator(Json2VideoCallOperator):
 
     def carry_out(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Move the file, and give it as it is now."""
-        from airflow_json2video.api.arguments import check_folder, check_stored_folder
-        from airflow_json2video.hooks.drive_upload import wait_until_uploaded
+        from airflow_json2video.api.validation import check_folder, check_stored_folder
+        from airflow_json2video.storage.drive_upload import wait_until_uploaded
 
         folder, destination = check_folder(self.folder), check_stored_folder(self.destination, "destination")
         moved = _joined(destination, self.name)
@@ -212,7 +212,7 @@ class Json2VideoDriveCreateFolderOperator(Json2VideoCallOperator):
 
     def carry_out(self, context: Context) -> None:  # noqa: ARG002
         """Create the folder."""
-        from airflow_json2video.api.arguments import check_stored_folder
+        from airflow_json2video.api.validation import check_stored_folder
 
         self.hook.create_folder(check_stored_folder(self.folder))
 

@@ -45,10 +45,10 @@ class Json2VideoListMoviesOperator(Json2VideoCallOperator):
 
     def carry_out(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
         """Read the list to its end."""
-        from airflow_json2video.hooks.deployment import known_deployment
-        from airflow_json2video.hooks.waiting import wire
-        from airflow_json2video.rendering.identity import of_another_deployment
-        from airflow_json2video.rendering.result import movie_facts
+        from airflow_json2video.core.identity import of_another_deployment
+        from airflow_json2video.core.result import movie_facts
+        from airflow_json2video.polling.wait import wire
+        from airflow_json2video.submission.deployment import known_deployment
 
         movies = list(self.hook.client.movies(date_start=self.date_start, date_end=self.date_end))
         ours = known_deployment(self.hook.settings.namespace)
@@ -77,7 +77,7 @@ class Json2VideoDeleteMovieOperator(Json2VideoCallOperator):
 
     def carry_out(self, context: Context) -> None:  # noqa: ARG002
         """Delete the file."""
-        from airflow_json2video.hooks.deployment import require_not_of_another
+        from airflow_json2video.submission.deployment import require_not_of_another
 
         require_not_of_another(self.hook, self.project)
         self.hook.delete_movie(self.project)

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_json2video.hooks.money import Budget
-    from airflow_json2video.hooks.submission import Submission, SubmittedRender
+    from airflow_json2video.core.identity import TaskIdentity
+    from airflow_json2video.core.render_status import Ended, RenderWatch
+    from airflow_json2video.core.result import RenderResult
     from airflow_json2video.movie import Movie
-    from airflow_json2video.operators.keeping import Keeping
-    from airflow_json2video.operators.pausing import Pause
-    from airflow_json2video.operators.templating import Fields
-    from airflow_json2video.rendering.identity import TaskIdentity
-    from airflow_json2video.rendering.polling import Ended, RenderWatch
-    from airflow_json2video.rendering.result import RenderResult
+    from airflow_json2video.operators._deferral import Pause
+    from airflow_json2video.operators._storage import Keeping
+    from airflow_json2video.operators._templating import Fields
+    from airflow_json2video.submission.budget import Budget
+    from airflow_json2video.submission.submitter import Submission, SubmittedRender
 
 __all__ = ["Json2VideoRenderOperator"]
 
@@ -48,7 +48,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     The movie is checked, submitted once, and waited for in the triggerer. A retry, or a run after a
     crash, finds the render that an earlier attempt started and adopts it. The result is a plain
-    dictionary (:class:`~airflow_json2video.rendering.result.RenderResult`).
+    dictionary (:class:`~airflow_json2video.core.result.RenderResult`).
 
     **Braces.** Movie JSON and Airflow both write ``{{ name }}``. An expression is Airflow's when every
     name in it is one of Airflow's context, JSON2Video's when every name is a variable of the movie;
@@ -188,7 +188,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             )
 
     def _fill_fields(self, fields: Fields) -> None:
-        from airflow_json2video.operators.document import fill_document
+        from airflow_json2video.operators._document import fill_document
 
         self._hand_on(fields.context)  # what follows may fail, and the XComs of the attempt before are gone already
         fields.fill(*(name for name in fields.names if name not in ("movie", "variables")))
@@ -196,8 +196,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
-        from airflow_json2video.hooks.deliveries import delivered_before
-        from airflow_json2video.operators.pausing import Pause
+        from airflow_json2video.operators._deferral import Pause
+        from airflow_json2video.submission.attempt import delivered_before
         from airflow_json2video.version_compat import execution_deadline
 
         ti, now = context["ti"], time.time()
@@ -213,7 +213,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         self, context: Context, event: Any = None, outage: dict[str, Any] | None = None, **_: Any
     ) -> RenderResult:
         """Go on after a wait for the service, for the account's list or for credits."""
-        from airflow_json2video.operators.pausing import Pause
+        from airflow_json2video.operators._deferral import Pause
 
         if outage is not None:
             pause = Pause.from_json(outage)
@@ -229,19 +229,19 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     def _hand_on(self, context: Context) -> None:
         ti = context.get("ti")  # fields are also rendered for show, by no attempt
         if self._notes_delivery and ti is not None and not self._handed_on:
-            from airflow_json2video.hooks.deliveries import hand_on
+            from airflow_json2video.submission.attempt import hand_on
 
             hand_on(ti)
             self._handed_on = True
 
     def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
-        from airflow_json2video.hooks.deliveries import delivery_key, note_delivery
-        from airflow_json2video.hooks.deployment import require_unchanged_deployment
-        from airflow_json2video.operators.identity import task_identity
-        from airflow_json2video.operators.outlets import tell_video
-        from airflow_json2video.operators.pausing import wait_for_credits, wait_out
-        from airflow_json2video.rendering.result import render_result
-        from airflow_json2video.rendering.submission_state import SubmissionPaused
+        from airflow_json2video.core.result import render_result
+        from airflow_json2video.core.submission_state import SubmissionPaused
+        from airflow_json2video.operators._deferral import wait_for_credits, wait_out
+        from airflow_json2video.operators._outlets import tell_video
+        from airflow_json2video.submission.attempt import delivery_key, note_delivery
+        from airflow_json2video.submission.deployment import require_unchanged_deployment
+        from airflow_json2video.submission.task_identity import task_identity
         from airflow_json2video.triggers.render import defer_until_rendered
         from airflow_json2video.version_compat import as_outputs
 
@@ -313,7 +313,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.triggers.render import ended_from_event
 
         if submission_key is None and self.durable:  # lost by dag.test()
-            from airflow_json2video.operators.identity import task_identity
+            from airflow_json2video.submission.task_identity import task_identity
 
             submission_key = task_identity(context, self.hook, log=self.log).submission_key
         ended = ended_from_event(event, project=project)
@@ -321,7 +321,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
         """Give the files the movie was made of, the video, and what it was; for Airflow's OpenLineage provider."""
-        from airflow_json2video.operators.lineage import lineage_of
+        from airflow_json2video.operators._lineage.extractor import lineage_of
 
         return lineage_of(self, self._video)
 
@@ -335,11 +335,11 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _checked_document(self) -> dict[str, Any]:
         from airflow_json2video.movie.checks import require_valid
-        from airflow_json2video.operators.document import document_of, plain_document
+        from airflow_json2video.operators._document import document_of, plain_document
 
         document = plain_document(document_of(movie=self.movie, template=self.template, variables=self.variables))
         if self.webhook is not None:
-            from airflow_json2video.rendering.webhook import with_webhook
+            from airflow_json2video.operators._webhook import with_webhook
 
             document = with_webhook(document, self.webhook)
         for finding in require_valid(document):
@@ -347,7 +347,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         return document
 
     def _budget(self, document: dict[str, Any]) -> Budget:
-        from airflow_json2video.hooks.money import Budget
+        from airflow_json2video.submission.budget import Budget
 
         budget = Budget(document, max_credits=self.max_credits, min_remaining=self.min_remaining_credits, log=self.log)
         budget.tell()
@@ -365,10 +365,10 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         pause: Pause,
         identity: TaskIdentity | None,
     ) -> Submission:
-        from airflow_json2video.hooks.memory import TaskMemory
-        from airflow_json2video.hooks.submission import Submission
-        from airflow_json2video.rendering.identity import Stamp, fingerprint
-        from airflow_json2video.rendering.submission_state import SubmissionState
+        from airflow_json2video.core.identity import Stamp, fingerprint
+        from airflow_json2video.core.submission_state import SubmissionState
+        from airflow_json2video.submission.submitter import Submission
+        from airflow_json2video.submission.task_store import TaskMemory
         from airflow_json2video.version_compat import (
             attempt_is_current,
             previous_attempt_ended_at,
@@ -404,7 +404,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         )
 
     def _submit(self, submission: Submission, budget: Budget) -> SubmittedRender:
-        from airflow_json2video.hooks import metrics
+        from airflow_json2video import metrics
 
         render = submission.run()
         if render.adopted:
@@ -418,7 +418,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         return render
 
     def _keeping(self) -> Keeping | None:
-        from airflow_json2video.operators.keeping import Keeping
+        from airflow_json2video.operators._storage import Keeping
 
         return Keeping.of(self)
 
@@ -434,18 +434,18 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             keeping.check(context)
         # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
         if self.check_template_variables and document.get("template") is not None:
-            from airflow_json2video.hooks.template_variables import require_fitting_variables
+            from airflow_json2video.template_variables import require_fitting_variables
 
             require_fitting_variables(self.hook.client, document, log=self.log)
         budget.check(self.hook.client)
         if identity is not None:
-            from airflow_json2video.hooks.deployment import require_same_deployment
+            from airflow_json2video.submission.deployment import require_same_deployment
 
             require_same_deployment(self.hook.settings.namespace, identity.deployment)
 
     def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderWatch:
-        from airflow_json2video.hooks.waiting import poll_schedule
-        from airflow_json2video.rendering.polling import RenderWatch
+        from airflow_json2video.core.render_status import RenderWatch
+        from airflow_json2video.polling.wait import poll_schedule
 
         return RenderWatch(
             render.project,
@@ -456,14 +456,14 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _look_here(self, render: SubmittedRender, *, deadline: float) -> Ended | None:
         """Look once; None if the render goes on, or the look failed in a way that passes."""
-        from airflow_json2video.hooks.waiting import look_once
-        from airflow_json2video.rendering.polling import Ended
+        from airflow_json2video.core.render_status import Ended
+        from airflow_json2video.polling.wait import look_once
 
         step = look_once(self.hook, self._watch(render, deadline=deadline))
         return step if isinstance(step, Ended) else None
 
     def _wait_here(self, render: SubmittedRender, *, deadline: float) -> Ended:
-        from airflow_json2video.hooks.waiting import wait_for_render
+        from airflow_json2video.polling.wait import wait_for_render
 
         watch = self._watch(render, deadline=deadline)
         self._waiting_for = render.project
@@ -484,8 +484,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             self.log.warning("Render %s cannot be cancelled: it goes on and is billed. %s", project, then)
 
     def _tell_cost(self, result: RenderResult, estimated: int | None, context: Context) -> None:
-        from airflow_json2video.hooks import metrics
-        from airflow_json2video.rendering.money import cost_in_words, cost_of
+        from airflow_json2video import metrics
+        from airflow_json2video.core.price import cost_in_words, cost_of
 
         cost = cost_of(result, estimated=estimated)
         context["ti"].xcom_push(key="json2video_cost", value=dict(cost))
@@ -494,12 +494,12 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             metrics.render_charged(cost["charged_seconds"], remaining=cost["remaining_credits"])
 
     def _finish(self, ended: Ended, *, key: str | None, estimated: int | None, context: Context) -> RenderResult:
-        from airflow_json2video.hooks.deliveries import note_delivery
-        from airflow_json2video.hooks.metrics import render_done
-        from airflow_json2video.hooks.waiting import tell_done
-        from airflow_json2video.operators.keeping import warn_of_expiry
-        from airflow_json2video.operators.outlets import tell_video
-        from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.core.result import render_result
+        from airflow_json2video.metrics import render_done
+        from airflow_json2video.operators._outlets import tell_video
+        from airflow_json2video.operators._storage import warn_of_expiry
+        from airflow_json2video.polling.wait import tell_done
+        from airflow_json2video.submission.attempt import note_delivery
         from airflow_json2video.version_compat import as_outputs
 
         keeping = self._keeping()
@@ -528,7 +528,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
         from airflow_json2video.exceptions import AttemptSuperseded, Money, RenderFailed, StoreError
-        from airflow_json2video.hooks.metrics import render_failed, video_not_stored
+        from airflow_json2video.metrics import render_failed, video_not_stored
         from airflow_json2video.version_compat import end_superseded_attempt
 
         if isinstance(error, StoreError):
@@ -552,7 +552,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _what_is_there(self, path: str) -> str | None:
         from airflow_json2video.movie.findings import excerpt
-        from airflow_json2video.operators.document import document_of
+        from airflow_json2video.operators._document import document_of
 
         try:
             return excerpt(document_of(movie=self.movie, template=self.template, variables=self.variables), path)

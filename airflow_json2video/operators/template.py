@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_json2video.movie import Movie
-    from airflow_json2video.operators.templating import Fields
+    from airflow_json2video.operators._templating import Fields
 
 __all__ = ["Json2VideoTemplateOperator"]
 
@@ -52,7 +52,7 @@ class Json2VideoTemplateOperator(Json2VideoCallOperator):
         self._source = "The movie"
 
     def _fill_fields(self, fields: Fields) -> None:
-        from airflow_json2video.operators.document import given_movie
+        from airflow_json2video.operators._document import given_movie
 
         fields.fill(*(name for name in fields.names if name != "movie"))
         given, self._source = given_movie(fields)
@@ -60,9 +60,9 @@ class Json2VideoTemplateOperator(Json2VideoCallOperator):
 
     def carry_out(self, context: Context) -> str:  # noqa: ARG002
         """Check the movie, create or update the template, and give its id."""
-        from airflow_json2video.hooks.template_sync import TemplateSync
         from airflow_json2video.movie.checks import require_valid
-        from airflow_json2video.operators.document import document_of
+        from airflow_json2video.operators._document import document_of
+        from airflow_json2video.templates import TemplateSync
 
         if self.movie is None:
             raise ConfigurationError("The template has no movie: the task that was to give it gave nothing.")

@@ -16,9 +16,9 @@ from airflow_json2video.operators.base import TemplatedFields
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, PokeReturnValue, XComArg
 
+    from airflow_json2video.core.render_status import Ended, RenderWatch
+    from airflow_json2video.core.result import RenderResult
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.rendering.polling import Ended, RenderWatch
-    from airflow_json2video.rendering.result import RenderResult
 
 __all__ = ["Json2VideoRenderSensor"]
 
@@ -65,7 +65,7 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait for the render."""
-        from airflow_json2video.api.arguments import check_project
+        from airflow_json2video.api.validation import check_project
 
         try:
             check_project(self.project)
@@ -95,8 +95,8 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
         """Look once; sensors that are not deferrable do so on a worker."""
         from airflow.providers.common.compat.sdk import PokeReturnValue
 
-        from airflow_json2video.hooks.waiting import look_once
-        from airflow_json2video.rendering.polling import Ended
+        from airflow_json2video.core.render_status import Ended
+        from airflow_json2video.polling.wait import look_once
 
         step = look_once(self.hook, self._watch)
         if not isinstance(step, Ended):
@@ -120,8 +120,8 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
     @cached_property
     def _watch(self) -> RenderWatch:
-        from airflow_json2video.hooks.waiting import poll_schedule
-        from airflow_json2video.rendering.polling import RenderWatch
+        from airflow_json2video.core.render_status import RenderWatch
+        from airflow_json2video.polling.wait import poll_schedule
 
         now = self.hook.clock.now()
         schedule = poll_schedule(_seconds(self.poke_interval), is_loopback=self.hook.settings.is_loopback)
@@ -134,8 +134,8 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
         )
 
     def _finish(self, ended: Ended, context: Context) -> RenderResult:
-        from airflow_json2video.hooks.waiting import tell_done
-        from airflow_json2video.rendering.result import render_result
+        from airflow_json2video.core.result import render_result
+        from airflow_json2video.polling.wait import tell_done
         from airflow_json2video.version_compat import as_outputs
 
         if ended.error is not None or ended.movie is None:

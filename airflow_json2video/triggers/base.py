@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from airflow.triggers.base import BaseTaskEndEvent, BaseTrigger, TriggerEvent
 
-from airflow_json2video.triggers.loading import load_in_thread
+from airflow_json2video.triggers._loading import load_in_thread
 from airflow_json2video.version_compat import shortest_deferral
 
 __all__ = ["Json2VideoTrigger"]

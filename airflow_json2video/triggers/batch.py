@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_json2video.rendering.polling import Ended
+from airflow_json2video.core.render_status import Ended
 from airflow_json2video.triggers.base import Json2VideoTrigger
 
 __all__ = ["Json2VideoBatchTrigger", "defer_batch", "ended_of_batch"]
@@ -82,13 +82,13 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
 
     async def wait(self) -> TriggerEvent:
         """Wait until a worker has enough to do."""
-        from airflow_json2video.rendering.packing import pack
+        from airflow_json2video.core.packing import pack
 
         ended = await self._wait()
         return TriggerEvent({"ended": pack(ended), "count": len(ended)})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> list[dict[str, Any]]:
-        from airflow_json2video.rendering.pace import is_worth_resuming
+        from airflow_json2video.core.rate_limit import is_worth_resuming
         from airflow_json2video.triggers.render import event_from_ended
 
         loop = asyncio.get_running_loop()
@@ -137,7 +137,7 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
     async def _resume_at(self) -> float:
         """Return when to fire in any case, on the event loop's own clock: what is measured on it cannot be off."""
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.hooks.waiting import learn_time
+        from airflow_json2video.polling.wait import learn_time
 
         if self.resume_at is None:
             return math.inf
@@ -145,9 +145,9 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         return asyncio.get_running_loop().time() + self.resume_at - clock.now()
 
     async def _watch(self, project: str, at: float) -> Ended:
+        from airflow_json2video.core.render_status import PollSchedule, RenderWatch, broken_off
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.hooks.waiting import await_render
-        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch, broken_off
+        from airflow_json2video.polling.wait import await_render
 
         deadline = at + self.render_timeout
         watch = RenderWatch(
@@ -192,7 +192,7 @@ def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float)
 
 def ended_of_batch(event: Any) -> list[tuple[str, Ended]]:
     """Read the payload of an event. Nothing unknown is taken for an end: it is looked up again."""
-    from airflow_json2video.rendering.packing import unpack
+    from airflow_json2video.core.packing import unpack
     from airflow_json2video.triggers.render import ended_from_event
 
     try:

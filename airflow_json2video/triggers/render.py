@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_json2video.rendering.polling import Ended
+from airflow_json2video.core.render_status import Ended
 from airflow_json2video.triggers.base import Json2VideoTrigger
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
     :param age_known: False for a render that was submitted elsewhere, where *submitted_at* is when the waiting
         began: the first look is at once then.
     :param ends_task: set if a finished render is to end the task from here, without a worker: the arguments of
-        :class:`~airflow_json2video.triggers.ending.TaskEnd`.
+        :class:`~airflow_json2video.triggers._task_end.TaskEnd`.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         """Give the event that ends the task from here; None if a worker is to do that."""
         if self.ends_task is None or ended.movie is None or ended.error is not None:
             return None
-        from airflow_json2video.hooks.metrics import render_charged, render_done
-        from airflow_json2video.hooks.waiting import tell_done
-        from airflow_json2video.rendering.money import cost_in_words, cost_of
-        from airflow_json2video.rendering.result import render_result
-        from airflow_json2video.triggers.ending import TaskEnd
+        from airflow_json2video.core.price import cost_in_words, cost_of
+        from airflow_json2video.core.result import render_result
+        from airflow_json2video.metrics import render_charged, render_done
+        from airflow_json2video.polling.wait import tell_done
+        from airflow_json2video.triggers._task_end import TaskEnd
 
         try:
             end = TaskEnd(self.ends_task)
@@ -116,9 +116,9 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         return event
 
     async def _wait(self) -> Ended:
+        from airflow_json2video.core.render_status import PollSchedule, RenderWatch, broken_off
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.hooks.waiting import await_render
-        from airflow_json2video.rendering.polling import PollSchedule, RenderWatch, broken_off
+        from airflow_json2video.polling.wait import await_render
 
         if self.unknown:
             self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
@@ -181,7 +181,7 @@ def defer_until_rendered(
         deadline = min(deadline, now + left)
     ends_task = None
     if operator.end_from_trigger:
-        from airflow_json2video.triggers.ending import TaskEnd, why_on_a_worker
+        from airflow_json2video.triggers._task_end import TaskEnd, why_on_a_worker
 
         if reason := why_on_a_worker(operator, context):
             operator.log.info("end_from_trigger is set, and the task ends on a worker all the same: %s.", reason)

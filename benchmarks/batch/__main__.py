@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.batch.border import border
 from benchmarks.batch.show import show
 from benchmarks.polling import machine
-from lab.processes import raise_on_signals
+from tests.support.processes import raise_on_signals
 
 
 def main() -> int:

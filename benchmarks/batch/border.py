@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.batch.show import Told, airflow_for, run_once, write_rows
-from lab.service import ServiceProcess
+from tests.support.service import ServiceProcess
 
 __all__ = ["border"]
 

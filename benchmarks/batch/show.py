@@ -14,11 +14,11 @@ from typing import Any
 
 from airflow_json2video.api.client import Json2VideoClient
 from benchmarks.batch.watch import Usage, Watch
-from lab.airflow import Airflow, StateChange
-from lab.crash.markers import Markers, Strike
-from lab.crash.stage import AIRFLOW_SETTINGS
-from lab.processes import ROOT
-from lab.service import ServiceProcess
+from tests.crash.markers import Markers, Strike
+from tests.crash.stage import AIRFLOW_SETTINGS
+from tests.support.airflow import Airflow, StateChange
+from tests.support.processes import ROOT
+from tests.support.service import ServiceProcess
 
 __all__ = ["Told", "airflow_for", "run_once", "show", "write_rows"]
 
@@ -64,7 +64,7 @@ def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = N
 
     :param stored: the batch keeps its videos.
     """
-    path = [str(ROOT / "lab" / "crash" / "inject")] if markers else []
+    path = [str(ROOT / "tests" / "crash" / "inject")] if markers else []
     return Airflow(
         home / "airflow",
         dags_folder=Path(__file__).parent / "dags",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from lab.airflow import Airflow
+from tests.support.airflow import Airflow
 
 __all__ = ["Usage", "Watch"]
 

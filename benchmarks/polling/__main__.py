@@ -23,7 +23,7 @@ from benchmarks.polling import machine, mix, report
 from benchmarks.polling.bench import SIZES, run_all, run_crowd, run_planned, running_server
 from benchmarks.polling.contenders import CONTENDERS, DEFAULT, INTERVAL
 from benchmarks.polling.server import LATENCY
-from lab.processes import ROOT, raise_on_signals
+from tests.support.processes import ROOT, raise_on_signals
 
 FOLDER = ROOT / "benchmarks" / "results"
 RESULTS, TABLES = "polling.json", "polling.md"

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.polling.certificate import ADDRESS, Certificate, make_certificate
 from benchmarks.polling.contenders import CONTENDERS, Contender
 from benchmarks.polling.harness import RAMP, Order
-from lab.processes import ROOT, ProcessSet
+from tests.support.processes import ROOT, ProcessSet
 
 __all__ = ["SIZES", "HarnessFailed", "Server", "run_all", "run_crowd", "run_one", "run_planned", "running_server"]
 

@@ -322,7 +322,7 @@ class Crowd:
 
 async def measure_crowd(order: Order) -> Crowd:
     """Start all triggers at once, and see all of them end."""
-    from airflow_json2video.hooks.accounts import Accounts
+    from airflow_json2video.polling.registry import Accounts
 
     contender = CONTENDERS[order.contender]
     counts = Counts(order.control_port)

@@ -22,9 +22,9 @@ from benchmarks.polling.bench import running_server
 from benchmarks.polling.certificate import ADDRESS
 from benchmarks.polling.contenders import CONTENDERS, INTERVAL
 from benchmarks.polling.server import ask
-from lab.airflow import Airflow
-from lab.processes import ROOT
-from lab.timeline import worker_slot_seconds
+from tests.support.airflow import Airflow
+from tests.support.processes import ROOT
+from tests.support.timeline import worker_slot_seconds
 
 __all__ = ["measure"]
 

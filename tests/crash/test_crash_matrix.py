@@ -1,4 +1,4 @@
-"""The most telling rows of the crash matrix, in a real Airflow. The whole of it: ``python -m lab.crash``."""
+"""The most telling rows of the crash matrix, in a real Airflow. The whole of it: ``python -m tests.crash``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.airflow import airflow_version
-from lab.crash.play import play
-from lab.crash.rows import SHORT
-from lab.crash.stage import SERVICES, Stage
-from lab.crash.table import as_table, problems
-from lab.processes import raise_on_signals
+from tests.crash.play import play
+from tests.crash.rows import SHORT
+from tests.crash.stage import SERVICES, Stage
+from tests.crash.table import as_table, problems
+from tests.support.airflow import airflow_version
+from tests.support.processes import raise_on_signals
 
 pytestmark = [
     pytest.mark.integration,

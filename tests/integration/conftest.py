@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.airflow import Airflow
-from lab.processes import ROOT
-from lab.service import ServiceProcess
+from tests.support.airflow import Airflow
+from tests.support.processes import ROOT
+from tests.support.service import ServiceProcess
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.airflow import Airflow
-from lab.service import ServiceProcess
 from tests.integration.test_example_dags import told
+from tests.support.airflow import Airflow
+from tests.support.service import ServiceProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 

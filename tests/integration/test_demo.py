@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.airflow import airflow_version
-from lab.processes import ROOT, ProcessSet
-from lab.video import read_back
+from tests.support.airflow import airflow_version
+from tests.support.processes import ROOT, ProcessSet
+from tests.support.video import read_back
 
 pytestmark = [
     pytest.mark.integration,
@@ -29,7 +29,7 @@ class Demo:
     def __init__(self, processes: ProcessSet) -> None:
         self.processes = processes
         self.process = processes.start(
-            "demo", [sys.executable, "-m", "lab.demo"], env=dict(os.environ), cwd=ROOT, piped=True
+            "demo", [sys.executable, "-m", "tools.demo"], env=dict(os.environ), cwd=ROOT, piped=True
         )
         self.text = ""
         self._reader = threading.Thread(target=self._read, daemon=True)

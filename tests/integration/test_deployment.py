@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.airflow import Airflow
-from lab.processes import ROOT
-from lab.service import ServiceProcess
 from tests.integration.test_example_dags import told
+from tests.support.airflow import Airflow
+from tests.support.processes import ROOT
+from tests.support.service import ServiceProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
@@ -32,7 +32,7 @@ def test_a_new_deployment_has_one_id_in_its_workers_its_triggerer_and_its_comman
         (deployment,) = {stamp["deployment"] for stamp in stamps}
         assert len(stamps) == 4
         assert airflow.xcom("deployment_id", run_id, "ask") == [deployment, deployment]
-        code = "from airflow_json2video.hooks.deployment import known_deployment; print(known_deployment(None))"
+        code = "from airflow_json2video.submission.deployment import known_deployment; print(known_deployment(None))"
         done = subprocess.run(
             [sys.executable, "-c", code],
             env=airflow.environment,

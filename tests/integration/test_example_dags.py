@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.airflow import Airflow, airflow_version
-from lab.processes import ROOT
-from lab.service import ServiceProcess
-from lab.video import read_back
+from tests.support.airflow import Airflow, airflow_version
+from tests.support.processes import ROOT
+from tests.support.service import ServiceProcess
+from tests.support.video import read_back
 
 pytestmark = pytest.mark.integration
 

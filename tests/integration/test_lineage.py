@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.airflow import Airflow
-from lab.service import ServiceProcess
+from tests.support.airflow import Airflow
+from tests.support.service import ServiceProcess
 
 pytestmark = [
     pytest.mark.integration,

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from lab.airflow import Airflow, airflow_version
-from lab.processes import ROOT
-from lab.service import ServiceProcess
+from tests.support.airflow import Airflow, airflow_version
+from tests.support.processes import ROOT
+from tests.support.service import ServiceProcess
 
 pytestmark = pytest.mark.integration
 

@@ -42,7 +42,7 @@ def test_it_is_typed_licensed_and_carries_its_fonts(installed):
     [info] = installed.glob("airflow_json2video-*.dist-info")
     assert (info / "licenses/LICENSE").read_text().lstrip().startswith("Apache License")
     assert not (installed / "tests").exists()
-    assert not (installed / "lab").exists()
+    assert not (installed / "tools").exists()
 
 
 def test_airflow_finds_the_provider_by_its_entry_point(installed, tmp_path):

@@ -18,7 +18,7 @@ LOADED_WHEN_USED = (
     "airflow_json2video.hooks",
     "airflow_json2video.local",
     "airflow_json2video.movie",
-    "airflow_json2video.rendering",
+    "airflow_json2video.core",
     "airflow_json2video.triggers",
     "PIL",
     "aiohttp",
@@ -45,7 +45,7 @@ DAG_FILE = """
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
-from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
+from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 with DAG("measured"):
     render = Json2VideoRenderOperator(task_id="render", movie={"scenes": [{"duration": 2}]})
     wait = Json2VideoRenderSensor(task_id="wait", project="abcdefghijklmnop")

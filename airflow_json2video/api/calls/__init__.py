@@ -10,7 +10,6 @@ what answers "not found" the second time, since that would turn a success into a
 
 from __future__ import annotations
 
-from airflow_json2video.api.arguments import check_project, check_template_id
 from airflow_json2video.api.calls.call import Call
 from airflow_json2video.api.calls.drive import (
     MAX_FILE_SIZE,
@@ -43,6 +42,7 @@ from airflow_json2video.api.calls.templates import (
     list_templates,
     update_template,
 )
+from airflow_json2video.api.validation import check_project, check_template_id
 
 __all__ = [
     "MAX_FILE_SIZE",

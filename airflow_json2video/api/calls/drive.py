@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_json2video.api.arguments import check_folder, check_name, check_text, check_whole
 from airflow_json2video.api.calls.call import Call, list_of, part_of, present
-from airflow_json2video.api.endpoint import check_upload_url
+from airflow_json2video.api.config import check_upload_url
 from airflow_json2video.api.responses import Done, DriveFile, Folder, FolderSummary, Storage, UploadTicket
+from airflow_json2video.api.validation import check_folder, check_name, check_text, check_whole
 from airflow_json2video.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from airflow_json2video.api.arguments import check_project, check_whole, instant, kind, wire_time
 from airflow_json2video.api.calls.call import Call, list_of, part_of, present
 from airflow_json2video.api.responses import Done, MovieAnswer, MoviePage, Submitted, WatchedAnswer, WatchedPage, tidied
+from airflow_json2video.api.validation import check_project, check_whole, instant, kind, wire_time
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_json2video.api.arguments import check_template_id, check_text, kind
 from airflow_json2video.api.calls.call import Call, list_of, part_of, present
 from airflow_json2video.api.responses import Done, Template, TemplateSaved, TemplateSummary
+from airflow_json2video.api.validation import check_template_id, check_text, kind
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_json2video.exceptions import InvalidMovie
+from airflow_json2video.local.cli.error_paths import fault_finding
 from airflow_json2video.local.cli.options import movie_of, name_of, take_movie
-from airflow_json2video.local.cli.places import fault_finding
 from airflow_json2video.movie.findings import Finding, Severity
 
 __all__ = ["add_to"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.local.cli.error_paths import fault_finding, warning_findings
 from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
-from airflow_json2video.local.cli.places import fault_finding, warning_findings
 from airflow_json2video.local.planning.resolve import MovieFault
 
 __all__ = ["add_to"]

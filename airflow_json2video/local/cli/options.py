@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.movie.loading import load_document, named_values
+from airflow_json2video.movie.documents import load_document, named_values
 from airflow_json2video.movie.merging import merge_template
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_json2video.local.cli.error_paths import fault_finding
 from airflow_json2video.local.cli.options import assets_of, movie_of, name_of, take_assets, take_movie
-from airflow_json2video.local.cli.places import fault_finding
 from airflow_json2video.local.cli.timetable import in_words, timetable
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve

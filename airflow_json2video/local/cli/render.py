@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+from airflow_json2video.local.cli.error_paths import fault_finding, warning_findings
 from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
-from airflow_json2video.local.cli.places import fault_finding, warning_findings
 from airflow_json2video.local.service import require_renderer
 from airflow_json2video.local.settings import Mode
 from airflow_json2video.progress import shown_progress

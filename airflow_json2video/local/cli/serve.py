@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from airflow_json2video.local.cli.options import take_assets
 from airflow_json2video.local.settings import Mode
-from airflow_json2video.movie.loading import named_values
+from airflow_json2video.movie.documents import named_values
 
 if TYPE_CHECKING:
     from airflow_json2video.local.service import LocalService

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.local.cli.error_paths import fault_finding, warning_findings
 from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
-from airflow_json2video.local.cli.places import fault_finding, warning_findings
 from airflow_json2video.local.planning.resolve import MovieFault
 
 if TYPE_CHECKING:

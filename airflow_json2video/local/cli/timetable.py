@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from airflow_json2video.local.cli.places import in_document, warning_findings
+from airflow_json2video.local.cli.error_paths import in_document, warning_findings
 from airflow_json2video.movie.catalog import render_credits
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from airflow_json2video.local.drawing.guard import Unfit, check
+from airflow_json2video.local.drawing.media_check import Unfit, check
 from airflow_json2video.local.drive import FILES, stored_name
 from airflow_json2video.local.limits import LIMITS, Limits
-from airflow_json2video.local.names import inside
+from airflow_json2video.local.safe_paths import inside
 
 __all__ = ["AssetFault", "Assets"]
 

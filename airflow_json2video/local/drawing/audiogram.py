@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from airflow_json2video.local.drawing.layers import OpenLayer, Shot
 from airflow_json2video.local.drawing.layout import placed
-from airflow_json2video.local.planning.colours import colour
+from airflow_json2video.local.planning.colors import colour
 from airflow_json2video.local.planning.plan import number
 
 if TYPE_CHECKING:

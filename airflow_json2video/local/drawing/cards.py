@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from airflow_json2video.local.drawing.layout import css_length, fitted, placed
 from airflow_json2video.local.drawing.shapes import draw_rectangles
 from airflow_json2video.local.drawing.text import draw_text
-from airflow_json2video.local.planning.colours import RGBA, colour
+from airflow_json2video.local.planning.colors import RGBA, colour
 from airflow_json2video.local.planning.evaluation import text_of
 from airflow_json2video.local.planning.plan import number
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops
 
-from airflow_json2video.local.planning.colours import colour
+from airflow_json2video.local.planning.colors import colour
 from airflow_json2video.local.planning.plan import number
 
 __all__ = ["ChromaKey"]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from airflow_json2video.local.drawing.cards import box_card, picture_card
 from airflow_json2video.local.drawing.clips import NotMedia
+from airflow_json2video.local.drawing.image_loader import NotAPicture, open_still
 from airflow_json2video.local.drawing.layout import motion_of, turn_of
 from airflow_json2video.local.drawing.masks import Mask, mask_of
 from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, Staged, Warn
 from airflow_json2video.local.drawing.picture_layers import ClipLayer, ImageLayer
-from airflow_json2video.local.drawing.shots import Shot
-from airflow_json2video.local.drawing.stills import NotAPicture, open_still
+from airflow_json2video.local.drawing.placement import Shot
 from airflow_json2video.local.drawing.text_layers import TextLayer
 from airflow_json2video.local.planning.resolve import MovieFault
 

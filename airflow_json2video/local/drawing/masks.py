@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from airflow_json2video.local.drawing.clips import ClipReader
-from airflow_json2video.local.drawing.stills import NotAPicture, open_still
+from airflow_json2video.local.drawing.image_loader import NotAPicture, open_still
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_json2video.local.drawing.layout import Box, Motion, placed
 from airflow_json2video.local.drawing.masks import Mask
-from airflow_json2video.local.drawing.shots import Shot, masked, set_at, turned
+from airflow_json2video.local.drawing.placement import Shot, masked, set_at, turned
 from airflow_json2video.local.planning.plan import number
 from airflow_json2video.movie.frames import MAX_SIDE
 

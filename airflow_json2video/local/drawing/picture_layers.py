@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from airflow_json2video.local.drawing.ahead import Ahead
 from airflow_json2video.local.drawing.clips import ClipReader
 from airflow_json2video.local.drawing.layout import Box
 from airflow_json2video.local.drawing.open_layers import OpenLayer, Warn
 from airflow_json2video.local.drawing.pictures import Arrangement
-from airflow_json2video.local.drawing.shots import Shot
+from airflow_json2video.local.drawing.placement import Shot
+from airflow_json2video.local.drawing.prefetch import Ahead
 from airflow_json2video.local.planning.plan import number
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
+from airflow_json2video.local.drawing.audio_prepass import KINDS, Heard
 from airflow_json2video.local.drawing.clips import NotMedia, measure
 from airflow_json2video.local.drawing.encode import Encoder
-from airflow_json2video.local.drawing.heard import KINDS, Heard
 from airflow_json2video.local.drawing.html import HtmlStills
 from airflow_json2video.local.drawing.instant import result_of
 from airflow_json2video.local.drawing.masks import mask_of

@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from airflow_json2video.local.drawing.inks import rounded_box
+from airflow_json2video.local.drawing.compositing import rounded_box
 from airflow_json2video.local.drawing.layout import css_length
-from airflow_json2video.local.planning.colours import RGBA, colour
+from airflow_json2video.local.planning.colors import RGBA, colour
 from airflow_json2video.local.planning.plan import number
 
 __all__ = ["draw_rectangles"]

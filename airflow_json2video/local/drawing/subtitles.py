@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageFont, features
 
-from airflow_json2video.local.drawing.inks import lay, rounded_box
+from airflow_json2video.local.drawing.compositing import lay, rounded_box
 from airflow_json2video.local.drawing.layers import OpenLayer, Shot
 from airflow_json2video.local.drawing.layout import GAP
 from airflow_json2video.local.drawing.lettering import draw_piece
 from airflow_json2video.local.drawing.typefaces import Piece
 from airflow_json2video.local.planning.captions import Line, read_captions
-from airflow_json2video.local.planning.subtitle_look import SubtitleLook, look_of
+from airflow_json2video.local.planning.subtitle_style import SubtitleLook, look_of
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer

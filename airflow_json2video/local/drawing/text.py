@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageFilter
 
-from airflow_json2video.local.drawing.inks import lay, rounded_box
+from airflow_json2video.local.drawing.compositing import lay, rounded_box
 from airflow_json2video.local.drawing.layout import GAP, css_length
 from airflow_json2video.local.drawing.lettering import draw_piece
 from airflow_json2video.local.drawing.text_settings import read_settings

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from airflow_json2video.local.drawing.open_layers import OpenLayer, Warn, area_of
-from airflow_json2video.local.drawing.shots import Shot, set_at
+from airflow_json2video.local.drawing.placement import Shot, set_at
 from airflow_json2video.local.drawing.text import TextBlock
 from airflow_json2video.local.planning.animation import PLAIN, animation_of
 from airflow_json2video.local.planning.evaluation import text_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_json2video.local.drawing.layout import css_length
-from airflow_json2video.local.planning.colours import RGBA, colour
+from airflow_json2video.local.planning.colors import RGBA, colour
 
 __all__ = ["Shadow", "TextLook", "read_settings"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_json2video.local.planning.colours import RGBA
-    from airflow_json2video.local.planning.subtitle_look import SubtitleLook
+    from airflow_json2video.local.planning.colors import RGBA
+    from airflow_json2video.local.planning.subtitle_style import SubtitleLook
 
 __all__ = ["CaptionFault", "Line", "Speech", "Word", "arranged", "lines_of_speech", "read_captions", "write_ass"]
 

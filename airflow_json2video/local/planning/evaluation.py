@@ -1,7 +1,7 @@
 """Leniency: what the local service makes of an expression whose value the real one does not document.
 
 An undefined variable is nothing, with a warning; texts and numbers mix; there are a few functions more. The
-grammar is the movie's own, :mod:`airflow_json2video.movie.evaluation`.
+grammar is the movie's own, :mod:`airflow_json2video.movie.evaluator`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_json2video.movie import evaluation as strict
-from airflow_json2video.movie.lexing import SegmentKind, placeholders
+from airflow_json2video.movie import evaluator as strict
+from airflow_json2video.movie.lexer import SegmentKind, placeholders
 
 __all__ = ["EvaluationError", "evaluate", "fill", "text_of", "truthy"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from airflow_json2video.local.limits import LIMITS, Limits
 from airflow_json2video.local.planning.animation import animation_of
-from airflow_json2video.local.planning.colours import colour
+from airflow_json2video.local.planning.colors import colour
 from airflow_json2video.local.planning.resolve import MovieFault, Resolved
 from airflow_json2video.local.planning.speech import estimated_seconds
 from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline, Transition
+from airflow_json2video.movie.estimation import FITS_CONTAINER
 from airflow_json2video.movie.frames import MAX_SIDE, MIN_SIDE, preset_size
-from airflow_json2video.movie.timing import FITS_CONTAINER
 
 __all__ = ["Probe", "drawable", "number", "plan"]
 

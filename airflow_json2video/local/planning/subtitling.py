@@ -18,7 +18,7 @@ from airflow_json2video.local.planning.captions import (
 from airflow_json2video.local.planning.plan import number
 from airflow_json2video.local.planning.resolve import MovieFault
 from airflow_json2video.local.planning.speech import estimated_seconds, spoken_text
-from airflow_json2video.local.planning.subtitle_look import look_of
+from airflow_json2video.local.planning.subtitle_style import look_of
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer, Timeline

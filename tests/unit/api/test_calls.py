@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from airflow_json2video.api import calls
+from airflow_json2video.api.base_client import Answer, Exchange
 from airflow_json2video.api.calls.movies import watch_movies
-from airflow_json2video.api.endpoint import Endpoint
+from airflow_json2video.api.config import Endpoint
 from airflow_json2video.api.errors import request_in_words
-from airflow_json2video.api.exchange import Answer, Exchange
 from airflow_json2video.api.responses import MovieStatus, UploadTicket
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money, UnreadableAnswer

@@ -469,7 +469,7 @@ def test_a_list_that_cannot_be_read_whole_is_an_error_and_never_a_short_list(cli
 
 
 def test_a_list_without_an_end_ends(client, service, monkeypatch):
-    from airflow_json2video.api import exchange
+    from airflow_json2video.api import base_client as exchange
 
     monkeypatch.setattr(exchange, "MAX_PAGES", 5)
     count = iter(range(1000))

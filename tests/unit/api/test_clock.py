@@ -9,9 +9,9 @@ from email.utils import formatdate
 import pytest
 
 from airflow_json2video.api import clock
+from airflow_json2video.api.base_client import _retry_after
 from airflow_json2video.api.calls import list_movies
 from airflow_json2video.api.clock import ServiceClock, clock_of, skew_between
-from airflow_json2video.api.exchange import _retry_after
 
 conftest = sys.modules[next(n for n in sys.modules if n.endswith("unit.api.conftest"))]
 PAGE = {"success": True, "movies": [], "has_next": False}

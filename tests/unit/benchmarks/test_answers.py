@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from airflow_json2video.api.base_client import Answer, Exchange, MovieListing
 from airflow_json2video.api.calls import get_movie, list_movies, submit_movie
-from airflow_json2video.api.endpoint import Endpoint
-from airflow_json2video.api.exchange import Answer, Exchange, MovieListing
+from airflow_json2video.api.config import Endpoint
 from airflow_json2video.exceptions import Json2VideoError, ProjectNotFound
 from benchmarks.polling.answers import ACCOUNTS, World, project_of
 from benchmarks.polling.mix import Plan, Render, make_plan

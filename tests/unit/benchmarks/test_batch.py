@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from benchmarks.batch.show import _break, _is_whole, _on_workers, write_rows
-from lab.airflow import StateChange
+from tests.support.airflow import StateChange
 
 
 def seen(state, seconds, *, index=-1, attempt=1):

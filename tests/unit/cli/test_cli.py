@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from airflow_json2video.cli import COMMANDS, main
-from airflow_json2video.hooks import waiting
+from airflow_json2video.core.identity import Stamp, TaskIdentity, stamp
+from airflow_json2video.core.submission import decide_submission
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.rendering.identity import Stamp, TaskIdentity, stamp
-from airflow_json2video.rendering.submission import decide_submission
+from airflow_json2video.polling import wait as waiting
 from tests.unit.conftest import connection_json
 
 ROOT = Path(__file__).parents[3]
@@ -28,10 +28,10 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Looks come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
-    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.01, 0.02))
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.core.refusal.CONFIRM_REFUSAL_AFTER", (0.01, 0.02))
     monkeypatch.setattr(
-        "airflow_json2video.hooks.submission.decide_submission",
+        "airflow_json2video.submission.submitter.decide_submission",
         lambda found, **facts: decide_submission(found, **{**facts, "confirmation_time": 1.5}),
     )
 
@@ -147,9 +147,9 @@ def test_values_for_airflows_expressions_are_taken_from_the_command_line_and_are
     ],
 )
 def test_each_kind_of_expression_is_filled_or_refused(text, params, filled):
-    from airflow_json2video.cli.airflow_values import filled as fill
+    from airflow_json2video.cli._airflow_values import filled as fill
     from airflow_json2video.exceptions import InvalidMovie
-    from airflow_json2video.movie.loading import named_values
+    from airflow_json2video.movie.documents import named_values
 
     def result():
         values = named_values("--param", params)
@@ -378,7 +378,7 @@ def test_what_is_interrupted_before_anything_was_sent_says_so(run, service, movi
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("airflow_json2video.hooks.submission.Submission.run", interrupted)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.Submission.run", interrupted)
     code, _, err = run("render", movie)
     assert (code, service.posts) == (130, 0)
     assert "Nothing was submitted by this command." in err
@@ -502,7 +502,7 @@ def test_a_service_that_does_not_answer_is_exit_code_two(run):
 
 def test_airflow_finds_the_commands_and_their_arguments():
     cli_config = pytest.importorskip("airflow.cli.cli_config")
-    from airflow_json2video.cli.airflow_commands import get_cli_commands
+    from airflow_json2video.cli.definition import get_cli_commands
 
     (group,) = get_cli_commands()
     assert isinstance(group, cli_config.GroupCommand)
@@ -535,7 +535,7 @@ def test_what_every_airflow_command_loads_of_this_package_is_small():
 import sys
 import airflow.cli.cli_config
 before = set(sys.modules)
-from airflow_json2video.cli.airflow_commands import get_cli_commands
+from airflow_json2video.cli.definition import get_cli_commands
 get_cli_commands()
 print("\\n".join(sorted(set(sys.modules) - before)))
 """

@@ -11,19 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_json2video.api.arguments import check_stored_name
 from airflow_json2video.api.errors import error_from_answer, error_from_render
+from airflow_json2video.api.validation import check_stored_name
+from airflow_json2video.core.identity import Stamp
+from airflow_json2video.core.price import Price, refusal_by_price
+from airflow_json2video.core.render_status import PollSchedule, RenderWatch
+from airflow_json2video.core.storage_path import check_template
+from airflow_json2video.core.submission import FoundRender, decide_submission
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
-from airflow_json2video.hooks.settings import connection_settings
-from airflow_json2video.hooks.template_variables import require_fitting_variables
+from airflow_json2video.hooks.connection import connection_settings
 from airflow_json2video.local import Settings, cli
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.rendering.identity import Stamp
-from airflow_json2video.rendering.money import Price, refusal_by_price
-from airflow_json2video.rendering.polling import PollSchedule, RenderWatch
-from airflow_json2video.rendering.storing import check_template
-from airflow_json2video.rendering.submission import FoundRender, decide_submission
+from airflow_json2video.template_variables import require_fitting_variables
 
 DOCS = Path(__file__).parents[3] / "docs"
 PROJECT = "Qk3vT9zLm2XcB7wA"

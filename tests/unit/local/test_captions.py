@@ -18,7 +18,7 @@ from airflow_json2video.local.planning.captions import (
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.speech import estimated_seconds, spoken_text
-from airflow_json2video.local.planning.subtitle_look import look_of
+from airflow_json2video.local.planning.subtitle_style import look_of
 
 SRT = "1\n00:00:00,000 --> 00:00:02,000\nFirst line\n\n2\n00:00:02,000 --> 00:00:04,500\n<i>Second</i> line\nof two\n"
 VTT = """\ufeffWEBVTT

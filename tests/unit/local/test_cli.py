@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from airflow_json2video.local.cli import main
-from airflow_json2video.local.cli.places import in_document
+from airflow_json2video.local.cli.error_paths import in_document
 
 ROOT = Path(__file__).parents[3]
 BLUE, GREEN, RED = (67, 146, 241), (11, 132, 87), (200, 30, 30)

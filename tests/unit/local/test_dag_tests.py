@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.unit.local.test_pytest_plugin import ROOT, pytest_in
+from tests.unit.local.test_testing import ROOT, pytest_in
 
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 pytestmark = pytest.mark.timed
@@ -26,8 +26,8 @@ import socket
 from region_report import dag
 
 from airflow_json2video.local import LocalService
-from airflow_json2video.operators import pausing, render
-from airflow_json2video.triggers import service as outage
+from airflow_json2video.operators import _deferral as pausing, render
+from airflow_json2video.triggers import availability as outage
 
 
 def test_outage(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from airflow_json2video.local.drawing.solid import Run, write_solid_mp4
-from airflow_json2video.local.planning.colours import colour
+from airflow_json2video.local.planning.colors import colour
 from airflow_json2video.local.planning.evaluation import EvaluationError, evaluate, fill
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve

@@ -8,14 +8,14 @@ import pytest
 from jinja2.nativetypes import NativeEnvironment
 
 from airflow_json2video.exceptions import InvalidMovie
-from airflow_json2video.movie import lexing
+from airflow_json2video.movie import lexer as lexing
 from airflow_json2video.movie.expressions import (
     JINJA_GLOBALS,
     ExpressionFailed,
     names_in,
     render_airflow_expressions,
 )
-from airflow_json2video.movie.lexing import SegmentKind, segments
+from airflow_json2video.movie.lexer import SegmentKind, segments
 
 CONTEXT = {
     "ds": "2026-01-02",

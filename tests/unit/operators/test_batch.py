@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, Asset, AssetAlias
 
+from airflow_json2video.batch.submitter import BatchSubmission
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
     BatchFailed,
@@ -21,7 +22,6 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
     error_of,
 )
-from airflow_json2video.hooks.batch import BatchSubmission
 from airflow_json2video.local import LocalService
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from tests.unit.attempts import Attempt, alias_events, outlet_event_accessors
@@ -44,11 +44,11 @@ def _quick(monkeypatch):
 
 def quick(monkeypatch):
     """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.batch.backoff", lambda failures, *, jitter: 0.01)
-    monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 0.1)
-    monkeypatch.setattr("airflow_json2video.operators.batch_slice._NO_HURRY", 0.0)
+    monkeypatch.setattr("airflow_json2video.batch.submitter.backoff", lambda failures, *, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.operators._batch.runner._HOLD", 0.1)
+    monkeypatch.setattr("airflow_json2video.operators._batch.runner._NO_HURRY", 0.0)
     monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
-    monkeypatch.setattr("airflow_json2video.triggers.service._FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_PAUSE", 0.1)
 
 
 @pytest.fixture
@@ -429,7 +429,7 @@ def test_a_refused_key_stops_the_batch(batch, service):
 
 @pytest.fixture
 def refusals_pass_quickly(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.1, 1.0))
+    monkeypatch.setattr("airflow_json2video.core.refusal.CONFIRM_REFUSAL_AFTER", (0.1, 1.0))
 
 
 REFUSED = {"status": 401, "body": {"success": False, "message": "Invalid API Key"}}
@@ -589,7 +589,7 @@ def test_the_report_of_a_retry_says_what_is_not_known_yet(batch, service, tmp_pa
 
 def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_more(batch, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: service.posts < 3)
-    monkeypatch.setattr("airflow_json2video.hooks.batch._CURRENT_FOR", 0.0)
+    monkeypatch.setattr("airflow_json2video.batch.submitter._CURRENT_FOR", 0.0)
     monkeypatch.setattr("airflow_json2video.version_compat.os._exit", lambda code: None)
     monkeypatch.setattr("airflow_json2video.version_compat.logging.shutdown", lambda: None)
     with pytest.raises(AirflowFailException, match="no longer the running one"):
@@ -760,7 +760,7 @@ def test_airflows_expressions_in_the_movie_are_rendered_and_those_of_the_rows_ar
 
 
 def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlier(batch, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.operators.batch_slice._HOLD", 60.0)
+    monkeypatch.setattr("airflow_json2video.operators._batch.runner._HOLD", 60.0)
     service.add_fault("answer", method="POST", path="/v2/movies", status=429, nth=3)
     attempt = BatchAttempt(batch)
     attempt.render_templates().start()

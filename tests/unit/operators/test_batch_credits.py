@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ReserveReached, error_of
 from airflow_json2video.local import LocalService
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
-from airflow_json2video.triggers.quota import Json2VideoQuotaTrigger
+from airflow_json2video.triggers.credits import Json2VideoQuotaTrigger
 from tests.unit.conftest import connection_json
 from tests.unit.operators.test_batch import ROWS, BatchAttempt, batch, killed, lines, one_project_each, quick, sent
 from tests.unit.operators.test_batch_killed import Killed, strike_at
@@ -26,7 +26,7 @@ UNKNOWN = {"scenes": [{"elements": [{"type": "video", "src": "https://example.co
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     quick(monkeypatch)
-    monkeypatch.setattr("airflow_json2video.triggers.quota._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_PAUSE", 0.05)
 
 
 @pytest.fixture

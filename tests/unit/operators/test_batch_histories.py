@@ -18,6 +18,9 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.batch.recovery import BatchFinding
+from airflow_json2video.core.packing import pack
+from airflow_json2video.core.render_status import Ended
 from airflow_json2video.exceptions import (
     AnswerLost,
     AuthenticationFailed,
@@ -29,10 +32,7 @@ from airflow_json2video.exceptions import (
     ServerError,
     ServiceUnreachable,
 )
-from airflow_json2video.hooks.batch_finding import BatchFinding
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.rendering.packing import pack
-from airflow_json2video.rendering.polling import Ended
 from airflow_json2video.triggers.render import event_from_ended
 from tests.unit.attempts import Attempt
 

@@ -13,7 +13,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 @pytest.fixture
 def render(connection, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
     def make(**arguments):
         return Json2VideoRenderOperator(

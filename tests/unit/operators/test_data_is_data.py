@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from tests.unit.local.test_pytest_plugin import pytest_in
+from tests.unit.local.test_testing import pytest_in
 
 KEY = "the-api-key-that-must-not-leak"
 VARIABLE = "the-variable-that-must-not-leak"
@@ -50,7 +50,7 @@ from airflow_json2video.operators.drive import Json2VideoDriveListOperator, Json
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.operators.template import Json2VideoTemplateOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
-from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
+from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 
 FOLDER = Path(__file__).parent
 CANARY = (

@@ -6,8 +6,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.api import calls
-from airflow_json2video.api.arguments import check_stored_folder, check_stored_name
 from airflow_json2video.api.upload import FileContent
+from airflow_json2video.api.validation import check_stored_folder, check_stored_name
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, MediaNotFound, TransportError
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.local.drive import file_name, folder_name
@@ -31,7 +31,7 @@ def hook(connection, service):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Looks at a file come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.drive_upload._PAUSE", 0.01)
+    monkeypatch.setattr("airflow_json2video.storage.drive_upload._PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_record_that_a_broken_off_upload_left_behind_is_cleared_away_once_its_
 ):
     hook.client.execute(calls.start_upload(FileContent.of(logo)))  # and the worker dies here
     service.clock.advance(200)
-    monkeypatch.setattr("airflow_json2video.hooks.drive_upload._ADDRESS_LASTS", -1000.0)
+    monkeypatch.setattr("airflow_json2video.storage.drive_upload._ADDRESS_LASTS", -1000.0)
     assert upload(logo)["uploaded"]
     assert times_logged("was never finished. Its record is deleted.") == 1
     assert hook.get_file("logo.png").status == "uploaded"
@@ -220,7 +220,7 @@ def test_a_move_may_be_repeated(hook, logo):
 def test_a_file_is_moved_only_once_the_storage_has_confirmed_it(hook, service, logo, monkeypatch):
     service.settings.update({"upload_confirm": 3600.0, "lose_moved_pending": True})
     monkeypatch.setattr("airflow_json2video.operators.drive._CONFIRMED_WITHIN", 0.1)
-    monkeypatch.setattr("airflow_json2video.hooks.drive_upload._CONFIRMED_WITHIN", 0.1)
+    monkeypatch.setattr("airflow_json2video.storage.drive_upload._CONFIRMED_WITHIN", 0.1)
     upload(logo)
     with pytest.raises(MediaNotFound, match="A move now could lose it"):
         move(name="logo.png", destination="brand")

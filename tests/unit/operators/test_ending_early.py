@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_json2video.hooks.batch_files import BatchFiles
-from airflow_json2video.hooks.batch_log import ItemLog
+from airflow_json2video.batch.files import BatchFiles
+from airflow_json2video.batch.item_log import ItemLog
+from airflow_json2video.core.batch import Batch, BatchRules
+from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.rendering.batch import Batch, BatchRules
-from airflow_json2video.rendering.batch_items import BatchItems
 from tests.unit.videohost import video_host
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
+from airflow_json2video.core.identity import STAMP_KEY
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.rendering.identity import STAMP_KEY
 from tests.unit.attempts import Attempt
 
 MOVIES = Path(__file__).resolve().parents[2] / "data" / "movies"

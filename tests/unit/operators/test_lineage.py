@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.rendering.identity import fingerprint
 from tests.unit.attempts import Attempt
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,11 +123,11 @@ def test_a_task_runs_without_openlineage_and_loads_nothing_of_it():
     code = (
         "import sys\n"
         "sys.modules['openlineage'] = None\n"  # as if it were not installed
-        "from airflow_json2video.operators import outlets, render\n"
+        "from airflow_json2video.operators import _outlets, render\n"
         "operator = render.Json2VideoRenderOperator(task_id='render', movie={'scenes': [{'duration': 2}]})\n"
         "context = {'ti': type('TI', (), {'dag_id': 'a', 'task_id': 'render'})()}\n"
-        "outlets.tell_video(operator, context, {'project': 'Qk3vT9zLm2XcB7wA'})\n"
-        "print([m for m in sys.modules if m.startswith('airflow_json2video.operators.lineage')])\n"
+        "_outlets.tell_video(operator, context, {'project': 'Qk3vT9zLm2XcB7wA'})\n"
+        "print([m for m in sys.modules if m.startswith('airflow_json2video.operators._lineage.extractor')])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_json2video.core.submission import backoff
 from airflow_json2video.exceptions import HostNotResolved, ServiceUnreachable, SubmissionAmbiguous
 from airflow_json2video.local import LocalService
-from airflow_json2video.operators.pausing import Pause
+from airflow_json2video.operators._deferral import Pause
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.rendering.submission import backoff
-from airflow_json2video.triggers.service import Json2VideoServiceTrigger
+from airflow_json2video.triggers.availability import Json2VideoServiceTrigger
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
 
@@ -26,9 +26,9 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
     monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
-    monkeypatch.setattr("airflow_json2video.triggers.service._FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_PAUSE", 0.1)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_one_that_resumes_with_nothing_but_the_event_keeps_its_deadline_and_what
 def test_a_service_that_answers_the_trigger_and_not_the_task_is_asked_ever_more_seldom(
     connection, service, monkeypatch
 ):
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", backoff)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", backoff)
     Attempt(render()).start()
     second = Attempt(render(), try_number=2)
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
@@ -197,7 +197,7 @@ def test_a_mistyped_host_is_in_the_log_at_once_and_in_the_error_of_the_end(monke
     assert times_logged("api.json2vidoe.invalid") >= 1
     assert attempt.deferred.trigger.deadline < time.time() + 121
     attempt.deferred.trigger.deadline = time.time() + 0.3
-    monkeypatch.setattr("airflow_json2video.hooks.submission.RESOLUTION_TIMEOUT", 0.0)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.RESOLUTION_TIMEOUT", 0.0)
     with pytest.raises(HostNotResolved, match=r"api\.json2vidoe\.invalid"):
         attempt.fire().resume()
 

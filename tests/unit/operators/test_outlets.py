@@ -7,9 +7,9 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
-from airflow_json2video.operators.outlets import tell_outlets
+from airflow_json2video.core.identity import fingerprint
+from airflow_json2video.operators._outlets import tell_outlets
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.rendering.identity import fingerprint
 from tests.unit.attempts import Attempt, alias_events, outlet_event_accessors
 
 MOVIE = {

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.transfers.storage import Json2VideoToObjectStorageOperator
+from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt
 from tests.unit.operators.test_batch import BatchAttempt, quick
 
@@ -23,7 +23,7 @@ MOVIE = {"resolution": "sd", "variables": {"name": "x"}, "scenes": [{"duration":
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     quick(monkeypatch)
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_json2video.core.identity import STAMP_KEY
 from airflow_json2video.exceptions import (
     ConfigurationError,
     Json2VideoError,
@@ -18,7 +19,6 @@ from airflow_json2video.exceptions import (
     error_of,
 )
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.rendering.identity import STAMP_KEY
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
 
@@ -28,7 +28,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 @pytest.fixture
 def quick(monkeypatch):
     """Looks into the list come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 
 @pytest.fixture
@@ -491,7 +491,7 @@ def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing(ren
 
 
 def test_an_outage_of_airflows_database_of_seconds_costs_no_attempt(render, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.hooks.current._PAUSES", (0.01,) * 6)
+    monkeypatch.setattr("airflow_json2video.submission.current._PAUSES", (0.01,) * 6)
     answers = iter([OSError("the database is gone")] * 5)
 
     def current(ti):
@@ -505,7 +505,7 @@ def test_an_outage_of_airflows_database_of_seconds_costs_no_attempt(render, serv
 
 
 def test_airflow_is_asked_for_a_minute_before_an_attempt_is_given_up():
-    from airflow_json2video.hooks.current import _PAUSES
+    from airflow_json2video.submission.current import _PAUSES
 
     assert sum(_PAUSES) == 60
 
@@ -514,7 +514,7 @@ def test_an_attempt_that_cannot_ask_airflow_sends_nothing_and_may_be_retried(ren
     def unreachable(ti):
         raise ConnectionError("the API server is gone")
 
-    monkeypatch.setattr("airflow_json2video.hooks.current._PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("airflow_json2video.submission.current._PAUSES", (0.01, 0.01))
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", unreachable)
     with pytest.raises(Json2VideoError, match=r"the API server is gone.*Nothing was submitted") as caught:
         Attempt(render()).run()

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_json2video.hooks.batch_finding import BatchFinding
-from airflow_json2video.hooks.submission import Submission
+from airflow_json2video.batch.recovery import BatchFinding
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.submission.submitter import Submission
 from tests.unit.attempts import Attempt
 from tests.unit.operators.test_batch import BatchAttempt, quick
 
@@ -22,7 +22,7 @@ MOVIE = {"resolution": "sd", "variables": {"name": "x"}, "scenes": [{"duration":
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     quick(monkeypatch)
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ def hook(connection):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Looks come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.hooks.template_sync._PAUSES", (0.01, 0.01, 0.01))
-    monkeypatch.setattr("airflow_json2video.hooks.submission.backoff", lambda failures, jitter: 0.01)
+    monkeypatch.setattr("airflow_json2video.templates._PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 
 def sync(**arguments):

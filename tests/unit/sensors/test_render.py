@@ -72,7 +72,7 @@ def test_a_refusal_of_a_moment_ends_no_sensor(sensor, service, deferrable):
 
 @pytest.mark.parametrize("deferrable", [True, False])
 def test_a_project_that_stays_unknown_fails_it_and_nobody_says_that_it_was_submitted(sensor, monkeypatch, deferrable):
-    monkeypatch.setattr("airflow_json2video.rendering.refusal.CONFIRM_REFUSAL_AFTER", (0.2, 1.0))
+    monkeypatch.setattr("airflow_json2video.core.refusal.CONFIRM_REFUSAL_AFTER", (0.2, 1.0))
     with pytest.raises(AirflowException) as caught:
         Attempt(sensor("x" * 16, deferrable=deferrable)).run()
     assert not isinstance(caught.value, AirflowFailException)

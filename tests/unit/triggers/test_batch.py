@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_json2video.rendering.packing import pack, unpack
+from airflow_json2video.core.packing import pack, unpack
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, ended_of_batch
 
 MOVIE = {"width": 128, "height": 72, "scenes": [{"duration": 1}]}

@@ -13,16 +13,19 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_json2video.api import clock
-from airflow_json2video.hooks import accounts, batch, batch_finding, submission
-from airflow_json2video.hooks.finished import follow
+from airflow_json2video.batch import recovery as batch_finding
+from airflow_json2video.batch import submitter as batch
+from airflow_json2video.core.completed import Wanted
 from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.operators._deferral import Pause
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.operators.pausing import Pause
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.rendering.finished import Wanted
+from airflow_json2video.polling import registry as accounts
+from airflow_json2video.polling.account_watcher import follow
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
+from airflow_json2video.submission import submitter as submission
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
-from airflow_json2video.triggers.quota import Json2VideoQuotaTrigger
+from airflow_json2video.triggers.credits import Json2VideoQuotaTrigger
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
 
@@ -181,7 +184,7 @@ def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, a
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
 def test_a_wrong_clock_does_not_move_the_end_of_a_wait_for_credits(machine, monkeypatch, ahead):
-    monkeypatch.setattr("airflow_json2video.triggers.quota._FIRST_PAUSE", 0.2)
+    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_PAUSE", 0.2)
     machine(ahead)
     trigger = Json2VideoQuotaTrigger(json2video_conn_id="json2video_default", needed=1e15, deadline=real_time() + 6.0)
     attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE))

@@ -55,11 +55,11 @@ def trigger(kind, project):
     if kind == "batch":
         more = {"renders": [[project, now]], "render_timeout": 60.0, "poll_interval": 0.2, "resume_at": now + 30.0}
         return ["airflow_json2video.triggers.batch.Json2VideoBatchTrigger", {**arguments, **more}]
-    name = {"service": "Json2VideoServiceTrigger", "quota": "Json2VideoQuotaTrigger"}[kind]
+    name = {"availability": "Json2VideoServiceTrigger", "credits": "Json2VideoQuotaTrigger"}[kind]
     return [f"airflow_json2video.triggers.{kind}.{name}", {**arguments, "deadline": now + 0.5}]
 
 
-@pytest.mark.parametrize("kind", ["render", "batch", "service", "quota"])
+@pytest.mark.parametrize("kind", ["render", "batch", "availability", "credits"])
 def test_no_library_is_loaded_on_the_event_loop_of_a_triggerer(project, kind):
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(trigger(kind, project))],

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from airflow_json2video.core.render_status import Ended
 from airflow_json2video.exceptions import QuotaExhausted, RenderDeadlineExceeded, RenderFailed
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.rendering.polling import Ended
 from airflow_json2video.triggers.render import Json2VideoRenderTrigger, ended_from_event, event_from_ended
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
@@ -89,7 +89,7 @@ def test_a_project_id_of_the_wrong_length_ends_in_an_event_that_says_so(connecti
 
 
 def test_a_missing_connection_ends_in_an_event_that_names_it(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.rendering.polling._POLLS_AT_DEADLINE", 1)
+    monkeypatch.setattr("airflow_json2video.core.render_status._POLLS_AT_DEADLINE", 1)
     nowhere = Json2VideoRenderTrigger(PROJECT, json2video_conn_id="nowhere", poll_interval=0.2, deadline=0.0)
     [event] = asyncio.run(events_of(nowhere))
     assert "nowhere" in event["error"]["message"]
@@ -99,7 +99,7 @@ def test_a_fault_of_ours_ends_in_an_event_and_not_in_silence(trigger, monkeypatc
     async def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("airflow_json2video.hooks.waiting.await_render", broken)
+    monkeypatch.setattr("airflow_json2video.polling.wait.await_render", broken)
     [event] = asyncio.run(events_of(trigger()))
     assert "ZeroDivisionError: a bug" in event["error"]["message"]
     assert event["error"]["retryable"]

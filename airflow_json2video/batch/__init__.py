@@ -1,0 +1,1 @@
+"""Many renders as one task: rows, submission, recovery, budget, files and report."""

@@ -1,0 +1,195 @@
+"""Keeping the videos of a batch: where each goes, checked beforehand, and stored several at a time."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from airflow_json2video.core.batch import Batch, ItemState
+from airflow_json2video.core.storage_path import check_template, fields_of, fill, places_of
+from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
+from airflow_json2video.metrics import video_not_stored, video_stored
+from airflow_json2video.polling.wait import wire
+from airflow_json2video.storage.download import Cancellation
+from airflow_json2video.storage.store import (
+    check_destination,
+    find_stored,
+    require_unoccupied,
+    store_video,
+    warn_of_local_path,
+)
+
+if TYPE_CHECKING:
+    from airflow_json2video.api.responses import MovieStatus
+    from airflow_json2video.batch.item_log import ItemLog
+    from airflow_json2video.core.batch_items import BatchItems
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+
+__all__ = ["BatchFiles"]
+
+_AT_ONCE = 4
+"""Downloads side by side: enough to keep a line busy, few enough for a small worker."""
+_LOOKS_AT_ONCE = 16
+_MOST_FAILED_IN_A_ROW = 3
+"""Files that cannot be written one after the other before nothing more is submitted: the disk may be full."""
+_SHOWN = 10
+_LONGEST_ENDING = 5.0
+"""Seconds that a task which is being ended waits for its downloads to remove their temporary files."""
+_FIELDS = ("item", "row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFiles:
+    """Where the videos go, and what else is kept.
+
+    :ivar template: see :func:`.store_video`; its fields are ``project``, ``item`` (the key) and ``row``.
+    """
+
+    template: str
+    items: BatchItems
+    hook: Json2VideoHook
+    log: ItemLog
+    subtitles: bool = False
+    thumbnail: bool = False
+    delete: bool = False
+    _ours: set[int] = field(default_factory=set, init=False)
+    """Items at whose path the video of an earlier render of the same item stands."""
+
+    def check(self) -> None:
+        """Refuse paths at which not every item's files can be stored. Nothing is asked.
+
+        :raises ConfigurationError: a key cannot be part of a file's name, or two items have a file in common.
+        """
+        check_template(self.template, known=_FIELDS)
+        names = fields_of(self.template)
+        if not names & {"project", "item", "row"}:
+            raise ConfigurationError(
+                f"output_path {self.template!r} gives all items of the batch the same file.",
+                advice="Use {item}, {row} or {project} in it. Nothing was submitted.",
+            )
+        problems, paths = [], []
+        for index in range(len(self.items)):
+            try:
+                path = fill(self.template, {**self._fields(index), "project": "0" * 16})
+                paths.append(places_of(path, subtitles=self.subtitles, thumbnail=self.thumbnail))
+            except ConfigurationError as error:
+                problems.append(f"{self.items.where(index)}: {error}")
+        if not problems and "project" not in names:
+            times = Counter(place for places in paths for place in places)
+            problems = [
+                f"{self.items.where(index)}: {place!r} is also a file of another item"
+                for index, places in enumerate(paths)
+                for place in places
+                if times[place] > 1
+            ]
+        self._refuse(problems, "cannot be kept under their keys", advice="Use {row} or {project} instead of {item}")
+
+    def check_before_paying(self, unpaid: Sequence[int], *, executor: str | None) -> None:
+        """Check that videos can be stored there, and would not overwrite others.
+
+        :param unpaid: the items that may be submitted. :param executor: see :func:`.remote_executor`.
+        :raises ConfigurationError: they cannot, or would. :raises DestinationFailed: the place does not answer.
+        """
+        check_destination(self.template, log=self.log.task_log, known=_FIELDS, deletes=self.delete)
+        if self.delete:
+            warn_of_local_path(self.template, executor=executor, log=self.log.task_log)
+            self._require_unoccupied(unpaid)
+
+    def _refuse(self, problems: Sequence[str], what: str, *, advice: str) -> None:
+        if problems:
+            more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+            shown = "\n  ".join([*problems[:_SHOWN], *more])
+            raise ConfigurationError(
+                f"{len(problems)} of {len(self.items)} items {what}:\n  {shown}",
+                advice=f"{advice}, or other keys. Nothing was submitted.",
+            )
+
+    def _require_unoccupied(self, indices: Sequence[int]) -> None:
+        if "project" in fields_of(self.template):
+            return
+
+        def problem(index: int) -> str | None:
+            try:
+                require_unoccupied(
+                    self.template, fields=self._fields(index), subtitles=self.subtitles, thumbnail=self.thumbnail
+                )
+            except ConfigurationError as error:
+                return f"{self.items.where(index)}: {error.message}"
+            return None
+
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as threads:
+            found = threads.map(problem, [index for index in indices if index not in self._ours])
+            problems = [text for text in found if text is not None]
+        self._refuse(problems, "would be stored over other videos", advice="Use {project} in output_path")
+
+    def has(self, index: int, movie: MovieStatus) -> bool:
+        """Whether an item's render is kept already, though the service has lost its file."""
+        found = find_stored(wire(movie), template=self.template, log=self.log, fields=self._fields(index))
+        if found is not None:
+            self._ours.add(index)
+        return found is not None
+
+    def store(self, batch: Batch) -> None:
+        """Store the video of every item that is done and not stored yet; one that cannot be is a failed item."""
+        wanted = [index for index in batch.indices(ItemState.DONE) if batch.records[index].stored is None]
+        if not wanted:
+            return
+        # The first by itself: it looks up the store's connection, which must not happen in several threads.
+        failed_in_a_row = self._note(batch, wanted[:1], [self._kept(batch, wanted[0])], 0)
+        cancellation, running = Cancellation(), list[Future[str | Json2VideoError]]()
+        threads = ThreadPoolExecutor(_AT_ONCE)
+        try:
+            for start in range(1, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                running = [threads.submit(self._kept, batch, index, cancellation) for index in some]
+                failed_in_a_row = self._note(batch, some, [one.result() for one in running], failed_in_a_row)
+        except BaseException:  # execution_timeout, a kill: leaving a pool would wait for its downloads to end
+            cancellation.set()
+            wait(running, _LONGEST_ENDING)
+            raise
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _note(self, batch: Batch, indices: Sequence[int], paths: Sequence[str | Json2VideoError], failed: int) -> int:
+        """Note where the videos are stored; return how many in a row could not be written."""
+        for index, path in zip(indices, paths, strict=True):
+            if isinstance(path, str):
+                batch.records[index].stored, failed = path, 0
+                continue
+            video_not_stored()
+            self.log.error("%s: %s", self.items.where(index), path)
+            batch.failed(index, path)
+            failed = failed + 1 if isinstance(path, DestinationFailed) else 0
+            if failed >= _MOST_FAILED_IN_A_ROW:
+                batch.halt(path)
+        return failed
+
+    def _kept(self, batch: Batch, index: int, cancellation: Cancellation | None = None) -> str | Json2VideoError:
+        began, record = time.monotonic(), batch.records[index]
+        submitted = datetime.fromtimestamp(record.at, timezone.utc).isoformat() if record.at else None
+        movie = {"project": record.project, "status": "done", "created_at": submitted, **record.facts}
+        try:
+            stored = store_video(
+                movie,
+                template=self.template,
+                hook=self.hook,
+                log=self.log,
+                fields=self._fields(index),
+                subtitles=self.subtitles,
+                thumbnail=self.thumbnail,
+                delete=self.delete,
+                cancellation=cancellation,
+            )
+        except Json2VideoError as error:
+            return error
+        if stored.downloaded:
+            video_stored(stored.bytes, seconds=time.monotonic() - began)
+        return stored.path
+
+    def _fields(self, index: int) -> dict[str, str]:
+        return {"item": self.items.keys[index], "row": str(index + 1)}

@@ -1,0 +1,60 @@
+"""The report of a batch: JSON Lines on object storage, one line an item."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from airflow_json2video.core.batch import Batch
+from airflow_json2video.core.batch_items import BatchItems
+from airflow_json2video.exceptions import ConfigurationError
+
+__all__ = ["report_lines", "write_report"]
+
+
+def write_report(path: str, items: BatchItems, batch: Batch) -> None:
+    """Write how every item stands. What is there already is replaced, in one step.
+
+    :param path: path or address, as :class:`~airflow.sdk.ObjectStoragePath` takes it.
+    :raises ConfigurationError: it cannot be written.
+    """
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    try:
+        final: Any = ObjectStoragePath(path)
+        # An object store shows a file when it is whole. A disk shows it at once, so there it gets its name last.
+        is_disk = final.protocol in ("file", "local", "")
+        target = final.with_name(f".{final.name}.part") if is_disk else final
+        if is_disk:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        # Half a character is written as JSON escapes it.
+        with target.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            for line in report_lines(items, batch):
+                file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+        if is_disk:
+            Path(target.path).replace(final.path)
+    except Exception as error:  # each store has errors of its own
+        raise ConfigurationError(
+            f"The report {path!r} cannot be written: {type(error).__name__}: {error}.",
+            advice="Check the path, and the connection of the store.",
+        ) from error
+
+
+def report_lines(items: BatchItems, batch: Batch) -> list[dict[str, Any]]:
+    """Give the lines of a report, in the order of the rows."""
+    lines = []
+    for number, (key, record) in enumerate(zip(items.keys, batch.records, strict=True), 1):
+        line: dict[str, Any] = {"key": key, "row": number, "status": record.state.value, "project": record.project}
+        if record.facts:
+            line |= {
+                "url": record.facts.get("url"),
+                "stored_path": record.stored,
+                "duration": record.facts.get("duration"),
+                "size": record.facts.get("size"),
+                "credits": record.credits,
+            }
+        if record.error is not None:
+            line["error"] = record.error
+        lines.append(line)
+    return lines

@@ -1,0 +1,253 @@
+"""From rows to the items of a batch: keys, documents, and everything that is wrong with them. Pure.
+
+All of it is done before anything is submitted, so that a mistake in the last row costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
+from airflow_json2video.json_values import NotJson, plain_json
+from airflow_json2video.movie.lexer import has_expression, names_in, placeholders
+
+__all__ = ["MOST_ITEMS", "BatchItems", "columns_of", "needed_names", "rows_of"]
+
+MOST_ITEMS = 10_000
+"""Items to a batch. More of them are more batches: what one task has done has to stay in sight."""
+_LONGEST_KEY = 200
+_SHOWN = 10
+_NOTHING = "Nothing was submitted."
+
+
+def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list[dict[str, Any]]:
+    """Return the rows of a batch, each a mapping of plain JSON.
+
+    :param source: what they are called in a message, such as the file's path.
+    :param key: the name under which a row has its key, for the message.
+    :raises ConfigurationError: there are more than :data:`MOST_ITEMS`, one is not a mapping, or has a value that JSON
+        cannot hold; lists the first rows concerned.
+    """
+    taken: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for row in islice(rows, MOST_ITEMS + 1):
+        to_document = getattr(row, "to_document", None)
+        row = row if to_document is None else to_document()
+        if not isinstance(row, Mapping):
+            raise ConfigurationError(
+                f"{source}: row {len(taken) + 1} is {type(row).__name__}; an item is an object of names and values.",
+                advice=_NOTHING,
+            )
+        plain, unfit = _plain_row({str(name): value for name, value in row.items()})
+        taken.append(plain)
+        problems += [f"{_where(len(taken), plain.get(key) if key else None)}: {each}" for each in unfit]
+    if len(taken) > MOST_ITEMS:
+        raise ConfigurationError(
+            f"{source} has more than {MOST_ITEMS:,} rows, the most that one batch renders.",
+            advice=f"Split it, and give each part to a batch of its own. {_NOTHING}",
+        )
+    if problems:
+        rows_concerned = f"values of {source} have no place in JSON"
+        raise ConfigurationError(
+            _listed(rows_concerned, problems, of=None),
+            advice=f"Convert them where the rows are made; in a file, make such a column text. {_NOTHING}",
+        )
+    return taken
+
+
+def _plain_row(row: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a row as plain JSON, and what is wrong with its values."""
+    plain, unfit = {}, []
+    for name, value in row.items():
+        try:
+            plain[plain_json(name)] = plain_json(value)
+        except NotJson as error:
+            path = error.at(name).path
+            unfit.append(f"{path!r} is {error.what}; {error.remedy}")
+    return plain, unfit
+
+
+def _where(number: int, key: Any) -> str:
+    """Name a row in a message."""
+    shown = "" if key is None or isinstance(key, (dict, list)) else str(key).strip()[:_LONGEST_KEY]
+    return f"row {number} ({shown})" if shown and shown != str(number) else f"row {number}"
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Give every name that any row has, in the order of their first appearance."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+@dataclass(frozen=True)
+class BatchItems:
+    """The items of a batch. A document is put together when it is asked for, so that memory stays small.
+
+    :ivar keys: of each item, in the order of the rows.
+    :param rows: variables of each item, or its whole movie if there is no *base*.
+    :param base: the document that all share: a movie, or ``{"template": id}``, with common variables.
+    """
+
+    keys: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    base: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]], *, base: Mapping[str, Any] | None, key: str | None) -> BatchItems:
+        """Give each row its key.
+
+        :param key: the name under which a row has it; ``None``: the row's number, from 1.
+        :raises ConfigurationError: keys are missing, doubled or too long; lists the first rows concerned.
+        """
+        keys = [str(number) for number in range(1, len(rows) + 1)] if key is None else _keys(rows, key)
+        return cls(keys=keys, rows=rows, base=base)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def document(self, index: int) -> dict[str, Any]:
+        """Give what is to be rendered for one item."""
+        if self.base is None:
+            return dict(self.rows[index])
+        variables = {n: v for n, v in (self.base.get("variables") or {}).items() if v is not None}
+        variables.update((n, v) for n, v in self.rows[index].items() if v is not None)
+        return {**self.base, "variables": variables}
+
+    def digest(self) -> str:
+        """Give a hash of everything that is asked for: other rows, or others in another order, differ."""
+        whole = hashlib.sha256(_canonical(self.base))
+        for key, row in zip(self.keys, self.rows, strict=True):
+            whole.update(_canonical([key, row]))
+        return whole.hexdigest()[:24]
+
+    def require_complete(self, *, schema: Mapping[str, Any] | None = None, only: Sequence[int] | None = None) -> None:
+        """Check that every variable that is needed has a value in every row.
+
+        :param schema: the JSON Schema of a template's variables, if there is a template.
+        :param only: the items to check. Default: all.
+        :raises ConfigurationError: lists the first rows concerned, with the names that they lack.
+        """
+        if self.base is None:
+            return
+        needed = needed_names(self.base) if schema is None else _required(schema)
+        common = {name for name, value in (self.base.get("variables") or {}).items() if value is not None}
+        problems = []
+        for index in range(len(self)) if only is None else only:
+            row = self.rows[index]
+            missing = [name for name in needed if name not in common and row.get(name) is None]
+            if missing:
+                problems.append(f"{self.where(index)} has no {', '.join(map(repr, missing))}")
+        if problems:
+            whose = "the movie uses and gives no value" if schema is None else "the template requires"
+            raise ConfigurationError(
+                _listed(f"rows lack variables that {whose}", problems, of=len(self)), advice=_NOTHING
+            )
+
+    def require_valid(self) -> list[str]:
+        """Check every document.
+
+        :returns: what is doubtful about the documents, each sentence once.
+        :raises InvalidMovie: some are certainly wrong; lists the first ones.
+        """
+        from airflow_json2video.movie.checks import check
+        from airflow_json2video.movie.findings import Severity
+
+        doubts: dict[str, int] = {}
+        problems = []
+        for index in range(len(self)):
+            errors = []
+            for finding in check(self.document(index)):
+                text = f"{finding.path or 'movie'}: {finding.message}"
+                if finding.severity is Severity.ERROR:
+                    errors.append(text)
+                else:
+                    doubts[text] = doubts.get(text, 0) + 1
+            if errors:
+                problems.append(f"{self.where(index)}: {'; '.join(errors[:3])}")
+        if problems:
+            raise InvalidMovie(_listed("documents are certainly wrong", problems, of=len(self)))
+        return [f"{text} ({count} of {len(self)} items)" for text, count in doubts.items()]
+
+    def where(self, index: int) -> str:
+        """Name an item in a message."""
+        return _where(index + 1, self.keys[index])
+
+
+def needed_names(movie: Mapping[str, Any]) -> list[str]:
+    """Give the names that expressions of a movie use and that nothing inside it declares below its own variables.
+
+    A scene that iterates makes the keys of its items visible, which cannot be told from variables: it is left out,
+    but for the list that it iterates over.
+    """
+    found: dict[str, None] = {}
+
+    def walk(node: Any, local: frozenset[str]) -> None:
+        if isinstance(node, str):
+            if has_expression(node):
+                for part in placeholders(node):
+                    found.update(dict.fromkeys(sorted(names_in(part.body) - local)))
+            return
+        if isinstance(node, Mapping):
+            own = node.get("variables")
+            inside = local | frozenset(own) if isinstance(own, Mapping) else local
+            if isinstance(node.get("iterate"), str):
+                if node["iterate"] not in local:
+                    found[node["iterate"]] = None
+                return
+            for name, value in node.items():
+                walk(value, local if name == "variables" else inside)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                walk(value, local)
+
+    for name, value in movie.items():
+        if name not in ("variables", "client-data"):
+            walk(value, frozenset())
+    return list(found)
+
+
+def _required(schema: Mapping[str, Any]) -> list[str]:
+    required = schema.get("required")
+    return [str(name) for name in required] if isinstance(required, (list, tuple)) else []
+
+
+def _keys(rows: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+    keys: list[str] = []
+    problems: list[str] = []
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        value = row.get(name)
+        key = "" if value is None else str(value).strip()
+        if not key:
+            problems.append(f"row {number} has none")
+        elif len(key) > _LONGEST_KEY or not key.isprintable():
+            problems.append(
+                f"row {number} ({key[:40]!r}...) has one of over {_LONGEST_KEY} or of unprintable characters"
+            )
+        elif key in first:
+            problems.append(f"row {number} ({key}) has that of row {first[key]}")
+        first.setdefault(key, number)
+        keys.append(key)
+    if problems:
+        what = f"rows have no usable key (item_key={name!r})"
+        raise ConfigurationError(
+            _listed(what, problems, of=len(rows)), advice=f"Each row needs its own key. {_NOTHING}"
+        )
+    return keys
+
+
+def _listed(what: str, problems: Sequence[str], *, of: int | None) -> str:
+    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    count = f"{len(problems)}" if of is None else f"{len(problems)} of {of}"
+    return "\n  ".join([f"{count} {what}:", *problems[:_SHOWN], *more])
+
+
+def _canonical(value: Any) -> bytes:
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr).encode()
+    except TypeError:  # keys of several kinds, which the check of the documents complains about
+        return repr(value).encode()

@@ -1,0 +1,87 @@
+"""Which files a movie is made of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow_json2video.movie.evaluator import NotKnown, resolve
+
+__all__ = ["sources_of"]
+
+_MEDIA = frozenset({"audio", "image", "video"})
+_MOST = 200
+"""Addresses that are given at most; a movie may repeat a scene ten thousand times."""
+_MOST_ROUNDS = 10_000
+_DEEPEST = 20
+"""Elements in elements, as in a component of components."""
+
+
+def sources_of(document: Mapping[str, Any]) -> list[str]:
+    """Give the addresses of the images, videos and sounds of a movie, in their order, each once.
+
+    Variables are filled in as far as the document itself gives their values; an address that is only known to the
+    service is left out, and so is all that a stored template names.
+
+    :param document: as it is submitted.
+    """
+    found: dict[str, None] = {}
+    for address in _Walk().movie(document):
+        found.setdefault(address)
+        if len(found) >= _MOST:
+            break
+    return list(found)
+
+
+class _Walk:
+    """One walk over a movie, with a bound on its work."""
+
+    def __init__(self) -> None:
+        self._rounds = 0
+
+    def movie(self, document: Mapping[str, Any]) -> Iterator[str]:
+        variables = _variables(document, {})
+        yield from self._elements(document, variables, depth=0)
+        for scene in _objects(document.get("scenes")):
+            for scope in self._repeated(scene, variables):
+                yield from self._elements(scene, _variables(scene, scope), depth=0)
+
+    def _repeated(self, scene: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Give the variables of each round of a scene: the item by its name, and its keys directly."""
+        name = scene.get("iterate")
+        if not name:
+            yield variables
+            return
+        items = variables.get(str(name).strip("{} "))
+        alias = str(scene.get("iterate-as") or "item")
+        for item in items if isinstance(items, list) else ():
+            self._rounds += 1
+            if self._rounds > _MOST_ROUNDS:
+                return
+            yield {**variables, **(item if isinstance(item, Mapping) else {}), alias: item}
+
+    def _elements(self, parent: Mapping[str, Any], variables: Mapping[str, Any], *, depth: int) -> Iterator[str]:
+        for element in _objects(parent.get("elements")):
+            scope = _variables(element, variables)
+            kind = element.get("type")
+            if isinstance(kind, str) and kind in _MEDIA and (address := _address(element.get("src"), scope)):
+                yield address
+            if depth < _DEEPEST:
+                yield from self._elements(element, scope, depth=depth + 1)
+
+
+def _address(src: Any, variables: Mapping[str, Any]) -> str | None:
+    try:
+        value = resolve(src, variables)
+    except NotKnown:
+        return None
+    return value.strip() if isinstance(value, str) and "://" in value else None
+
+
+def _variables(node: Mapping[str, Any], outer: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = node.get("variables")
+    return {**outer, **own} if isinstance(own, Mapping) and own else outer
+
+
+def _objects(nodes: Any) -> list[Mapping[str, Any]]:
+    return [node for node in nodes if isinstance(node, Mapping)] if isinstance(nodes, list) else []

@@ -1,0 +1,251 @@
+"""What a render will cost, whether that may be spent, and what it did cost. Pure: asked by a task and by a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, timezone
+from typing import Any, TypedDict
+
+from airflow_json2video.core.facts import credits_of
+from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, ReserveReached
+from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.movie.estimation import estimate
+from airflow_json2video.movie.evaluator import NotKnown
+from airflow_json2video.movie.frames import frame_size
+
+__all__ = [
+    "Cost",
+    "Price",
+    "QuotaWait",
+    "cost_in_words",
+    "cost_of",
+    "has_enough",
+    "needed_credits",
+    "refusal_by_balance",
+    "refusal_by_price",
+    "total_price",
+    "wait_deadline",
+]
+
+QuotaWait = timedelta | datetime | time | str
+_MOST_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a document will cost, as far as that can be known beforehand.
+
+    :ivar seconds: of video; None if not known. :ivar credits: in all; None if not known.
+    :ivar at_least: credits that it costs at any rate. :ivar at_most: and at most; None if there is no bound.
+    :ivar reasons: what stands in the way of an exact figure, with its path.
+    """
+
+    seconds: float | None
+    credits: int | None
+    at_least: int
+    at_most: int | None
+    reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Price:
+        """Estimate *document* (:func:`~airflow_json2video.movie.estimation.estimate`)."""
+        guess = estimate(document)
+        most = None
+        try:
+            width, height = frame_size(document)
+            least = render_credits(guess.at_least, width=width, height=height)
+            if guess.asset_credits is not None:
+                least += guess.asset_credits
+                if not math.isinf(guess.at_most):
+                    most = render_credits(guess.at_most, width=width, height=height) + guess.asset_credits
+        except NotKnown:
+            least = math.ceil(guess.at_least)
+        reasons = tuple(f"{path}: {reason}" for path, reason in guess.unknown)
+        return cls(seconds=guess.duration, credits=guess.credits, at_least=least, at_most=most, reasons=reasons)
+
+    @property
+    def counted(self) -> int:
+        """Give the credits that count against a balance: the estimate, or what it costs at any rate."""
+        return self.credits if self.credits is not None else self.at_least
+
+    @property
+    def in_words(self) -> str:
+        """Write it as a person does, for a log or a message."""
+        if self.credits is not None:
+            return f"about {self.credits} credits"
+        if self.at_most is not None:
+            return f"{self.at_least} to {self.at_most} credits"
+        return f"at least {self.at_least} credits" if self.at_least else "an unknown number of credits"
+
+    @property
+    def why_unknown(self) -> str:
+        """Say what stands in the way of an exact figure."""
+        return "; ".join(self.reasons[:_MOST_REASONS]) or "length unknown"
+
+
+def total_price(prices: Iterable[Price]) -> Price:
+    """Add up what several renders will cost; what is not known of one is not known of all."""
+    listed = list(prices)
+    seconds = [price.seconds for price in listed]
+    known = [price.credits for price in listed]
+    most = [price.at_most for price in listed]
+    return Price(
+        seconds=None if None in seconds else sum(value for value in seconds if value is not None),
+        credits=None if None in known else sum(value for value in known if value is not None),
+        at_least=sum(price.at_least for price in listed),
+        at_most=None if None in most else sum(value for value in most if value is not None),
+        reasons=tuple(dict.fromkeys(reason for price in listed for reason in price.reasons)),
+    )
+
+
+def refusal_by_price(price: Price, *, max_credits: float | None) -> BudgetExceeded | None:
+    """Give the error of a render that may cost more than *max_credits*; None if it certainly does not.
+
+    What cannot be estimated is refused too: a limit that lets the unknown pass is none.
+    """
+    if max_credits is None or (price.at_most is not None and price.at_most <= max_credits):
+        return None
+    if price.at_least > max_credits or price.credits is not None:
+        return BudgetExceeded(
+            f"This would cost {price.in_words}, and max_credits is {max_credits:g}.",
+            advice="Nothing was submitted. Shorten the movie, or raise max_credits.",
+        )
+    return BudgetExceeded(
+        f"max_credits is {max_credits:g}, and what this would cost cannot be told beforehand ({price.in_words}; "
+        f"{price.why_unknown}).",
+        advice="Nothing was submitted. Write the durations that are missing, as a scene's or an element's 'duration', "
+        "or leave max_credits out and use min_remaining_credits.",
+    )
+
+
+def refusal_by_balance(
+    left: float | None,
+    price: Price,
+    *,
+    min_remaining: float | None,
+    committed: float = 0.0,
+    nothing: str = "Nothing was submitted.",
+) -> ConfigurationError | ReserveReached | None:
+    """Give the error of a render that would leave fewer than *min_remaining* credits; None if it does not.
+
+    Of a price that is not known, what it is at least counts.
+
+    :param left: credits that the account has now; None if the service does not count them.
+    :param committed: credits that renders under way will still cost, as far as the caller knows.
+    :param nothing: what became of the submissions, as the advice has it.
+    """
+    if min_remaining is None:
+        return None
+    if left is None:
+        return ConfigurationError(
+            "min_remaining_credits is set, and the service does not say how many credits this account has left.",
+            advice=f"{nothing} It is of use on plans that count credits only.",
+        )
+    if left - committed - price.counted >= min_remaining:
+        return None
+    under_way = f" and {committed:g} for renders under way" if committed else ""
+    return ReserveReached(
+        f"The account has {left:g} credits left, and this render ({price.in_words}{under_way}) would leave fewer than "
+        f"the {min_remaining:g} of min_remaining_credits.",
+        advice=f"{nothing} Add credits, or lower min_remaining_credits.",
+    )
+
+
+def needed_credits(price: Price, *, min_remaining: float | None, left: float | None) -> float:
+    """Give how many credits the account must have for a render that it could not pay for to be tried again.
+
+    :param left: what it had when it was refused: with no more than that it is refused again.
+    """
+    needed = float(price.counted + (min_remaining or 0))
+    return max(needed, 1.0 if left is None or needed > left else left + 1.0)
+
+
+def has_enough(quota: Mapping[str, Any], *, needed: float) -> bool:
+    """Whether an account with this quota may be able to pay.
+
+    :param quota: the service's ``remaining_quota``. One that counts no credits counts movies, or says nothing: then it
+        has to be tried.
+    """
+    left = quota.get("time")
+    if isinstance(left, (int, float)):
+        return left >= needed
+    movies = quota.get("movies")
+    return movies > 0 if isinstance(movies, (int, float)) else True
+
+
+def wait_deadline(until: QuotaWait | None, *, now: float) -> float:
+    """Give the moment, in epoch seconds, until which credits are waited for.
+
+    :param until: how long from *now*; or a moment; or the next time that it is this time of day; or either as ISO
+        text. Without a zone it is UTC.
+    :param now: epoch seconds.
+    :raises ConfigurationError: it is none of these.
+    """
+    if isinstance(until, str):
+        until = _from_text(until.strip())
+    if isinstance(until, timedelta):
+        return now + until.total_seconds()
+    if isinstance(until, datetime):
+        return (until if until.tzinfo else until.replace(tzinfo=timezone.utc)).timestamp()
+    if isinstance(until, time):
+        zone = until.tzinfo or timezone.utc
+        today = datetime.fromtimestamp(now, zone)
+        moment = datetime.combine(today.date(), until.replace(tzinfo=zone))
+        return (moment if moment > today else moment + timedelta(days=1)).timestamp()
+    raise ConfigurationError(f"quota_wait_until must be a time or a timedelta, not {until!r}.")
+
+
+def _from_text(text: str) -> datetime | time:
+    whole = text.replace("Z", "+00:00")  # Python 3.10 does not read the Z
+    for read in (time.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(whole)
+        except ValueError:
+            continue
+    raise ConfigurationError(
+        f"quota_wait_until {text!r} is no time.", advice="Write it as 06:00 or 2026-05-12T06:00:00+00:00."
+    )
+
+
+class Cost(TypedDict):
+    """What a render was thought to cost and did cost: the XCom ``json2video_cost``.
+
+    ``charged_seconds`` is the length of the finished video, by which the service charges, ``charged_credits`` its price
+    by the published list, generated assets not included; ``remaining_credits`` is what the service said last.
+    """
+
+    project: str
+    estimated_credits: int | None
+    charged_seconds: float | None
+    charged_credits: int | None
+    remaining_credits: float | None
+
+
+def cost_of(result: Mapping[str, Any], *, estimated: int | None) -> Cost:
+    """Give the cost of a finished render, or of one that was only submitted: then nothing is charged yet.
+
+    :param result: of a render task.
+    """
+    seconds, left = result.get("duration"), (result.get("remaining_quota") or {}).get("time")
+    return Cost(
+        project=str(result["project"]),
+        estimated_credits=estimated,
+        charged_seconds=seconds,
+        charged_credits=credits_of(result),
+        remaining_credits=float(left) if isinstance(left, (int, float)) else None,
+    )
+
+
+def cost_in_words(cost: Cost) -> str:
+    """Write a cost as a line for the log."""
+
+    def known(value: float | None) -> str:
+        return "not known" if value is None else f"{value:g}"
+
+    return (
+        f"Render {cost['project']} is charged by {known(cost['charged_seconds'])} s of video: "
+        f"{known(cost['charged_credits'])} credits, generated assets not included (estimated: "
+        f"{known(cost['estimated_credits'])}). The account has {known(cost['remaining_credits'])} left."
+    )

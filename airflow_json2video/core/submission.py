@@ -1,0 +1,266 @@
+"""Whether to submit, adopt, check again or stop: one pure decision, asked by every path.
+
+A submission is paid for and cannot be taken back, so the rule is: never send on a guess. What is
+not known for certain is looked up in the account's list, and what cannot be looked up is not sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any, Literal
+
+from airflow_json2video.core.identity import Stamp
+
+__all__ = [
+    "CONFIRMATION_TIME",
+    "Action",
+    "Decision",
+    "FoundRender",
+    "OnClear",
+    "OnLostResponse",
+    "Unconfirmed",
+    "backoff",
+    "decide_submission",
+]
+
+OnLostResponse = Literal["resubmit", "fail"]
+OnClear = Literal["resubmit", "reuse"]
+
+CONFIRMATION_TIME = 300.0
+"""Seconds after which a render that was submitted must be in the account's list, unless the connection says otherwise.
+
+The service does not document how soon a new project is listed.
+"""
+
+_FIRST_CHECK = 5.0
+"""Seconds between the last moment of sending and the first check that can show the render."""
+_SECOND_CHECK_OF_TIMEOUT = 10.0
+"""Seconds after which a render in status ``timeout`` is checked a second time before a new one is paid for."""
+_LONGEST_BACKOFF = 300.0
+
+
+class Action(str, Enum):
+    """What an attempt does next."""
+
+    SUBMIT = "submit"
+    ADOPT = "adopt"
+    CHECK_AGAIN = "check again"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class FoundRender:
+    """A render of the account's list that carries the stamp of this task instance."""
+
+    project: str
+    status: str
+    created_at: datetime | None
+    has_file: bool
+    stamp: Stamp
+
+
+@dataclass(frozen=True)
+class Unconfirmed:
+    """A submission that was sent, or may have been, and whose response is unknown.
+
+    :param attempt: the attempt that sent it, or may have died while sending it.
+    :param last_sent_at: the last moment at which it can have been sent, epoch seconds.
+    :param response_lost: True if this attempt itself sent it and its response was lost; False if it belongs to an
+        earlier attempt, of which nobody knows whether it sent anything.
+    :param fingerprint: of the document that was sent, if its response was lost: a document with a value of the moment
+        is another one when the task goes on in another process.
+    :param one_render: whether *attempt* can have started one render at most. Then a listed render of that attempt is
+        the one in question. False where nobody knows how often it submitted, as for an item of a batch whose ledger is
+        lost, or for the command line.
+    """
+
+    attempt: int
+    last_sent_at: float
+    response_lost: bool = False
+    fingerprint: str | None = None
+    one_render: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Unconfirmed:
+        """Read what :meth:`to_json` returned; fields of a newer version are ignored."""
+        return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and the sentence for the log that says why and what it costs.
+
+    :ivar check_in: seconds until the list is to be read again, with ``Action.CHECK_AGAIN``.
+    """
+
+    action: Action
+    reason: str
+    project: str | None = None
+    warnings: tuple[str, ...] = field(default=())
+    check_in: float = 0.0
+
+
+def backoff(failures: int, *, jitter: float) -> float:
+    """Return the seconds to wait after this many failures in a row: about 5, 10, 20, and so on up to 300.
+
+    :param failures: 1 or more. :param jitter: a random number from 0 to 1, so that many tasks do not return together.
+    """
+    doubled = _FIRST_CHECK * 2.0 ** min(max(failures - 1, 0), 10)
+    return min(doubled, _LONGEST_BACKOFF) * (0.75 + 0.5 * jitter)
+
+
+def decide_submission(
+    found: Sequence[FoundRender] | None,
+    *,
+    mine: Stamp,
+    unconfirmed: Unconfirmed | None,
+    read_at: float,
+    earlier_read_at: float | None = None,
+    confirmation_time: float = CONFIRMATION_TIME,
+    on_lost_response: OnLostResponse = "resubmit",
+    on_clear: OnClear = "resubmit",
+    delivered_before: int = 0,
+) -> Decision:
+    """Decide about one submission from what the account's list shows.
+
+    A submission whose response is unknown is absent when a list that was read *confirmation_time* after the last
+    moment of sending does not show it, or as soon as the list shows what became of it.
+
+    :param found: the renders with this task instance's stamp, whatever their generation, in any
+        order; ``None`` if the list could not be read, which is *unknown* and not *absent*.
+    :param mine: the stamp that this attempt submits with.
+    :param unconfirmed: the submission whose response is unknown; ``None`` if there is none: every one that was made
+        was refused in words that say that nothing was started.
+    :param read_at: when the reading of the list began, epoch seconds, by the clock of *unconfirmed*.
+    :param earlier_read_at: when the list was first read for this decision; ``None`` the first time.
+    :param confirmation_time: seconds. :param on_lost_response: what absence means when a response was lost.
+    :param on_clear: whether a task that a person cleared pays for a new render or reuses the old one.
+    :param delivered_before: the attempt before which all renders have been delivered when a person cleared the
+        task. One of these that has ended is not adopted under ``on_clear="resubmit"``; one that the task never
+        gave as its result is, however the wait for it was broken off.
+    """
+    lost = unconfirmed is not None and unconfirmed.response_lost
+    if found is None:
+        return Decision(
+            Action.STOP,
+            f"The account's list could not be read, so it is unknown whether a render with submission key "
+            f"{mine.submission_key} exists. "
+            + ("One submission was sent; nothing more was." if lost else "Nothing was submitted."),
+        )
+    asked_for, bare = {mine.fingerprint}, replace(mine, fingerprint="")
+    if unconfirmed is not None and unconfirmed.fingerprint is not None:
+        asked_for.add(unconfirmed.fingerprint)
+    same, notes = _of_this_document(found, mine, asked_for, on_clear, delivered_before)
+    usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
+    if usable:
+        return _adopt(usable, notes, mine)
+    # All of it: a run that was made anew under an old id had the same key and attempt, for another document perhaps.
+    own = [r for r in found if r.stamp.fingerprint in asked_for and replace(r.stamp, fingerprint="") == bare]
+    if lost and own:
+        # It has ended already, and not well: whoever waits for it says how.
+        return _adopt(own, notes, mine)
+    if any(r.status == "timeout" for r in same):
+        waited = 0.0 if earlier_read_at is None else read_at - earlier_read_at
+        if waited < _SECOND_CHECK_OF_TIMEOUT:
+            reason = "A render of this task is reported as 'timeout' and may still finish: checking once more first."
+            check_in = _SECOND_CHECK_OF_TIMEOUT - max(waited, 0.0)
+            return Decision(Action.CHECK_AGAIN, reason, warnings=tuple(notes), check_in=check_in)
+    if unconfirmed is not None and not _is_absent(unconfirmed, found, read_at - confirmation_time):
+        return _check_again(unconfirmed, notes, mine, read_at=read_at, confirmation_time=confirmation_time)
+    notes += [_why_not(render) for render in same]
+    if lost:
+        absent = (
+            f"The response to the submission was lost. The account's list does not show it (submission key "
+            f"{mine.submission_key}) {confirmation_time:.0f} s later"
+        )
+        if on_lost_response == "fail":
+            return Decision(Action.STOP, f"{absent}. Nothing more was submitted.", warnings=tuple(notes))
+        notes.append(f"{absent}: submitting again.")
+    return Decision(Action.SUBMIT, "No usable render of this task exists.", warnings=tuple(notes))
+
+
+def _is_absent(unconfirmed: Unconfirmed, found: Sequence[FoundRender], sent_before: float) -> bool:
+    """Whether that submission started no render, or one that the list shows to have ended."""
+    # Not for a response that was lost: its own render is adopted, and those of the same attempt are other submissions.
+    is_shown = unconfirmed.one_render and any(r.stamp.attempt == unconfirmed.attempt for r in found)
+    return unconfirmed.last_sent_at <= sent_before or (is_shown and not unconfirmed.response_lost)
+
+
+def _check_again(
+    unconfirmed: Unconfirmed, notes: Sequence[str], mine: Stamp, *, read_at: float, confirmation_time: float
+) -> Decision:
+    age = read_at - unconfirmed.last_sent_at
+    left = min(confirmation_time - age, confirmation_time)  # a clock that went back makes no wait longer
+    whose = "this attempt's submission" if unconfirmed.response_lost else f"attempt {unconfirmed.attempt}"
+    reason = (
+        f"The account's list shows no render of {whose} yet (submission key {mine.submission_key}). Its absence is "
+        f"confirmed in {left:.0f} s."
+    )
+    # A check as long after the one before as that was after the sending: few of them, most of them early.
+    check_in = min(max(age, _FIRST_CHECK), left)
+    return Decision(Action.CHECK_AGAIN, reason, warnings=tuple(notes), check_in=check_in)
+
+
+def _of_this_document(
+    found: Sequence[FoundRender], mine: Stamp, asked_for: Collection[str], on_clear: OnClear, delivered_before: int
+) -> tuple[list[FoundRender], list[str]]:
+    """Give the renders that may be adopted, this generation's first and oldest first, and why not the others."""
+    same, notes = [], []
+    for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
+        if render.stamp.fingerprint not in asked_for:
+            notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
+        elif on_clear == "resubmit" and _was_delivered(render, mine, delivered_before):
+            notes.append(
+                f"Render {render.project} ({render.status}) is from before the clear of a task that had given its "
+                "result, so it is not adopted (on_clear='resubmit')."
+            )
+        else:
+            same.append(render)
+    return same, notes
+
+
+def _adopt(usable: Sequence[FoundRender], notes: Sequence[str], mine: Stamp) -> Decision:
+    first = usable[0]
+    key = first.stamp.submission_key
+    twins = [r.project for r in usable if r.stamp.submission_key == key]
+    warnings = list(notes)
+    if len(twins) > 1:
+        warnings.append(
+            f"Several renders carry submission key {key}: {', '.join(twins)}. Each may have been charged; the oldest "
+            f"usable one, {first.project}, is adopted."
+        )
+    whose = "of this task" if first.stamp.generation == mine.generation else "of this task from before it was cleared"
+    reason = f"Found render {first.project} {whose}, {first.status}: adopted, nothing new is paid for."
+    if first.stamp.generation != mine.generation and not _going_on(first):
+        reason += " To order a new one, change the document, or set on_clear='resubmit'."
+    return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
+
+
+def _was_delivered(render: FoundRender, mine: Stamp, delivered_before: int) -> bool:
+    earlier = render.stamp.generation != mine.generation and render.stamp.attempt < delivered_before
+    return earlier and not _going_on(render)
+
+
+def _going_on(render: FoundRender) -> bool:
+    # A status that is not documented is taken for one that goes on: that never pays twice.
+    return render.status not in {"done", "error", "timeout"}
+
+
+def _why_not(render: FoundRender) -> str:
+    if render.status == "error":
+        return f"Render {render.project} of this task failed, which cost nothing."
+    if render.status == "timeout":
+        return f"Render {render.project} of this task is still in 'timeout'; should it finish, it is charged too."
+    return f"Render {render.project} of this task is done, and its file is gone (deleted, or older than 7 days)."
+
+
+def _age(render: FoundRender) -> tuple[bool, float, str]:
+    created = render.created_at
+    return (created is None, created.timestamp() if created else 0.0, render.project)

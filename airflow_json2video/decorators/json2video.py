@@ -1,0 +1,226 @@
+"""``@task.json2video``: a function returns a movie, and the task renders it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar, overload
+
+from airflow.providers.common.compat.sdk import DecoratedOperator, determine_kwargs, task_decorator_factory
+
+from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, Json2VideoError
+from airflow_json2video.operators.render import Json2VideoRenderOperator
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import os
+
+    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.sdk.bases.decorator import Task
+    from typing_extensions import NotRequired, ParamSpec
+
+    from airflow_json2video.core.result import RenderResult
+    from airflow_json2video.movie import Movie
+    from airflow_json2video.operators._templating import Fields
+
+    P = ParamSpec("P")
+
+__all__ = ["TemplateRender", "json2video_task"]
+
+
+class TemplateRender(TypedDict):
+    """A stored template and its variables, as a function may return them.
+
+    ::
+
+        @task.json2video(retries=2)
+        def greeting(name: str) -> TemplateRender:
+            return {"template": "abc123def456ghi789jk", "variables": {"headline": f"Hello {name}"}}
+    """
+
+    template: str
+    variables: NotRequired[Mapping[str, Any]]
+
+
+if TYPE_CHECKING:
+    R = TypeVar("R", bound=Movie | TemplateRender | Mapping[str, Any] | str)
+
+
+class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
+    """Renders what a function returns.
+
+    The function runs once in an attempt, before the submission. After a deferral it does not run again: what it
+    returned goes with the deferral where something is left to submit.
+
+    :param python_callable: gives a Movie JSON as a mapping or text, a ``Movie``, or ``{"template", "variables"}``.
+    :param op_args: positional arguments of the function (templated).
+    :param op_kwargs: its named arguments (templated).
+    """
+
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *(name for name in Json2VideoRenderOperator.template_fields if name not in ("movie", "template")),
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        "variables": "json",
+    }
+    custom_operator_name: str = "@task.json2video"
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for name in ("movie", "template"):
+            if kwargs.pop(name, None) is not None:
+                raise ConfigurationError(
+                    f"@task.json2video takes no {name!r}: the function {python_callable.__name__!r} returns what is "
+                    "rendered.",
+                    advice='Return it, for a stored template as {"template": ..., "variables": {...}}.',
+                )
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            movie={},  # until the function has run
+            **kwargs,
+        )
+
+    @property
+    def is_async(self) -> bool:
+        """Airflow runs this task as any other; a coroutine function is run inside of it."""
+        return False
+
+    def _fill_fields(self, fields: Fields) -> None:
+        from airflow_json2video.operators._document import fill_variables
+
+        self._hand_on(fields.context)
+        fields.fill(*(name for name in fields.names if name not in ("op_kwargs", "variables")))
+        fields.fill_arguments("op_kwargs")
+        given = fields.given("variables")
+        is_written = isinstance(given.value, Mapping) and not given.is_data
+        self.variables = fill_variables(fields, given.value) if is_written else given.value
+
+    def execute(self, context: Context) -> Any:
+        """Run the function, then submit what it returns, or adopt its render, and wait for the video."""
+        self._run_function(context)
+        # Airflow 3.0's DecoratedOperator.execute() asks for an attribute that its base has lost.
+        return Json2VideoRenderOperator.execute(self, context)
+
+    def execute_again(
+        self,
+        context: Context,
+        event: Any = None,
+        outage: dict[str, Any] | None = None,
+        document: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> RenderResult:
+        """Go on after an outage in which nothing could be submitted, with what the function had returned before it."""
+        if document is None:  # lost by dag.test()
+            self._run_function(context)
+        else:  # it holds the variables, rendered
+            self.movie, self.variables = document, None
+        return super().execute_again(context, event, outage)
+
+    def _kept_for_later(self) -> dict[str, Any]:
+        return {"document": self.movie}
+
+    def _run_function(self, context: Context) -> None:
+        returned = self._call(context)
+        try:
+            self.movie, self.variables = self._as_document(returned), None
+        except Json2VideoError as error:
+            self._fail(error, context)
+
+    def _call(self, context: Context) -> Any:
+        # Not merged into the context, as other decorators do: names of the function are no names of Airflow.
+        kwargs = {**determine_kwargs(self.python_callable, self.op_args, context), **self.op_kwargs}
+        returned = self.python_callable(*self.op_args, **kwargs)
+        return asyncio.run(_awaited(returned)) if inspect.iscoroutine(returned) else returned
+
+    def _as_document(self, returned: Any) -> dict[str, Any]:
+        from airflow_json2video.operators._document import document_of
+
+        name = self.python_callable.__name__
+        if not isinstance(returned, (Mapping, str, bytes)) and not hasattr(returned, "to_document"):
+            raise InvalidMovie(
+                f"The function {name!r} returned {type(returned).__name__}, which is no movie.",
+                advice='Return Movie JSON as a dictionary, a Movie, or {"template": ..., "variables": {...}}. '
+                "Nothing was submitted.",
+            )
+        return document_of(
+            movie=returned,
+            template=None,
+            variables=self.variables,
+            from_json_file=f"What the function {name!r} returned",
+        )
+
+
+async def _awaited(coroutine: Any) -> Any:
+    return await coroutine
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def json2video_task(python_callable: Callable[P, R]) -> Task[P, R]: ...
+
+    @overload
+    def json2video_task(
+        *,
+        variables: Mapping[str, Any] | XComArg | None = ...,
+        check_template_variables: bool = ...,
+        webhook: str | Mapping[str, Any] | XComArg | None = ...,
+        json2video_conn_id: str = ...,
+        poll_interval: float = ...,
+        render_timeout: float | timedelta = ...,
+        timeout_starts: Literal["submission", "attempt"] = ...,
+        deferrable: bool = ...,
+        end_from_trigger: bool = ...,
+        wait: bool = ...,
+        durable: bool = ...,
+        on_lost_response: Literal["resubmit", "fail"] = ...,
+        on_clear: Literal["reuse", "resubmit"] = ...,
+        output_path: str | os.PathLike[str] | XComArg | None = ...,
+        store_subtitles: bool = ...,
+        store_thumbnail: bool = ...,
+        delete_after_store: bool = ...,
+        max_credits: float | None = ...,
+        min_remaining_credits: float | None = ...,
+        on_quota_exhausted: Literal["fail", "wait"] = ...,
+        quota_wait_until: timedelta | dt.datetime | dt.time | str | None = ...,
+        multiple_outputs: bool = ...,
+        task_id: str = ...,
+        retries: int | None = ...,
+        retry_delay: timedelta | float = ...,
+        execution_timeout: timedelta | None = ...,
+        **kwargs: Any,
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def json2video_task(
+    python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool = False, **kwargs: Any
+) -> Any:
+    """Make a render task of a function that returns a movie. In a DAG file it is ``@task.json2video``.
+
+    It takes every argument of :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator` but *movie* and
+    *template*, which the function returns. Written as ``@json2video_task(...)``, a type checker knows these arguments
+    and what the function may return; Airflow's own ``task`` tells it only that there is a decorator.
+
+    :param python_callable: the function.
+    :param multiple_outputs: give each key of the *result* as an XCom of its own. The function's annotation says what
+        the movie is and not what the task gives, so nothing is concluded from it.
+    :param kwargs: arguments of the operator.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable,
+        multiple_outputs=multiple_outputs,
+        decorated_operator_class=_Json2VideoDecoratedOperator,
+        **kwargs,
+    )

@@ -1,0 +1,179 @@
+"""Waiting without a worker slot for what has to pass before anything can be submitted: an outage, an empty account.
+
+Loaded when a task runs, not when its DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_json2video.core.price import Price, needed_credits, wait_deadline
+from airflow_json2video.exceptions import (
+    Json2VideoError,
+    Money,
+    QuotaExhausted,
+    ReserveReached,
+)
+from airflow_json2video.submission.budget import Budget, credits_left
+from airflow_json2video.triggers.availability import defer_until_answering
+from airflow_json2video.triggers.credits import defer_until_credits
+from airflow_json2video.version_compat import execution_deadline
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_json2video.core.submission_state import SubmissionPaused
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+
+__all__ = ["WAITED", "Pause", "defer_for_credits", "wait_for_credits", "wait_out"]
+
+_LONGEST_WAIT = 86_400.0
+
+_BY_MACHINE = frozenset({"unresolved_since", "list_refused_since"})
+"""Moments in the state of a submission that are by the machine's clock; the others are the service's."""
+
+WAITED = "Credits were waited for until the time of quota_wait_until."
+"""Advice of an error that ends such a wait."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """What an attempt remembers while it waits for the service or for credits.
+
+    :ivar until: epoch seconds at which it gives up a service that does not answer.
+    :ivar delivered: see ``hooks.deliveries``.
+    :ivar hard_until: epoch seconds at which the task's execution_timeout ends; None if it has none.
+    :ivar waits: how often it has waited for the service in the triggerer.
+    :ivar quota_until: epoch seconds until which credits are waited for, once they were.
+    :ivar quota_waits: how often they were.
+    :ivar deployment: as which the attempt submits; None if it was not noted.
+    :ivar submission: the state of the submission; see ``core.submission_state.SubmissionState``.
+    :ivar is_service_time: whether its moments are the service's time, for another machine.
+    """
+
+    until: float
+    delivered: int
+    hard_until: float | None = None
+    waits: int = 0
+    quota_until: float | None = None
+    quota_waits: int = 0
+    deployment: str | None = None
+    submission: dict[str, Any] | None = None
+    is_service_time: bool = False
+
+    def in_service_time(self, skew: float) -> Pause:
+        """Return it with deadlines that mean the same on every machine.
+
+        :param skew: seconds by which the service's clock is ahead of this machine's.
+        """
+        return self._moved(skew, is_service_time=True)
+
+    def on_this_machine(self, hook: Json2VideoHook) -> Pause:
+        """Return it with deadlines of this machine's clock."""
+        return self._moved(-hook.learn_time().skew, is_service_time=False) if self.is_service_time else self
+
+    def _moved(self, seconds: float, *, is_service_time: bool) -> Pause:
+        def moment(value: float | None) -> float | None:
+            return None if value is None else value + seconds
+
+        submission = self.submission
+        if submission is not None:
+            submission = {k: moment(v) if k in _BY_MACHINE else v for k, v in submission.items()}
+        return replace(
+            self,
+            until=self.until + seconds,
+            hard_until=moment(self.hard_until),
+            quota_until=moment(self.quota_until),
+            submission=submission,
+            is_service_time=is_service_time,
+        )
+
+    @classmethod
+    def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> Pause:
+        """Build it from a trigger's event, for ``dag.test()``, which loses the arguments of the method to resume."""
+        if "needed" in event:
+            until = event["deadline"]
+            return cls(
+                until=until + render_timeout,
+                delivered=0,
+                quota_until=until,
+                quota_waits=event["earlier"] + 1,
+                is_service_time=True,
+            )
+        return cls.from_json(event["repeat"])
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> Pause:
+        """Read what ``dataclasses.asdict`` returned; fields of a newer version are ignored."""
+        return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
+
+
+def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause, context: Context) -> NoReturn:
+    """Free the worker slot until the submission may go on."""
+    skew = operator.hook.clock.skew
+    # Also for version_compat.previous_attempt_ended_at: it says that this attempt may have sent something.
+    context["ti"].xcom_push(key="json2video_waits_for", value=str(paused))
+    operator.log.info("Continuing in %.0f s, once the service answers; the worker slot is free.", paused.seconds)
+    kept = replace(pause, waits=pause.waits + 1, submission=paused.state.to_json())
+    facts = asdict(kept.in_service_time(skew))
+    defer_until_answering(
+        operator,
+        # The last word has the worker: at this moment it fails the task, or submits after a confirmed absence.
+        deadline=min(paused.until, time.time() + _LONGEST_WAIT) + skew,
+        after=paused.seconds,
+        kwargs={"outage": facts, **operator._kept_for_later()},
+        repeat=facts,
+    )
+
+
+def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, pause: Pause, context: Context) -> None:
+    """Wait in the triggerer until the account can pay, if it could not, this was asked for, and there is time left.
+
+    Both errors mean that it is certain that no render was started.
+    """
+    could_not_pay = isinstance(error, (QuotaExhausted, ReserveReached)) and error.money is Money.NOT_SPENT
+    if operator.on_quota_exhausted != "wait" or not could_not_pay:
+        return
+    clock = operator.hook.clock
+    pause, now = pause.in_service_time(clock.skew), clock.now()
+    until = pause.quota_until
+    if until is None:
+        until = wait_deadline(operator.quota_wait_until, now=now)
+    # Only then does the service have to answer.
+    limit = until + operator.render_timeout
+    if operator.execution_timeout is not None:
+        here = time.time()  # Airflow has no other clock
+        limit = min(limit, execution_deadline(context["ti"], operator.execution_timeout, now=here) + clock.skew)
+        until = min(until, limit)
+    if now >= until:
+        error.advice = f"{error.advice} {WAITED}".strip()
+        return
+    kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
+    kwargs = {"outage": asdict(kept), **operator._kept_for_later()}
+    defer_for_credits(operator, error, budget.price, until=until, earlier=pause.quota_waits, kwargs=kwargs)
+
+
+def defer_for_credits(
+    operator: Any, error: Json2VideoError, price: Price, *, until: float, earlier: int, kwargs: dict[str, Any]
+) -> NoReturn:
+    """Free the worker slot until the account has credits for a render that it could not pay for.
+
+    :param error: the refusal. :param price: of the render.
+    :param until: epoch seconds by the service's clock at which the wait ends.
+    :param earlier: how often it was waited for before. :param kwargs: handed to ``execute_again``.
+    """
+    left = None
+    with suppress(Json2VideoError):
+        left = credits_left(operator.hook.client)
+    needed = needed_credits(price, min_remaining=operator.min_remaining_credits, left=left)
+    operator.log.warning(
+        "%s Waiting in the triggerer until the account has %g credits, at most until %s; the worker slot is free.",
+        error,
+        needed,
+        datetime.fromtimestamp(until).astimezone().isoformat(timespec="seconds"),
+    )
+    defer_until_credits(operator, deadline=until, needed=needed, earlier=earlier, kwargs=kwargs)

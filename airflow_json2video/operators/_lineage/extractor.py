@@ -1,0 +1,65 @@
+"""What a render says to OpenLineage: the files that it was made of, the video, and what it was.
+
+Called by Airflow's OpenLineage provider, if that is installed and switched on; nothing here is loaded otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.openlineage.facet import Dataset, OutputDataset, OutputStatisticsOutputDatasetFacet
+
+from airflow_json2video.core.facts import dataset_of
+from airflow_json2video.core.identity import fingerprint
+from airflow_json2video.core.media_sources import sources_of
+from airflow_json2video.exceptions import Json2VideoError
+from airflow_json2video.operators._document import document_of
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+__all__ = ["lineage_of"]
+
+
+def lineage_of(operator: Any, video: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
+    """Give the lineage of a render task.
+
+    :param operator: a render operator whose fields have been rendered.
+    :param video: :func:`~airflow_json2video.core.facts.video_facts` of what it made; None if it made nothing.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_json2video.operators._lineage.facets import RenderJobFacet, RenderRunFacet
+
+    try:
+        document = document_of(movie=operator.movie, template=operator.template, variables=operator.variables)
+    except Json2VideoError:
+        document = {}  # the task has failed for it, and says so itself
+    facts = video or {}
+    return OperatorLineage(
+        inputs=_inputs(document),
+        outputs=_outputs(facts),
+        run_facets={
+            "json2video_render": RenderRunFacet(
+                project=facts.get("project"),
+                duration=facts.get("duration"),
+                credits=facts.get("credits"),
+                movieHash=fingerprint(document) if document else None,
+            )
+        },
+        job_facets={"json2video_movie": RenderJobFacet(template=document.get("template"))},
+    )
+
+
+def _inputs(document: Mapping[str, Any]) -> list[Any]:
+    places = [dataset_of(address) for address in sources_of(document)]
+    return [Dataset(namespace=namespace, name=name) for namespace, name in dict.fromkeys(filter(None, places))]
+
+
+def _outputs(facts: Mapping[str, Any]) -> list[Any]:
+    place = dataset_of(str(facts.get("stored_path") or facts.get("url") or ""))
+    if place is None:
+        return []
+    size = OutputStatisticsOutputDatasetFacet(rowCount=None, size=facts.get("size"))
+    return [OutputDataset(namespace=place[0], name=place[1], outputFacets={"outputStatistics": size})]

@@ -1,0 +1,1 @@
+"""How renders are waited for: one poller for an account and process."""

@@ -1,0 +1,216 @@
+"""Waiting for a render: a loop of its own for a worker, the shared poller for a trigger; the same watch in both."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from airflow_json2video.core.poll_schedule import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
+from airflow_json2video.core.refusal import seconds_to_confirmation
+from airflow_json2video.core.render_status import Ended, LookAgain, RenderWatch
+from airflow_json2video.core.result import in_words, warnings_of
+from airflow_json2video.exceptions import ApiError, Json2VideoError, TransportError, error_from_facts
+
+if TYPE_CHECKING:
+    from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.clock import ServiceClock
+    from airflow_json2video.api.responses import MovieAnswer
+    from airflow_json2video.core.result import RenderResult
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+
+__all__ = [
+    "ErrorLog",
+    "TaskLog",
+    "await_render",
+    "confirmed",
+    "learn_time",
+    "look_once",
+    "no_connection_for_now",
+    "poll_schedule",
+    "tell_done",
+    "wait_for_render",
+    "wire",
+]
+
+T = TypeVar("T")
+
+_LOCAL_FLOOR = 0.2
+"""Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
+
+
+class TaskLog(Protocol):
+    """The part of a logger that is used: Airflow 2 gives the standard library's, Airflow 3 structlog's."""
+
+    def info(self, event: str, *args: Any) -> Any:
+        """Log what happens."""
+
+    def warning(self, event: str, *args: Any) -> Any:
+        """Log what a person should look at."""
+
+
+class ErrorLog(TaskLog, Protocol):
+    """The same where an error need not end the task."""
+
+    def error(self, event: str, *args: Any) -> Any:
+        """Log what went wrong."""
+
+
+def tell_done(result: RenderResult, movie: Mapping[str, Any], *, log: TaskLog) -> None:
+    """Tell a task's log of a finished render, and of what a local service did not draw as it was asked to."""
+    log.info("%s", in_words(result))
+    for warning in warnings_of(movie):
+        log.warning("Render %s: %s", result["project"], warning)
+
+
+def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes | None = None) -> PollSchedule:
+    """Give the schedule for an interval that an author asked for; never under the service's own floor.
+
+    A service on this machine is looked at as often as an author asks for, and no more often than JSON2Video else.
+
+    :param times: what is known of the account's render times.
+    """
+    floor = MIN_POLL_INTERVAL
+    if is_loopback:
+        floor = min(floor, max(_LOCAL_FLOOR, poll_interval / 2))
+    return PollSchedule(interval=poll_interval, floor=floor, times=RenderTimes() if times is None else times)
+
+
+def look_once(hook: Json2VideoHook, watch: RenderWatch) -> LookAgain | Ended:
+    """Ask for the status once and say what it means."""
+    from airflow_json2video.api import calls
+
+    try:
+        answer = _client(hook).execute(calls.get_movie(watch.project))
+    except Json2VideoError as error:
+        return watch.on_error(error, now=hook.clock.now())
+    return _judge(watch, answer, now=hook.clock.now())
+
+
+def wait_for_render(
+    hook: Json2VideoHook, watch: RenderWatch, *, log: TaskLog, sleep: Callable[[float], None] = time.sleep
+) -> Ended:
+    """Look until the render ends or the watch's deadline passes."""
+    sleep(watch.first_look(now=hook.clock.now()))
+    while True:
+        step = look_once(hook, watch)
+        if isinstance(step, Ended):
+            return step
+        if step.note:
+            log.info("%s", step.note)
+        if watch.failing:  # its key may have been replaced
+            hook.forget_connection()
+        sleep(step.seconds)
+
+
+def confirmed(
+    hook: Json2VideoHook,
+    ask: Callable[[], T],
+    *,
+    log: TaskLog,
+    sleep: Callable[[float], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """Return what the service answers about a render that is paid for; a refusal counts once it has lasted.
+
+    :param ask: the question; it may be asked again.
+    :raises Json2VideoError: the service still refuses after five minutes, which a retry may find otherwise; or
+        anything else went wrong.
+    """
+    refused_since: float | None = None
+    while True:
+        try:
+            return ask()
+        except ApiError as error:
+            if error.retryable:
+                raise
+            now = clock()
+            refused_since = now if refused_since is None else refused_since
+            pause = seconds_to_confirmation(now - refused_since)
+            if pause is None:
+                advice = f"{error.advice} A retry of this task asks again, and pays for nothing.".strip()
+                raise error_from_facts({**error.facts(), "retryable": True, "advice": advice}) from None
+            log.warning("%s Asking again in %.0f s.", error.message, pause)
+            (sleep or time.sleep)(pause)
+            hook.forget_connection()  # its key may have been replaced
+
+
+def _client(hook: Json2VideoHook) -> Json2VideoClient:
+    try:
+        return hook.client
+    except Json2VideoError:
+        raise
+    except Exception as error:
+        raise no_connection_for_now(error) from None
+
+
+def no_connection_for_now(error: Exception) -> TransportError:
+    """Return what it means that Airflow cannot look a connection up: its database or API may be back in a moment."""
+    return TransportError(f"The connection could not be looked up: {type(error).__name__}: {error}.")
+
+
+async def learn_time(hook: Json2VideoHook, *, log: TaskLog) -> ServiceClock:
+    """Return the service's clock; if no response in this process has shown its time, ask for it: one free request."""
+    from airflow_json2video.api import calls
+    from airflow_json2video.api.clock import ServiceClock, clock_of
+
+    try:
+        clock = clock_of((await hook.look_up()).host)
+        if not clock.is_known:
+            async with await hook.get_async_client(retries=0) as client:
+                await client.execute(calls.list_movies(limit=1))
+    except Exception as error:
+        log.info("The service's time could not be asked for (%s), so this machine's clock is used.", error)
+        return ServiceClock("")
+    return clock
+
+
+async def await_render(
+    hook: Json2VideoHook,
+    watch: RenderWatch,
+    *,
+    poll_interval: float,
+    log: TaskLog,
+    clock: Callable[[], float] = time.time,
+) -> Ended:
+    """Wait until the render ends or the watch's deadline passes, without blocking the event loop.
+
+    All who wait for renders of one account in one event loop share a poller. The connection is looked up in
+    here, so that trouble with it is an outcome and not an exception.
+
+    :param log: every line is written from this coroutine, so that it lands in the log of this task.
+    """
+    from airflow_json2video.polling.registry import Accounts
+    from airflow_json2video.polling.subscription import Waiter
+
+    accounts = Accounts.here()
+    waiter = Waiter(watch, conn_id=hook.json2video_conn_id, interval=poll_interval)
+    accounts.enter(hook)
+    try:
+        while True:
+            try:
+                await accounts.join(waiter)
+            except Json2VideoError as error:
+                # Of one's own: others wait for the same look-up, and a watch adds its project to an error.
+                step = watch.on_error(error_from_facts(error.facts()), now=clock())
+            else:
+                return await waiter.outcome(lambda note: log.info("%s", note))
+            if isinstance(step, Ended):
+                return step
+            if step.note:
+                log.info("%s", step.note)
+            await asyncio.sleep(step.seconds)
+    finally:
+        await accounts.leave(waiter)
+
+
+def _judge(watch: RenderWatch, answer: MovieAnswer, *, now: float) -> LookAgain | Ended:
+    quota = answer.remaining_quota
+    return watch.on_status(wire(answer.movie), now=now, remaining_quota=wire(quota) if quota is not None else None)
+
+
+def wire(answer: Any) -> dict[str, Any]:
+    """Give a typed answer back as the JSON object that it came as."""
+    dumped: dict[str, Any] = answer.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return dumped

@@ -1,0 +1,192 @@
+"""Finished renders of this deployment that nobody has stored: found in the account's list before they expire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.core.identity import Stamp, read_stamp
+from airflow_json2video.core.result import movie_facts
+from airflow_json2video.core.storage_path import (
+    KEPT_FOR,
+    StoredVideo,
+    check_template,
+    fields_of,
+    fill,
+    length_of,
+    seconds_left,
+)
+from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
+from airflow_json2video.polling.wait import wire
+from airflow_json2video.storage.store import check_destination, find_stored, store_video
+from airflow_json2video.submission.deployment import known_deployment
+from airflow_json2video.version_compat import object_storage
+
+if TYPE_CHECKING:
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.polling.wait import TaskLog
+
+__all__ = ["Rescued", "Unkept", "find_unkept", "rescue"]
+
+_FIELDS = ("submission_key", "date")
+_LONGEST_RENDER = timedelta(days=1)
+"""The list goes by the submission, a file's seven days by the render's end."""
+
+
+@dataclass(frozen=True)
+class Unkept:
+    """A finished render that nobody keeps.
+
+    :ivar movie: the service's movie object, as an event carries it. :ivar stamp: which task asked for it.
+    :ivar seconds_left: until the service deletes the file; None if it does not say when the render ended.
+    """
+
+    movie: Mapping[str, Any]
+    stamp: Stamp
+    seconds_left: float | None
+
+    @property
+    def project(self) -> str:
+        """The render."""
+        return str(self.movie["project"])
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Values for a path template: ``submission_key`` and the ``date`` of the submission (UTC)."""
+        return {
+            "submission_key": self.stamp.submission_key,
+            "date": str(self.movie.get("created_at") or "")[:10] or "undated",
+        }
+
+
+@dataclass(frozen=True)
+class Rescued:
+    """What became of one of them: ``stored``, or ``error``."""
+
+    render: Unkept
+    stored: StoredVideo | None = None
+    error: Json2VideoError | None = None
+
+
+def find_unkept(
+    hook: Json2VideoHook,
+    *,
+    template: str,
+    log: TaskLog,
+    also_in: str | None = None,
+    wanted: Callable[[Stamp], bool] | None = None,
+    now: float | None = None,
+) -> list[Unkept]:
+    """Return the finished renders of this deployment that are not stored, the next to expire first. Free.
+
+    :param template: where they would be kept; the fields are ``project``, ``submission_key`` and ``date``.
+    :param also_in: a folder: a file anywhere in it whose name has the project and whose length is right counts too.
+    :param wanted: asked for each stamp of this package; default: those of this deployment. :param now: epoch seconds.
+    :raises ConfigurationError: *template* cannot be used. :raises Json2VideoError: the list could not be read, or it is
+        unknown which deployment this is.
+    :raises DestinationFailed: a place did not answer, so it is not known what is kept.
+    """
+    check_template(template, known=_FIELDS)
+    if "project" not in fields_of(template):
+        raise ConfigurationError(
+            f"{template!r} must have the field {{project}}: without it, several videos would be stored at one path, "
+            "each over the one before.",
+            advice="Write {project} into the name. Nothing was stored.",
+        )
+    wanted = wanted if wanted is not None else _of_this_deployment(hook)
+    moment = time.time() if now is None else now
+    today = datetime.fromtimestamp(moment, timezone.utc)
+    elsewhere = _lengths_in(also_in) if also_in is not None else {}
+    found = []
+    start = today - timedelta(seconds=KEPT_FOR) - _LONGEST_RENDER
+    for movie in hook.iter_movies(date_start=start, date_end=today + timedelta(days=1)):
+        stamp = read_stamp(movie.client_data, movie.json_text)
+        if stamp is None or movie.status != "done" or not movie.url or not wanted(stamp):
+            continue
+        facts = movie_facts(wire(movie))
+        left = seconds_left(facts, now=moment)
+        if left is None or left > 0:
+            found.append(Unkept(movie=facts, stamp=stamp, seconds_left=left))
+    found.sort(key=lambda render: (render.seconds_left is None, render.seconds_left or 0.0, render.project))
+    return [
+        render
+        for render in found
+        if not _is_among(render, elsewhere) and not _is_stored(render, template=template, log=log)
+    ]
+
+
+def rescue(
+    hook: Json2VideoHook,
+    *,
+    template: str,
+    log: TaskLog,
+    also_in: str | None = None,
+    wanted: Callable[[Stamp], bool] | None = None,
+    subtitles: bool = False,
+    thumbnail: bool = False,
+    now: float | None = None,
+) -> Iterator[Rescued]:
+    """Keep what :func:`find_unkept` gives, one after the other; one that cannot be kept does not stop the rest.
+
+    Nothing is rendered, paid for or deleted, and a repeat keeps only what is still missing.
+
+    .. code-block:: python
+
+        for render in rescue(Json2VideoHook(), template="s3://videos/rescued/{project}.mp4", log=log):
+            print(render.render.project, render.stored or render.error)
+    """
+    check_destination(template, known=_FIELDS, log=log)
+    for render in find_unkept(hook, template=template, log=log, also_in=also_in, wanted=wanted, now=now):
+        try:
+            stored = store_video(
+                render.movie,
+                template=template,
+                fields=render.fields,
+                hook=hook,
+                log=log,
+                subtitles=subtitles,
+                thumbnail=thumbnail,
+            )
+        except Json2VideoError as error:
+            yield Rescued(render, error=error)
+        else:
+            yield Rescued(render, stored=stored)
+
+
+def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
+    deployment = known_deployment(hook.settings.namespace)
+    return lambda stamp: stamp.deployment == deployment
+
+
+def _is_stored(render: Unkept, *, template: str, log: TaskLog) -> bool:
+    try:
+        fill(template, {"project": render.project, **render.fields})
+    except ConfigurationError:  # a stamp may hold what cannot be a file name; storing it says so, and the others follow
+        return False
+    return find_stored(render.movie, template=template, fields=render.fields, log=log) is not None
+
+
+def _lengths_in(folder: str) -> dict[str, set[int]]:
+    """Give the lengths of all files below *folder*, by name."""
+    whole = folder if "://" in folder else f"file://{folder}"
+    lengths: dict[str, set[int]] = {}
+    try:
+        fs, inside = object_storage(whole)
+        # find() would leave out what cannot be read.
+        for _, _, files in fs.walk(inside, detail=True, on_error="raise"):
+            for name, facts in files.items():
+                lengths.setdefault(name, set()).add(facts.get("size") or 0)
+    except Exception as error:
+        raise DestinationFailed(
+            f"{folder!r} could not be looked through, so it is not known what is kept there: "
+            f"{type(error).__name__}: {error}.",
+        ) from error
+    return lengths
+
+
+def _is_among(render: Unkept, lengths: Mapping[str, set[int]]) -> bool:
+    length = length_of(render.movie)
+    return any(render.project in name and length in sizes for name, sizes in lengths.items())

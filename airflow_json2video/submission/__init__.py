@@ -1,0 +1,1 @@
+"""One paid POST: identity of the attempt, lookup, budget and submission."""

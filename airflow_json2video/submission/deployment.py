@@ -1,0 +1,275 @@
+"""Which deployment of Airflow this is, for the renders of an account that several may share.
+
+A deployment is its metadata database: a random id that is kept there in a Variable, which every worker, triggerer and
+command line can read. A connection's ``namespace`` goes before it. The id is read whenever it is needed: a value that
+a process remembers may be one that another process has overwritten.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import shlex
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from airflow_json2video.api.clock import clock_of
+from airflow_json2video.core.identity import (
+    deployment_in_words,
+    deployment_of_id,
+    deployment_of_namespace,
+    id_of,
+    of_another_deployment,
+    read_stamp,
+)
+from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money
+from airflow_json2video.submission.lookup import stamped_renders
+from airflow_json2video.version_compat import (
+    add_variable,
+    attempt_is_current,
+    is_multi_team,
+    read_variable,
+    variables_are_overwritten,
+)
+
+if TYPE_CHECKING:
+    from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.responses import MovieStatus
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.polling.wait import TaskLog
+
+__all__ = [
+    "ID_VARIABLE",
+    "deployment_of",
+    "find_deployment",
+    "known_deployment",
+    "require_no_namesakes",
+    "require_not_of_another",
+    "require_same_deployment",
+    "require_unchanged_deployment",
+]
+
+ID_VARIABLE = "json2video_deployment_id"
+
+_DESCRIPTION = (
+    "Tells the renders of this Airflow deployment from those of others that share a JSON2Video account. "
+    "Do not delete or change it."
+)
+_SET_NAMESPACE = "set 'namespace' in the extra of the connection, to another name in each deployment"
+
+_CONFIRMATIONS = 3
+"""Times that Airflow has to answer, and not to know the Variable, before it does not exist: Airflow 3 says the same
+while its database is away."""
+_LONGEST_STAGGER = 3.0
+"""Seconds, at random, before the id is created, so that mapped tasks that start together seldom do so at once."""
+_CONFIRM_AFTER = 0.3
+_SETTLE = 1.0
+"""Seconds after which an id that was written is read again, until it stays the same."""
+_EQUAL_READINGS = 3
+_MAX_READINGS = 30
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between the tries to read it while Airflow cannot answer."""
+
+
+def deployment_of(
+    namespace: str | None,
+    *,
+    ti: Any,
+    log: TaskLog,
+    before_creating: Callable[[], None] = lambda: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """Return the deployment of a task, as a stamp names it; its id is created if the database has none.
+
+    :param namespace: of the task's connection.
+    :param before_creating: asked when the database has no id; raises where an earlier attempt may have had one.
+    :raises Json2VideoError: it is unknown. A retry may help.
+    """
+    if (known := _patiently(lambda: known_deployment(namespace), sleep)) is not None:
+        return known
+    new = secrets.token_hex(16)
+    value = _created(new, ti, before_creating, sleep)
+    if value == new:
+        log.warning(
+            "This deployment had no id; it is %s from now on (Variable %s). If it has submitted renders before, the "
+            "Variable was deleted or cannot be decrypted: they are not found until it is restored.",
+            value,
+            ID_VARIABLE,
+        )
+    return deployment_of_id(value)
+
+
+def _patiently(ask: Callable[[], str | None], sleep: Callable[[float], None]) -> str | None:
+    for pause in (*_PAUSES, None):
+        try:
+            return ask()
+        except Json2VideoError:
+            if pause is None:
+                raise
+            sleep(pause)
+    return None
+
+
+def known_deployment(namespace: str | None) -> str | None:
+    """Return this deployment; None if it has no id, so that no render of the account is its own. Creates nothing.
+
+    :raises Json2VideoError: it is unknown.
+    """
+    if namespace is not None:
+        return deployment_of_namespace(namespace)
+    value = _read()
+    return None if value is None else deployment_of_id(value)
+
+
+async def find_deployment(namespace: str | None) -> str | None:
+    """Return what :func:`known_deployment` does, without blocking the event loop of a triggerer."""
+    from asgiref.sync import sync_to_async  # the way in which Airflow 3 lets a trigger ask
+
+    return await sync_to_async(known_deployment)(namespace)
+
+
+def require_same_deployment(
+    namespace: str | None, deployment: str, *, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Make sure, right before something is paid for, that it carries the id which a later attempt will look for.
+
+    :raises Json2VideoError: it would not, or this is unknown.
+    """
+    if _patiently(lambda: known_deployment(namespace), sleep) != deployment:
+        raise Json2VideoError(
+            f"The id of this deployment (Variable {ID_VARIABLE!r}) has changed since this attempt began.",
+            retryable=True,
+            advice="Nothing was submitted. A retry uses the present id. Leave the Variable alone.",
+        )
+
+
+def require_unchanged_deployment(deployment: str, *, before: str | None) -> None:
+    """Make sure that an attempt which continues in another process still finds what it submitted.
+
+    :param before: the deployment that it submitted as; None if it did not note it.
+    :raises Json2VideoError: it is another one by now.
+    """
+    if before is None or before == deployment:
+        return
+    value = id_of(before)
+    restored = f"airflow variables set {ID_VARIABLE} {value}" if value else "the 'namespace' of the connection"
+    raise Json2VideoError(
+        f"This attempt began as a task of the deployment {deployment_in_words(before)}, which is "
+        f"{deployment_in_words(deployment)} now. What it may have submitted would not be found.",
+        retryable=False,
+        money=Money.UNKNOWN,
+        advice=f"Restore it ({restored}), then clear the task. Nothing more was submitted.",
+    )
+
+
+def require_not_of_another(hook: Json2VideoHook, project: str) -> None:
+    """Make sure, before a render's file is deleted, that no other deployment submitted it.
+
+    :raises ConfigurationError: another one did. :raises Json2VideoError: it is unknown.
+    """
+    movie = hook.get_movie(project, with_document=True).movie
+    ours = known_deployment(hook.settings.namespace)
+    stamp = read_stamp(movie.client_data, movie.json_text)
+    if stamp is not None and of_another_deployment(movie.client_data, movie.json_text, ours=ours):
+        raise ConfigurationError(
+            f"Render {project} was submitted by another deployment ({deployment_in_words(stamp.deployment)}), so its "
+            "file is not deleted from here.",
+            project=project,
+            advice="Delete it there, or give both deployments the same 'namespace' in the extra of the connection.",
+        )
+
+
+def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *, since: float | None) -> None:
+    """Make sure that no earlier attempt of a task can have submitted renders under an id that is lost.
+
+    :param namesakes: of the task, or of its items; see :attr:`.TaskIdentity.namesake_key`.
+    :param since: see :func:`.stamped_renders`.
+    :raises Json2VideoError: the account has a render of that name, or its list could not be read.
+    """
+
+    def read(movie: MovieStatus) -> tuple[str, str] | None:
+        stamp = read_stamp(movie.client_data, movie.json_text)
+        value = None if stamp is None or stamp.namesake_key not in namesakes else id_of(stamp.deployment)
+        return None if value is None else (movie.project, value)
+
+    for project, value in stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
+        raise Json2VideoError(
+            f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the "
+            f"{deployment_in_words(deployment_of_id(value))}. Either this deployment has lost that id, or the render "
+            "is another deployment's.",
+            retryable=True,
+            advice=f"If the id was lost, restore it: airflow variables set {ID_VARIABLE} {shlex.quote(value)}. If not, "
+            f"{_SET_NAMESPACE}. Nothing was submitted.",
+        )
+
+
+def _read() -> str | None:
+    try:
+        value = read_variable(ID_VARIABLE)
+    except Exception as error:
+        raise _unknown(f"{type(error).__name__}: {error}") from error
+    if value is not None and not value.strip():
+        raise _unknown("it is empty")
+    return None if value is None else value.strip()
+
+
+def _created(new: str, ti: Any, before_creating: Callable[[], None], sleep: Callable[[float], None]) -> str:
+    if is_multi_team():
+        raise _unknown("in multi-team mode a Variable belongs to one team, and the other teams cannot see it")
+    before_creating()
+    trouble: Exception | None = None
+    if not variables_are_overwritten():
+        trouble, value = _add(new), _read()
+    else:
+        # Nothing may stand between the last look and the creation.
+        if not _appears(ti, sleep):
+            trouble = _add(new)
+        value = _settled(sleep)
+    if value is None:
+        raise _unknown(f"{type(trouble).__name__}: {trouble}" if trouble else "it was added, and cannot be read")
+    return value
+
+
+def _add(new: str) -> Exception | None:
+    try:
+        add_variable(ID_VARIABLE, new, description=_DESCRIPTION)
+    except Exception as error:  # it may be there all the same, or another task's
+        return error
+    return None
+
+
+def _settled(sleep: Callable[[float], None]) -> str | None:
+    """Return the id that is there for a while, whoever wrote it last."""
+    value, equal = _read(), 0
+    for _ in range(_MAX_READINGS):
+        sleep(_SETTLE)
+        before, value = value, _read()
+        equal = equal + 1 if value == before else 0
+        if equal == _EQUAL_READINGS:
+            return value
+    return None
+
+
+def _appears(ti: Any, sleep: Callable[[float], None]) -> bool:
+    """Whether an id appears while its absence is confirmed. If not, there is certainly none."""
+    sleep(random.uniform(0.0, _LONGEST_STAGGER))  # noqa: S311
+    for _ in range(_CONFIRMATIONS):
+        sleep(_CONFIRM_AFTER)
+        try:
+            attempt_is_current(ti)  # what it answers does not matter here: that it answers does
+        except Exception as error:
+            raise _unknown(f"{type(error).__name__}: {error}") from error
+        if _read() is not None:
+            return True
+    return False
+
+
+def _unknown(why: str) -> Json2VideoError:
+    return Json2VideoError(
+        f"The id of this deployment (Variable {ID_VARIABLE!r}) is unknown: {why}.",
+        retryable=True,
+        advice="Without it, the render of another deployment with the same account could be taken for this one's. "
+        "Make the Variable readable again (after a change of the Fernet key: airflow rotate-fernet-key), or "
+        f"{_SET_NAMESPACE}. Nothing was submitted.",
+    )

@@ -1,0 +1,125 @@
+"""A template as code: the account's template of a name becomes what a file says, and no second one is made."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_json2video.exceptions import (
+    ConfigurationError,
+    Json2VideoError,
+    ServerError,
+    ServiceUnreachable,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.responses import TemplateSummary
+    from airflow_json2video.polling.wait import TaskLog
+
+__all__ = ["SyncedTemplate", "TemplateSync"]
+
+_PAUSES = (5.0, 10.0, 20.0)
+"""Seconds before each reading of the list after a response was lost. How soon a new template shows is unknown."""
+
+
+@dataclass(frozen=True)
+class SyncedTemplate:
+    """The template that is as asked for now, and what was done for it."""
+
+    id: str
+    change: Literal["created", "updated", "unchanged"]
+
+
+@dataclass(kw_only=True)
+class TemplateSync:
+    """Makes the account's template of one name equal to a movie.
+
+    :param name: what the template is known by; the service itself allows several of one name.
+    :param movie: the Movie JSON; replaces the stored one as a whole.
+    :param tags: replace the stored ones; ``None`` leaves those as they are.
+    """
+
+    client: Json2VideoClient
+    name: str
+    movie: Mapping[str, Any]
+    log: TaskLog
+    tags: Sequence[str] | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self) -> SyncedTemplate:
+        """Create, update or leave the template.
+
+        :raises ConfigurationError: several templates have this name; nothing was changed.
+        :raises Json2VideoError: the service refused, or could not be reached.
+        """
+        found = self._look()
+        if found is not None:
+            return self._update(found)
+        from airflow_json2video.api import calls
+
+        try:
+            made = self.client.execute(calls.create_template(self.name, movie=self.movie, tags=self.tags)).id
+        except Json2VideoError as error:
+            if not _may_have_been_made(error):
+                raise
+            return self._after_lost_answer(error)
+        return SyncedTemplate(made, "created")
+
+    def _look(self) -> TemplateSummary | None:
+        from airflow_json2video.api import calls
+
+        same = [entry for entry in self.client.execute(calls.list_templates()) if entry.name == self.name]
+        if len(same) > 1:
+            raise ConfigurationError(
+                f"{len(same)} templates are named {self.name!r}: {', '.join(entry.id for entry in same)}. "
+                "Which of them is meant cannot be told.",
+                advice="Rename or delete all but one of them. Nothing was changed.",
+            )
+        return same[0] if same else None
+
+    def _update(self, entry: TemplateSummary) -> SyncedTemplate:
+        from airflow_json2video.api import calls
+
+        stored = self.client.execute(calls.get_template(entry.id))
+        movie = None if _as_object(stored.movie) == _as_object(self.movie) else self.movie
+        tags = None if self.tags is None or sorted(self.tags) == sorted(stored.tags) else list(self.tags)
+        if movie is None and tags is None:
+            return SyncedTemplate(entry.id, "unchanged")
+        self.client.execute(calls.update_template(entry.id, movie=movie, tags=tags))
+        return SyncedTemplate(entry.id, "updated")
+
+    def _after_lost_answer(self, lost: Json2VideoError) -> SyncedTemplate:
+        self.log.warning("The template was sent, and the answer is lost (%s). Looking for it by name.", lost.message)
+        for pause in _PAUSES:
+            self.sleep(pause)
+            found = self._look()
+            if found is not None:
+                return SyncedTemplate(self._update(found).id, "created")
+        lost.advice = (
+            f"The account's list shows no template {self.name!r}, and none was created a second time. A retry looks "
+            "for it by its name before it creates one."
+        )
+        lost.retryable = True
+        raise lost
+
+
+def _may_have_been_made(error: Json2VideoError) -> bool:
+    if isinstance(error, TransportError):
+        return not isinstance(error, ServiceUnreachable)
+    return isinstance(error, ServerError)
+
+
+def _as_object(movie: Any) -> Any:
+    """Read a movie as it is stored, an object or its text; the order of keys does not matter."""
+    if isinstance(movie, str):
+        try:
+            return json.loads(movie)
+        except ValueError:
+            return movie
+    # Through JSON, so that a tuple is the array that it is sent as.
+    return json.loads(json.dumps(movie)) if movie is not None else None

@@ -1,0 +1,1 @@
+"""The tests of this package, and what they stand on."""

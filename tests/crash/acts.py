@@ -1,0 +1,328 @@
+"""What the driver does to a row while it runs, from outside the task's processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from tests.crash.markers import Hit, Strike
+from tests.crash.stage import Account, Stage, wait_until
+
+__all__ = ["Act", "Run"]
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A run that is under way, as an act sees it.
+
+    :param rules: ids of the row's fault rules at the service.
+    :param others: the runs of the same scene, by name.
+    :param foreign: projects of the same run in another deployment.
+    :param struck_at: when the act struck, epoch seconds.
+    """
+
+    stage: Stage
+    dag_id: str
+    run_id: str
+    account: Account
+    strikes: tuple[Strike, ...]
+    account_name: str = "main"
+    rules: list[str] = field(default_factory=list)
+    others: dict[str, Run] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
+    struck_at: float | None = None
+
+    def wait_for(self, *states: str, attempt: int = 1, timeout: float = 120.0) -> None:
+        """Wait until the render task is seen in one of these states, in this attempt or a later one."""
+
+        def reached() -> bool:
+            seen = self.stage.seen(self.run_id, "render")
+            return seen.state in states and seen.try_number >= attempt
+
+        wait_until(reached, timeout=timeout, what=f"{self.run_id} to be {' or '.join(states)} in attempt {attempt}")
+
+    def wait_for_hit(self, strike: Strike, *, timeout: float = 120.0) -> Hit:
+        """Wait until a strike has happened."""
+        found: Hit = wait_until(
+            lambda: self.stage.markers.hit(self.run_id, strike),
+            timeout=timeout,
+            what=f"{strike.point} in {self.run_id}",
+        )
+        return found
+
+    def renders(self) -> list[dict[str, Any]]:
+        """Give the renders of this run at the service."""
+        return [r for r in self.account.unit_renders().get(self.run_id, []) if r["project"] not in self.foreign]
+
+    def wait_for_render(self, *statuses: str, timeout: float = 120.0, interval: float = 0.1) -> dict[str, Any]:
+        """Wait until a render of this run exists, and is in one of these statuses if some are named."""
+
+        def found() -> dict[str, Any] | None:
+            return next((r for r in self.renders() if not statuses or r["status"] in statuses), None)
+
+        render: dict[str, Any] = wait_until(
+            found, timeout=timeout, what=f"a render of {self.run_id} to be {statuses or 'there'}", interval=interval
+        )
+        return render
+
+    def strike_now(self) -> None:
+        """Note that the act strikes now."""
+        self.struck_at = time.time()
+        for other in self.others.values():
+            other.struck_at = self.struck_at
+
+
+Act = Callable[[Run], None]
+
+
+# --- a stopped attempt --------------------------------------------------------------------------
+
+
+def _wake(hit: Hit) -> None:
+    for pid in hit.pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def wake_when_successor_runs(run: Run) -> None:
+    """Let the stopped attempt go on once the next one runs, which is still looking into the list."""
+    hit = run.wait_for_hit(run.strikes[0])
+    run.wait_for("running", attempt=2)
+    _wake(hit)
+
+
+def wake_when_successor_paid(run: Run) -> None:
+    """Let the stopped attempt go on once the next one has a render."""
+    hit = run.wait_for_hit(run.strikes[0])
+    run.wait_for_render(timeout=240)
+    _wake(hit)
+
+
+def wake_when_marked(run: Run) -> None:
+    """Mark the task failed while its attempt is stopped, let that go on, and clear the task."""
+    hit = run.wait_for_hit(run.strikes[0])
+    run.stage.mark(run.dag_id, run.run_id, "failed")
+    run.wait_for("failed")
+    _wake(hit)
+    time.sleep(5)  # for long enough that it would have sent
+    run.stage.clear(run.dag_id, run.run_id)
+    run.wait_for("running", "deferred", attempt=2)
+
+
+# --- another deployment -------------------------------------------------------------------------
+
+
+def other_renders(run: Run) -> None:
+    """Have another deployment with the same account submit the same task of the same run, and wait for its render."""
+    conf = {"unit": run.run_id, "connection": f"lab_{run.account_name}"}
+    run.stage.other.start_run(run.dag_id, run_id=run.run_id, conf=conf)
+    run.foreign.add(run.wait_for_render()["project"])
+
+
+def other_has_rendered(run: Run) -> None:
+    """Do the same, and wait for the end of that run."""
+    other_renders(run)
+    run.stage.other.wait_for_run(run.run_id)
+
+
+def other_keeps_its_video(run: Run) -> None:
+    """Wait for both runs: the one of the other deployment succeeds, and what its DAG stored itself is not deleted."""
+    run.wait_for("success", "failed", timeout=240)
+    run.stage.other.wait_for_run(run.run_id)
+    (project,) = run.foreign
+    deleted = [c for c in run.account.journal() if c["method"] == "DELETE" and c["project"] == project]
+    if len(deleted) != 1:
+        raise RuntimeError(f"render {project} of the other deployment was deleted {len(deleted)} times")
+
+
+def clear_after_success_of_both(run: Run) -> None:
+    """Clear a task that has given its result, as the same task of another deployment has."""
+    clear_after_success(run)
+    run.wait_for("success", attempt=2, timeout=180)
+
+
+# --- a person, and the service ------------------------------------------------------------------
+
+
+def clear_while_deferred(run: Run) -> None:
+    """Clear the task while its render goes on."""
+    run.wait_for("deferred")
+    run.strike_now()
+    run.stage.clear(run.dag_id, run.run_id)
+
+
+def mark_failed_then_clear(run: Run) -> None:
+    """Mark the task failed while its render goes on, and clear it when the render has ended."""
+    _mark_then_clear(run, "failed")
+
+
+def mark_success_then_clear(run: Run) -> None:
+    """Mark the task successful while its render goes on, and clear it when the render has ended."""
+    _mark_then_clear(run, "success")
+
+
+def _mark_then_clear(run: Run, state: str) -> None:
+    run.wait_for("deferred")
+    run.strike_now()
+    run.stage.mark(run.dag_id, run.run_id, state)
+    run.wait_for(state)
+    run.wait_for_render("done")
+    run.stage.clear(run.dag_id, run.run_id)
+
+
+def clear_after_success(run: Run) -> None:
+    """Clear a task that has given its result: a person orders a new render."""
+    run.wait_for("success")
+    run.strike_now()
+    run.stage.clear(run.dag_id, run.run_id)
+    run.wait_for("running", "deferred", attempt=2)
+
+
+def service_is_away(run: Run) -> None:
+    """Have the service be gone before the task starts."""
+    run.account.kill()
+
+
+def service_comes_back(run: Run) -> None:
+    """Start the service once the task has given up waiting for it on its worker, or altogether."""
+    run.strike_now()
+    run.wait_for("deferred", "failed")
+    run.account.start()
+
+
+def service_goes_and_comes(run: Run) -> None:
+    """Kill the service while the task is deferred; start it again after a while."""
+    run.wait_for("deferred")
+    run.strike_now()
+    run.account.kill()
+    time.sleep(20)
+    run.account.start()
+
+
+def key_is_revoked(run: Run) -> None:
+    """Revoke the key while the task is deferred, and put it right when the render is done: that fails no task."""
+    run.wait_for("deferred")
+    run.strike_now()
+    run.account.set(api_keys=["another-key"])
+    run.wait_for_render("done")
+    run.account.set(api_keys=[])
+
+
+def turn_the_month(run: Run) -> None:
+    """Have the render submitted in the last minutes of a month and looked for in the next month."""
+    run.wait_for_hit(run.strikes[0])
+    run.wait_for_render("done")
+    turn = _next_month(time.time())  # as it was set before: on a busy machine that moment may be over
+    run.account.control("POST", "clock", {"move_to": turn + 30})
+    run.stage.calendar(run.run_id, turn + 30 - time.time())
+    listed = run.account.call("GET", "movies")["movies"]
+    if listed:
+        msg = "the default dates of the list still show last month's render, so this row proves nothing"
+        raise AssertionError(msg)
+
+
+def fill_the_account(run: Run) -> None:
+    """Have other users and tools render in the same account, with whatever they write into their documents."""
+    foreign: list[Any] = [None, "text", 7, [], ["airflow_json2video"], {"airflow_json2video": "mine"}, {"order": 4711}]
+    for number in range(330):
+        document: dict[str, Any] = {"width": 64, "height": 64, "scenes": [{"duration": 1}]}
+        if number % 8 < len(foreign):
+            document["client-data"] = foreign[number % 8]
+        run.account.call("POST", "movies", document)
+
+
+def to_the_end_of_the_month(run: Run) -> None:
+    """Set the service's clock, and the task's calendar, to the last minutes of this month."""
+    end = _next_month(time.time()) - 240
+    run.account.control("POST", "clock", {"move_to": end})
+    run.stage.calendar(run.run_id, end - time.time())
+
+
+def _next_month(moment: float) -> float:
+    now = datetime.fromtimestamp(moment, timezone.utc)
+    year, month = (now.year + 1, 1) if now.month == 12 else (now.year, now.month + 1)
+    return datetime(year, month, 1, tzinfo=timezone.utc).timestamp()
+
+
+# --- parts of Airflow ---------------------------------------------------------------------------
+
+
+def _posting(run: Run) -> None:
+    """Wait until the POST of this run has reached the service, where a rule holds it back."""
+
+    def arrived() -> bool:
+        faults = run.account.faults()
+        return any(faults[rule]["struck"] for rule in run.rules)
+
+    wait_until(arrived, timeout=120, what=f"the POST of {run.run_id}", interval=0.05)
+
+
+def kill_triggerer(run: Run) -> None:
+    """Kill the triggerer while the task is deferred, and start it again."""
+    run.wait_for("deferred")
+    run.strike_now()
+    run.stage.airflow.kill("triggerer")
+    run.stage.restart("triggerer")
+
+
+def kill_triggerer_until_done(run: Run) -> None:
+    """Kill the triggerer while the task is deferred, and start it again when the render is done."""
+    run.wait_for("deferred")
+    run.strike_now()
+    run.stage.airflow.kill("triggerer")
+    run.wait_for_render("done")
+    run.stage.restart("triggerer")
+
+
+def kill_triggerer_at_the_end(run: Run) -> None:
+    """Kill the triggerer at the moment at which the render ends."""
+    run.wait_for("deferred")
+    run.wait_for_render("done", interval=0.02)
+    run.strike_now()
+    run.stage.airflow.kill("triggerer")
+    run.stage.restart("triggerer")
+
+
+def kill_scheduler(run: Run) -> None:
+    """Kill the scheduler and its workers while one run submits and another is deferred."""
+    for other in run.others.values():
+        other.wait_for("deferred")
+    _posting(run)
+    run.strike_now()
+    run.stage.airflow.kill("scheduler")
+    run.stage.restart("scheduler")
+
+
+def kill_scheduler_alone(run: Run) -> None:
+    """Kill the scheduler's own process: its workers go on, and the next scheduler starts the task once more."""
+    _posting(run)
+    run.strike_now()
+    run.stage.airflow.kill("scheduler", descendants=False)
+    run.stage.restart("scheduler")
+
+
+def kill_api_server(run: Run) -> None:
+    """Kill the API server, which workers and triggerer report to, while one run submits and another is deferred."""
+    for other in run.others.values():
+        other.wait_for("deferred")
+    _posting(run)
+    run.strike_now()
+    run.stage.airflow.kill("api-server")
+    run.stage.restart("api-server")
+
+
+def kill_all(run: Run) -> None:
+    """Kill every part of Airflow at once, and start them again."""
+    run.wait_for("deferred")
+    run.strike_now()
+    names = list(run.stage.airflow.components)
+    for name in names:
+        run.stage.airflow.kill(name)
+    for name in names:
+        run.stage.restart(name)

@@ -1,0 +1,69 @@
+"""A second deployment with the same account: its own home and database, the same DAGs, and runs with the same ids.
+
+It has no scheduler: each run is played to its end by ``dag.test()`` in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import ProcessSet
+
+__all__ = ["OtherDeployment", "main"]
+
+
+class OtherDeployment:
+    """The deployment that a row's own has to leave alone.
+
+    :param home: its folder. :param environment: of the deployment that it resembles.
+    """
+
+    def __init__(self, home: Path, *, environment: Mapping[str, str]) -> None:
+        self.processes = ProcessSet(home / "output", grace=2.0)
+        self._home = home
+        self._lock = threading.Lock()
+        self._environment = {
+            **environment,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",
+        }
+        self._environment.pop("JSON2VIDEO_LAB_MARKERS", None)  # nothing is struck here
+
+    def start_run(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
+        """Start the run of this id; it is not waited for."""
+        with self._lock:
+            if not (self._home / "airflow.db").exists():
+                command = [sys.executable, "-m", "airflow", "db", "migrate"]
+                self.processes.run("db-migrate", command, env=self._environment, timeout=180)
+        command = [sys.executable, "-m", "tests.crash.other", dag_id, run_id, json.dumps(conf)]
+        self.processes.start(run_id, command, env=self._environment)
+
+    def wait_for_run(self, run_id: str, *, timeout: float = 180.0) -> None:
+        """Wait for the end of a run.
+
+        :raises ChildEnded: it has failed, or takes too long.
+        """
+        self.processes.wait(run_id, timeout=timeout)
+
+
+def main(dag_id: str, run_id: str, conf: str) -> int:
+    """Play a run of this id to its end in this process, and return 0 if it succeeded."""
+    from airflow.models.dagrun import DagRun
+
+    sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    import crash_matrix
+
+    DagRun.generate_run_id = staticmethod(lambda *_, **__: run_id)  # dag.test() makes one up otherwise
+    dag = getattr(crash_matrix, dag_id)
+    run = dag.test(run_conf=json.loads(conf))
+    return 0 if run.state == "success" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

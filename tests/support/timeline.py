@@ -1,0 +1,122 @@
+"""The demo's story: what was seen, told line by line, and what it adds up to."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tests.support.airflow import StateChange
+
+__all__ = ["RenderStatus", "Submission", "Timeline", "worker_slot_seconds"]
+
+FINAL = frozenset({"success", "failed", "upstream_failed", "skipped"})
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The render is known at the service.
+
+    :param key: our submission key; None for a movie that carries no stamp.
+    """
+
+    project: str
+    key: str | None
+
+
+@dataclass(frozen=True)
+class RenderStatus:
+    """The service gives the render a new status."""
+
+    status: str
+
+
+@dataclass
+class Timeline:
+    """Tells what happens as it is seen, and keeps when."""
+
+    started: float = field(default_factory=time.time)
+    moments: dict[str, float] = field(default_factory=dict)
+    task_states: dict[str, str] = field(default_factory=dict)
+    run_state: str | None = None
+
+    def tell(self, happening: StateChange | Submission | RenderStatus) -> None:
+        """Print one line for what happened, if it means something to the reader."""
+        if isinstance(happening, Submission):
+            self._line("submitted", f"project {happening.project}, submission key {happening.key}")
+        elif isinstance(happening, RenderStatus):
+            self._line(happening.status, "says JSON2Video")
+        elif happening.task_id is None:
+            self.run_state = happening.state
+            self._line("run ended", happening.state or "")
+        elif happening.task_id == "render":
+            self._render(happening)
+        else:
+            self._task(happening)
+
+    def phases(self) -> list[tuple[str, float]]:
+        """Give the phases that were seen in full, with their seconds."""
+        borders = [
+            ("waiting for a worker", "run", "render started"),
+            ("submitting", "render started", "submitted"),
+            ("pending", "pending", "running"),
+            ("rendering", "running", "done"),
+            ("resuming", "done", "rendered"),
+            ("storing", "rendered", "stored"),
+        ]
+        moments = {"run": self.started, **self.moments}
+        return [(name, moments[b] - moments[a]) for name, a, b in borders if a in moments and b in moments]
+
+    def render_task_seconds(self) -> float:
+        """Seconds from the render task's start on a worker to its end."""
+        return self.moments.get("rendered", time.time()) - self.moments.get("render started", self.started)
+
+    def _render(self, change: StateChange) -> None:
+        state, before = change.state or "", self.task_states.get("render")
+        self.task_states["render"] = state
+        if state == "running" and "deferred" in self.moments:
+            self._line("resumed", "on a worker")
+        elif state == "running":
+            self._line("render started", "on a worker" + (f", attempt {change.try_number}" if before else ""))
+        elif state == "deferred":
+            self._line("deferred", "the worker slot is free; the triggerer waits")
+        elif state == "success":
+            if "resumed" not in self.moments:  # too quick to be seen as running again
+                self._line("resumed", "on a worker")
+            self._line("rendered", "the render task has its result")
+        elif state in FINAL or state == "up_for_retry":
+            self._line(state, "render")
+
+    def _task(self, change: StateChange) -> None:
+        self.task_states[change.task_id or ""] = state = change.state or ""
+        if state in FINAL:
+            told = "stored" if (change.task_id, state) == ("store", "success") else state
+            self._line(told, f"task {change.task_id}")
+
+    def _line(self, what: str, detail: str) -> None:
+        now = time.time()
+        self.moments[what] = now
+        print(f"  {now - self.started:6.1f} s   {what:<15} {detail}")
+
+
+def worker_slot_seconds(task_log: str) -> float | None:
+    """Add up how long a task was on a worker, from what it wrote there.
+
+    A stretch on a worker begins with the line ``::group::Pre Execute``. None if the log has no such line.
+
+    :param task_log: lines of JSON as Airflow 3 writes them, without those of the triggers.
+    """
+    stretches: list[list[datetime]] = []
+    for line in task_log.splitlines():
+        try:
+            entry = json.loads(line)
+            at = datetime.fromisoformat(entry["timestamp"].replace("Z", "+00:00"))
+            event = str(entry["event"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if event == "::group::Pre Execute":
+            stretches.append([])
+        if stretches:
+            stretches[-1].append(at)
+    return sum((s[-1] - s[0]).total_seconds() for s in stretches) if stretches else None

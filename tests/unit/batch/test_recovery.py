@@ -1,0 +1,237 @@
+"""What a batch makes of the account's list: the clock is handed in, and the list says what a test tells it to."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_json2video.api.responses import MovieStatus
+from airflow_json2video.batch.item_log import ItemLog
+from airflow_json2video.batch.recovery import BatchFinding
+from airflow_json2video.core.batch import Batch, BatchRules, ItemState
+from airflow_json2video.core.batch_items import BatchItems
+from airflow_json2video.core.identity import TaskIdentity, stamp
+from airflow_json2video.exceptions import AnswerLost, AuthenticationFailed, RenderNotStarted, SubmissionAmbiguous
+
+START = 1_800_000_000.0
+ROWS = [{"id": name, "scenes": [{"duration": 1}]} for name in "ab"]
+TASK = TaskIdentity(deployment="here", dag_id="news", run_id="run", task_id="batch", map_index=-1, generation=0)
+
+
+class Account:
+    """The account's list, and the service's clock."""
+
+    def __init__(self):
+        self.time = START
+        self.is_known = True
+        self.error_of_machine = 0.0
+        self.listed = []
+        self.trouble = None
+        self.endpoint = SimpleNamespace(host="http://127.0.0.1")
+
+    def now(self):
+        return self.time if self.is_known else self.time + self.error_of_machine
+
+    def monotonic(self):
+        return self.time
+
+    def movies(self, **_):
+        if self.trouble is not None:
+            raise self.trouble
+        self.is_known = True
+        return [MovieStatus.model_validate(movie) for movie in self.listed]
+
+    def shows(self, finding, index, status, *, attempt=None):
+        """List a render of an item, as that attempt submitted it."""
+        mark = finding.mark(index)
+        if attempt is not None:
+            mark = type(mark)(**{**mark.__dict__, "attempt": attempt})
+        document = stamp(finding.items.document(index), mark)
+        project = f"{len(self.listed):016}"
+        url = f"https://x/{project}.mp4" if status == "done" else None
+        facts = {"success": True, "project": project, "status": status, "url": url, "duration": 1.0}
+        self.listed.append({**facts, "client-data": document["client-data"]})
+        return project
+
+
+@pytest.fixture
+def account():
+    return Account()
+
+
+@pytest.fixture
+def find(account):
+    def find(batch, **more):
+        arguments = {"attempt": 2, "attempt_before": 1, "confirmation_time": 300.0, "render_timeout": 3600.0, **more}
+        return BatchFinding(
+            client=account,
+            items=BatchItems.of(ROWS, base=None, key="id"),
+            batch=batch,
+            identity=TASK,
+            service_time=account,
+            clock=account.monotonic,
+            log=ItemLog(logging.getLogger(__name__)),
+            **arguments,
+        )
+
+    return find
+
+
+@pytest.fixture
+def batch():
+    return Batch(2, digest="d", rules=BatchRules())
+
+
+def states(batch):
+    return [record.state for record in batch.records]
+
+
+def recovered(batch):
+    """The ledger as the next step of the attempt reads it."""
+    return Batch.unpacked(batch.packed(), rules=batch.rules)
+
+
+@pytest.mark.parametrize("attempt_before", [1, 2], ids=["of the attempt before", "of an attempt whose ledger is lost"])
+def test_a_render_that_failed_settles_nothing(account, find, batch, attempt_before):
+    """The item may have been submitted again after it failed, and the list may not show that yet."""
+    batch.suspect_all()
+    finding = find(batch, attempt_before=attempt_before)
+    account.shows(finding, 0, "error", attempt=attempt_before)
+    finding.recover()
+    assert states(batch) == [ItemState.UNKNOWN] * 2
+    account.time += 299.0
+    account.shows(finding, 0, "running", attempt=attempt_before)  # the second one, late
+    batch = recovered(batch)
+    finding = find(batch, attempt_before=attempt_before)
+    assert finding.recover()
+    assert states(batch) == [ItemState.UNDER_WAY, ItemState.UNKNOWN]
+    account.time += 1.0
+    finding.recover()
+    assert states(batch) == [ItemState.UNDER_WAY, ItemState.LEFT]
+
+
+def test_an_item_whose_file_the_list_does_not_name_is_taken_if_the_render_by_itself_names_it(account, find, batch):
+    batch.suspect_all()
+    finding = find(batch)
+    project = account.shows(finding, 0, "done")
+    whole = MovieStatus.model_validate(account.listed[0])
+    account.listed[0] |= {"url": None, "ended_at": "2027-01-15T05:00:00Z"}  # three hours before
+    account.execute = lambda call: SimpleNamespace(movie=whole if call.subject == project else None)
+    finding.recover()
+    record = batch.records[0]
+    assert (record.state, record.project, record.facts["url"]) == (ItemState.DONE, project, whole.url)
+
+
+@pytest.mark.parametrize(("ended_ago", "left"), [(None, 300.0), (299.0, 1.0), (300.0, 0.0)])
+def test_absence_is_confirmed_from_the_end_of_the_attempt_before_where_airflow_knows_it(
+    account, find, batch, ended_ago, left
+):
+    batch.suspect_all()
+    finding = find(batch, attempt_before_ended_at=None if ended_ago is None else START - ended_ago)
+    finding.recover()
+    assert (finding.recovery_in() is None) == (left == 0.0)
+    account.time += left
+    finding.recover()
+    assert states(batch) == [ItemState.LEFT] * 2
+
+
+def test_the_list_is_read_again_only_when_it_may_say_more(account, find, batch):
+    batch.suspect_all()
+    finding = find(batch)
+    assert finding.recover()
+    assert not finding.recover()
+    assert finding.recovery_in() == 5.0
+    account.is_known = False  # another process, whose clock may be wrong by hours
+    assert find(recovered(batch)).recover()
+
+
+@pytest.mark.parametrize("error", [7200.0, -7200.0])
+def test_a_first_answer_that_corrects_the_clock_moves_no_moment(account, find, batch, error):
+    account.is_known, account.error_of_machine = False, error
+    batch.suspect_all()
+    find(batch).recover()
+    assert batch.recovery.sent_until == batch.recovery.read_at == START
+
+
+def test_a_lost_response_is_settled_by_the_list_or_by_time(account, find, batch):
+    for index in (0, 1):
+        batch.lost(index, AnswerLost("x"), at=account.time, due=account.time + 5)
+    finding = find(batch)
+    finding.settle()
+    assert account.time == START
+    assert states(batch) == [ItemState.LOST] * 2
+    account.time += 5.0
+    account.shows(finding, 0, "running")
+    finding.settle()
+    assert states(batch) == [ItemState.UNDER_WAY, ItemState.LOST]
+    account.time = START + 299.0
+    finding.settle()
+    assert states(batch)[1] is ItemState.LOST
+    account.time = START + 300.0
+    finding.settle()
+    assert states(batch)[1] is ItemState.LEFT
+
+
+def test_a_moment_of_sending_that_is_unknown_counts_from_the_first_reading(account, find, batch):
+    batch.lost(0, AnswerLost("x"), at=0.0, due=START)
+    account.time += 40.0
+    finding = find(batch)
+    finding.settle()
+    account.time = START + 339.0
+    finding.settle()
+    assert states(batch)[0] is ItemState.LOST
+    account.time += 1.0
+    finding.settle()
+    assert states(batch)[0] is ItemState.LEFT
+
+
+def test_under_fail_a_lost_item_is_submitted_no_more(account, find, batch):
+    batch.lost(0, AnswerLost("x"), at=START, due=START)
+    account.time += 300.0
+    find(batch, on_lost_response="fail").settle()
+    assert states(batch)[0] is ItemState.UNSURE
+    assert not batch.records[0].error["retryable"]
+
+
+def test_a_refused_item_waits_for_its_own_moment_and_is_looked_up_once(account, find, batch):
+    batch.refused(0, RenderNotStarted("Error creating movie"), due=START + 5)
+    batch.refused(1, RenderNotStarted("Error creating movie"), due=START + 50)
+    finding = find(batch)
+    assert finding.settlement_in() == 5.0
+    account.time += 5.0
+    account.shows(finding, 0, "running")  # it was started after all
+    finding.settle()
+    assert states(batch) == [ItemState.UNDER_WAY, ItemState.REFUSED]
+    account.time += 45.0
+    finding.settle()
+    assert states(batch) == [ItemState.UNDER_WAY, ItemState.LEFT]
+
+
+def test_an_item_that_is_refused_for_the_render_timeout_fails_and_a_retry_may_submit_it(account, find, batch):
+    batch.refused(0, RenderNotStarted("Error creating movie"), due=START + 5)
+    account.time += 5.0
+    find(batch).settle()
+    assert states(batch)[0] is ItemState.LEFT
+    batch.refused(0, RenderNotStarted("Error creating movie"), due=START + 3605)
+    account.time = START + 3605.0
+    find(batch).settle()
+    assert states(batch)[0] is ItemState.FAILED
+    assert batch.records[0].error["retryable"]
+    assert batch.records[0].error["money"] == "not spent"
+
+
+@pytest.mark.parametrize("error", [AuthenticationFailed("Invalid API Key"), AnswerLost("x")])
+def test_a_list_that_cannot_be_read_decides_nothing(account, find, batch, error):
+    account.trouble = error
+    batch.lost(0, AnswerLost("x"), at=START, due=START)
+    batch.records[1].state = ItemState.UNKNOWN
+    account.time += 1000.0
+    finding = find(batch)
+    finding.settle()
+    assert finding.trouble is error
+    with pytest.raises(SubmissionAmbiguous) as caught:
+        finding.recover()
+    assert caught.value.retryable == error.retryable
+    assert states(batch) == [ItemState.LOST, ItemState.UNKNOWN]

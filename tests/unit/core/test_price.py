@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta, timezone
+
+import pytest
+
+from airflow_json2video.core.price import (
+    Price,
+    cost_in_words,
+    cost_of,
+    has_enough,
+    needed_credits,
+    refusal_by_balance,
+    refusal_by_price,
+    total_price,
+    wait_deadline,
+)
+from airflow_json2video.core.result import render_result
+from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, Money, ReserveReached
+
+TEN = Price.of({"resolution": "sd", "scenes": [{"duration": 9.4}]})
+LARGE = Price.of({"resolution": "custom", "width": 3840, "height": 2160, "scenes": [{"duration": 9.4}]})
+VIDEO = {"type": "video", "src": "https://example.com/a.mp4"}
+UNKNOWN = Price.of({"scenes": [{"duration": 4}, {"elements": [VIDEO]}]})
+STORED = Price.of({"template": "abc123def456ghi789jk"})
+IMAGE = {"type": "image", "model": "flux-pro", "prompt": "a hill"}  # 20 credits
+PERHAPS = Price.of(
+    {"resolution": "sd", "scenes": [{"duration": 6, "elements": [IMAGE]}, {"duration": 6, "condition": "{{ later }}"}]}
+)
+NOON = 1778587200.0  # 2026-05-12T12:00:00Z
+
+
+def test_a_price_is_exact_where_the_length_is():
+    assert (TEN.seconds, TEN.credits, TEN.at_least, TEN.at_most) == (9.4, 10, 10, 10)
+    assert LARGE.credits == 40
+
+
+def test_of_what_is_not_known_the_bounds_are():
+    assert (UNKNOWN.credits, UNKNOWN.at_least, UNKNOWN.at_most) == (None, 4, None)
+    assert UNKNOWN.in_words == "at least 4 credits"
+    assert "scenes[1].elements[0]" in UNKNOWN.why_unknown
+    assert (STORED.credits, STORED.at_least, STORED.at_most) == (None, 0, None)
+    assert STORED.in_words == "an unknown number of credits"
+
+
+def test_prices_add_up_and_one_that_is_not_known_makes_the_sum_unknown():
+    assert (total_price([TEN, LARGE]).credits, total_price([TEN, LARGE]).seconds) == (50, 18.8)
+    both = total_price([TEN, UNKNOWN, UNKNOWN])
+    assert (both.credits, both.at_least, both.at_most, both.seconds) == (None, 18, None, None)
+    assert both.reasons == UNKNOWN.reasons
+    assert total_price([]).credits == 0
+
+
+def test_the_upper_bound_of_an_unknown_price_covers_the_generated_assets_and_passes_a_limit_only_from_there():
+    assert (PERHAPS.credits, PERHAPS.at_least, PERHAPS.at_most) == (None, 26, 32)
+    assert refusal_by_price(PERHAPS, max_credits=31) is not None
+    assert refusal_by_price(PERHAPS, max_credits=32) is None
+
+
+def test_the_bounds_of_a_batch_are_the_sums_of_those_of_its_items_so_that_its_limit_counts_them_all():
+    both = total_price([TEN, PERHAPS])
+    assert (both.credits, both.at_least, both.at_most) == (None, 36, 42)
+    assert refusal_by_price(both, max_credits=41) is not None
+    assert refusal_by_price(both, max_credits=42) is None
+
+
+@pytest.mark.parametrize(("limit", "passes"), [(None, True), (10, True), (10.5, True), (9.9, False), (0, False)])
+def test_a_render_that_costs_more_than_it_may_is_refused_with_the_estimate(limit, passes):
+    refusal = refusal_by_price(TEN, max_credits=limit)
+    assert (refusal is None) is passes
+    if refusal is not None:
+        assert isinstance(refusal, BudgetExceeded)
+        assert "about 10 credits, and max_credits is" in str(refusal)
+        assert refusal.money is Money.NOT_SPENT
+        assert not refusal.retryable
+
+
+def test_a_render_that_costs_more_at_any_rate_is_refused_although_not_all_is_known():
+    assert "at least 4 credits, and max_credits is 3" in str(refusal_by_price(UNKNOWN, max_credits=3))
+    assert "cannot be told beforehand" in str(refusal_by_price(UNKNOWN, max_credits=4))  # it may cost just that
+
+
+def test_a_render_that_cannot_be_estimated_is_refused_and_told_what_is_missing():
+    refusal = str(refusal_by_price(UNKNOWN, max_credits=100))
+    assert "cannot be told beforehand" in refusal
+    assert "scenes[1].elements[0]" in refusal
+    assert "'duration'" in refusal
+
+
+def test_a_render_with_bounds_passes_if_the_upper_one_does():
+    between = Price(seconds=None, credits=None, at_least=3, at_most=8)
+    assert refusal_by_price(between, max_credits=8) is None
+    assert "3 to 8 credits" in str(refusal_by_price(between, max_credits=7))
+
+
+@pytest.mark.parametrize(
+    ("left", "committed", "passes"), [(110, 0, True), (109, 0, False), (130, 20, True), (130, 21, False)]
+)
+def test_what_is_left_after_the_render_is_held_against_the_reserve(left, committed, passes):
+    refusal = refusal_by_balance(left, TEN, min_remaining=100, committed=committed)
+    assert (refusal is None) is passes
+    assert passes or isinstance(refusal, ReserveReached)
+
+
+def test_without_other_renders_under_way_nothing_but_this_one_counts_against_the_reserve():
+    assert refusal_by_balance(110, TEN, min_remaining=100) is None
+    assert isinstance(refusal_by_balance(109, TEN, min_remaining=100), ReserveReached)
+
+
+def test_a_reserve_on_an_account_that_counts_no_credits_is_told_so():
+    assert isinstance(refusal_by_balance(None, TEN, min_remaining=1), ConfigurationError)
+    assert refusal_by_balance(None, TEN, min_remaining=None) is None
+
+
+def test_a_render_is_tried_again_with_enough_credits_or_at_least_with_more_than_it_was_refused_with():
+    assert needed_credits(TEN, min_remaining=100, left=50) == 110
+    assert needed_credits(TEN, min_remaining=None, left=3) == 10
+    assert needed_credits(TEN, min_remaining=None, left=25) == 26
+    assert needed_credits(TEN, min_remaining=None, left=10) == 11  # refused with just what was estimated
+    assert needed_credits(STORED, min_remaining=None, left=None) == 1
+
+
+@pytest.mark.parametrize(
+    ("quota", "enough"),
+    [({"time": 10}, True), ({"time": 9.9}, False), ({"movies": 0}, False), ({"movies": 1}, True), ({}, True)],
+)
+def test_an_account_has_enough_by_whatever_it_counts(quota, enough):
+    assert has_enough(quota, needed=10) is enough
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        (timedelta(hours=2), 2 * 3600),
+        (time(13), 3600),
+        (time(12), 24 * 3600),
+        (time(6), 18 * 3600),
+        (time(13, tzinfo=timezone(timedelta(hours=2))), 23 * 3600),
+        (datetime(2026, 5, 12, 14), 2 * 3600),  # noqa: DTZ001 - without a zone it is UTC
+        (datetime(2026, 5, 12, 14, tzinfo=timezone(timedelta(hours=1))), 3600),
+        ("13:00", 3600),
+        ("2026-05-12T14:00:00Z", 2 * 3600),
+        ("2026-05-12 11:00:00+00:00", -3600),
+    ],
+)
+def test_until_when_credits_are_waited_for(until, seconds):
+    assert wait_deadline(until, now=NOON) == NOON + seconds
+
+
+@pytest.mark.parametrize("until", ["soon", "", "2026-05-12T25:00", None, 7])
+def test_what_is_no_time_is_refused(until):
+    with pytest.raises(ConfigurationError, match="quota_wait_until"):
+        wait_deadline(until, now=NOON)
+
+
+def test_the_cost_of_a_finished_render_is_what_its_length_costs():
+    movie = {"project": "p", "duration": "9.4", "width": 3840, "height": 2160}
+    result = render_result(movie, remaining_quota={"time": 560}, submission_key=None)
+    cost = cost_of(result, estimated=38)
+    assert cost == {
+        "project": "p",
+        "estimated_credits": 38,
+        "charged_seconds": 9.4,
+        "charged_credits": 40,
+        "remaining_credits": 560.0,
+    }
+    assert "9.4 s of video: 40 credits" in cost_in_words(cost)
+    assert "estimated: 38" in cost_in_words(cost)
+
+
+def test_a_render_that_was_only_submitted_has_cost_nothing_yet():
+    cost = cost_of(render_result({"project": "p"}, remaining_quota=None, submission_key=None), estimated=10)
+    assert (cost["estimated_credits"], cost["charged_seconds"], cost["charged_credits"]) == (10, None, None)
+    assert cost["remaining_credits"] is None

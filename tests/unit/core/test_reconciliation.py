@@ -1,0 +1,102 @@
+"""What became of an account's renders, as its tasks tell. Pure."""
+
+from __future__ import annotations
+
+from airflow_json2video.core.identity import Stamp, TaskIdentity
+from airflow_json2video.core.reconciliation import KnownTask, StampedRender, Verdict, reconcile
+
+ME = TaskIdentity(deployment="id:here", dag_id="a_dag", run_id="r1", task_id="render", map_index=-1, generation=2)
+
+
+def render(project, *, status="done", identity=ME, print_="same", at="2026-05-01T00:00:00Z", seconds=10.0):
+    return StampedRender(
+        project=project,
+        status=status,
+        stamp=Stamp.of(identity, print_, attempt=1),
+        created_at=at,
+        duration=seconds if status == "done" else None,
+        width=1920,
+        height=1080,
+    )
+
+
+def verdicts(*renders, state="success", **more):
+    found = reconcile(renders, {ME.task_key: KnownTask("a_dag / r1 / render", state)}, deployment="id:here", **more)
+    return {project: verdict.value for project, verdict in found.verdicts.items()}
+
+
+def again(**changes):
+    from dataclasses import replace
+
+    return replace(ME, **changes)
+
+
+def test_the_render_of_a_task_that_succeeded_is_taken():
+    assert verdicts(render("a")) == {"a": "taken"}
+
+
+def test_the_render_of_a_task_that_is_not_over_is_awaited():
+    for state in ("deferred", "running", "up_for_retry", None):
+        assert verdicts(render("a", status="running"), state=state) == {"a": "awaited"}
+
+
+def test_the_render_of_a_task_that_failed_is_an_orphan():
+    for state in ("failed", "skipped", "removed", "upstream_failed"):
+        assert verdicts(render("a"), state=state) == {"a": "orphan"}
+
+
+def test_of_two_renders_of_one_document_the_later_is_a_duplicate_and_its_credits_are_wasted():
+    first, second = render("a", seconds=10), render("b", at="2026-05-01T01:00:00Z", seconds=12.5)
+    assert verdicts(first, second) == {"a": "taken", "b": "duplicate"}
+    tasks = {ME.task_key: KnownTask("x", "success")}
+    assert reconcile([second, first], tasks, deployment="id:here").wasted_credits == 13
+
+
+def test_a_render_that_failed_is_none_of_them_and_cost_nothing():
+    assert verdicts(render("a", status="error"), render("b")) == {"a": "failed", "b": "taken"}
+    tasks = {ME.task_key: KnownTask("x", "failed")}
+    assert reconcile([render("a", status="error")], tasks, deployment="id:here").wasted_credits == 0
+
+
+def test_a_render_from_before_a_clear_or_of_another_document_was_replaced():
+    before, now = render("a", identity=again(generation=0)), render("b", at="2026-05-02T00:00:00Z")
+    assert verdicts(before, now) == {"a": "replaced", "b": "taken"}
+    assert verdicts(render("a", print_="old"), now) == {"a": "replaced", "b": "taken"}
+
+
+def test_a_render_whose_task_is_not_known_here_is_told_apart_and_not_counted():
+    other = render("a", identity=again(dag_id="another"))
+    found = reconcile([other], {ME.task_key: KnownTask("x", "failed")}, deployment="id:here")
+    assert found.verdicts == {}
+    assert found.foreign == (other,)
+    assert found.wasted_credits == 0
+
+
+def test_an_item_of_a_batch_is_known_by_the_name_of_its_task():
+    item = StampedRender(
+        project="a",
+        status="done",
+        stamp=Stamp("id:here", "a_dag.render-0123456789abcdef", "the key of an item", "any", 2, 1, "same"),
+        duration=1.0,
+    )
+    tasks = {"a_dag.render": KnownTask("a_dag / render (an item)", "failed")}
+    found = reconcile([item], {}, deployment="id:here", items_of=tasks)
+    assert found.of(Verdict.ORPHAN) == [item]
+    assert found.labels == {"a": "a_dag / render (an item)"}
+
+
+def test_the_renders_of_another_deployment_are_neither_judged_nor_counted():
+    # The same DAG, run and task, and a batch of the same name.
+    theirs = render("a", identity=again(deployment="id:there"))
+    item = render("b", identity=again(deployment="namespace:there", item="1"))
+    tasks = {again(deployment=name).task_key: KnownTask("x", "failed") for name in ("id:here", "id:there")}
+    found = reconcile([theirs, item], tasks, deployment="id:here", items_of={"a_dag.render": KnownTask("x", "failed")})
+    assert (dict(found.verdicts), found.foreign, found.others) == ({}, (), (theirs, item))
+    assert found.wasted_credits == 0
+    assert reconcile([theirs], tasks, deployment=None).others == (theirs,)
+
+
+def test_credits_count_begun_seconds_and_four_above_full_hd():
+    assert render("a", seconds=10.2).credits == 11
+    large = StampedRender("a", "done", ME and Stamp.of(ME, "x", attempt=1), duration=2.0, width=3840, height=2160)
+    assert large.credits == 8

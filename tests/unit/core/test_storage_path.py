@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_json2video.core.result import render_result
+from airflow_json2video.core.storage_path import (
+    FileState,
+    StoredVideo,
+    beside,
+    fields_of,
+    file_state,
+    fill,
+    is_kept_already,
+    lasts_as_long,
+    may_be_overwritten,
+    no_file,
+    no_media,
+    seconds_left,
+)
+from airflow_json2video.exceptions import ConfigurationError
+
+MOVIE = {"project": "p", "size": 1000, "duration": 100.0, "ended_at": "2026-05-12T07:44:57Z"}
+ENDED = 1778571897.0
+
+
+def test_fields_are_filled_in_and_double_braces_are_braces():
+    assert fill("s3://v/{item}/{project}.mp4", {"item": "a b", "project": "p"}) == "s3://v/a b/p.mp4"
+    assert fill("/v/{{x}}-{project}.mp4", {"project": "p"}) == "/v/{x}-p.mp4"
+    assert fields_of("/v/{item}/") == {"item", "project"}
+
+
+def test_a_path_that_ends_in_a_slash_gets_a_name():
+    assert fill("s3://v/", {"project": "p"}) == "s3://v/p.mp4"
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "a/b", "../../etc/x", "a\\b", "a\nb", "a\0b", None])
+def test_a_value_never_leads_to_another_folder(value):
+    with pytest.raises(ConfigurationError, match="cannot be part of a file's name"):
+        fill("/v/{item}.mp4", {"item": value, "project": "p"})
+
+
+def test_a_name_longer_than_a_file_system_takes_is_refused():
+    with pytest.raises(ConfigurationError, match="more than 255 bytes"):
+        fill("/v/{item}.mp4", {"item": "ü" * 200, "project": "p"})
+
+
+def test_what_stands_beside_a_video_has_its_name():
+    assert beside("s3://v/p.mp4", ".ass") == "s3://v/p.ass"
+    assert beside("/v.d/film", ".ass") == "/v.d/film.ass"
+    assert beside("/v/.hidden", ".jpg") == "/v/.hidden.jpg"
+    assert beside("/v/price-1.5", ".ass") == "/v/price-1.5.ass", "which price-1.6 must not share"
+
+
+@pytest.mark.parametrize(
+    ("names_project", "size", "modified", "kept"),
+    [
+        (True, 1000, None, True),
+        (True, 999, None, False),
+        (True, None, None, False),
+        (False, 1000, ENDED + 1, True),
+        (False, 1000, ENDED - 299, True),
+        (False, 1000, ENDED - 301, False),
+        (False, 1000, None, False),
+    ],
+)
+def test_what_is_there_is_taken_for_the_video_only_if_it_must_be_it(names_project, size, modified, kept):
+    assert is_kept_already(MOVIE, names_project=names_project, size=size, modified=modified) is kept
+
+
+def test_where_the_service_does_not_say_the_length_name_or_age_and_the_file_itself_decide():
+    movie = {**MOVIE, "size": None}
+    assert is_kept_already(movie, names_project=True, size=1000, modified=None)
+    assert not is_kept_already(movie, names_project=False, size=1000, modified=ENDED - 301)
+    assert not is_kept_already(movie, names_project=True, size=0, modified=None)
+
+
+@pytest.mark.parametrize(("found", "same"), [(100.0, True), (101.9, True), (98.1, True), (103, False), (None, True)])
+def test_a_duration_may_differ_by_a_fiftieth(found, same):
+    assert lasts_as_long(found, MOVIE) is same
+
+
+def test_a_short_video_may_differ_by_a_second():
+    assert lasts_as_long(2.9, {"duration": 2})
+    assert not lasts_as_long(3.1, {"duration": 2})
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind", "usable"),
+    [
+        (b"\0\0\0\x20ftyp", "video/mp4", True),
+        (b"\0\0\0\x20ftyp", "binary/octet-stream", True),
+        (b"\0\0\0\x20ftyp", None, True),
+        (b"\0\0\0\x20ftyp", "text/html; charset=utf-8", False),
+        (b"  <?xml version='1.0'?>", None, False),
+        (b'{"success": false}', "application/json", False),
+    ],
+)
+def test_pages_and_errors_are_no_media(begin, kind, usable):
+    assert (no_media(begin, kind) is None) is usable
+
+
+def test_a_file_is_kept_for_seven_days_after_the_renders_end():
+    assert seconds_left(MOVIE, now=ENDED + 6 * 86400) == 86400
+    assert seconds_left({"project": "p"}, now=ENDED) is None
+
+
+def test_a_result_says_where_its_video_is_and_no_more_where_it_was():
+    result = render_result({**MOVIE, "url": "u", "ass": "a"}, remaining_quota=None, submission_key=None)
+    assert result["stored_path"] is None
+    kept = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True).added_to(result)
+    assert (kept["stored_path"], kept["stored_bytes"], kept["url"]) == ("s3://v/p.mp4", 1000, "u")
+    gone = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True, deleted=True).added_to(result)
+    assert (gone["url"], gone["subtitles"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        ({"url": "u"}, FileState.THERE),
+        ({"deleted_at": "2026-05-12T08:00:00Z"}, FileState.DELETED),
+        ({"ended_at": "2026-05-12T07:44:57Z"}, FileState.LATE),
+        ({"ended_at": "2026-05-12T08:44:57Z"}, FileState.LATE),
+        ({"created_at": "2026-05-12T07:44:57Z", "ended_at": None}, FileState.LATE),
+        ({"ended_at": "2026-05-12T06:44:57Z"}, FileState.MISSING),
+        ({"ended_at": "2026-05-05T07:44:57Z"}, FileState.EXPIRED),
+        ({}, FileState.EXPIRED),
+    ],
+)
+def test_a_file_that_is_not_named_is_late_deleted_missing_or_expired(facts, state):
+    movie = {"project": "p", "status": "done", "url": None, **facts}
+    assert file_state(movie, now=ENDED + 10) is state
+    if state is not FileState.THERE:
+        error = no_file(movie, now=ENDED + 10)
+        assert ("older than seven days" in str(error)) is (state is FileState.EXPIRED)
+        assert error.retryable is (state is FileState.LATE)
+
+
+def test_what_was_written_after_a_render_was_submitted_is_the_video_of_another():
+    movie = {**MOVIE, "created_at": "2026-05-12T07:40:00Z"}
+    assert not may_be_overwritten(movie, modified=ENDED)
+    assert may_be_overwritten(movie, modified=ENDED - 3600)
+    assert may_be_overwritten(movie, modified=None)
+    assert may_be_overwritten(MOVIE, modified=ENDED)

@@ -1,0 +1,23 @@
+"""What the soak draws for each render."""
+
+from __future__ import annotations
+
+from tests.crash.soak import fates
+
+
+def test_a_seed_draws_the_same_fates_again_and_another_seed_others():
+    assert fates(300, seed=7) == fates(300, seed=7)
+    assert fates(300, seed=7) != fates(300, seed=8)
+
+
+def test_a_third_of_the_renders_is_left_alone():
+    drawn = fates(1000, seed=7)
+    alone = sum(not fate.strikes and fate.fault is None for fate in drawn)
+    assert 250 < alone < 550
+
+
+def test_every_kind_of_fault_is_drawn():
+    drawn = [fate.fault for fate in fates(1000, seed=7) if fate.fault is not None]
+    assert {"kind": "lost", "when": "before"} in drawn
+    assert any(fault.get("status") == 429 for fault in drawn)
+    assert any("Error starting subprocess" in str(fault) for fault in drawn)

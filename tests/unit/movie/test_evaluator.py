@@ -1,0 +1,67 @@
+"""What an expression comes to, where that is certain."""
+
+import pytest
+
+from airflow_json2video.movie.evaluator import NotKnown, evaluate, is_true, resolve
+
+VARIABLES = {
+    "a": 4,
+    "b": 2.5,
+    "name": "Bee",
+    "yes": True,
+    "room": {"size": {"w": 3}},
+    "late": "{{ x }}",
+    "none_": None,
+    "late_room": {"title": "{{ x }}"},
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("1 + 2 * 3", 7),
+        ("(1 + 2) * 3", 9),
+        ("-a + 10 / 4", -1.5),
+        ("a - 1 - 1", 2),
+        ("min(a, 3)", 3),
+        ("ceil(max(b, 1) + min(1, a))", 4),
+        ("a >= 4 ? 'big' : 'small'", "big"),
+        ("a < 1 ? 1 : b > 9 ? 2 : 3", 3),
+        ("yes == true and a > 0", True),
+        ("a == 5 or name == 'Bee'", True),
+        ("room.size.w * 2", 6),
+        ("'a' + name", "aBee"),
+        ("null", None),
+    ],
+)
+def test_documented_expressions_have_a_value(expression, value):
+    assert evaluate(expression, VARIABLES) == value
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["nobody", "room.height", "room.size.w.x", "fancy(1)", "a / 0", "a +", "a b", "ds | upper", "name * 2", "late",
+     "late_room.title", "a % 2", "not yes", "!yes", "+a", "room['size']", "'false' ? 1 : 2", "1 / 0 ? 1 : 2",
+     "(" * 200 + "a" + ")" * 200, "*".join(["999999999"] * 900), "a" * 20_000,
+     "a == '4'", "'it''s'", "", "min()", "(a", "min(1 2)", "a ? b", "yes + 1", "'a\\n'"],
+)  # fmt: skip
+def test_what_is_not_certain_is_not_known(expression):
+    with pytest.raises(NotKnown):
+        evaluate(expression, VARIABLES)
+
+
+def test_a_string_that_is_one_expression_becomes_its_value_and_others_stay_text():
+    assert resolve("{{ a }}", VARIABLES) == 4
+    assert resolve("{{-a}}", VARIABLES) == -4
+    assert resolve("{{a}} x {{ yes }}", VARIABLES) == "4 x true"
+    assert resolve("plain", VARIABLES) == "plain"
+    assert resolve(5, VARIABLES) == 5
+    for text in ("{% if a %}1{% endif %}", "{{ a }}{% if a %}1{% endif %}", "{# c #}{{ a }}", "x{{ room }}"):
+        with pytest.raises(NotKnown):
+            resolve(text, VARIABLES)
+
+
+def test_a_condition_is_false_when_it_is_empty_and_doubtful_when_it_only_says_so():
+    assert [is_true(value) for value in ("", 0, False, None, "x", 1)] == [False] * 4 + [True] * 2
+    with pytest.raises(NotKnown):
+        is_true("false")

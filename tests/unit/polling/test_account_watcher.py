@@ -1,0 +1,129 @@
+"""Following an account on the service's own clock, so that hours and the end of a month take no time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from airflow_json2video.core.completed import Wanted
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.polling.account_watcher import follow
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
+MINUTE = 60.0
+
+
+@pytest.fixture
+def following(connection, service):
+    """``async with following() as (events, look)``: *look* lets it look once more, at the service's time of now."""
+
+    @asynccontextmanager
+    async def following():
+        events = []
+        follower = follow(
+            Json2VideoHook(), Wanted(), interval=0.2, memory=None, log=logging.getLogger(), clock=service.clock.now
+        )
+
+        async def run():
+            async for movie in follower:
+                _keep(events, movie)
+
+        async def look():
+            before = len(_lists(service))
+            await _until(lambda: len(_lists(service)) >= before + 2)  # the first may have been under way
+
+        task = asyncio.create_task(run())
+        await _until(lambda: _lists(service))
+        try:
+            yield events, look
+        finally:
+            assert not task.done(), task.exception()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return following
+
+
+def _keep(events, movie):
+    """Take it at once."""
+    events.append(movie["project"])
+
+
+def _lists(service):
+    return [r for r in service.requests if r.method == "GET" and "date_start" in r.query]
+
+
+def _alone(service):
+    return [r for r in service.requests if r.method == "GET" and "project=" in r.query]
+
+
+async def _until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it has not come to that"
+        await asyncio.sleep(0.02)
+
+
+async def _submit():
+    return (await asyncio.to_thread(Json2VideoHook().submit_movie, MOVIE)).project
+
+
+async def test_a_render_of_last_month_that_ends_in_this_one_is_told(following, service):
+    service.clock.freeze()
+    service.clock.move_to("2026-05-31T23:58:00Z")
+    service.settings.update({"render_seconds": 5 * MINUTE})
+    async with following() as (events, look):
+        project = await _submit()
+        await look()
+        service.clock.move_to("2026-06-01T00:01:00Z")
+        await look()
+        assert events == []
+        service.clock.move_to("2026-06-01T00:04:00Z")
+        await _until(lambda: events)
+        await look()
+    assert events == [project]
+
+
+async def test_a_render_of_hours_is_asked_for_by_itself_and_told_once(following, service):
+    service.clock.freeze()
+    service.settings.update({"render_seconds": 180 * MINUTE})
+    async with following() as (events, look):
+        project = await _submit()
+        await look()
+        assert not _alone(service)
+        for _ in range(16):
+            service.clock.advance(10 * MINUTE)
+            await look()
+        asked = len(_alone(service))
+        assert 5 < asked < 20
+        service.clock.advance(40 * MINUTE)
+        await _until(lambda: events)
+        await look()
+    assert events == [project]
+    assert all("date_start" not in r.query for r in _alone(service))
+
+
+async def test_a_render_that_the_service_forgets_is_forgotten(following, service):
+    service.clock.freeze()
+    service.settings.update({"render_seconds": 180 * MINUTE})
+    async with following() as (events, look):
+        await _submit()
+        await look()
+        service.clock.advance(30 * MINUTE)
+        await look()
+        service.backend.reset()
+        service.clock.advance(30 * MINUTE)
+        await look()
+        asked = len(_alone(service))
+        service.clock.advance(30 * MINUTE)
+        await look()
+        assert len(_alone(service)) == asked
+        service.settings.update({"render_seconds": 0.0})
+        project = await _submit()
+        service.clock.advance(1)
+        await _until(lambda: events)
+    assert events == [project]

@@ -1,0 +1,187 @@
+"""Whether a place can be written to is found out before anything is paid for, and leaves no trace."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Money
+from airflow_json2video.storage.destinations import destination_of
+from airflow_json2video.storage.store import check_destination
+from tests.unit.stores import FolderStore, PlainFolder, attach
+
+
+class Log(list):
+    def info(self, event, *args):
+        self.append(event % args)
+
+    warning = info
+
+
+def check(template, **options):
+    log = Log()
+    check_destination(template, log=log, **options)
+    return log
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    (tmp_path / "store" / "bucket").mkdir(parents=True)
+    return attach("s3", FolderStore(root=tmp_path / "store"))
+
+
+def test_a_place_that_can_be_written_to_is_left_as_it_is(tmp_path, bucket):
+    check(f"{tmp_path}/a/b/{{project}}.mp4")
+    check(f"file://{tmp_path}/a/b/")
+    check("s3://bucket/{project}.mp4")
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["bucket", "store"]
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("", "must be a path"),
+        ("videos/{project}.mp4", "is relative"),
+        ("/videos/{film}.mp4", r"has the field \{film\}, which is not known"),
+        ("/videos/{project:>9}.mp4", "no plain name"),
+        ("/videos/{project.x}.mp4", "no plain name"),
+        ("/videos/{}.mp4", "no plain name"),
+        ("/videos/{project.mp4", "expected '}'"),
+        ("nonsense://videos/{project}.mp4", "cannot be written to from here"),
+        ("s3://no-such-bucket/{project}.mp4", "'no-such-bucket' does not exist"),
+        ("file://videos/{project}.mp4", "where a machine's name stands"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_refused_with_the_reason(template, why, bucket):
+    with pytest.raises(ConfigurationError, match=why) as failure:
+        check(template)
+    assert failure.value.money is Money.NOT_SPENT
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
+    (tmp_path / "latest.mp4").mkdir()
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        check(f"{tmp_path}/latest.mp4")
+
+
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
+    (tmp_path / "videos").write_text("a file")
+    with pytest.raises(ConfigurationError, match="is not a folder"):
+        check(f"{tmp_path}/videos/{{project}}.mp4")
+
+
+@pytest.mark.parametrize("path", ["/proc/{project}.mp4", "/proc/self/videos/{project}.mp4", "/sys/{project}.mp4"])
+def test_a_place_that_only_looks_as_if_it_could_be_written_to_is_refused(path):
+    with pytest.raises(ConfigurationError, match="the worker cannot write to") as failure:
+        check(path)
+    assert failure.value.money is Money.NOT_SPENT
+
+
+def test_a_disk_that_is_full_may_have_room_for_the_next_attempt(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("airflow_json2video.storage.destinations.os.replace", full)
+    with pytest.raises(DestinationFailed, match=r"the disk is full.*Make room\. Nothing was submitted") as failure:
+        check(f"{tmp_path}/{{project}}.mp4")
+    assert failure.value.retryable
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_can_be_read_and_not_written_to_is_found_out(bucket):
+    def forbidden(*arguments, **options):
+        raise PermissionError("s3:PutObject is not allowed")
+
+    bucket.put_file = forbidden
+    with pytest.raises(DestinationFailed, match="PutObject is not allowed") as failure:
+        check("s3://bucket/{project}.mp4")
+    assert failure.value.money is Money.NOT_SPENT
+
+
+def test_where_nothing_may_be_deleted_one_small_file_is_left_and_reported(bucket):
+    def forbidden(path):
+        raise PermissionError("s3:DeleteObject is not allowed")
+
+    bucket.rm_file = forbidden
+    assert "cannot be deleted" in check("s3://bucket/videos/{project}.mp4")[0]
+    check("s3://bucket/videos/{project}.mp4")
+    assert [found.name for found in (bucket.root / "bucket" / "videos").iterdir()] == [".json2video-write-check"]
+
+
+def test_a_server_of_files_is_written_to_and_left_as_it_was(tmp_path):
+    (tmp_path / "server" / "films").mkdir(parents=True)
+    server = attach("sftp", PlainFolder(root=tmp_path / "server"))
+    moved = []
+    mv = server.mv
+    server.mv = lambda old, new: (moved.append(new), mv(old, new))
+    check("sftp://host/films/2026/{project}.mp4")
+    assert len(moved) == 1
+    assert list((tmp_path / "server").rglob("*")) == [tmp_path / "server" / "films"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
+    (tmp_path / "videos").mkdir(mode=0o555)
+    with pytest.raises(ConfigurationError, match="cannot write to"):
+        check(f"{tmp_path}/videos/{{project}}.mp4")
+
+
+def test_a_connection_that_is_not_there_is_refused(monkeypatch):
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    def no_connection(path):
+        raise AirflowNotFoundException("The conn_id `mine` isn't defined")
+
+    monkeypatch.setattr("airflow_json2video.storage.destinations.object_storage", no_connection)
+    with pytest.raises(ConfigurationError, match="`mine` isn't defined"):
+        check("s3://mine@bucket/{project}.mp4")
+
+
+def test_a_bucket_that_may_not_be_looked_at_may_still_be_written_to(bucket):
+    def forbidden(path, **options):
+        raise PermissionError("Forbidden")
+
+    bucket.info = forbidden
+    check("s3://bucket/{project}.mp4")
+    assert bucket.puts == ["bucket/.json2video-write-check"]
+    with pytest.raises(DestinationFailed, match=r"could not be looked at.*Nothing was submitted"):
+        check("s3://bucket/{project}.mp4", deletes=True)
+
+
+def test_a_store_that_does_not_answer_may_answer_the_next_attempt(bucket):
+    def down(path, **options):
+        raise ConnectionError("Could not connect to the endpoint URL")
+
+    bucket.info = down
+    with pytest.raises(DestinationFailed, match="cannot be reached") as failure:
+        check("s3://bucket/{project}.mp4")
+    assert failure.value.retryable
+    assert failure.value.money is Money.NOT_SPENT
+
+
+@pytest.mark.parametrize("name", ["a[1].mp4", "b?c.mp4", "d*.mp4", "e#f.mp4", "g%20h.mp4", " i .mp4"])
+@pytest.mark.parametrize("scheme", ["memory", "sftp"])
+def test_a_name_is_taken_as_it_is_and_never_as_a_pattern_or_a_part_of_an_address(tmp_path, scheme, name):
+    import fsspec
+
+    class Generic(fsspec.get_filesystem_class("memory")):  # fsspec's own mv expands patterns
+        store, pseudo_dirs = {}, [""]
+
+    if scheme == "memory":
+        fs = attach("memory", Generic())
+        fs.pipe("/films/a1.mp4", b"another one")
+    else:
+        (tmp_path / "films").mkdir()
+        fs = attach("sftp", PlainFolder(root=tmp_path))
+    destination = destination_of(f"{scheme}://films/{name}" if scheme == "memory" else f"sftp://host/films/{name}")
+    with destination.part() as part:
+        part.write_bytes(b"film")
+        destination.put(part)
+    if scheme == "memory":
+        assert {path: fs.cat_file(path) for path in fs.find("/films")} == {
+            "/films/a1.mp4": b"another one",
+            f"/films/{name}": b"film",
+        }
+    else:
+        assert [found.name for found in (tmp_path / "films").iterdir()] == [name]

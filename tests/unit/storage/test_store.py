@@ -1,0 +1,343 @@
+"""The video of a finished render is kept whole, or not at all. HTTP goes to the local service."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_json2video.exceptions import (
+    DestinationFailed,
+    DownloadFailed,
+    RenderExpired,
+    VideoDamaged,
+)
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.polling.wait import wire
+from airflow_json2video.storage.store import find_stored, store_video
+from tests.unit.stores import FolderStore, PlainFolder, attach
+from tests.unit.videohost import video_host
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
+SPOKEN = {**MOVIE, "elements": [{"type": "subtitles", "captions": "1\n00:00:00,000 --> 00:00:01,000\nHi\n"}]}
+
+
+class Log(list):
+    def info(self, event, *args):
+        self.append(event % args)
+
+    warning = info
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def hook(connection):
+    return Json2VideoHook(connection)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("airflow_json2video.storage.download._LONGEST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def rendered(hook):
+    def rendered(document=MOVIE):
+        project = hook.submit_movie(document).project
+        until = time.monotonic() + 30
+        while (movie := hook.get_movie(project).movie).status != "done":
+            assert movie.status != "error", movie.message
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return wire(movie)
+
+    return rendered
+
+
+@pytest.fixture
+def keep(hook, log):
+    def keep(movie, template, **options):
+        return store_video(movie, template=template, hook=hook, log=log, **options)
+
+    return keep
+
+
+def bytes_of(movie, service):
+    return service.backend.file_of(movie["project"], subtitles=False).read_bytes()
+
+
+def names_in(folder):
+    return sorted(found.name for found in folder.iterdir())
+
+
+def test_the_video_stands_under_its_final_name_byte_by_byte_and_nothing_else_is_left(rendered, keep, service, tmp_path):
+    movie = rendered()
+    kept = keep(movie, f"{tmp_path}/videos/{{project}}.mp4")
+    assert kept.path == f"{tmp_path}/videos/{movie['project']}.mp4"
+    assert names_in(tmp_path / "videos") == [f"{movie['project']}.mp4"]
+    assert (tmp_path / "videos" / f"{movie['project']}.mp4").read_bytes() == bytes_of(movie, service)
+    assert (kept.bytes, kept.duration, kept.downloaded) == (movie["size"], 2.0, True)
+
+
+def test_a_video_that_is_there_and_whole_is_not_downloaded_again(rendered, keep, service, tmp_path):
+    movie = rendered()
+    first = keep(movie, f"{tmp_path}/{{project}}.mp4")
+    service.add_fault("file", status="missing", times=None)
+    again = keep(movie, f"{tmp_path}/{{project}}.mp4")
+    assert (again.path, again.bytes, again.duration) == (first.path, first.bytes, first.duration)
+    assert not again.downloaded
+
+
+def test_a_video_whose_name_does_not_tell_the_render_is_the_renders_only_if_it_is_younger(
+    rendered, keep, service, tmp_path
+):
+    first, second = rendered(), rendered()
+    assert first["size"] == second["size"]
+    keep(first, f"{tmp_path}/latest.mp4")
+    os.utime(tmp_path / "latest.mp4", (time.time() - 3600, time.time() - 3600))
+    assert keep(second, f"{tmp_path}/latest.mp4").downloaded
+    os.utime(tmp_path / "latest.mp4", (time.time() + 5, time.time() + 5))
+    assert not keep(second, f"{tmp_path}/latest.mp4").downloaded
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    (tmp_path / "store" / "bucket").mkdir(parents=True)
+    return attach("s3", FolderStore(root=tmp_path / "store"))
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "server").mkdir()
+    return attach("sftp", PlainFolder(root=tmp_path / "server"))
+
+
+def test_an_object_store_gets_the_whole_file_in_one_put(rendered, keep, bucket, service):
+    movie = rendered()
+    kept = keep(movie, "s3://bucket/films/{project}.mp4")
+    assert bucket.puts == [f"bucket/films/{movie['project']}.mp4"]
+    assert bucket.pieces == [8 * 1024 * 1024], "and in small pieces: a client may hold several of them in memory"
+    assert kept.path == f"s3://bucket/films/{movie['project']}.mp4"
+    assert (bucket.root / bucket.puts[0]).read_bytes() == bytes_of(movie, service)
+    service.add_fault("file", status="missing", times=None)
+    assert not keep(movie, "s3://bucket/films/{project}.mp4").downloaded
+
+
+def test_a_bucket_that_may_only_be_written_to_gets_the_video_and_says_nothing_about_what_is_stored(
+    rendered, keep, bucket, service, log
+):
+    """That is checked before the render is paid for, and passes; so the paid video must be stored there."""
+
+    def forbidden(path, **options):
+        raise PermissionError("Forbidden")
+
+    bucket.info = forbidden
+    movie = rendered()
+    keep(movie, "s3://bucket/videos/{project}.mp4")
+    assert names_in(bucket.root / "bucket" / "videos") == [f"{movie['project']}.mp4"]
+    with pytest.raises(DestinationFailed, match="could not be looked at"):  # unknown is not absent
+        find_stored(movie, template="s3://bucket/videos/{project}.mp4", log=log)
+
+
+def test_the_connection_in_a_path_is_the_one_that_is_used(rendered, keep, tmp_path):
+    (tmp_path / "other" / "bucket").mkdir(parents=True)
+    other = attach("s3", FolderStore(root=tmp_path / "other"), conn_id="my_store")
+    movie = rendered()
+    kept = keep(movie, "s3://my_store@bucket/{project}.mp4")
+    assert kept.path == f"s3://my_store@bucket/{movie['project']}.mp4"
+    assert names_in(other.root / "bucket") == [f"{movie['project']}.mp4"]
+
+
+def test_another_file_system_gets_it_under_a_temporary_name_first(rendered, keep, server):
+    movie = rendered()
+    keep(movie, "sftp://host/films/{project}.mp4")
+    (put,) = server.puts
+    assert put.endswith(".part")
+    assert names_in(server._of("/films")) == [f"{movie['project']}.mp4"]
+    older = server._of(f"/films/{movie['project']}.mp4")
+    older.write_bytes(b"another one")
+    assert keep(movie, "sftp://host/films/{project}.mp4").downloaded
+    assert older.stat().st_size == movie["size"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "why"),
+    [
+        ({"status": "missing"}, DownloadFailed, "404"),
+        ({"status": "truncated"}, VideoDamaged, "and the service says that the video has"),
+        ({"status": "wrong-length"}, DownloadFailed, "did not arrive whole"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_never_seen_and_the_next_try_keeps_it(
+    rendered, keep, service, tmp_path, fault, error, why
+):
+    movie = rendered()
+    service.add_fault("file", times=None, **fault)
+    with pytest.raises(error, match=why) as failure:
+        keep(movie, f"{tmp_path}/kept/{{project}}.mp4")
+    assert failure.value.retryable
+    assert failure.value.project == movie["project"]
+    assert names_in(tmp_path / "kept") == []
+    service.clear_faults()
+    assert keep(movie, f"{tmp_path}/kept/{{project}}.mp4").bytes == movie["size"]
+
+
+def test_a_connection_that_breaks_is_resumed(rendered, keep, service, tmp_path, log):
+    movie = rendered()
+    service.add_fault("cut", path="/renders/*", bytes=1000)
+    keep(movie, f"{tmp_path}/{{project}}.mp4")
+    assert (tmp_path / f"{movie['project']}.mp4").read_bytes() == bytes_of(movie, service)
+
+
+def test_a_page_in_place_of_the_video_is_not_kept(rendered, keep, service, tmp_path):
+    movie = rendered()
+    service.add_fault("answer", path="/renders/*", status=200, body="<html>Please log in</html>", times=None)
+    with pytest.raises(VideoDamaged, match=r"sent as text/html|begins like HTML"):
+        keep({**movie, "size": None}, f"{tmp_path}/{{project}}.mp4")
+    assert f"{movie['project']}.mp4" not in names_in(tmp_path)
+
+
+def test_a_whole_video_of_another_length_is_not_kept(rendered, keep, tmp_path):
+    movie = rendered()
+    with pytest.raises(VideoDamaged, match=r"it lasts 2.0 s, and the service says that the video lasts 9"):
+        keep({**movie, "duration": 9}, f"{tmp_path}/kept/{{project}}.mp4")
+    assert names_in(tmp_path / "kept") == []
+
+
+def test_a_render_whose_file_is_gone_is_told_so(rendered, keep, tmp_path):
+    movie = {**rendered(), "url": None}
+    for facts, why in (
+        ({"deleted_at": movie["ended_at"]}, "its file was deleted at JSON2Video"),
+        ({"ended_at": "2026-01-01T10:00:00Z"}, "it is older than seven days"),
+        ({}, "does not name its file yet"),
+    ):
+        with pytest.raises(RenderExpired, match=why):
+            keep({**movie, **facts}, f"{tmp_path}/{{project}}.mp4")
+
+
+def test_of_a_render_whose_length_the_service_has_forgotten_only_a_whole_video_is_taken_for_kept(
+    rendered, keep, service, tmp_path, log
+):
+    movie, path = rendered(), f"{tmp_path}/{{project}}.mp4"
+    keep(movie, path)
+    forgotten = {**movie, "url": None, "size": None}
+    assert find_stored(forgotten, template=path, log=log)
+    file = tmp_path / f"{movie['project']}.mp4"
+    file.write_bytes(file.read_bytes()[:-10])
+    assert find_stored(forgotten, template=path, log=log) is None
+
+
+def test_what_is_there_and_damaged_is_replaced(rendered, keep, service, tmp_path):
+    movie = rendered()
+    path = tmp_path / f"{movie['project']}.mp4"
+    path.write_bytes(b"x" * movie["size"])
+    assert keep(movie, f"{tmp_path}/{{project}}.mp4").downloaded
+    assert path.read_bytes() == bytes_of(movie, service)
+
+
+def test_subtitles_stand_beside_the_video_and_are_found_again_after_the_service_lost_them(rendered, keep, tmp_path):
+    movie = rendered(SPOKEN)
+    kept = keep(movie, f"{tmp_path}/{{project}}.mp4", subtitles=True)
+    assert kept.subtitles == f"{tmp_path}/{movie['project']}.ass"
+    assert "[Script Info]" in (tmp_path / f"{movie['project']}.ass").read_text()
+    assert keep({**movie, "ass": False}, f"{tmp_path}/{{project}}.mp4", subtitles=True).subtitles == kept.subtitles
+
+
+def test_a_render_without_subtitles_or_thumbnail_is_kept_without_them(rendered, keep, tmp_path, log):
+    kept = keep(rendered(), f"{tmp_path}/kept/", subtitles=True, thumbnail=True)
+    assert (kept.subtitles, kept.thumbnail) == (None, None)
+    assert len(names_in(tmp_path / "kept")) == 1
+    assert any("no subtitles" in line for line in log)
+    assert any("no thumbnail" in line for line in log)
+
+
+def test_a_thumbnail_that_the_service_names_stands_beside_the_video(rendered, keep, tmp_path):
+    movie = rendered()
+    with video_host(size=4000) as host:
+        host.content_type = "image/jpeg"
+        picture = host.url.replace("film.mp4", "picture.png?signed=1")
+        kept = keep({**movie, "thumbnail": picture}, f"{tmp_path}/{{project}}.mp4", thumbnail=True)
+    assert kept.thumbnail == f"{tmp_path}/{movie['project']}.png"
+    assert (tmp_path / f"{movie['project']}.png").stat().st_size == 4000
+
+
+def test_the_services_file_is_deleted_only_after_what_was_stored_is_there(rendered, keep, service, hook, tmp_path):
+    movie = rendered()
+    kept = keep(movie, f"{tmp_path}/{{project}}.mp4", delete=True)
+    assert kept.deleted
+    assert hook.get_movie(movie["project"]).movie.url is None
+    again = keep({**movie, "url": None}, f"{tmp_path}/{{project}}.mp4", delete=True)
+    assert (again.downloaded, again.deleted) == (False, False)
+
+
+def test_a_file_that_vanishes_from_its_place_is_not_deleted_at_the_service(rendered, keep, hook, bucket):
+    movie = rendered()
+    put = bucket.put_file
+
+    def put_and_lose(lpath, rpath, **options):
+        put(lpath, rpath, **options)
+        bucket.info = lambda path, **_: (_ for _ in ()).throw(FileNotFoundError(path))
+
+    bucket.put_file = put_and_lose
+    with pytest.raises(DestinationFailed):
+        keep(movie, "s3://bucket/{project}.mp4", delete=True)
+    assert hook.get_movie(movie["project"]).movie.url
+
+
+def test_a_deletion_that_the_service_refuses_does_not_lose_what_is_kept(rendered, keep, service, tmp_path, log):
+    movie = rendered()
+    service.add_fault("answer", method="DELETE", path="/v2/movies", status=403, body={"message": "No"}, times=None)
+    kept = keep(movie, f"{tmp_path}/{{project}}.mp4", delete=True)
+    assert not kept.deleted
+    assert any("could not be deleted" in line for line in log)
+
+
+@pytest.mark.parametrize("scheme", ["s3://bucket/", "sftp://host/films/"])
+def test_a_store_that_breaks_in_the_middle_shows_nothing(rendered, keep, bucket, server, scheme):
+    movie = rendered()
+    store = bucket if scheme.startswith("s3") else server
+    store.block = 512
+
+    def full(sent):
+        if sent > 1000:
+            raise OSError(28, "No space left on device")
+
+    store.on_block = full
+    with pytest.raises(DestinationFailed, match="the disk is full") as failure:
+        keep(movie, f"{scheme}{{project}}.mp4")
+    assert failure.value.retryable
+    assert "without a new render" in str(failure.value)
+    assert not [path for path in store.root.rglob("*") if path.is_file() and "not-there-yet" not in path.name]
+    store.on_block = lambda sent: None
+    assert keep(movie, f"{scheme}{{project}}.mp4").downloaded
+
+
+def test_a_disk_without_room_is_told_before_the_download(rendered, keep, service, tmp_path, monkeypatch):
+    movie = rendered()
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
+    with pytest.raises(DestinationFailed, match="the disk is full"):
+        keep(movie, f"{tmp_path}/kept/{{project}}.mp4")
+    assert names_in(tmp_path / "kept") == []
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_so(rendered, keep, tmp_path):
+    (tmp_path / "kept").write_text("a file")
+    with pytest.raises(DestinationFailed, match="could not be"):
+        keep(rendered(), f"{tmp_path}/kept/{{project}}.mp4")
+
+
+def test_a_store_that_does_not_answer_is_unknown_and_never_absent(rendered, bucket, log):
+    movie = rendered()
+
+    def down(path, **options):
+        raise OSError("the store is down")
+
+    bucket.info = down
+    with pytest.raises(DestinationFailed, match="the store is down"):
+        find_stored(movie, template="s3://bucket/{project}.mp4", log=log)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+from airflow_json2video import supervisor_calls
+from airflow_json2video.hooks.json2video import Json2VideoHook
+
+
+def test_a_look_up_that_has_begun_is_finished_although_whoever_asked_is_cancelled(connection, monkeypatch):
+    """A triggerer of Airflow 3.0 and 3.1 dies of an answer that nobody reads."""
+    look_up, asked, answered = supervisor_calls.get_async_connection, asyncio.Event(), asyncio.Event()
+
+    async def slow(conn_id):
+        asked.set()
+        await asyncio.sleep(0.2)
+        found = await look_up(conn_id)
+        answered.set()
+        return found
+
+    monkeypatch.setattr(supervisor_calls, "get_async_connection", slow)
+
+    async def cancelled_on_the_way():
+        waiting = asyncio.create_task(Json2VideoHook(connection).look_up())
+        await asked.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.wait_for(answered.wait(), 5)
+
+    asyncio.run(cancelled_on_the_way())
+
+
+def test_where_the_asynchronous_look_up_finds_nothing_the_other_one_is_asked(monkeypatch):
+    """Under dag.test() in 3.1 and 3.2 the first does not reach the database."""
+
+    async def nothing(conn_id):
+        raise AirflowNotFoundException(conn_id)
+
+    stored = type("Stored", (), {"conn_id": "stored", "password": "k", "host": "", "extra": None})
+    monkeypatch.setattr(supervisor_calls, "get_async_connection", nothing)
+    monkeypatch.setattr(BaseHook, "get_connection", lambda conn_id: stored)
+    assert asyncio.run(Json2VideoHook("stored").look_up()).api_key == "k"

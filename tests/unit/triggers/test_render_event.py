@@ -1,0 +1,441 @@
+"""The event trigger, against the local service over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import time
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs
+
+import pytest
+
+pytest.importorskip("airflow.sdk", reason="assets are watched from Airflow 3 on")
+
+from airflow_json2video.core.identity import Stamp, TaskIdentity, stamp
+from airflow_json2video.exceptions import Json2VideoError
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.submission.task_store import AssetMemory
+from airflow_json2video.triggers.render_event import Json2VideoRenderDoneTrigger
+from tests.unit.conftest import connection_json
+
+MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
+
+
+class Store:
+    """An asset's store as the triggerer of Airflow 3.3 gives it; what is set in it is there after a restart."""
+
+    def __init__(self):
+        self.kept = {}
+        self.is_broken = False
+
+    async def aget(self, key):
+        self._check()
+        return json.loads(self.kept.get(key, "null"))
+
+    async def aset(self, key, value):
+        self._check()
+        self.kept[key] = json.dumps(value)
+
+    def _check(self):
+        if self.is_broken:
+            raise RuntimeError("the API server is gone")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """How long Airflow needs to store an event, and how slow the slow looks are, is not what these tests are about."""
+    monkeypatch.setattr("airflow_json2video.polling.account_watcher._HANDED_ON", 0.05)
+    monkeypatch.setattr("airflow_json2video.polling.account_watcher._SLOW", 0.3)
+
+
+@pytest.fixture
+def lists(service):
+    """How often the list has been read."""
+    return lambda: sum(
+        r.method == "GET" and r.path == "/v2/movies" and "project" not in r.query for r in service.requests
+    )
+
+
+@pytest.fixture
+def watching(connection, quick, lists):
+    """A running trigger: ``async with watching(...) as events``, after its first look."""
+
+    @asynccontextmanager
+    async def watching(store=None, **arguments):
+        trigger = _remade(Json2VideoRenderDoneTrigger(poll_interval=0.2, **arguments))
+        trigger.asset_state_store = store
+        before, events = lists(), []
+
+        async def run():
+            async for event in trigger.run():
+                _keep(events, event)
+
+        task = asyncio.create_task(run())
+        await _until(lambda: lists() > before or task.done())
+        try:
+            yield events
+        finally:
+            assert not task.done(), task.exception()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return watching
+
+
+def _remade(trigger):
+    """The trigger as the triggerer makes it: from what was serialised, through JSON."""
+    path, arguments = trigger.serialize()
+    assert path == f"{Json2VideoRenderDoneTrigger.__module__}.Json2VideoRenderDoneTrigger"
+    return Json2VideoRenderDoneTrigger(**json.loads(json.dumps(arguments)))
+
+
+def _keep(events, event):
+    """Take an event at once, through JSON as Airflow does."""
+    events.append(json.loads(json.dumps(event.payload)))
+
+
+async def _until(condition, timeout=10.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "it has not come to that"
+        await asyncio.sleep(0.02)
+
+
+async def _looks(lists, count=3):
+    """Let it look so many times more."""
+    before = lists()
+    await _until(lambda: lists() >= before + count)
+
+
+async def _submit(document=MOVIE):
+    return (await asyncio.to_thread(Json2VideoHook().submit_movie, document)).project
+
+
+def projects(events):
+    return [event["project"] for event in events]
+
+
+async def test_a_render_that_ends_fires_one_event_wherever_it_was_submitted(watching, lists, service):
+    async with watching() as events:
+        project = await _submit()
+        await _until(lambda: events)
+        await _looks(lists)
+    [event] = events
+    assert event["project"] == project
+    assert event["status"] == "done"
+    assert event["url"].endswith(".mp4")
+    assert (event["duration"], event["width"], event["height"], event["credits"]) == (2.0, 640, 360, 2)
+    assert event["size"] > 0
+
+
+async def test_a_render_of_another_deployment_fires_nothing(watching, lists, monkeypatch):
+    theirs = TaskIdentity(deployment="id:there", dag_id="d", run_id="r", task_id="t", map_index=-1, generation=0)
+    ours = dataclasses.replace(theirs, deployment="id:here")
+    ids = {}  # the first task of a deployment creates its id, after the trigger began
+    monkeypatch.setattr("airflow_json2video.submission.deployment.read_variable", lambda key: ids.get("id"))
+    async with watching() as events:
+        await _submit(stamp(MOVIE, Stamp.of(theirs, "f", attempt=1)))
+        await _looks(lists, 4)
+        assert events == []
+        ids["id"] = "here"
+        project = await _submit(stamp(MOVIE, Stamp.of(ours, "f", attempt=1)))
+        await _until(lambda: events)
+        await _looks(lists)
+    assert projects(events) == [project]
+
+
+async def test_while_the_deployment_is_unknown_nothing_is_fired_and_nothing_is_missed(watching, lists, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.polling.account_watcher._RECHECK_EVERY", 0.0)
+    async with watching() as events:
+        find = _broken_for(3)
+        monkeypatch.setattr("airflow_json2video.polling.account_watcher.find_deployment", find)
+        project = await _submit()
+        await _until(lambda: events, timeout=20)
+    assert find.asked > 3
+    assert projects(events) == [project]
+
+
+def _broken_for(times):
+    async def find(namespace):
+        find.asked += 1
+        if find.asked <= times:
+            raise Json2VideoError("The database is away.", retryable=True)
+        return "id:here"
+
+    find.asked = 0
+    return find
+
+
+async def test_what_had_ended_before_it_began_fires_nothing_and_what_was_running_does(watching, lists, service):
+    await _submit()
+    assert await asyncio.to_thread(service.wait_idle)
+    service.settings.update({"render_seconds": 1.0})
+    running = await _submit()
+    async with watching() as events:
+        await _until(lambda: events)
+        await _looks(lists)
+    assert projects(events) == [running]
+
+
+async def test_each_of_many_fires_once(watching, lists, service):
+    async with watching() as events:
+        submitted = [await _submit() for _ in range(30)]
+        await _until(lambda: len(events) >= 30)
+        await _looks(lists)
+    assert sorted(projects(events)) == sorted(submitted)
+
+
+async def test_neither_key_nor_client_data_is_in_an_event(watching, service):
+    async with watching() as events:
+        await _submit({**MOVIE, "client-data": {"token": "SECRET"}})
+        await _until(lambda: events)
+    assert "SECRET" not in json.dumps(events)
+    assert "a-key-of-the-tests" not in json.dumps(events)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [("done", {"done"}), ("failed", {"error"}), ("any", {"done", "error"})]
+)
+async def test_the_outcome_chooses_what_fires(watching, lists, service, outcome, expected):
+    async with watching(outcome=outcome) as events:
+        service.add_fault("render", status="error", message="no such font")
+        await _submit()
+        await asyncio.to_thread(service.wait_idle)
+        await _submit()
+        await asyncio.to_thread(service.wait_idle)
+        await _looks(lists)
+    assert {event["status"] for event in events} == expected
+    assert len(events) == len(expected)
+    for event in events:
+        assert (event["message"] == "no such font") == (event["status"] == "error")
+        assert (event["url"] is None) == (event["status"] == "error")
+
+
+async def test_a_match_of_client_data_chooses_what_fires(watching, lists, service):
+    async with watching(client_data={"campaign": "spring"}) as events:
+        await _submit({**MOVIE, "client-data": {"campaign": "autumn"}})
+        wanted = await _submit({**MOVIE, "client-data": {"campaign": "spring", "lot": 1}})
+        await _until(lambda: events)
+        await _looks(lists)
+    assert projects(events) == [wanted]
+
+
+async def test_a_template_chooses_what_fires(watching, lists, service):
+    template = service.add_template(MOVIE, id="abc123def456ghi789jk")
+    async with watching(template=template) as events:
+        await _submit()
+        wanted = await _submit({"template": template})
+        await _until(lambda: events)
+        await _looks(lists)
+    assert projects(events) == [wanted]
+
+
+async def test_it_reads_one_page_a_look_and_asks_for_no_render_by_itself(watching, lists, service):
+    service.settings.update({"render_seconds": 600})
+    async with watching():
+        for _ in range(5):
+            await _submit()
+        await _looks(lists, 5)
+    asked = [r for r in service.requests if r.method == "GET" and r.query != "limit=1"]  # asks for the time
+    assert len([r for r in service.requests if r.query == "limit=1"]) <= 1
+    assert all("project" not in r.query for r in asked)
+    assert all("date_start=" in r.query and "date_end=" in r.query for r in asked), "not from the first of the month"
+    assert not any("next_token" in r.query for r in asked)
+
+
+async def test_documents_of_any_size_are_read_in_pages_that_hold_no_loop_for_long(watching, lists, service):
+    large = {**MOVIE, "comment": "x" * 200_000}
+    async with watching() as events:
+        for _ in range(30):
+            await _submit(large)
+        await _until(lambda: len(events) >= 30)
+        await _looks(lists, 20)
+    sizes = [int(size) for r in service.requests for size in parse_qs(r.query).get("limit", ())]
+    assert sizes[-1] <= 10
+    assert len(set(projects(events))) == len(events) == 30
+
+
+async def test_an_outage_is_waited_out_with_a_line_at_its_beginning_and_one_at_its_end(
+    watching, lists, service, times_logged
+):
+    async with watching() as events:
+        fault = service.add_fault("answer", method="GET", path="/movies", status=503, times=None)
+        project = await _submit()
+        await _looks(lists, 4)
+        assert not events
+        assert times_logged("No event can be fired meanwhile") == 1
+        service.clear_faults()
+        await _until(lambda: events)
+        await _looks(lists)
+        assert times_logged("can be read again") == 1
+    assert fault
+    assert projects(events) == [project]
+
+
+async def test_a_refused_key_is_waited_out_and_a_new_one_is_found(watching, lists, service, times_logged, monkeypatch):
+    async with watching() as events:
+        service.settings.update({"api_keys": ["another-key"]})
+        await _looks(lists, 3)
+        lines = times_logged("No event can be fired meanwhile")
+        assert lines == 1
+        monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(key="another-key", host=service.url))
+        project = await _submit()
+        await _until(lambda: events)
+    assert projects(events) == [project]
+
+
+async def test_a_connection_that_is_not_there_yet_is_waited_for(connection, quick, service, monkeypatch, times_logged):
+    trigger = Json2VideoRenderDoneTrigger(json2video_conn_id="later", poll_interval=0.2)
+    events = []
+
+    async def run():
+        async for event in trigger.run():
+            _keep(events, event)
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0.5)
+    assert not task.done()
+    assert times_logged("There is no connection 'later'") == 1
+    monkeypatch.setenv("AIRFLOW_CONN_LATER", connection_json(host=service.url))
+    await _until(lambda: service.requests)
+    await asyncio.sleep(0.3)
+    await _submit()
+    await _until(lambda: events)
+    task.cancel()
+
+
+async def test_a_fault_of_ours_does_not_end_it(watching, lists, service, monkeypatch, times_logged):
+    from airflow_json2video.core import completed as finished
+
+    real = finished.FinishedRenders.on_list
+    monkeypatch.setattr(finished.FinishedRenders, "on_list", lambda *_, **__: 1 / 0)
+    async with watching() as events:
+        await _looks(lists, 2)
+        assert times_logged("ZeroDivisionError") == 1
+        monkeypatch.setattr(finished.FinishedRenders, "on_list", real)
+        await _looks(lists, 2)
+        await _submit()
+        await _until(lambda: events)
+
+
+async def test_after_a_restart_with_a_store_nothing_fires_twice_and_what_ended_meanwhile_fires(
+    watching, lists, service
+):
+    store = Store()
+    async with watching(store) as events:
+        first = await _submit()
+        await _until(lambda: events)
+        await _looks(lists)
+    missed = await _submit()
+    assert await asyncio.to_thread(service.wait_idle)
+    async with watching(store) as events:
+        await _until(lambda: events)
+        await _looks(lists)
+    assert projects(events) == [missed] != [first]
+
+
+async def test_after_a_restart_without_a_store_it_starts_from_now(watching, lists, service):
+    async with watching() as events:
+        await _submit()
+        await _until(lambda: events)
+    await _submit()
+    assert await asyncio.to_thread(service.wait_idle)
+    async with watching() as events:
+        await _looks(lists)
+        last = await _submit()
+        await _until(lambda: events)
+    assert projects(events) == [last]
+
+
+async def test_a_triggerer_that_dies_before_airflow_has_the_event_fires_it_again(watching, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.polling.account_watcher._HANDED_ON", 60)
+    store = Store()
+    async with watching(store) as events:
+        await _until(lambda: store.kept)
+        project = await _submit()
+        await _until(lambda: events)
+    async with watching(store) as events:
+        await _until(lambda: events)
+    assert projects(events) == [project]
+
+
+async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service, monkeypatch):
+    monkeypatch.setattr("airflow_json2video.submission.task_store._PAUSES", (0.3,))
+    store = Store()
+    async with watching(store):
+        await _until(lambda: store.kept)
+    missed = await _submit()
+    assert await asyncio.to_thread(service.wait_idle)
+    store.is_broken = True
+    asyncio.get_running_loop().call_later(0.1, setattr, store, "is_broken", False)
+    async with watching(store) as events:
+        await _until(lambda: events)
+    assert projects(events) == [missed]
+
+
+async def test_a_store_that_fails_costs_no_event_while_the_triggerer_runs(
+    watching, lists, service, times_logged, monkeypatch
+):
+    monkeypatch.setattr("airflow_json2video.submission.task_store._PAUSES", (0.01, 0.01))
+    store = Store()
+    store.is_broken = True
+    async with watching(store) as events:
+        project = await _submit()
+        await _until(lambda: events)
+        await _looks(lists)
+    assert projects(events) == [project]
+    assert times_logged("could not be read") + times_logged("could not be kept") >= 1
+
+
+async def test_two_watchers_of_one_asset_do_not_share_what_they_have_told(watching, lists, service):
+    store = Store()
+    async with watching(store) as done, watching(store, outcome="any") as everything:
+        await _submit()
+        await _until(lambda: done and everything)
+        await _looks(lists, 6)
+    assert len(store.kept) == 2
+    assert len(done) == len(everything) == 1
+
+
+async def test_watching_does_not_hold_the_event_loop(watching, lists, service):
+    service.add_fault("delay", method="GET", path="/v2/movies", seconds=0.5, times=5)
+    gaps = []
+
+    async def beat():
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.01)
+            gaps.append(time.perf_counter() - last)
+            last = time.perf_counter()
+
+    async with watching():
+        beating = asyncio.create_task(beat())
+        await _looks(lists, 4)
+        beating.cancel()
+    assert sorted(gaps)[-3] < 0.3
+
+
+def test_the_same_arguments_are_the_same_trigger_and_others_another():
+    from airflow.triggers.base import BaseEventTrigger
+
+    def identity(**arguments):
+        return BaseEventTrigger.hash(*Json2VideoRenderDoneTrigger(**arguments).serialize())
+
+    assert identity(client_data={"a": 1}) == identity(client_data={"a": 1})
+    assert len({identity(), identity(outcome="any"), identity(template="x"), identity(client_data={"a": 1})}) == 4
+
+
+def test_wrong_arguments_are_refused_where_the_dag_is_written():
+    with pytest.raises(ValueError, match="'done', 'failed' or 'any'"):
+        Json2VideoRenderDoneTrigger(outcome="success")
+    with pytest.raises(ValueError, match="above 0"):
+        Json2VideoRenderDoneTrigger(poll_interval=0)
+    with pytest.raises(TypeError, match="clientdata"):
+        Json2VideoRenderDoneTrigger(clientdata={"a": 1})
+
+
+def test_before_airflow_3_3_there_is_no_memory():
+    trigger = Json2VideoRenderDoneTrigger()
+    assert AssetMemory.of(trigger, told_apart_by=[]) is None
