@@ -86,10 +86,11 @@ def triggering_videos(context: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Give the facts of the videos whose assets started this run, oldest first.
 
     They come from a render task with outlets, or from a
-    :class:`~airflow_json2video.triggers.render_event.Json2VideoRenderDoneTrigger`; events of other assets are left out.
+    :class:`~airflow_json2video.triggers.render_event.Json2VideoRenderEventTrigger`; events of other assets are
+    left out.
 
     :param context: the context of a task.
-    :returns: :func:`~airflow_json2video.core.facts.video_facts` of each.
+    :returns: :func:`~airflow_json2video.core.facts.asset_event_extra` of each.
 
     .. code-block:: python
 

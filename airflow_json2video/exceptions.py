@@ -6,12 +6,12 @@
     ├── ConfigurationError          the connection or an argument is wrong
     ├── InvalidMovie                the document is certainly wrong; carries findings with paths
     ├── BudgetExceeded              the render may cost more than max_credits
-    ├── ReserveReached              it would leave fewer than min_remaining_credits
+    ├── CreditReserveReached              it would leave fewer than min_remaining_credits
     ├── TransportError              no usable answer came back
     │   ├── ServiceUnreachable          the request was never sent
     │   │   └── HostNotResolved             the name of the host does not resolve
-    │   ├── AnswerLost                  it was sent; the answer was lost, late or cut short
-    │   └── UnreadableAnswer            an answer came that is not what the API describes
+    │   ├── ResponseLost                  it was sent; the answer was lost, late or cut short
+    │   └── InvalidResponse            an answer came that is not what the API describes
     ├── ApiError                    the service answered and refused
     │   ├── AuthenticationFailed        the API key is missing, wrong or revoked
     │   ├── PermissionDenied            the key's role does not suffice, or storage is blocked
@@ -29,7 +29,7 @@
     │       └── RenderNotStarted            the service says that it could not start the render
     ├── RenderError                 the submission was fine, the render was not
     │   ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
-    │   ├── SubmissionAmbiguous         it is not known whether a paid render was started
+    │   ├── SubmissionUnconfirmed         it is not known whether a paid render was started
     │   ├── RenderFailed                the render ended in ``error`` (free of charge)
     │   ├── RenderStalled               the service reports ``timeout``; it may still finish
     │   ├── RenderDeadlineExceeded      our own deadline passed while the render went on
@@ -37,7 +37,7 @@
     │   └── BatchFailed                 items of a batch failed; the others are kept
     └── StoreError                  the render is fine, its file could not be kept
         ├── DownloadFailed              the file did not arrive whole
-        ├── VideoDamaged                what arrived is not the video that was rendered
+        ├── VideoCorrupted                what arrived is not the video that was rendered
         └── DestinationFailed           the file could not be written to, or read back from, where it is to be kept
 
 Each error says whether a repeat can help (``retryable``), whether money may have been spent (``money``),
@@ -58,21 +58,22 @@ from typing import Any, Protocol
 __all__ = [
     "AccountSuspended",
     "AlreadyExists",
-    "AnswerLost",
     "ApiError",
     "AttemptSuperseded",
     "AuthenticationFailed",
     "BatchFailed",
+    "Billing",
     "BudgetExceeded",
     "ConfigurationError",
+    "CreditReserveReached",
     "DestinationFailed",
     "DownloadFailed",
     "HostNotResolved",
     "InvalidMovie",
     "InvalidRequest",
+    "InvalidResponse",
     "Json2VideoError",
     "MediaNotFound",
-    "Money",
     "NotFound",
     "PermissionDenied",
     "PlanLimitExceeded",
@@ -85,21 +86,20 @@ __all__ = [
     "RenderFailed",
     "RenderNotStarted",
     "RenderStalled",
-    "ReserveReached",
+    "ResponseLost",
     "ServerError",
     "ServiceUnreachable",
     "StoreError",
-    "SubmissionAmbiguous",
+    "SubmissionUnconfirmed",
     "TemplateNotFound",
     "TransportError",
-    "UnreadableAnswer",
-    "VideoDamaged",
+    "VideoCorrupted",
     "error_from_facts",
     "error_of",
 ]
 
 
-class Money(str, Enum):
+class Billing(str, Enum):
     """What became of the money when this error was raised."""
 
     NOT_SPENT = "not spent"
@@ -113,9 +113,9 @@ class Money(str, Enum):
 
 
 _MONEY_IN_WORDS = {
-    Money.NOT_SPENT: "Nothing was charged.",
-    Money.SPENT: "The render is charged.",
-    Money.UNKNOWN: "It is not known whether a render was started; one that was is charged.",
+    Billing.NOT_SPENT: "Nothing was charged.",
+    Billing.SPENT: "The render is charged.",
+    Billing.UNKNOWN: "It is not known whether a render was started; one that was is charged.",
 }
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z'\"])")
 _LINE = 110
@@ -141,7 +141,7 @@ class Json2VideoError(Exception):
     """
 
     retryable: bool = False
-    money: Money = Money.NOT_SPENT
+    money: Billing = Billing.NOT_SPENT
     advice: str = ""
     _cost: str = ""  # what it cost, where that is more than the kind of money says
     _is_reported: bool = False
@@ -156,7 +156,7 @@ class Json2VideoError(Exception):
         project: str | None = None,
         path: str | None = None,
         retryable: bool | None = None,
-        money: Money | None = None,
+        money: Billing | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
@@ -209,7 +209,7 @@ class Json2VideoError(Exception):
                     break_on_hyphens=False,
                 )
         text = "\n".join(line for line in lines if line.strip())
-        said = self.money is Money.NOT_SPENT and re.search(r"[Nn]othing was|not charged|billed|paid", text)
+        said = self.money is Billing.NOT_SPENT and re.search(r"[Nn]othing was|not charged|billed|paid", text)
         cost = self._cost or self.money.in_words
         return text if said or cost in text else f"{text}\n{cost}"
 
@@ -251,7 +251,7 @@ class BudgetExceeded(Json2VideoError):
     advice = "Nothing was submitted. Shorten the movie, or raise max_credits."
 
 
-class ReserveReached(Json2VideoError):
+class CreditReserveReached(Json2VideoError):
     """The render would leave fewer credits in the account than ``min_remaining_credits``. It was not submitted."""
 
 
@@ -273,13 +273,13 @@ class HostNotResolved(ServiceUnreachable):
     advice = "Check the spelling of the connection's host, and the name server."
 
 
-class AnswerLost(TransportError):
+class ResponseLost(TransportError):
     """The request was sent, and the answer was lost, cut short or too late."""
 
     advice = "The service may have done what was asked."
 
 
-class UnreadableAnswer(TransportError):
+class InvalidResponse(TransportError):
     """An answer came that is not what the API describes: HTML, empty, cut short or of another shape."""
 
     advice = "If it keeps happening, check that the host of the connection is JSON2Video and no proxy's page."
@@ -383,10 +383,10 @@ class AttemptSuperseded(RenderError):
     advice = "Nothing was submitted by this attempt; the later one goes on."
 
 
-class SubmissionAmbiguous(RenderError):
+class SubmissionUnconfirmed(RenderError):
     """It is not known whether a paid render was started; none is started on a guess."""
 
-    money = Money.UNKNOWN
+    money = Billing.UNKNOWN
     retryable = True
 
 
@@ -421,14 +421,14 @@ class RenderFailed(RenderError):
 class RenderStalled(RenderError):
     """The service reports ``timeout``: it has been rendering for too long, and may still finish."""
 
-    money = Money.UNKNOWN
+    money = Billing.UNKNOWN
     retryable = True
 
 
 class RenderDeadlineExceeded(RenderError):
     """Our own deadline passed. The render cannot be cancelled: it goes on, is billed, and can be adopted."""
 
-    money = Money.SPENT
+    money = Billing.SPENT
     retryable = True
     _cost = "The render keeps running and will be billed."
 
@@ -436,7 +436,7 @@ class RenderDeadlineExceeded(RenderError):
 class RenderExpired(RenderError):
     """The render is done and its file is gone: deleted, or older than seven days."""
 
-    money = Money.SPENT
+    money = Billing.SPENT
     advice = "Store the file in the same task (output_path), or fetch it within seven days of the render's end."
 
 
@@ -450,7 +450,7 @@ class StoreError(Json2VideoError):
     A later attempt finds the render and stores it; no new one is paid for while its file is there.
     """
 
-    money = Money.SPENT
+    money = Billing.SPENT
     retryable = True
     advice = "The render itself is not lost: its file is at JSON2Video for seven days, and a retry stores it."
 
@@ -459,7 +459,7 @@ class DownloadFailed(StoreError):
     """The file did not arrive whole, after all tries."""
 
 
-class VideoDamaged(StoreError):
+class VideoCorrupted(StoreError):
     """What arrived is not the video that was rendered: its length, its type or its duration is another."""
 
 
@@ -486,8 +486,8 @@ def error_from_facts(facts: dict[str, Any]) -> Json2VideoError:
         if k in facts
     }
     money = facts.get("money")
-    if money in {m.value for m in Money}:
-        known["money"] = Money(money)
+    if money in {m.value for m in Billing}:
+        known["money"] = Billing(money)
     error = cls(message, **known)
     if isinstance(error, RenderFailed):
         error.source_unavailable = bool(facts.get("source_unavailable"))

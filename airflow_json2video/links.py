@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
-__all__ = ["Json2VideoRenderLink", "pages_of"]
+__all__ = ["Json2VideoRenderLink", "dashboard_url"]
 
 DASHBOARD = "https://json2video.com/dashboard/"
 
@@ -37,7 +37,7 @@ class Json2VideoRenderLink(BaseOperatorLink):
         context["ti"].xcom_push(key=cls.key, value=address)
 
 
-def pages_of(host: str, *, project: str = "") -> str:
+def dashboard_url(host: str, *, project: str = "") -> str:
     """Give where a person sees what renders: the dashboard, or the page of a service on this machine."""
     from urllib.parse import urlsplit
 

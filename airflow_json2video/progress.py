@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-__all__ = ["shown_progress", "shown_waiting"]
+__all__ = ["progress_bar", "shown_waiting"]
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 InWords = Callable[[int, int], str]
 
 
 @contextmanager
-def shown_progress(name: str, *, in_words: InWords, before: str) -> Iterator[Told]:
+def progress_bar(name: str, *, in_words: InWords, before: str) -> Iterator[OnProgress]:
     """Give what is told how much is done and how much there is in all; it shows them on standard error.
 
     :param in_words: says both, as "frame 3 of 50".
@@ -48,7 +48,7 @@ def _is_terminal() -> bool:
 
 
 @contextmanager
-def _bar(name: str, in_words: InWords, before: str) -> Iterator[Told]:
+def _bar(name: str, in_words: InWords, before: str) -> Iterator[OnProgress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -67,7 +67,7 @@ def _bar(name: str, in_words: InWords, before: str) -> Iterator[Told]:
         yield told
 
 
-def _lines(name: str, in_words: InWords) -> Told:
+def _lines(name: str, in_words: InWords) -> OnProgress:
     shown = 0
 
     def told(done: int, total: int) -> None:

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.sdk import AssetWatcher
 
 from airflow_json2video.assets import triggering_videos
-from airflow_json2video.triggers.render_event import Json2VideoRenderDoneTrigger
+from airflow_json2video.triggers.render_event import Json2VideoRenderEventTrigger
 
 # [START watcher]
 SPRING = Asset(
@@ -17,7 +17,7 @@ SPRING = Asset(
     watchers=[
         AssetWatcher(
             name="json2video_spring",
-            trigger=Json2VideoRenderDoneTrigger(client_data={"campaign": "spring"}, poll_interval=10),
+            trigger=Json2VideoRenderEventTrigger(client_data={"campaign": "spring"}, poll_interval=10),
         )
     ],
 )

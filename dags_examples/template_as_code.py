@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_json2video.operators.drive import Json2VideoDriveUploadOperator
+from airflow_json2video.operators.drive import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.operators.template import Json2VideoTemplateOperator
 
@@ -27,7 +27,7 @@ with DAG(
         retries=2,
     )
 
-    logo = Json2VideoDriveUploadOperator(
+    logo = ObjectStorageToJson2VideoOperator(
         task_id="logo",
         source=str(Path(__file__).parent / "data" / "logo.png"),  # or s3://conn@bucket/logo.png
         folder="brand",

@@ -16,9 +16,9 @@ import aiohttp
 import certifi
 from yarl import URL
 
-from airflow_json2video.api.base_client import Answer, Exchange, MovieListing, Request, root_cause
+from airflow_json2video.api.base_client import Answer, BaseClient, MovieListing, Request, root_cause
 from airflow_json2video.api.calls import put_file, start_upload
-from airflow_json2video.api.config import DEFAULT_HOST, Endpoint
+from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
@@ -70,7 +70,7 @@ class AsyncJson2VideoClient:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.endpoint = Endpoint(
+        self.endpoint = ClientConfig(
             api_key=api_key,
             host=host,
             connect_timeout=connect_timeout,
@@ -81,7 +81,7 @@ class AsyncJson2VideoClient:
             ca_file=ca_file,
             user_agent=user_agent,
         )
-        self._exchange = Exchange(self.endpoint)
+        self._exchange = BaseClient(self.endpoint)
         self._sleep = sleep
         self._rng = rng
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -140,7 +140,7 @@ class AsyncJson2VideoClient:
         """Iterate over all the account's renders in a range of at most 93 days, in no particular order.
 
         :param page_size: renders to a request, 1 to 100; fewer when the documents are large.
-        :raises UnreadableAnswer: the list could not be read to its end; what is missing is *unknown*, not absent.
+        :raises InvalidResponse: the list could not be read to its end; what is missing is *unknown*, not absent.
         """
         listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
         while call := listing.next_call():

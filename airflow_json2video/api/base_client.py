@@ -20,26 +20,26 @@ from urllib.parse import urlencode, urlsplit
 
 from airflow_json2video.api.calls import Call, list_movies
 from airflow_json2video.api.clock import clock_of, date_of
-from airflow_json2video.api.config import DEFAULT_HOST, Endpoint, check_api_key, check_host
+from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig, check_api_key, check_host
 from airflow_json2video.api.errors import error_from_answer, request_in_words
 from airflow_json2video.exceptions import (
-    AnswerLost,
     ApiError,
+    Billing,
     ConfigurationError,
     HostNotResolved,
+    InvalidResponse,
     Json2VideoError,
-    Money,
+    ResponseLost,
     ServiceUnreachable,
     TransportError,
-    UnreadableAnswer,
 )
 from airflow_json2video.json_values import NotJson, plain_json, whole_characters
 
 __all__ = [
     "DEFAULT_HOST",
     "Answer",
-    "Endpoint",
-    "Exchange",
+    "BaseClient",
+    "ClientConfig",
     "MovieListing",
     "Request",
     "check_api_key",
@@ -96,10 +96,10 @@ class Answer:
     body: bytes
 
 
-class Exchange:
-    """Turns calls into requests and answers into results, for one :class:`Endpoint`."""
+class BaseClient:
+    """Turns calls into requests and answers into results, for one :class:`ClientConfig`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: ClientConfig) -> None:
         self.endpoint = endpoint
         self._clock = clock_of(endpoint.host)
 
@@ -202,10 +202,10 @@ class Exchange:
                 project=_project(call),
                 advice=_NOTHING_SENT if submit else None,
             )
-        return AnswerLost(
+        return ResponseLost(
             f"No complete response to {request} came from {where}: {words}.",
             project=_project(call),
-            money=Money.UNKNOWN if submit else None,
+            money=Billing.UNKNOWN if submit else None,
             advice=advice,
         )
 
@@ -235,18 +235,18 @@ class Exchange:
             retry_after=_retry_after(answer.headers),
         )
 
-    def _unreadable(self, call: Call[Any], answer: Answer, problem: str) -> UnreadableAnswer:
+    def _unreadable(self, call: Call[Any], answer: Answer, problem: str) -> InvalidResponse:
         submit = call.name == "movies.submit"
         # Redacted before it is cut to what is shown: half a key is a key's half.
         came = " ".join(self._shown(answer.body[:_REDACTED].decode("utf-8", "replace")).split())
         shown = f"It begins: {came[:_SNIPPET]}" if came else "It is empty."
         request = request_in_words(call.name, call.subject)
-        return UnreadableAnswer(
+        return InvalidResponse(
             f"The response to {request} must be {call.expects}, got HTTP {answer.status}"
             f" with {self._shown(problem)}. {shown}{'...' if len(came) > _SNIPPET else ''}",
             http_status=answer.status,
             project=_project(call),
-            money=Money.UNKNOWN if submit else None,
+            money=Billing.UNKNOWN if submit else None,
             advice=_LOOK_FIRST if submit else None,
         )
 
@@ -292,7 +292,7 @@ class MovieListing:
     def take(self, page: _Page[M_co]) -> Iterator[M_co]:
         """Read a page.
 
-        :raises UnreadableAnswer: when the cursor repeats, or the pages do not end.
+        :raises InvalidResponse: when the cursor repeats, or the pages do not end.
         """
         self._call = None
         token = page.next_token
@@ -300,10 +300,10 @@ class MovieListing:
         # absent, and paid for again.
         if page.has_next is not False and token is not None:
             if token in self._tokens:
-                raise UnreadableAnswer("The cursor of the list of renders repeats, so its end cannot be reached.")
+                raise InvalidResponse("The cursor of the list of renders repeats, so its end cannot be reached.")
             self._tokens.add(token)
             if len(self._tokens) >= self._max_pages:
-                raise UnreadableAnswer(
+                raise InvalidResponse(
                     f"The list of renders has not ended after {self._max_pages} pages of {self._page_size}.",
                     advice="Ask for fewer days.",
                 )
@@ -316,7 +316,7 @@ def _project(call: Call[Any]) -> str | None:
 
 
 def _may_pass(error: Json2VideoError) -> bool:
-    if isinstance(error, (ServiceUnreachable, AnswerLost)):
+    if isinstance(error, (ServiceUnreachable, ResponseLost)):
         return error.retryable
     status = error.http_status or 0
     return isinstance(error, ApiError) and (status >= 500 or status in (408, 429))

@@ -12,10 +12,10 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 from urllib3.util import SKIP_HEADER
 
-from airflow_json2video.api.base_client import Answer, Exchange, MovieListing, Request
+from airflow_json2video.api.base_client import Answer, BaseClient, MovieListing, Request
 from airflow_json2video.api.calls import put_file, start_upload
-from airflow_json2video.api.config import DEFAULT_HOST, Endpoint
-from airflow_json2video.api.transport import WatchedAdapter, watching
+from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig
+from airflow_json2video.api.transport import TrackingAdapter, watching
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
@@ -44,7 +44,7 @@ class Json2VideoClient:
     Keeps a connection open between calls that may be repeated. A call that must not be repeated gets a
     connection of its own, so that it never rides on one which the service has just closed.
 
-    For the parameters see :class:`~airflow_json2video.api.config.Endpoint`; *sleep* and *rng* are the
+    For the parameters see :class:`~airflow_json2video.api.config.ClientConfig`; *sleep* and *rng* are the
     pause between two sendings and its jitter.
 
     ::
@@ -68,7 +68,7 @@ class Json2VideoClient:
         sleep: Callable[[float], object] = time.sleep,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.endpoint = Endpoint(
+        self.endpoint = ClientConfig(
             api_key=api_key,
             host=host,
             connect_timeout=connect_timeout,
@@ -79,7 +79,7 @@ class Json2VideoClient:
             ca_file=ca_file,
             user_agent=user_agent,
         )
-        self._exchange = Exchange(self.endpoint)
+        self._exchange = BaseClient(self.endpoint)
         self._sleep = sleep
         self._rng = rng
         self._session = new_session()
@@ -130,7 +130,7 @@ class Json2VideoClient:
         """Iterate over all the account's renders in a range of at most 93 days, in no particular order.
 
         :param page_size: renders to a request, 1 to 100; fewer when the documents are large.
-        :raises UnreadableAnswer: the list could not be read to its end; what is missing is *unknown*, not absent.
+        :raises InvalidResponse: the list could not be read to its end; what is missing is *unknown*, not absent.
         """
         listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
         while call := listing.next_call():
@@ -247,6 +247,6 @@ def new_session() -> requests.Session:
     session.trust_env = False
     session.auth = _NoNetrc()
     session.headers.clear()
-    session.mount("https://", WatchedAdapter())
-    session.mount("http://", WatchedAdapter())
+    session.mount("https://", TrackingAdapter())
+    session.mount("http://", TrackingAdapter())
     return session

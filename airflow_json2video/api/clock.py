@@ -103,7 +103,7 @@ _clocks: dict[str, ServiceClock] = {}
 def clock_of(host: str) -> ServiceClock:
     """Return the clock of the service at an address; one for the whole process.
 
-    :param host: as of :class:`~airflow_json2video.api.config.Endpoint`.
+    :param host: as of :class:`~airflow_json2video.api.config.ClientConfig`.
     """
     return _clocks.setdefault(host, ServiceClock(host))
 

@@ -16,7 +16,7 @@ from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [
     "DEFAULT_HOST",
-    "Endpoint",
+    "ClientConfig",
     "check_api_key",
     "check_host",
     "check_upload_url",
@@ -140,7 +140,7 @@ def _check_proxy(proxy: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Endpoint:
+class ClientConfig:
     """Everything that both clients need to know before they speak.
 
     :param api_key: sent as ``x-api-key``; in no repr.

@@ -14,9 +14,9 @@ from airflow_json2video.exceptions import (
     AlreadyExists,
     ApiError,
     AuthenticationFailed,
+    Billing,
     InvalidRequest,
     MediaNotFound,
-    Money,
     NotFound,
     PermissionDenied,
     PlanLimitExceeded,
@@ -117,7 +117,7 @@ def error_from_answer(
         retry_after=retry_after,
     )
     if call == "movies.submit" and _may_have_been_accepted(error):
-        error.money = Money.UNKNOWN
+        error.money = Billing.UNKNOWN
         error.advice = _LOOK_FIRST
     if call in ("movies.get", "movies.delete"):
         error.project = subject

@@ -27,24 +27,24 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 __all__ = [
-    "Done",
+    "Acknowledged",
     "DriveFile",
     "Folder",
     "FolderSummary",
     "MovieAnswer",
     "MoviePage",
     "MovieStatus",
+    "PolledMovie",
+    "PolledPage",
+    "PolledResponse",
     "RemainingQuota",
     "Storage",
-    "Submitted",
+    "SubmittedMovie",
     "Template",
     "TemplateSaved",
     "TemplateSummary",
     "UploadTicket",
     "UploadedFile",
-    "WatchedAnswer",
-    "WatchedMovie",
-    "WatchedPage",
     "tidied",
 ]
 
@@ -99,14 +99,14 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True)
 
 
-class Done(_Answer):
+class Acknowledged(_Answer):
     """The service did what was asked and says no more than that."""
 
     message: Text = None
     timestamp: Instant = None
 
 
-class Submitted(_Answer):
+class SubmittedMovie(_Answer):
     """A render was accepted and will be paid for if it succeeds."""
 
     project: Word
@@ -197,7 +197,7 @@ class MoviePage(_Answer):
     remaining_quota: Quota = None
 
 
-class WatchedMovie(TypedDict, total=False):
+class PolledMovie(TypedDict, total=False):
     """What the service says of how one render stands, as it came."""
 
     project: Any
@@ -217,7 +217,7 @@ class WatchedMovie(TypedDict, total=False):
     warnings: Any  # of the local service alone
 
 
-def tidied(movie: WatchedMovie) -> WatchedMovie:
+def tidied(movie: PolledMovie) -> PolledMovie:
     """Read what is said of a render as :class:`MovieStatus` does, odd values as None, unless it merely goes on.
 
     :raises ValueError: it is no movie object.
@@ -225,25 +225,25 @@ def tidied(movie: WatchedMovie) -> WatchedMovie:
     if movie.get("status") in ("pending", "running"):  # nearly all that is said, and nothing hangs on it
         return movie
     known = MovieStatus.model_validate(movie).model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return cast("WatchedMovie", known)
+    return cast("PolledMovie", known)
 
 
-class WatchedAnswer(BaseModel):
+class PolledResponse(BaseModel):
     """The answer to a look at one render, as it came."""
 
     model_config = ConfigDict(extra="ignore")
 
-    movie: WatchedMovie
+    movie: PolledMovie
     success: Any = None
     remaining_quota: Quota = None
 
 
-class WatchedPage(BaseModel):
+class PolledPage(BaseModel):
     """One page of the account's renders, without the documents in it."""
 
     model_config = ConfigDict(extra="ignore")
 
-    movies: list[WatchedMovie]
+    movies: list[PolledMovie]
     success: Any = None
     has_next: bool | None = None
     next_token: Text = None

@@ -23,10 +23,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Watch", "WatchedAdapter", "watching"]
+__all__ = ["SendTracker", "TrackingAdapter", "watching"]
 
 
-class Watch:
+class SendTracker:
     """What happens to one request.
 
     :param redact: takes the secrets out of a text.
@@ -67,16 +67,16 @@ def _shut(sock: Any) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-_current: ContextVar[Watch | None] = ContextVar("json2video_watch", default=None)
+_current: ContextVar[SendTracker | None] = ContextVar("json2video_watch", default=None)
 
 
 @contextmanager
-def watching(time_limit: float, *, redact: Callable[[str], str]) -> Iterator[Watch]:
+def watching(time_limit: float, *, redact: Callable[[str], str]) -> Iterator[SendTracker]:
     """Watch the one request that is made inside, and end it after *time_limit* seconds.
 
     :param redact: takes the secrets out of what urllib3 logs of it.
     """
-    watch = Watch(redact)
+    watch = SendTracker(redact)
     token = _current.set(watch)
     timer = threading.Timer(time_limit, watch.expire)
     timer.daemon = True
@@ -151,7 +151,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
-class WatchedAdapter(HTTPAdapter):
+class TrackingAdapter(HTTPAdapter):
     """Sends a request once: urllib3 retries nothing underneath."""
 
     def __init__(self) -> None:

@@ -12,13 +12,13 @@ __all__ = [
     "PROJECT_LENGTH",
     "TEMPLATE_LENGTH",
     "check_folder",
+    "check_int",
     "check_name",
     "check_project",
     "check_stored_folder",
     "check_stored_name",
     "check_template_id",
     "check_text",
-    "check_whole",
     "instant",
     "kind",
     "wire_time",
@@ -56,7 +56,7 @@ def check_template_id(template: object) -> str:
     return _check_id(template, TEMPLATE_LENGTH, "template id")
 
 
-def check_whole(value: object, name: str, *, low: int, high: int | None = None) -> int:
+def check_int(value: object, name: str, *, low: int, high: int | None = None) -> int:
     """Give *value* back if it is a whole number in the range.
 
     :raises ConfigurationError: otherwise.

@@ -7,22 +7,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_json2video.core.batch import ItemState
-from airflow_json2video.core.price import Price, refusal_by_balance
+from airflow_json2video.core.price import Price, check_reserve
 from airflow_json2video.submission.budget import credits_left, with_template
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
-    from airflow_json2video.core.batch import Batch
+    from airflow_json2video.core.batch import BatchLedger
     from airflow_json2video.core.batch_items import BatchItems
 
-__all__ = ["MAY_STILL_COST", "BatchBalance"]
+__all__ = ["MAY_STILL_COST", "BatchBudget"]
 
 MAY_STILL_COST = (ItemState.UNDER_WAY, ItemState.LOST, ItemState.UNKNOWN)
 """Items that are renders now, or may be: what they cost may not be in the balance yet."""
 
 
 @dataclass(kw_only=True)
-class BatchBalance:
+class BatchBudget:
     """The balance during one slice: asked for once, and anew before each item whose price is not known.
 
     :param min_remaining: credits that have to be left in the account; None: it is not asked at all.
@@ -30,7 +30,7 @@ class BatchBalance:
 
     client: Json2VideoClient
     items: BatchItems
-    batch: Batch
+    batch: BatchLedger
     min_remaining: float | None
     _left: float | None = None
     _asked: bool = False
@@ -49,7 +49,7 @@ class BatchBalance:
     def require(self, index: int) -> None:
         """Make sure that enough is left in the account if this item is submitted now.
 
-        :raises ReserveReached: there is not. :raises Json2VideoError: the account could not be asked.
+        :raises CreditReserveReached: there is not. :raises Json2VideoError: the account could not be asked.
         """
         if self.min_remaining is None:
             return
@@ -58,7 +58,7 @@ class BatchBalance:
             self._left = credits_left(self.client)
             self._asked = True
             self._committed = sum(self.price(other).counted for other in self.batch.indices(*MAY_STILL_COST))
-        refusal = refusal_by_balance(
+        refusal = check_reserve(
             self._left,
             price,
             min_remaining=self.min_remaining,

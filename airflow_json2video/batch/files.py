@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_json2video.core.batch import Batch, ItemState
+from airflow_json2video.core.batch import BatchLedger, ItemState
 from airflow_json2video.core.storage_path import check_template, fields_of, fill, places_of
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
 from airflow_json2video.metrics import video_not_stored, video_stored
@@ -134,7 +134,7 @@ class BatchFiles:
             self._ours.add(index)
         return found is not None
 
-    def store(self, batch: Batch) -> None:
+    def store(self, batch: BatchLedger) -> None:
         """Store the video of every item that is done and not stored yet; one that cannot be is a failed item."""
         wanted = [index for index in batch.indices(ItemState.DONE) if batch.records[index].stored is None]
         if not wanted:
@@ -155,7 +155,9 @@ class BatchFiles:
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _note(self, batch: Batch, indices: Sequence[int], paths: Sequence[str | Json2VideoError], failed: int) -> int:
+    def _note(
+        self, batch: BatchLedger, indices: Sequence[int], paths: Sequence[str | Json2VideoError], failed: int
+    ) -> int:
         """Note where the videos are stored; return how many in a row could not be written."""
         for index, path in zip(indices, paths, strict=True):
             if isinstance(path, str):
@@ -169,7 +171,7 @@ class BatchFiles:
                 batch.halt(path)
         return failed
 
-    def _kept(self, batch: Batch, index: int, cancellation: Cancellation | None = None) -> str | Json2VideoError:
+    def _kept(self, batch: BatchLedger, index: int, cancellation: Cancellation | None = None) -> str | Json2VideoError:
         began, record = time.monotonic(), batch.records[index]
         submitted = datetime.fromtimestamp(record.at, timezone.utc).isoformat() if record.at else None
         movie = {"project": record.project, "status": "done", "created_at": submitted, **record.facts}

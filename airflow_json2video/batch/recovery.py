@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.core.batch import Batch, ItemState
+from airflow_json2video.core.batch import BatchLedger, ItemState
 from airflow_json2video.core.identity import (
     Stamp,
     TaskIdentity,
@@ -20,7 +20,7 @@ from airflow_json2video.core.identity import (
     fingerprint,
     read_stamp,
 )
-from airflow_json2video.core.result import movie_facts
+from airflow_json2video.core.result import select_fields
 from airflow_json2video.core.storage_path import FileState, file_state
 from airflow_json2video.core.submission import (
     CONFIRMATION_TIME,
@@ -32,9 +32,9 @@ from airflow_json2video.core.submission import (
     Unconfirmed,
     decide_submission,
 )
-from airflow_json2video.exceptions import Json2VideoError, Money, SubmissionAmbiguous, error_from_facts
+from airflow_json2video.exceptions import Billing, Json2VideoError, SubmissionUnconfirmed, error_from_facts
 from airflow_json2video.metrics import render_adopted
-from airflow_json2video.submission.lookup import RECENT, confirmed, has_file, stamped_renders
+from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped_renders, has_file
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from airflow_json2video.batch.item_log import ItemLog
     from airflow_json2video.core.batch_items import BatchItems
 
-__all__ = ["BatchFinding", "ServiceTime"]
+__all__ = ["BatchRecovery", "ServiceTime"]
 
 
 class ServiceTime(Protocol):
@@ -57,7 +57,7 @@ class ServiceTime(Protocol):
 
 
 @dataclass(kw_only=True)
-class BatchFinding:
+class BatchRecovery:
     """The readings of the list in one step of a batch.
 
     :param identity: of the task instance; each item's is made from it.
@@ -66,7 +66,7 @@ class BatchFinding:
     :param attempt_before_ended_at: when Airflow ended that attempt, if it is known.
     :param service_time: what time it is there. :param clock: of this machine, for durations.
     :param render_timeout: seconds for which an item is submitted again.
-    :param delivered_before: see :func:`.decide_submission`; so are the options.
+    :param last_delivered_attempt: see :func:`.decide_submission`; so are the options.
     :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param kept: asked of an item's finished render whose file the service has no more: whether it is kept elsewhere.
     :ivar trouble: why the list could not be read for lost responses, if it could not.
@@ -74,7 +74,7 @@ class BatchFinding:
 
     client: Json2VideoClient
     items: BatchItems
-    batch: Batch
+    batch: BatchLedger
     identity: TaskIdentity
     attempt: int
     attempt_before: int | None
@@ -83,7 +83,7 @@ class BatchFinding:
     render_timeout: float
     attempt_before_ended_at: float | None = None
     confirmation_time: float = CONFIRMATION_TIME
-    delivered_before: int = 0
+    last_delivered_attempt: int = 0
     on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "reuse"
     since: float | None = None
@@ -114,7 +114,7 @@ class BatchFinding:
     def recover(self) -> bool:
         """Read the list once, if it is time to, for the renders of all items that are unknown; return whether it was.
 
-        :raises SubmissionAmbiguous: the list could not be read, so nothing may be submitted.
+        :raises SubmissionUnconfirmed: the list could not be read, so nothing may be submitted.
         """
         recovery, pending = self.batch.recovery, self.batch.indices(ItemState.UNKNOWN)
         if self.recovery_in() != 0.0:
@@ -123,7 +123,7 @@ class BatchFinding:
         try:
             read_at = self._read_list(self.since if recovery.reads_far else recovery.read_at - RECENT)
         except Json2VideoError as error:
-            raise SubmissionAmbiguous(
+            raise SubmissionUnconfirmed(
                 f"The account's list could not be read, so it is unknown which of {len(pending):,} items have been "
                 f"submitted already. Nothing is submitted meanwhile. ({error.message})",
                 retryable=error.retryable,
@@ -222,7 +222,7 @@ class BatchFinding:
             self.log.error("%s: %s", self.items.where(index), decision.reason)
         elif read_at - record.since >= self.render_timeout:
             facts = record.error or {}
-            self.batch.failed(index, error_from_facts({**facts, "money": Money.NOT_SPENT.value, "retryable": True}))
+            self.batch.failed(index, error_from_facts({**facts, "money": Billing.NOT_SPENT.value, "retryable": True}))
             self.log.error("%s: %s", self.items.where(index), facts.get("message"))
         else:
             self.batch.back(index)
@@ -232,9 +232,9 @@ class BatchFinding:
         # A process that has not heard of the service yet does not know when that is: reading the list is free.
         return max(0.0, due - self.now()) if self.service_time.is_known else 0.0
 
-    def _ambiguous(self, index: int, message: str) -> SubmissionAmbiguous:
+    def _ambiguous(self, index: int, message: str) -> SubmissionUnconfirmed:
         key = replace(self.identity, item=self.items.keys[index]).submission_key
-        return SubmissionAmbiguous(
+        return SubmissionUnconfirmed(
             message,
             retryable=False,
             advice=f"Look for 'submission_key': '{key}' in the client-data of the account's renders. Then clear the "
@@ -246,7 +246,7 @@ class BatchFinding:
     def _read_list(self, since: float | None) -> float:
         """Note all renders of this batch's items that the list shows; return when the reading began.
 
-        :param since: see :func:`.stamped_renders`.
+        :param since: see :func:`.find_stamped_renders`.
         """
         began = self.clock()
         self._seen.clear()
@@ -272,7 +272,7 @@ class BatchFinding:
             )
             return index, found, _facts(movie)
 
-        for index, found, facts in stamped_renders(self.client, read, now=self.now, since=since):
+        for index, found, facts in find_stamped_renders(self.client, read, now=self.now, since=since):
             self._seen.setdefault(index, {})[found.project] = found
             self._movies[found.project] = dict(facts)
         # By now the service has answered, so that its time is known.
@@ -307,7 +307,7 @@ class BatchFinding:
             confirmation_time=self.confirmation_time,
             on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
-            delivered_before=self.delivered_before,
+            last_delivered_attempt=self.last_delivered_attempt,
         )
 
     def _adopt(self, index: int, decision: Decision) -> None:
@@ -332,4 +332,4 @@ class BatchFinding:
 def _facts(movie: MovieStatus) -> Mapping[str, Any]:
     from airflow_json2video.polling.wait import wire
 
-    return movie_facts(wire(movie.model_copy(update={"json_text": None}))) if movie.status == "done" else {}
+    return select_fields(wire(movie.model_copy(update={"json_text": None}))) if movie.status == "done" else {}

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from airflow_json2video.core.batch import Batch
+from airflow_json2video.core.batch import BatchLedger
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = ["report_lines", "write_report"]
 
 
-def write_report(path: str, items: BatchItems, batch: Batch) -> None:
+def write_report(path: str, items: BatchItems, batch: BatchLedger) -> None:
     """Write how every item stands. What is there already is replaced, in one step.
 
     :param path: path or address, as :class:`~airflow.sdk.ObjectStoragePath` takes it.
@@ -41,7 +41,7 @@ def write_report(path: str, items: BatchItems, batch: Batch) -> None:
         ) from error
 
 
-def report_lines(items: BatchItems, batch: Batch) -> list[dict[str, Any]]:
+def report_lines(items: BatchItems, batch: BatchLedger) -> list[dict[str, Any]]:
     """Give the lines of a report, in the order of the rows."""
     lines = []
     for number, (key, record) in enumerate(zip(items.keys, batch.records, strict=True), 1):

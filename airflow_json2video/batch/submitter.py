@@ -16,30 +16,30 @@ from airflow_json2video.core.batch import ItemState
 from airflow_json2video.core.identity import Stamp, stamp
 from airflow_json2video.core.submission import backoff
 from airflow_json2video.exceptions import (
+    Billing,
     ConfigurationError,
+    CreditReserveReached,
     InvalidMovie,
     InvalidRequest,
     Json2VideoError,
-    Money,
     NotFound,
     PlanLimitExceeded,
     QuotaExhausted,
     RateLimited,
     RenderNotStarted,
-    ReserveReached,
     ServiceUnreachable,
 )
 from airflow_json2video.metrics import render_submitted
-from airflow_json2video.submission.current import require_current
+from airflow_json2video.submission.current import ensure_attempt_is_current
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
-    from airflow_json2video.batch.budget import BatchBalance
+    from airflow_json2video.batch.budget import BatchBudget
     from airflow_json2video.batch.item_log import ItemLog
     from airflow_json2video.batch.recovery import ServiceTime
-    from airflow_json2video.core.batch import Batch
+    from airflow_json2video.core.batch import BatchLedger
     from airflow_json2video.core.batch_items import BatchItems
-    from airflow_json2video.core.rate_limit import Pace
+    from airflow_json2video.core.rate_limit import RateLimiter
 
 __all__ = ["BatchSubmission"]
 
@@ -71,11 +71,11 @@ class BatchSubmission:
 
     client: Json2VideoClient
     items: BatchItems
-    batch: Batch
-    pace: Pace
+    batch: BatchLedger
+    pace: RateLimiter
     mark: Callable[[int], Stamp]
     service_time: ServiceTime
-    balance: BatchBalance
+    balance: BatchBudget
     log: ItemLog
     still_current: Callable[[], bool] = lambda: True
     sleep: Callable[[float], None] = time.sleep
@@ -121,7 +121,7 @@ class BatchSubmission:
     def _may_pay(self, index: int) -> bool:
         try:
             self.balance.require(index)
-        except ReserveReached as error:
+        except CreditReserveReached as error:
             self.refusal = error
         except Json2VideoError as error:
             if error.retryable:
@@ -154,7 +154,7 @@ class BatchSubmission:
             if isinstance(error, RateLimited):
                 self.trouble = error
             return True
-        if error.money is Money.UNKNOWN:
+        if error.money is Billing.UNKNOWN:
             self.log.warning("The response to the submission of %s was lost: %s", where, error.message)
             now = self.service_time.now()
             due = now + backoff(1, jitter=random.random())  # noqa: S311
@@ -179,5 +179,5 @@ class BatchSubmission:
         asked_at = time.monotonic()
         if asked_at - self._current_at < _CURRENT_FOR:
             return
-        require_current(self.still_current, what="batch", nothing="Nothing more was submitted.")
+        ensure_attempt_is_current(self.still_current, what="batch", nothing="Nothing more was submitted.")
         self._current_at = asked_at

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["StandardError"]
+__all__ = ["StderrLog"]
 
 
-class StandardError:
+class StderrLog:
     """A log for a person at a terminal."""
 
     def info(self, event: str, *args: Any) -> None:

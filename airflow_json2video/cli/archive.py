@@ -16,10 +16,10 @@ _COLUMNS = ("project", "submission_key", "hours_left", "stored_path", "error")
 
 def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.cli._account import connect
-    from airflow_json2video.cli._stderr_log import StandardError
-    from airflow_json2video.storage.archive import Unkept, find_unkept, rescue
+    from airflow_json2video.cli._stderr_log import StderrLog
+    from airflow_json2video.storage.archive import UnstoredRender, find_unstored, rescue
 
-    def row(render: Unkept, **more: Any) -> dict[str, Any]:
+    def row(render: UnstoredRender, **more: Any) -> dict[str, Any]:
         left = None if render.seconds_left is None else round(render.seconds_left / 3600, 1)
         return {
             "project": render.project, "submission_key": render.stamp.submission_key, "hours_left": left, **more
@@ -30,10 +30,10 @@ def _run(options: argparse.Namespace) -> bool:
         "template": options.to,
         "also_in": options.also_in,
         "wanted": (lambda _: True) if options.everyone else None,
-        "log": StandardError(),
+        "log": StderrLog(),
     }
     if options.dry_run:
-        rows = [row(render) for render in find_unkept(hook, **where)]
+        rows = [row(render) for render in find_unstored(hook, **where)]
     else:
         rows = [
             row(

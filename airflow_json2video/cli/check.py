@@ -70,7 +70,7 @@ def _checked(file: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _about_variables(document: dict[str, Any], options: argparse.Namespace) -> list[Any]:
     from airflow_json2video.cli._account import connect
-    from airflow_json2video.exceptions import UnreadableAnswer
+    from airflow_json2video.exceptions import InvalidResponse
     from airflow_json2video.movie.template_variables import check_template_variables
 
     schema = connect(options).get_template_variables(str(document["template"]))
@@ -78,9 +78,7 @@ def _about_variables(document: dict[str, Any], options: argparse.Namespace) -> l
     try:
         return list(check_template_variables(variables if isinstance(variables, dict) else {}, schema))
     except ValueError as error:
-        raise UnreadableAnswer(
-            f"The variables of template {document['template']} cannot be checked: {error}"
-        ) from error
+        raise InvalidResponse(f"The variables of template {document['template']} cannot be checked: {error}") from error
 
 
 COMMAND = Command(

@@ -22,14 +22,14 @@ def check(path: str) -> None:
 
     :raises ConfigurationError: it cannot. :raises DestinationFailed: it cannot now.
     """
-    from airflow_json2video.cli._stderr_log import StandardError
+    from airflow_json2video.cli._stderr_log import StderrLog
     from airflow_json2video.storage.store import check_destination
 
     template = _template(path)
     if "://" not in template and not template.startswith("/"):
         here = str(Path.cwd()).replace("{", "{{").replace("}", "}}")
         template = f"{here}/{template}"
-    check_destination(template, log=StandardError())
+    check_destination(template, log=StderrLog())
 
 
 def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
@@ -40,10 +40,10 @@ def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
         a folder gets the name ``{project}.mp4``.
     :raises RenderExpired: the file is gone. :raises StoreError: it was not kept, or only in part and then not at all.
     """
-    from airflow_json2video.cli._stderr_log import StandardError
+    from airflow_json2video.cli._stderr_log import StderrLog
     from airflow_json2video.storage.store import store_video
 
-    return store_video(movie, template=_template(path), hook=hook, log=StandardError()).path
+    return store_video(movie, template=_template(path), hook=hook, log=StderrLog()).path
 
 
 def _run(options: argparse.Namespace) -> bool:

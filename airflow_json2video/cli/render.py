@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.cli._common import ACCOUNT, JSON, Argument, Command
 from airflow_json2video.cli._documents import PARAMS, VARIABLES, document_from, name_of
-from airflow_json2video.cli._stderr_log import StandardError
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money
+from airflow_json2video.cli._stderr_log import StderrLog
+from airflow_json2video.exceptions import Billing, ConfigurationError, Json2VideoError
 
 if TYPE_CHECKING:
-    from airflow_json2video.core.render_status import Ended
+    from airflow_json2video.core.render_status import RenderOutcome
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
 __all__ = ["COMMAND"]
@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.cli._account import connect
     from airflow_json2video.movie.checks import require_valid
 
-    log = StandardError()
+    log = StderrLog()
     document = document_from(options.movie, options, template=options.template)
     source = f"Template {options.template}" if options.movie is None else name_of(options.movie)
     for finding in require_valid(document, source=source):
@@ -82,10 +82,10 @@ def _rendered(
     options: argparse.Namespace,
     hook: Json2VideoHook,
     render: _Render,
-    log: StandardError,
-) -> Ended | None:
+    log: StderrLog,
+) -> RenderOutcome | None:
     from airflow_json2video.core.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, fingerprint
-    from airflow_json2video.core.render_status import RenderWatch
+    from airflow_json2video.core.render_status import RenderTracker
     from airflow_json2video.polling.wait import poll_schedule, wait_for_render
     from airflow_json2video.progress import shown_waiting
     from airflow_json2video.submission.submitter import Submission
@@ -119,7 +119,7 @@ def _rendered(
     log.info("Render %s is %s.", submitted.project, "adopted" if submitted.adopted else "submitted")
     if options.no_wait:
         return None
-    watch = RenderWatch(
+    watch = RenderTracker(
         submitted.project,
         submitted_at=submitted.submitted_at,
         deadline=time.time() + options.timeout,
@@ -129,12 +129,12 @@ def _rendered(
         return wait_for_render(hook, watch, log=log)
 
 
-def _finish(ended: Ended, options: argparse.Namespace, hook: Json2VideoHook, log: StandardError) -> bool:
+def _finish(ended: RenderOutcome, options: argparse.Namespace, hook: Json2VideoHook, log: StderrLog) -> bool:
     from airflow_json2video.cli.download import store
-    from airflow_json2video.core.result import in_words, render_result, warnings_of
+    from airflow_json2video.core.result import get_warnings, in_words, render_result
 
     movie = dict(ended.movie or {})
-    for text in warnings_of(movie):
+    for text in get_warnings(movie):
         log.warning("%s", text)
     result = render_result(movie, remaining_quota=ended.remaining_quota, submission_key=None)
     answer: dict[str, Any] = dict(result)
@@ -148,14 +148,14 @@ def _finish(ended: Ended, options: argparse.Namespace, hook: Json2VideoHook, log
 
 
 @contextmanager
-def _told_if_broken_off(render: _Render, log: StandardError) -> Iterator[None]:
+def _told_if_broken_off(render: _Render, log: StderrLog) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
         log.info("\n%s", render.in_words())
         raise
     except Json2VideoError as error:
-        if render.sent and render.project is None and error.money is Money.UNKNOWN:
+        if render.sent and render.project is None and error.money is Billing.UNKNOWN:
             log.info("%s", render.in_words())
         raise
 

@@ -18,12 +18,12 @@ from airflow_json2video.core.packing import pack, unpack
 from airflow_json2video.exceptions import Json2VideoError
 
 __all__ = [
-    "Batch",
+    "BatchLedger",
     "BatchResult",
     "BatchRules",
+    "ItemRecord",
     "ItemState",
     "OnItemFailure",
-    "Record",
     "Recovery",
     "first_failures",
 ]
@@ -77,7 +77,7 @@ _CODES = {state: code for code, state in enumerate(ItemState)}
 
 
 @dataclass(slots=True)
-class Record:
+class ItemRecord:
     """What is known of one item.
 
     :ivar at: epoch seconds of its submission, as far as it was submitted. If its response was lost: the last moment
@@ -145,14 +145,14 @@ class Recovery:
     reads_far: bool = True
 
 
-class Batch:
+class BatchLedger:
     """The ledger of a batch.
 
     :param count: items. :param digest: of what is asked for; see :meth:`.BatchItems.digest`.
     """
 
     def __init__(self, count: int, *, digest: str, rules: BatchRules) -> None:
-        self.records = [Record() for _ in range(count)]
+        self.records = [ItemRecord() for _ in range(count)]
         self.digest = digest
         self.rules = rules
         self.stop: dict[str, Any] | None = None
@@ -166,21 +166,21 @@ class Batch:
     def submitted(self, index: int, project: str, *, at: float) -> None:
         """Note that an item is a render now, by a submission or by adoption."""
         sent = self.records[index].sent
-        self.records[index] = Record(ItemState.UNDER_WAY, project=project, at=at, sent=sent)
+        self.records[index] = ItemRecord(ItemState.UNDER_WAY, project=project, at=at, sent=sent)
         self._of_project[project] = index
 
     def lost(self, index: int, error: Json2VideoError, *, at: float, due: float) -> None:
-        """Note that an item was sent and its response was lost; see :class:`Record`."""
+        """Note that an item was sent and its response was lost; see :class:`ItemRecord`."""
         self._failed_for_now(index, ItemState.LOST, error, at=at, due=due)
 
     def refused(self, index: int, error: Json2VideoError, *, due: float) -> None:
-        """Note that an item was sent, and that the service could not start its render; see :class:`Record`."""
+        """Note that an item was sent, and that the service could not start its render; see :class:`ItemRecord`."""
         self._failed_for_now(index, ItemState.REFUSED, error, at=due, due=due)
 
     def _failed_for_now(self, index: int, state: ItemState, error: Json2VideoError, *, at: float, due: float) -> None:
         before = self.records[index]
         since = before.since or at or due
-        self.records[index] = Record(state, at=at, sent=before.sent, since=since, due=due, error=_brief(error))
+        self.records[index] = ItemRecord(state, at=at, sent=before.sent, since=since, due=due, error=_brief(error))
 
     def done(self, index: int, movie: Mapping[str, Any], *, remaining_quota: Mapping[str, Any] | None = None) -> None:
         """Note that an item's render has ended well.
@@ -214,7 +214,7 @@ class Batch:
     def back(self, index: int) -> None:
         """Note that an item did not become a render and may be sent."""
         before = self.records[index]
-        self.records[index] = Record(sent=before.sent, since=before.since)
+        self.records[index] = ItemRecord(sent=before.sent, since=before.since)
 
     def halt(self, error: Json2VideoError) -> None:
         """Submit nothing more: the account, and not an item, is what fails."""
@@ -309,7 +309,7 @@ class Batch:
         return pack({**whole, "columns": columns})
 
     @classmethod
-    def unpacked(cls, text: str, *, rules: BatchRules) -> Batch | None:
+    def unpacked(cls, text: str, *, rules: BatchRules) -> BatchLedger | None:
         """Read what :meth:`packed` wrote; None if it cannot be read."""
         try:
             kept = unpack(text)
@@ -321,7 +321,7 @@ class Batch:
             for index, (code, project, at, sent, since, due, facts, stored, error) in enumerate(rows):
                 known = {name: value for name, value in zip(_FACTS, facts, strict=True) if value is not None}
                 moments = float(at), sent, float(since), float(due)
-                batch.records[index] = Record(states[code], project, *moments, known, stored, error)
+                batch.records[index] = ItemRecord(states[code], project, *moments, known, stored, error)
                 if project and states[code] is ItemState.UNDER_WAY:
                     batch._of_project[project] = index
         except (ValueError, KeyError, TypeError, IndexError):
@@ -341,7 +341,7 @@ def _brief(error: Json2VideoError) -> dict[str, Any]:
     return kept if not error.advice else {**kept, "advice": error.advice[:_LONGEST_ERROR]}
 
 
-def first_failures(batch: Batch, keys: Sequence[str], *, most: int = 5) -> list[dict[str, Any]]:
+def first_failures(batch: BatchLedger, keys: Sequence[str], *, most: int = 5) -> list[dict[str, Any]]:
     """Give the first failures, for the task's result."""
     found = []
     for index in batch.failures[:most]:

@@ -15,7 +15,7 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
 )
 
-__all__ = ["REFUSALS_OF_ACCOUNT", "Outage"]
+__all__ = ["REFUSALS_OF_ACCOUNT", "CircuitBreaker"]
 
 REFUSALS_OF_ACCOUNT = (AuthenticationFailed, PermissionDenied, AccountSuspended)
 """Refusals that every call with the same key meets."""
@@ -27,7 +27,7 @@ _ENOUGH = 3
 """Renders whose looks fail in a row before it is taken for the service: one of them may be odd by itself."""
 
 
-class Outage:
+class CircuitBreaker:
     """Told of every look, says whether all should be held back.
 
     :ivar until: when one look may try again; seconds on the caller's clock. The past while nothing is wrong.

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from airflow_json2video.movie.catalog import render_credits
 
-__all__ = ["credits_of", "dataset_of", "video_facts", "without_credentials", "without_queries"]
+__all__ = ["asset_event_extra", "credits_of", "lineage_dataset", "strip_query_strings", "without_credentials"]
 
 _AZURE_HOSTS = (".core.windows.net",)
 """Hosts whose addresses write a container where others write a user: ``abfss://container@account``."""
 
 
-def video_facts(result: Mapping[str, Any], *, movie_hash: str | None = None) -> dict[str, Any]:
+def asset_event_extra(result: Mapping[str, Any], *, movie_hash: str | None = None) -> dict[str, Any]:
     """Pick from a task's result what an event may carry: no key, no quota, none of the author's own data.
 
     :param result: as :class:`~airflow_json2video.core.result.RenderResult`; ``stored_path`` if it was stored.
@@ -61,12 +61,12 @@ def without_credentials(address: str) -> str:
     return parts._replace(netloc=host).geturl()
 
 
-def without_queries(text: str) -> str:
+def strip_query_strings(text: str) -> str:
     """Leave the queries of addresses out of the service's words: an address that is signed is signed there."""
     return re.sub(r"(\w+://[^\s'\"?]+)\?[^\s'\"]*", r"\1", text)
 
 
-def dataset_of(address: str) -> tuple[str, str] | None:
+def lineage_dataset(address: str) -> tuple[str, str] | None:
     """Give namespace and name of the file at *address* by OpenLineage's naming: scheme and host, and the path.
 
     :returns: None for what is no address of a file: a query and credentials are left out, ``data:`` is not a place.

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["ListCosts", "Sweep"]
+__all__ = ["ListCostModel", "ListScan"]
 
 _BYTES_PER_REQUEST = 48 * 1024
 _MARGIN = 300.0
@@ -42,7 +42,7 @@ _LONGEST_PAUSE = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class ListScan:
     """A range of the list to read to its end.
 
     :ivar covers: epoch seconds; waiting renders submitted from then on are answered for.
@@ -64,7 +64,7 @@ class Sweep:
         return max(self.edges[-1] - self.edges[0] - _MARGIN, 1.0)
 
 
-class ListCosts:
+class ListCostModel:
     """What is known of an account's list. It is fed with what was seen, and asked for the best way to look."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class ListCosts:
         self._closed_until = -math.inf
         self._forget_at = math.inf
 
-    def best_sweep(self, born: Sequence[float], *, waiting: Sequence[float], now: float) -> Sweep | None:
+    def best_sweep(self, born: Sequence[float], *, waiting: Sequence[float], now: float) -> ListScan | None:
         """Give the range whose list costs less than the looks that it spares, or None if no range does.
 
         :param born: when each render was submitted that has to be looked at now or soon; epoch seconds.
@@ -105,7 +105,7 @@ class ListCosts:
         listed = every[bisect_left(every, covers) :]
         parts = 1 if self._entry_bytes is None else min(_MOST_PARTS, 1 + len(listed) // (_PART_PAGES * page_size))
         between = [listed[len(listed) * part // parts] for part in range(1, parts)]
-        return Sweep(
+        return ListScan(
             covers=covers,
             edges=(covers - _MARGIN, *between, now + _MARGIN),
             page_size=page_size,
@@ -131,7 +131,9 @@ class ListCosts:
         self._forget_at = now + _REMEMBERED
         return 1.0 + size / _BYTES_PER_REQUEST
 
-    def on_sweep(self, sweep: Sweep, *, entries: int, expected: int, found: int, cost: float, is_whole: bool) -> None:
+    def on_sweep(
+        self, sweep: ListScan, *, entries: int, expected: int, found: int, cost: float, is_whole: bool
+    ) -> None:
         """Learn from a list that was read to its end, or until all was found that was looked for.
 
         :param expected: renders that it should have shown. :param found: how many of them it did.
@@ -144,7 +146,7 @@ class ListCosts:
         else:
             self._setbacks = 0
 
-    def on_budget_spent(self, sweep: Sweep, *, entries: int, cost: float) -> None:
+    def on_budget_spent(self, sweep: ListScan, *, entries: int, cost: float) -> None:
         """Learn from a list that was given up because it costs more than it spares: it is longer than thought."""
         self._density = 2 * max(entries / sweep.seconds, self._density or 0.0)
         self._on_waste(cost)

@@ -9,7 +9,7 @@ from datetime import datetime, time, timedelta, timezone
 from typing import Any, TypedDict
 
 from airflow_json2video.core.facts import credits_of
-from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, ReserveReached
+from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, CreditReserveReached
 from airflow_json2video.movie.catalog import render_credits
 from airflow_json2video.movie.estimation import estimate
 from airflow_json2video.movie.evaluator import NotKnown
@@ -19,12 +19,12 @@ __all__ = [
     "Cost",
     "Price",
     "QuotaWait",
-    "cost_in_words",
+    "check_max_credits",
+    "check_reserve",
     "cost_of",
-    "has_enough",
+    "format_cost",
+    "is_sufficient",
     "needed_credits",
-    "refusal_by_balance",
-    "refusal_by_price",
     "total_price",
     "wait_deadline",
 ]
@@ -100,7 +100,7 @@ def total_price(prices: Iterable[Price]) -> Price:
     )
 
 
-def refusal_by_price(price: Price, *, max_credits: float | None) -> BudgetExceeded | None:
+def check_max_credits(price: Price, *, max_credits: float | None) -> BudgetExceeded | None:
     """Give the error of a render that may cost more than *max_credits*; None if it certainly does not.
 
     What cannot be estimated is refused too: a limit that lets the unknown pass is none.
@@ -120,14 +120,14 @@ def refusal_by_price(price: Price, *, max_credits: float | None) -> BudgetExceed
     )
 
 
-def refusal_by_balance(
+def check_reserve(
     left: float | None,
     price: Price,
     *,
     min_remaining: float | None,
     committed: float = 0.0,
     nothing: str = "Nothing was submitted.",
-) -> ConfigurationError | ReserveReached | None:
+) -> ConfigurationError | CreditReserveReached | None:
     """Give the error of a render that would leave fewer than *min_remaining* credits; None if it does not.
 
     Of a price that is not known, what it is at least counts.
@@ -146,7 +146,7 @@ def refusal_by_balance(
     if left - committed - price.counted >= min_remaining:
         return None
     under_way = f" and {committed:g} for renders under way" if committed else ""
-    return ReserveReached(
+    return CreditReserveReached(
         f"The account has {left:g} credits left, and this render ({price.in_words}{under_way}) would leave fewer than "
         f"the {min_remaining:g} of min_remaining_credits.",
         advice=f"{nothing} Add credits, or lower min_remaining_credits.",
@@ -162,7 +162,7 @@ def needed_credits(price: Price, *, min_remaining: float | None, left: float | N
     return max(needed, 1.0 if left is None or needed > left else left + 1.0)
 
 
-def has_enough(quota: Mapping[str, Any], *, needed: float) -> bool:
+def is_sufficient(quota: Mapping[str, Any], *, needed: float) -> bool:
     """Whether an account with this quota may be able to pay.
 
     :param quota: the service's ``remaining_quota``. One that counts no credits counts movies, or says nothing: then it
@@ -238,7 +238,7 @@ def cost_of(result: Mapping[str, Any], *, estimated: int | None) -> Cost:
     )
 
 
-def cost_in_words(cost: Cost) -> str:
+def format_cost(cost: Cost) -> str:
     """Write a cost as a line for the log."""
 
     def known(value: float | None) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-__all__ = ["Pace", "is_worth_resuming"]
+__all__ = ["RateLimiter", "is_worth_resuming"]
 
 _WINDOW = 60
 
 
-class Pace:
+class RateLimiter:
     """At most so many submissions within any minute.
 
     :param sent: of those before: epoch seconds and how many were sent then, each.

@@ -1,6 +1,6 @@
 """What a look at a render means. Pure: given times and answers, it gives times and verdicts.
 
-The trigger and the synchronous loop ask the same :class:`RenderWatch`, so they cannot drift apart.
+The trigger and the synchronous loop ask the same :class:`RenderTracker`, so they cannot drift apart.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from airflow_json2video.api.errors import error_from_render
 from airflow_json2video.core.poll_schedule import MIN_POLL_INTERVAL, PollSchedule, chance_of
 from airflow_json2video.core.refusal import seconds_to_confirmation
-from airflow_json2video.core.result import created_at, movie_facts
+from airflow_json2video.core.result import created_at, select_fields
 from airflow_json2video.core.storage_path import FileState, file_state, no_file
 from airflow_json2video.exceptions import (
+    Billing,
     Json2VideoError,
-    Money,
     ProjectNotFound,
     RenderDeadlineExceeded,
     RenderStalled,
@@ -26,12 +26,12 @@ from airflow_json2video.exceptions import (
 __all__ = [
     "LONGEST_WISH",
     "MIN_POLL_INTERVAL",
-    "Ended",
-    "LookAgain",
+    "PollAgain",
     "PollSchedule",
-    "RenderWatch",
-    "broken_off",
-    "seconds_in_words",
+    "RenderOutcome",
+    "RenderTracker",
+    "format_duration",
+    "outcome_from_exception",
 ]
 
 LONGEST_WISH = 300.0
@@ -51,7 +51,7 @@ _FIRST_SIGN_OF_LIFE = 300.0
 
 
 @dataclass(frozen=True)
-class LookAgain:
+class PollAgain:
     """The render goes on; ``note`` is worth a log line if it is not None."""
 
     seconds: float
@@ -59,7 +59,7 @@ class LookAgain:
 
 
 @dataclass(frozen=True)
-class Ended:
+class RenderOutcome:
     """The waiting is over: ``movie`` holds the facts of a finished render, or ``error`` says why not."""
 
     movie: dict[str, Any] | None = None
@@ -67,7 +67,7 @@ class Ended:
     remaining_quota: dict[str, Any] = field(default_factory=dict)
 
 
-class RenderWatch:
+class RenderTracker:
     """Watches one render: told of answers, errors and the time, says what follows.
 
     :param project: the render.
@@ -131,7 +131,7 @@ class RenderWatch:
 
     def on_status(
         self, movie: Mapping[str, Any], *, now: float, remaining_quota: Mapping[str, Any] | None = None
-    ) -> LookAgain | Ended:
+    ) -> PollAgain | RenderOutcome:
         """Say what an answer of the service means.
 
         :param movie: the movie object, in wire names.
@@ -147,37 +147,37 @@ class RenderWatch:
         if status == "done":
             return self._done({"project": self.project, **movie}, remaining_quota, now=now)
         if status == "error":
-            return Ended(error=error_from_render(movie.get("message"), project=self.project))
+            return RenderOutcome(error=error_from_render(movie.get("message"), project=self.project))
         if status == "timeout":
             if self._stalled_since is None:
                 self._stalled_since = now
             left = self._stalled_since + _STALLED_LOOK_AFTER - now
             if left <= 0 or now >= self.deadline:
-                return Ended(error=self._stalled(movie))
+                return RenderOutcome(error=self._stalled(movie))
             note = (
                 f"Render {self.project} is reported as 'timeout' by the service and may still finish. "
-                f"One more look in {seconds_in_words(left)}."
+                f"One more look in {format_duration(left)}."
             )
-            return LookAgain(min(left, max(self.deadline - now, self.schedule.floor)), note if changed else None)
+            return PollAgain(min(left, max(self.deadline - now, self.schedule.floor)), note if changed else None)
         self._stalled_since = None
         if now >= self.deadline:
-            return Ended(error=self._too_late(now, status))
+            return RenderOutcome(error=self._too_late(now, status))
         self._looks += 1
         wait = self._until(now, self.schedule.next_look(age=age, chance=chance_of(self.project, self._looks)))
         alive = age >= self._sign_of_life_at
         while age >= self._sign_of_life_at:
             self._sign_of_life_at *= 3
         if not (changed or recovered or alive):
-            return LookAgain(wait)
+            return PollAgain(wait)
         still = "" if changed or recovered else "still "
         remark = f" ({movie['message']})" if movie.get("message") else ""
-        return LookAgain(
+        return PollAgain(
             wait,
-            f"Render {self.project} is {still}{status}{remark} after {seconds_in_words(age)} "
-            f"(deadline in {seconds_in_words(self.deadline - now)}). Next look in {seconds_in_words(wait)}.",
+            f"Render {self.project} is {still}{status}{remark} after {format_duration(age)} "
+            f"(deadline in {format_duration(self.deadline - now)}). Next look in {format_duration(wait)}.",
         )
 
-    def on_error(self, error: Json2VideoError, *, now: float) -> LookAgain | Ended:
+    def on_error(self, error: Json2VideoError, *, now: float) -> PollAgain | RenderOutcome:
         """Say what a failed look means: whatever it is, it is waited out until the deadline.
 
         A refusal is no exception: the render is paid for, and the service refuses for seconds while nothing is wrong.
@@ -188,16 +188,16 @@ class RenderWatch:
         verdict = self._verdict(error)
         self._verdict_since = None if verdict is None else self._verdict_since or now
         if verdict and (is_over or seconds_to_confirmation(now - (self._verdict_since or now)) is None):
-            return Ended(error=verdict)
+            return RenderOutcome(error=verdict)
         if is_over:
-            return Ended(error=self._unanswered(error, now - self._failing_since))
+            return RenderOutcome(error=self._unanswered(error, now - self._failing_since))
         if now >= self.deadline:
             wait = self.schedule.floor
         else:
             wish = min(error.retry_after or 0.0, LONGEST_WISH)
             wait = self._until(now, max(self.schedule.after_failures(self._failures), wish))
-        note = f"A poll of render {self.project} failed: {error.message} Next poll in {seconds_in_words(wait)}."
-        return LookAgain(wait, note if self._failures == 1 or self._failures % 10 == 0 else None)
+        note = f"A poll of render {self.project} failed: {error.message} Next poll in {format_duration(wait)}."
+        return PollAgain(wait, note if self._failures == 1 or self._failures % 10 == 0 else None)
 
     def _until(self, now: float, wait: float) -> float:
         # The last look falls on the deadline, so that a render that ended just before it is not missed.
@@ -205,18 +205,18 @@ class RenderWatch:
 
     def _done(
         self, movie: Mapping[str, Any], remaining_quota: Mapping[str, Any] | None, *, now: float
-    ) -> LookAgain | Ended:
+    ) -> PollAgain | RenderOutcome:
         state = file_state(movie, now=now)
         if state is FileState.THERE:
-            return Ended(movie=movie_facts(dict(movie)), remaining_quota=dict(remaining_quota or {}))
+            return RenderOutcome(movie=select_fields(dict(movie)), remaining_quota=dict(remaining_quota or {}))
         since = now if self._fileless_since is None else self._fileless_since
         if state in (FileState.LATE, FileState.MISSING) and now < min(since + _FILE_LATE_FOR, self.deadline):
             note = f"Render {self.project} is done, and its file has not appeared yet. Polling again."
             self._looks += 1
             wait = self._until(now, self.schedule.after_failures(1))
             first, self._fileless_since = self._fileless_since is None, since
-            return LookAgain(wait, note if first else None)
-        return Ended(error=no_file(movie, now=now))
+            return PollAgain(wait, note if first else None)
+        return RenderOutcome(error=no_file(movie, now=now))
 
     def _stalled(self, movie: Mapping[str, Any]) -> RenderStalled:
         return RenderStalled(
@@ -244,8 +244,8 @@ class RenderWatch:
         if not self._is_ours:
             then = "This task submits nothing and costs nothing. A render that exists keeps running."
         return RenderDeadlineExceeded(
-            f"Render {self.project}: its deadline of {seconds_in_words(self.deadline - self.submitted_at)} has passed, "
-            f"and its status is unknown. The last {self._failures} polls failed, for {seconds_in_words(lasting)}: "
+            f"Render {self.project}: its deadline of {format_duration(self.deadline - self.submitted_at)} has passed, "
+            f"and its status is unknown. The last {self._failures} polls failed, for {format_duration(lasting)}: "
             f"{error.message}",
             service_message=error.service_message,
             http_status=error.http_status,
@@ -261,27 +261,27 @@ class RenderWatch:
         if not self._is_ours:
             advice = "The render keeps running. Raise the timeout of this task if such movies need longer."
         return RenderDeadlineExceeded(
-            f"Render {self.project} did not end within {seconds_in_words(self.deadline - self.submitted_at)} "
-            f"(still {status} after {seconds_in_words(now - self.submitted_at)}).",
+            f"Render {self.project} did not end within {format_duration(self.deadline - self.submitted_at)} "
+            f"(still {status} after {format_duration(now - self.submitted_at)}).",
             project=self.project,
             advice=advice,
         )
 
 
-def broken_off(project: str, error: BaseException) -> Ended:
+def outcome_from_exception(project: str, error: BaseException) -> RenderOutcome:
     """Give the end of a wait that a fault of ours broke off."""
-    return Ended(
+    return RenderOutcome(
         error=Json2VideoError(
             f"Waiting for render {project} failed: {type(error).__name__}: {error}.",
             project=project,
             retryable=True,
-            money=Money.UNKNOWN,
+            money=Billing.UNKNOWN,
             advice="The render goes on; a retry of this task adopts it.",
         )
     )
 
 
-def seconds_in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a number of seconds as a person does: ``8s``, ``12m 5s``, ``1h 3m``."""
     whole = max(0, round(seconds))
     if whole < 60:

@@ -12,12 +12,12 @@ __all__ = [
     "RenderResult",
     "created_at",
     "ended_at",
+    "get_warnings",
     "in_words",
-    "movie_facts",
     "number_of",
     "render_result",
     "seconds_taken",
-    "warnings_of",
+    "select_fields",
 ]
 
 MOVIE_FACTS = (
@@ -69,15 +69,15 @@ class RenderResult(TypedDict):
     thumbnail_path: str | None
 
 
-def movie_facts(movie: dict[str, Any]) -> dict[str, Any]:
+def select_fields(movie: dict[str, Any]) -> dict[str, Any]:
     """Pick from a movie object, in wire names, what an event may carry."""
     facts = {name: movie[name] for name in MOVIE_FACTS if name in movie}
-    if warnings := warnings_of(movie):
+    if warnings := get_warnings(movie):
         facts["warnings"] = warnings
     return facts
 
 
-def warnings_of(movie: Mapping[str, Any]) -> list[str]:
+def get_warnings(movie: Mapping[str, Any]) -> list[str]:
     """Give what the local service did not draw as it was asked to; JSON2Video itself says nothing of the kind.
 
     :returns: at most 20 lines of at most 200 characters, since they travel in an event.

@@ -12,26 +12,26 @@ from airflow_json2video.core.result import RenderResult, created_at, ended_at, n
 from airflow_json2video.exceptions import ConfigurationError, RenderExpired
 
 __all__ = [
-    "KEPT_FOR",
     "PICTURES",
+    "RETENTION_SECONDS",
     "FileState",
     "StoredVideo",
     "beside",
     "check_template",
+    "durations_match",
+    "expected_size",
     "fields_of",
     "file_state",
     "fill",
-    "is_kept_already",
-    "lasts_as_long",
-    "length_of",
+    "matches_stored_file",
     "may_be_overwritten",
+    "media_error",
     "no_file",
-    "no_media",
     "places_of",
     "seconds_left",
 ]
 
-KEPT_FOR = 7 * 86400.0
+RETENTION_SECONDS = 7 * 86400.0
 """Seconds from a render's end for which the service keeps its file (API reference, on every plan)."""
 
 _FILE_LATE = 3600.0
@@ -152,7 +152,9 @@ def beside(path: str, ending: str) -> str:
     return f"{folder}{slash}{stem if dot and stem and last.lower() in _VIDEO_ENDINGS else name}{ending}"
 
 
-def is_kept_already(movie: Mapping[str, Any], *, names_project: bool, size: int | None, modified: float | None) -> bool:
+def matches_stored_file(
+    movie: Mapping[str, Any], *, names_project: bool, size: int | None, modified: float | None
+) -> bool:
     """Whether a file of this length and age can be the video of this render; whether it is whole has still to be read.
 
     A name without the project may hold the video of another render, which can have the same length. So it has to
@@ -161,7 +163,9 @@ def is_kept_already(movie: Mapping[str, Any], *, names_project: bool, size: int 
     :param movie: the service's movie object, or a result. :param names_project: whether the path contains the project.
     :param size: bytes. :param modified: epoch seconds; None if the store does not say.
     """
-    expected = length_of(movie)  # whether the service still says it of a render whose file it deleted is not documented
+    expected = expected_size(
+        movie
+    )  # whether the service still says it of a render whose file it deleted is not documented
     if not size or (expected is not None and size != expected):
         return False
     if names_project:
@@ -210,7 +214,7 @@ def file_state(movie: Mapping[str, Any], *, now: float) -> FileState:
     if movie.get("deleted_at"):
         return FileState.DELETED
     age = _age(movie, now=now)
-    if age is None or age >= KEPT_FOR:
+    if age is None or age >= RETENTION_SECONDS:
         return FileState.EXPIRED
     return FileState.LATE if age < _FILE_LATE else FileState.MISSING
 
@@ -243,7 +247,7 @@ def _age(movie: Mapping[str, Any], *, now: float) -> float | None:
     return None if moment is None else now - moment
 
 
-def lasts_as_long(found: float | None, movie: Mapping[str, Any]) -> bool:
+def durations_match(found: float | None, movie: Mapping[str, Any]) -> bool:
     """Whether a video of *found* seconds can be the movie: a second or 2 % may differ, and unknown is not otherwise.
 
     The service gives a tenth of a second, and a container rounds up to the last frame of picture or sound.
@@ -254,7 +258,7 @@ def lasts_as_long(found: float | None, movie: Mapping[str, Any]) -> bool:
     return abs(found - expected) <= max(1.0, 0.02 * expected)
 
 
-def no_media(begin: bytes, content_type: str | None) -> str | None:
+def media_error(begin: bytes, content_type: str | None) -> str | None:
     """Say why what begins like this cannot be a file of a render; None if it can.
 
     :param begin: the first bytes. :param content_type: as the server gives it.
@@ -270,10 +274,10 @@ def no_media(begin: bytes, content_type: str | None) -> str | None:
 def seconds_left(movie: Mapping[str, Any], *, now: float) -> float | None:
     """Give the seconds for which the service still keeps the file; None if it is not known when the render ended."""
     ended = ended_at(movie)
-    return None if ended is None else ended + KEPT_FOR - now
+    return None if ended is None else ended + RETENTION_SECONDS - now
 
 
-def length_of(movie: Mapping[str, Any]) -> int | None:
+def expected_size(movie: Mapping[str, Any]) -> int | None:
     """Give the length of the video in bytes, as the service says it; None if it does not."""
     number = number_of(movie.get("size"))
     return int(number) if number else None

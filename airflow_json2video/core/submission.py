@@ -126,7 +126,7 @@ def decide_submission(
     confirmation_time: float = CONFIRMATION_TIME,
     on_lost_response: OnLostResponse = "resubmit",
     on_clear: OnClear = "resubmit",
-    delivered_before: int = 0,
+    last_delivered_attempt: int = 0,
 ) -> Decision:
     """Decide about one submission from what the account's list shows.
 
@@ -142,7 +142,7 @@ def decide_submission(
     :param earlier_read_at: when the list was first read for this decision; ``None`` the first time.
     :param confirmation_time: seconds. :param on_lost_response: what absence means when a response was lost.
     :param on_clear: whether a task that a person cleared pays for a new render or reuses the old one.
-    :param delivered_before: the attempt before which all renders have been delivered when a person cleared the
+    :param last_delivered_attempt: the attempt before which all renders have been delivered when a person cleared the
         task. One of these that has ended is not adopted under ``on_clear="resubmit"``; one that the task never
         gave as its result is, however the wait for it was broken off.
     """
@@ -157,7 +157,7 @@ def decide_submission(
     asked_for, bare = {mine.fingerprint}, replace(mine, fingerprint="")
     if unconfirmed is not None and unconfirmed.fingerprint is not None:
         asked_for.add(unconfirmed.fingerprint)
-    same, notes = _of_this_document(found, mine, asked_for, on_clear, delivered_before)
+    same, notes = _of_this_document(found, mine, asked_for, on_clear, last_delivered_attempt)
     usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
     if usable:
         return _adopt(usable, notes, mine)
@@ -209,14 +209,18 @@ def _check_again(
 
 
 def _of_this_document(
-    found: Sequence[FoundRender], mine: Stamp, asked_for: Collection[str], on_clear: OnClear, delivered_before: int
+    found: Sequence[FoundRender],
+    mine: Stamp,
+    asked_for: Collection[str],
+    on_clear: OnClear,
+    last_delivered_attempt: int,
 ) -> tuple[list[FoundRender], list[str]]:
     """Give the renders that may be adopted, this generation's first and oldest first, and why not the others."""
     same, notes = [], []
     for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
         if render.stamp.fingerprint not in asked_for:
             notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
-        elif on_clear == "resubmit" and _was_delivered(render, mine, delivered_before):
+        elif on_clear == "resubmit" and _was_delivered(render, mine, last_delivered_attempt):
             notes.append(
                 f"Render {render.project} ({render.status}) is from before the clear of a task that had given its "
                 "result, so it is not adopted (on_clear='resubmit')."
@@ -243,8 +247,8 @@ def _adopt(usable: Sequence[FoundRender], notes: Sequence[str], mine: Stamp) -> 
     return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
 
 
-def _was_delivered(render: FoundRender, mine: Stamp, delivered_before: int) -> bool:
-    earlier = render.stamp.generation != mine.generation and render.stamp.attempt < delivered_before
+def _was_delivered(render: FoundRender, mine: Stamp, last_delivered_attempt: int) -> bool:
+    earlier = render.stamp.generation != mine.generation and render.stamp.attempt < last_delivered_attempt
     return earlier and not _going_on(render)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airflow_json2video.core.submission import Unconfirmed
-from airflow_json2video.exceptions import Json2VideoError, SubmissionAmbiguous, error_from_facts
+from airflow_json2video.exceptions import Json2VideoError, SubmissionUnconfirmed, error_from_facts
 
 __all__ = ["SubmissionPaused", "SubmissionState", "unknown_outcome", "with_facts"]
 
@@ -69,7 +69,7 @@ class SubmissionPaused(Exception):
 
 def unknown_outcome(
     state: SubmissionState, message: str, *, submission_key: str, retryable: bool
-) -> SubmissionAmbiguous:
+) -> SubmissionUnconfirmed:
     """Build the error of an attempt that ends without knowing whether a render was started.
 
     :param retryable: whether the next attempt may find out, instead of a person.
@@ -79,7 +79,7 @@ def unknown_outcome(
         "(GET /movies, or the render logs of the dashboard)."
     )
     then = "Then clear the task: it adopts the render if the list shows it, and submits again if it does not."
-    return SubmissionAmbiguous(
+    return SubmissionUnconfirmed(
         message,
         service_message=(state.error or {}).get("service_message"),
         retryable=retryable,

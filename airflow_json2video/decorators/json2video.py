@@ -113,7 +113,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         # Airflow 3.0's DecoratedOperator.execute() asks for an attribute that its base has lost.
         return Json2VideoRenderOperator.execute(self, context)
 
-    def execute_again(
+    def resume_submission(
         self,
         context: Context,
         event: Any = None,
@@ -126,9 +126,9 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
             self._run_function(context)
         else:  # it holds the variables, rendered
             self.movie, self.variables = document, None
-        return super().execute_again(context, event, outage)
+        return super().resume_submission(context, event, outage)
 
-    def _kept_for_later(self) -> dict[str, Any]:
+    def _resume_kwargs(self) -> dict[str, Any]:
         return {"document": self.movie}
 
     def _run_function(self, context: Context) -> None:
@@ -145,7 +145,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         return asyncio.run(_awaited(returned)) if inspect.iscoroutine(returned) else returned
 
     def _as_document(self, returned: Any) -> dict[str, Any]:
-        from airflow_json2video.operators._document import document_of
+        from airflow_json2video.operators._document import build_document
 
         name = self.python_callable.__name__
         if not isinstance(returned, (Mapping, str, bytes)) and not hasattr(returned, "to_document"):
@@ -154,7 +154,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
                 advice='Return Movie JSON as a dictionary, a Movie, or {"template": ..., "variables": {...}}. '
                 "Nothing was submitted.",
             )
-        return document_of(
+        return build_document(
             movie=returned,
             template=None,
             variables=self.variables,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         MovieStatus,
         RemainingQuota,
         Storage,
-        Submitted,
+        SubmittedMovie,
         Template,
         TemplateSummary,
         UploadedFile,
@@ -244,7 +244,7 @@ class Json2VideoHook(BaseHook):
 
     # --- movies ---------------------------------------------------------------------------------
 
-    def submit_movie(self, document: Mapping[str, Any]) -> Submitted:
+    def submit_movie(self, document: Mapping[str, Any]) -> SubmittedMovie:
         """Submit a Movie JSON (``POST /movies``). **This starts a render that is paid for.** Sent once.
 
         :param document: the Movie JSON, or ``{"template": id, "variables": {...}}``.

@@ -135,14 +135,14 @@ class VisualElement(Element):
     mask: Source | None = prop("Address of a grey-scale PNG or video: black transparent, white opaque.")
 
 
-class _Sounding(DocumentModel):
+class _AudioMixin(DocumentModel):
     muted: Boolean | None = prop("Without sound.", default=False)
     volume: Annotated[float | str, Number(at_least=0, at_most=10)] | None = prop(
         "Multiplier from 0 to 10; 1 leaves it.", default=1
     )
 
 
-class _Played(DocumentModel):
+class _PlaybackMixin(DocumentModel):
     seek: Real | None = prop("Seconds into the file where it starts; negative counts from its end.", default=0)
     loop: Annotated[int | str, Number(at_least=-1, whole=True)] | None = prop(
         "How many times it plays; -1 for ever, with duration -2.", default=1
@@ -164,7 +164,7 @@ class ImageElement(_Keyed, Generated, VisualElement):
         return _one_source(self.src, self.prompt)
 
 
-class VideoElement(Generated, _Played, _Sounding, VisualElement):
+class VideoElement(Generated, _PlaybackMixin, _AudioMixin, VisualElement):
     """A video from an address, or one that the service generates."""
 
     model_config = ConfigDict(json_schema_extra=_SOURCE_OR_PROMPT)
@@ -217,7 +217,7 @@ class ComponentElement(VisualElement):
     settings: Members | None = prop("One object for each part: headline, body, card, animation.")
 
 
-class AudioElement(_Played, _Sounding, Element):
+class AudioElement(_PlaybackMixin, _AudioMixin, Element):
     """Sound from an address."""
 
     type: Literal["audio"] = "audio"
@@ -227,7 +227,7 @@ class AudioElement(_Played, _Sounding, Element):
 _VOICE_MODELS = ("azure", "elevenlabs", "elevenlabs-v2", "elevenlabs-v3", "elevenlabs-flash-v2-5")
 
 
-class VoiceElement(_Sounding, Element):
+class VoiceElement(_AudioMixin, Element):
     """A text that is spoken. Its length is that of the speech, known only when it has been made."""
 
     type: Literal["voice"] = "voice"

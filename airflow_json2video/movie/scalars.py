@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXPRESSION_SCHEMA",
+    "AnyValue",
     "Choice",
     "Color",
     "Condition",
-    "Free",
     "JsonArray",
     "JsonObject",
     "Kind",
@@ -348,7 +348,7 @@ class Choice(Text):
 
 
 @dataclass(frozen=True)
-class Free(Kind):
+class AnyValue(Kind):
     """A string or a number, as CSS takes them."""
 
     def problem(self, value: Any) -> Problem | None:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from airflow_json2video.movie.base import DocumentModel, prop
-from airflow_json2video.movie.scalars import Choice, Free, Number
+from airflow_json2video.movie.scalars import AnyValue, Choice, Number
 from airflow_json2video.movie.types import Boolean, HexColor, Integer, Items, Members, Pixels, Real, Source, String
 
 __all__ = ["ChromaKey", "Correction", "Crop", "Keyframe", "Rotate", "SubtitlesSettings", "TextSettings"]
@@ -69,18 +69,18 @@ class TextSettings(DocumentModel):
     takes_any_key: ClassVar[bool] = True
 
     font_family: String | None = prop("A Google Font's name, or the address of a .ttf or .otf file.")
-    font_size: Annotated[str | float, Free()] | None = prop("A CSS length: 48px, 9vw.")
-    font_weight: Annotated[str | float, Free()] | None = prop("100 to 900, or a CSS word.")
+    font_size: Annotated[str | float, AnyValue()] | None = prop("A CSS length: 48px, 9vw.")
+    font_weight: Annotated[str | float, AnyValue()] | None = prop("100 to 900, or a CSS word.")
     font_color: String | None = prop("Any CSS colour.")
     color: String | None = prop("Any CSS colour; font-color by another name.")
     background_color: String | None = prop("Any CSS colour.")
     text_align: Annotated[str, Choice(words=("left", "center", "right", "justify"), closed=False)] | None = prop(
         "Alignment of the lines."
     )
-    line_height: Annotated[str | float, Free()] | None = prop("CSS line-height.")
+    line_height: Annotated[str | float, AnyValue()] | None = prop("CSS line-height.")
     text_shadow: String | None = prop("CSS text-shadow.")
-    shadow: Annotated[str | float, Free()] | None = prop("Shadow of the text, by the style.")
-    padding: Annotated[str | float, Free()] | None = prop("CSS padding.")
+    shadow: Annotated[str | float, AnyValue()] | None = prop("Shadow of the text, by the style.")
+    padding: Annotated[str | float, AnyValue()] | None = prop("CSS padding.")
     vertical_position: (
         Annotated[Literal["top", "center", "bottom"] | str, Choice(words=("top", "center", "bottom"), closed=False)]
         | None
@@ -117,7 +117,7 @@ class SubtitlesSettings(DocumentModel):
         "Any Google Font, or one of the fonts built in; the font's own name when font-url is set.", default="Arial"
     )
     font_url: Source | None = prop("Address of a TTF file.")
-    font_weight: Annotated[str | float, Free()] | None = prop("100 to 900, Google Fonts only.")
+    font_weight: Annotated[str | float, AnyValue()] | None = prop("100 to 900, Google Fonts only.")
     font_size: Annotated[float | str, Number(above=0)] | None = prop("Pixels; 5 % of the width when absent.")
     font_color: String | None = prop("Colour of the text; the reference uses line-color and word-color.")
     word_color: String | None = prop("Colour of the word being spoken.", default="#FFFF00")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.core.price import Price, needed_credits, wait_deadline
 from airflow_json2video.exceptions import (
+    Billing,
+    CreditReserveReached,
     Json2VideoError,
-    Money,
     QuotaExhausted,
-    ReserveReached,
 )
 from airflow_json2video.submission.budget import Budget, credits_left
 from airflow_json2video.triggers.availability import defer_until_answering
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_json2video.core.submission_state import SubmissionPaused
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["WAITED", "Pause", "defer_for_credits", "wait_for_credits", "wait_out"]
+__all__ = ["WAITED", "ResumeState", "defer_for_credits", "defer_until_available", "wait_for_credits"]
 
 _LONGEST_WAIT = 86_400.0
 
@@ -41,7 +41,7 @@ WAITED = "Credits were waited for until the time of quota_wait_until."
 
 
 @dataclass(frozen=True)
-class Pause:
+class ResumeState:
     """What an attempt remembers while it waits for the service or for credits.
 
     :ivar until: epoch seconds at which it gives up a service that does not answer.
@@ -65,18 +65,18 @@ class Pause:
     submission: dict[str, Any] | None = None
     is_service_time: bool = False
 
-    def in_service_time(self, skew: float) -> Pause:
+    def in_service_time(self, skew: float) -> ResumeState:
         """Return it with deadlines that mean the same on every machine.
 
         :param skew: seconds by which the service's clock is ahead of this machine's.
         """
         return self._moved(skew, is_service_time=True)
 
-    def on_this_machine(self, hook: Json2VideoHook) -> Pause:
+    def on_this_machine(self, hook: Json2VideoHook) -> ResumeState:
         """Return it with deadlines of this machine's clock."""
         return self._moved(-hook.learn_time().skew, is_service_time=False) if self.is_service_time else self
 
-    def _moved(self, seconds: float, *, is_service_time: bool) -> Pause:
+    def _moved(self, seconds: float, *, is_service_time: bool) -> ResumeState:
         def moment(value: float | None) -> float | None:
             return None if value is None else value + seconds
 
@@ -93,7 +93,7 @@ class Pause:
         )
 
     @classmethod
-    def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> Pause:
+    def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> ResumeState:
         """Build it from a trigger's event, for ``dag.test()``, which loses the arguments of the method to resume."""
         if "needed" in event:
             until = event["deadline"]
@@ -107,12 +107,12 @@ class Pause:
         return cls.from_json(event["repeat"])
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> Pause:
+    def from_json(cls, facts: dict[str, Any]) -> ResumeState:
         """Read what ``dataclasses.asdict`` returned; fields of a newer version are ignored."""
         return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
 
 
-def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause, context: Context) -> NoReturn:
+def defer_until_available(operator: Any, paused: SubmissionPaused, pause: ResumeState, context: Context) -> NoReturn:
     """Free the worker slot until the submission may go on."""
     skew = operator.hook.clock.skew
     # Also for version_compat.previous_attempt_ended_at: it says that this attempt may have sent something.
@@ -125,17 +125,19 @@ def wait_out(operator: Any, paused: SubmissionPaused, pause: Pause, context: Con
         # The last word has the worker: at this moment it fails the task, or submits after a confirmed absence.
         deadline=min(paused.until, time.time() + _LONGEST_WAIT) + skew,
         after=paused.seconds,
-        kwargs={"outage": facts, **operator._kept_for_later()},
+        kwargs={"outage": facts, **operator._resume_kwargs()},
         repeat=facts,
     )
 
 
-def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, pause: Pause, context: Context) -> None:
+def wait_for_credits(
+    operator: Any, error: Json2VideoError, budget: Budget, pause: ResumeState, context: Context
+) -> None:
     """Wait in the triggerer until the account can pay, if it could not, this was asked for, and there is time left.
 
     Both errors mean that it is certain that no render was started.
     """
-    could_not_pay = isinstance(error, (QuotaExhausted, ReserveReached)) and error.money is Money.NOT_SPENT
+    could_not_pay = isinstance(error, (QuotaExhausted, CreditReserveReached)) and error.money is Billing.NOT_SPENT
     if operator.on_quota_exhausted != "wait" or not could_not_pay:
         return
     clock = operator.hook.clock
@@ -153,7 +155,7 @@ def wait_for_credits(operator: Any, error: Json2VideoError, budget: Budget, paus
         error.advice = f"{error.advice} {WAITED}".strip()
         return
     kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
-    kwargs = {"outage": asdict(kept), **operator._kept_for_later()}
+    kwargs = {"outage": asdict(kept), **operator._resume_kwargs()}
     defer_for_credits(operator, error, budget.price, until=until, earlier=pause.quota_waits, kwargs=kwargs)
 
 
@@ -164,7 +166,7 @@ def defer_for_credits(
 
     :param error: the refusal. :param price: of the render.
     :param until: epoch seconds by the service's clock at which the wait ends.
-    :param earlier: how often it was waited for before. :param kwargs: handed to ``execute_again``.
+    :param earlier: how often it was waited for before. :param kwargs: handed to ``resume_submission``.
     """
     left = None
     with suppress(Json2VideoError):

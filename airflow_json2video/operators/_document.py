@@ -18,12 +18,12 @@ from airflow_json2video.movie.expressions import render_airflow_expressions
 from airflow_json2video.operators._templating import Fields, Given, find_file, searched_folders
 from airflow_json2video.version_compat import context_names
 
-__all__ = ["document_of", "fill_document", "fill_source", "given_movie", "plain_document"]
+__all__ = ["build_document", "fill_document", "fill_source", "given_movie", "plain_document"]
 
 _NOTHING = "Nothing was submitted."
 
 
-def document_of(
+def build_document(
     *, movie: Any, template: str | None, variables: Mapping[str, Any] | None, from_json_file: str = "movie"
 ) -> dict[str, Any]:
     """Put the arguments of a render task together as one document.
@@ -98,13 +98,13 @@ def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
     data = dict(_checked_variables(variables.value)) if variables.is_data else {}
     is_data = movie.is_data and operator.template is None
     if is_data:
-        document = document_of(movie=movie.value, template=None, variables=None, from_json_file=source)
+        document = build_document(movie=movie.value, template=None, variables=None, from_json_file=source)
         under, data = _mapping(document.get("variables")), data or fill_variables(fields, written)
     else:
         author, under = _without_data(movie.value, fields)
         # The id of a template may be data, so it is not among what is templated.
         template = None if operator.template is None else ""
-        document = document_of(movie=author, template=template, variables=written, from_json_file=source)
+        document = build_document(movie=author, template=template, variables=written, from_json_file=source)
         declared = None if template is not None else {*columns, *map(str, under), *map(str, data)}
         document = _rendered(document, fields, declared=declared, columns=columns, source=source)
     if columns or under or data:
@@ -120,7 +120,7 @@ def fill_variables(fields: Fields, variables: Mapping[str, Any] | None) -> dict[
     """Return variables of the author's, rendered without the movie, as it is data: other names are JSON2Video's."""
     if not variables:
         return {}
-    alone = document_of(movie=None, template="", variables=variables)
+    alone = build_document(movie=None, template="", variables=variables)
     return dict(_rendered(alone, fields, declared=None)["variables"])
 
 
@@ -190,7 +190,7 @@ def _without_data(movie: Any, fields: Fields) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _checked_variables(variables: Any) -> Mapping[str, Any]:
-    document = document_of(movie={}, template=None, variables=variables)
+    document = build_document(movie={}, template=None, variables=variables)
     return _mapping(document.get("variables"))
 
 

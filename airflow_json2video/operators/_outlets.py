@@ -9,29 +9,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_json2video.assets import create_asset
-from airflow_json2video.core.facts import video_facts, without_credentials
+from airflow_json2video.core.facts import asset_event_extra, without_credentials
 from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.exceptions import Json2VideoError
-from airflow_json2video.operators._document import document_of
+from airflow_json2video.operators._document import build_document
 
-__all__ = ["document_hash", "tell_batch", "tell_outlets", "tell_video"]
+__all__ = ["document_hash", "emit_asset_event", "emit_asset_events", "emit_to_outlets"]
 
 
-def tell_video(operator: Any, context: Any, result: Mapping[str, Any]) -> dict[str, Any]:
+def emit_asset_event(operator: Any, context: Any, result: Mapping[str, Any]) -> dict[str, Any]:
     """Tell the outlets of a render task of its video, and give what they were told.
 
     :param operator: a render operator whose fields have been rendered.
     :param result: of the task; ``stored_path`` in it if the video was stored.
     """
-    facts = video_facts(result, movie_hash=document_hash(operator))
+    facts = asset_event_extra(result, movie_hash=document_hash(operator))
     try:
-        tell_outlets(operator, context, [facts], account=operator.json2video_conn_id, name=_name_of(operator, context))
+        emit_to_outlets(
+            operator, context, [facts], account=operator.json2video_conn_id, name=_name_of(operator, context)
+        )
     except Exception as error:  # the video is there and paid for
         operator.log.warning("The outlets could not be told of video %s: %r.", facts["project"], error)
     return facts
 
 
-def tell_batch(
+def emit_asset_events(
     operator: Any, context: Any, results: Iterable[Mapping[str, Any]], *, summary: Mapping[str, Any]
 ) -> None:
     """Tell the outlets of a batch of its videos: an asset gets *summary*, an alias an event for each video.
@@ -42,18 +44,18 @@ def tell_batch(
     if not operator.outlets:
         return
     try:
-        videos = [video_facts(result, movie_hash=result["movie_hash"]) for result in results]
+        videos = [asset_event_extra(result, movie_hash=result["movie_hash"]) for result in results]
         names = ("items", "done", "failed", "seconds", "credits", "report_path")
         extra = {name: summary[name] for name in names}
         if extra["report_path"]:
             extra["report_path"] = without_credentials(extra["report_path"])
         name = _name_of(operator, context)
-        tell_outlets(operator, context, videos, account=operator.json2video_conn_id, name=name, extra=extra)
+        emit_to_outlets(operator, context, videos, account=operator.json2video_conn_id, name=name, extra=extra)
     except Exception as error:
         operator.log.warning("The outlets could not be told of the batch's videos: %r.", error)
 
 
-def tell_outlets(
+def emit_to_outlets(
     operator: Any,
     context: Any,
     videos: Sequence[Mapping[str, Any]],
@@ -67,7 +69,7 @@ def tell_outlets(
     An asset gets one event from a task, whatever it made: with the facts of the video, or with *extra* where there
     are several. An alias gets one event for each video, of the asset ``json2video://<account>/<name>``.
 
-    :param videos: :func:`~airflow_json2video.core.facts.video_facts` of each.
+    :param videos: :func:`~airflow_json2video.core.facts.asset_event_extra` of each.
     :param extra: what an event that stands for all of them says; default: the facts of the last one.
     """
     from airflow.providers.common.compat.sdk import AssetAlias
@@ -93,7 +95,7 @@ def _name_of(operator: Any, context: Any) -> str:
 def document_hash(operator: Any) -> str | None:
     """Give the fingerprint of the document that the operator's fields stand for now; None if they stand for none."""
     try:
-        document = document_of(movie=operator.movie, template=operator.template, variables=operator.variables)
+        document = build_document(movie=operator.movie, template=operator.template, variables=operator.variables)
     except Json2VideoError:
         return None
     return fingerprint(document)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.core.render_status import Ended, seconds_in_words
-from airflow_json2video.core.result import movie_facts
+from airflow_json2video.core.render_status import RenderOutcome, format_duration
+from airflow_json2video.core.result import select_fields
 from airflow_json2video.core.storage_path import fields_of, seconds_left
 from airflow_json2video.exceptions import ConfigurationError, RenderExpired
 from airflow_json2video.polling.wait import confirmed, wire
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.polling.wait import TaskLog
 
-__all__ = ["Keeping", "warn_of_expiry"]
+__all__ = ["VideoStore", "warn_of_expiry"]
 
 _SOON = 86400.0
 _VARIES_BY_INDEX = re.compile(r"\b(map_index|ti|task_instance|task_instance_key_str|task|expanded_ti_count)\b")
@@ -41,7 +41,7 @@ _VARIES_BY_INDEX = re.compile(r"\b(map_index|ti|task_instance|task_instance_key_
 
 
 @dataclass(kw_only=True)
-class Keeping:
+class VideoStore:
     """What is to be kept of a render, and where.
 
     :ivar template: see :func:`.store_video`. :ivar subtitles: the ASS file too. :ivar thumbnail: the picture too.
@@ -60,7 +60,7 @@ class Keeping:
     """Whether what stands at the path is the video of an earlier render of this task."""
 
     @classmethod
-    def of(cls, operator: Any) -> Keeping | None:
+    def of(cls, operator: Any) -> VideoStore | None:
         """Read the arguments of *operator*; None if it is not to keep anything."""
         if operator.output_path is None:
             return None
@@ -105,14 +105,14 @@ class Keeping:
         if self.delete and find_stored(movie, template=self.template, log=self.log) is None:
             require_unoccupied(self.template, subtitles=self.subtitles, thumbnail=self.thumbnail)
 
-    def ended(self, ended: Ended) -> Ended:
+    def ended(self, ended: RenderOutcome) -> RenderOutcome:
         """Take a render whose file the service has no more for finished, so that what is kept of it is found."""
         if not isinstance(ended.error, RenderExpired) or not ended.error.project:
             return ended
         project = ended.error.project
         answer = confirmed(self.hook, lambda: self.hook.get_movie(project), log=self.log)
         quota = wire(answer.remaining_quota) if answer.remaining_quota is not None else {}
-        return Ended(movie=movie_facts(wire(answer.movie)), remaining_quota=quota)
+        return RenderOutcome(movie=select_fields(wire(answer.movie)), remaining_quota=quota)
 
     def keep(self, movie: Mapping[str, Any], result: RenderResult) -> RenderResult:
         """Keep what is asked for and give the result with where it is.
@@ -158,5 +158,5 @@ def warn_of_expiry(movie: Mapping[str, Any], *, log: TaskLog) -> None:
             "JSON2Video deletes the file of render %s in %s, seven days after its end. Nothing keeps it: set "
             "output_path, or get it before.",
             movie["project"],
-            seconds_in_words(left),
+            format_duration(left),
         )

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from airflow_json2video.operators._templating import Fields
 
 __all__ = [
+    "Json2VideoApiOperator",
     "Json2VideoBaseOperator",
-    "Json2VideoCallOperator",
     "TemplatedFields",
-    "credits_limit",
     "fail_task",
-    "one_of",
-    "path_as_text",
+    "path_to_str",
     "refuse_arguments",
     "require_end_of_wait",
-    "seconds_of",
+    "to_seconds",
+    "validate_choice",
+    "validate_credits",
 ]
 
 
@@ -94,7 +94,7 @@ class Json2VideoBaseOperator(TemplatedFields):
         return Json2VideoHook(self.json2video_conn_id)
 
 
-class Json2VideoCallOperator(Json2VideoBaseOperator):
+class Json2VideoApiOperator(Json2VideoBaseOperator):
     """Calls JSON2Video and is done; what a retry cannot help fails the task without one."""
 
     def execute(self, context: Context) -> Any:
@@ -181,7 +181,7 @@ def _meant_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> 
     return " ".join(hints)
 
 
-def credits_limit(name: str, value: float | None) -> float | None:
+def validate_credits(name: str, value: float | None) -> float | None:
     """Give a limit in credits; None is none.
 
     :raises ConfigurationError: it is no number from 0.
@@ -205,7 +205,7 @@ def require_end_of_wait(task_id: str, *, on_quota_exhausted: str, quota_wait_unt
         )
 
 
-def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
+def validate_choice(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
     """Give a choice.
 
     :raises ConfigurationError: it is none of those.
@@ -215,7 +215,7 @@ def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def seconds_of(name: str, value: float | timedelta) -> float:
+def to_seconds(name: str, value: float | timedelta) -> float:
     """Give a length of time in seconds.
 
     :raises ConfigurationError: it is no number above 0.
@@ -228,6 +228,6 @@ def seconds_of(name: str, value: float | timedelta) -> float:
     return float(seconds)
 
 
-def path_as_text(path: Any) -> Any:
+def path_to_str(path: Any) -> Any:
     """Give a path object as Airflow can store and template it; what an XCom is to give stays as it is."""
     return str(path) if isinstance(path, os.PathLike) or hasattr(path, "conn_id") else path

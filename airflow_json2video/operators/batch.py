@@ -11,12 +11,12 @@ from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink
 from airflow_json2video.operators.base import (
     Json2VideoBaseOperator,
-    credits_limit,
     fail_task,
-    one_of,
-    path_as_text,
+    path_to_str,
     refuse_arguments,
     require_end_of_wait,
+    validate_choice,
+    validate_credits,
 )
 
 if TYPE_CHECKING:
@@ -123,29 +123,29 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         super().__init__(json2video_conn_id=json2video_conn_id, **kwargs)
         to_document = getattr(movie, "to_document", None)
         self.items: Any = _Rows.of(items)
-        self.source: Any = path_as_text(source)
+        self.source: Any = path_to_str(source)
         self.movie: Any = movie if to_document is None else to_document()
         self.template: Any = template
         self.variables: Any = variables
         self.item_key = item_key
         self.max_in_flight = int(_within("max_in_flight", max_in_flight, 1, _MOST_IN_FLIGHT))
         self.submissions_per_minute = _within("submissions_per_minute", submissions_per_minute, 1, 60_000)
-        self.on_item_failure = one_of("on_item_failure", on_item_failure, ("fail", "continue"))
+        self.on_item_failure = validate_choice("on_item_failure", on_item_failure, ("fail", "continue"))
         self.max_failures = None if max_failures is None else _within("max_failures", max_failures, 0, 10_000)
-        self.output_path: Any = path_as_text(output_path)
+        self.output_path: Any = path_to_str(output_path)
         self.store_subtitles = store_subtitles
         self.store_thumbnail = store_thumbnail
         self.delete_after_store = delete_after_store
-        self.max_credits = credits_limit("max_credits", max_credits)
-        self.min_remaining_credits = credits_limit("min_remaining_credits", min_remaining_credits)
-        self.on_quota_exhausted = one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
+        self.max_credits = validate_credits("max_credits", max_credits)
+        self.min_remaining_credits = validate_credits("min_remaining_credits", min_remaining_credits)
+        self.on_quota_exhausted = validate_choice("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
         self.quota_wait_until = quota_wait_until
-        self.report_path: Any = path_as_text(report_path)
+        self.report_path: Any = path_to_str(report_path)
         self.poll_interval = _within("poll_interval", poll_interval, 0.01, 86400)
         seconds = render_timeout.total_seconds() if isinstance(render_timeout, timedelta) else render_timeout
         self.render_timeout = _within("render_timeout", seconds, 0.01, 7 * 86400)
-        self.on_lost_response = one_of("on_lost_response", on_lost_response, ("resubmit", "fail"))
-        self.on_clear = one_of("on_clear", on_clear, ("resubmit", "reuse"))
+        self.on_lost_response = validate_choice("on_lost_response", on_lost_response, ("resubmit", "fail"))
+        self.on_clear = validate_choice("on_clear", on_clear, ("resubmit", "reuse"))
         self._rows: list[dict[str, Any]] | None = None
         self._handed_on = False
         if (items is None) == (source is None):
@@ -178,11 +178,11 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         self._skip_if_empty(context)
         return self._slice(context, event=None, is_resumed=False)
 
-    def execute_slice(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
+    def resume_batch(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
         """Go on after the trigger has fired."""
         return self._slice(context, event=event, is_resumed=True)
 
-    def execute_again(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
+    def resume_submission(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
         """Go on after an outage, or a time without credits."""
         return self._slice(context, event=event, is_resumed=True)
 
@@ -194,11 +194,11 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         )
 
     def _slice(self, context: Context, *, event: Any, is_resumed: bool) -> BatchResult:
-        from airflow_json2video.operators._batch.runner import BatchSlice
+        from airflow_json2video.operators._batch.runner import BatchStep
         from airflow_json2video.version_compat import as_outputs
 
         try:
-            done = BatchSlice(self, context, rows=self._read_rows(context)).run(event, is_resumed=is_resumed)
+            done = BatchStep(self, context, rows=self._read_rows(context)).run(event, is_resumed=is_resumed)
             return as_outputs(self, done)
         except Json2VideoError as error:
             self._fail(error, context)
@@ -229,9 +229,9 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     def _hand_on(self, context: Context) -> None:
         ti = context.get("ti")  # fields are also rendered for show, by no attempt
         if self.on_clear == "resubmit" and ti is not None and not self._handed_on:
-            from airflow_json2video.submission.attempt import hand_on
+            from airflow_json2video.submission.attempt import carry_over_history
 
-            hand_on(ti)
+            carry_over_history(ti)
             self._handed_on = True
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:

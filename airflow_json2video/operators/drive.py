@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, MediaNotFound
-from airflow_json2video.operators.base import Json2VideoCallOperator
+from airflow_json2video.operators.base import Json2VideoApiOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from airflow_json2video.operators._templating import Fields
 
 __all__ = [
-    "Json2VideoDriveCreateFolderOperator",
-    "Json2VideoDriveDeleteFileOperator",
-    "Json2VideoDriveDeleteFolderOperator",
-    "Json2VideoDriveListOperator",
-    "Json2VideoDriveMoveFileOperator",
-    "Json2VideoDriveUploadOperator",
+    "Json2VideoCreateFolderOperator",
+    "Json2VideoDeleteFileOperator",
+    "Json2VideoDeleteFolderOperator",
+    "Json2VideoListFilesOperator",
+    "Json2VideoMoveFileOperator",
+    "ObjectStorageToJson2VideoOperator",
 ]
 
 FileType = Literal["image", "video", "audio", "other"]
@@ -31,7 +31,7 @@ _CONFIRMED_WITHIN = 60.0
 _PAGE = 100
 
 
-class Json2VideoDriveUploadOperator(Json2VideoCallOperator):
+class ObjectStorageToJson2VideoOperator(Json2VideoApiOperator):
     """Uploads a file from object storage to the drive, and gives it as a dictionary: its ``url`` serves as ``src``.
 
     May be repeated: a file of the same name and size is kept and not sent again, and what an attempt that was
@@ -128,7 +128,7 @@ def _looked_at(source: str) -> tuple[Any, str, int]:
     return storage, path, size
 
 
-class Json2VideoDriveMoveFileOperator(Json2VideoCallOperator):
+class Json2VideoMoveFileOperator(Json2VideoApiOperator):
     """Moves a file of the drive to another folder. A file that was moved already is fine.
 
     A file that the storage has not confirmed yet can get lost by a move, so that is waited for, for a minute.
@@ -174,7 +174,7 @@ class Json2VideoDriveMoveFileOperator(Json2VideoCallOperator):
         return _facts(self.hook.get_file(moved))
 
 
-class Json2VideoDriveDeleteFileOperator(Json2VideoCallOperator):
+class Json2VideoDeleteFileOperator(Json2VideoApiOperator):
     """Deletes a file of the drive. One that is not there is fine, and the log says so.
 
     :param name: of the file (templated).
@@ -197,7 +197,7 @@ class Json2VideoDriveDeleteFileOperator(Json2VideoCallOperator):
             self.log.warning("There is no %r in the drive: nothing to delete.", _joined(self.folder, self.name))
 
 
-class Json2VideoDriveCreateFolderOperator(Json2VideoCallOperator):
+class Json2VideoCreateFolderOperator(Json2VideoApiOperator):
     """Creates a folder of the drive with those above it. One that is there already is fine.
 
     :param folder: as ``videos/2026``; the drive keeps letters, digits and ``_-`` (templated).
@@ -217,7 +217,7 @@ class Json2VideoDriveCreateFolderOperator(Json2VideoCallOperator):
         self.hook.create_folder(check_stored_folder(self.folder))
 
 
-class Json2VideoDriveDeleteFolderOperator(Json2VideoCallOperator):
+class Json2VideoDeleteFolderOperator(Json2VideoApiOperator):
     """Deletes an empty folder of the drive; the service refuses one that holds files.
 
     :param folder: as ``videos/2026`` (templated).
@@ -235,7 +235,7 @@ class Json2VideoDriveDeleteFolderOperator(Json2VideoCallOperator):
         self.hook.delete_folder(self.folder)
 
 
-class Json2VideoDriveListOperator(Json2VideoCallOperator):
+class Json2VideoListFilesOperator(Json2VideoApiOperator):
     """Lists the files of one folder of the drive, all pages, as a list of dictionaries.
 
     Each has ``name``, ``folder``, ``url``, ``size`` (bytes), ``content_type`` and ``status``.

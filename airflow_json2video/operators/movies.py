@@ -6,15 +6,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.operators.base import Json2VideoCallOperator
+from airflow_json2video.operators.base import Json2VideoApiOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-__all__ = ["Json2VideoDeleteMovieOperator", "Json2VideoListMoviesOperator"]
+__all__ = ["Json2VideoDeleteRenderOperator", "Json2VideoListRendersOperator"]
 
 
-class Json2VideoListMoviesOperator(Json2VideoCallOperator):
+class Json2VideoListRendersOperator(Json2VideoApiOperator):
     """Lists the account's renders of a range of time, all pages, as a list of dictionaries.
 
     Renders of another deployment are left out, since what a DAG lists it may store or delete; those that no Airflow
@@ -46,21 +46,21 @@ class Json2VideoListMoviesOperator(Json2VideoCallOperator):
     def carry_out(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
         """Read the list to its end."""
         from airflow_json2video.core.identity import of_another_deployment
-        from airflow_json2video.core.result import movie_facts
+        from airflow_json2video.core.result import select_fields
         from airflow_json2video.polling.wait import wire
         from airflow_json2video.submission.deployment import known_deployment
 
         movies = list(self.hook.client.movies(date_start=self.date_start, date_end=self.date_end))
         ours = known_deployment(self.hook.settings.namespace)
         return [
-            {**movie_facts(wire(movie)), "client_data": movie.client_data}
+            {**select_fields(wire(movie)), "client_data": movie.client_data}
             for movie in movies
             if (self.statuses is None or movie.status in self.statuses)
             and not of_another_deployment(movie.client_data, movie.json_text, ours=ours)
         ]
 
 
-class Json2VideoDeleteMovieOperator(Json2VideoCallOperator):
+class Json2VideoDeleteRenderOperator(Json2VideoApiOperator):
     """Deletes the file of a render now and not after seven days. It stops no render, and gives nothing back.
 
     A file that is gone already is fine. A render of another deployment is refused.

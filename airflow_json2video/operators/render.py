@@ -10,16 +10,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.links import Json2VideoRenderLink, dashboard_url
 from airflow_json2video.operators.base import (
     Json2VideoBaseOperator,
-    credits_limit,
     fail_task,
-    one_of,
-    path_as_text,
+    path_to_str,
     refuse_arguments,
     require_end_of_wait,
-    seconds_of,
+    to_seconds,
+    validate_choice,
+    validate_credits,
 )
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_json2video.core.identity import TaskIdentity
-    from airflow_json2video.core.render_status import Ended, RenderWatch
+    from airflow_json2video.core.render_status import RenderOutcome, RenderTracker
     from airflow_json2video.core.result import RenderResult
     from airflow_json2video.movie import Movie
-    from airflow_json2video.operators._deferral import Pause
-    from airflow_json2video.operators._storage import Keeping
+    from airflow_json2video.operators._deferral import ResumeState
+    from airflow_json2video.operators._storage import VideoStore
     from airflow_json2video.operators._templating import Fields
     from airflow_json2video.submission.budget import Budget
     from airflow_json2video.submission.submitter import Submission, SubmittedRender
@@ -146,22 +146,22 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         self.variables: Any = variables
         self.check_template_variables = check_template_variables
         self.webhook: Any = webhook
-        self.poll_interval = seconds_of("poll_interval", poll_interval)
-        self.render_timeout = seconds_of("render_timeout", render_timeout)
-        self.timeout_starts = one_of("timeout_starts", timeout_starts, ("submission", "attempt"))
+        self.poll_interval = to_seconds("poll_interval", poll_interval)
+        self.render_timeout = to_seconds("render_timeout", render_timeout)
+        self.timeout_starts = validate_choice("timeout_starts", timeout_starts, ("submission", "attempt"))
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
         self.wait = wait
         self.durable = durable
-        self.on_lost_response = one_of("on_lost_response", on_lost_response, ("resubmit", "fail"))
-        self.on_clear = one_of("on_clear", on_clear, ("resubmit", "reuse"))
-        self.output_path: Any = path_as_text(output_path)
+        self.on_lost_response = validate_choice("on_lost_response", on_lost_response, ("resubmit", "fail"))
+        self.on_clear = validate_choice("on_clear", on_clear, ("resubmit", "reuse"))
+        self.output_path: Any = path_to_str(output_path)
         self.store_subtitles = store_subtitles
         self.store_thumbnail = store_thumbnail
         self.delete_after_store = delete_after_store
-        self.max_credits = credits_limit("max_credits", max_credits)
-        self.min_remaining_credits = credits_limit("min_remaining_credits", min_remaining_credits)
-        self.on_quota_exhausted = one_of("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
+        self.max_credits = validate_credits("max_credits", max_credits)
+        self.min_remaining_credits = validate_credits("min_remaining_credits", min_remaining_credits)
+        self.on_quota_exhausted = validate_choice("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
         self.quota_wait_until = quota_wait_until
         self._waiting_for: str | None = None
         self._handed_on = False
@@ -196,8 +196,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def execute(self, context: Context) -> RenderResult:
         """Submit the movie, or adopt the render of an earlier attempt, and wait for its video."""
-        from airflow_json2video.operators._deferral import Pause
-        from airflow_json2video.submission.attempt import delivered_before
+        from airflow_json2video.operators._deferral import ResumeState
+        from airflow_json2video.submission.attempt import last_delivered_attempt
         from airflow_json2video.version_compat import execution_deadline
 
         ti, now = context["ti"], time.time()
@@ -205,20 +205,20 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         hard_until = None
         if self.execution_timeout is not None:
             hard_until = execution_deadline(ti, self.execution_timeout, now=now)
-        delivered = delivered_before(ti) if self._notes_delivery else 0
-        pause = Pause(until=now + self.render_timeout, delivered=delivered, hard_until=hard_until)
+        delivered = last_delivered_attempt(ti) if self._notes_delivery else 0
+        pause = ResumeState(until=now + self.render_timeout, delivered=delivered, hard_until=hard_until)
         return self._submit_and_wait(context, pause)
 
-    def execute_again(
+    def resume_submission(
         self, context: Context, event: Any = None, outage: dict[str, Any] | None = None, **_: Any
     ) -> RenderResult:
         """Go on after a wait for the service, for the account's list or for credits."""
-        from airflow_json2video.operators._deferral import Pause
+        from airflow_json2video.operators._deferral import ResumeState
 
         if outage is not None:
-            pause = Pause.from_json(outage)
+            pause = ResumeState.from_json(outage)
         else:  # lost by dag.test()
-            pause = Pause.of_event(event, render_timeout=self.render_timeout)
+            pause = ResumeState.of_event(event, render_timeout=self.render_timeout)
         return self._submit_and_wait(context, pause)
 
     @property
@@ -229,17 +229,17 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     def _hand_on(self, context: Context) -> None:
         ti = context.get("ti")  # fields are also rendered for show, by no attempt
         if self._notes_delivery and ti is not None and not self._handed_on:
-            from airflow_json2video.submission.attempt import hand_on
+            from airflow_json2video.submission.attempt import carry_over_history
 
-            hand_on(ti)
+            carry_over_history(ti)
             self._handed_on = True
 
-    def _submit_and_wait(self, context: Context, pause: Pause) -> RenderResult:
+    def _submit_and_wait(self, context: Context, pause: ResumeState) -> RenderResult:
         from airflow_json2video.core.result import render_result
         from airflow_json2video.core.submission_state import SubmissionPaused
-        from airflow_json2video.operators._deferral import wait_for_credits, wait_out
-        from airflow_json2video.operators._outlets import tell_video
-        from airflow_json2video.submission.attempt import delivery_key, note_delivery
+        from airflow_json2video.operators._deferral import defer_until_available, wait_for_credits
+        from airflow_json2video.operators._outlets import emit_asset_event
+        from airflow_json2video.submission.attempt import delivery_key, record_delivery
         from airflow_json2video.submission.deployment import require_unchanged_deployment
         from airflow_json2video.submission.task_identity import task_identity
         from airflow_json2video.triggers.render import defer_until_rendered
@@ -259,7 +259,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             submission = self._submission(document, budget, context, pause, identity)
             render = self._submit(submission, budget)
         except SubmissionPaused as paused:
-            wait_out(self, paused, pause, context)
+            defer_until_available(self, paused, pause, context)
         except Json2VideoError as error:
             if budget is not None and submission is not None:
                 wait_for_credits(self, error, budget, replace(pause, submission=submission.progress.to_json()), context)
@@ -267,24 +267,24 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         estimated = budget.price.credits
         key = identity.submission_key if identity is not None else None
         context["ti"].xcom_push(key="json2video_project", value=render.project)
-        Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=render.project))
+        Json2VideoRenderLink.persist(context, dashboard_url(self.hook.settings.host, project=render.project))
         if not self.wait:
             self.log.info("Not waiting for render %s (wait=False).", render.project)
             if self._notes_delivery:
-                note_delivery(context["ti"])
+                record_delivery(context["ti"])
             result = render_result({"project": render.project}, remaining_quota=None, submission_key=key)
             self._tell_cost(result, estimated, context)
-            self._video = tell_video(self, context, result)
+            self._video = emit_asset_event(self, context, result)
             return as_outputs(self, result)
         starts = render.submitted_at if self.timeout_starts == "submission" else self.hook.clock.now()
         deadline = starts + self.render_timeout
         ended = None
         if not self.deferrable:
-            ended = self._wait_here(render, deadline=deadline)
+            ended = self._wait_on_worker(render, deadline=deadline)
         elif render.adopted:
             # It may have ended long ago. Deferring would be a detour, and one that costs attempts: Airflow's
             # scheduler may take a task that resumes at once for one that was killed.
-            ended = self._look_here(render, deadline=deadline)
+            ended = self._poll_on_worker(render, deadline=deadline)
         if ended is None:
             defer_until_rendered(
                 self,
@@ -331,13 +331,13 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def on_kill(self) -> None:
         """Say what becomes of the render when a person or a timeout ends the task on the worker."""
-        self._say_what_goes_on()
+        self._log_still_running()
 
     def _checked_document(self) -> dict[str, Any]:
         from airflow_json2video.movie.checks import require_valid
-        from airflow_json2video.operators._document import document_of, plain_document
+        from airflow_json2video.operators._document import build_document, plain_document
 
-        document = plain_document(document_of(movie=self.movie, template=self.template, variables=self.variables))
+        document = plain_document(build_document(movie=self.movie, template=self.template, variables=self.variables))
         if self.webhook is not None:
             from airflow_json2video.operators._webhook import with_webhook
 
@@ -353,8 +353,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         budget.tell()
         return budget
 
-    def _kept_for_later(self) -> dict[str, Any]:
-        """Give what ``execute_again`` needs and cannot have anew. Of the fields, Airflow renders each again."""
+    def _resume_kwargs(self) -> dict[str, Any]:
+        """Give what ``resume_submission`` needs and cannot have anew. Of the fields, Airflow renders each again."""
         return {}
 
     def _submission(
@@ -362,13 +362,13 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         document: dict[str, Any],
         budget: Budget,
         context: Context,
-        pause: Pause,
+        pause: ResumeState,
         identity: TaskIdentity | None,
     ) -> Submission:
         from airflow_json2video.core.identity import Stamp, fingerprint
         from airflow_json2video.core.submission_state import SubmissionState
         from airflow_json2video.submission.submitter import Submission
-        from airflow_json2video.submission.task_store import TaskMemory
+        from airflow_json2video.submission.task_store import TaskStateStore
         from airflow_json2video.version_compat import (
             attempt_is_current,
             previous_attempt_ended_at,
@@ -388,7 +388,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             attempt_before_had_project=before is not None and previous_attempt_had_project(ti),
             attempt_before_ended_at=previous_attempt_ended_at(ti) if before not in (None, ti.try_number) else None,
             state=SubmissionState.from_json(pause.submission) if pause.submission is not None else None,
-            delivered_before=pause.delivered,
+            last_delivered_attempt=pause.delivered,
             until=pause.until,
             hard_until=float("inf") if pause.hard_until is None else pause.hard_until,
             hold=_LONGEST_HOLD if self.deferrable else float("inf"),
@@ -400,7 +400,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             still_current=lambda: attempt_is_current(ti),
             may_pay=lambda: self._check_before_paying(document, budget, identity, keeping, context),
             kept=keeping.has if keeping else None,
-            memory=TaskMemory.of(context),
+            memory=TaskStateStore.of(context),
         )
 
     def _submit(self, submission: Submission, budget: Budget) -> SubmittedRender:
@@ -417,17 +417,17 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             render = replace(render, submitted_at=self.hook.clock.now())
         return render
 
-    def _keeping(self) -> Keeping | None:
-        from airflow_json2video.operators._storage import Keeping
+    def _keeping(self) -> VideoStore | None:
+        from airflow_json2video.operators._storage import VideoStore
 
-        return Keeping.of(self)
+        return VideoStore.of(self)
 
     def _check_before_paying(
         self,
         document: Mapping[str, Any],
         budget: Budget,
         identity: TaskIdentity | None,
-        keeping: Keeping | None,
+        keeping: VideoStore | None,
         context: Context,
     ) -> None:
         if keeping is not None:
@@ -443,26 +443,26 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
             require_same_deployment(self.hook.settings.namespace, identity.deployment)
 
-    def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderWatch:
-        from airflow_json2video.core.render_status import RenderWatch
+    def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderTracker:
+        from airflow_json2video.core.render_status import RenderTracker
         from airflow_json2video.polling.wait import poll_schedule
 
-        return RenderWatch(
+        return RenderTracker(
             render.project,
             submitted_at=render.submitted_at,
             deadline=deadline,
             schedule=poll_schedule(self.poll_interval, is_loopback=self.hook.settings.is_loopback),
         )
 
-    def _look_here(self, render: SubmittedRender, *, deadline: float) -> Ended | None:
+    def _poll_on_worker(self, render: SubmittedRender, *, deadline: float) -> RenderOutcome | None:
         """Look once; None if the render goes on, or the look failed in a way that passes."""
-        from airflow_json2video.core.render_status import Ended
+        from airflow_json2video.core.render_status import RenderOutcome
         from airflow_json2video.polling.wait import look_once
 
         step = look_once(self.hook, self._watch(render, deadline=deadline))
-        return step if isinstance(step, Ended) else None
+        return step if isinstance(step, RenderOutcome) else None
 
-    def _wait_here(self, render: SubmittedRender, *, deadline: float) -> Ended:
+    def _wait_on_worker(self, render: SubmittedRender, *, deadline: float) -> RenderOutcome:
         from airflow_json2video.polling.wait import wait_for_render
 
         watch = self._watch(render, deadline=deadline)
@@ -470,12 +470,12 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         try:
             return wait_for_render(self.hook, watch, log=self.log)
         except BaseException:  # execution_timeout, a kill: the render itself goes on
-            self._say_what_goes_on()
+            self._log_still_running()
             raise
         finally:
             self._waiting_for = None
 
-    def _say_what_goes_on(self) -> None:
+    def _log_still_running(self) -> None:
         project, self._waiting_for = self._waiting_for, None
         if project is not None:
             then = (
@@ -485,21 +485,23 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _tell_cost(self, result: RenderResult, estimated: int | None, context: Context) -> None:
         from airflow_json2video import metrics
-        from airflow_json2video.core.price import cost_in_words, cost_of
+        from airflow_json2video.core.price import cost_of, format_cost
 
         cost = cost_of(result, estimated=estimated)
         context["ti"].xcom_push(key="json2video_cost", value=dict(cost))
         if cost["charged_seconds"] is not None:
-            self.log.info("%s", cost_in_words(cost))
+            self.log.info("%s", format_cost(cost))
             metrics.render_charged(cost["charged_seconds"], remaining=cost["remaining_credits"])
 
-    def _finish(self, ended: Ended, *, key: str | None, estimated: int | None, context: Context) -> RenderResult:
+    def _finish(
+        self, ended: RenderOutcome, *, key: str | None, estimated: int | None, context: Context
+    ) -> RenderResult:
         from airflow_json2video.core.result import render_result
         from airflow_json2video.metrics import render_done
-        from airflow_json2video.operators._outlets import tell_video
+        from airflow_json2video.operators._outlets import emit_asset_event
         from airflow_json2video.operators._storage import warn_of_expiry
         from airflow_json2video.polling.wait import tell_done
-        from airflow_json2video.submission.attempt import note_delivery
+        from airflow_json2video.submission.attempt import record_delivery
         from airflow_json2video.version_compat import as_outputs
 
         keeping = self._keeping()
@@ -515,19 +517,19 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
                 warn_of_expiry(ended.movie, log=self.log)
         except Json2VideoError as error:
             self._fail(error, context)
-        link = result["url"] or pages_of(self.hook.settings.host, project=result["project"])
+        link = result["url"] or dashboard_url(self.hook.settings.host, project=result["project"])
         Json2VideoRenderLink.persist(context, link)
         if self._notes_delivery:
-            note_delivery(context["ti"])
+            record_delivery(context["ti"])
         render_done(result["rendering_time"])
         tell_done(result, ended.movie, log=self.log)
         self._tell_cost(result, estimated, context)
-        self._video = tell_video(self, context, result)
+        self._video = emit_asset_event(self, context, result)
         return as_outputs(self, result)
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
         """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        from airflow_json2video.exceptions import AttemptSuperseded, Money, RenderFailed, StoreError
+        from airflow_json2video.exceptions import AttemptSuperseded, Billing, RenderFailed, StoreError
         from airflow_json2video.metrics import render_failed, video_not_stored
         from airflow_json2video.version_compat import end_superseded_attempt
 
@@ -541,7 +543,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             then = "Airflow tries again." if again else "No attempt is left."
             then = then if error.retryable else "A retry cannot help, so none is made."
             error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
-        if error.project and error.money is not Money.NOT_SPENT:
+        if error.project and error.money is not Billing.NOT_SPENT:
             error.advice = self._advice_on_what_goes_on(error, again=again)
         if isinstance(error, RenderFailed) and error.path and (there := self._what_is_there(error.path)):
             error.advice = f"In the document, {there}.\n{error.advice}"
@@ -552,10 +554,10 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     def _what_is_there(self, path: str) -> str | None:
         from airflow_json2video.movie.findings import excerpt
-        from airflow_json2video.operators._document import document_of
+        from airflow_json2video.operators._document import build_document
 
         try:
-            return excerpt(document_of(movie=self.movie, template=self.template, variables=self.variables), path)
+            return excerpt(build_document(movie=self.movie, template=self.template, variables=self.variables), path)
         except Json2VideoError:  # what is shown next to an error is never one of its own
             return None
 

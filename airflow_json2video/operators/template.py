@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.operators.base import Json2VideoCallOperator
+from airflow_json2video.operators.base import Json2VideoApiOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Json2VideoTemplateOperator"]
 
 
-class Json2VideoTemplateOperator(Json2VideoCallOperator):
+class Json2VideoTemplateOperator(Json2VideoApiOperator):
     """Creates a template, or updates it if it differs, and gives its id as the task's result.
 
     The template is known by its name. If the account's template of that name is the same already, nothing is
@@ -61,12 +61,12 @@ class Json2VideoTemplateOperator(Json2VideoCallOperator):
     def carry_out(self, context: Context) -> str:  # noqa: ARG002
         """Check the movie, create or update the template, and give its id."""
         from airflow_json2video.movie.checks import require_valid
-        from airflow_json2video.operators._document import document_of
+        from airflow_json2video.operators._document import build_document
         from airflow_json2video.templates import TemplateSync
 
         if self.movie is None:
             raise ConfigurationError("The template has no movie: the task that was to give it gave nothing.")
-        document = document_of(movie=self.movie, template=None, variables=None, from_json_file=self._source)
+        document = build_document(movie=self.movie, template=None, variables=None, from_json_file=self._source)
         for finding in require_valid(document, source=self._source):
             self.log.warning("%s: %s", finding.path or "movie", finding.message)
         tags = [tag.strip() for tag in self.tags.split(",")] if isinstance(self.tags, str) else self.tags

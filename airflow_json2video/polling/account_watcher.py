@@ -15,12 +15,12 @@ from airflow_json2video.api.calls.movies import get_movie, list_movies
 from airflow_json2video.core.completed import FinishedRenders, Wanted
 from airflow_json2video.core.render_status import LONGEST_WISH, MIN_POLL_INTERVAL
 from airflow_json2video.exceptions import (
-    AnswerLost,
     AuthenticationFailed,
+    InvalidResponse,
     Json2VideoError,
     NotFound,
+    ResponseLost,
     TransportError,
-    UnreadableAnswer,
 )
 from airflow_json2video.polling.wait import TaskLog, poll_schedule, wire
 from airflow_json2video.submission.deployment import find_deployment
@@ -225,7 +225,7 @@ class _Look:
         while call := listing.next_call():
             try:
                 page = await client.execute(call)
-            except (AnswerLost, UnreadableAnswer):
+            except (ResponseLost, InvalidResponse):
                 self._page_size = max(1, self._page_size // 4)  # pages of whole documents can be too large to arrive
                 raise
             found = [wire(movie) for movie in listing.take(page)]

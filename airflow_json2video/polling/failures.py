@@ -8,15 +8,15 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from airflow_json2video.core.circuit_breaker import REFUSALS_OF_ACCOUNT, Outage
+from airflow_json2video.core.circuit_breaker import REFUSALS_OF_ACCOUNT, CircuitBreaker
 from airflow_json2video.core.poll_schedule import chance_of
 from airflow_json2video.exceptions import Json2VideoError
 
 if TYPE_CHECKING:
     from airflow_json2video.polling.poller import Poller
-    from airflow_json2video.polling.subscription import Waiter
+    from airflow_json2video.polling.subscription import Subscription
 
-__all__ = ["Trouble"]
+__all__ = ["FailureHandler"]
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _SLICE = 200
 """Renders that are dealt with before the event loop gets its turn."""
 
 
-class Trouble:
+class FailureHandler:
     """The failures of one poller.
 
     :param recheck: looks a connection up anew; True when it leads to another account, to which its waiters were moved.
@@ -33,8 +33,8 @@ class Trouble:
     def __init__(self, poller: Poller, recheck: Callable[[str], Awaitable[bool]]) -> None:
         self._poller = poller
         self._recheck = recheck
-        self._outage = Outage()
-        self._held: list[Waiter] = []
+        self._outage = CircuitBreaker()
+        self._held: list[Subscription] = []
         self._held_until = math.inf
         self._is_probing = False
         self._probed_at = -math.inf
@@ -50,7 +50,7 @@ class Trouble:
         if self._outage.on_success():
             self._poller.spawn(self._release())
 
-    async def on_failure(self, waiter: Waiter, error: Json2VideoError, *, is_probe: bool) -> None:
+    async def on_failure(self, waiter: Subscription, error: Json2VideoError, *, is_probe: bool) -> None:
         """Say what a look that failed means, to whom it concerns."""
         project = waiter.watch.project
         if isinstance(error, REFUSALS_OF_ACCOUNT):
@@ -64,7 +64,7 @@ class Trouble:
         if is_probe and self._outage.error is not None:
             await self._tell_held(self._outage.error)
 
-    def on_trouble(self, error: Json2VideoError, *, waiter: Waiter, is_probe: bool = False) -> None:
+    def on_trouble(self, error: Json2VideoError, *, waiter: Subscription, is_probe: bool = False) -> None:
         """Take note of trouble that may be the service's as a whole."""
         watch, now = waiter.watch, asyncio.get_running_loop().time()
         self._outage.on_failure(error, project=watch.project, schedule=watch.schedule, now=now, is_probe=is_probe)

@@ -10,18 +10,18 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.api.base_client import MovieListing
-from airflow_json2video.api.calls.movies import watch_movies
+from airflow_json2video.api.calls.movies import poll_movies
 from airflow_json2video.api.responses import tidied
-from airflow_json2video.exceptions import AnswerLost, Json2VideoError, RateLimited, ServiceUnreachable, TransportError
+from airflow_json2video.exceptions import Json2VideoError, RateLimited, ResponseLost, ServiceUnreachable, TransportError
 from airflow_json2video.polling.wait import wire
 
 if TYPE_CHECKING:
-    from airflow_json2video.api.responses import WatchedMovie, WatchedPage
-    from airflow_json2video.core.list_cost import ListCosts, Sweep
+    from airflow_json2video.api.responses import PolledMovie, PolledPage
+    from airflow_json2video.core.list_cost import ListCostModel, ListScan
     from airflow_json2video.polling.poller import Poller
-    from airflow_json2video.polling.subscription import Waiter
+    from airflow_json2video.polling.subscription import Subscription
 
-__all__ = ["Sweeper"]
+__all__ = ["ListPoller"]
 
 _CONSIDER_EVERY = 0.5
 _CONSIDER_LATER = 2e-4
@@ -35,7 +35,7 @@ _NEAR = 30.0
 
 @dataclass
 class _Progress:
-    sweep: Sweep
+    sweep: ListScan
     missing: set[str]
     expected: int
     until: float
@@ -45,10 +45,10 @@ class _Progress:
     is_too_dear: bool = False
 
 
-class Sweeper:
-    """Does one sweep at a time for a poller, when :class:`.ListCosts` says that it is worth its cost."""
+class ListPoller:
+    """Does one sweep at a time for a poller, when :class:`.ListCostModel` says that it is worth its cost."""
 
-    def __init__(self, poller: Poller, costs: ListCosts) -> None:
+    def __init__(self, poller: Poller, costs: ListCostModel) -> None:
         self._poller = poller
         self._costs = costs
         self._is_sweeping = False
@@ -97,7 +97,7 @@ class Sweeper:
         poller.spawn(self._sweep(sweep, covered, until=now + _SWEEP_TIME))
         return 0.0
 
-    async def _sweep(self, sweep: Sweep, covered: list[Waiter], *, until: float) -> None:
+    async def _sweep(self, sweep: ListScan, covered: list[Subscription], *, until: float) -> None:
         missing = {waiter.watch.project for waiter in covered}
         progress = _Progress(sweep, missing, expected=len(missing), until=until)
         note = None
@@ -132,7 +132,7 @@ class Sweeper:
             date_start=datetime.fromtimestamp(start, timezone.utc),
             date_end=datetime.fromtimestamp(end, timezone.utc),
             page_size=sweep.page_size,
-            call=watch_movies,
+            call=poll_movies,
         )
         loop = asyncio.get_running_loop()
         while call := listing.next_call():
@@ -141,9 +141,9 @@ class Sweeper:
                 return
             left = min(_PAGE_TIME, progress.until - loop.time())
             try:
-                page: WatchedPage = await asyncio.wait_for(self._poller.client.execute(call), max(left, 0.0))
+                page: PolledPage = await asyncio.wait_for(self._poller.client.execute(call), max(left, 0.0))
             except asyncio.TimeoutError:
-                raise AnswerLost("The response to the request for the list of renders took too long.") from None
+                raise ResponseLost("The response to the request for the list of renders took too long.") from None
             self._poller.numbers.lists += 1
             self._poller.trouble.on_answer()
             progress.entries += len(page.movies)
@@ -158,7 +158,7 @@ class Sweeper:
             progress.is_too_dear = progress.spent > sweep.budget
             await asyncio.sleep(0)
 
-    def _deliver(self, movie: WatchedMovie, quota: Mapping[str, Any] | None, missing: set[str]) -> None:
+    def _deliver(self, movie: PolledMovie, quota: Mapping[str, Any] | None, missing: set[str]) -> None:
         project, status = movie.get("project"), movie.get("status")
         if not isinstance(project, str) or not isinstance(status, str) or not status:
             return
@@ -187,7 +187,7 @@ class Sweeper:
             is_whole=progress.is_whole,
         )
 
-    def _on_trouble(self, error: Json2VideoError, sweep: Sweep, covered: list[Waiter]) -> str | None:
+    def _on_trouble(self, error: Json2VideoError, sweep: ListScan, covered: list[Subscription]) -> str | None:
         is_first = not self._costs.setbacks
         is_outage = isinstance(error, (RateLimited, ServiceUnreachable))
         is_page = isinstance(error, TransportError) and not is_outage

@@ -18,20 +18,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.api.calls.movies import watch_movie
-from airflow_json2video.core.list_cost import ListCosts
+from airflow_json2video.api.calls.movies import poll_movie
+from airflow_json2video.core.list_cost import ListCostModel
 from airflow_json2video.core.poll_schedule import PollSchedule, RenderTimes
-from airflow_json2video.core.render_status import Ended, LookAgain, broken_off
+from airflow_json2video.core.render_status import PollAgain, RenderOutcome, outcome_from_exception
 from airflow_json2video.core.result import seconds_taken
 from airflow_json2video.exceptions import Json2VideoError, error_from_facts
 from airflow_json2video.metrics import PollerNumbers
-from airflow_json2video.polling.failures import Trouble
-from airflow_json2video.polling.list_poller import Sweeper
+from airflow_json2video.polling.failures import FailureHandler
+from airflow_json2video.polling.list_poller import ListPoller
 from airflow_json2video.polling.wait import poll_schedule, wire
 
 if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
-    from airflow_json2video.polling.subscription import Waiter
+    from airflow_json2video.polling.subscription import Subscription
 
 __all__ = ["Poller"]
 
@@ -71,7 +71,7 @@ class Poller:
         *,
         is_loopback: bool,
         times: RenderTimes,
-        costs: ListCosts,
+        costs: ListCostModel,
         recheck: Callable[[str], Awaitable[bool]],
         report: Callable[[Poller], None],
         clock: Callable[[], float] = time.time,
@@ -87,14 +87,14 @@ class Poller:
         self._report = report
         self._report_at = -math.inf
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, list[Waiter]] = {}
+        self._waiting: dict[str, list[Subscription]] = {}
         self._size = 0
-        self._heap: list[tuple[float, int, Waiter]] = []
+        self._heap: list[tuple[float, int, Subscription]] = []
         self._schedules: dict[float, PollSchedule] = {}
         self._looks = 0
         self._costs = costs
-        self._sweeper = Sweeper(self, costs)
-        self.trouble = Trouble(self, recheck)
+        self._sweeper = ListPoller(self, costs)
+        self.trouble = FailureHandler(self, recheck)
         self._recheck_at = self._loop.time() + _RECHECK_EVERY
         self._children: set[asyncio.Task[None]] = set()
         self._bell: asyncio.Future[None] | None = None
@@ -107,11 +107,11 @@ class Poller:
     def __len__(self) -> int:
         return self._size
 
-    def waiters(self) -> list[Waiter]:
+    def waiters(self) -> list[Subscription]:
         """Give everyone who waits."""
         return [waiter for waiters in self._waiting.values() for waiter in waiters]
 
-    def waiting_for(self, project: str) -> list[Waiter]:
+    def waiting_for(self, project: str) -> list[Subscription]:
         """Give those who wait for one render."""
         return list(self._waiting.get(project, ()))
 
@@ -119,11 +119,11 @@ class Poller:
         """Whether anyone waits for a render."""
         return project in self._waiting
 
-    def is_here(self, waiter: Waiter) -> bool:
+    def is_here(self, waiter: Subscription) -> bool:
         """Whether it still waits, and here."""
         return waiter in self._waiting.get(waiter.watch.project, ())
 
-    def add(self, waiter: Waiter) -> None:
+    def add(self, waiter: Subscription) -> None:
         """Watch a render, from the look at which it is first worth a request."""
         schedule = self._schedules.get(waiter.interval)
         if schedule is None:
@@ -135,7 +135,7 @@ class Poller:
         self._waiting.setdefault(waiter.watch.project, []).append(waiter)
         self.plan(waiter, waiter.watch.first_look(now=self.clock()))
 
-    def remove(self, waiter: Waiter) -> None:
+    def remove(self, waiter: Subscription) -> None:
         """Forget a waiter; what is under way for it goes on and is not delivered."""
         waiter.ticket = -1
         waiters = self._waiting.get(waiter.watch.project, [])
@@ -176,7 +176,7 @@ class Poller:
         if not isinstance(error, asyncio.CancelledError):
             log.error("The poller of a JSON2Video account failed", exc_info=error)
         for waiter in self.waiters():
-            waiter.end(broken_off(waiter.watch.project, error))
+            waiter.end(outcome_from_exception(waiter.watch.project, error))
         self._waiting.clear()
         self._size = 0
         self._task.cancel()
@@ -243,7 +243,7 @@ class Poller:
 
     # --- the plan -------------------------------------------------------------------------------
 
-    def plan(self, waiter: Waiter, seconds: float) -> None:
+    def plan(self, waiter: Subscription, seconds: float) -> None:
         """Look at a render in so many seconds."""
         waiter.ticket = next(_tickets)
         if seconds - self._beat / 2 >= waiter.watch.schedule.floor:
@@ -260,7 +260,7 @@ class Poller:
         """Give the loop's time at which the next look may be due."""
         return self._heap[0][0] if self._heap else math.inf
 
-    def pop_due(self, now: float) -> Waiter | None:
+    def pop_due(self, now: float) -> Subscription | None:
         """Take the waiter whose look is due longest from the plan; None if none is due."""
         while self._heap:
             due, ticket, waiter = self._heap[0]
@@ -274,7 +274,7 @@ class Poller:
 
     # --- looking at one -------------------------------------------------------------------------
 
-    def look_at(self, waiter: Waiter, *, is_probe: bool = False) -> None:
+    def look_at(self, waiter: Subscription, *, is_probe: bool = False) -> None:
         """Ask for one render.
 
         :param is_probe: it is the one look that tries whether an outage is over.
@@ -285,10 +285,10 @@ class Poller:
         self._costs.on_single()
         self.spawn(self._look(waiter, is_probe=is_probe))
 
-    async def _look(self, waiter: Waiter, *, is_probe: bool) -> None:
+    async def _look(self, waiter: Subscription, *, is_probe: bool) -> None:
         project = waiter.watch.project
         try:
-            answer = await self.client.execute(watch_movie(project))
+            answer = await self.client.execute(poll_movie(project))
         except Json2VideoError as error:
             await self.trouble.on_failure(waiter, error, is_probe=is_probe)
         else:
@@ -308,7 +308,7 @@ class Poller:
             self.numbers.delivered += 1
             self._settle(waiter, lambda w, now: w.watch.on_status(movie, now=now, remaining_quota=quota))
 
-    def tell_failure(self, waiter: Waiter, error: Json2VideoError, *, of: str) -> None:
+    def tell_failure(self, waiter: Subscription, error: Json2VideoError, *, of: str) -> None:
         """Tell a waiter that its look failed, or that it was not made because that at project *of* failed."""
         facts = error.facts()
         project = waiter.watch.project
@@ -317,14 +317,14 @@ class Poller:
         own = error_from_facts(facts)
         self._settle(waiter, lambda w, now: w.watch.on_error(own, now=now))
 
-    def _settle(self, waiter: Waiter, judge: Callable[[Waiter, float], LookAgain | Ended]) -> None:
+    def _settle(self, waiter: Subscription, judge: Callable[[Subscription, float], PollAgain | RenderOutcome]) -> None:
         waiter.busy, waiter.asked_at = False, self._loop.time()
         try:
             step = judge(waiter, self.clock())
         except Exception as error:  # what is odd about one render is no reason to leave the others
             log.exception("Render %s cannot be judged", waiter.watch.project)
-            step = broken_off(waiter.watch.project, error)
-        if isinstance(step, Ended):
+            step = outcome_from_exception(waiter.watch.project, error)
+        if isinstance(step, RenderOutcome):
             self.remove(waiter)
             waiter.end(step)
             return

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_json2video.api.async_client import AsyncJson2VideoClient
 from airflow_json2video.api.clock import clock_of
-from airflow_json2video.core.list_cost import ListCosts
+from airflow_json2video.core.list_cost import ListCostModel
 from airflow_json2video.core.poll_schedule import RenderTimes
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.metrics import report_poller
@@ -21,13 +21,13 @@ from airflow_json2video.polling.wait import no_connection_for_now
 if TYPE_CHECKING:
     from airflow_json2video.hooks.connection import ConnectionSettings
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.polling.subscription import Waiter
+    from airflow_json2video.polling.subscription import Subscription
 
-__all__ = ["Accounts"]
+__all__ = ["PollerRegistry"]
 
 _REMEMBERED_ACCOUNTS = 50
 
-_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Accounts] = WeakKeyDictionary()
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, PollerRegistry] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,24 @@ class _Connection:
     look_up: asyncio.Task[_Account] | None = None
 
 
-class Accounts:
+class PollerRegistry:
     """The accounts whose renders are waited for in one event loop."""
 
     def __init__(self) -> None:
         self._connections: dict[str, _Connection] = {}
         self._pollers: dict[_Account, Poller] = {}
-        self._learnt: dict[_Account, tuple[RenderTimes, ListCosts]] = {}
+        self._learnt: dict[_Account, tuple[RenderTimes, ListCostModel]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @staticmethod
-    def here() -> Accounts:
+    def here() -> PollerRegistry:
         """Give those of the running event loop."""
         loop = asyncio.get_running_loop()
         accounts = _loops.get(loop)
         if accounts is None:
             for other in [other for other in _loops if other.is_closed()]:
                 del _loops[other]
-            accounts = _loops[loop] = Accounts()
+            accounts = _loops[loop] = PollerRegistry()
         return accounts
 
     @property
@@ -82,7 +82,7 @@ class Accounts:
         """Count a user of a connection; each one leaves, whatever comes."""
         self._connections.setdefault(hook.json2video_conn_id, _Connection(hook)).users += 1
 
-    async def join(self, waiter: Waiter) -> None:
+    async def join(self, waiter: Subscription) -> None:
         """Bring a waiter to the poller of its account, which is started if it is the first.
 
         :raises Json2VideoError: the connection could not be looked up, or is not usable.
@@ -91,7 +91,7 @@ class Accounts:
         account = connection.account or await self._look_up(connection)
         self._poller_of(account).add(waiter)
 
-    async def leave(self, waiter: Waiter) -> None:
+    async def leave(self, waiter: Subscription) -> None:
         """Take a waiter from its poller; the last one closes it, and its client."""
         connection = self._connections[waiter.conn_id]
         connection.users -= 1
@@ -139,7 +139,7 @@ class Accounts:
         if poller is None or poller.is_over:
             if poller is not None:
                 self._beside(poller.aclose())
-            times, costs = self._learnt.setdefault(account, (RenderTimes(), ListCosts()))
+            times, costs = self._learnt.setdefault(account, (RenderTimes(), ListCostModel()))
             while len(self._learnt) > _REMEMBERED_ACCOUNTS:
                 del self._learnt[next(iter(self._learnt))]
             poller = self._pollers[account] = Poller(

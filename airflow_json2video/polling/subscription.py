@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.core.render_status import Ended, RenderWatch
+from airflow_json2video.core.render_status import RenderOutcome, RenderTracker
 
 if TYPE_CHECKING:
     from airflow_json2video.polling.poller import Poller
 
-__all__ = ["Waiter"]
+__all__ = ["Subscription"]
 
 
-class Waiter:
+class Subscription:
     """One trigger that waits for one render: what its poller knows of it, and the poller's way to reach it.
 
     :param interval: the author's ``poll_interval``, in seconds.
@@ -35,7 +35,7 @@ class Waiter:
         "watch",
     )
 
-    def __init__(self, watch: RenderWatch, *, conn_id: str, interval: float) -> None:
+    def __init__(self, watch: RenderTracker, *, conn_id: str, interval: float) -> None:
         self.watch = watch
         self.conn_id = conn_id
         self.interval = interval
@@ -49,10 +49,10 @@ class Waiter:
         self.alone = False
         """The list did not show it, so it is asked for by itself."""
         self._notes: list[str] = []
-        self._ended: Ended | None = None
+        self._ended: RenderOutcome | None = None
         self._bell: asyncio.Future[None] | None = None
 
-    async def outcome(self, tell: Callable[[str], Any]) -> Ended:
+    async def outcome(self, tell: Callable[[str], Any]) -> RenderOutcome:
         """Wait for the end; each note is given to *tell* from the caller's own coroutine."""
         while True:
             while self._notes:
@@ -67,7 +67,7 @@ class Waiter:
         self._notes.append(text)
         self._ring()
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: RenderOutcome) -> None:
         """Hand over the outcome."""
         self._ended = ended
         self._ring()

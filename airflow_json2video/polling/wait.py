@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_json2video.core.poll_schedule import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
 from airflow_json2video.core.refusal import seconds_to_confirmation
-from airflow_json2video.core.render_status import Ended, LookAgain, RenderWatch
-from airflow_json2video.core.result import in_words, warnings_of
+from airflow_json2video.core.render_status import PollAgain, RenderOutcome, RenderTracker
+from airflow_json2video.core.result import get_warnings, in_words
 from airflow_json2video.exceptions import ApiError, Json2VideoError, TransportError, error_from_facts
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ErrorLog(TaskLog, Protocol):
 def tell_done(result: RenderResult, movie: Mapping[str, Any], *, log: TaskLog) -> None:
     """Tell a task's log of a finished render, and of what a local service did not draw as it was asked to."""
     log.info("%s", in_words(result))
-    for warning in warnings_of(movie):
+    for warning in get_warnings(movie):
         log.warning("Render %s: %s", result["project"], warning)
 
 
@@ -77,7 +77,7 @@ def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes
     return PollSchedule(interval=poll_interval, floor=floor, times=RenderTimes() if times is None else times)
 
 
-def look_once(hook: Json2VideoHook, watch: RenderWatch) -> LookAgain | Ended:
+def look_once(hook: Json2VideoHook, watch: RenderTracker) -> PollAgain | RenderOutcome:
     """Ask for the status once and say what it means."""
     from airflow_json2video.api import calls
 
@@ -89,13 +89,13 @@ def look_once(hook: Json2VideoHook, watch: RenderWatch) -> LookAgain | Ended:
 
 
 def wait_for_render(
-    hook: Json2VideoHook, watch: RenderWatch, *, log: TaskLog, sleep: Callable[[float], None] = time.sleep
-) -> Ended:
+    hook: Json2VideoHook, watch: RenderTracker, *, log: TaskLog, sleep: Callable[[float], None] = time.sleep
+) -> RenderOutcome:
     """Look until the render ends or the watch's deadline passes."""
     sleep(watch.first_look(now=hook.clock.now()))
     while True:
         step = look_once(hook, watch)
-        if isinstance(step, Ended):
+        if isinstance(step, RenderOutcome):
             return step
         if step.note:
             log.info("%s", step.note)
@@ -168,12 +168,12 @@ async def learn_time(hook: Json2VideoHook, *, log: TaskLog) -> ServiceClock:
 
 async def await_render(
     hook: Json2VideoHook,
-    watch: RenderWatch,
+    watch: RenderTracker,
     *,
     poll_interval: float,
     log: TaskLog,
     clock: Callable[[], float] = time.time,
-) -> Ended:
+) -> RenderOutcome:
     """Wait until the render ends or the watch's deadline passes, without blocking the event loop.
 
     All who wait for renders of one account in one event loop share a poller. The connection is looked up in
@@ -181,11 +181,11 @@ async def await_render(
 
     :param log: every line is written from this coroutine, so that it lands in the log of this task.
     """
-    from airflow_json2video.polling.registry import Accounts
-    from airflow_json2video.polling.subscription import Waiter
+    from airflow_json2video.polling.registry import PollerRegistry
+    from airflow_json2video.polling.subscription import Subscription
 
-    accounts = Accounts.here()
-    waiter = Waiter(watch, conn_id=hook.json2video_conn_id, interval=poll_interval)
+    accounts = PollerRegistry.here()
+    waiter = Subscription(watch, conn_id=hook.json2video_conn_id, interval=poll_interval)
     accounts.enter(hook)
     try:
         while True:
@@ -196,7 +196,7 @@ async def await_render(
                 step = watch.on_error(error_from_facts(error.facts()), now=clock())
             else:
                 return await waiter.outcome(lambda note: log.info("%s", note))
-            if isinstance(step, Ended):
+            if isinstance(step, RenderOutcome):
                 return step
             if step.note:
                 log.info("%s", step.note)
@@ -205,7 +205,7 @@ async def await_render(
         await accounts.leave(waiter)
 
 
-def _judge(watch: RenderWatch, answer: MovieAnswer, *, now: float) -> LookAgain | Ended:
+def _judge(watch: RenderTracker, answer: MovieAnswer, *, now: float) -> PollAgain | RenderOutcome:
     quota = answer.remaining_quota
     return watch.on_status(wire(answer.movie), now=now, remaining_quota=wire(quota) if quota is not None else None)
 

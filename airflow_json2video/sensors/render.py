@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from airflow.providers.common.compat.sdk import BaseSensorOperator
 
 from airflow_json2video.exceptions import Json2VideoError, RenderDeadlineExceeded
-from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.links import Json2VideoRenderLink, dashboard_url
 from airflow_json2video.operators.base import TemplatedFields
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, PokeReturnValue, XComArg
 
-    from airflow_json2video.core.render_status import Ended, RenderWatch
+    from airflow_json2video.core.render_status import RenderOutcome, RenderTracker
     from airflow_json2video.core.result import RenderResult
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
@@ -69,7 +69,7 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
         try:
             check_project(self.project)
-            Json2VideoRenderLink.persist(context, pages_of(self.hook.settings.host, project=self.project))
+            Json2VideoRenderLink.persist(context, dashboard_url(self.hook.settings.host, project=self.project))
         except Json2VideoError as error:
             self._fail(error)
         if not self.deferrable:
@@ -95,11 +95,11 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
         """Look once; sensors that are not deferrable do so on a worker."""
         from airflow.providers.common.compat.sdk import PokeReturnValue
 
-        from airflow_json2video.core.render_status import Ended
+        from airflow_json2video.core.render_status import RenderOutcome
         from airflow_json2video.polling.wait import look_once
 
         step = look_once(self.hook, self._watch)
-        if not isinstance(step, Ended):
+        if not isinstance(step, RenderOutcome):
             if step.note:
                 self.log.info("%s", step.note)
             return False
@@ -119,13 +119,13 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
         return self._finish(ended, context)
 
     @cached_property
-    def _watch(self) -> RenderWatch:
-        from airflow_json2video.core.render_status import RenderWatch
+    def _watch(self) -> RenderTracker:
+        from airflow_json2video.core.render_status import RenderTracker
         from airflow_json2video.polling.wait import poll_schedule
 
         now = self.hook.clock.now()
         schedule = poll_schedule(_seconds(self.poke_interval), is_loopback=self.hook.settings.is_loopback)
-        return RenderWatch(
+        return RenderTracker(
             self.project,
             submitted_at=now,
             deadline=now + _seconds(self.timeout),
@@ -133,7 +133,7 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
             age_known=False,
         )
 
-    def _finish(self, ended: Ended, context: Context) -> RenderResult:
+    def _finish(self, ended: RenderOutcome, context: Context) -> RenderResult:
         from airflow_json2video.core.result import render_result
         from airflow_json2video.polling.wait import tell_done
         from airflow_json2video.version_compat import as_outputs

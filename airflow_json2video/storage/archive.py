@@ -9,14 +9,14 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.identity import Stamp, read_stamp
-from airflow_json2video.core.result import movie_facts
+from airflow_json2video.core.result import select_fields
 from airflow_json2video.core.storage_path import (
-    KEPT_FOR,
+    RETENTION_SECONDS,
     StoredVideo,
     check_template,
+    expected_size,
     fields_of,
     fill,
-    length_of,
     seconds_left,
 )
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.polling.wait import TaskLog
 
-__all__ = ["Rescued", "Unkept", "find_unkept", "rescue"]
+__all__ = ["ArchiveOutcome", "UnstoredRender", "find_unstored", "rescue"]
 
 _FIELDS = ("submission_key", "date")
 _LONGEST_RENDER = timedelta(days=1)
@@ -37,7 +37,7 @@ _LONGEST_RENDER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Unkept:
+class UnstoredRender:
     """A finished render that nobody keeps.
 
     :ivar movie: the service's movie object, as an event carries it. :ivar stamp: which task asked for it.
@@ -63,15 +63,15 @@ class Unkept:
 
 
 @dataclass(frozen=True)
-class Rescued:
+class ArchiveOutcome:
     """What became of one of them: ``stored``, or ``error``."""
 
-    render: Unkept
+    render: UnstoredRender
     stored: StoredVideo | None = None
     error: Json2VideoError | None = None
 
 
-def find_unkept(
+def find_unstored(
     hook: Json2VideoHook,
     *,
     template: str,
@@ -79,7 +79,7 @@ def find_unkept(
     also_in: str | None = None,
     wanted: Callable[[Stamp], bool] | None = None,
     now: float | None = None,
-) -> list[Unkept]:
+) -> list[UnstoredRender]:
     """Return the finished renders of this deployment that are not stored, the next to expire first. Free.
 
     :param template: where they would be kept; the fields are ``project``, ``submission_key`` and ``date``.
@@ -101,15 +101,15 @@ def find_unkept(
     today = datetime.fromtimestamp(moment, timezone.utc)
     elsewhere = _lengths_in(also_in) if also_in is not None else {}
     found = []
-    start = today - timedelta(seconds=KEPT_FOR) - _LONGEST_RENDER
+    start = today - timedelta(seconds=RETENTION_SECONDS) - _LONGEST_RENDER
     for movie in hook.iter_movies(date_start=start, date_end=today + timedelta(days=1)):
         stamp = read_stamp(movie.client_data, movie.json_text)
         if stamp is None or movie.status != "done" or not movie.url or not wanted(stamp):
             continue
-        facts = movie_facts(wire(movie))
+        facts = select_fields(wire(movie))
         left = seconds_left(facts, now=moment)
         if left is None or left > 0:
-            found.append(Unkept(movie=facts, stamp=stamp, seconds_left=left))
+            found.append(UnstoredRender(movie=facts, stamp=stamp, seconds_left=left))
     found.sort(key=lambda render: (render.seconds_left is None, render.seconds_left or 0.0, render.project))
     return [
         render
@@ -128,8 +128,8 @@ def rescue(
     subtitles: bool = False,
     thumbnail: bool = False,
     now: float | None = None,
-) -> Iterator[Rescued]:
-    """Keep what :func:`find_unkept` gives, one after the other; one that cannot be kept does not stop the rest.
+) -> Iterator[ArchiveOutcome]:
+    """Keep what :func:`find_unstored` gives, one after the other; one that cannot be kept does not stop the rest.
 
     Nothing is rendered, paid for or deleted, and a repeat keeps only what is still missing.
 
@@ -139,7 +139,7 @@ def rescue(
             print(render.render.project, render.stored or render.error)
     """
     check_destination(template, known=_FIELDS, log=log)
-    for render in find_unkept(hook, template=template, log=log, also_in=also_in, wanted=wanted, now=now):
+    for render in find_unstored(hook, template=template, log=log, also_in=also_in, wanted=wanted, now=now):
         try:
             stored = store_video(
                 render.movie,
@@ -151,9 +151,9 @@ def rescue(
                 thumbnail=thumbnail,
             )
         except Json2VideoError as error:
-            yield Rescued(render, error=error)
+            yield ArchiveOutcome(render, error=error)
         else:
-            yield Rescued(render, stored=stored)
+            yield ArchiveOutcome(render, stored=stored)
 
 
 def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
@@ -161,7 +161,7 @@ def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
     return lambda stamp: stamp.deployment == deployment
 
 
-def _is_stored(render: Unkept, *, template: str, log: TaskLog) -> bool:
+def _is_stored(render: UnstoredRender, *, template: str, log: TaskLog) -> bool:
     try:
         fill(template, {"project": render.project, **render.fields})
     except ConfigurationError:  # a stamp may hold what cannot be a file name; storing it says so, and the others follow
@@ -187,6 +187,6 @@ def _lengths_in(folder: str) -> dict[str, set[int]]:
     return lengths
 
 
-def _is_among(render: Unkept, lengths: Mapping[str, set[int]]) -> bool:
-    length = length_of(render.movie)
+def _is_among(render: UnstoredRender, lengths: Mapping[str, set[int]]) -> bool:
+    length = expected_size(render.movie)
     return any(render.project in name and length in sizes for name, sizes in lengths.items())

@@ -20,14 +20,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Money
-from airflow_json2video.storage.temporary import part_file
+from airflow_json2video.exceptions import Billing, ConfigurationError, DestinationFailed
+from airflow_json2video.storage.temporary import temporary_file
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:
     from airflow_json2video.polling.wait import TaskLog
 
-__all__ = ["Destination", "Kept", "destination_of", "is_local"]
+__all__ = ["Destination", "StoredFile", "destination_of", "is_local"]
 
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "wasb", "wasbs", "oss", "oci", "r2", "cos", "obs", "tos"}
@@ -47,7 +47,7 @@ _NOTHING_SENT = "Nothing was submitted."
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredFile:
     """A file that is there: its length in bytes, and when it was written (epoch seconds, if the store says)."""
 
     size: int | None
@@ -70,7 +70,7 @@ class Destination(ABC):
         """
 
     @abstractmethod
-    def look(self, *, project: str | None = None) -> Kept | None:
+    def look(self, *, project: str | None = None) -> StoredFile | None:
         """Return what is there now; None if nothing is.
 
         :param project: the render that it is asked for, if one is paid for.
@@ -106,7 +106,7 @@ class Destination(ABC):
         message = f"{self.path!r} {doing}: {words}."
         if project is None:
             nothing = f"{remedy}. {_NOTHING_SENT}" if remedy else _NOTHING_SENT
-            return DestinationFailed(message, advice=nothing, money=Money.NOT_SPENT)
+            return DestinationFailed(message, advice=nothing, money=Billing.NOT_SPENT)
         if remedy:
             advice = f"{remedy}; a retry stores the video without a new render."
         return DestinationFailed(message, project=project, advice=advice)
@@ -145,7 +145,7 @@ def destination_of(path: str) -> Destination:
         ) from error
     except Exception as error:
         failed = DestinationFailed(f"{path!r} cannot be reached: {type(error).__name__}: {error}.")
-        failed.money, failed.advice = Money.NOT_SPENT, _NOTHING_SENT
+        failed.money, failed.advice = Billing.NOT_SPENT, _NOTHING_SENT
         raise failed from error
     return (_ObjectStore if scheme in _OBJECT_STORES else _Remote)(path, fs, inside)
 
@@ -165,7 +165,7 @@ class _Local(Destination):
             if not folder.is_dir():
                 raise ConfigurationError(f"{self.path!r}: {str(folder)!r} is not a folder.", advice=_NOTHING_SENT)
             # In the nearest folder that exists: making more of them takes the same right, and would leave them there.
-            with part_file(folder, of="check") as first, part_file(folder, of="check") as second:
+            with temporary_file(folder, of="check") as first, temporary_file(folder, of="check") as second:
                 first.write_bytes(_PROBE)
                 os.replace(first, second)  # noqa: PTH105 - its name says what it does
         except OSError as error:
@@ -176,14 +176,14 @@ class _Local(Destination):
                 advice=f"Name another folder, or let the user that runs the worker write there. {_NOTHING_SENT}",
             ) from error
 
-    def look(self, *, project: str | None = None) -> Kept | None:
+    def look(self, *, project: str | None = None) -> StoredFile | None:
         try:
             found = self._final.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self.failed(error, "could not be looked at", project=project) from error
-        return Kept(size=found.st_size, modified=found.st_mtime)
+        return StoredFile(size=found.st_size, modified=found.st_mtime)
 
     def open(self) -> BinaryIO:
         return self._final.open("rb")
@@ -191,7 +191,7 @@ class _Local(Destination):
     @contextmanager
     def part(self) -> Iterator[Path]:
         self._final.parent.mkdir(parents=True, exist_ok=True)
-        with part_file(self._final.parent, of=self._final.name) as part:
+        with temporary_file(self._final.parent, of=self._final.name) as part:
             yield part
 
     def put(self, part: Path) -> None:
@@ -253,7 +253,7 @@ class _Remote(Destination):
     def _probe() -> Iterator[Path]:
         import tempfile
 
-        with part_file(Path(tempfile.gettempdir()), of="json2video") as probe:
+        with temporary_file(Path(tempfile.gettempdir()), of="json2video") as probe:
             probe.write_bytes(_PROBE)
             yield probe
 
@@ -272,7 +272,7 @@ class _Remote(Destination):
             raise
         return second
 
-    def look(self, *, project: str | None = None) -> Kept | None:
+    def look(self, *, project: str | None = None) -> StoredFile | None:
         try:
             found = self._info(self._inside)
         except Exception as error:
@@ -280,7 +280,7 @@ class _Remote(Destination):
         if found is None or found.get("type") == "directory":
             return None
         size = found.get("size")
-        return Kept(size=size if isinstance(size, int) else None, modified=self._modified(found))
+        return StoredFile(size=size if isinstance(size, int) else None, modified=self._modified(found))
 
     def open(self) -> BinaryIO:
         return cast("BinaryIO", self._fs.open(self._inside, "rb"))
@@ -290,7 +290,7 @@ class _Remote(Destination):
         import tempfile
 
         # The name's ending tells a store what the content is.
-        with part_file(Path(tempfile.gettempdir()), of="json2video", ending=Path(self._inside).suffix) as part:
+        with temporary_file(Path(tempfile.gettempdir()), of="json2video", ending=Path(self._inside).suffix) as part:
             yield part
 
     def put(self, part: Path) -> None:

@@ -19,11 +19,11 @@ from airflow_json2video.exceptions import DownloadFailed
 if TYPE_CHECKING:
     import requests
 
-    from airflow_json2video.api.config import Endpoint
-    from airflow_json2video.api.transport import Watch
+    from airflow_json2video.api.config import ClientConfig
+    from airflow_json2video.api.transport import SendTracker
     from airflow_json2video.polling.wait import TaskLog
 
-__all__ = ["Cancellation", "Download", "Got"]
+__all__ = ["Cancellation", "Download", "DownloadResult"]
 
 _BLOCK = 64 * 1024
 _MOST_TRIES = 50
@@ -36,7 +36,7 @@ _PASSES = (404, 403, 408, 409, 425, 429)
 
 
 @dataclass(frozen=True)
-class Got:
+class DownloadResult:
     """What arrived.
 
     :ivar length: in bytes. :ivar content_type: as the server gave it. :ivar resumed: how often it went on after a
@@ -67,7 +67,7 @@ class Cancellation:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._watches: list[Watch] = []
+        self._watches: list[SendTracker] = []
 
     @property
     def is_set(self) -> bool:
@@ -86,7 +86,7 @@ class Cancellation:
         self._event.wait(seconds)
 
     @contextmanager
-    def covering(self, watch: Watch) -> Iterator[None]:
+    def covering(self, watch: SendTracker) -> Iterator[None]:
         """End the request that *watch* watches too."""
         with self._lock:
             self._watches.append(watch)
@@ -116,7 +116,7 @@ class Download:
         url: str,
         into: BinaryIO,
         *,
-        endpoint: Endpoint,
+        endpoint: ClientConfig,
         log: TaskLog,
         about: str,
         project: str,
@@ -144,7 +144,7 @@ class Download:
         self._begin = b""
         self._resumed = 0
 
-    def run(self) -> Got:
+    def run(self) -> DownloadResult:
         """Get it whole.
 
         :raises DownloadFailed: not whole after all tries, or not at an address that may be asked.
@@ -158,7 +158,9 @@ class Download:
             try:
                 with new_session() as session:
                     self._try(session)
-                return Got(length=self._got, content_type=self._type, resumed=self._resumed, begin=self._begin)
+                return DownloadResult(
+                    length=self._got, content_type=self._type, resumed=self._resumed, begin=self._begin
+                )
             except _Break as error:
                 trouble = error
             fruitless = 0 if self._got > before else fruitless + 1

@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.core.storage_path import PICTURES, StoredVideo, beside, lasts_as_long, length_of, no_media
-from airflow_json2video.exceptions import Json2VideoError, VideoDamaged
-from airflow_json2video.storage.download import Cancellation, Download, Got
-from airflow_json2video.storage.mp4 import NotAnMp4, read_duration
+from airflow_json2video.core.storage_path import (
+    PICTURES,
+    StoredVideo,
+    beside,
+    durations_match,
+    expected_size,
+    media_error,
+)
+from airflow_json2video.exceptions import Json2VideoError, VideoCorrupted
+from airflow_json2video.storage.download import Cancellation, Download, DownloadResult
+from airflow_json2video.storage.mp4 import InvalidMp4, read_duration
 
 if TYPE_CHECKING:
-    from airflow_json2video.api.config import Endpoint
+    from airflow_json2video.api.config import ClientConfig
     from airflow_json2video.polling.wait import TaskLog
     from airflow_json2video.storage.destinations import Destination
 
@@ -36,7 +43,7 @@ class Fetcher:
     """
 
     movie: Mapping[str, Any]
-    endpoint: Endpoint
+    endpoint: ClientConfig
     log: TaskLog
     time_limit: float
     cancellation: Cancellation | None = None
@@ -54,11 +61,11 @@ class Fetcher:
         began = time.monotonic()
         duration: float | None = None
 
-        def check(got: Got, part: Path) -> None:
+        def check(got: DownloadResult, part: Path) -> None:
             nonlocal duration
             duration = self._duration_of_whole(got, part)
 
-        size = length_of(self.movie)
+        size = expected_size(self.movie)
         got = self._through(destination, str(self.movie["url"]), about="The video", check=check, expected=size)
         self.log.info(
             "Render %s is kept: %s, %d bytes, %s s of video, in %.1fs%s.",
@@ -91,10 +98,10 @@ class Fetcher:
         url: str,
         *,
         about: str,
-        check: Callable[[Got, Path], None],
+        check: Callable[[DownloadResult, Path], None],
         expected: int | None = None,
         most: int | None = None,
-    ) -> Got:
+    ) -> DownloadResult:
         try:
             with destination.part() as part:
                 _require_room(part.parent, expected)
@@ -121,32 +128,32 @@ class Fetcher:
         except Exception as error:  # whatever a file system raises: nothing stands under the final name
             raise destination.failed(error, "could not be written", project=self.project) from error
 
-    def _duration_of_whole(self, got: Got, part: Path) -> float | None:
-        problem, duration = no_media(got.begin, got.content_type), None
-        size = length_of(self.movie)
+    def _duration_of_whole(self, got: DownloadResult, part: Path) -> float | None:
+        problem, duration = media_error(got.begin, got.content_type), None
+        size = expected_size(self.movie)
         if problem is None and size is not None and got.length != size:
             problem = f"it has {got.length} bytes, and the service says that the video has {size}"
         if problem is None:
             try:
                 with part.open("rb") as file:
                     duration = read_duration(file, got.length)
-            except NotAnMp4 as error:
+            except InvalidMp4 as error:
                 problem = str(error)
-        if problem is None and not lasts_as_long(duration, self.movie):
+        if problem is None and not durations_match(duration, self.movie):
             expected = self.movie.get("duration")
             problem = f"it lasts {duration:.1f} s, and the service says that the video lasts {expected} s"
         if problem is not None:
-            raise VideoDamaged(
+            raise VideoCorrupted(
                 f"What arrived as the video of render {self.project} is not it: {problem}. It was not kept.",
                 project=self.project,
             )
         return duration
 
-    def _usable(self, what: str) -> Callable[[Got, Path], None]:
-        def check(got: Got, _: Path) -> None:
-            problem = no_media(got.begin, got.content_type) if got.length else "it is empty"
+    def _usable(self, what: str) -> Callable[[DownloadResult, Path], None]:
+        def check(got: DownloadResult, _: Path) -> None:
+            problem = media_error(got.begin, got.content_type) if got.length else "it is empty"
             if problem is not None:
-                raise VideoDamaged(
+                raise VideoCorrupted(
                     f"What arrived as the {what} of render {self.project} is not it: {problem}. The video itself is "
                     "kept.",
                     project=self.project,

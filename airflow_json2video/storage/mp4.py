@@ -9,12 +9,12 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-__all__ = ["NotAnMp4", "read_duration"]
+__all__ = ["InvalidMp4", "read_duration"]
 
 _MOST_BOXES = 10_000
 
 
-class NotAnMp4(ValueError):
+class InvalidMp4(ValueError):
     """The file is no MP4, or not all of one; the message says what is missing."""
 
 
@@ -22,19 +22,19 @@ def read_duration(file: BinaryIO, size: int) -> float | None:
     """Give the duration in seconds that the file states; None if it is a fragmented file that states none.
 
     :param file: opened for reading bytes, able to seek. :param size: its length in bytes.
-    :raises NotAnMp4: it does not begin with ``ftyp``, a box goes past its end, or it lacks ``moov`` or ``mdat``.
+    :raises InvalidMp4: it does not begin with ``ftyp``, a box goes past its end, or it lacks ``moov`` or ``mdat``.
     """
     found: dict[bytes, tuple[int, int]] = {}
     for kind, start, end in _boxes(file, 0, size):
         if not found and kind != b"ftyp":
-            raise NotAnMp4("it does not begin like an MP4 (no 'ftyp')")
+            raise InvalidMp4("it does not begin like an MP4 (no 'ftyp')")
         found.setdefault(kind, (start, end))
     for kind in (b"moov", b"mdat"):
         if kind not in found:
-            raise NotAnMp4(f"it has no {kind.decode()!r}, so it is not all of an MP4")
+            raise InvalidMp4(f"it has no {kind.decode()!r}, so it is not all of an MP4")
     heads = {kind: (start, end) for kind, start, end in _boxes(file, *found[b"moov"])}
     if b"mvhd" not in heads:
-        raise NotAnMp4("it has no 'mvhd', so its duration cannot be read")
+        raise InvalidMp4("it has no 'mvhd', so its duration cannot be read")
     return _seconds(file, heads[b"mvhd"][0])
 
 
@@ -46,7 +46,7 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, i
         file.seek(start)
         head = file.read(16)
         if len(head) < 8 or start + 8 > end:
-            raise NotAnMp4("it ends within the head of a box")
+            raise InvalidMp4("it ends within the head of a box")
         length, kind = struct.unpack(">I4s", head[:8])
         content = start + 8
         if length == 1 and len(head) == 16:
@@ -54,10 +54,10 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, i
         elif length == 0:  # to the end of the file
             length = end - start
         if length < content - start or start + length > end:
-            raise NotAnMp4(f"it ends within {kind.decode('latin-1')!r}, at {end} of {start + length} bytes")
+            raise InvalidMp4(f"it ends within {kind.decode('latin-1')!r}, at {end} of {start + length} bytes")
         yield kind, content, start + length
         start += length
-    raise NotAnMp4("it has too many boxes")
+    raise InvalidMp4("it has too many boxes")
 
 
 def _seconds(file: BinaryIO, start: int) -> float | None:
@@ -71,5 +71,5 @@ def _seconds(file: BinaryIO, start: int) -> float | None:
             scale, length = struct.unpack(">II", head[12:20])
             unknown = 2**32 - 1
     except (struct.error, IndexError):
-        raise NotAnMp4("its 'mvhd' is cut short") from None
+        raise InvalidMp4("its 'mvhd' is cut short") from None
     return None if not scale or length in (0, unknown) else length / scale

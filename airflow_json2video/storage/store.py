@@ -11,10 +11,10 @@ from airflow_json2video.core.storage_path import (
     StoredVideo,
     beside,
     check_template,
+    durations_match,
     fields_of,
     fill,
-    is_kept_already,
-    lasts_as_long,
+    matches_stored_file,
     may_be_overwritten,
     no_file,
     places_of,
@@ -22,7 +22,7 @@ from airflow_json2video.core.storage_path import (
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
 from airflow_json2video.storage.destinations import Destination, destination_of, is_local
 from airflow_json2video.storage.fetching import Fetcher
-from airflow_json2video.storage.mp4 import NotAnMp4, read_duration
+from airflow_json2video.storage.mp4 import InvalidMp4, read_duration
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
@@ -165,17 +165,17 @@ def _find(
     if there is None:
         return None
     size = there.size or 0
-    if not is_kept_already(movie, names_project=names_project, size=size, modified=there.modified):
+    if not matches_stored_file(movie, names_project=names_project, size=size, modified=there.modified):
         log.info("%s is there, and is not known to be the video of render %s.", destination.path, project)
         return None
     try:
         with destination.open() as file:
             duration = read_duration(file, size)
-    except (NotAnMp4, PermissionError):
+    except (InvalidMp4, PermissionError):
         return None
     except Exception as error:
         raise destination.failed(error, "could not be read", project=project) from error
-    if not lasts_as_long(duration, movie):
+    if not durations_match(duration, movie):
         return None
     log.info("Render %s is kept already: %s, %d bytes.", project, destination.path, size)
     return StoredVideo(path=destination.path, bytes=size, duration=duration, downloaded=False)

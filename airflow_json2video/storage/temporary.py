@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["part_file"]
+__all__ = ["temporary_file"]
 
 _MARK = "json2video-part"
 _OURS = re.compile(rf"\..+\.[0-9a-f]{{12}}\.{_MARK}(\.\w+)?")
@@ -22,7 +22,7 @@ _swept: dict[Path, float] = {}
 
 
 @contextmanager
-def part_file(folder: Path, *, of: str, ending: str = "") -> Iterator[Path]:
+def temporary_file(folder: Path, *, of: str, ending: str = "") -> Iterator[Path]:
     """Make an empty file in *folder* for a part of *of*, and remove it at the end if it is still there.
 
     The process that fills it holds a lock on it. One that nobody holds is of a process that was killed, and is removed.

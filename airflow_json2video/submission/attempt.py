@@ -13,13 +13,13 @@ from typing import Any
 
 from airflow_json2video.version_compat import is_resumed, succeeded_attempts, xcom_keys_of_the_attempt_before
 
-__all__ = ["delivered_before", "delivery_key", "hand_on", "note_delivery"]
+__all__ = ["carry_over_history", "delivery_key", "last_delivered_attempt", "record_delivery"]
 
 _GAVE = re.compile(r"^json2video_generation_(\d+)_gave_attempt_(\d+)$", re.MULTILINE)
 _HANDED_ON = re.compile(r"^json2video_generation_(\d+)_after_attempt_(\d+)$", re.MULTILINE)
 
 
-def delivered_before(ti: Any) -> int:
+def last_delivered_attempt(ti: Any) -> int:
     """Give the attempt before which all of the task's renders have been delivered; 0 if none has been.
 
     Where it cannot be told the answer is 0 as well: then a render that is there is taken, not paid for again.
@@ -38,17 +38,17 @@ def delivered_before(ti: Any) -> int:
     return max([*gave, *handed_on.values()], default=-1) + 1
 
 
-def hand_on(ti: Any) -> None:
+def carry_over_history(ti: Any) -> None:
     """Leave what the attempt before left to the next one, since Airflow deletes a task's XComs as an attempt starts.
 
     To be called before anything that may take long or fail. The first attempt of all has nothing to leave.
     """
     if ti.try_number > 1 and xcom_keys_of_the_attempt_before(ti) is not None and not is_resumed(ti):
-        last = max(delivered_before(ti) - 1, 0)
+        last = max(last_delivered_attempt(ti) - 1, 0)
         ti.xcom_push(key=f"json2video_generation_{ti.max_tries}_after_attempt_{last}", value=last)
 
 
-def note_delivery(ti: Any) -> None:
+def record_delivery(ti: Any) -> None:
     """Note that this attempt gives its result."""
     if xcom_keys_of_the_attempt_before(ti) is not None:
         ti.xcom_push(key=delivery_key(ti), value=ti.try_number)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.core.price import Price, refusal_by_balance, refusal_by_price
+from airflow_json2video.core.price import Price, check_max_credits, check_reserve
 from airflow_json2video.movie.merging import merge_template
 
 if TYPE_CHECKING:
@@ -50,17 +50,17 @@ class Budget:
         The account is asked only where a limit needs it: for the movie of a stored template, and for its balance.
         Nothing reserves what the balance says; others may spend it meanwhile.
 
-        :raises BudgetExceeded: it may cost more than it may. :raises ReserveReached: too little would be left.
+        :raises BudgetExceeded: it may cost more than it may. :raises CreditReserveReached: too little would be left.
         :raises Json2VideoError: the account could not be asked.
         """
         if self._max_credits is not None and self._document.get("template") is not None:
             self.price = Price.of(with_template(self._document, client))
             self.tell()
-        if refusal := refusal_by_price(self.price, max_credits=self._max_credits):
+        if refusal := check_max_credits(self.price, max_credits=self._max_credits):
             raise refusal
         if self.min_remaining is None:
             return
-        if refused := refusal_by_balance(credits_left(client), self.price, min_remaining=self.min_remaining):
+        if refused := check_reserve(credits_left(client), self.price, min_remaining=self.min_remaining):
             raise refused
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from airflow_json2video.exceptions import AttemptSuperseded, Json2VideoError
 
-__all__ = ["require_current"]
+__all__ = ["ensure_attempt_is_current"]
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between the tries to ask: an outage of Airflow's database of a minute costs nothing but this minute."""
 
 
-def require_current(
+def ensure_attempt_is_current(
     still_current: Callable[[], bool], *, what: str, nothing: str, sleep: Callable[[float], None] = time.sleep
 ) -> None:
     """Raise unless Airflow takes this attempt for the running one.

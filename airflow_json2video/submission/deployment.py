@@ -23,8 +23,8 @@ from airflow_json2video.core.identity import (
     of_another_deployment,
     read_stamp,
 )
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money
-from airflow_json2video.submission.lookup import stamped_renders
+from airflow_json2video.exceptions import Billing, ConfigurationError, Json2VideoError
+from airflow_json2video.submission.lookup import find_stamped_renders
 from airflow_json2video.version_compat import (
     add_variable,
     attempt_is_current,
@@ -158,7 +158,7 @@ def require_unchanged_deployment(deployment: str, *, before: str | None) -> None
         f"This attempt began as a task of the deployment {deployment_in_words(before)}, which is "
         f"{deployment_in_words(deployment)} now. What it may have submitted would not be found.",
         retryable=False,
-        money=Money.UNKNOWN,
+        money=Billing.UNKNOWN,
         advice=f"Restore it ({restored}), then clear the task. Nothing more was submitted.",
     )
 
@@ -184,7 +184,7 @@ def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *
     """Make sure that no earlier attempt of a task can have submitted renders under an id that is lost.
 
     :param namesakes: of the task, or of its items; see :attr:`.TaskIdentity.namesake_key`.
-    :param since: see :func:`.stamped_renders`.
+    :param since: see :func:`.find_stamped_renders`.
     :raises Json2VideoError: the account has a render of that name, or its list could not be read.
     """
 
@@ -193,7 +193,7 @@ def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *
         value = None if stamp is None or stamp.namesake_key not in namesakes else id_of(stamp.deployment)
         return None if value is None else (movie.project, value)
 
-    for project, value in stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
+    for project, value in find_stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
         raise Json2VideoError(
             f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the "
             f"{deployment_in_words(deployment_of_id(value))}. Either this deployment has lost that id, or the render "

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_json2video.api.calls.movies import MAX_LIST_RANGE, get_movie
 from airflow_json2video.core.result import ended_at
 from airflow_json2video.core.storage_path import FileState, file_state
-from airflow_json2video.exceptions import AnswerLost, Json2VideoError
+from airflow_json2video.exceptions import Json2VideoError, ResponseLost
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
 
-__all__ = ["RECENT", "confirmed", "has_file", "stamped_renders"]
+__all__ = ["RECENT", "confirmed", "find_stamped_renders", "has_file"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ _PAGE_SIZES = (100, 10)
 """Renders to a page, the second after a page that did not arrive whole."""
 
 
-def stamped_renders(
+def find_stamped_renders(
     client: Json2VideoClient,
     read: Callable[[MovieStatus], T | None],
     *,
@@ -122,7 +122,7 @@ def _read_range(
         try:
             movies = client.movies(date_start=start, date_end=end, page_size=page_size)
             return [(movie.project, found) for movie in movies if (found := read(movie)) is not None]
-        except AnswerLost as error:  # pages of whole documents can be too large to arrive
+        except ResponseLost as error:  # pages of whole documents can be too large to arrive
             trouble = error
     assert trouble is not None
     raise trouble

@@ -32,24 +32,24 @@ from airflow_json2video.core.submission_state import (
     with_facts,
 )
 from airflow_json2video.exceptions import (
+    Billing,
     HostNotResolved,
     Json2VideoError,
-    Money,
     RateLimited,
     RenderNotStarted,
     ServerError,
     ServiceUnreachable,
-    SubmissionAmbiguous,
+    SubmissionUnconfirmed,
     TransportError,
 )
-from airflow_json2video.submission.current import require_current
-from airflow_json2video.submission.lookup import RECENT, confirmed, has_file, stamped_renders
+from airflow_json2video.submission.current import ensure_attempt_is_current
+from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped_renders, has_file
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
     from airflow_json2video.polling.wait import TaskLog
-    from airflow_json2video.submission.task_store import TaskMemory
+    from airflow_json2video.submission.task_store import TaskStateStore
 
 __all__ = ["Submission", "SubmittedRender"]
 
@@ -87,7 +87,7 @@ class Submission:
     :param attempt_before_ended_at: when Airflow ended that attempt, epoch seconds by Airflow's clock, if it is known.
         Without it, it may have sent until now.
     :param state: of the same attempt, before it paused.
-    :param delivered_before: the attempt before which all renders have been delivered; see
+    :param last_delivered_attempt: the attempt before which all renders have been delivered; see
         :func:`.decide_submission`.
     :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param until: epoch seconds after which nothing is submitted, unless to end a confirmation that was waited for.
@@ -113,7 +113,7 @@ class Submission:
     attempt_before_had_project: bool = False
     attempt_before_ended_at: float | None = None
     state: SubmissionState | None = None
-    delivered_before: int = 0
+    last_delivered_attempt: int = 0
     since: float | None = None
     until: float = float("inf")
     hard_until: float = float("inf")
@@ -124,7 +124,7 @@ class Submission:
     still_current: Callable[[], bool] = lambda: True
     may_pay: Callable[[], None] = lambda: None
     kept: Callable[[MovieStatus], bool] | None = None
-    memory: TaskMemory | None = None
+    memory: TaskStateStore | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     skew: Callable[[], float] | None = None
@@ -159,7 +159,7 @@ class Submission:
         """Submit the document, or adopt the render that an earlier attempt of this task started.
 
         :raises SubmissionPaused: it has to wait, and is to go on later with the state that this carries.
-        :raises SubmissionAmbiguous: it is unknown whether a render was started; nothing more was sent.
+        :raises SubmissionUnconfirmed: it is unknown whether a render was started; nothing more was sent.
         :raises AttemptSuperseded: a later attempt has started; nothing was sent.
         :raises Json2VideoError: the service refused, or could not be reached.
         """
@@ -189,7 +189,9 @@ class Submission:
             except (TransportError, ServerError, RateLimited) as error:  # of a question about the account or template
                 self._wait_out(error)
                 continue
-            require_current(self.still_current, what="task", nothing="Nothing was submitted.", sleep=self.sleep)
+            ensure_attempt_is_current(
+                self.still_current, what="task", nothing="Nothing was submitted.", sleep=self.sleep
+            )
             submitted_at = self.clock()
             try:
                 project = self.client.execute(call).project
@@ -199,7 +201,7 @@ class Submission:
                 self._refused(error)
                 return None
             except Json2VideoError as error:
-                if error.money is not Money.UNKNOWN:
+                if error.money is not Billing.UNKNOWN:
                     raise
                 self._lost(error)
                 return None
@@ -214,12 +216,12 @@ class Submission:
         self._send_by = min(self.until, self.hard_until)
         pause = backoff(refusals, jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
         self.log.warning("%s Submitting again in %.0f s.", error.message, pause)
-        nothing = with_facts(error, money=Money.NOT_SPENT, retryable=True, advice="Nothing was submitted.")
+        nothing = with_facts(error, money=Billing.NOT_SPENT, retryable=True, advice="Nothing was submitted.")
         self._wait(pause, f"Submission {refusals} was refused.", error=nothing)
 
     def _lost(self, error: Json2VideoError) -> None:
         if self.mark is None:
-            raise SubmissionAmbiguous(
+            raise SubmissionUnconfirmed(
                 f"The submission was sent, and it is unknown whether a render was started: {error.message}",
                 service_message=error.service_message,
                 retryable=False,
@@ -292,7 +294,7 @@ class Submission:
 
     def _list(self, mark: Stamp) -> list[FoundRender]:
         since = self.since if self._empty_at is None else self._empty_at - RECENT
-        found = stamped_renders(
+        found = find_stamped_renders(
             self.client, lambda movie: self._found(movie, mark), now=self._now, since=since, here=self.clock
         )
         self._empty_at = None if found else self._now()
@@ -318,7 +320,7 @@ class Submission:
             confirmation_time=self.confirmation_time,
             on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
-            delivered_before=self.delivered_before,
+            last_delivered_attempt=self.last_delivered_attempt,
         )
 
     def _adopted(self, decision: Decision, found: list[FoundRender]) -> SubmittedRender:
@@ -437,7 +439,7 @@ class Submission:
     def _note(self, **facts: Any) -> None:
         self._state = replace(self._state, **facts)
 
-    def _unknown(self, mark: Stamp, message: str, *, retryable: bool | None = None) -> SubmissionAmbiguous:
+    def _unknown(self, mark: Stamp, message: str, *, retryable: bool | None = None) -> SubmissionUnconfirmed:
         if retryable is None:
             unconfirmed = self._state.unconfirmed
             lost = unconfirmed is not None and unconfirmed.response_lost

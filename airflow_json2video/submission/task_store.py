@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["AssetMemory", "TaskMemory"]
+__all__ = ["TaskStateStore", "WatcherStateStore"]
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds between the tries to read what a watcher has told: without it, events are missed."""
 
 
-class TaskMemory:
+class TaskStateStore:
     """Remembers which project a submission key became.
 
     :param store: the context's ``task_state_store``.
@@ -29,7 +29,7 @@ class TaskMemory:
         self._store = store
 
     @classmethod
-    def of(cls, context: Any) -> TaskMemory | None:
+    def of(cls, context: Any) -> TaskStateStore | None:
         """Give the memory of a task's context; None where Airflow keeps none."""
         store = context.get("task_state_store")
         return cls(store) if store is not None else None
@@ -53,7 +53,7 @@ class TaskMemory:
             return
 
 
-class AssetMemory:
+class WatcherStateStore:
     """Keeps what a watcher of assets has told. What cannot be kept costs an event twice after a restart, or one missed.
 
     :param stores: the store of each asset that the trigger watches; all hold the same.
@@ -65,7 +65,7 @@ class AssetMemory:
         self._key = key
 
     @classmethod
-    def of(cls, trigger: Any, *, told_apart_by: list[Any]) -> AssetMemory | None:
+    def of(cls, trigger: Any, *, told_apart_by: list[Any]) -> WatcherStateStore | None:
         """Give the memory of an event trigger; None where Airflow keeps none (before 3.3).
 
         :param told_apart_by: what makes it another watcher than another one of ours; plain JSON.

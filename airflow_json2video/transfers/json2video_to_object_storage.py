@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
-from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task, path_as_text
+from airflow_json2video.operators.base import Json2VideoBaseOperator, fail_task, path_to_str
 
 if TYPE_CHECKING:
     import os
 
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_json2video.core.render_status import Ended
+    from airflow_json2video.core.render_status import RenderOutcome
     from airflow_json2video.core.result import RenderResult
 
 __all__ = ["Json2VideoToObjectStorageOperator"]
@@ -48,7 +48,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
     ) -> None:
         super().__init__(json2video_conn_id=json2video_conn_id, **kwargs)
         self.project: Any = project
-        self.output_path: Any = path_as_text(output_path)
+        self.output_path: Any = path_to_str(output_path)
         self.store_subtitles = store_subtitles
         self.store_thumbnail = store_thumbnail
         self.delete_after_store = delete_after_store
@@ -58,7 +58,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         from airflow_json2video.api.validation import check_project
         from airflow_json2video.core.result import render_result
         from airflow_json2video.core.storage_path import check_template
-        from airflow_json2video.operators._storage import Keeping
+        from airflow_json2video.operators._storage import VideoStore
         from airflow_json2video.polling.wait import confirmed
         from airflow_json2video.submission.deployment import require_not_of_another
 
@@ -66,7 +66,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         key = self.project.get("submission_key") if isinstance(self.project, Mapping) else None
         try:
             project = check_project(given)
-            keeping = Keeping.of(self)
+            keeping = VideoStore.of(self)
             if keeping is None:
                 raise ConfigurationError("output_path is empty, so it is not known where the video is to be kept.")
             check_template(keeping.template, known=())
@@ -81,16 +81,16 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         except Json2VideoError as error:
             self._fail(error)
 
-    def _ended(self, project: str) -> Ended:
-        from airflow_json2video.core.render_status import Ended, PollSchedule, RenderWatch
+    def _ended(self, project: str) -> RenderOutcome:
+        from airflow_json2video.core.render_status import PollSchedule, RenderOutcome, RenderTracker
         from airflow_json2video.polling.wait import confirmed, wire
 
         answer = confirmed(self.hook, lambda: self.hook.get_movie(project), log=self.log)
         now = self.hook.clock.now()
-        watch = RenderWatch(project, submitted_at=now, deadline=now + 3600, schedule=PollSchedule(), age_known=False)
+        watch = RenderTracker(project, submitted_at=now, deadline=now + 3600, schedule=PollSchedule(), age_known=False)
         quota = wire(answer.remaining_quota) if answer.remaining_quota is not None else None
         step = watch.on_status(wire(answer.movie), now=now, remaining_quota=quota)
-        if isinstance(step, Ended):
+        if isinstance(step, RenderOutcome):
             return step
         raise Json2VideoError(
             f"Render {project} is {answer.movie.status}, and its video is not there yet, so nothing can be stored.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-__all__ = ["TaskEnd", "why_on_a_worker"]
+__all__ = ["TriggeredTaskEnd", "reason_for_worker"]
 
 _MORE_TO_DO = {
     "outlets": "it has outlets",
@@ -21,7 +21,7 @@ _MORE_TO_DO = {
 }
 
 
-def why_on_a_worker(operator: Any, context: Any) -> str | None:
+def reason_for_worker(operator: Any, context: Any) -> str | None:
     """Say why a task has to end on a worker although its author would have it end from the trigger.
 
     Whatever a worker does after ``execute()`` and the triggerer does not is a reason.
@@ -43,7 +43,7 @@ def why_on_a_worker(operator: Any, context: Any) -> str | None:
     return None
 
 
-class TaskEnd:
+class TriggeredTaskEnd:
     """What a trigger needs to end its task: whose XComs it pushes, and what the result holds beside the movie.
 
     :param arguments: of :meth:`arguments_of`; they are stored among the trigger's own.

@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.triggers.base import Json2VideoTrigger
 
-__all__ = ["Json2VideoServiceTrigger", "defer_until_answering"]
+__all__ = ["Json2VideoAvailabilityTrigger", "defer_until_answering"]
 
 _FIRST_PAUSE = 5.0
 """Seconds before the first question."""
@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 60.0
 _NET = timedelta(minutes=5)
 
 
-class Json2VideoServiceTrigger(Json2VideoTrigger):
+class Json2VideoAvailabilityTrigger(Json2VideoTrigger):
     """Fires once the service answers, with whatever answer but trouble that passes, or at the deadline.
 
     It reads a page of one render, which is free. Its arguments hold no secret. The event repeats what a task needs
@@ -65,7 +65,7 @@ class Json2VideoServiceTrigger(Json2VideoTrigger):
             arguments["after"] = self.after
         if self.repeat is not None:
             arguments["repeat"] = self.repeat
-        return "airflow_json2video.triggers.availability.Json2VideoServiceTrigger", arguments
+        return "airflow_json2video.triggers.availability.Json2VideoAvailabilityTrigger", arguments
 
     async def wait(self) -> TriggerEvent:
         """Ask until there is an answer."""
@@ -114,21 +114,21 @@ def defer_until_answering(
     after: float | None = None,
     repeat: dict[str, Any] | None = None,
 ) -> NoReturn:
-    """Free the worker slot until the service answers; then ``execute_again`` goes on.
+    """Free the worker slot until the service answers; then ``resume_submission`` goes on.
 
     :param deadline: epoch seconds by the service's clock.
-    :param earlier: see :class:`Json2VideoServiceTrigger`; so are the others.
-    :param kwargs: handed to ``execute_again``.
+    :param earlier: see :class:`Json2VideoAvailabilityTrigger`; so are the others.
+    :param kwargs: handed to ``resume_submission``.
     """
     operator.defer(
-        trigger=Json2VideoServiceTrigger(
+        trigger=Json2VideoAvailabilityTrigger(
             json2video_conn_id=operator.json2video_conn_id,
             deadline=deadline,
             earlier=earlier,
             after=after,
             repeat=repeat,
         ),
-        method_name="execute_again",
+        method_name="resume_submission",
         kwargs=kwargs,
         timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), after or 0.0, 0.0)) + _NET,
     )

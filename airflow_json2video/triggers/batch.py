@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_json2video.core.render_status import Ended
+from airflow_json2video.core.render_status import RenderOutcome
 from airflow_json2video.triggers.base import Json2VideoTrigger
 
 __all__ = ["Json2VideoBatchTrigger", "defer_batch", "ended_of_batch"]
@@ -144,13 +144,13 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         clock = await learn_time(Json2VideoHook(self.json2video_conn_id), log=self.log)
         return asyncio.get_running_loop().time() + self.resume_at - clock.now()
 
-    async def _watch(self, project: str, at: float) -> Ended:
-        from airflow_json2video.core.render_status import PollSchedule, RenderWatch, broken_off
+    async def _watch(self, project: str, at: float) -> RenderOutcome:
+        from airflow_json2video.core.render_status import PollSchedule, RenderTracker, outcome_from_exception
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.wait import await_render
 
         deadline = at + self.render_timeout
-        watch = RenderWatch(
+        watch = RenderTracker(
             project,
             submitted_at=at,
             deadline=deadline if self.deadline is None else min(deadline, self.deadline),
@@ -162,7 +162,7 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
             return await await_render(hook, watch, poll_interval=self.poll_interval, log=_Quiet())
         except Exception as error:  # a fault of ours must not leave the task waiting for ever
             self.log.exception("Waiting for render %s failed", project)
-            return broken_off(project, error)
+            return outcome_from_exception(project, error)
 
 
 class _Quiet:
@@ -178,19 +178,19 @@ class _Quiet:
 
 
 def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float) -> NoReturn:
-    """Free the worker slot until the trigger fires; then ``execute_slice`` goes on.
+    """Free the worker slot until the trigger fires; then ``resume_batch`` goes on.
 
     :param until: epoch seconds by the service's clock at which the trigger has fired for certain.
     """
     operator.defer(
         trigger=trigger,
-        method_name="execute_slice",
+        method_name="resume_batch",
         timeout=timedelta(seconds=max(until - operator.hook.clock.now(), 0.0)) + _NET,
     )
     raise AssertionError("defer() always raises")
 
 
-def ended_of_batch(event: Any) -> list[tuple[str, Ended]]:
+def ended_of_batch(event: Any) -> list[tuple[str, RenderOutcome]]:
     """Read the payload of an event. Nothing unknown is taken for an end: it is looked up again."""
     from airflow_json2video.core.packing import unpack
     from airflow_json2video.triggers.render import ended_from_event

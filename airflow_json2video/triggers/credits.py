@@ -13,14 +13,14 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.triggers.base import Json2VideoTrigger
 
-__all__ = ["Json2VideoQuotaTrigger", "defer_until_credits"]
+__all__ = ["Json2VideoCreditsTrigger", "defer_until_credits"]
 
 _FIRST_PAUSE = 30.0
 _LONGEST_PAUSE = 900.0
 _NET = timedelta(minutes=5)
 
 
-class Json2VideoQuotaTrigger(Json2VideoTrigger):
+class Json2VideoCreditsTrigger(Json2VideoTrigger):
     """Fires once the account has enough credits, when the service refuses to say, or at the deadline.
 
     It reads a page of one render, which is free, and never submits. Its arguments hold no secret. The event
@@ -46,7 +46,7 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what the triggerer makes this trigger from."""
         return (
-            "airflow_json2video.triggers.credits.Json2VideoQuotaTrigger",
+            "airflow_json2video.triggers.credits.Json2VideoCreditsTrigger",
             {
                 "json2video_conn_id": self.json2video_conn_id,
                 "deadline": self.deadline,
@@ -70,7 +70,7 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
 
     async def _has_enough(self) -> bool:
         from airflow_json2video.api import calls
-        from airflow_json2video.core.price import has_enough
+        from airflow_json2video.core.price import is_sufficient
         from airflow_json2video.exceptions import Json2VideoError
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.wait import wire
@@ -86,7 +86,7 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
             self.log.warning("The connection could not be looked up: %s: %s.", type(error).__name__, error)
             return False
         quota = wire(page.remaining_quota) if page.remaining_quota is not None else {}
-        enough = has_enough(quota, needed=self.needed)
+        enough = is_sufficient(quota, needed=self.needed)
         if enough:
             self.log.info("The account has %s; the task goes on.", quota or "no quota that the service names")
         return enough
@@ -95,17 +95,17 @@ class Json2VideoQuotaTrigger(Json2VideoTrigger):
 def defer_until_credits(
     operator: Any, *, deadline: float, needed: float, earlier: int, kwargs: dict[str, Any]
 ) -> NoReturn:
-    """Free the worker slot until the account has credits; then ``execute_again`` goes on.
+    """Free the worker slot until the account has credits; then ``resume_submission`` goes on.
 
     :param deadline: epoch seconds by the service's clock. :param needed: credits.
-    :param earlier: see :class:`Json2VideoQuotaTrigger`.
-    :param kwargs: handed to ``execute_again``.
+    :param earlier: see :class:`Json2VideoCreditsTrigger`.
+    :param kwargs: handed to ``resume_submission``.
     """
     operator.defer(
-        trigger=Json2VideoQuotaTrigger(
+        trigger=Json2VideoCreditsTrigger(
             json2video_conn_id=operator.json2video_conn_id, deadline=deadline, needed=needed, earlier=earlier
         ),
-        method_name="execute_again",
+        method_name="resume_submission",
         kwargs=kwargs,
         timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), 0.0)) + _NET,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_json2video.core.render_status import Ended
+from airflow_json2video.core.render_status import RenderOutcome
 from airflow_json2video.triggers.base import Json2VideoTrigger
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
     :param age_known: False for a render that was submitted elsewhere, where *submitted_at* is when the waiting
         began: the first look is at once then.
     :param ends_task: set if a finished render is to end the task from here, without a worker: the arguments of
-        :class:`~airflow_json2video.triggers._task_end.TaskEnd`.
+        :class:`~airflow_json2video.triggers._task_end.TriggeredTaskEnd`.
     """
 
     def __init__(
@@ -88,18 +88,18 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         ended = await self._wait()
         return await self._end_of_task(ended) or TriggerEvent(event_from_ended(ended, project=self.project))  # type: ignore[no-untyped-call]
 
-    async def _end_of_task(self, ended: Ended) -> TriggerEvent | None:
+    async def _end_of_task(self, ended: RenderOutcome) -> TriggerEvent | None:
         """Give the event that ends the task from here; None if a worker is to do that."""
         if self.ends_task is None or ended.movie is None or ended.error is not None:
             return None
-        from airflow_json2video.core.price import cost_in_words, cost_of
+        from airflow_json2video.core.price import cost_of, format_cost
         from airflow_json2video.core.result import render_result
         from airflow_json2video.metrics import render_charged, render_done
         from airflow_json2video.polling.wait import tell_done
-        from airflow_json2video.triggers._task_end import TaskEnd
+        from airflow_json2video.triggers._task_end import TriggeredTaskEnd
 
         try:
-            end = TaskEnd(self.ends_task)
+            end = TriggeredTaskEnd(self.ends_task)
             quota = ended.remaining_quota
             result = render_result(ended.movie, remaining_quota=quota, submission_key=end.submission_key)
             cost = cost_of(result, estimated=end.estimated_credits)
@@ -110,19 +110,19 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         render_done(result["rendering_time"], in_triggerer=True)
         tell_done(result, ended.movie, log=self.log)
         if end.pays:
-            self.log.info("%s", cost_in_words(cost))
+            self.log.info("%s", format_cost(cost))
             if cost["charged_seconds"] is not None:
                 render_charged(cost["charged_seconds"], remaining=cost["remaining_credits"], in_triggerer=True)
         return event
 
-    async def _wait(self) -> Ended:
-        from airflow_json2video.core.render_status import PollSchedule, RenderWatch, broken_off
+    async def _wait(self) -> RenderOutcome:
+        from airflow_json2video.core.render_status import PollSchedule, RenderTracker, outcome_from_exception
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.wait import await_render
 
         if self.unknown:
             self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
-        watch = RenderWatch(
+        watch = RenderTracker(
             self.project,
             submitted_at=self.submitted_at,
             deadline=self.deadline,
@@ -144,7 +144,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
             raise
         except Exception as error:  # a fault of ours must not leave the task waiting for ever
             self.log.exception("Waiting for render %s failed", self.project)
-            return broken_off(self.project, error)
+            return outcome_from_exception(self.project, error)
 
 
 def defer_until_rendered(
@@ -181,12 +181,12 @@ def defer_until_rendered(
         deadline = min(deadline, now + left)
     ends_task = None
     if operator.end_from_trigger:
-        from airflow_json2video.triggers._task_end import TaskEnd, why_on_a_worker
+        from airflow_json2video.triggers._task_end import TriggeredTaskEnd, reason_for_worker
 
-        if reason := why_on_a_worker(operator, context):
+        if reason := reason_for_worker(operator, context):
             operator.log.info("end_from_trigger is set, and the task ends on a worker all the same: %s.", reason)
         else:
-            ends_task = TaskEnd.arguments_of(
+            ends_task = TriggeredTaskEnd.arguments_of(
                 operator,
                 context["ti"],
                 submission_key=submission_key,
@@ -213,7 +213,7 @@ def defer_until_rendered(
     raise AssertionError("defer() always raises")
 
 
-def event_from_ended(ended: Ended, *, project: str) -> dict[str, Any]:
+def event_from_ended(ended: RenderOutcome, *, project: str) -> dict[str, Any]:
     """Write an outcome as the payload of an event: plain JSON, no secret, none of the author's own data."""
     return {
         "project": project,
@@ -223,28 +223,28 @@ def event_from_ended(ended: Ended, *, project: str) -> dict[str, Any]:
     }
 
 
-def ended_from_event(event: Any, *, project: str) -> Ended:
+def ended_from_event(event: Any, *, project: str) -> RenderOutcome:
     """Read the payload of an event. Nothing unknown is taken for success.
 
     :param project: the render that was waited for; empty where Airflow lost it, as ``dag.test()`` of Airflow 3 does
         with all that was to be handed over beside the event: then the event's own.
     """
-    from airflow_json2video.exceptions import Json2VideoError, Money, error_from_facts
+    from airflow_json2video.exceptions import Billing, Json2VideoError, error_from_facts
 
     if not project and isinstance(event, dict):
         project = str(event.get("project") or "")
     movie = event.get("movie") if isinstance(event, dict) else None
     error = event.get("error") if isinstance(event, dict) else None
     if isinstance(error, dict):
-        return Ended(error=error_from_facts(error))
+        return RenderOutcome(error=error_from_facts(error))
     if isinstance(movie, dict) and movie.get("project") == project and movie.get("url"):
-        return Ended(movie=movie, remaining_quota=dict(event.get("remaining_quota") or {}))
-    return Ended(
+        return RenderOutcome(movie=movie, remaining_quota=dict(event.get("remaining_quota") or {}))
+    return RenderOutcome(
         error=Json2VideoError(
             f"The trigger's event does not say how render {project} ended: {event!r:.300}.",
             project=project,
             retryable=True,
-            money=Money.UNKNOWN,
+            money=Billing.UNKNOWN,
             advice="The render goes on; a retry of this task adopts it.",
         )
     )

@@ -11,25 +11,25 @@ try:
     from airflow.triggers.base import BaseEventTrigger
 except ImportError:
     raise ImportError(
-        "Json2VideoRenderDoneTrigger needs Airflow 3.0 or later, where an asset can be watched. In Airflow 2, schedule "
-        "a DAG that reads Json2VideoHook.list_movies(), or put outlets on the tasks that render."
+        "Json2VideoRenderEventTrigger needs Airflow 3.0 or later, where an asset can be watched. In Airflow 2, "
+        "schedule a DAG that reads Json2VideoHook.list_movies(), or put outlets on the tasks that render."
     ) from None
 
 from airflow_json2video.triggers._loading import load_in_thread
 
-__all__ = ["Json2VideoRenderDoneTrigger"]
+__all__ = ["Json2VideoRenderEventTrigger"]
 
 _LONGEST_MESSAGE = 500
 
 
-class Json2VideoRenderDoneTrigger(BaseEventTrigger):
+class Json2VideoRenderEventTrigger(BaseEventTrigger):
     """Fires an event for each render of an account that ends. For an ``AssetWatcher``.
 
     These are the renders of this deployment, and those that no Airflow submitted: of other tools, of the service's
     own pages. What another deployment with the same account submitted fires nothing.
 
     It reads the account's list, submits nothing and never ends: an outage or a refused key is waited out. An event
-    holds :func:`~airflow_json2video.core.facts.video_facts`, and ``status`` and ``message`` of the render.
+    holds :func:`~airflow_json2video.core.facts.asset_event_extra`, and ``status`` and ``message`` of the render.
 
     Airflow 3.3 keeps for it what it has told, so that a restart tells nothing twice, and tells what has ended
     meanwhile. Earlier versions keep nothing: there it starts from now, and what ends while no triggerer runs is missed.
@@ -44,7 +44,7 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
 
         videos = Asset(
             "json2video://json2video_default",
-            watchers=[AssetWatcher(name="renders", trigger=Json2VideoRenderDoneTrigger())],
+            watchers=[AssetWatcher(name="renders", trigger=Json2VideoRenderEventTrigger())],
         )
     """
 
@@ -73,7 +73,7 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what the triggerer makes this trigger from, and what Airflow tells it by from other triggers."""
         return (
-            "airflow_json2video.triggers.render_event.Json2VideoRenderDoneTrigger",
+            "airflow_json2video.triggers.render_event.Json2VideoRenderEventTrigger",
             {
                 "json2video_conn_id": self.json2video_conn_id,
                 "outcome": self.outcome,
@@ -89,10 +89,10 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
         from airflow_json2video.core.completed import Wanted
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.account_watcher import follow
-        from airflow_json2video.submission.task_store import AssetMemory
+        from airflow_json2video.submission.task_store import WatcherStateStore
 
         wanted = Wanted(outcome=self.outcome, template=self.template, client_data=self.client_data)
-        memory = AssetMemory.of(
+        memory = WatcherStateStore.of(
             self, told_apart_by=[self.json2video_conn_id, self.outcome, self.template, self.client_data]
         )
         hook = Json2VideoHook(self.json2video_conn_id)
@@ -102,9 +102,9 @@ class Json2VideoRenderDoneTrigger(BaseEventTrigger):
 
 def event_of(movie: Mapping[str, Any]) -> dict[str, Any]:
     """Write a render that has ended as the payload of an event: plain JSON, none of the author's own data."""
-    from airflow_json2video.core.facts import video_facts, without_queries
+    from airflow_json2video.core.facts import asset_event_extra, strip_query_strings
     from airflow_json2video.core.result import render_result
 
     result = render_result(dict(movie), remaining_quota=None, submission_key=None)
-    message = without_queries(str(movie.get("message") or ""))[:_LONGEST_MESSAGE]
-    return {**video_facts(result), "status": movie.get("status"), "message": message or None}
+    message = strip_query_strings(str(movie.get("message") or ""))[:_LONGEST_MESSAGE]
+    return {**asset_event_extra(result), "status": movie.get("status"), "message": message or None}

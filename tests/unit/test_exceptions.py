@@ -13,10 +13,10 @@ from airflow_json2video.exceptions import (
     AlreadyExists,
     ApiError,
     AuthenticationFailed,
+    Billing,
     InvalidRequest,
     Json2VideoError,
     MediaNotFound,
-    Money,
     NotFound,
     PermissionDenied,
     PlanLimitExceeded,
@@ -145,14 +145,14 @@ def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, 
     assert call not in str(error)
     assert error.retryable is (expected in (RateLimited, ServerError, RenderNotStarted))
     ambiguous = call == "movies.submit" and expected in (ServerError, RateLimited)
-    assert error.money is (Money.UNKNOWN if ambiguous else Money.NOT_SPENT)
+    assert error.money is (Billing.UNKNOWN if ambiguous else Billing.NOT_SPENT)
     assert error.advice
 
 
 @pytest.mark.parametrize(("status", "message"), [(200, "no"), (409, "Conflict"), (200, "Not found")])
 def test_an_unknown_no_that_is_no_clear_refusal_leaves_the_money_unknown(status, message):
-    assert error_from_answer(status, message, call="movies.submit").money is Money.UNKNOWN
-    assert error_from_answer(status, message, call="templates.create").money is Money.NOT_SPENT
+    assert error_from_answer(status, message, call="movies.submit").money is Billing.UNKNOWN
+    assert error_from_answer(status, message, call="templates.create").money is Billing.NOT_SPENT
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_message_reads_as_sentences():
     assert error.project == "Qk3vT9zLm2XcB7wA"
 
 
-EVERY_CLASS = [getattr(exceptions, name) for name in exceptions.__all__ if name[0].isupper() and name != "Money"]
+EVERY_CLASS = [getattr(exceptions, name) for name in exceptions.__all__ if name[0].isupper() and name != "Billing"]
 
 
 @pytest.mark.parametrize("cls", EVERY_CLASS)
@@ -196,7 +196,7 @@ def test_every_error_survives_pickling_and_facts_with_all_it_knows(cls):
         project="Qk3vT9zLm2XcB7wA",
         path="scenes[0]",
         retryable=True,
-        money=Money.SPENT,
+        money=Billing.SPENT,
         retry_after=3.5,
     )
     for copy in (pickle.loads(pickle.dumps(error)), error_from_facts(error.facts())):
@@ -290,7 +290,7 @@ def test_a_failed_render_says_where_and_whether_a_retry_helps(message, path, ret
     error = error_from_render(message, project="Qk3vT9zLm2XcB7wA")
     assert isinstance(error, RenderFailed)
     assert (error.path, error.retryable, error.source_unavailable) == (path, retryable, unavailable)
-    assert error.money is Money.NOT_SPENT
+    assert error.money is Billing.NOT_SPENT
     assert "not charged" in str(error)
     assert (message or "gave no reason") in str(error)
     again = error_from_facts(error.facts())

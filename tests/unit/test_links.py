@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import requests
 
-from airflow_json2video.links import DASHBOARD, pages_of
+from airflow_json2video.links import DASHBOARD, dashboard_url
 
 
 @pytest.mark.parametrize("host", ["https://api.json2video.com/v2", "https://gateway.example.com/video/v2"])
 def test_the_button_leads_to_the_dashboard_of_the_service(host):
-    assert pages_of(host) == DASHBOARD
+    assert dashboard_url(host) == DASHBOARD
 
 
 def test_the_button_leads_to_an_address_that_a_local_service_answers(service):
-    answer = requests.get(pages_of(service.host), timeout=10)
+    answer = requests.get(dashboard_url(service.host), timeout=10)
     assert answer.ok
     assert "No renders yet" in answer.text
 
@@ -23,7 +23,7 @@ def test_the_button_leads_to_the_tasks_own_render_on_the_page(service):
     project = requests.post(
         f"{service.host}/movies", json={"scenes": [{"duration": 2}]}, headers={"x-api-key": "key"}, timeout=10
     ).json()["project"]
-    address = pages_of(service.host, project=project)
+    address = dashboard_url(service.host, project=project)
     assert address.endswith(f"/#{project}")
     assert f'id="{project}"' in requests.get(address, timeout=10).text
-    assert pages_of("https://api.json2video.com/v2", project=project) == DASHBOARD
+    assert dashboard_url("https://api.json2video.com/v2", project=project) == DASHBOARD

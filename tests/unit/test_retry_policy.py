@@ -42,7 +42,7 @@ def decide():
         error_from_answer(400, "Template x not found", call="movies.submit"),
         exceptions.InvalidMovie("wrong"),
         exceptions.BudgetExceeded("too dear"),
-        exceptions.ReserveReached("too little left"),
+        exceptions.CreditReserveReached("too little left"),
         error_from_render("Movie duration cannot be zero", project=PROJECT),
     ],
     ids=lambda error: type(error).__name__,
@@ -61,7 +61,7 @@ def test_a_source_that_could_not_be_fetched_is_tried_again_after_a_pause(decide)
 @pytest.mark.parametrize(
     "error",
     [
-        exceptions.AnswerLost("x"),
+        exceptions.ResponseLost("x"),
         exceptions.ServerError("x", http_status=503),
         exceptions.DownloadFailed("x"),
         exceptions.DestinationFailed("x"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 if TYPE_CHECKING:
     from airflow_json2video.api.upload import FileContent
 
-__all__ = ["Call", "list_of", "part_of", "present"]
+__all__ = ["Call", "present", "require_list", "require_object"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -58,7 +58,7 @@ def present(**query: str | None) -> dict[str, str]:
     return {name: value for name, value in query.items() if value is not None}
 
 
-def part_of(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def require_object(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Give the object that stands under *name*."""
     part = answer.get(name)
     if not isinstance(part, Mapping):
@@ -66,7 +66,7 @@ def part_of(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part
 
 
-def list_of(answer: Mapping[str, Any], name: str) -> list[Any]:
+def require_list(answer: Mapping[str, Any], name: str) -> list[Any]:
     """Give the list that stands under *name*."""
     part = answer.get(name)
     if not isinstance(part, list):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_json2video.api.calls.call import Call, list_of, part_of, present
+from airflow_json2video.api.calls.call import Call, present, require_list, require_object
 from airflow_json2video.api.config import check_upload_url
-from airflow_json2video.api.responses import Done, DriveFile, Folder, FolderSummary, Storage, UploadTicket
-from airflow_json2video.api.validation import check_folder, check_name, check_text, check_whole
+from airflow_json2video.api.responses import Acknowledged, DriveFile, Folder, FolderSummary, Storage, UploadTicket
+from airflow_json2video.api.validation import check_folder, check_int, check_name, check_text
 from airflow_json2video.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def get_storage() -> Call[Storage]:
         method="GET",
         path="/media",
         repeatable=True,
-        parse=lambda answer: Storage.model_validate(part_of(answer, "storage")),
+        parse=lambda answer: Storage.model_validate(require_object(answer, "storage")),
         expects="a 'storage'",
     )
 
@@ -57,7 +57,7 @@ def get_file(path: str) -> Call[DriveFile]:
         path="/media/file",
         repeatable=True,
         query={"path": path},
-        parse=lambda answer: DriveFile.model_validate(part_of(answer, "file")),
+        parse=lambda answer: DriveFile.model_validate(require_object(answer, "file")),
         expects="a 'file'",
         subject=path,
     )
@@ -87,8 +87,8 @@ def get_folder(
         repeatable=True,
         query=present(
             path=path,
-            page=str(check_whole(page, "page", low=0)),
-            page_size=str(check_whole(page_size, "page_size", low=1)),
+            page=str(check_int(page, "page", low=0)),
+            page_size=str(check_int(page_size, "page_size", low=1)),
             type=file_type,
             q=search,
         ),
@@ -99,7 +99,7 @@ def get_folder(
 
 
 def _folder(answer: Mapping[str, Any]) -> Folder:
-    list_of(answer, "files")
+    require_list(answer, "files")
     return Folder.model_validate(answer)
 
 
@@ -111,7 +111,7 @@ def list_folders() -> Call[list[FolderSummary]]:
         path="/media/folder",
         repeatable=True,
         query={"tree": "true"},
-        parse=lambda answer: [FolderSummary.model_validate(entry) for entry in list_of(answer, "tree")],
+        parse=lambda answer: [FolderSummary.model_validate(entry) for entry in require_list(answer, "tree")],
         expects="a 'tree'",
     )
 
@@ -172,7 +172,7 @@ def put_file(ticket: UploadTicket, content: FileContent) -> Call[None]:
     )
 
 
-def move_file(name: str, *, folder: str, destination: str) -> Call[Done]:
+def move_file(name: str, *, folder: str, destination: str) -> Call[Acknowledged]:
     """Move a file to another folder; an empty text is the root.
 
     A file that is still ``pending`` can get lost by this; wait until it is ``uploaded``.
@@ -187,13 +187,13 @@ def move_file(name: str, *, folder: str, destination: str) -> Call[Done]:
             "folder": check_folder(folder),
             "destination": check_folder(destination, "destination"),
         },
-        parse=Done.model_validate,
+        parse=Acknowledged.model_validate,
         expects="a confirmation",
         subject=name,
     )
 
 
-def delete_file(name: str, *, folder: str = "") -> Call[Done]:
+def delete_file(name: str, *, folder: str = "") -> Call[Acknowledged]:
     """Remove a file, or the pending record of an upload that failed."""
     return Call(
         name="drive.delete",
@@ -201,13 +201,13 @@ def delete_file(name: str, *, folder: str = "") -> Call[Done]:
         path="/media/file",
         repeatable=False,
         body={"name": check_name(name), "folder": check_folder(folder)},
-        parse=Done.model_validate,
+        parse=Acknowledged.model_validate,
         expects="a confirmation",
         subject=name,
     )
 
 
-def create_folder(folder: str) -> Call[Done]:
+def create_folder(folder: str) -> Call[Acknowledged]:
     """Make a folder; one that is there already is a success, and ``message`` says so."""
     return Call(
         name="drive.create_folder",
@@ -215,13 +215,13 @@ def create_folder(folder: str) -> Call[Done]:
         path="/media/folder",
         repeatable=True,
         body={"folder": check_text(check_folder(folder), "folder")},
-        parse=Done.model_validate,
+        parse=Acknowledged.model_validate,
         expects="a confirmation",
         subject=folder,
     )
 
 
-def delete_folder(folder: str) -> Call[Done]:
+def delete_folder(folder: str) -> Call[Acknowledged]:
     """Remove an empty folder."""
     return Call(
         name="drive.delete_folder",
@@ -229,7 +229,7 @@ def delete_folder(folder: str) -> Call[Done]:
         path="/media/folder",
         repeatable=False,
         body={"folder": check_text(check_folder(folder), "folder")},
-        parse=Done.model_validate,
+        parse=Acknowledged.model_validate,
         expects="a confirmation",
         subject=folder,
     )

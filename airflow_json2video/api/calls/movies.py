@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from airflow_json2video.api.calls.call import Call, list_of, part_of, present
-from airflow_json2video.api.responses import Done, MovieAnswer, MoviePage, Submitted, WatchedAnswer, WatchedPage, tidied
-from airflow_json2video.api.validation import check_project, check_whole, instant, kind, wire_time
+from airflow_json2video.api.calls.call import Call, present, require_list, require_object
+from airflow_json2video.api.responses import (
+    Acknowledged,
+    MovieAnswer,
+    MoviePage,
+    PolledPage,
+    PolledResponse,
+    SubmittedMovie,
+    tidied,
+)
+from airflow_json2video.api.validation import check_int, check_project, instant, kind, wire_time
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [
@@ -17,12 +25,12 @@ __all__ = [
     "delete_movie",
     "get_movie",
     "list_movies",
+    "poll_movie",
+    "poll_movies",
     "submit_movie",
-    "watch_movie",
-    "watch_movies",
 ]
 
-P = TypeVar("P", MoviePage, WatchedPage)
+P = TypeVar("P", MoviePage, PolledPage)
 
 MAX_PAGE_SIZE = 100
 """Renders to a page of the list, at most."""
@@ -32,7 +40,7 @@ _LARGEST_PAGE = 16 * 1024 * 1024
 """Bytes of an answer that is read while others wait: it holds the event loop, for 2 ms a megabyte."""
 
 
-def submit_movie(document: Mapping[str, Any]) -> Call[Submitted]:
+def submit_movie(document: Mapping[str, Any]) -> Call[SubmittedMovie]:
     """Submit a render. It is paid for, it cannot be cancelled, and each sending starts another one.
 
     :param document: Movie JSON, or ``{"template": id, "variables": {...}}``.
@@ -45,7 +53,7 @@ def submit_movie(document: Mapping[str, Any]) -> Call[Submitted]:
         path="/movies",
         repeatable=False,
         body=document,
-        parse=Submitted.model_validate,
+        parse=SubmittedMovie.model_validate,
         expects="an object with a 'project'",
         subject=str(document["template"]) if isinstance(document.get("template"), str) else None,
     )
@@ -60,7 +68,7 @@ def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
     check_project(project)
 
     def parse(answer: Mapping[str, Any]) -> MovieAnswer:
-        movie = part_of(answer, "movie")
+        movie = require_object(answer, "movie")
         _check_status(movie, project)
         return MovieAnswer.model_validate({**answer, "movie": {"project": project, **movie}})
 
@@ -76,10 +84,10 @@ def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
     )
 
 
-def watch_movie(project: str) -> Call[WatchedAnswer]:
+def poll_movie(project: str) -> Call[PolledResponse]:
     """Look at one render as :func:`get_movie` does, and read of it only how it stands."""
 
-    def checked(answer: WatchedAnswer) -> WatchedAnswer:
+    def checked(answer: PolledResponse) -> PolledResponse:
         if answer.success is False:
             raise ValueError("a refusal in an answer of success")
         _check_status(answer.movie, project)
@@ -87,8 +95,8 @@ def watch_movie(project: str) -> Call[WatchedAnswer]:
         return answer
 
     return get_movie(project).read_as(
-        parse=lambda answer: checked(WatchedAnswer.model_validate(answer)),
-        read=lambda body: checked(WatchedAnswer.model_validate_json(body)),
+        parse=lambda answer: checked(PolledResponse.model_validate(answer)),
+        read=lambda body: checked(PolledResponse.model_validate_json(body)),
         largest=_LARGEST_PAGE,
     )
 
@@ -116,7 +124,7 @@ def list_movies(
     :param limit: renders to a page, 1 to 100.
     :param next_token: where the page before ended.
     """
-    check_whole(limit, "limit", low=1, high=MAX_PAGE_SIZE)
+    check_int(limit, "limit", low=1, high=MAX_PAGE_SIZE)
     start, end = instant(date_start, "date_start"), instant(date_end, "date_end")
     if start and end and end < start:
         raise ConfigurationError("date_end is before date_start.")
@@ -138,13 +146,13 @@ def list_movies(
     )
 
 
-def watch_movies(
+def poll_movies(
     *,
     date_start: datetime | str | None = None,
     date_end: datetime | str | None = None,
     limit: int = MAX_PAGE_SIZE,
     next_token: str | None = None,
-) -> Call[WatchedPage]:
+) -> Call[PolledPage]:
     """List one page as :func:`list_movies` does, and read of it only what says how each render stands.
 
     The documents in it are not built as objects, which makes reading a page two to three times as quick.
@@ -154,17 +162,17 @@ def watch_movies(
 
 
 def _movie_page(answer: Mapping[str, Any]) -> MoviePage:
-    list_of(answer, "movies")
+    require_list(answer, "movies")
     return _with_cursor(MoviePage.model_validate(answer))
 
 
-def _watched_page(answer: Mapping[str, Any]) -> WatchedPage:
-    list_of(answer, "movies")
-    return _with_cursor(WatchedPage.model_validate(answer))
+def _watched_page(answer: Mapping[str, Any]) -> PolledPage:
+    require_list(answer, "movies")
+    return _with_cursor(PolledPage.model_validate(answer))
 
 
-def _watched_page_from(body: bytes) -> WatchedPage:
-    page = WatchedPage.model_validate_json(body)
+def _watched_page_from(body: bytes) -> PolledPage:
+    page = PolledPage.model_validate_json(body)
     if page.success is False:
         raise ValueError("a refusal in an answer of success")
     page._bytes_read = len(body)
@@ -178,7 +186,7 @@ def _with_cursor(page: P) -> P:
     return page
 
 
-def delete_movie(project: str) -> Call[Done]:
+def delete_movie(project: str) -> Call[Acknowledged]:
     """Remove a render's file now instead of after seven days. It stops no render, and gives nothing back.
 
     The entry, its figures and its credits stay. May be repeated: a file that is gone already is a success.
@@ -190,7 +198,7 @@ def delete_movie(project: str) -> Call[Done]:
         path="/movies",
         repeatable=True,
         query={"project": project},
-        parse=Done.model_validate,
+        parse=Acknowledged.model_validate,
         expects="a confirmation",
         subject=project,
     )

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_json2video.api.calls.call import Call, list_of, part_of, present
-from airflow_json2video.api.responses import Done, Template, TemplateSaved, TemplateSummary
+from airflow_json2video.api.calls.call import Call, present, require_list, require_object
+from airflow_json2video.api.responses import Acknowledged, Template, TemplateSaved, TemplateSummary
 from airflow_json2video.api.validation import check_template_id, check_text, kind
 from airflow_json2video.exceptions import ConfigurationError
 
@@ -34,7 +34,7 @@ def list_templates(*, tag: str | None = None, shared: str | None = None) -> Call
     """
 
     def parse(answer: Mapping[str, Any]) -> list[TemplateSummary]:
-        found = [TemplateSummary.model_validate(entry) for entry in list_of(answer, "templates")]
+        found = [TemplateSummary.model_validate(entry) for entry in require_list(answer, "templates")]
         return [t for t in found if tag is None or tag.lower() in {name.lower() for name in t.tags}]
 
     return Call(
@@ -62,7 +62,7 @@ def get_template(template: str, *, scopes: Iterable[str] | None = None) -> Call[
         path="/templates",
         repeatable=True,
         query=present(id=check_template_id(template), scopes=None if scopes is None else ",".join(scopes)),
-        parse=lambda answer: Template.model_validate(part_of(answer, "template")),
+        parse=lambda answer: Template.model_validate(require_object(answer, "template")),
         expects="a 'template'",
         subject=template,
     )
@@ -72,7 +72,7 @@ def get_template_variables(template: str) -> Call[dict[str, Any]]:
     """Read what a template can be given, as a JSON Schema of its ``variables``."""
 
     def parse(answer: Mapping[str, Any]) -> dict[str, Any]:
-        schema = part_of(answer, "template").get("variables", answer.get("variables"))
+        schema = require_object(answer, "template").get("variables", answer.get("variables"))
         if isinstance(schema, str):
             schema = json.loads(schema)
         if not isinstance(schema, Mapping):
@@ -103,7 +103,7 @@ def list_library(*, tags: Iterable[str] = ()) -> Call[list[TemplateSummary]]:
         path="/templates/library",
         repeatable=True,
         query=present(tags=wanted or None),
-        parse=lambda answer: [TemplateSummary.model_validate(t) for t in list_of(answer, "templates")],
+        parse=lambda answer: [TemplateSummary.model_validate(t) for t in require_list(answer, "templates")],
         expects="a list of 'templates'",
     )
 
@@ -202,7 +202,7 @@ def duplicate_template(
     )
 
 
-def delete_template(template: str) -> Call[Done]:
+def delete_template(template: str) -> Call[Acknowledged]:
     """Remove a template. Renders that use it go on. Needs the role ``editor``."""
     return Call(
         name="templates.delete",
@@ -210,7 +210,7 @@ def delete_template(template: str) -> Call[Done]:
         path="/templates",
         repeatable=False,
         query={"id": check_template_id(template)},
-        parse=Done.model_validate,
+        parse=Acknowledged.model_validate,
         expects="a confirmation",
         subject=template,
     )

@@ -12,7 +12,7 @@ from airflow_json2video.local.cli.error_paths import fault_finding, warning_find
 from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
 from airflow_json2video.local.service import require_renderer
 from airflow_json2video.local.settings import Mode
-from airflow_json2video.progress import shown_progress
+from airflow_json2video.progress import progress_bar
 
 __all__ = ["add_to"]
 
@@ -60,7 +60,7 @@ def _rendered(document: dict[str, Any], options: argparse.Namespace) -> dict[str
         from airflow_json2video.local.drawing.instant import render_instantly
 
         return render_instantly(document, options.output)
-    shown = shown_progress(
+    shown = progress_bar(
         options.output.name, in_words=lambda done, frames: f"frame {done} of {frames}", before="files and plan"
     )
     with assets_of(options) as assets, shown as progress:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_json2video.batch.report import write_report
-from airflow_json2video.core.price import Price, refusal_by_price, total_price, wait_deadline
+from airflow_json2video.core.price import Price, check_max_credits, total_price, wait_deadline
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.storage.destinations import is_local
 from airflow_json2video.submission.budget import with_template
@@ -19,7 +19,7 @@ from airflow_json2video.version_compat import remote_executor
 
 if TYPE_CHECKING:
     from airflow_json2video.batch.files import BatchFiles
-    from airflow_json2video.core.batch import Batch
+    from airflow_json2video.core.batch import BatchLedger
     from airflow_json2video.core.batch_items import BatchItems
     from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 
@@ -30,7 +30,7 @@ _MOST_DOUBTS = 10
 
 def check_batch(
     operator: Json2VideoBatchRenderOperator,
-    batch: Batch,
+    batch: BatchLedger,
     items: BatchItems,
     *,
     files: BatchFiles | None,
@@ -92,5 +92,5 @@ def _check_price(operator: Json2VideoBatchRenderOperator, items: BatchItems) -> 
         operator.log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
     else:
         operator.log.info("The cost cannot be estimated beforehand (%s).", price.why_unknown)
-    if refusal := refusal_by_price(price, max_credits=operator.max_credits):
+    if refusal := check_max_credits(price, max_credits=operator.max_credits):
         raise refusal

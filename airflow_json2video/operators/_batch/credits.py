@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
-from airflow_json2video.batch.budget import MAY_STILL_COST, BatchBalance
-from airflow_json2video.core.batch import Batch
+from airflow_json2video.batch.budget import MAY_STILL_COST, BatchBudget
+from airflow_json2video.core.batch import BatchLedger
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.core.price import Price, wait_deadline
 from airflow_json2video.exceptions import Json2VideoError, QuotaExhausted
@@ -19,7 +19,7 @@ from airflow_json2video.operators._deferral import WAITED, defer_for_credits
 
 if TYPE_CHECKING:
     from airflow_json2video.batch.submitter import BatchSubmission
-    from airflow_json2video.operators._batch.state import BatchMemory
+    from airflow_json2video.operators._batch.state import BatchState
     from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 
 __all__ = ["BatchCredits"]
@@ -34,14 +34,14 @@ class BatchCredits:
 
     operator: Json2VideoBatchRenderOperator
     items: BatchItems
-    batch: Batch
-    memory: BatchMemory
+    batch: BatchLedger
+    memory: BatchState
     refusal: Json2VideoError | None = None
 
     @cached_property
-    def balance(self) -> BatchBalance:
+    def balance(self) -> BatchBudget:
         """Give the balance for one slice; nothing is asked yet."""
-        return BatchBalance(
+        return BatchBudget(
             client=self.operator.hook.client,
             items=self.items,
             batch=self.batch,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_json2video.batch.report import write_report
-from airflow_json2video.core.batch import Batch, BatchResult, ItemState, first_failures
+from airflow_json2video.core.batch import BatchLedger, BatchResult, ItemState, first_failures
 from airflow_json2video.core.batch_items import BatchItems
-from airflow_json2video.exceptions import BatchFailed, ConfigurationError, Json2VideoError, Money, error_from_facts
+from airflow_json2video.exceptions import BatchFailed, Billing, ConfigurationError, Json2VideoError, error_from_facts
 
 __all__ = ["end_batch"]
 
 
-def end_batch(batch: Batch, items: BatchItems, *, report_path: str | None) -> BatchResult:
+def end_batch(batch: BatchLedger, items: BatchItems, *, report_path: str | None) -> BatchResult:
     """Write the report and give the result.
 
     :raises Json2VideoError: the batch failed, or its report could not be written.
@@ -33,7 +33,7 @@ def end_batch(batch: Batch, items: BatchItems, *, report_path: str | None) -> Ba
     return result
 
 
-def _result(batch: Batch, items: BatchItems, report_path: str | None) -> BatchResult:
+def _result(batch: BatchLedger, items: BatchItems, report_path: str | None) -> BatchResult:
     tally = batch.tally()
     return BatchResult(
         items=len(items),
@@ -49,11 +49,15 @@ def _result(batch: Batch, items: BatchItems, report_path: str | None) -> BatchRe
     )
 
 
-def _failure(batch: Batch, items: BatchItems, result: BatchResult) -> Json2VideoError:
+def _failure(batch: BatchLedger, items: BatchItems, result: BatchResult) -> Json2VideoError:
     kept = "What was rendered is kept: the next attempt, or a clear of the task, renders only what is missing."
     where = f" The report says how each stands: {result['report_path']}" if result["report_path"] else ""
     money = (
-        Money.UNKNOWN if result["unsure"] else Money.SPENT if result["done"] or result["credits"] else Money.NOT_SPENT
+        Billing.UNKNOWN
+        if result["unsure"]
+        else Billing.SPENT
+        if result["done"] or result["credits"]
+        else Billing.NOT_SPENT
     )
     if batch.stop is not None:
         error = error_from_facts({**batch.stop, "money": money.value})

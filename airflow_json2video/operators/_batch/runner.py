@@ -13,17 +13,17 @@ from airflow_json2video import metrics
 from airflow_json2video.batch.budget import MAY_STILL_COST
 from airflow_json2video.batch.files import BatchFiles
 from airflow_json2video.batch.item_log import ItemLog
-from airflow_json2video.batch.recovery import BatchFinding
+from airflow_json2video.batch.recovery import BatchRecovery
 from airflow_json2video.batch.submitter import BatchSubmission
 from airflow_json2video.core.batch import (
-    Batch,
+    BatchLedger,
     BatchResult,
     BatchRules,
     ItemState,
 )
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.core.identity import fingerprint
-from airflow_json2video.core.rate_limit import Pace
+from airflow_json2video.core.rate_limit import RateLimiter
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.core.submission_state import with_facts
 from airflow_json2video.exceptions import (
@@ -31,21 +31,21 @@ from airflow_json2video.exceptions import (
     ApiError,
     AuthenticationFailed,
     BatchFailed,
+    Billing,
     ConfigurationError,
     Json2VideoError,
-    Money,
     PermissionDenied,
     ServiceUnreachable,
-    SubmissionAmbiguous,
+    SubmissionUnconfirmed,
 )
-from airflow_json2video.links import Json2VideoRenderLink, pages_of
+from airflow_json2video.links import Json2VideoRenderLink, dashboard_url
 from airflow_json2video.operators._batch.checks import check_batch, check_before_paying
 from airflow_json2video.operators._batch.credits import BatchCredits
 from airflow_json2video.operators._batch.outcome import end_batch
-from airflow_json2video.operators._batch.state import BatchMemory
-from airflow_json2video.operators._outlets import tell_batch
+from airflow_json2video.operators._batch.state import BatchState
+from airflow_json2video.operators._outlets import emit_asset_events
 from airflow_json2video.operators.render import attempt_before
-from airflow_json2video.submission.attempt import delivered_before, note_delivery
+from airflow_json2video.submission.attempt import last_delivered_attempt, record_delivery
 from airflow_json2video.submission.deployment import require_same_deployment, require_unchanged_deployment
 from airflow_json2video.submission.task_identity import task_identity
 
@@ -53,10 +53,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_json2video.core.identity import TaskIdentity
-    from airflow_json2video.core.render_status import Ended
+    from airflow_json2video.core.render_status import RenderOutcome
     from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 
-__all__ = ["BatchSlice"]
+__all__ = ["BatchStep"]
 
 _SLICE = 60.0
 """Seconds for which one slice submits."""
@@ -69,7 +69,7 @@ _OF_ACCOUNT = (AuthenticationFailed, AccountSuspended, PermissionDenied)
 _PROGRESS = "json2video_progress"
 
 
-class BatchSlice:
+class BatchStep:
     """One slice.
 
     :param rows: of the batch, read anew for each slice.
@@ -91,7 +91,7 @@ class BatchSlice:
         )
         self._files = self._files_of(operator)
         self._report_path = str(operator.report_path) if operator.report_path else None
-        self._memory = BatchMemory()
+        self._memory = BatchState()
 
     def _files_of(self, operator: Json2VideoBatchRenderOperator) -> BatchFiles | None:
         if operator.output_path is None:
@@ -121,7 +121,7 @@ class BatchSlice:
         if not is_resumed:
             self._begin()
         if batch is None:
-            batch = Batch(len(self._items), digest=self._items.digest(), rules=self._rules)
+            batch = BatchLedger(len(self._items), digest=self._items.digest(), rules=self._rules)
             if is_resumed or attempt_before(self._context) is not None:
                 batch.suspect_all()
             check_batch(self._operator, batch, self._items, files=self._files, report_path=self._report_path)
@@ -134,7 +134,7 @@ class BatchSlice:
         try:
             if finding.recover():
                 self._memory.note_answer()
-        except SubmissionAmbiguous as error:
+        except SubmissionUnconfirmed as error:
             self._wait_out(error, batch)
         finding.settle()
         funds = BatchCredits(operator=self._operator, items=self._items, batch=batch, memory=self._memory)
@@ -148,11 +148,11 @@ class BatchSlice:
             self._defer(batch, finding, trouble, funds)
         result = end_batch(batch, self._items, report_path=self._report_path)
         if self._operator.on_clear == "resubmit":
-            note_delivery(self._ti)
-        tell_batch(self._operator, self._context, self._videos(batch), summary=result)
+            record_delivery(self._ti)
+        emit_asset_events(self._operator, self._context, self._videos(batch), summary=result)
         return result
 
-    def _videos(self, batch: Batch) -> Iterator[dict[str, Any]]:
+    def _videos(self, batch: BatchLedger) -> Iterator[dict[str, Any]]:
         for index in batch.indices(ItemState.DONE):
             record = batch.records[index]
             yield {
@@ -169,37 +169,37 @@ class BatchSlice:
     # --- the beginning --------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._memory.delivered = delivered_before(self._ti) if self._operator.on_clear == "resubmit" else 0
-        Json2VideoRenderLink.persist(self._context, pages_of(self._operator.hook.settings.host))
+        self._memory.delivered = last_delivered_attempt(self._ti) if self._operator.on_clear == "resubmit" else 0
+        Json2VideoRenderLink.persist(self._context, dashboard_url(self._operator.hook.settings.host))
 
-    def _recall(self, event: Any) -> Batch | None:
+    def _recall(self, event: Any) -> BatchLedger | None:
         """Give the ledger that the slice before left; None if it is lost, or may not be the last word."""
-        memory = BatchMemory.recall(self._ti, log=self._log)
+        memory = BatchState.recall(self._ti, log=self._log)
         if memory is None:
             self._begin()
             self._memory.take_from(event)
         else:
             self._memory = memory
-        batch = Batch.unpacked(self._memory.ledger, rules=self._rules) if self._memory.ledger else None
+        batch = BatchLedger.unpacked(self._memory.ledger, rules=self._rules) if self._memory.ledger else None
         if batch is None:
             self._log.warning("What this attempt knew of the batch is lost; the account's list tells it anew.")
         elif batch.digest != self._items.digest():
             raise BatchFailed(
                 "The rows are not those that this batch began with: their source has changed while it was under way.",
-                money=Money.UNKNOWN,
+                money=Billing.UNKNOWN,
                 advice="Renders under way go on. Let the source be, or copy it first; then clear the task: it takes "
                 "the renders of rows that are the same, and renders the others.",
             )
         return batch
 
-    def _finding(self, batch: Batch, identity: TaskIdentity, *, is_resumed: bool) -> BatchFinding:
+    def _finding(self, batch: BatchLedger, identity: TaskIdentity, *, is_resumed: bool) -> BatchRecovery:
         from airflow_json2video.version_compat import previous_attempt_ended_at, run_began
 
         # After a deferral it is this attempt itself that may have sent what nobody remembers.
         attempt = int(self._ti.try_number)
         before = attempt if is_resumed else attempt_before(self._context)
         hook = self._operator.hook
-        return BatchFinding(
+        return BatchRecovery(
             client=hook.client,
             items=self._items,
             batch=batch,
@@ -210,7 +210,7 @@ class BatchSlice:
             service_time=hook.clock,
             render_timeout=self._operator.render_timeout,
             confirmation_time=hook.settings.confirmation_time,
-            delivered_before=self._memory.delivered,
+            last_delivered_attempt=self._memory.delivered,
             since=run_began(self._context),
             log=self._item_log,
             on_lost_response=self._operator.on_lost_response,
@@ -218,7 +218,7 @@ class BatchSlice:
             kept=self._files.has if self._files is not None else None,
         )
 
-    def _check_before_paying(self, batch: Batch) -> Json2VideoError | None:
+    def _check_before_paying(self, batch: BatchLedger) -> Json2VideoError | None:
         """Check what only a submission depends on; return the trouble in which that failed, if it did."""
         memory = self._memory
         if memory.checked or self._clock() < memory.hold_until or not batch.next_items():
@@ -238,7 +238,7 @@ class BatchSlice:
         memory.checked = not batch.indices(ItemState.UNKNOWN)
         return None
 
-    def _submit(self, batch: Batch, finding: BatchFinding, funds: BatchCredits) -> Json2VideoError | None:
+    def _submit(self, batch: BatchLedger, finding: BatchRecovery, funds: BatchCredits) -> Json2VideoError | None:
         """Submit what may be under way; give the trouble in which that broke off, if it did."""
         from airflow_json2video.version_compat import attempt_is_current
 
@@ -267,17 +267,17 @@ class BatchSlice:
         funds.take_in(submission)
         return submission.trouble
 
-    def _awaits_lost(self, batch: Batch) -> bool:
+    def _awaits_lost(self, batch: BatchLedger) -> bool:
         """Whether nothing is submitted until what was lost is settled: then each item that is lost fails for good."""
         fails = self._operator.on_lost_response == "fail"
         return fails and self._memory.waits > 0 and bool(batch.indices(ItemState.LOST))
 
-    def _pace(self) -> Pace:
-        return Pace(self._operator.submissions_per_minute, self._memory.sent)
+    def _pace(self) -> RateLimiter:
+        return RateLimiter(self._operator.submissions_per_minute, self._memory.sent)
 
     # --- what has ended -------------------------------------------------------------------------
 
-    def _take_in(self, batch: Batch, event: Any) -> None:
+    def _take_in(self, batch: BatchLedger, event: Any) -> None:
         from airflow_json2video.triggers.batch import ended_of_batch
 
         for project, ended in ended_of_batch(event):
@@ -290,7 +290,7 @@ class BatchSlice:
             else:
                 self._take_failure(batch, index, ended)
 
-    def _take_failure(self, batch: Batch, index: int, ended: Ended) -> None:
+    def _take_failure(self, batch: BatchLedger, index: int, ended: RenderOutcome) -> None:
         error = ended.error or Json2VideoError("The render ended, and nothing says how.")
         metrics.render_failed()
         self._item_log.error("%s: %s", self._items.where(index), error)
@@ -298,13 +298,13 @@ class BatchSlice:
         if isinstance(error, _OF_ACCOUNT):
             batch.halt(error)
 
-    def _tell(self, batch: Batch) -> None:
+    def _tell(self, batch: BatchLedger) -> None:
         words = batch.in_words()
         self._item_log.summarize()
         self._log.info("%s (slice %d)", words, self._memory.number)
         self._ti.xcom_push(key=_PROGRESS, value=words)
         tally = batch.tally()
-        pages = pages_of(self._operator.hook.settings.host).split("#")[0]
+        pages = dashboard_url(self._operator.hook.settings.host).split("#")[0]
         Json2VideoRenderLink.persist(
             self._context, f"{pages}#{tally[ItemState.DONE]}-of-{len(self._items)}-done-{len(batch.failures)}-failed"
         )
@@ -320,7 +320,7 @@ class BatchSlice:
             here = time.time()  # Airflow has no other clock
             self._memory.until = self._clock() + execution_deadline(self._ti, timeout, now=here) - here
 
-    def _gives_up(self, batch: Batch, trouble: Json2VideoError | None) -> bool:
+    def _gives_up(self, batch: BatchLedger, trouble: Json2VideoError | None) -> bool:
         """Whether nothing more is waited for but renders under way: time is up, or the service is away for too long."""
         self._note_end()
         memory, now = self._memory, self._clock()
@@ -342,7 +342,7 @@ class BatchSlice:
         return False
 
     def _defer(
-        self, batch: Batch, finding: BatchFinding, trouble: Json2VideoError | None, funds: BatchCredits
+        self, batch: BatchLedger, finding: BatchRecovery, trouble: Json2VideoError | None, funds: BatchCredits
     ) -> NoReturn:
         from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, defer_batch
 
@@ -378,11 +378,11 @@ class BatchSlice:
         )
         defer_batch(operator, trigger, until=max(deadline, *moments) if moments else deadline)
 
-    def _remember(self, batch: Batch) -> None:
+    def _remember(self, batch: BatchLedger) -> None:
         self._memory.ledger = batch.packed()
         self._memory.keep(self._ti)
 
-    def _wait_out(self, error: Json2VideoError, batch: Batch) -> NoReturn:
+    def _wait_out(self, error: Json2VideoError, batch: BatchLedger) -> NoReturn:
         """Wait in the triggerer until the service answers again."""
         from airflow_json2video.triggers.availability import defer_until_answering
 
@@ -401,11 +401,13 @@ class BatchSlice:
 
 
 def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:
-    from airflow_json2video.operators._document import document_of, plain_document
+    from airflow_json2video.operators._document import build_document, plain_document
 
     if operator.movie is None and operator.template is None:
         return None
-    base = plain_document(document_of(movie=operator.movie, template=operator.template, variables=operator.variables))
+    base = plain_document(
+        build_document(movie=operator.movie, template=operator.template, variables=operator.variables)
+    )
     if base.get("variables") is not None and not isinstance(base["variables"], Mapping):
         raise ConfigurationError("The movie's 'variables' must be an object.", advice="Nothing was submitted.")
     return base

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_json2video.exceptions import Json2VideoError
 
-__all__ = ["BatchMemory"]
+__all__ = ["BatchState"]
 
 _STATE = "json2video_batch"
 _OPENED = "json2video_batch_slice"
 
 
 @dataclass
-class BatchMemory:
+class BatchState:
     """What a slice leaves to the next one of the same attempt.
 
     :ivar number: of the slice that wrote this. :ivar delivered: see ``hooks.deliveries``.
     :ivar deployment: as which the attempt submits; None if it was not noted.
     :ivar checked: whether this attempt has checked what only a submission depends on, for every item.
     :ivar until: epoch seconds at which the attempt gives up, by its execution_timeout.
-    :ivar sent: see :class:`~airflow_json2video.core.rate_limit.Pace`.
+    :ivar sent: see :class:`~airflow_json2video.core.rate_limit.RateLimiter`.
     :ivar hold_until: epoch seconds before which nothing is submitted.
     :ivar trouble_since: epoch seconds since when the service is in trouble. :ivar waits: slices since then.
     :ivar refused_since: epoch seconds since when the service refuses what it is asked for; None: it does not.
@@ -52,7 +52,7 @@ class BatchMemory:
     ledger: str | None = None
 
     @classmethod
-    def recall(cls, ti: Any, *, log: Any) -> BatchMemory | None:
+    def recall(cls, ti: Any, *, log: Any) -> BatchState | None:
         """Read what the slice before left; None if that is lost.
 
         Its ledger is None if a slice has begun since: that one may have submitted what nobody remembers.

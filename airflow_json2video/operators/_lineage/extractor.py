@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.openlineage.facet import Dataset, OutputDataset, OutputStatisticsOutputDatasetFacet
 
-from airflow_json2video.core.facts import dataset_of
+from airflow_json2video.core.facts import lineage_dataset
 from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.core.media_sources import sources_of
 from airflow_json2video.exceptions import Json2VideoError
-from airflow_json2video.operators._document import document_of
+from airflow_json2video.operators._document import build_document
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -26,14 +26,14 @@ def lineage_of(operator: Any, video: Mapping[str, Any] | None) -> OperatorLineag
     """Give the lineage of a render task.
 
     :param operator: a render operator whose fields have been rendered.
-    :param video: :func:`~airflow_json2video.core.facts.video_facts` of what it made; None if it made nothing.
+    :param video: :func:`~airflow_json2video.core.facts.asset_event_extra` of what it made; None if it made nothing.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_json2video.operators._lineage.facets import RenderJobFacet, RenderRunFacet
 
     try:
-        document = document_of(movie=operator.movie, template=operator.template, variables=operator.variables)
+        document = build_document(movie=operator.movie, template=operator.template, variables=operator.variables)
     except Json2VideoError:
         document = {}  # the task has failed for it, and says so itself
     facts = video or {}
@@ -53,12 +53,12 @@ def lineage_of(operator: Any, video: Mapping[str, Any] | None) -> OperatorLineag
 
 
 def _inputs(document: Mapping[str, Any]) -> list[Any]:
-    places = [dataset_of(address) for address in sources_of(document)]
+    places = [lineage_dataset(address) for address in sources_of(document)]
     return [Dataset(namespace=namespace, name=name) for namespace, name in dict.fromkeys(filter(None, places))]
 
 
 def _outputs(facts: Mapping[str, Any]) -> list[Any]:
-    place = dataset_of(str(facts.get("stored_path") or facts.get("url") or ""))
+    place = lineage_dataset(str(facts.get("stored_path") or facts.get("url") or ""))
     if place is None:
         return []
     size = OutputStatisticsOutputDatasetFacet(rowCount=None, size=facts.get("size"))

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from airflow_json2video.api import calls
-from airflow_json2video.api.base_client import Answer, Exchange
-from airflow_json2video.api.calls.movies import watch_movies
-from airflow_json2video.api.config import Endpoint
+from airflow_json2video.api.base_client import Answer, BaseClient
+from airflow_json2video.api.calls.movies import poll_movies
+from airflow_json2video.api.config import ClientConfig
 from airflow_json2video.api.errors import request_in_words
 from airflow_json2video.api.responses import MovieStatus, UploadTicket
 from airflow_json2video.api.upload import FileContent
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, Money, UnreadableAnswer
+from airflow_json2video.exceptions import Billing, ConfigurationError, InvalidResponse, Json2VideoError
 
 PROJECT, TEMPLATE = "Qk3vT9zLm2XcB7wA", "abc123def456ghi789jk"
 FILE = FileContent.of(io.BytesIO(b"12345"), name="clip.mp4")
@@ -195,7 +195,7 @@ def _sized(size: int) -> FileContent:
 
 # Answers ------------------------------------------------------------------------------------------
 
-EXCHANGE = Exchange(Endpoint(api_key="Kq7mPz2Lw9RtBv4XcN8dYh3S"))
+EXCHANGE = BaseClient(ClientConfig(api_key="Kq7mPz2Lw9RtBv4XcN8dYh3S"))
 
 
 def read(call: calls.Call[Any], body: Any, *, status: int = 200) -> Any:
@@ -290,9 +290,9 @@ def test_a_submission_that_carries_a_project_counts_whatever_else_it_says():
 def test_a_refusal_in_a_200_is_a_refusal_and_the_money_is_not_known():
     error = read(calls.submit_movie({"a": 1}), {"success": False, "message": "no"})
     assert isinstance(error, Json2VideoError)
-    assert error.money is Money.UNKNOWN
+    assert error.money is Billing.UNKNOWN
     known = read(calls.submit_movie({"a": 1}), {"success": False, "message": "Insufficient credits"})
-    assert known.money is Money.NOT_SPENT
+    assert known.money is Billing.NOT_SPENT
 
 
 def test_templates_carry_the_tag_that_was_asked_for_even_if_the_service_does_not_filter():
@@ -336,7 +336,7 @@ def test_an_answer_of_another_shape_is_unreadable_and_never_a_result(call, body)
     if call.name == "templates.update" and isinstance(body, dict):
         pytest.skip("the id is known without the answer")
     error = read(call, body)
-    assert isinstance(error, UnreadableAnswer)
+    assert isinstance(error, InvalidResponse)
     assert request_in_words(call.name, call.subject) in str(error)
     assert call.expects in str(error)
 
@@ -422,7 +422,7 @@ def listed(*movies: Any, **more: Any) -> dict[str, Any]:
 
 def test_a_watched_page_says_how_renders_stand_and_leaves_their_documents_out():
     body = listed(LISTED, remaining_quota={"time": "7"})
-    page = read(watch_movies(), body)
+    page = read(poll_movies(), body)
     assert page.movies == [{"project": PROJECT, "status": "running", "duration": 2}]
     assert page.remaining_quota.time == 7
     assert page.bytes_read == len(json.dumps(body))
@@ -430,14 +430,14 @@ def test_a_watched_page_says_how_renders_stand_and_leaves_their_documents_out():
 
 def test_a_watched_page_asks_for_the_same_as_the_list():
     arguments = {"date_start": NOW - timedelta(days=1), "date_end": NOW, "limit": 7, "next_token": "t"}
-    assert EXCHANGE.request(watch_movies(**arguments)).url == EXCHANGE.request(calls.list_movies(**arguments)).url
+    assert EXCHANGE.request(poll_movies(**arguments)).url == EXCHANGE.request(calls.list_movies(**arguments)).url
 
 
 @pytest.mark.parametrize("odd", [b'"\\ud800"', b"NaN", b"1e999"])
 def test_what_only_the_quick_reading_stumbles_over_is_read_all_the_same(odd):
     body = json.dumps(listed(LISTED)).encode().replace(b'"{\\"scenes\\": []}"', odd)
     assert odd in body
-    assert [movie["project"] for movie in read(watch_movies(), body).movies] == [PROJECT]
+    assert [movie["project"] for movie in read(poll_movies(), body).movies] == [PROJECT]
 
 
 @pytest.mark.parametrize(
@@ -446,12 +446,12 @@ def test_what_only_the_quick_reading_stumbles_over_is_read_all_the_same(odd):
     ids=lambda body: str(body)[:40],
 )
 def test_a_watched_page_of_another_shape_is_unreadable_as_the_lists_is(body):
-    quick, plain = read(watch_movies(), body), read(calls.list_movies(), body)
-    assert isinstance(quick, UnreadableAnswer)
+    quick, plain = read(poll_movies(), body), read(calls.list_movies(), body)
+    assert isinstance(quick, InvalidResponse)
     assert str(quick).partition(" with ")[0] == str(plain).partition(" with ")[0]
 
 
 def test_a_refusal_in_a_watched_page_keeps_the_services_words():
-    error = read(watch_movies(), {"success": False, "message": "Error: Invalid API Key", "movies": []})
+    error = read(poll_movies(), {"success": False, "message": "Error: Invalid API Key", "movies": []})
     assert type(error).__name__ == "AuthenticationFailed"
-    assert type(read(watch_movies(), {"message": "down"}, status=503)).__name__ == "ServerError"
+    assert type(read(poll_movies(), {"message": "down"}, status=503)).__name__ == "ServerError"

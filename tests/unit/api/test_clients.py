@@ -28,20 +28,20 @@ from airflow_json2video.api.calls import (
     move_file,
     submit_movie,
 )
-from airflow_json2video.api.calls.movies import watch_movies
+from airflow_json2video.api.calls.movies import poll_movies
 from airflow_json2video.exceptions import (
-    AnswerLost,
     AuthenticationFailed,
+    Billing,
     ConfigurationError,
     HostNotResolved,
     InvalidRequest,
+    InvalidResponse,
     Json2VideoError,
-    Money,
     ProjectNotFound,
     RateLimited,
+    ResponseLost,
     ServerError,
     ServiceUnreachable,
-    UnreadableAnswer,
 )
 
 # The scripted service lives in conftest, which importlib mode gives no name of its own to import from.
@@ -54,21 +54,21 @@ DONE = {"success": True, "movie": {"success": True, "status": "done", "project":
 HTML = b"<html><body>Please log in to the hotel's network</body></html>"
 
 FAULTS = {
-    "hang_up": (conftest.hang_up, AnswerLost),
-    "reset": (conftest.reset, AnswerLost),
-    "cut_short": (conftest.cut_short, AnswerLost),
+    "hang_up": (conftest.hang_up, ResponseLost),
+    "reset": (conftest.reset, ResponseLost),
+    "cut_short": (conftest.cut_short, ResponseLost),
     # http.client takes headers that are cut for the whole of them, and finds no body.
-    "cut_in_headers": (conftest.cut_in_headers, (AnswerLost, UnreadableAnswer)),
-    "no_http": (conftest.no_http, AnswerLost),
-    "html": (answer(200, raw=HTML), UnreadableAnswer),
-    "empty": (answer(200, raw=b""), UnreadableAnswer),
-    "half_json": (answer(200, raw=b'{"success": true, "proj'), UnreadableAnswer),
-    "list": (answer(200, raw=b"[1]"), UnreadableAnswer),
-    "no_project": (answer(200, {"success": True}), UnreadableAnswer),
-    "null_project": (answer(200, {"success": True, "project": None}), UnreadableAnswer),
-    "redirect": (answer(307, {}, headers={"Location": "/v2/movies"}), UnreadableAnswer),
-    "redirect_302": (answer(302, raw=HTML, headers={"Location": "/v2/movies"}), UnreadableAnswer),
-    "html_403": (answer(403, raw=HTML), UnreadableAnswer),
+    "cut_in_headers": (conftest.cut_in_headers, (ResponseLost, InvalidResponse)),
+    "no_http": (conftest.no_http, ResponseLost),
+    "html": (answer(200, raw=HTML), InvalidResponse),
+    "empty": (answer(200, raw=b""), InvalidResponse),
+    "half_json": (answer(200, raw=b'{"success": true, "proj'), InvalidResponse),
+    "list": (answer(200, raw=b"[1]"), InvalidResponse),
+    "no_project": (answer(200, {"success": True}), InvalidResponse),
+    "null_project": (answer(200, {"success": True, "project": None}), InvalidResponse),
+    "redirect": (answer(307, {}, headers={"Location": "/v2/movies"}), InvalidResponse),
+    "redirect_302": (answer(302, raw=HTML, headers={"Location": "/v2/movies"}), InvalidResponse),
+    "html_403": (answer(403, raw=HTML), InvalidResponse),
     "408": (answer(408, raw=b""), ServerError),
     "429": (answer(429, {"message": "Too Many Requests"}, headers={"Retry-After": "1"}), RateLimited),
     "500": (answer(500, {"message": "Internal server error"}), ServerError),
@@ -137,7 +137,7 @@ def test_a_proxy_is_asked_for_a_tunnel_and_sees_no_key(driver, service, monkeypa
     driver.open("https://api.json2video.invalid", **options)
     error = failure(driver.execute, submit_movie(MOVIE))
     assert isinstance(error, ServiceUnreachable)
-    assert error.money is Money.NOT_SPENT
+    assert error.money is Billing.NOT_SPENT
     assert [(s.method, s.path) for s in service.requests] == [("CONNECT", "api.json2video.invalid:443")]
     assert KEY not in str([s.headers for s in service.requests])
 
@@ -152,7 +152,7 @@ def test_a_submission_is_sent_once_whatever_comes_back_and_the_money_is_not_know
     error = failure(client.execute, submit_movie(MOVIE))
     assert isinstance(error, expected), str(error)
     assert service.sent("POST") == 1 == len(service.requests)
-    assert error.money is Money.UNKNOWN
+    assert error.money is Billing.UNKNOWN
     assert "account's list" in error.advice
     assert client.slept == []
 
@@ -164,8 +164,8 @@ def test_an_answer_that_is_late_or_never_ends_ends_in_time_and_is_sent_once(driv
     started = time.monotonic()
     error = failure(driver.execute, submit_movie(MOVIE))
     assert time.monotonic() - started < 3
-    assert type(error) is AnswerLost
-    assert error.money is Money.UNKNOWN
+    assert type(error) is ResponseLost
+    assert error.money is Billing.UNKNOWN
     assert service.sent("POST") == 1
 
 
@@ -174,7 +174,7 @@ def test_an_answer_that_is_too_large_is_given_up(driver, service, monkeypatch):
     object.__setattr__(driver.client.endpoint, "max_body", 1_000_000)
     service.then(conftest.endless)
     error = failure(driver.execute, submit_movie(MOVIE))
-    assert type(error) is AnswerLost
+    assert type(error) is ResponseLost
     assert "larger than 1000000 bytes" in str(error)
     assert service.sent("POST") == 1
 
@@ -182,10 +182,10 @@ def test_an_answer_that_is_too_large_is_given_up(driver, service, monkeypatch):
 def test_a_call_can_bound_its_own_answer(driver, service):
     driver.open(service.url, retries=0)
     service.then(answer(200, {"movies": [], "padding": "x" * 2_000_000}))
-    call = watch_movies()
+    call = poll_movies()
     assert driver.execute(call).movies == []
     error = failure(driver.execute, dataclasses.replace(call, largest=1_000_000))
-    assert type(error) is AnswerLost
+    assert type(error) is ResponseLost
     assert "larger than 1000000 bytes" in str(error)
 
 
@@ -206,7 +206,7 @@ def test_a_refused_connection_sent_nothing_and_says_so(driver):
         driver.open(f"http://127.0.0.1:{unused.getsockname()[1]}")
         error = failure(driver.execute, submit_movie(MOVIE))
     assert type(error) is ServiceUnreachable
-    assert error.money is Money.NOT_SPENT
+    assert error.money is Billing.NOT_SPENT
     assert "Nothing was submitted" in error.advice
     assert "refused" in str(error).lower()
     assert "0x" not in str(error)
@@ -219,7 +219,7 @@ def test_a_name_that_does_not_resolve_sent_nothing(driver, monkeypatch):
     error = failure(driver.execute, submit_movie(MOVIE))
     assert type(error) is HostNotResolved
     assert isinstance(error, ServiceUnreachable)
-    assert error.money is Money.NOT_SPENT
+    assert error.money is Billing.NOT_SPENT
     assert "api.json2video.invalid" in str(error)
 
 
@@ -233,7 +233,7 @@ def test_a_reset_in_the_tls_handshake_sent_nothing(driver):
     error = failure(driver.execute, submit_movie(MOVIE))
     service.close()
     assert type(error) is ServiceUnreachable, str(error)
-    assert error.money is Money.NOT_SPENT
+    assert error.money is Billing.NOT_SPENT
 
 
 def test_a_certificate_nobody_trusts_sent_nothing(driver, certificate):
@@ -252,7 +252,7 @@ def test_a_certificate_of_the_given_authority_is_trusted_and_a_reset_after_it_is
     assert driver.execute(submit_movie(MOVIE)).project == PROJECT
     error = failure(driver.execute, submit_movie(MOVIE))
     service.close()
-    assert type(error) is AnswerLost
+    assert type(error) is ResponseLost
     assert service.sent("POST") == 2
 
 
@@ -293,7 +293,7 @@ def test_a_slow_tls_answer_ends_in_time(driver, certificate):
     driver.open(service.url, ca_file=str(certificate[0]), total_timeout=0.6)
     error = failure(driver.execute, submit_movie(MOVIE))
     service.close()
-    assert type(error) is AnswerLost
+    assert type(error) is ResponseLost
     assert "longer than 0.6 seconds" in str(error)
 
 
@@ -372,10 +372,10 @@ def test_retry_after_is_honoured_in_both_forms_and_bounded(client, service, head
             ProjectNotFound,
         ),
         (answer(400, {"error": "no"}), InvalidRequest),
-        (answer(200, raw=HTML), UnreadableAnswer),
-        (answer(200, {"success": True, "movie": None}), UnreadableAnswer),
-        (answer(200, {"success": True, "movie": {"project": PROJECT}}), UnreadableAnswer),
-        (answer(200, {"success": True, "movie": {"status": "done", "project": "B" * 16}}), UnreadableAnswer),
+        (answer(200, raw=HTML), InvalidResponse),
+        (answer(200, {"success": True, "movie": None}), InvalidResponse),
+        (answer(200, {"success": True, "movie": {"project": PROJECT}}), InvalidResponse),
+        (answer(200, {"success": True, "movie": {"status": "done", "project": "B" * 16}}), InvalidResponse),
     ],
 )
 def test_a_refusal_or_an_unreadable_answer_is_not_repeated(client, service, behaviour, expected):
@@ -406,8 +406,8 @@ def test_compressed_answers_are_read(client, service):
 def test_a_damaged_compressed_answer_names_the_cause(client, service):
     service.then(answer(200, raw=b"not gzip at all", headers={"Content-Encoding": "gzip"}))
     error = failure(client.execute, submit_movie(MOVIE))
-    assert isinstance(error, (AnswerLost, UnreadableAnswer))
-    assert error.money is Money.UNKNOWN
+    assert isinstance(error, (ResponseLost, InvalidResponse))
+    assert error.money is Billing.UNKNOWN
     assert service.sent("POST") == 1
 
 
@@ -441,7 +441,7 @@ def test_only_an_explicit_false_ends_a_list(client, service, more):
 
 def test_a_cursor_that_repeats_ends_a_list_of_which_no_end_is_said(client, service):
     service.then(answer(200, {"success": True, "movies": [], "next_token": "t1"}))
-    with pytest.raises(UnreadableAnswer, match="cursor of the list of renders repeats"):
+    with pytest.raises(InvalidResponse, match="cursor of the list of renders repeats"):
         client.movies()
 
 
@@ -464,7 +464,7 @@ def test_an_explicit_false_ends_a_list_that_has_a_cursor(client, service):
 )
 def test_a_list_that_cannot_be_read_whole_is_an_error_and_never_a_short_list(client, service, second):
     service.then(page("A" * 16, token="t1"), second)
-    with pytest.raises(UnreadableAnswer):
+    with pytest.raises(InvalidResponse):
         client.movies()
 
 
@@ -478,7 +478,7 @@ def test_a_list_without_an_end_ends(client, service, monkeypatch):
         page("A" * 16, token=f"t{next(count)}")(connection, seen)
 
     service.then(endless)
-    with pytest.raises(UnreadableAnswer, match="has not ended after 5 pages"):
+    with pytest.raises(InvalidResponse, match="has not ended after 5 pages"):
         client.movies()
 
 
@@ -516,7 +516,7 @@ def test_an_upload_that_fails_is_sent_once_and_says_that_the_name_is_blocked(cli
     (tmp_path / "clip.mp4").write_bytes(b"12345")
     service.then(ticket(service), behaviour)
     error = failure(client.upload_file, tmp_path / "clip.mp4")
-    assert isinstance(error, (AnswerLost, InvalidRequest))
+    assert isinstance(error, (ResponseLost, InvalidRequest))
     assert "pending record" in error.advice
     assert "sig=" not in str(error)
     assert service.sent("PUT") == 1
@@ -526,7 +526,7 @@ def test_an_upload_address_without_tls_is_not_used(client, service, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"12345")
     service.then(answer(200, {"success": True, "uploadUrl": "http://bucket.example/x"}))
     error = failure(client.upload_file, tmp_path / "clip.mp4")
-    assert isinstance(error, UnreadableAnswer)
+    assert isinstance(error, InvalidResponse)
     assert "not https" in str(error)
 
 

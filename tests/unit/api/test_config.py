@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from airflow_json2video.api.config import Endpoint, check_api_key, check_host
+from airflow_json2video.api.config import ClientConfig, check_api_key, check_host
 from airflow_json2video.api.redaction import whole_spellings
 from airflow_json2video.exceptions import ConfigurationError
 
@@ -115,7 +115,7 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key, reason):
 )
 def test_an_unusable_option_is_named(options, words):
     with pytest.raises(ConfigurationError) as caught:
-        Endpoint(api_key=KEY, **options)
+        ClientConfig(api_key=KEY, **options)
     assert words in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
@@ -125,7 +125,7 @@ def test_an_unusable_option_is_named(options, words):
     [f"a {KEY} b", f"a {KEY.lower()} b", f'a "{KEY}" b', f"a{KEY}b", f"p=hunter2%40x {KEY}"],
 )
 def test_secrets_are_blanked_in_every_spelling(text):
-    endpoint = Endpoint(api_key=KEY, proxy="http://user:hunter2%40x@proxy:3128")
+    endpoint = ClientConfig(api_key=KEY, proxy="http://user:hunter2%40x@proxy:3128")
     shown = endpoint.redact(text)
     assert KEY.lower() not in shown.lower()
     assert "hunter2" not in shown
@@ -135,11 +135,11 @@ def test_secrets_are_blanked_in_every_spelling(text):
 
 
 def test_a_key_that_is_an_everyday_word_leaves_the_words_around_it_whole():
-    assert Endpoint(api_key="test").redact("the latest test 'test' contest") == "the latest *** '***' contest"
+    assert ClientConfig(api_key="test").redact("the latest test 'test' contest") == "the latest *** '***' contest"
 
 
 def test_a_key_with_quotes_is_blanked_in_json_and_in_addresses():
-    endpoint = Endpoint(api_key='ab"c/d\\e fgh')
+    endpoint = ClientConfig(api_key='ab"c/d\\e fgh')
     assert "fgh" not in endpoint.redact('x "ab\\"c/d\\\\e fgh" y ab%22c%2Fd%5Ce%20fgh')
 
 
@@ -172,17 +172,17 @@ SPELLED = {
 @pytest.mark.parametrize("key", [ODD, KEY, "é" * 9], ids=["odd", "plain", "letters"])
 def test_a_key_is_blanked_however_it_is_written(key, how):
     written = SPELLED[how](key)
-    assert Endpoint(api_key=key).redact(f"<{written}>").strip("<>\"'b\\") == "***"
+    assert ClientConfig(api_key=key).redact(f"<{written}>").strip("<>\"'b\\") == "***"
 
 
 def test_the_password_of_a_proxy_is_blanked_in_its_header_too():
-    endpoint = Endpoint(api_key=KEY, proxy="http://user:hunter2%40x@proxy:3128")
+    endpoint = ClientConfig(api_key=KEY, proxy="http://user:hunter2%40x@proxy:3128")
     assert endpoint.redact("Proxy-Authorization: Basic dXNlcjpodW50ZXIyQHg=") == "Proxy-Authorization: Basic ***"
 
 
 def test_a_long_text_is_searched_in_no_time():
     began = time.process_time()
-    Endpoint(api_key=ODD).redact("\\" * 32_000 + "ab" * 16_000)
+    ClientConfig(api_key=ODD).redact("\\" * 32_000 + "ab" * 16_000)
     assert time.process_time() - began < 2
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from airflow_json2video.api.responses import MovieStatus
 from airflow_json2video.batch.item_log import ItemLog
-from airflow_json2video.batch.recovery import BatchFinding
-from airflow_json2video.core.batch import Batch, BatchRules, ItemState
+from airflow_json2video.batch.recovery import BatchRecovery
+from airflow_json2video.core.batch import BatchLedger, BatchRules, ItemState
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.core.identity import TaskIdentity, stamp
-from airflow_json2video.exceptions import AnswerLost, AuthenticationFailed, RenderNotStarted, SubmissionAmbiguous
+from airflow_json2video.exceptions import AuthenticationFailed, RenderNotStarted, ResponseLost, SubmissionUnconfirmed
 
 START = 1_800_000_000.0
 ROWS = [{"id": name, "scenes": [{"duration": 1}]} for name in "ab"]
@@ -65,7 +65,7 @@ def account():
 def find(account):
     def find(batch, **more):
         arguments = {"attempt": 2, "attempt_before": 1, "confirmation_time": 300.0, "render_timeout": 3600.0, **more}
-        return BatchFinding(
+        return BatchRecovery(
             client=account,
             items=BatchItems.of(ROWS, base=None, key="id"),
             batch=batch,
@@ -81,7 +81,7 @@ def find(account):
 
 @pytest.fixture
 def batch():
-    return Batch(2, digest="d", rules=BatchRules())
+    return BatchLedger(2, digest="d", rules=BatchRules())
 
 
 def states(batch):
@@ -90,7 +90,7 @@ def states(batch):
 
 def recovered(batch):
     """The ledger as the next step of the attempt reads it."""
-    return Batch.unpacked(batch.packed(), rules=batch.rules)
+    return BatchLedger.unpacked(batch.packed(), rules=batch.rules)
 
 
 @pytest.mark.parametrize("attempt_before", [1, 2], ids=["of the attempt before", "of an attempt whose ledger is lost"])
@@ -157,7 +157,7 @@ def test_a_first_answer_that_corrects_the_clock_moves_no_moment(account, find, b
 
 def test_a_lost_response_is_settled_by_the_list_or_by_time(account, find, batch):
     for index in (0, 1):
-        batch.lost(index, AnswerLost("x"), at=account.time, due=account.time + 5)
+        batch.lost(index, ResponseLost("x"), at=account.time, due=account.time + 5)
     finding = find(batch)
     finding.settle()
     assert account.time == START
@@ -175,7 +175,7 @@ def test_a_lost_response_is_settled_by_the_list_or_by_time(account, find, batch)
 
 
 def test_a_moment_of_sending_that_is_unknown_counts_from_the_first_reading(account, find, batch):
-    batch.lost(0, AnswerLost("x"), at=0.0, due=START)
+    batch.lost(0, ResponseLost("x"), at=0.0, due=START)
     account.time += 40.0
     finding = find(batch)
     finding.settle()
@@ -188,7 +188,7 @@ def test_a_moment_of_sending_that_is_unknown_counts_from_the_first_reading(accou
 
 
 def test_under_fail_a_lost_item_is_submitted_no_more(account, find, batch):
-    batch.lost(0, AnswerLost("x"), at=START, due=START)
+    batch.lost(0, ResponseLost("x"), at=START, due=START)
     account.time += 300.0
     find(batch, on_lost_response="fail").settle()
     assert states(batch)[0] is ItemState.UNSURE
@@ -222,16 +222,16 @@ def test_an_item_that_is_refused_for_the_render_timeout_fails_and_a_retry_may_su
     assert batch.records[0].error["money"] == "not spent"
 
 
-@pytest.mark.parametrize("error", [AuthenticationFailed("Invalid API Key"), AnswerLost("x")])
+@pytest.mark.parametrize("error", [AuthenticationFailed("Invalid API Key"), ResponseLost("x")])
 def test_a_list_that_cannot_be_read_decides_nothing(account, find, batch, error):
     account.trouble = error
-    batch.lost(0, AnswerLost("x"), at=START, due=START)
+    batch.lost(0, ResponseLost("x"), at=START, due=START)
     batch.records[1].state = ItemState.UNKNOWN
     account.time += 1000.0
     finding = find(batch)
     finding.settle()
     assert finding.trouble is error
-    with pytest.raises(SubmissionAmbiguous) as caught:
+    with pytest.raises(SubmissionUnconfirmed) as caught:
         finding.recover()
     assert caught.value.retryable == error.retryable
     assert states(batch) == [ItemState.LOST, ItemState.UNKNOWN]

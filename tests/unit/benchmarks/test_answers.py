@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from airflow_json2video.api.base_client import Answer, Exchange, MovieListing
+from airflow_json2video.api.base_client import Answer, BaseClient, MovieListing
 from airflow_json2video.api.calls import get_movie, list_movies, submit_movie
-from airflow_json2video.api.config import Endpoint
+from airflow_json2video.api.config import ClientConfig
 from airflow_json2video.exceptions import Json2VideoError, ProjectNotFound
 from benchmarks.polling.answers import ACCOUNTS, World, project_of
 from benchmarks.polling.mix import Plan, Render, make_plan
@@ -26,7 +26,9 @@ def ask(world, call, *, second):
     """Execute a call of ours against the world at a moment, as the client would."""
     target = f"/v2{call.path}" + (f"?{urlencode(call.query)}" if call.query else "")
     status, body = world.answer(target, b"", now=AT + second, method=call.method)
-    outcome = Exchange(Endpoint(api_key="a-key")).read(call, Answer(status=status, reason="", headers={}, body=body))
+    outcome = BaseClient(ClientConfig(api_key="a-key")).read(
+        call, Answer(status=status, reason="", headers={}, body=body)
+    )
     if isinstance(outcome, Json2VideoError):
         raise outcome
     return outcome

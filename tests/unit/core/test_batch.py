@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_json2video.core.batch import (
-    Batch,
+    BatchLedger,
     BatchRules,
+    ItemRecord,
     ItemState,
-    Record,
     Recovery,
     first_failures,
 )
@@ -16,14 +16,14 @@ from airflow_json2video.exceptions import (
     QuotaExhausted,
     RenderFailed,
     RenderNotStarted,
-    SubmissionAmbiguous,
+    SubmissionUnconfirmed,
 )
 
 PROJECT = "Qk3vT9zLm2XcB7w"
 
 
 def made(count=5, **rules):
-    return Batch(count, digest="d", rules=BatchRules(**rules))
+    return BatchLedger(count, digest="d", rules=BatchRules(**rules))
 
 
 def movie(number, **more):
@@ -40,7 +40,7 @@ def test_as_many_are_submitted_as_may_be_under_way_in_the_order_of_the_rows():
     batch = made(max_in_flight=3)
     assert batch.next_items() == [0, 1, 2]
     batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.lost(1, SubmissionAmbiguous("x"), at=0, due=5)
+    batch.lost(1, SubmissionUnconfirmed("x"), at=0, due=5)
     assert batch.next_items() == [2]
     batch.done(0, movie(0))
     assert batch.next_items() == [2, 3]
@@ -53,7 +53,7 @@ def test_a_hundred_are_under_way_at_most_unless_the_author_says_otherwise():
 def test_of_a_batch_whose_ledger_is_new_or_lost_no_moment_is_known_so_that_nothing_counts_as_confirmed():
     """A moment that is taken for known would confirm at once that no earlier attempt has sent anything."""
     batch = made(1)
-    assert batch.records == [Record(at=0.0, sent=0, since=0.0, due=0.0)]
+    assert batch.records == [ItemRecord(at=0.0, sent=0, since=0.0, due=0.0)]
     batch.recovery = Recovery(sent_until=3.5, first_read_at=4.0, read_at=12.5, due=20.0, reads_far=False)
     batch.suspect_all()
     assert batch.recovery == Recovery(sent_until=0.0, first_read_at=0.0, read_at=0.0, due=0.0, reads_far=True)
@@ -62,12 +62,12 @@ def test_of_a_batch_whose_ledger_is_new_or_lost_no_moment_is_known_so_that_nothi
 
 def test_an_item_has_been_failing_since_its_first_failure_whatever_follows():
     batch = made(2)
-    batch.lost(0, SubmissionAmbiguous("x"), at=50, due=55)
+    batch.lost(0, SubmissionUnconfirmed("x"), at=50, due=55)
     batch.refused(1, RenderNotStarted("Error creating movie"), due=60)
     assert [record.since for record in batch.records] == [50, 60]
     batch.refused(0, RenderNotStarted("Error creating movie"), due=90)
     batch.back(1)
-    batch.lost(1, SubmissionAmbiguous("x"), at=95, due=100)
+    batch.lost(1, SubmissionUnconfirmed("x"), at=95, due=100)
     assert [record.since for record in batch.records] == [50, 60]
 
 
@@ -153,7 +153,7 @@ def test_nothing_more_is_submitted_while_more_are_under_way_than_may_be_as_after
     batch.submitted(0, f"{PROJECT}0", at=0)
     assert (batch.room, batch.next_items()) == (0, [])
     batch.submitted(1, f"{PROJECT}1", at=0)
-    batch.lost(2, SubmissionAmbiguous("x"), at=0, due=5)
+    batch.lost(2, SubmissionUnconfirmed("x"), at=0, due=5)
     assert (batch.room, batch.next_items()) == (0, [])
 
 
@@ -211,10 +211,10 @@ def test_what_is_packed_comes_back_whole():
     batch.done(2, movie(2), remaining_quota={"time": 7})
     batch.failed(3, RenderFailed("Failed to download"))
     batch.records[4].sent = 1
-    batch.lost(4, SubmissionAmbiguous("where is it"), at=50, due=55)
+    batch.lost(4, SubmissionUnconfirmed("where is it"), at=50, due=55)
     batch.refused(5, RenderNotStarted("Error creating movie"), due=60)
     batch.halt(QuotaExhausted("no credits"))
-    again = Batch.unpacked(batch.packed(), rules=batch.rules)
+    again = BatchLedger.unpacked(batch.packed(), rules=batch.rules)
     assert again.records == batch.records
     assert (again.stop, again.remaining_quota) == (batch.stop, batch.remaining_quota)
     assert again.recovery == batch.recovery
@@ -224,7 +224,7 @@ def test_what_is_packed_comes_back_whole():
 
 @pytest.mark.parametrize("text", ["", "x", "nonsense!", pack({"digest": 1}), pack([1])])
 def test_what_cannot_be_read_is_no_ledger(text):
-    assert Batch.unpacked(text, rules=BatchRules()) is None
+    assert BatchLedger.unpacked(text, rules=BatchRules()) is None
 
 
 def test_a_ledger_of_which_a_part_is_missing_is_no_ledger_since_an_item_without_a_record_would_be_paid_for_again():
@@ -232,9 +232,9 @@ def test_a_ledger_of_which_a_part_is_missing_is_no_ledger_since_an_item_without_
     batch.submitted(0, f"{PROJECT}0", at=0)
     batch.submitted(1, f"{PROJECT}1", at=0)
     whole = unpack(batch.packed())
-    assert Batch.unpacked(pack(whole), rules=batch.rules) is not None
+    assert BatchLedger.unpacked(pack(whole), rules=batch.rules) is not None
     *others, last = whole["columns"]
-    assert Batch.unpacked(pack({**whole, "columns": [*others, last[:-1]]}), rules=batch.rules) is None
+    assert BatchLedger.unpacked(pack({**whole, "columns": [*others, last[:-1]]}), rules=batch.rules) is None
 
 
 def test_a_fact_that_the_service_does_not_know_is_not_noted():
@@ -271,8 +271,8 @@ def test_a_refused_item_leaves_its_place_to_others_and_keeps_a_batch_alive_unles
 
 def test_a_moment_of_sending_is_never_packed_as_an_earlier_one():
     batch = made(1)
-    batch.lost(0, SubmissionAmbiguous("x"), at=50.4, due=55.4)
-    [record] = Batch.unpacked(batch.packed(), rules=batch.rules).records
+    batch.lost(0, SubmissionUnconfirmed("x"), at=50.4, due=55.4)
+    [record] = BatchLedger.unpacked(batch.packed(), rules=batch.rules).records
     assert record.at >= 50.4
 
 
@@ -293,8 +293,8 @@ def test_where_it_stands_in_words():
     batch = made(2000)
     batch.submitted(0, f"{PROJECT}0", at=0)
     batch.done(1, movie(1))
-    batch.lost(2, SubmissionAmbiguous("x"), at=0, due=5)
+    batch.lost(2, SubmissionUnconfirmed("x"), at=0, due=5)
     assert batch.in_words() == ("1 of 2,000 done, 0 failed, 1 with a lost answer, 1 under way, 1,997 left; 3 credits")
     assert batch.tally()[ItemState.LEFT] == 1997
-    batch.unsure(3, SubmissionAmbiguous("x"))
+    batch.unsure(3, SubmissionUnconfirmed("x"))
     assert ", 2 with a lost answer, " in batch.in_words()

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_json2video.core.circuit_breaker import Outage
+from airflow_json2video.core.circuit_breaker import CircuitBreaker
 from airflow_json2video.core.poll_schedule import PollSchedule
 from airflow_json2video.exceptions import (
     AccountSuspended,
-    AnswerLost,
     AuthenticationFailed,
     PermissionDenied,
     ProjectNotFound,
     RateLimited,
+    ResponseLost,
     ServerError,
     ServiceUnreachable,
 )
@@ -24,19 +24,19 @@ def failing(outage, *projects, error=None, now=0.0, **more):
 
 
 def test_one_render_that_keeps_failing_is_no_outage():
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, *["one"] * 20)
     assert outage.error is None
 
 
 def test_several_renders_that_fail_in_a_row_are():
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, "one", "two", "three")
     assert outage.until == 15
 
 
 def test_a_success_between_them_says_that_it_is_the_renders():
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, "one", "two")
     assert not outage.on_success()
     failing(outage, "three", "four")
@@ -44,7 +44,7 @@ def test_a_success_between_them_says_that_it_is_the_renders():
 
 
 def test_refusals_count_as_failures():
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, "one", "two", "three", error=ProjectNotFound("x", http_status=404))
     assert outage.until == 15
 
@@ -60,13 +60,13 @@ def test_refusals_count_as_failures():
     ],
 )
 def test_some_failures_are_the_services_at_once(error):
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, "one", error=error)
     assert outage.error is error
 
 
 def test_it_is_tried_less_and_less_often_but_every_two_minutes():
-    outage, now, pauses = Outage(), 0.0, []
+    outage, now, pauses = CircuitBreaker(), 0.0, []
     failing(outage, "one", error=ServiceUnreachable("x"))
     for _ in range(10):
         pauses.append(outage.until - now)
@@ -77,14 +77,14 @@ def test_it_is_tried_less_and_less_often_but_every_two_minutes():
 
 
 def test_failures_that_were_under_way_do_not_lengthen_it():
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, "one", error=ServiceUnreachable("x"))
-    failing(outage, *"abcdefghij", error=AnswerLost("x"))
+    failing(outage, *"abcdefghij", error=ResponseLost("x"))
     assert outage.until == 15
 
 
 def test_the_services_wish_is_honoured_up_to_five_minutes():
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, "one", error=RateLimited("x", retry_after=90))
     assert outage.until == 90
     failing(outage, "one", error=RateLimited("x", retry_after=86400), is_probe=True)
@@ -92,7 +92,7 @@ def test_the_services_wish_is_honoured_up_to_five_minutes():
 
 
 def test_one_success_ends_it():
-    outage = Outage()
+    outage = CircuitBreaker()
     failing(outage, "one", error=ServiceUnreachable("x"))
     assert outage.on_success()
     assert outage.error is None

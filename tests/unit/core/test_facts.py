@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from airflow_json2video.core.facts import credits_of, dataset_of, video_facts, without_credentials, without_queries
+from airflow_json2video.core.facts import (
+    asset_event_extra,
+    credits_of,
+    lineage_dataset,
+    strip_query_strings,
+    without_credentials,
+)
 from airflow_json2video.core.result import render_result
 
 MOVIE = {
@@ -21,7 +27,7 @@ RESULT = render_result(MOVIE, remaining_quota={"time": 600}, submission_key="a_d
 
 
 def test_the_facts_of_a_video_are_plain_json_with_the_same_keys_whatever_is_known():
-    facts = video_facts({**RESULT, "stored_path": "s3://videos/a.mp4"}, movie_hash="abc")
+    facts = asset_event_extra({**RESULT, "stored_path": "s3://videos/a.mp4"}, movie_hash="abc")
     assert facts == {
         "project": "Qk3vT9zLm2XcB7wA",
         "url": MOVIE["url"],
@@ -34,14 +40,14 @@ def test_the_facts_of_a_video_are_plain_json_with_the_same_keys_whatever_is_know
         "ended_at": MOVIE["ended_at"],
         "movie_hash": "abc",
     }
-    bare = video_facts(render_result({"project": "Qk3vT9zLm2XcB7wA"}, remaining_quota=None, submission_key=None))
+    bare = asset_event_extra(render_result({"project": "Qk3vT9zLm2XcB7wA"}, remaining_quota=None, submission_key=None))
     assert list(bare) == list(facts)
     assert {name for name, value in bare.items() if value is not None} == {"project"}
     assert json.loads(json.dumps(facts)) == facts
 
 
 def test_the_authors_own_data_and_the_quota_are_not_among_the_facts():
-    told = json.dumps(video_facts(RESULT))
+    told = json.dumps(asset_event_extra(RESULT))
     assert "SECRET" not in told
     assert "600" not in told
     assert "a_dag.render" not in told
@@ -70,7 +76,9 @@ def test_an_address_is_told_without_credentials(address, left):
 
 def test_the_services_words_are_told_without_what_signs_an_address():
     said = "Scene #1: Failed to download 'https://b.s3.example.com/a.png?X-Signature=SECRET&x=1', is it there? Yes?"
-    assert without_queries(said) == "Scene #1: Failed to download 'https://b.s3.example.com/a.png', is it there? Yes?"
+    assert (
+        strip_query_strings(said) == "Scene #1: Failed to download 'https://b.s3.example.com/a.png', is it there? Yes?"
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,4 +96,4 @@ def test_the_services_words_are_told_without_what_signs_an_address():
     ],
 )
 def test_a_file_is_named_by_scheme_host_and_path_and_nothing_else(address, dataset):
-    assert dataset_of(address) == dataset
+    assert lineage_dataset(address) == dataset

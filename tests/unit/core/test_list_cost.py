@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_json2video.core.list_cost import ListCosts
+from airflow_json2video.core.list_cost import ListCostModel
 
 NOW = 1_000_000.0
 
 
 def costs(*, entry=500.0):
-    known = ListCosts()
+    known = ListCostModel()
     known.on_page(entries=10, size=int(10 * entry), now=NOW)
     return known
 
@@ -38,7 +38,7 @@ def test_many_renders_are_worth_a_page():
 
 
 def test_the_first_page_of_an_account_is_a_small_probe():
-    sweep = best(ListCosts(), ages(*range(200)))
+    sweep = best(ListCostModel(), ages(*range(200)))
     assert sweep.is_probe
     assert sweep.page_size == 10
 
@@ -145,6 +145,6 @@ def test_what_was_learnt_is_forgotten_after_a_while():
 
 
 def test_an_empty_page_is_no_reason_to_probe_again():
-    known = ListCosts()
+    known = ListCostModel()
     known.on_page(entries=0, size=100, now=NOW)
     assert not best(known, ages(*range(200))).is_probe

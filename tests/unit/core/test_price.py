@@ -6,17 +6,17 @@ import pytest
 
 from airflow_json2video.core.price import (
     Price,
-    cost_in_words,
+    check_max_credits,
+    check_reserve,
     cost_of,
-    has_enough,
+    format_cost,
+    is_sufficient,
     needed_credits,
-    refusal_by_balance,
-    refusal_by_price,
     total_price,
     wait_deadline,
 )
 from airflow_json2video.core.result import render_result
-from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, Money, ReserveReached
+from airflow_json2video.exceptions import Billing, BudgetExceeded, ConfigurationError, CreditReserveReached
 
 TEN = Price.of({"resolution": "sd", "scenes": [{"duration": 9.4}]})
 LARGE = Price.of({"resolution": "custom", "width": 3840, "height": 2160, "scenes": [{"duration": 9.4}]})
@@ -53,35 +53,35 @@ def test_prices_add_up_and_one_that_is_not_known_makes_the_sum_unknown():
 
 def test_the_upper_bound_of_an_unknown_price_covers_the_generated_assets_and_passes_a_limit_only_from_there():
     assert (PERHAPS.credits, PERHAPS.at_least, PERHAPS.at_most) == (None, 26, 32)
-    assert refusal_by_price(PERHAPS, max_credits=31) is not None
-    assert refusal_by_price(PERHAPS, max_credits=32) is None
+    assert check_max_credits(PERHAPS, max_credits=31) is not None
+    assert check_max_credits(PERHAPS, max_credits=32) is None
 
 
 def test_the_bounds_of_a_batch_are_the_sums_of_those_of_its_items_so_that_its_limit_counts_them_all():
     both = total_price([TEN, PERHAPS])
     assert (both.credits, both.at_least, both.at_most) == (None, 36, 42)
-    assert refusal_by_price(both, max_credits=41) is not None
-    assert refusal_by_price(both, max_credits=42) is None
+    assert check_max_credits(both, max_credits=41) is not None
+    assert check_max_credits(both, max_credits=42) is None
 
 
 @pytest.mark.parametrize(("limit", "passes"), [(None, True), (10, True), (10.5, True), (9.9, False), (0, False)])
 def test_a_render_that_costs_more_than_it_may_is_refused_with_the_estimate(limit, passes):
-    refusal = refusal_by_price(TEN, max_credits=limit)
+    refusal = check_max_credits(TEN, max_credits=limit)
     assert (refusal is None) is passes
     if refusal is not None:
         assert isinstance(refusal, BudgetExceeded)
         assert "about 10 credits, and max_credits is" in str(refusal)
-        assert refusal.money is Money.NOT_SPENT
+        assert refusal.money is Billing.NOT_SPENT
         assert not refusal.retryable
 
 
 def test_a_render_that_costs_more_at_any_rate_is_refused_although_not_all_is_known():
-    assert "at least 4 credits, and max_credits is 3" in str(refusal_by_price(UNKNOWN, max_credits=3))
-    assert "cannot be told beforehand" in str(refusal_by_price(UNKNOWN, max_credits=4))  # it may cost just that
+    assert "at least 4 credits, and max_credits is 3" in str(check_max_credits(UNKNOWN, max_credits=3))
+    assert "cannot be told beforehand" in str(check_max_credits(UNKNOWN, max_credits=4))  # it may cost just that
 
 
 def test_a_render_that_cannot_be_estimated_is_refused_and_told_what_is_missing():
-    refusal = str(refusal_by_price(UNKNOWN, max_credits=100))
+    refusal = str(check_max_credits(UNKNOWN, max_credits=100))
     assert "cannot be told beforehand" in refusal
     assert "scenes[1].elements[0]" in refusal
     assert "'duration'" in refusal
@@ -89,27 +89,27 @@ def test_a_render_that_cannot_be_estimated_is_refused_and_told_what_is_missing()
 
 def test_a_render_with_bounds_passes_if_the_upper_one_does():
     between = Price(seconds=None, credits=None, at_least=3, at_most=8)
-    assert refusal_by_price(between, max_credits=8) is None
-    assert "3 to 8 credits" in str(refusal_by_price(between, max_credits=7))
+    assert check_max_credits(between, max_credits=8) is None
+    assert "3 to 8 credits" in str(check_max_credits(between, max_credits=7))
 
 
 @pytest.mark.parametrize(
     ("left", "committed", "passes"), [(110, 0, True), (109, 0, False), (130, 20, True), (130, 21, False)]
 )
 def test_what_is_left_after_the_render_is_held_against_the_reserve(left, committed, passes):
-    refusal = refusal_by_balance(left, TEN, min_remaining=100, committed=committed)
+    refusal = check_reserve(left, TEN, min_remaining=100, committed=committed)
     assert (refusal is None) is passes
-    assert passes or isinstance(refusal, ReserveReached)
+    assert passes or isinstance(refusal, CreditReserveReached)
 
 
 def test_without_other_renders_under_way_nothing_but_this_one_counts_against_the_reserve():
-    assert refusal_by_balance(110, TEN, min_remaining=100) is None
-    assert isinstance(refusal_by_balance(109, TEN, min_remaining=100), ReserveReached)
+    assert check_reserve(110, TEN, min_remaining=100) is None
+    assert isinstance(check_reserve(109, TEN, min_remaining=100), CreditReserveReached)
 
 
 def test_a_reserve_on_an_account_that_counts_no_credits_is_told_so():
-    assert isinstance(refusal_by_balance(None, TEN, min_remaining=1), ConfigurationError)
-    assert refusal_by_balance(None, TEN, min_remaining=None) is None
+    assert isinstance(check_reserve(None, TEN, min_remaining=1), ConfigurationError)
+    assert check_reserve(None, TEN, min_remaining=None) is None
 
 
 def test_a_render_is_tried_again_with_enough_credits_or_at_least_with_more_than_it_was_refused_with():
@@ -125,7 +125,7 @@ def test_a_render_is_tried_again_with_enough_credits_or_at_least_with_more_than_
     [({"time": 10}, True), ({"time": 9.9}, False), ({"movies": 0}, False), ({"movies": 1}, True), ({}, True)],
 )
 def test_an_account_has_enough_by_whatever_it_counts(quota, enough):
-    assert has_enough(quota, needed=10) is enough
+    assert is_sufficient(quota, needed=10) is enough
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_the_cost_of_a_finished_render_is_what_its_length_costs():
         "charged_credits": 40,
         "remaining_credits": 560.0,
     }
-    assert "9.4 s of video: 40 credits" in cost_in_words(cost)
-    assert "estimated: 38" in cost_in_words(cost)
+    assert "9.4 s of video: 40 credits" in format_cost(cost)
+    assert "estimated: 38" in format_cost(cost)
 
 
 def test_a_render_that_was_only_submitted_has_cost_nothing_yet():

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from airflow_json2video.core.rate_limit import Pace, is_worth_resuming
+from airflow_json2video.core.rate_limit import RateLimiter, is_worth_resuming
 
 
 def test_a_pace_counts_the_submissions_of_any_minute():
-    pace = Pace(3)
+    pace = RateLimiter(3)
     for moment in (0.0, 1.0, 2.0):
         assert pace.wait(moment) == 0
         pace.note(moment)
@@ -19,10 +19,10 @@ def test_a_pace_counts_the_submissions_of_any_minute():
 
 
 def test_a_worker_is_asked_for_when_some_may_be_sent_in_a_row():
-    pace = Pace(40, [(second, 1) for second in range(40)])
+    pace = RateLimiter(40, [(second, 1) for second in range(40)])
     assert pace.free_at(40.0, wanted=100) == 9 + 60
     assert pace.free_at(40.0, wanted=1) == 60
-    assert Pace(40).free_at(40.0, wanted=100) == 40
+    assert RateLimiter(40).free_at(40.0, wanted=100) == 40
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_a_worker_is_asked_for_when_half_have_ended_or_one_has_waited_or_all_hav
 
 
 def test_what_was_sent_survives_as_json_and_stays_small():
-    pace = Pace(6000)
+    pace = RateLimiter(6000)
     for number in range(6000):
         pace.note(1000 + number / 100)
     assert len(json.dumps(pace.sent)) < 1000
-    again = Pace(6000, json.loads(json.dumps(pace.sent)))
+    again = RateLimiter(6000, json.loads(json.dumps(pace.sent)))
     assert again.wait(1059.99) > 0
     assert again.wait(1061.0) == 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_json2video.core.render_status import LookAgain, PollSchedule, RenderWatch, seconds_in_words
+from airflow_json2video.core.render_status import PollAgain, PollSchedule, RenderTracker, format_duration
 from airflow_json2video.exceptions import (
     AccountSuspended,
     AuthenticationFailed,
@@ -23,7 +23,7 @@ PROJECT = "Qk3vT9zLm2XcB7wA"
 
 
 def watch(*, deadline=3600.0, **schedule):
-    return RenderWatch(PROJECT, submitted_at=0.0, deadline=deadline, schedule=PollSchedule(**schedule))
+    return RenderTracker(PROJECT, submitted_at=0.0, deadline=deadline, schedule=PollSchedule(**schedule))
 
 
 def running(**more):
@@ -58,7 +58,7 @@ def test_a_failed_render_ends_with_the_services_words_and_the_place():
 
 
 def test_an_unknown_status_is_waited_out():
-    assert isinstance(watch().on_status({"status": "thinking"}, now=10), LookAgain)
+    assert isinstance(watch().on_status({"status": "thinking"}, now=10), PollAgain)
 
 
 def test_only_a_change_of_status_is_worth_a_line():
@@ -71,7 +71,7 @@ def test_only_a_change_of_status_is_worth_a_line():
 def test_a_stalled_render_gets_one_further_look_and_may_still_finish():
     w = watch()
     first = w.on_status({"status": "timeout"}, now=100)
-    assert isinstance(first, LookAgain)
+    assert isinstance(first, PollAgain)
     assert first.seconds == 60
     assert w.on_status({"status": "done", "url": "u"}, now=160).movie
 
@@ -108,7 +108,7 @@ def test_an_outage_shorter_than_the_deadline_ends_nothing(error):
     now, looks = 0.0, 0
     while now < 80000:
         step = w.on_error(error, now=now)
-        assert isinstance(step, LookAgain)
+        assert isinstance(step, PollAgain)
         now += step.seconds
         looks += 1
     assert looks < 800  # it slows down meanwhile
@@ -139,7 +139,7 @@ def test_the_deadline_ends_a_wait_only_after_three_polls_in_a_row_have_failed():
         if was_answered:
             w.on_status(running(), now=90)
         for now in (100, 105):
-            assert isinstance(w.on_error(ServerError("down", http_status=503), now=now), LookAgain)
+            assert isinstance(w.on_error(ServerError("down", http_status=503), now=now), PollAgain)
         step = w.on_error(ServerError("down", http_status=503), now=110)
         assert "The last 3 polls failed, for 10s: down" in str(step.error)
 
@@ -157,7 +157,7 @@ def test_a_watch_is_failing_from_a_failed_poll_until_the_next_answer():
 
 def test_of_the_render_of_another_nobody_says_that_this_task_pays_for_it_or_adopts_it():
     def of_another():
-        return RenderWatch(PROJECT, submitted_at=0.0, deadline=100.0, schedule=PollSchedule(), age_known=False)
+        return RenderTracker(PROJECT, submitted_at=0.0, deadline=100.0, schedule=PollSchedule(), age_known=False)
 
     w = of_another()
     for now in (100, 105, 110):
@@ -190,14 +190,14 @@ REFUSALS = [
 def test_a_refusal_of_a_moment_ends_nothing_that_is_paid_for(refusal):
     for age in (1.0, 1800.0, 3599.0):
         w = watch()
-        assert isinstance(w.on_error(refusal, now=age), LookAgain)
+        assert isinstance(w.on_error(refusal, now=age), PollAgain)
         assert w.on_status({"status": "done", "url": "u"}, now=age + 20).movie
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda e: f"{type(e).__name__}-{e.http_status}")
 def test_a_refusal_that_lasts_is_asked_about_until_the_deadline_and_then_fails_retryably(refusal):
     w, now, asked = watch(), 10.0, []
-    while isinstance(step := w.on_error(refusal, now=now), LookAgain):
+    while isinstance(step := w.on_error(refusal, now=now), PollAgain):
         asked.append(now)
         now += step.seconds
     assert any(50 <= at - 10 <= 90 for at in asked)
@@ -210,9 +210,9 @@ def test_a_refusal_that_lasts_is_asked_about_until_the_deadline_and_then_fails_r
 
 
 def test_a_render_of_another_that_is_unknown_for_five_minutes_is_no_render_and_nobody_says_that_it_runs():
-    w = RenderWatch(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
+    w = RenderTracker(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
     now = 0.0
-    while isinstance(step := w.on_error(REFUSALS[6], now=now), LookAgain):
+    while isinstance(step := w.on_error(REFUSALS[6], now=now), PollAgain):
         now += step.seconds
     assert 300 <= now < 600
     assert isinstance(step.error, ProjectNotFound)
@@ -222,10 +222,10 @@ def test_a_render_of_another_that_is_unknown_for_five_minutes_is_no_render_and_n
 
 
 def test_one_unknown_project_after_a_long_outage_is_not_believed():
-    w = RenderWatch(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
+    w = RenderTracker(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
     for now in range(0, 900, 60):
         w.on_error(ServerError("down", http_status=503), now=now)
-    assert isinstance(w.on_error(REFUSALS[6], now=900), LookAgain)
+    assert isinstance(w.on_error(REFUSALS[6], now=900), PollAgain)
 
 
 def test_a_render_that_goes_on_for_long_shows_a_sign_of_life_at_widening_intervals():
@@ -243,7 +243,7 @@ def test_a_render_that_goes_on_for_long_shows_a_sign_of_life_at_widening_interva
 
 @pytest.mark.parametrize("behind", [60.0, 7200.0])
 def test_a_clock_that_is_behind_the_submission_delays_no_poll(behind):
-    w = RenderWatch(PROJECT, submitted_at=behind, deadline=behind + 3600, schedule=PollSchedule())
+    w = RenderTracker(PROJECT, submitted_at=behind, deadline=behind + 3600, schedule=PollSchedule())
     assert w.first_look(now=0.0) <= 12
     assert w.on_status(running(), now=5.0).seconds <= 60
 
@@ -256,7 +256,7 @@ def test_a_restart_in_mid_render_repeats_no_sign_of_life():
 
 def test_the_first_look_waits_until_the_quickest_render_may_be_done():
     assert 5 <= watch().first_look(now=0.0) <= 12
-    late = RenderWatch(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule())
+    late = RenderTracker(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule())
     assert 5 <= late.first_look(now=1e9) <= 12
     assert watch().first_look(now=1000.0) < 5  # unwatched for long, as after a restart
     assert watch(deadline=100).first_look(now=99.0) == pytest.approx(1, abs=1)
@@ -264,7 +264,7 @@ def test_the_first_look_waits_until_the_quickest_render_may_be_done():
 
 
 def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learnt():
-    w = RenderWatch(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule(), age_known=False)
+    w = RenderTracker(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule(), age_known=False)
     assert w.first_look(now=1e9) < 5
     assert w.born is None
     assert "after 16m 40s" in w.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=1e9).note
@@ -278,7 +278,7 @@ def test_the_age_of_a_render_that_was_submitted_here_does_not_depend_on_the_serv
 
 
 def test_seconds_are_written_as_a_person_writes_them():
-    assert [seconds_in_words(s) for s in (0, 59.4, 60, 725, 3600, 3780)] == [
+    assert [format_duration(s) for s in (0, 59.4, 60, 725, 3600, 3780)] == [
         "0s",
         "59s",
         "1m 0s",
@@ -292,9 +292,9 @@ def test_the_file_of_a_render_that_ended_a_moment_ago_may_appear_and_is_waited_f
     w = watch(deadline=4000.0)
     done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
     first, second = w.on_status(done, now=12), w.on_status(done, now=22)
-    assert isinstance(first, LookAgain)
+    assert isinstance(first, PollAgain)
     assert "its file has not appeared yet" in first.note
-    assert isinstance(second, LookAgain)
+    assert isinstance(second, PollAgain)
     assert second.note is None
     assert w.on_status({**done, "url": "u"}, now=40).movie["url"] == "u"
 
@@ -302,7 +302,7 @@ def test_the_file_of_a_render_that_ended_a_moment_ago_may_appear_and_is_waited_f
 def test_a_file_that_does_not_appear_ends_the_wait_and_not_the_task():
     w = watch(deadline=4000.0)
     done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
-    assert isinstance(w.on_status(done, now=12), LookAgain)
+    assert isinstance(w.on_status(done, now=12), PollAgain)
     step = w.on_status(done, now=612)
     assert isinstance(step.error, RenderExpired)
     assert step.error.retryable

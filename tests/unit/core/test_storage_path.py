@@ -7,14 +7,14 @@ from airflow_json2video.core.storage_path import (
     FileState,
     StoredVideo,
     beside,
+    durations_match,
     fields_of,
     file_state,
     fill,
-    is_kept_already,
-    lasts_as_long,
+    matches_stored_file,
     may_be_overwritten,
+    media_error,
     no_file,
-    no_media,
     seconds_left,
 )
 from airflow_json2video.exceptions import ConfigurationError
@@ -64,24 +64,24 @@ def test_what_stands_beside_a_video_has_its_name():
     ],
 )
 def test_what_is_there_is_taken_for_the_video_only_if_it_must_be_it(names_project, size, modified, kept):
-    assert is_kept_already(MOVIE, names_project=names_project, size=size, modified=modified) is kept
+    assert matches_stored_file(MOVIE, names_project=names_project, size=size, modified=modified) is kept
 
 
 def test_where_the_service_does_not_say_the_length_name_or_age_and_the_file_itself_decide():
     movie = {**MOVIE, "size": None}
-    assert is_kept_already(movie, names_project=True, size=1000, modified=None)
-    assert not is_kept_already(movie, names_project=False, size=1000, modified=ENDED - 301)
-    assert not is_kept_already(movie, names_project=True, size=0, modified=None)
+    assert matches_stored_file(movie, names_project=True, size=1000, modified=None)
+    assert not matches_stored_file(movie, names_project=False, size=1000, modified=ENDED - 301)
+    assert not matches_stored_file(movie, names_project=True, size=0, modified=None)
 
 
 @pytest.mark.parametrize(("found", "same"), [(100.0, True), (101.9, True), (98.1, True), (103, False), (None, True)])
 def test_a_duration_may_differ_by_a_fiftieth(found, same):
-    assert lasts_as_long(found, MOVIE) is same
+    assert durations_match(found, MOVIE) is same
 
 
 def test_a_short_video_may_differ_by_a_second():
-    assert lasts_as_long(2.9, {"duration": 2})
-    assert not lasts_as_long(3.1, {"duration": 2})
+    assert durations_match(2.9, {"duration": 2})
+    assert not durations_match(3.1, {"duration": 2})
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_short_video_may_differ_by_a_second():
     ],
 )
 def test_pages_and_errors_are_no_media(begin, kind, usable):
-    assert (no_media(begin, kind) is None) is usable
+    assert (media_error(begin, kind) is None) is usable
 
 
 def test_a_file_is_kept_for_seven_days_after_the_renders_end():

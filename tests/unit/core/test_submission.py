@@ -156,13 +156,13 @@ def test_the_pause_between_two_tries_doubles_varies_and_never_overflows():
 
 def test_clearing_a_task_that_has_given_its_result_pays_again_unless_on_clear_is_reuse():
     before = found(status="done", has_file=True, generation=0)
-    assert decide(before, delivered_before=3).action is Action.SUBMIT
-    assert decide(before, delivered_before=3, on_clear="reuse").action is Action.ADOPT
+    assert decide(before, last_delivered_attempt=3).action is Action.SUBMIT
+    assert decide(before, last_delivered_attempt=3, on_clear="reuse").action is Action.ADOPT
 
 
 def test_clearing_a_task_that_never_gave_its_result_adopts_the_render_however_it_ended():
     before = found(status="done", has_file=True, generation=0)
-    decision = decide(before, delivered_before=0)
+    decision = decide(before, last_delivered_attempt=0)
     assert decision.action is Action.ADOPT
     assert "from before it was cleared" in decision.reason
 
@@ -170,13 +170,13 @@ def test_clearing_a_task_that_never_gave_its_result_adopts_the_render_however_it
 def test_of_the_renders_from_before_a_clear_only_those_after_the_last_result_are_adopted():
     delivered = found("A" * 16, "done", has_file=True, generation=-1, attempt=1)
     not_delivered = found("B" * 16, "done", has_file=True, generation=0, attempt=2, minutes=9)
-    assert decide(delivered, not_delivered, delivered_before=2).project == "B" * 16
+    assert decide(delivered, not_delivered, last_delivered_attempt=2).project == "B" * 16
     lost = dataclasses.replace(not_delivered, status="error", has_file=False)
-    assert decide(delivered, lost, delivered_before=2).action is Action.SUBMIT
+    assert decide(delivered, lost, last_delivered_attempt=2).action is Action.SUBMIT
 
 
 def test_a_render_of_this_generation_is_adopted_whatever_is_said_to_be_delivered():
-    assert decide(found(status="done", has_file=True), delivered_before=99).action is Action.ADOPT
+    assert decide(found(status="done", has_file=True), last_delivered_attempt=99).action is Action.ADOPT
 
 
 def test_clearing_a_task_while_its_render_goes_on_adopts_it():

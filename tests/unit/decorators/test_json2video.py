@@ -162,7 +162,7 @@ def test_after_an_outage_what_the_function_had_returned_is_submitted_and_it_does
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host="http://127.0.0.1:9/v2", retries=0))
     first = Attempt(operator_of(counting(log), **arguments), names=names).render_templates()
     first.start()
-    assert first.deferred.method_name == "execute_again"
+    assert first.deferred.method_name == "resume_submission"
     assert log == ["called"]
 
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url))
@@ -183,7 +183,7 @@ def test_after_a_wait_for_credits_what_the_function_had_returned_is_submitted_to
     service.settings.update({"credits": 0})
     first = Attempt(operator_of(counting(log), **waiting)).render_templates()
     first.start()
-    assert first.deferred.method_name == "execute_again"
+    assert first.deferred.method_name == "resume_submission"
     service.settings.update({"credits": 600})
     second = Attempt(operator_of(counting(log), **waiting)).render_templates()
     second.deferred = first.deferred

@@ -14,8 +14,8 @@ import pytest
 from airflow_json2video.api.errors import error_from_answer, error_from_render
 from airflow_json2video.api.validation import check_stored_name
 from airflow_json2video.core.identity import Stamp
-from airflow_json2video.core.price import Price, refusal_by_price
-from airflow_json2video.core.render_status import PollSchedule, RenderWatch
+from airflow_json2video.core.price import Price, check_max_credits
+from airflow_json2video.core.render_status import PollSchedule, RenderTracker
 from airflow_json2video.core.storage_path import check_template
 from airflow_json2video.core.submission import FoundRender, decide_submission
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
@@ -99,7 +99,7 @@ def test_what_a_later_attempt_says_of_the_renders_it_finds():
 
 
 def test_what_a_render_says_that_missed_its_deadline():
-    watch = RenderWatch(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule())
+    watch = RenderTracker(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule())
     ended = watch.on_status({"status": "running"}, now=3600.0)
     assert_quoted("what-happens-when", ended.error)
 
@@ -185,4 +185,4 @@ def test_what_a_path_is_refused_with():
 
 def test_what_a_limit_refuses_with():
     price = Price.of({"resolution": "sd", "scenes": [{"duration": 2}]})
-    assert_quoted("costs", refusal_by_price(price, max_credits=1))
+    assert_quoted("costs", check_max_credits(price, max_credits=1))

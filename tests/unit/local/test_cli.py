@@ -295,7 +295,7 @@ def test_a_file_that_is_no_video_has_no_sheet(run, tmp_path):
 
 
 def test_on_a_terminal_a_bar_shows_how_far_a_render_is(monkeypatch):
-    from airflow_json2video.progress import shown_progress
+    from airflow_json2video.progress import progress_bar
 
     class Terminal(io.StringIO):
         def isatty(self):
@@ -305,7 +305,7 @@ def test_on_a_terminal_a_bar_shows_how_far_a_render_is(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     import sys
 
-    with shown_progress("out.mp4", in_words=lambda done, all_: f"frame {done} of {all_}", before="plan") as told:
+    with progress_bar("out.mp4", in_words=lambda done, all_: f"frame {done} of {all_}", before="plan") as told:
         told(30, 60)
     assert "frame 30 of 60" in sys.stderr.getvalue()
     assert "50%" in sys.stderr.getvalue()

@@ -557,7 +557,7 @@ def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(ba
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     second = BatchAttempt(batch, try_number=2, before=first)
     second.render_templates().start()
-    assert second.deferred.method_name == "execute_again"
+    assert second.deferred.method_name == "resume_submission"
     service.clear_faults()
     outcome = second.deferred
     while outcome is second.deferred:
@@ -572,7 +572,7 @@ def test_a_template_that_cannot_be_asked_about_now_is_waited_for_in_the_triggere
     service.add_fault("answer", method="GET", path="/v2/templates", status=503)
     attempt = BatchAttempt(lambda: batch(movie=None, template="t" * 20))
     attempt.render_templates().start()
-    assert attempt.deferred.method_name == "execute_again"
+    assert attempt.deferred.method_name == "resume_submission"
     outcome = attempt.deferred
     while outcome is attempt.deferred:
         outcome = attempt.fire().next_slice()
@@ -808,7 +808,7 @@ def test_a_service_that_comes_back_is_submitted_to(batch, monkeypatch, tmp_path)
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=host, retries=0))
     attempt = BatchAttempt(batch)
     attempt.render_templates().start()
-    assert attempt.deferred.method_name == "execute_again"
+    assert attempt.deferred.method_name == "resume_submission"
     with LocalService(mode="instant", port=free, home=tmp_path / "late") as late:
         outcome = attempt.deferred
         while outcome is attempt.deferred:
@@ -848,9 +848,9 @@ def test_a_row_that_failed_and_was_sent_again_by_a_slice_that_died_is_not_sent_a
         second.run()
     # Airflow runs the same attempt again as a resumed one, and the list does not show the new render yet.
     second.operator = second.make()
-    second.context["ti"]._ti_context_from_server.next_method = "execute_slice"
+    second.context["ti"]._ti_context_from_server.next_method = "resume_batch"
     second.render_templates()
-    outcome = second._outcome(lambda: second.operator.execute_slice(second.context))
+    outcome = second._outcome(lambda: second.operator.resume_batch(second.context))
     while outcome is second.deferred:
         time.sleep(0.2)
         outcome = second.fire().next_slice()

@@ -10,10 +10,16 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_json2video.exceptions import BatchFailed, ConfigurationError, QuotaExhausted, ReserveReached, error_of
+from airflow_json2video.exceptions import (
+    BatchFailed,
+    ConfigurationError,
+    CreditReserveReached,
+    QuotaExhausted,
+    error_of,
+)
 from airflow_json2video.local import LocalService
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
-from airflow_json2video.triggers.credits import Json2VideoQuotaTrigger
+from airflow_json2video.triggers.credits import Json2VideoCreditsTrigger
 from tests.unit.conftest import connection_json
 from tests.unit.operators.test_batch import ROWS, BatchAttempt, batch, killed, lines, one_project_each, quick, sent
 from tests.unit.operators.test_batch_killed import Killed, strike_at
@@ -47,7 +53,7 @@ def goes_on(attempt, *, until=None):
     return outcome
 
 
-def starts(attempt, *, until=Json2VideoQuotaTrigger):
+def starts(attempt, *, until=Json2VideoCreditsTrigger):
     attempt.render_templates().start()
     goes_on(attempt, until=until)
     return attempt
@@ -63,7 +69,7 @@ def test_nothing_is_paid_for_beyond_the_reserve_and_what_was_rendered_is_kept(ba
     first = BatchAttempt(lambda: batch(min_remaining_credits=100))
     with pytest.raises(AirflowFailException, match=r"has 100 credits left.*stopped there: 3 of 7 done") as caught:
         first.run()
-    assert isinstance(error_of(caught.value), ReserveReached)
+    assert isinstance(error_of(caught.value), CreditReserveReached)
     assert "Nothing more was submitted" in str(caught.value)
     assert sent(service) == 3
     assert service.credits_left == 100
@@ -142,7 +148,7 @@ def test_an_account_that_refuses_to_say_is_paid_nothing_from(batch, service):
 def test_a_batch_waits_for_credits_in_the_triggerer_and_then_goes_on(patient, service, reserve, balance):
     service.settings.update({"credits": balance})
     attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=reserve)))
-    assert attempt.deferred.method_name == "execute_again"
+    assert attempt.deferred.method_name == "resume_submission"
     assert attempt.deferred.trigger.needed == balance + 1
     assert not service.submitted
     service.settings.update({"credits": balance + 7})
@@ -157,7 +163,7 @@ def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
     attempt.render_templates().start()
     assert isinstance(attempt.deferred.trigger, Json2VideoBatchTrigger)
     assert len(attempt.deferred.trigger.renders) == 3
-    goes_on(attempt, until=Json2VideoQuotaTrigger)
+    goes_on(attempt, until=Json2VideoCreditsTrigger)
     assert attempt.xcoms["json2video_progress"].startswith("3 of 7 done")
     assert attempt.deferred.trigger.needed == 101
     service.settings.update({"credits": 107})
@@ -203,7 +209,7 @@ def test_the_wait_only_reads_and_holds_no_secret(patient, service):
     assert "a-key-of-the-tests" not in json.dumps(attempt.deferred.trigger.serialize())
 
 
-@pytest.mark.parametrize(("reserve", "error"), [(None, QuotaExhausted), (100, ReserveReached)])
+@pytest.mark.parametrize(("reserve", "error"), [(None, QuotaExhausted), (100, CreditReserveReached)])
 def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path, reserve, error):
     service.settings.update({"credits": reserve or 0})
     make = lambda: patient(min_remaining_credits=reserve, quota_wait_until=timedelta(seconds=0.5))  # noqa: E731
@@ -222,7 +228,7 @@ def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_se
     again = attempt.deferred.trigger
     assert (again.deadline, first.earlier, again.earlier) == (first.deadline, 0, 1)
     attempt.next_slice()
-    goes_on(attempt, until=Json2VideoQuotaTrigger)
+    goes_on(attempt, until=Json2VideoCreditsTrigger)
     later = attempt.deferred.trigger
     assert (later.deadline, later.earlier) == (first.deadline, 0)
     assert len(service.renders()) == 2
@@ -243,7 +249,7 @@ def test_a_memory_that_is_lost_while_waiting_is_brought_back_by_the_list_and_the
     attempt.event = {"asked": 1, "needed": 101, "deadline": until, "earlier": 0}
     attempt.xcoms.clear()
     attempt.next_slice()
-    goes_on(attempt, until=Json2VideoQuotaTrigger)
+    goes_on(attempt, until=Json2VideoCreditsTrigger)
     assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.earlier) == (until, 1)
     service.settings.update({"credits": 107})
     attempt.fire().next_slice()

@@ -18,17 +18,17 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_json2video.api.responses import MovieStatus
-from airflow_json2video.batch.recovery import BatchFinding
+from airflow_json2video.batch.recovery import BatchRecovery
 from airflow_json2video.core.packing import pack
-from airflow_json2video.core.render_status import Ended
+from airflow_json2video.core.render_status import RenderOutcome
 from airflow_json2video.exceptions import (
-    AnswerLost,
     AuthenticationFailed,
+    Billing,
     Json2VideoError,
-    Money,
     RateLimited,
     RenderFailed,
     RenderNotStarted,
+    ResponseLost,
     ServerError,
     ServiceUnreachable,
 )
@@ -153,8 +153,8 @@ class Process:
         world.pass_time(world.rng.uniform(0.0, 30.0))
         self.may_die()
         if kind == "gateway":
-            raise ServerError("bad gateway", money=Money.UNKNOWN)
-        raise AnswerLost("the connection broke", money=Money.UNKNOWN)
+            raise ServerError("bad gateway", money=Billing.UNKNOWN)
+        raise ResponseLost("the connection broke", money=Billing.UNKNOWN)
 
     def movies(self, **_):
         world = self.world
@@ -280,8 +280,8 @@ class Life:
 
     def end(self, render):
         if render.fails:
-            return Ended(error=RenderFailed("Failed to download x", project=render.project, retryable=True))
-        return Ended(movie=self.world.movie(render))
+            return RenderOutcome(error=RenderFailed("Failed to download x", project=render.project, retryable=True))
+        return RenderOutcome(movie=self.world.movie(render))
 
 
 @pytest.fixture(autouse=True)
@@ -321,21 +321,21 @@ def test_no_history_of_a_batch_pays_twice_and_each_ends_with_every_item(end_is_k
 def test_the_histories_find_a_decision_that_is_wrong(monkeypatch, broken):
     """What they are worth: where absence is believed at once, some history pays twice."""
     if broken == "lost responses":
-        settle = BatchFinding._settle
+        settle = BatchRecovery._settle
 
         def settle_at_once(self, index, read_at):
             record = self.batch.records[index]
             record.at = (record.at or read_at) - 300.0
             settle(self, index, read_at)
 
-        monkeypatch.setattr(BatchFinding, "_settle", settle_at_once)
+        monkeypatch.setattr(BatchRecovery, "_settle", settle_at_once)
     else:
-        decide = BatchFinding._decide_all
+        decide = BatchRecovery._decide_all
 
         def decide_at_once(self, pending, read_at):
             self.batch.recovery.sent_until -= 300.0
             return decide(self, pending, read_at)
 
-        monkeypatch.setattr(BatchFinding, "_decide_all", decide_at_once)
+        monkeypatch.setattr(BatchRecovery, "_decide_all", decide_at_once)
     with pytest.raises(AssertionError, match="paid twice"):
         live_many(200)

@@ -46,7 +46,7 @@ from airflow.providers.common.compat.sdk import DAG, task, task_group
 
 from airflow_json2video import operators
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.operators.drive import Json2VideoDriveListOperator, Json2VideoDriveUploadOperator
+from airflow_json2video.operators.drive import Json2VideoListFilesOperator, ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.operators.template import Json2VideoTemplateOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
@@ -162,8 +162,8 @@ with DAG("refused", schedule=None) as refused:
     others = {
         Json2VideoRenderSensor: ({"project": CANARY}, {}),
         Json2VideoToObjectStorageOperator: ({"project": CANARY}, {"output_path": str(FOLDER) + "/{project}.mp4"}),
-        Json2VideoDriveUploadOperator: ({"source": CANARY, "folder": CANARY, "name": CANARY}, {}),
-        Json2VideoDriveListOperator: ({"folder": CANARY}, {}),
+        ObjectStorageToJson2VideoOperator: ({"source": CANARY, "folder": CANARY, "name": CANARY}, {}),
+        Json2VideoListFilesOperator: ({"folder": CANARY}, {}),
         Json2VideoTemplateOperator: ({"name": CANARY, "movie": {"scenes": CANARY}, "tags": [CANARY]}, {}),
         Json2VideoBatchRenderOperator: ({"source": CANARY + ".csv", "report_path": CANARY}, {}),
     }
@@ -243,7 +243,7 @@ def test_refused(service, capsys):
     assert states["map_nothing", 0] == states["xcom_nothing", -1] == "failed", "no retry can help"
     done = [task for (task, _), state in states.items() if state == "success" and not task.startswith("give_")]
     # A list of a folder that nobody has is empty.
-    assert {{task.rpartition("_")[2] for task in done}} <= {{"Json2VideoDriveListOperator"}}
+    assert {{task.rpartition("_")[2] for task in done}} <= {{"Json2VideoListFilesOperator"}}
     nothing_leaked()
     told = capsys.readouterr()
     assert "{KEY}" not in told.out + told.err and "{VARIABLE}" not in told.out + told.err

@@ -11,9 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.operators.movies import Json2VideoDeleteMovieOperator, Json2VideoListMoviesOperator
+from airflow_json2video.operators.movies import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.storage.archive import find_unkept
+from airflow_json2video.storage.archive import find_unstored
 from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
@@ -227,7 +227,7 @@ def test_a_list_leaves_out_the_renders_of_another_deployment(in_, service):
 
     def listed():
         yesterday = datetime.now(timezone.utc) - timedelta(days=1)
-        operator = Json2VideoListMoviesOperator(task_id="list", date_start=yesterday)
+        operator = Json2VideoListRendersOperator(task_id="list", date_start=yesterday)
         return {movie["project"] for movie in Attempt(operator).run()}
 
     assert listed() == {ours, nobodys}
@@ -239,7 +239,7 @@ def test_a_list_leaves_out_the_renders_of_another_deployment(in_, service):
 def test_a_task_does_not_delete_the_render_of_another_deployment(in_, service, tmp_path, way):
     def operator(project):
         if way == "delete":
-            return Json2VideoDeleteMovieOperator(task_id="delete", project=project)
+            return Json2VideoDeleteRenderOperator(task_id="delete", project=project)
         path = f"{tmp_path}/{{project}}.mp4"
         return Json2VideoToObjectStorageOperator(
             task_id="delete", project=project, output_path=path, delete_after_store=True
@@ -274,7 +274,7 @@ def test_what_is_stored_before_it_expires_is_this_deployments_own(in_, service, 
     def found(**more):
         log = logging.getLogger()
         return {
-            r.project for r in find_unkept(Json2VideoHook(), template=f"{tmp_path}/{{project}}.mp4", log=log, **more)
+            r.project for r in find_unstored(Json2VideoHook(), template=f"{tmp_path}/{{project}}.mp4", log=log, **more)
         }
 
     assert found() == {ours}

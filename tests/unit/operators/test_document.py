@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.operators.drive import Json2VideoDriveUploadOperator
+from airflow_json2video.operators.drive import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
@@ -229,7 +229,7 @@ def test_a_mapped_task_that_received_nothing_fails_without_a_retry():
         Json2VideoRenderOperator(task_id="render", movie=None)
 
 
-@pytest.mark.parametrize("kind", [Json2VideoBatchRenderOperator, Json2VideoDriveUploadOperator])
+@pytest.mark.parametrize("kind", [Json2VideoBatchRenderOperator, ObjectStorageToJson2VideoOperator])
 def test_a_relative_source_is_looked_for_where_movie_files_are(tmp_path, kind):
     (tmp_path / "rows.csv").write_text("city\nPorto\n")
 

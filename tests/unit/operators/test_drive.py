@@ -12,12 +12,12 @@ from airflow_json2video.exceptions import ConfigurationError, Json2VideoError, M
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.local.drive import file_name, folder_name
 from airflow_json2video.operators.drive import (
-    Json2VideoDriveCreateFolderOperator,
-    Json2VideoDriveDeleteFileOperator,
-    Json2VideoDriveDeleteFolderOperator,
-    Json2VideoDriveListOperator,
-    Json2VideoDriveMoveFileOperator,
-    Json2VideoDriveUploadOperator,
+    Json2VideoCreateFolderOperator,
+    Json2VideoDeleteFileOperator,
+    Json2VideoDeleteFolderOperator,
+    Json2VideoListFilesOperator,
+    Json2VideoMoveFileOperator,
+    ObjectStorageToJson2VideoOperator,
 )
 from tests.unit.attempts import Attempt
 
@@ -42,7 +42,7 @@ def logo(tmp_path):
 
 
 def upload(source, **arguments):
-    return Attempt(Json2VideoDriveUploadOperator(task_id="upload", source=str(source), **arguments)).run()
+    return Attempt(ObjectStorageToJson2VideoOperator(task_id="upload", source=str(source), **arguments)).run()
 
 
 def sent(service, method, path="/v2/media/file"):
@@ -196,18 +196,18 @@ def test_a_source_is_any_object_storage_path(hook, logo):
         source = ObjectStoragePath(f"file://{logo}")
     except TypeError:
         pytest.skip("the class of this Airflow breaks with its library")
-    assert not Attempt(Json2VideoDriveUploadOperator(task_id="upload", source=source)).run()["uploaded"]
+    assert not Attempt(ObjectStorageToJson2VideoOperator(task_id="upload", source=source)).run()["uploaded"]
 
 
 def test_an_unknown_choice_is_refused_when_the_dag_is_parsed():
     with pytest.raises(ConfigurationError, match="if_exists must be one of"):
-        Json2VideoDriveUploadOperator(task_id="upload", source="x", if_exists="overwrite")
+        ObjectStorageToJson2VideoOperator(task_id="upload", source="x", if_exists="overwrite")
     with pytest.raises(ConfigurationError, match="file_type must be one of"):
-        Json2VideoDriveListOperator(task_id="list", file_type="film")
+        Json2VideoListFilesOperator(task_id="list", file_type="film")
 
 
 def move(**arguments):
-    return Attempt(Json2VideoDriveMoveFileOperator(task_id="move", **arguments)).run()
+    return Attempt(Json2VideoMoveFileOperator(task_id="move", **arguments)).run()
 
 
 def test_a_move_may_be_repeated(hook, logo):
@@ -242,7 +242,7 @@ def test_a_move_onto_another_file_is_refused_by_the_service(hook, logo):
 
 def test_a_deletion_may_be_repeated_and_says_that_there_was_nothing(hook, logo, times_logged):
     upload(logo)
-    delete = Json2VideoDriveDeleteFileOperator(task_id="delete", name="logo.png")
+    delete = Json2VideoDeleteFileOperator(task_id="delete", name="logo.png")
     Attempt(delete).run()
     with pytest.raises(MediaNotFound):
         hook.get_file("logo.png")
@@ -251,8 +251,8 @@ def test_a_deletion_may_be_repeated_and_says_that_there_was_nothing(hook, logo, 
 
 
 def test_folders_are_created_and_deleted_and_both_may_be_repeated(hook):
-    create = Json2VideoDriveCreateFolderOperator(task_id="create", folder="videos/2026")
-    delete = Json2VideoDriveDeleteFolderOperator(task_id="delete", folder="videos/2026")
+    create = Json2VideoCreateFolderOperator(task_id="create", folder="videos/2026")
+    delete = Json2VideoDeleteFolderOperator(task_id="delete", folder="videos/2026")
     for _ in range(2):
         Attempt(create).run()
     assert "videos/2026" in [node.path for node in hook.list_folders()]
@@ -264,7 +264,7 @@ def test_folders_are_created_and_deleted_and_both_may_be_repeated(hook):
 def test_a_folder_with_files_is_not_deleted(hook, logo):
     upload(logo, folder="brand")
     with pytest.raises(AirflowFailException, match="Folder is not empty"):
-        Attempt(Json2VideoDriveDeleteFolderOperator(task_id="delete", folder="brand")).run()
+        Attempt(Json2VideoDeleteFolderOperator(task_id="delete", folder="brand")).run()
     assert hook.get_file("brand/logo.png").size == 9
 
 
@@ -275,7 +275,7 @@ def test_a_list_holds_every_file_of_all_pages(hook, tmp_path, monkeypatch):
         upload(tmp_path / name, folder="all")
 
     def listed(**arguments):
-        operator = Json2VideoDriveListOperator(task_id="list", folder="all", **arguments)
+        operator = Json2VideoListFilesOperator(task_id="list", folder="all", **arguments)
         return [file["name"] for file in Attempt(operator).run()]
 
     assert listed() == ["a.png", "b.png", "c.mp3", "d.png"]

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_json2video.batch.files import BatchFiles
 from airflow_json2video.batch.item_log import ItemLog
-from airflow_json2video.core.batch import Batch, BatchRules
+from airflow_json2video.core.batch import BatchLedger, BatchRules
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from tests.unit.videohost import video_host
@@ -33,7 +33,7 @@ def test_a_timeout_does_not_wait_for_downloads_that_run(connection, tmp_path):
         files = BatchFiles(
             template=f"{tmp_path}/{{row}}.mp4", items=items, hook=Json2VideoHook(connection), log=ItemLog(Log())
         )
-        batch = Batch(9, digest="", rules=BatchRules())
+        batch = BatchLedger(9, digest="", rules=BatchRules())
         for index in range(9):
             project = f"{index:016}"
             batch.submitted(index, project, at=time.time())

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, RenderFailed, error_of
-from airflow_json2video.operators.drive import Json2VideoDriveUploadOperator
+from airflow_json2video.operators.drive import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
@@ -132,7 +132,7 @@ def test_an_argument_that_resembles_none_is_refused_in_airflows_words():
 
 def test_every_operator_names_the_connection_that_was_meant():
     with pytest.raises(TypeError, match="did you mean 'json2video_conn_id'"):
-        Json2VideoDriveUploadOperator(task_id="u", source="a.mp4", conn_id="x")
+        ObjectStorageToJson2VideoOperator(task_id="u", source="a.mp4", conn_id="x")
 
 
 def test_a_length_of_time_that_is_a_text_says_that_a_timedelta_works():

@@ -126,7 +126,7 @@ def test_a_task_runs_without_openlineage_and_loads_nothing_of_it():
         "from airflow_json2video.operators import _outlets, render\n"
         "operator = render.Json2VideoRenderOperator(task_id='render', movie={'scenes': [{'duration': 2}]})\n"
         "context = {'ti': type('TI', (), {'dag_id': 'a', 'task_id': 'render'})()}\n"
-        "_outlets.tell_video(operator, context, {'project': 'Qk3vT9zLm2XcB7wA'})\n"
+        "_outlets.emit_asset_event(operator, context, {'project': 'Qk3vT9zLm2XcB7wA'})\n"
         "print([m for m in sys.modules if m.startswith('airflow_json2video.operators._lineage.extractor')])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -158,7 +158,7 @@ def test_a_task_waits_for_credits_in_the_triggerer_and_then_submits_once(patient
     service.settings.update({"credits": 0})
     attempt = Attempt(patient())
     assert attempt.start() is attempt.deferred
-    assert attempt.deferred.method_name == "execute_again"
+    assert attempt.deferred.method_name == "resume_submission"
     assert attempt.deferred.trigger.needed == 2
     service.settings.update({"credits": 50})
     assert attempt.fire().resume() is attempt.deferred  # now for the render

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.operators.movies import Json2VideoDeleteMovieOperator, Json2VideoListMoviesOperator
+from airflow_json2video.operators.movies import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
@@ -29,7 +29,7 @@ def render(**arguments):
 
 
 def listed(**arguments):
-    operator = Json2VideoListMoviesOperator(task_id="list", date_start=YESTERDAY, **arguments)
+    operator = Json2VideoListRendersOperator(task_id="list", date_start=YESTERDAY, **arguments)
     return Attempt(operator).run()
 
 
@@ -52,7 +52,7 @@ def test_a_list_can_be_narrowed_to_statuses(hook, service):
 
 
 def test_a_time_without_a_zone_is_refused_since_it_means_another_range_on_another_machine(hook, service):
-    operator = Json2VideoListMoviesOperator(task_id="list", date_start="2026-05-01T00:00:00")
+    operator = Json2VideoListRendersOperator(task_id="list", date_start="2026-05-01T00:00:00")
     with pytest.raises(AirflowFailException, match="must carry a time zone"):
         Attempt(operator).run()
     assert service.requests == []
@@ -61,7 +61,7 @@ def test_a_time_without_a_zone_is_refused_since_it_means_another_range_on_anothe
 def test_deleting_a_movie_removes_its_file_and_may_be_repeated(hook):
     project = render()["project"]
     for _ in range(2):
-        Attempt(Json2VideoDeleteMovieOperator(task_id="delete", project=project)).run()
+        Attempt(Json2VideoDeleteRenderOperator(task_id="delete", project=project)).run()
     movie = hook.get_movie(project).movie
     assert movie.url is None
     assert movie.deleted_at is not None
@@ -69,7 +69,7 @@ def test_deleting_a_movie_removes_its_file_and_may_be_repeated(hook):
 
 def test_deleting_what_is_no_render_of_the_account_fails_without_a_retry(hook):
     with pytest.raises(AirflowFailException, match="was not found in this account"):
-        Attempt(Json2VideoDeleteMovieOperator(task_id="delete", project="x" * 16)).run()
+        Attempt(Json2VideoDeleteRenderOperator(task_id="delete", project="x" * 16)).run()
 
 
 # The webhook argument

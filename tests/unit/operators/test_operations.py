@@ -11,14 +11,14 @@ import pytest
 from airflow_json2video.exceptions import MediaNotFound, TemplateNotFound
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.drive import (
-    Json2VideoDriveCreateFolderOperator,
-    Json2VideoDriveDeleteFileOperator,
-    Json2VideoDriveDeleteFolderOperator,
-    Json2VideoDriveListOperator,
-    Json2VideoDriveMoveFileOperator,
-    Json2VideoDriveUploadOperator,
+    Json2VideoCreateFolderOperator,
+    Json2VideoDeleteFileOperator,
+    Json2VideoDeleteFolderOperator,
+    Json2VideoListFilesOperator,
+    Json2VideoMoveFileOperator,
+    ObjectStorageToJson2VideoOperator,
 )
-from airflow_json2video.operators.movies import Json2VideoDeleteMovieOperator, Json2VideoListMoviesOperator
+from airflow_json2video.operators.movies import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.operators.template import Json2VideoTemplateOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
@@ -44,7 +44,7 @@ def run(operator_class, **arguments):
 
 def upload(tmp_path, folder=""):
     (tmp_path / "a.png").write_bytes(b"a picture")
-    return run(Json2VideoDriveUploadOperator, source=str(tmp_path / "a.png"), folder=folder)
+    return run(ObjectStorageToJson2VideoOperator, source=str(tmp_path / "a.png"), folder=folder)
 
 
 def movie_create(hook, service, _):
@@ -66,12 +66,12 @@ def movie_get_status(hook, *_):
 def movie_get_many(hook, *_):
     project = hook.submit_movie(MOVIE).project
     since = datetime.now(timezone.utc) - timedelta(days=1)
-    assert [movie["project"] for movie in run(Json2VideoListMoviesOperator, date_start=since)] == [project]
+    assert [movie["project"] for movie in run(Json2VideoListRendersOperator, date_start=since)] == [project]
 
 
 def movie_delete(hook, *_):
     project = run(Json2VideoRenderOperator, movie=MOVIE, poll_interval=0.3)["project"]
-    run(Json2VideoDeleteMovieOperator, project=project)
+    run(Json2VideoDeleteRenderOperator, project=project)
     assert hook.get_movie(project).movie.deleted_at
 
 
@@ -131,7 +131,7 @@ def storage_get_file(hook, _, tmp_path):
 
 def storage_list_folder(_, __, tmp_path):
     upload(tmp_path, "brand")
-    assert [file["name"] for file in run(Json2VideoDriveListOperator, folder="brand", file_type="image")] == ["a.png"]
+    assert [file["name"] for file in run(Json2VideoListFilesOperator, folder="brand", file_type="image")] == ["a.png"]
 
 
 def storage_get_folder_tree(hook, _, tmp_path):
@@ -141,25 +141,25 @@ def storage_get_folder_tree(hook, _, tmp_path):
 
 def storage_move_file(hook, _, tmp_path):
     upload(tmp_path)
-    assert run(Json2VideoDriveMoveFileOperator, name="a.png", destination="brand")["folder"] == "brand"
+    assert run(Json2VideoMoveFileOperator, name="a.png", destination="brand")["folder"] == "brand"
     assert hook.get_file("brand/a.png").size == 9
 
 
 def storage_delete_file(hook, _, tmp_path):
     upload(tmp_path)
-    run(Json2VideoDriveDeleteFileOperator, name="a.png")
+    run(Json2VideoDeleteFileOperator, name="a.png")
     with pytest.raises(MediaNotFound):
         hook.get_file("a.png")
 
 
 def storage_create_folder(hook, *_):
-    run(Json2VideoDriveCreateFolderOperator, folder="videos/2026")
+    run(Json2VideoCreateFolderOperator, folder="videos/2026")
     assert hook.get_folder("videos").folders == ["2026"]
 
 
 def storage_delete_folder(hook, *_):
     hook.create_folder("videos")
-    run(Json2VideoDriveDeleteFolderOperator, folder="videos")
+    run(Json2VideoDeleteFolderOperator, folder="videos")
     assert "videos" not in [node.path for node in hook.list_folders()]
 
 

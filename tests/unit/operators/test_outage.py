@@ -13,11 +13,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.core.submission import backoff
-from airflow_json2video.exceptions import HostNotResolved, ServiceUnreachable, SubmissionAmbiguous
+from airflow_json2video.exceptions import HostNotResolved, ServiceUnreachable, SubmissionUnconfirmed
 from airflow_json2video.local import LocalService
-from airflow_json2video.operators._deferral import Pause
+from airflow_json2video.operators._deferral import ResumeState
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.triggers.availability import Json2VideoServiceTrigger
+from airflow_json2video.triggers.availability import Json2VideoAvailabilityTrigger
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
 
@@ -54,7 +54,7 @@ def render(**arguments):
 def test_a_first_attempt_waits_in_the_triggerer_until_the_service_answers_and_then_submits_once(port, tmp_path):
     attempt = Attempt(render())
     assert attempt.start() is attempt.deferred
-    assert attempt.deferred.method_name == "execute_again"
+    assert attempt.deferred.method_name == "resume_submission"
     with LocalService(mode="instant", port=port, home=tmp_path) as service:
         assert attempt.fire().resume() is attempt.deferred  # now for the render
         assert attempt.fire().resume()["url"]
@@ -67,7 +67,7 @@ def test_a_retry_whose_list_cannot_be_read_waits_in_the_triggerer_and_adopts(con
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     second = Attempt(render(), try_number=2, before=first)
     assert second.start() is second.deferred
-    assert second.deferred.method_name == "execute_again"
+    assert second.deferred.method_name == "resume_submission"
     service.clear_faults()
     assert second.fire().resume()["project"] == service.renders()[0]["project"]
     assert service.posts == 1
@@ -82,7 +82,7 @@ def test_what_a_clear_was_for_is_not_forgotten_over_the_outage(connection, servi
     service.clear_faults()
     # As Airflow has it for a task that resumes.
     again.context["ti"]._ti_context_from_server.xcom_keys_to_clear = []
-    again.context["ti"]._ti_context_from_server.next_method = "execute_again"
+    again.context["ti"]._ti_context_from_server.next_method = "resume_submission"
     assert again.fire().resume() is again.deferred
     assert again.fire().resume()["project"] != old["project"]
 
@@ -153,7 +153,7 @@ def test_a_lost_response_is_confirmed_without_a_worker_slot_and_then_submitted_a
     outcome = attempt.start()
     assert "json2video_waits_for" in attempt.xcoms  # the next attempt must know that this one may have sent something
     confirmations = 0
-    while outcome is attempt.deferred and attempt.deferred.method_name == "execute_again":
+    while outcome is attempt.deferred and attempt.deferred.method_name == "resume_submission":
         confirmations += 1
         outcome = attempt.fire().resume()
     assert 1 <= confirmations <= 4
@@ -180,7 +180,7 @@ def test_what_is_known_of_a_lost_response_is_found_again_by_the_next_attempt(con
     first.start()
     second = Attempt(render(), try_number=2, before=first)
     outcome = second.start()
-    while outcome is second.deferred and second.deferred.method_name == "execute_again":
+    while outcome is second.deferred and second.deferred.method_name == "resume_submission":
         outcome = second.fire().resume()
     assert service.posts == 1
 
@@ -208,7 +208,7 @@ def test_a_deadline_means_the_same_on_a_worker_whose_clock_is_hours_wrong(connec
     attempt.context["ti"].start_date = datetime.now(timezone.utc)
     attempt.start()
     # The next worker's clock is two hours ahead.
-    pause = Pause.from_json(attempt.deferred.kwargs["outage"])
+    pause = ResumeState.from_json(attempt.deferred.kwargs["outage"])
     hook = SimpleNamespace(learn_time=lambda: SimpleNamespace(skew=-7200.0))
     there = pause.on_this_machine(hook)
     assert there.until == pytest.approx(pause.until + 7200)
@@ -224,20 +224,20 @@ def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_de
     timeout = timedelta(seconds=1)
     last = Attempt(render(deferrable=False, render_timeout=0.5, execution_timeout=timeout), try_number=3)
     last.context["ti"].start_date = datetime.now(timezone.utc)
-    with pytest.raises(SubmissionAmbiguous, match="Nothing was submitted"):
+    with pytest.raises(SubmissionUnconfirmed, match="Nothing was submitted"):
         last.run()
 
 
 def test_a_refusal_is_an_answer_and_ends_the_wait(connection, service):
     service.settings.update({"api_keys": ("another",)})
-    trigger = Json2VideoServiceTrigger(json2video_conn_id="json2video_default", deadline=4e9)
+    trigger = Json2VideoAvailabilityTrigger(json2video_conn_id="json2video_default", deadline=4e9)
     assert fired(trigger) == [{"asked": 1, "deadline": 4e9, "earlier": 0}]
 
 
 def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection):
-    path, arguments = Json2VideoServiceTrigger(json2video_conn_id="json2video_default", deadline=20.0).serialize()
-    assert path.rpartition(".")[2] == "Json2VideoServiceTrigger"
-    assert Json2VideoServiceTrigger(**json.loads(json.dumps(arguments)), of_next_year=1).serialize() == (
+    path, arguments = Json2VideoAvailabilityTrigger(json2video_conn_id="json2video_default", deadline=20.0).serialize()
+    assert path.rpartition(".")[2] == "Json2VideoAvailabilityTrigger"
+    assert Json2VideoAvailabilityTrigger(**json.loads(json.dumps(arguments)), of_next_year=1).serialize() == (
         path,
         arguments,
     )

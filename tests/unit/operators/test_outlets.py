@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_json2video.core.identity import fingerprint
-from airflow_json2video.operators._outlets import tell_outlets
+from airflow_json2video.operators._outlets import emit_to_outlets
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt, alias_events, outlet_event_accessors
 
@@ -123,7 +123,7 @@ def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(rende
     operator = render(outlets=[VIDEOS, AssetAlias("videos")])
     videos = [{"project": "a", "movie_hash": None}, {"project": "b", "movie_hash": None}]
     context = {"outlet_events": outlet_events}
-    tell_outlets(operator, context, videos, account="marketing", name="lot", extra={"videos": 2})
+    emit_to_outlets(operator, context, videos, account="marketing", name="lot", extra={"videos": 2})
     assert outlet_events[VIDEOS].extra == {"videos": 2}
     told = alias_events(outlet_events[AssetAlias("videos")])
     assert [extra["project"] for _, extra in told] == ["a", "b"]

@@ -15,7 +15,7 @@ from airflow_json2video.exceptions import (
     RenderDeadlineExceeded,
     RenderFailed,
     ServiceUnreachable,
-    SubmissionAmbiguous,
+    SubmissionUnconfirmed,
     error_of,
 )
 from airflow_json2video.operators.render import Json2VideoRenderOperator
@@ -181,7 +181,7 @@ def test_an_author_who_wants_to_look_for_himself_gets_a_failure_that_says_how(re
     service.add_fault("answer", method="POST", path="/v2/movies", status=500)
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render(on_lost_response="fail")).run()
-    assert isinstance(error_of(caught.value), SubmissionAmbiguous)
+    assert isinstance(error_of(caught.value), SubmissionUnconfirmed)
     assert "a_dag.render-" in str(caught.value)
     assert "Then clear the task" in str(caught.value)
     assert service.renders() == []

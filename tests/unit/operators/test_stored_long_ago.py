@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_json2video.batch.recovery import BatchFinding
+from airflow_json2video.batch.recovery import BatchRecovery
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.submission.submitter import Submission
@@ -33,7 +33,7 @@ def later(service, monkeypatch):
         real = time.time
         service.clock.advance(days * 86400)
         monkeypatch.setattr(time, "time", lambda: real() + days * 86400)
-        for made in (BatchFinding, Submission):
+        for made in (BatchRecovery, Submission):
             monkeypatch.setitem(made.__init__.__kwdefaults__, "clock", time.time)
 
     return later

@@ -18,13 +18,13 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_json2video.api import AsyncJson2VideoClient
-from airflow_json2video.core.render_status import PollSchedule, RenderWatch
+from airflow_json2video.core.render_status import PollSchedule, RenderTracker
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.local.store import Render
 from airflow_json2video.polling import list_poller as sweeping
 from airflow_json2video.polling import registry as accounts
 from airflow_json2video.polling.poller import Poller
-from airflow_json2video.polling.registry import Accounts
+from airflow_json2video.polling.registry import PollerRegistry
 from airflow_json2video.polling.wait import await_render
 from tests.unit.api.conftest import Service, answer, drip
 from tests.unit.conftest import connection_json
@@ -50,7 +50,7 @@ whose = contextvars.ContextVar("whose")
 def waiting(project, *, conn_id="json2video_default", interval=0.2, deadline=300.0, age=0.0, log=None):
     now = time.time()
     schedule = PollSchedule(interval=interval, floor=0.2)
-    watch = RenderWatch(project, submitted_at=now - age, deadline=now + deadline, schedule=schedule)
+    watch = RenderTracker(project, submitted_at=now - age, deadline=now + deadline, schedule=schedule)
     return await_render(Json2VideoHook(conn_id), watch, poll_interval=interval, log=log or Log())
 
 
@@ -98,7 +98,7 @@ def pages(service):
 async def poller_at_work():
     for _ in range(1000):
         await asyncio.sleep(0.01)
-        if pollers := Accounts.here().pollers:
+        if pollers := PollerRegistry.here().pollers:
             return pollers[0]
     raise AssertionError("no poller was started")
 
@@ -124,7 +124,7 @@ def test_all_renders_of_an_account_share_one_look_up_one_client_and_one_poller(r
     async def main():
         waits = asyncio.ensure_future(all_of(waiting(project) for project in renders(20)))
         poller = await poller_at_work()
-        assert len(Accounts.here().pollers) == 1
+        assert len(PollerRegistry.here().pollers) == 1
         assert all(ended.movie for ended in await waits)
         return poller
 
@@ -138,8 +138,8 @@ def test_after_the_last_render_nothing_is_left_behind(renders):
         before = asyncio.all_tasks()
         await all_of(waiting(project) for project in renders(3, ends_in=0.1))
         assert asyncio.all_tasks() == before
-        assert Accounts.here().pollers == []
-        assert Accounts.here()._connections == {}
+        assert PollerRegistry.here().pollers == []
+        assert PollerRegistry.here()._connections == {}
 
     with no_resource_warning():
         asyncio.run(main())
@@ -166,7 +166,7 @@ def test_two_connections_of_one_account_share_a_poller_and_another_key_has_its_o
             all_of([waiting(one), waiting(two, conn_id="twin"), waiting(three, conn_id="other")])
         )
         await asyncio.sleep(0.3)
-        assert sorted(len(poller) for poller in Accounts.here().pollers) == [1, 2]
+        assert sorted(len(poller) for poller in PollerRegistry.here().pollers) == [1, 2]
         assert all(ended.movie for ended in await waits)
 
     asyncio.run(main())
@@ -197,7 +197,7 @@ def test_cancelling_one_disturbs_no_other(renders):
             task.cancel()
         gone = await asyncio.gather(*tasks[:5], return_exceptions=True)
         assert all(isinstance(one, asyncio.CancelledError) for one in gone)
-        assert len(Accounts.here().pollers[0]) == 5
+        assert len(PollerRegistry.here().pollers[0]) == 5
         assert all(ended.movie for ended in await all_of(tasks[5:]))
 
     asyncio.run(main())
@@ -270,7 +270,7 @@ def test_a_key_that_is_changed_while_renders_wait_is_picked_up(renders, service,
         service.settings.update({"api_keys": ("the-new-key",)})
         ended = await waits
         assert [one.error for one in ended] == [None] * 4
-        assert Accounts.here().pollers == []
+        assert PollerRegistry.here().pollers == []
 
     asyncio.run(main())
     assert sum("has changed" in line for line in log.lines) == 4
@@ -323,7 +323,7 @@ def test_the_connection_is_looked_up_anew_now_and_then(renders, service, monkeyp
         before = await poller_at_work()
         monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, key="the-new-key"))
         await asyncio.sleep(0.8)
-        assert Accounts.here().pollers != [before]
+        assert PollerRegistry.here().pollers != [before]
         assert (await wait).movie
 
     asyncio.run(main())
@@ -386,14 +386,14 @@ def test_a_poller_that_is_cancelled_leaves_nobody_waiting(renders):
 
 def test_what_is_odd_about_one_render_ends_that_one_only(renders, monkeypatch):
     odd, *rest = renders(4)
-    on_status = RenderWatch.on_status
+    on_status = RenderTracker.on_status
 
     def judge(watch, movie, **facts):
         if watch.project == odd:
             raise KeyError("odd")
         return on_status(watch, movie, **facts)
 
-    monkeypatch.setattr(RenderWatch, "on_status", judge)
+    monkeypatch.setattr(RenderTracker, "on_status", judge)
     first, *others = asyncio.run(all_of(waiting(project) for project in [odd, *rest]))
     assert "KeyError" in str(first.error)
     assert all(one.movie for one in others)

@@ -9,7 +9,7 @@ import pytest
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, DownloadFailed
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.storage.archive import find_unkept, rescue
+from airflow_json2video.storage.archive import find_unstored, rescue
 from tests.unit.attempts import Attempt
 from tests.unit.stores import FolderStore, attach
 
@@ -46,7 +46,7 @@ def rendered(connection):
 @pytest.fixture
 def unkept(hook):
     def unkept(template, **options):
-        return [render.project for render in find_unkept(hook, template=template, log=Log(), **options)]
+        return [render.project for render in find_unstored(hook, template=template, log=Log(), **options)]
 
     return unkept
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from airflow_json2video.api.config import Endpoint
+from airflow_json2video.api.config import ClientConfig
 from airflow_json2video.exceptions import DownloadFailed
 from airflow_json2video.storage.download import Cancellation, Download
 from tests.unit.videohost import video_host
@@ -36,7 +36,7 @@ def get(host):
     def get(url=None, **options):
         get.into, get.log, get.pauses = io.BytesIO(), Log(), []
         options = {"about": "The video", "project": "p", "sleep": get.pauses.append, **options}
-        endpoint = Endpoint(api_key="a-key-of-the-tests", read_timeout=5)
+        endpoint = ClientConfig(api_key="a-key-of-the-tests", read_timeout=5)
         return Download(url or host.url, get.into, endpoint=endpoint, log=get.log, **options).run()
 
     return get

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from airflow_json2video.storage.mp4 import NotAnMp4, read_duration
+from airflow_json2video.storage.mp4 import InvalidMp4, read_duration
 from tests.unit.videohost import box, mp4_head, mvhd
 
 MDAT = box(b"mdat", b"x" * 5000)
@@ -36,20 +36,20 @@ def test_boxes_of_64_bits_and_to_the_end_of_the_file_are_read():
 def test_no_part_of_a_file_passes_for_the_whole(left):
     whole = mp4_head(2) + MDAT
     assert left < len(whole)
-    with pytest.raises(NotAnMp4):
+    with pytest.raises(InvalidMp4):
         duration(whole[:left])
 
 
 def test_a_file_that_ends_between_two_boxes_is_not_whole():
-    with pytest.raises(NotAnMp4, match="'mdat'"):
+    with pytest.raises(InvalidMp4, match="'mdat'"):
         duration(mp4_head(2))
-    with pytest.raises(NotAnMp4, match="'moov'"):
+    with pytest.raises(InvalidMp4, match="'moov'"):
         duration(box(b"ftyp", b"isom") + MDAT)
 
 
 @pytest.mark.parametrize("content", [b"<html>" + bytes(100), b"{}", MDAT, struct.pack(">I4s", 4, b"ftyp") + bytes(20)])
 def test_what_is_no_mp4_is_told_so(content):
-    with pytest.raises(NotAnMp4):
+    with pytest.raises(InvalidMp4):
         duration(content)
 
 

@@ -12,7 +12,7 @@ from airflow_json2video.exceptions import (
     DestinationFailed,
     DownloadFailed,
     RenderExpired,
-    VideoDamaged,
+    VideoCorrupted,
 )
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.polling.wait import wire
@@ -170,7 +170,7 @@ def test_another_file_system_gets_it_under_a_temporary_name_first(rendered, keep
     ("fault", "error", "why"),
     [
         ({"status": "missing"}, DownloadFailed, "404"),
-        ({"status": "truncated"}, VideoDamaged, "and the service says that the video has"),
+        ({"status": "truncated"}, VideoCorrupted, "and the service says that the video has"),
         ({"status": "wrong-length"}, DownloadFailed, "did not arrive whole"),
     ],
 )
@@ -198,14 +198,14 @@ def test_a_connection_that_breaks_is_resumed(rendered, keep, service, tmp_path, 
 def test_a_page_in_place_of_the_video_is_not_kept(rendered, keep, service, tmp_path):
     movie = rendered()
     service.add_fault("answer", path="/renders/*", status=200, body="<html>Please log in</html>", times=None)
-    with pytest.raises(VideoDamaged, match=r"sent as text/html|begins like HTML"):
+    with pytest.raises(VideoCorrupted, match=r"sent as text/html|begins like HTML"):
         keep({**movie, "size": None}, f"{tmp_path}/{{project}}.mp4")
     assert f"{movie['project']}.mp4" not in names_in(tmp_path)
 
 
 def test_a_whole_video_of_another_length_is_not_kept(rendered, keep, tmp_path):
     movie = rendered()
-    with pytest.raises(VideoDamaged, match=r"it lasts 2.0 s, and the service says that the video lasts 9"):
+    with pytest.raises(VideoCorrupted, match=r"it lasts 2.0 s, and the service says that the video lasts 9"):
         keep({**movie, "duration": 9}, f"{tmp_path}/kept/{{project}}.mp4")
     assert names_in(tmp_path / "kept") == []
 

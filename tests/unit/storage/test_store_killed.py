@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_json2video.storage.temporary import _swept, part_file
+from airflow_json2video.storage.temporary import _swept, temporary_file
 from tests.unit.videohost import video_host
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -121,14 +121,14 @@ def test_killed_in_the_middle_of_the_put_nothing_is_seen_and_a_retry_keeps_it(tm
 
 
 def test_a_part_that_somebody_is_filling_is_left_alone_and_one_that_nobody_holds_is_removed(tmp_path):
-    with part_file(tmp_path, of="film.mp4") as held:
+    with temporary_file(tmp_path, of="film.mp4") as held:
         abandoned = tmp_path / f".other.mp4.{'0' * 12}.json2video-part"
         stranger = tmp_path / ".other.mp4.part"
         for path in (abandoned, stranger):
             path.write_bytes(b"x")
         age([held, abandoned, stranger])
         _swept.clear()
-        with part_file(tmp_path, of="another.mp4"):
+        with temporary_file(tmp_path, of="another.mp4"):
             assert held.exists()
             assert stranger.exists()
             assert not abandoned.exists()

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_json2video.api import calls
 from airflow_json2video.api.client import Json2VideoClient
-from airflow_json2video.submission.lookup import stamped_renders
+from airflow_json2video.submission.lookup import find_stamped_renders
 from airflow_json2video.version_compat import run_began
 
 DAY = 86400.0
@@ -45,7 +45,7 @@ def lists(service):
 
 
 def projects_since(client, now, since):
-    return stamped_renders(client, lambda movie: movie.project, now=lambda: now, since=since, here=lambda: now)
+    return find_stamped_renders(client, lambda movie: movie.project, now=lambda: now, since=since, here=lambda: now)
 
 
 def test_a_render_of_long_ago_is_found_although_a_list_covers_93_days(client, renders_of):
@@ -88,17 +88,21 @@ def test_a_clock_that_the_first_response_corrects_hides_no_render(client, render
     projects, now = renders_of(0.01)
     for wrong_by in (-3 * DAY, 3 * DAY):
         moments = iter((now + wrong_by, now, now, now))
-        assert stamped_renders(client, lambda movie: movie.project, now=partial(next, moments), since=now) == projects
+        assert (
+            find_stamped_renders(client, lambda movie: movie.project, now=partial(next, moments), since=now) == projects
+        )
 
 
 @pytest.mark.parametrize("wrong_by", [-20000 * DAY, -3 * DAY, 3 * DAY, 20000 * DAY])
 def test_a_service_or_gateway_whose_date_is_wrong_hides_no_render(client, renders_of, wrong_by):
     projects, now = renders_of(0.01)
     wrong = now + wrong_by
-    found = stamped_renders(client, lambda movie: movie.project, now=lambda: wrong, since=now, here=lambda: now)
+    found = find_stamped_renders(client, lambda movie: movie.project, now=lambda: wrong, since=now, here=lambda: now)
     assert found == projects
     turned = iter((now, wrong))
-    found = stamped_renders(client, lambda movie: movie.project, now=partial(next, turned), since=now, here=lambda: now)
+    found = find_stamped_renders(
+        client, lambda movie: movie.project, now=partial(next, turned), since=now, here=lambda: now
+    )
     assert found == projects, "what the first reading showed is not dropped by the second"
 
 

@@ -19,15 +19,15 @@ from airflow_json2video.core.submission import Unconfirmed
 from airflow_json2video.core.submission_state import SubmissionPaused, SubmissionState
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
+    Billing,
     HostNotResolved,
     Json2VideoError,
-    Money,
     QuotaExhausted,
     ServerError,
-    SubmissionAmbiguous,
+    SubmissionUnconfirmed,
 )
 from airflow_json2video.submission.submitter import Submission
-from airflow_json2video.submission.task_store import TaskMemory
+from airflow_json2video.submission.task_store import TaskStateStore
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}], "client-data": {"order": 7}}
 TASK = TaskIdentity(deployment="id:here", dag_id="news", run_id="run", task_id="render", map_index=3, generation=2)
@@ -153,10 +153,10 @@ def test_mapped_tasks_and_other_runs_never_adopt_each_other(submission, service)
 
 def test_a_list_that_cannot_be_read_stops_a_later_attempt_and_may_be_retried(submission, service):
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
-    with pytest.raises(SubmissionAmbiguous, match="could not be read") as caught:
+    with pytest.raises(SubmissionUnconfirmed, match="could not be read") as caught:
         submission(attempt=2, until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
     assert caught.value.retryable
-    assert caught.value.money is Money.UNKNOWN
+    assert caught.value.money is Billing.UNKNOWN
     assert service.posts == 0
 
 
@@ -190,7 +190,7 @@ def test_no_credits_is_a_clear_no_and_nothing_is_looked_for(submission, service)
     service.settings.update({"credits": 0.0})
     with pytest.raises(QuotaExhausted) as caught:
         submission().run()
-    assert caught.value.money is Money.NOT_SPENT
+    assert caught.value.money is Billing.NOT_SPENT
     assert [r.method for r in service.requests] == ["POST"]
 
 
@@ -223,7 +223,7 @@ def test_the_pauses_between_refusals_grow_and_end_with_the_deadline(submission, 
     with pytest.raises(Json2VideoError, match=r"to submit is over.*starting subprocess") as caught:
         submission(until=passed.clock() + 600, clock=passed.clock, sleep=passed.sleep).run()
     assert caught.value.retryable
-    assert caught.value.money is Money.NOT_SPENT
+    assert caught.value.money is Billing.NOT_SPENT
     assert passed.pauses == sorted(passed.pauses[:-1]) + passed.pauses[-1:]
     assert passed.seconds == pytest.approx(600, abs=5)
     assert 7 <= [r.method for r in service.requests].count("POST") <= 8
@@ -259,7 +259,7 @@ def test_a_server_error_that_is_not_the_services_own_is_confirmed_before_it_is_s
 
 def test_after_a_lost_response_nothing_more_is_submitted_if_the_author_asked_for_that(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies", when="before")
-    with pytest.raises(SubmissionAmbiguous, match="was lost") as caught:
+    with pytest.raises(SubmissionUnconfirmed, match="was lost") as caught:
         submission(on_lost_response="fail").run()
     assert not caught.value.retryable
     assert TASK.submission_key in str(caught.value)
@@ -359,16 +359,16 @@ def test_a_lost_response_and_a_list_that_refuses_leave_it_open_whether_there_is_
     service.add_fault("lost", method="POST", path="/v2/movies")
     body = {"message": "account_suspended"}
     service.add_fault("answer", method="GET", path="/v2/movies", status=403, body=body, times=None)
-    with pytest.raises(SubmissionAmbiguous, match="account is suspended") as caught:
+    with pytest.raises(SubmissionUnconfirmed, match="account is suspended") as caught:
         submission(until=time.time() + 0.1, hard_until=time.time() + 0.1).run()
-    assert caught.value.money is Money.UNKNOWN
+    assert caught.value.money is Billing.UNKNOWN
     assert TASK.submission_key in str(caught.value)
 
 
 def test_a_lost_response_and_a_list_that_stays_down_are_confirmed_by_the_retry(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
-    with pytest.raises(SubmissionAmbiguous, match="One submission was sent; nothing more was") as caught:
+    with pytest.raises(SubmissionUnconfirmed, match="One submission was sent; nothing more was") as caught:
         submission(until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
     assert caught.value.retryable
     service.clear_faults()
@@ -379,7 +379,7 @@ def test_a_lost_response_stays_a_matter_for_a_person_where_the_author_asked_for_
     service.add_fault("lost", method="POST", path="/v2/movies")
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     limit = time.time() + 0.2
-    with pytest.raises(SubmissionAmbiguous, match="could not be read") as caught:
+    with pytest.raises(SubmissionUnconfirmed, match="could not be read") as caught:
         submission(until=limit, hard_until=limit, on_lost_response="fail").run()
     assert not caught.value.retryable
 
@@ -389,7 +389,7 @@ def test_a_second_submission_is_refused_after_the_first_is_known_to_have_come_to
     service.settings.update({"credits": 0.0})
     with pytest.raises(QuotaExhausted) as caught:
         submission().run()
-    assert caught.value.money is Money.NOT_SPENT
+    assert caught.value.money is Billing.NOT_SPENT
 
 
 def test_a_host_that_does_not_resolve_is_named_and_not_waited_for_until_the_deadline(submission, monkeypatch):
@@ -422,7 +422,7 @@ def test_a_render_from_before_a_clear_is_adopted_until_it_has_been_delivered(sub
     assert service.wait_idle()
     cleared = replace(TASK, generation=TASK.generation + 1)
     assert submission(attempt=2, task=cleared).run().project == first.project
-    assert submission(attempt=3, task=cleared, delivered_before=2).run().project != first.project
+    assert submission(attempt=3, task=cleared, last_delivered_attempt=2).run().project != first.project
 
 
 def test_only_the_first_look_reads_the_list_back_to_the_start_of_the_run(submission, client, monkeypatch):
@@ -473,7 +473,7 @@ def test_while_it_is_unknown_whether_a_paid_render_has_a_file_nothing_is_submitt
     ended = datetime.now(timezone.utc) - timedelta(hours=2)
     monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies, ended_at=ended))
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
-    with pytest.raises(SubmissionAmbiguous):
+    with pytest.raises(SubmissionUnconfirmed):
         submission(attempt=2, until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
     assert service.posts == 1
 
@@ -502,16 +502,16 @@ class Store:
 
 def test_the_project_that_airflows_store_names_is_adopted_without_reading_the_list(submission, client, monkeypatch):
     store = Store()
-    first = submission(memory=TaskMemory(store)).run()
+    first = submission(memory=TaskStateStore(store)).run()
     monkeypatch.delattr(type(client), "movies")
-    again = submission(attempt=2, memory=TaskMemory(store)).run()
+    again = submission(attempt=2, memory=TaskStateStore(store)).run()
     assert (again.project, again.adopted) == (first.project, True)
 
 
 def test_a_store_that_names_the_render_of_another_task_decides_nothing(submission, service):
     other = submission(task=replace(TASK, map_index=9)).run()
     store = Store(airflow_json2video={"submission_key": TASK.submission_key, "project": other.project})
-    assert submission(attempt=2, memory=TaskMemory(store)).run().project != other.project
+    assert submission(attempt=2, memory=TaskStateStore(store)).run().project != other.project
     assert service.posts == 2
 
 
@@ -521,7 +521,7 @@ def test_a_lost_response_to_a_document_without_a_stamp_is_never_submitted_again(
     service.add_fault(fault, method="POST", path="/v2/movies", when="before", **how)
     task = submission()
     task.mark = None
-    with pytest.raises(SubmissionAmbiguous, match="it is unknown whether a render was started") as caught:
+    with pytest.raises(SubmissionUnconfirmed, match="it is unknown whether a render was started") as caught:
         task.run()
     assert not caught.value.retryable
     assert "may pay twice" in str(caught.value)
@@ -589,7 +589,7 @@ def test_a_skew_that_is_learned_while_the_list_fails_moves_no_end_of_a_wait(subm
     monkeypatch.undo()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     passed = Passing()
-    with pytest.raises(SubmissionAmbiguous, match="could not be read"):
+    with pytest.raises(SubmissionUnconfirmed, match="could not be read"):
         submission(
             attempt=2,
             until=passed.clock() + 10,
@@ -605,7 +605,7 @@ def test_a_skew_that_is_learned_while_the_list_fails_moves_no_end_of_a_wait(subm
 def test_no_confirmation_outlasts_the_end_of_the_task_itself(submission, service):
     passed = Passing()
     limit = passed.clock() + 250
-    with pytest.raises(SubmissionAmbiguous, match="shows no render of attempt 1 yet") as caught:
+    with pytest.raises(SubmissionUnconfirmed, match="shows no render of attempt 1 yet") as caught:
         submission(
             attempt=2,
             until=limit,
@@ -701,4 +701,4 @@ def test_a_refusal_that_arrives_after_the_deadline_fails_retryably_and_has_cost_
     with pytest.raises(Json2VideoError, match="Error creating movie") as caught:
         task.run()
     assert caught.value.retryable
-    assert caught.value.money is Money.NOT_SPENT
+    assert caught.value.money is Billing.NOT_SPENT

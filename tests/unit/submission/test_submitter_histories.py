@@ -17,13 +17,13 @@ import pytest
 from airflow_json2video.core.identity import Stamp, TaskIdentity, fingerprint
 from airflow_json2video.core.submission_state import SubmissionPaused, SubmissionState
 from airflow_json2video.exceptions import (
-    AnswerLost,
     AuthenticationFailed,
+    Billing,
     Json2VideoError,
-    Money,
     ProjectNotFound,
     RateLimited,
     RenderNotStarted,
+    ResponseLost,
     ServerError,
     ServiceUnreachable,
 )
@@ -105,8 +105,8 @@ class Client:
             world.pass_time(world.rng.uniform(0.0, 30.0))
             self.process.may_die()
             if kind == "gateway":
-                raise ServerError("bad gateway", money=Money.UNKNOWN)
-            raise AnswerLost("the connection broke", money=Money.UNKNOWN)
+                raise ServerError("bad gateway", money=Billing.UNKNOWN)
+            raise ResponseLost("the connection broke", money=Billing.UNKNOWN)
         project = world.accept(document)
         return SimpleNamespace(project=project)
 

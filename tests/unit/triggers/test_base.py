@@ -65,7 +65,7 @@ def deferred_to():
 
 
 def test_every_trigger_of_a_task_holds_its_event_back_in_the_one_place():
-    tasks = [each for each in deferred_to() if each.__name__ != "Json2VideoRenderDoneTrigger"]
+    tasks = [each for each in deferred_to() if each.__name__ != "Json2VideoRenderEventTrigger"]
     assert len(tasks) >= 5
     assert [each.__name__ for each in tasks if not issubclass(each, Json2VideoTrigger)] == []
     assert [each.__name__ for each in tasks if each.run is not Json2VideoTrigger.run] == []

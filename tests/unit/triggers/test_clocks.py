@@ -17,7 +17,7 @@ from airflow_json2video.batch import recovery as batch_finding
 from airflow_json2video.batch import submitter as batch
 from airflow_json2video.core.completed import Wanted
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.operators._deferral import Pause
+from airflow_json2video.operators._deferral import ResumeState
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.polling import registry as accounts
@@ -25,7 +25,7 @@ from airflow_json2video.polling.account_watcher import follow
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
 from airflow_json2video.submission import submitter as submission
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
-from airflow_json2video.triggers.credits import Json2VideoQuotaTrigger
+from airflow_json2video.triggers.credits import Json2VideoCreditsTrigger
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
 
@@ -186,7 +186,7 @@ def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, a
 def test_a_wrong_clock_does_not_move_the_end_of_a_wait_for_credits(machine, monkeypatch, ahead):
     monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_PAUSE", 0.2)
     machine(ahead)
-    trigger = Json2VideoQuotaTrigger(json2video_conn_id="json2video_default", needed=1e15, deadline=real_time() + 6.0)
+    trigger = Json2VideoCreditsTrigger(json2video_conn_id="json2video_default", needed=1e15, deadline=real_time() + 6.0)
     attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE))
     attempt.deferred = type("Deferred", (), {"trigger": trigger})
     _, seconds = elapsed(attempt.fire)
@@ -219,7 +219,7 @@ def test_the_end_of_a_wait_for_credits_means_the_same_on_every_machine(machine, 
         assert kept["quota_until"] == pytest.approx(real_time() + 60, abs=10)
         assert kept["until"] == pytest.approx(real_time() + 660, abs=10)
         machine(-ahead)
-        here = Pause.from_json(kept).on_this_machine(Json2VideoHook("json2video_default"))
+        here = ResumeState.from_json(kept).on_this_machine(Json2VideoHook("json2video_default"))
         assert here.quota_until == pytest.approx(time.time() + 60, abs=20)
 
 
@@ -228,7 +228,7 @@ def test_how_long_a_list_has_been_refused_means_the_same_on_every_machine(machin
     hook = Json2VideoHook("json2video_default")
     skew = hook.learn_time().skew
     refused = {"list_refused_since": time.time(), "unresolved_since": None, "first_read_at": real_time()}
-    kept = Pause(until=time.time() + 60, delivered=0, submission=refused).in_service_time(skew)
+    kept = ResumeState(until=time.time() + 60, delivered=0, submission=refused).in_service_time(skew)
     machine(-TWO_HOURS)
     here = kept.on_this_machine(Json2VideoHook("json2video_default")).submission
     assert here["list_refused_since"] == pytest.approx(time.time(), abs=20)

@@ -55,7 +55,7 @@ def trigger(kind, project):
     if kind == "batch":
         more = {"renders": [[project, now]], "render_timeout": 60.0, "poll_interval": 0.2, "resume_at": now + 30.0}
         return ["airflow_json2video.triggers.batch.Json2VideoBatchTrigger", {**arguments, **more}]
-    name = {"availability": "Json2VideoServiceTrigger", "credits": "Json2VideoQuotaTrigger"}[kind]
+    name = {"availability": "Json2VideoAvailabilityTrigger", "credits": "Json2VideoCreditsTrigger"}[kind]
     return [f"airflow_json2video.triggers.{kind}.{name}", {**arguments, "deadline": now + 0.5}]
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_json2video.core.render_status import Ended
+from airflow_json2video.core.render_status import RenderOutcome
 from airflow_json2video.exceptions import QuotaExhausted, RenderDeadlineExceeded, RenderFailed
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.triggers.render import Json2VideoRenderTrigger, ended_from_event, event_from_ended
@@ -147,7 +147,7 @@ def test_errors_survive_the_journey_through_an_event():
         RenderDeadlineExceeded("late", project=PROJECT),
         failed,
     ):
-        event = json.loads(json.dumps(event_from_ended(Ended(error=error), project=PROJECT)))
+        event = json.loads(json.dumps(event_from_ended(RenderOutcome(error=error), project=PROJECT)))
         again = ended_from_event(event, project=PROJECT).error
         assert type(again) is type(error)
         assert again.facts() == error.facts()
@@ -155,6 +155,6 @@ def test_errors_survive_the_journey_through_an_event():
 
 
 def test_an_event_about_another_render_is_not_taken_for_ours():
-    event = event_from_ended(Ended(movie={"project": PROJECT, "url": "u"}), project=PROJECT)
+    event = event_from_ended(RenderOutcome(movie={"project": PROJECT, "url": "u"}), project=PROJECT)
     assert ended_from_event(event, project=PROJECT).movie
     assert ended_from_event(event, project="x" * 16).error

@@ -16,8 +16,8 @@ pytest.importorskip("airflow.sdk", reason="assets are watched from Airflow 3 on"
 from airflow_json2video.core.identity import Stamp, TaskIdentity, stamp
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.submission.task_store import AssetMemory
-from airflow_json2video.triggers.render_event import Json2VideoRenderDoneTrigger
+from airflow_json2video.submission.task_store import WatcherStateStore
+from airflow_json2video.triggers.render_event import Json2VideoRenderEventTrigger
 from tests.unit.conftest import connection_json
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
@@ -64,7 +64,7 @@ def watching(connection, quick, lists):
 
     @asynccontextmanager
     async def watching(store=None, **arguments):
-        trigger = _remade(Json2VideoRenderDoneTrigger(poll_interval=0.2, **arguments))
+        trigger = _remade(Json2VideoRenderEventTrigger(poll_interval=0.2, **arguments))
         trigger.asset_state_store = store
         before, events = lists(), []
 
@@ -87,8 +87,8 @@ def watching(connection, quick, lists):
 def _remade(trigger):
     """The trigger as the triggerer makes it: from what was serialised, through JSON."""
     path, arguments = trigger.serialize()
-    assert path == f"{Json2VideoRenderDoneTrigger.__module__}.Json2VideoRenderDoneTrigger"
-    return Json2VideoRenderDoneTrigger(**json.loads(json.dumps(arguments)))
+    assert path == f"{Json2VideoRenderEventTrigger.__module__}.Json2VideoRenderEventTrigger"
+    return Json2VideoRenderEventTrigger(**json.loads(json.dumps(arguments)))
 
 
 def _keep(events, event):
@@ -287,7 +287,7 @@ async def test_a_refused_key_is_waited_out_and_a_new_one_is_found(watching, list
 
 
 async def test_a_connection_that_is_not_there_yet_is_waited_for(connection, quick, service, monkeypatch, times_logged):
-    trigger = Json2VideoRenderDoneTrigger(json2video_conn_id="later", poll_interval=0.2)
+    trigger = Json2VideoRenderEventTrigger(json2video_conn_id="later", poll_interval=0.2)
     events = []
 
     async def run():
@@ -421,7 +421,7 @@ def test_the_same_arguments_are_the_same_trigger_and_others_another():
     from airflow.triggers.base import BaseEventTrigger
 
     def identity(**arguments):
-        return BaseEventTrigger.hash(*Json2VideoRenderDoneTrigger(**arguments).serialize())
+        return BaseEventTrigger.hash(*Json2VideoRenderEventTrigger(**arguments).serialize())
 
     assert identity(client_data={"a": 1}) == identity(client_data={"a": 1})
     assert len({identity(), identity(outcome="any"), identity(template="x"), identity(client_data={"a": 1})}) == 4
@@ -429,13 +429,13 @@ def test_the_same_arguments_are_the_same_trigger_and_others_another():
 
 def test_wrong_arguments_are_refused_where_the_dag_is_written():
     with pytest.raises(ValueError, match="'done', 'failed' or 'any'"):
-        Json2VideoRenderDoneTrigger(outcome="success")
+        Json2VideoRenderEventTrigger(outcome="success")
     with pytest.raises(ValueError, match="above 0"):
-        Json2VideoRenderDoneTrigger(poll_interval=0)
+        Json2VideoRenderEventTrigger(poll_interval=0)
     with pytest.raises(TypeError, match="clientdata"):
-        Json2VideoRenderDoneTrigger(clientdata={"a": 1})
+        Json2VideoRenderEventTrigger(clientdata={"a": 1})
 
 
 def test_before_airflow_3_3_there_is_no_memory():
-    trigger = Json2VideoRenderDoneTrigger()
-    assert AssetMemory.of(trigger, told_apart_by=[]) is None
+    trigger = Json2VideoRenderEventTrigger()
+    assert WatcherStateStore.of(trigger, told_apart_by=[]) is None

@@ -24,7 +24,7 @@ def test_where_airflow_watches_no_assets_one_sentence_says_so():
         "import airflow_json2video.triggers.render_event\n"
     )
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("ImportError: Json2VideoRenderDoneTrigger needs Airflow 3.0 or later")
+    assert last.startswith("ImportError: Json2VideoRenderEventTrigger needs Airflow 3.0 or later")
     assert "During handling" not in done.stderr
 
 
@@ -34,8 +34,8 @@ def test_a_dag_file_that_watches_an_account_loads_no_client():
         "import json\nimport sys\n"
         "import airflow.triggers.base\n"
         "before = set(sys.modules)\n"
-        "from airflow_json2video.triggers.render_event import Json2VideoRenderDoneTrigger\n"
-        "Json2VideoRenderDoneTrigger().serialize()\n"
+        "from airflow_json2video.triggers.render_event import Json2VideoRenderEventTrigger\n"
+        "Json2VideoRenderEventTrigger().serialize()\n"
         "ours = ('aiohttp', 'requests', 'pydantic', 'airflow_json2video')\n"
         "print(json.dumps([m for m in set(sys.modules) - before if m.partition('.')[0] in ours]))\n"
     )

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import DAG, Asset, XCom, task
 
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
-from airflow_json2video.triggers._task_end import why_on_a_worker
+from airflow_json2video.triggers._task_end import reason_for_worker
 from tests.unit.attempts import Attempt
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
@@ -150,16 +150,16 @@ def test_a_task_that_has_more_to_do_ends_on_a_worker_and_says_why(connection, se
     attempt = Attempt(render(**arguments))
     attempt.start()
     assert attempt.deferred.trigger.ends_task is None
-    assert reason in why_on_a_worker(attempt.operator, attempt.context)
+    assert reason in reason_for_worker(attempt.operator, attempt.context)
     assert attempt.fire().resume()["url"]
 
 
 @needs_airflow_3
 def test_a_listener_needs_a_worker(connection, service, monkeypatch):
     operator, context = render(), Attempt(render()).context
-    assert why_on_a_worker(operator, context) is None
+    assert reason_for_worker(operator, context) is None
     monkeypatch.setattr("airflow_json2video.triggers._task_end._has_listeners", lambda: True)
-    assert "listeners" in why_on_a_worker(operator, context)
+    assert "listeners" in reason_for_worker(operator, context)
 
 
 @needs_airflow_3
@@ -167,8 +167,8 @@ def test_a_result_that_another_task_expands_over_needs_a_worker_and_those_of_map
     operator = render()
     with operator.dag:
         task(lambda facts: None).expand(facts=operator.output)
-    assert "expands over" in why_on_a_worker(operator, Attempt(operator).context)
-    assert why_on_a_worker(operator, Attempt(operator, map_index=0).context) is None
+    assert "expands over" in reason_for_worker(operator, Attempt(operator).context)
+    assert reason_for_worker(operator, Attempt(operator, map_index=0).context) is None
 
 
 @pytest.mark.skipif(find_spec("airflow.sdk") is not None, reason="about Airflow 2")
@@ -176,7 +176,7 @@ def test_airflow_2_ends_the_task_on_a_worker_and_says_why(connection, service):
     attempt = Attempt(render())
     assert attempt.run()["url"]
     assert attempt.deferred.trigger.ends_task is None
-    assert why_on_a_worker(attempt.operator, attempt.context) == "it needs Airflow 3"
+    assert reason_for_worker(attempt.operator, attempt.context) == "it needs Airflow 3"
 
 
 def test_it_is_off_unless_it_is_asked_for(connection, service):
