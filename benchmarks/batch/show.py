@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_json2video.api.client import Json2VideoClient
-from benchmarks.batch.watch import Watch, Usage
+from benchmarks.batch.watch import Usage, Watch
 from tests.crash.markers import Markers, Strike
 from tests.crash.stage import AIRFLOW_SETTINGS
 from tests.support.airflow import Airflow, StateChange
