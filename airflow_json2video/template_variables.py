@@ -11,7 +11,7 @@ from airflow_json2video.movie.template_variables import check_template_variables
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["require_fitting_variables"]
 

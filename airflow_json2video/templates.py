@@ -19,7 +19,7 @@ from airflow_json2video.exceptions import (
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import TemplateSummary
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["SyncedTemplate", "TemplateSync"]
 

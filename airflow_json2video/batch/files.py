@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_json2video.core.batch import BatchLedger, ItemState
+from airflow_json2video.core.result import to_json
 from airflow_json2video.core.storage_path import check_template, fields_of, fill, places_of
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
 from airflow_json2video.metrics import video_not_stored, video_stored
-from airflow_json2video.polling.wait import wire
 from airflow_json2video.storage.download import Cancellation
 from airflow_json2video.storage.store import (
     check_destination,
@@ -129,7 +129,7 @@ class BatchFiles:
 
     def has(self, index: int, movie: MovieStatus) -> bool:
         """Whether an item's render is kept already, though the service has lost its file."""
-        found = find_stored(wire(movie), template=self.template, log=self.log, fields=self._fields(index))
+        found = find_stored(to_json(movie), template=self.template, log=self.log, fields=self._fields(index))
         if found is not None:
             self._ours.add(index)
         return found is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from airflow_json2video.polling.wait import ErrorLog
+from airflow_json2video.task_log import ErrorLog
 
 __all__ = ["BatchLog", "ItemLog"]
 

@@ -330,6 +330,6 @@ class BatchRecovery:
 
 
 def _facts(movie: MovieStatus) -> Mapping[str, Any]:
-    from airflow_json2video.polling.wait import wire
+    from airflow_json2video.core.result import to_json
 
-    return select_fields(wire(movie.model_copy(update={"json_text": None}))) if movie.status == "done" else {}
+    return select_fields(to_json(movie.model_copy(update={"json_text": None}))) if movie.status == "done" else {}

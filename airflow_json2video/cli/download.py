@@ -48,7 +48,7 @@ def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
 
 def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.cli._account import connect
-    from airflow_json2video.polling.wait import wire
+    from airflow_json2video.core.result import to_json
 
     if len(options.projects) > 1 and "{project}" not in options.output and not _is_folder(options.output):
         raise ConfigurationError("Several renders go to one file; write {project} into --output, or name a folder.")
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace) -> bool:
         movie = hook.get_movie(project).movie
         if movie.status != "done":
             raise Json2VideoError(f"Render {project} is not done: {movie.status}. {movie.message or ''}".strip())
-        stored.append({"project": project, "stored_path": store(wire(movie), options.output, hook=hook)})
+        stored.append({"project": project, "stored_path": store(to_json(movie), options.output, hook=hook)})
     if options.json:
         print(json.dumps(stored, ensure_ascii=False), file=options.out)
     else:

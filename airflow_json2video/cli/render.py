@@ -85,8 +85,9 @@ def _rendered(
     log: StderrLog,
 ) -> RenderOutcome | None:
     from airflow_json2video.core.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, fingerprint
+    from airflow_json2video.core.poll_schedule import poll_schedule
     from airflow_json2video.core.render_status import RenderTracker
-    from airflow_json2video.polling.wait import poll_schedule, wait_for_render
+    from airflow_json2video.polling.wait import wait_for_render
     from airflow_json2video.progress import shown_waiting
     from airflow_json2video.submission.submitter import Submission
 

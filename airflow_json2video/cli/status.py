@@ -47,12 +47,11 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, ou
 
 def _facts(movie: MovieStatus) -> dict[str, Any]:
     from airflow_json2video.core.identity import read_stamp
-    from airflow_json2video.core.result import select_fields
-    from airflow_json2video.polling.wait import wire
+    from airflow_json2video.core.result import select_fields, to_json
 
     mark = read_stamp(movie.client_data, movie.json_text)
     whose = {} if mark is None else {"submission_key": mark.submission_key, "deployment": mark.deployment}
-    return {**select_fields(wire(movie)), "submission_key": None, "deployment": None, **whose}
+    return {**select_fields(to_json(movie)), "submission_key": None, "deployment": None, **whose}
 
 
 def _status(options: argparse.Namespace) -> bool:

@@ -16,7 +16,10 @@ from itertools import accumulate
 from statistics import NormalDist
 from zlib import crc32
 
-__all__ = ["MIN_POLL_INTERVAL", "PollSchedule", "RenderTimes", "chance_of"]
+__all__ = ["MIN_POLL_INTERVAL", "PollSchedule", "RenderTimes", "chance_of", "poll_schedule"]
+
+_LOCAL_FLOOR = 0.2
+"""Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
 
 MIN_POLL_INTERVAL = 5.0
 """Seconds; the service's own floor between two looks at one render."""
@@ -166,3 +169,16 @@ class PollSchedule:
 def chance_of(project: str, look: int = 0) -> float:
     """Give a number from 0 to 1 that is this render's own at this look, and the same wherever it is asked."""
     return crc32(f"{project}{look}".encode()) / 2**32
+
+
+def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes | None = None) -> PollSchedule:
+    """Give the schedule for an interval that an author asked for; never under the service's own floor.
+
+    A service on this machine is looked at as often as an author asks for, and no more often than JSON2Video else.
+
+    :param times: what is known of the account's render times.
+    """
+    floor = MIN_POLL_INTERVAL
+    if is_loopback:
+        floor = min(floor, max(_LOCAL_FLOOR, poll_interval / 2))
+    return PollSchedule(interval=poll_interval, floor=floor, times=RenderTimes() if times is None else times)

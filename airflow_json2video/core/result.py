@@ -18,6 +18,7 @@ __all__ = [
     "render_result",
     "seconds_taken",
     "select_fields",
+    "to_json",
 ]
 
 MOVIE_FACTS = (
@@ -164,3 +165,9 @@ def number_of(value: Any) -> float | None:
 def _whole(value: Any) -> int | None:
     number = number_of(value)
     return None if number is None else int(number)
+
+
+def to_json(answer: Any) -> dict[str, Any]:
+    """Return a typed response as the JSON object that it came as."""
+    dumped: dict[str, Any] = answer.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return dumped

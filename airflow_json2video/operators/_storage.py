@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.render_status import RenderOutcome, format_duration
-from airflow_json2video.core.result import select_fields
+from airflow_json2video.core.result import select_fields, to_json
 from airflow_json2video.core.storage_path import fields_of, seconds_left
 from airflow_json2video.exceptions import ConfigurationError, RenderExpired
-from airflow_json2video.polling.wait import confirmed, wire
+from airflow_json2video.polling.wait import retry_refusals
 from airflow_json2video.storage.store import (
     check_destination,
     find_stored,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.responses import MovieStatus
     from airflow_json2video.core.result import RenderResult
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["VideoStore", "warn_of_expiry"]
 
@@ -93,7 +93,7 @@ class VideoStore:
 
     def has(self, movie: MovieStatus) -> bool:
         """Whether a render is kept already, though the service has lost its file."""
-        found = find_stored(wire(movie), template=self.template, log=self.log) is not None
+        found = find_stored(to_json(movie), template=self.template, log=self.log) is not None
         self._is_ours = self._is_ours or found
         return found
 
@@ -110,9 +110,9 @@ class VideoStore:
         if not isinstance(ended.error, RenderExpired) or not ended.error.project:
             return ended
         project = ended.error.project
-        answer = confirmed(self.hook, lambda: self.hook.get_movie(project), log=self.log)
-        quota = wire(answer.remaining_quota) if answer.remaining_quota is not None else {}
-        return RenderOutcome(movie=select_fields(wire(answer.movie)), remaining_quota=quota)
+        answer = retry_refusals(self.hook, lambda: self.hook.get_movie(project), log=self.log)
+        quota = to_json(answer.remaining_quota) if answer.remaining_quota is not None else {}
+        return RenderOutcome(movie=select_fields(to_json(answer.movie)), remaining_quota=quota)
 
     def keep(self, movie: Mapping[str, Any], result: RenderResult) -> RenderResult:
         """Keep what is asked for and give the result with where it is.

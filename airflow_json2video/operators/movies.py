@@ -46,14 +46,13 @@ class Json2VideoListRendersOperator(Json2VideoApiOperator):
     def carry_out(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
         """Read the list to its end."""
         from airflow_json2video.core.identity import of_another_deployment
-        from airflow_json2video.core.result import select_fields
-        from airflow_json2video.polling.wait import wire
+        from airflow_json2video.core.result import select_fields, to_json
         from airflow_json2video.submission.deployment import known_deployment
 
         movies = list(self.hook.client.movies(date_start=self.date_start, date_end=self.date_end))
         ours = known_deployment(self.hook.settings.namespace)
         return [
-            {**select_fields(wire(movie)), "client_data": movie.client_data}
+            {**select_fields(to_json(movie)), "client_data": movie.client_data}
             for movie in movies
             if (self.statuses is None or movie.status in self.statuses)
             and not of_another_deployment(movie.client_data, movie.json_text, ours=ours)

@@ -444,8 +444,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             require_same_deployment(self.hook.settings.namespace, identity.deployment)
 
     def _watch(self, render: SubmittedRender, *, deadline: float) -> RenderTracker:
+        from airflow_json2video.core.poll_schedule import poll_schedule
         from airflow_json2video.core.render_status import RenderTracker
-        from airflow_json2video.polling.wait import poll_schedule
 
         return RenderTracker(
             render.project,
@@ -500,8 +500,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.metrics import render_done
         from airflow_json2video.operators._outlets import emit_asset_event
         from airflow_json2video.operators._storage import warn_of_expiry
-        from airflow_json2video.polling.wait import tell_done
         from airflow_json2video.submission.attempt import record_delivery
+        from airflow_json2video.task_log import log_finished
         from airflow_json2video.version_compat import as_outputs
 
         keeping = self._keeping()
@@ -522,7 +522,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         if self._notes_delivery:
             record_delivery(context["ti"])
         render_done(result["rendering_time"])
-        tell_done(result, ended.movie, log=self.log)
+        log_finished(result, ended.movie, log=self.log)
         self._tell_cost(result, estimated, context)
         self._video = emit_asset_event(self, context, result)
         return as_outputs(self, result)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_json2video.api.base_client import MovieListing
 from airflow_json2video.api.calls.movies import get_movie, list_movies
 from airflow_json2video.core.completed import FinishedRenders, Wanted
+from airflow_json2video.core.poll_schedule import poll_schedule
 from airflow_json2video.core.render_status import LONGEST_WISH, MIN_POLL_INTERVAL
+from airflow_json2video.core.result import to_json
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
     InvalidResponse,
@@ -22,8 +24,8 @@ from airflow_json2video.exceptions import (
     ResponseLost,
     TransportError,
 )
-from airflow_json2video.polling.wait import TaskLog, poll_schedule, wire
 from airflow_json2video.submission.deployment import find_deployment
+from airflow_json2video.task_log import TaskLog
 
 if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
@@ -210,7 +212,7 @@ class _Look:
             self._renders.on_unknown(project)
             self.has_news = True
             return None
-        return wire(answer.movie)
+        return to_json(answer.movie)
 
     async def _list(self, client: AsyncJson2VideoClient, start: float, end: float) -> list[Mapping[str, Any]]:
         listing = MovieListing(
@@ -228,7 +230,7 @@ class _Look:
             except (ResponseLost, InvalidResponse):
                 self._page_size = max(1, self._page_size // 4)  # pages of whole documents can be too large to arrive
                 raise
-            found = [wire(movie) for movie in listing.take(page)]
+            found = [to_json(movie) for movie in listing.take(page)]
             size += getattr(page, "bytes_read", 0) or sum(len(str(movie.get("json") or "")) + 500 for movie in found)
             movies += found
             self.pages += 1

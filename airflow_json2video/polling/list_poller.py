@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.api.base_client import MovieListing
 from airflow_json2video.api.calls.movies import poll_movies
 from airflow_json2video.api.responses import tidied
+from airflow_json2video.core.result import to_json
 from airflow_json2video.exceptions import Json2VideoError, RateLimited, ResponseLost, ServiceUnreachable, TransportError
-from airflow_json2video.polling.wait import wire
 
 if TYPE_CHECKING:
     from airflow_json2video.api.responses import PolledMovie, PolledPage
@@ -150,7 +150,7 @@ class ListPoller:
             progress.spent += self._costs.on_page(
                 entries=len(page.movies), size=page.bytes_read, now=self._poller.clock()
             )
-            quota = wire(page.remaining_quota) if page.remaining_quota is not None else None
+            quota = to_json(page.remaining_quota) if page.remaining_quota is not None else None
             for movie in listing.take(page):
                 self._deliver(movie, quota, progress.missing)
             if sweep.is_probe:

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.api.calls.movies import poll_movie
 from airflow_json2video.core.list_cost import ListCostModel
-from airflow_json2video.core.poll_schedule import PollSchedule, RenderTimes
+from airflow_json2video.core.poll_schedule import PollSchedule, RenderTimes, poll_schedule
 from airflow_json2video.core.render_status import PollAgain, RenderOutcome, outcome_from_exception
-from airflow_json2video.core.result import seconds_taken
+from airflow_json2video.core.result import seconds_taken, to_json
 from airflow_json2video.exceptions import Json2VideoError, error_from_facts
 from airflow_json2video.metrics import PollerNumbers
 from airflow_json2video.polling.failures import FailureHandler
 from airflow_json2video.polling.list_poller import ListPoller
-from airflow_json2video.polling.wait import poll_schedule, wire
 
 if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
@@ -294,7 +293,7 @@ class Poller:
         else:
             quota = answer.remaining_quota
             self.trouble.on_answer()
-            self.deliver(project, answer.movie, wire(quota) if quota is not None else None)
+            self.deliver(project, answer.movie, to_json(quota) if quota is not None else None)
         finally:
             self._looks -= 1
             waiter.busy = False

@@ -4,77 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from airflow_json2video.core.poll_schedule import MIN_POLL_INTERVAL, PollSchedule, RenderTimes
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.core.render_status import PollAgain, RenderOutcome, RenderTracker
-from airflow_json2video.core.result import get_warnings, in_words
+from airflow_json2video.core.result import to_json
 from airflow_json2video.exceptions import ApiError, Json2VideoError, TransportError, error_from_facts
+from airflow_json2video.task_log import TaskLog
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.clock import ServiceClock
     from airflow_json2video.api.responses import MovieAnswer
-    from airflow_json2video.core.result import RenderResult
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
 __all__ = [
-    "ErrorLog",
-    "TaskLog",
     "await_render",
-    "confirmed",
     "learn_time",
     "look_once",
     "no_connection_for_now",
-    "poll_schedule",
-    "tell_done",
+    "retry_refusals",
     "wait_for_render",
-    "wire",
 ]
 
 T = TypeVar("T")
-
-_LOCAL_FLOOR = 0.2
-"""Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
-
-
-class TaskLog(Protocol):
-    """The part of a logger that is used: Airflow 2 gives the standard library's, Airflow 3 structlog's."""
-
-    def info(self, event: str, *args: Any) -> Any:
-        """Log what happens."""
-
-    def warning(self, event: str, *args: Any) -> Any:
-        """Log what a person should look at."""
-
-
-class ErrorLog(TaskLog, Protocol):
-    """The same where an error need not end the task."""
-
-    def error(self, event: str, *args: Any) -> Any:
-        """Log what went wrong."""
-
-
-def tell_done(result: RenderResult, movie: Mapping[str, Any], *, log: TaskLog) -> None:
-    """Tell a task's log of a finished render, and of what a local service did not draw as it was asked to."""
-    log.info("%s", in_words(result))
-    for warning in get_warnings(movie):
-        log.warning("Render %s: %s", result["project"], warning)
-
-
-def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes | None = None) -> PollSchedule:
-    """Give the schedule for an interval that an author asked for; never under the service's own floor.
-
-    A service on this machine is looked at as often as an author asks for, and no more often than JSON2Video else.
-
-    :param times: what is known of the account's render times.
-    """
-    floor = MIN_POLL_INTERVAL
-    if is_loopback:
-        floor = min(floor, max(_LOCAL_FLOOR, poll_interval / 2))
-    return PollSchedule(interval=poll_interval, floor=floor, times=RenderTimes() if times is None else times)
 
 
 def look_once(hook: Json2VideoHook, watch: RenderTracker) -> PollAgain | RenderOutcome:
@@ -104,7 +58,7 @@ def wait_for_render(
         sleep(step.seconds)
 
 
-def confirmed(
+def retry_refusals(
     hook: Json2VideoHook,
     ask: Callable[[], T],
     *,
@@ -207,10 +161,6 @@ async def await_render(
 
 def _judge(watch: RenderTracker, answer: MovieAnswer, *, now: float) -> PollAgain | RenderOutcome:
     quota = answer.remaining_quota
-    return watch.on_status(wire(answer.movie), now=now, remaining_quota=wire(quota) if quota is not None else None)
-
-
-def wire(answer: Any) -> dict[str, Any]:
-    """Give a typed answer back as the JSON object that it came as."""
-    dumped: dict[str, Any] = answer.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return dumped
+    return watch.on_status(
+        to_json(answer.movie), now=now, remaining_quota=to_json(quota) if quota is not None else None
+    )

@@ -120,8 +120,8 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
     @cached_property
     def _watch(self) -> RenderTracker:
+        from airflow_json2video.core.poll_schedule import poll_schedule
         from airflow_json2video.core.render_status import RenderTracker
-        from airflow_json2video.polling.wait import poll_schedule
 
         now = self.hook.clock.now()
         schedule = poll_schedule(_seconds(self.poke_interval), is_loopback=self.hook.settings.is_loopback)
@@ -135,14 +135,14 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
     def _finish(self, ended: RenderOutcome, context: Context) -> RenderResult:
         from airflow_json2video.core.result import render_result
-        from airflow_json2video.polling.wait import tell_done
+        from airflow_json2video.task_log import log_finished
         from airflow_json2video.version_compat import as_outputs
 
         if ended.error is not None or ended.movie is None:
             self._fail(ended.error or Json2VideoError("The render ended, and nothing says how."))
         result = render_result(ended.movie, remaining_quota=ended.remaining_quota, submission_key=None)
         Json2VideoRenderLink.persist(context, str(result["url"]))
-        tell_done(result, ended.movie, log=self.log)
+        log_finished(result, ended.movie, log=self.log)
         return as_outputs(self, result)
 
     def _fail(self, error: Json2VideoError, context: Context | None = None) -> NoReturn:  # noqa: ARG002

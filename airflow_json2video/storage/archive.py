@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.identity import Stamp, read_stamp
-from airflow_json2video.core.result import select_fields
+from airflow_json2video.core.result import select_fields, to_json
 from airflow_json2video.core.storage_path import (
     RETENTION_SECONDS,
     StoredVideo,
@@ -20,14 +20,13 @@ from airflow_json2video.core.storage_path import (
     seconds_left,
 )
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
-from airflow_json2video.polling.wait import wire
 from airflow_json2video.storage.store import check_destination, find_stored, store_video
 from airflow_json2video.submission.deployment import known_deployment
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["ArchiveOutcome", "UnstoredRender", "find_unstored", "rescue"]
 
@@ -106,7 +105,7 @@ def find_unstored(
         stamp = read_stamp(movie.client_data, movie.json_text)
         if stamp is None or movie.status != "done" or not movie.url or not wanted(stamp):
             continue
-        facts = select_fields(wire(movie))
+        facts = select_fields(to_json(movie))
         left = seconds_left(facts, now=moment)
         if left is None or left > 0:
             found.append(UnstoredRender(movie=facts, stamp=stamp, seconds_left=left))

@@ -25,7 +25,7 @@ from airflow_json2video.storage.temporary import temporary_file
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["Destination", "StoredFile", "destination_of", "is_local"]
 

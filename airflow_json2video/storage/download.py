@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_json2video.api.config import ClientConfig
     from airflow_json2video.api.transport import SendTracker
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["Cancellation", "Download", "DownloadResult"]
 

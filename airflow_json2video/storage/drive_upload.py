@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import DriveFile
     from airflow_json2video.api.upload import FileContent
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["DriveUpload", "IfExists", "wait_until_uploaded"]
 

@@ -25,8 +25,8 @@ from airflow_json2video.storage.mp4 import InvalidMp4, read_duration
 
 if TYPE_CHECKING:
     from airflow_json2video.api.config import ClientConfig
-    from airflow_json2video.polling.wait import TaskLog
     from airflow_json2video.storage.destinations import Destination
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["Fetcher"]
 

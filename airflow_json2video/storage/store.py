@@ -26,8 +26,8 @@ from airflow_json2video.storage.mp4 import InvalidMp4, read_duration
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.polling.wait import TaskLog
     from airflow_json2video.storage.download import Cancellation
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["check_destination", "find_stored", "require_unoccupied", "store_video", "warn_of_local_path"]
 

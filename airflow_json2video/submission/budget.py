@@ -11,7 +11,7 @@ from airflow_json2video.movie.merging import merge_template
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["Budget", "credits_left", "with_template"]
 

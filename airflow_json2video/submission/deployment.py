@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.polling.wait import TaskLog
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = [
     "ID_VARIABLE",

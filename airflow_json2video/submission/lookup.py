@@ -75,11 +75,11 @@ def confirmed(client: Json2VideoClient, movie: MovieStatus, *, now: float) -> Mo
 
     :param now: epoch seconds. :raises Json2VideoError: the service does not show it, so that it is unknown.
     """
-    from airflow_json2video.polling.wait import wire
+    from airflow_json2video.core.result import to_json
 
     if movie.url or movie.status != "done":
         return movie
-    facts = wire(movie)
+    facts = to_json(movie)
     state = file_state(facts, now=now)
     is_unexplained = state is FileState.MISSING or (state is FileState.EXPIRED and ended_at(facts) is None)
     return client.execute(get_movie(movie.project)).movie if is_unexplained else movie
@@ -90,13 +90,13 @@ def has_file(movie: MovieStatus, *, now: float, stored: Callable[[], bool] | Non
 
     :param stored: asked of a finished render whose file the service no longer has; it raises if that is unknown.
     """
-    from airflow_json2video.polling.wait import wire
+    from airflow_json2video.core.result import to_json
 
     if movie.url:
         return True
     if movie.status != "done":
         return False
-    return file_state(wire(movie), now=now) is FileState.LATE or (stored is not None and stored())
+    return file_state(to_json(movie), now=now) is FileState.LATE or (stored is not None and stored())
 
 
 def _ranges(now: datetime, since: datetime | None) -> Iterator[tuple[datetime, datetime]]:

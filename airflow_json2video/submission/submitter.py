@@ -48,8 +48,8 @@ from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
-    from airflow_json2video.polling.wait import TaskLog
     from airflow_json2video.submission.task_store import TaskStateStore
+    from airflow_json2video.task_log import TaskLog
 
 __all__ = ["Submission", "SubmittedRender"]
 

@@ -59,7 +59,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         from airflow_json2video.core.result import render_result
         from airflow_json2video.core.storage_path import check_template
         from airflow_json2video.operators._storage import VideoStore
-        from airflow_json2video.polling.wait import confirmed
+        from airflow_json2video.polling.wait import retry_refusals
         from airflow_json2video.submission.deployment import require_not_of_another
 
         given = self.project.get("project") if isinstance(self.project, Mapping) else self.project
@@ -71,7 +71,7 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
                 raise ConfigurationError("output_path is empty, so it is not known where the video is to be kept.")
             check_template(keeping.template, known=())
             if self.delete_after_store:
-                confirmed(self.hook, lambda: require_not_of_another(self.hook, project), log=self.log)
+                retry_refusals(self.hook, lambda: require_not_of_another(self.hook, project), log=self.log)
             ended = keeping.ended(self._ended(project))
             if ended.error is not None or ended.movie is None:
                 raise ended.error or Json2VideoError("The render ended, and nothing says how.")
@@ -83,13 +83,14 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
 
     def _ended(self, project: str) -> RenderOutcome:
         from airflow_json2video.core.render_status import PollSchedule, RenderOutcome, RenderTracker
-        from airflow_json2video.polling.wait import confirmed, wire
+        from airflow_json2video.core.result import to_json
+        from airflow_json2video.polling.wait import retry_refusals
 
-        answer = confirmed(self.hook, lambda: self.hook.get_movie(project), log=self.log)
+        answer = retry_refusals(self.hook, lambda: self.hook.get_movie(project), log=self.log)
         now = self.hook.clock.now()
         watch = RenderTracker(project, submitted_at=now, deadline=now + 3600, schedule=PollSchedule(), age_known=False)
-        quota = wire(answer.remaining_quota) if answer.remaining_quota is not None else None
-        step = watch.on_status(wire(answer.movie), now=now, remaining_quota=quota)
+        quota = to_json(answer.remaining_quota) if answer.remaining_quota is not None else None
+        step = watch.on_status(to_json(answer.movie), now=now, remaining_quota=quota)
         if isinstance(step, RenderOutcome):
             return step
         raise Json2VideoError(

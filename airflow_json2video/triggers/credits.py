@@ -71,9 +71,9 @@ class Json2VideoCreditsTrigger(Json2VideoTrigger):
     async def _has_enough(self) -> bool:
         from airflow_json2video.api import calls
         from airflow_json2video.core.price import is_sufficient
+        from airflow_json2video.core.result import to_json
         from airflow_json2video.exceptions import Json2VideoError
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.polling.wait import wire
 
         try:
             hook = Json2VideoHook(self.json2video_conn_id)
@@ -85,7 +85,7 @@ class Json2VideoCreditsTrigger(Json2VideoTrigger):
         except Exception as error:  # the database or the supervisor may be back in a moment
             self.log.warning("The connection could not be looked up: %s: %s.", type(error).__name__, error)
             return False
-        quota = wire(page.remaining_quota) if page.remaining_quota is not None else {}
+        quota = to_json(page.remaining_quota) if page.remaining_quota is not None else {}
         enough = is_sufficient(quota, needed=self.needed)
         if enough:
             self.log.info("The account has %s; the task goes on.", quota or "no quota that the service names")

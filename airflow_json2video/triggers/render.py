@@ -95,7 +95,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         from airflow_json2video.core.price import cost_of, format_cost
         from airflow_json2video.core.result import render_result
         from airflow_json2video.metrics import render_charged, render_done
-        from airflow_json2video.polling.wait import tell_done
+        from airflow_json2video.task_log import log_finished
         from airflow_json2video.triggers._task_end import TriggeredTaskEnd
 
         try:
@@ -108,7 +108,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
             self.log.warning("The task ends on a worker, since it cannot be ended from here: %r.", error)
             return None
         render_done(result["rendering_time"], in_triggerer=True)
-        tell_done(result, ended.movie, log=self.log)
+        log_finished(result, ended.movie, log=self.log)
         if end.pays:
             self.log.info("%s", format_cost(cost))
             if cost["charged_seconds"] is not None:

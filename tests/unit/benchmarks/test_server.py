@@ -9,8 +9,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from airflow_json2video.core.poll_schedule import MIN_POLL_INTERVAL
-from airflow_json2video.polling.wait import poll_schedule
+from airflow_json2video.core.poll_schedule import MIN_POLL_INTERVAL, poll_schedule
 from benchmarks.polling.bench import running_server
 from benchmarks.polling.contenders import CONTENDERS, INTERVAL, Task
 from benchmarks.polling.server import Counts

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_json2video.core.result import to_json
 from airflow_json2video.exceptions import (
     DestinationFailed,
     DownloadFailed,
@@ -15,7 +16,6 @@ from airflow_json2video.exceptions import (
     VideoCorrupted,
 )
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.polling.wait import wire
 from airflow_json2video.storage.store import find_stored, store_video
 from tests.unit.stores import FolderStore, PlainFolder, attach
 from tests.unit.videohost import video_host
@@ -55,7 +55,7 @@ def rendered(hook):
             assert movie.status != "error", movie.message
             assert time.monotonic() < until
             time.sleep(0.05)
-        return wire(movie)
+        return to_json(movie)
 
     return rendered
 
