@@ -90,7 +90,7 @@ def triggering_videos(context: Mapping[str, Any]) -> list[dict[str, Any]]:
     left out.
 
     :param context: the context of a task.
-    :returns: :func:`~airflow_json2video.core.facts.asset_event_extra` of each.
+    :returns: :func:`~airflow_json2video.core.result.asset_event_extra` of each.
 
     .. code-block:: python
 

@@ -16,13 +16,8 @@ from airflow_json2video.core.storage_path import check_template, fields_of, fill
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
 from airflow_json2video.metrics import video_not_stored, video_stored
 from airflow_json2video.storage.download import Cancellation
-from airflow_json2video.storage.store import (
-    check_destination,
-    find_stored,
-    require_unoccupied,
-    store_video,
-    warn_of_local_path,
-)
+from airflow_json2video.storage.preflight import check_destination, require_unoccupied, warn_of_local_path
+from airflow_json2video.storage.store import find_stored, store_video
 
 if TYPE_CHECKING:
     from airflow_json2video.api.responses import MovieStatus

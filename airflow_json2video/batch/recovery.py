@@ -23,7 +23,6 @@ from airflow_json2video.core.identity import (
 from airflow_json2video.core.result import select_fields
 from airflow_json2video.core.storage_path import FileState, file_state
 from airflow_json2video.core.submission import (
-    CONFIRMATION_TIME,
     Action,
     Decision,
     FoundRender,
@@ -33,6 +32,7 @@ from airflow_json2video.core.submission import (
     decide_submission,
 )
 from airflow_json2video.exceptions import Billing, Json2VideoError, SubmissionUnconfirmed, error_from_facts
+from airflow_json2video.hooks.connection import DEFAULT_CONFIRMATION_TIME
 from airflow_json2video.metrics import render_adopted
 from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped_renders, has_file
 
@@ -82,7 +82,7 @@ class BatchRecovery:
     log: ItemLog
     render_timeout: float
     attempt_before_ended_at: float | None = None
-    confirmation_time: float = CONFIRMATION_TIME
+    confirmation_time: float = DEFAULT_CONFIRMATION_TIME
     last_delivered_attempt: int = 0
     on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "reuse"

@@ -30,7 +30,7 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
 )
 from airflow_json2video.metrics import render_submitted
-from airflow_json2video.submission.current import ensure_attempt_is_current
+from airflow_json2video.submission.attempt import ensure_attempt_is_current
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient

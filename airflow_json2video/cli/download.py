@@ -23,7 +23,7 @@ def check(path: str) -> None:
     :raises ConfigurationError: it cannot. :raises DestinationFailed: it cannot now.
     """
     from airflow_json2video.cli._stderr_log import StderrLog
-    from airflow_json2video.storage.store import check_destination
+    from airflow_json2video.storage.preflight import check_destination
 
     template = _template(path)
     if "://" not in template and not template.startswith("/"):

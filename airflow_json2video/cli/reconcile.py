@@ -23,7 +23,7 @@ def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.cli._known_tasks import known_tasks
     from airflow_json2video.core.identity import deployment_in_words
     from airflow_json2video.core.reconciliation import Verdict, reconcile
-    from airflow_json2video.submission.deployment import known_deployment
+    from airflow_json2video.deployment import known_deployment
 
     now = datetime.now(timezone.utc)
     since = instant_of(options.since, now=now)

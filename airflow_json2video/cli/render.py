@@ -99,7 +99,7 @@ def _rendered(
         if render.sent:
             return
         if document.get("template") is not None:
-            from airflow_json2video.template_variables import require_fitting_variables
+            from airflow_json2video.templates import require_fitting_variables
 
             require_fitting_variables(hook.client, document, log=log)
         log.info("Submitting. If this is broken off, the same command with --resume %s takes it up.", render.key)

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Literal, TypedDict
 
-from airflow_json2video.core.facts import credits_of
 from airflow_json2video.core.packing import pack, unpack
+from airflow_json2video.core.result import credits_of
 from airflow_json2video.exceptions import Json2VideoError
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from typing import Any, TypedDict
 
-from airflow_json2video.core.facts import credits_of
+from airflow_json2video.core.result import credits_of
 from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, CreditReserveReached
 from airflow_json2video.movie.catalog import render_credits
 from airflow_json2video.movie.estimation import estimate

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from airflow_json2video.core.identity import Stamp
 
 __all__ = [
-    "CONFIRMATION_TIME",
     "Action",
     "Decision",
     "FoundRender",
@@ -28,12 +27,6 @@ __all__ = [
 
 OnLostResponse = Literal["resubmit", "fail"]
 OnClear = Literal["resubmit", "reuse"]
-
-CONFIRMATION_TIME = 300.0
-"""Seconds after which a render that was submitted must be in the account's list, unless the connection says otherwise.
-
-The service does not document how soon a new project is listed.
-"""
 
 _FIRST_CHECK = 5.0
 """Seconds between the last moment of sending and the first check that can show the render."""
@@ -123,7 +116,7 @@ def decide_submission(
     unconfirmed: Unconfirmed | None,
     read_at: float,
     earlier_read_at: float | None = None,
-    confirmation_time: float = CONFIRMATION_TIME,
+    confirmation_time: float,
     on_lost_response: OnLostResponse = "resubmit",
     on_clear: OnClear = "resubmit",
     last_delivered_attempt: int = 0,
@@ -140,7 +133,8 @@ def decide_submission(
         was refused in words that say that nothing was started.
     :param read_at: when the reading of the list began, epoch seconds, by the clock of *unconfirmed*.
     :param earlier_read_at: when the list was first read for this decision; ``None`` the first time.
-    :param confirmation_time: seconds. :param on_lost_response: what absence means when a response was lost.
+    :param confirmation_time: seconds after which a render that was submitted must be in the account's list.
+    :param on_lost_response: what absence means when a response was lost.
     :param on_clear: whether a task that a person cleared pays for a new render or reuses the old one.
     :param last_delivered_attempt: the attempt before which all renders have been delivered when a person cleared the
         task. One of these that has ended is not adopted under ``on_clear="resubmit"``; one that the task never

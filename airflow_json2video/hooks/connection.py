@@ -9,10 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow_json2video.core.submission import CONFIRMATION_TIME
 from airflow_json2video.exceptions import ConfigurationError
 
-__all__ = ["CONN_FIELDS", "ConnectionLike", "ConnectionSettings", "connection_settings"]
+__all__ = [
+    "CONN_FIELDS",
+    "DEFAULT_CONFIRMATION_TIME",
+    "ConnectionLike",
+    "ConnectionSettings",
+    "connection_settings",
+]
+
+DEFAULT_CONFIRMATION_TIME = 300.0
+"""Seconds after which a render that was submitted must be in the account's list, unless the connection says otherwise.
+
+The service does not document how soon a new project is listed.
+"""
 
 CONN_FIELDS: dict[str, tuple[str, str, type[float] | type[int] | type[str]]] = {
     "connect_timeout": ("Connect timeout", "Seconds to wait for a connection. Default 10.", float),
@@ -63,7 +74,7 @@ class ConnectionSettings:
     host: str
     options: dict[str, Any] = field(default_factory=dict, repr=False)
     namespace: str | None = None
-    confirmation_time: float = CONFIRMATION_TIME
+    confirmation_time: float = DEFAULT_CONFIRMATION_TIME
 
     @property
     def is_loopback(self) -> bool:
@@ -109,7 +120,7 @@ def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
         host=host,
         options=options,
         namespace=namespace,
-        confirmation_time=options.pop("confirmation_time", CONFIRMATION_TIME),
+        confirmation_time=options.pop("confirmation_time", DEFAULT_CONFIRMATION_TIME),
     )
 
 

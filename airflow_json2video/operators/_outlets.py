@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_json2video.assets import create_asset
-from airflow_json2video.core.facts import asset_event_extra, without_credentials
 from airflow_json2video.core.identity import fingerprint
+from airflow_json2video.core.result import asset_event_extra, without_credentials
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.operators._document import build_document
 
@@ -69,7 +69,7 @@ def emit_to_outlets(
     An asset gets one event from a task, whatever it made: with the facts of the video, or with *extra* where there
     are several. An alias gets one event for each video, of the asset ``json2video://<account>/<name>``.
 
-    :param videos: :func:`~airflow_json2video.core.facts.asset_event_extra` of each.
+    :param videos: :func:`~airflow_json2video.core.result.asset_event_extra` of each.
     :param extra: what an event that stands for all of them says; default: the facts of the last one.
     """
     from airflow.providers.common.compat.sdk import AssetAlias

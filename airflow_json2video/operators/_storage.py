@@ -16,13 +16,8 @@ from airflow_json2video.core.result import select_fields, to_json
 from airflow_json2video.core.storage_path import fields_of, seconds_left
 from airflow_json2video.exceptions import ConfigurationError, RenderExpired
 from airflow_json2video.polling.wait import retry_refusals
-from airflow_json2video.storage.store import (
-    check_destination,
-    find_stored,
-    require_unoccupied,
-    store_video,
-    warn_of_local_path,
-)
+from airflow_json2video.storage.preflight import check_destination, require_unoccupied, warn_of_local_path
+from airflow_json2video.storage.store import find_stored, store_video
 from airflow_json2video.version_compat import remote_executor
 
 if TYPE_CHECKING:

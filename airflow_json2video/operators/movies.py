@@ -47,7 +47,7 @@ class Json2VideoListRendersOperator(Json2VideoApiOperator):
         """Read the list to its end."""
         from airflow_json2video.core.identity import of_another_deployment
         from airflow_json2video.core.result import select_fields, to_json
-        from airflow_json2video.submission.deployment import known_deployment
+        from airflow_json2video.deployment import known_deployment
 
         movies = list(self.hook.client.movies(date_start=self.date_start, date_end=self.date_end))
         ours = known_deployment(self.hook.settings.namespace)
@@ -76,7 +76,7 @@ class Json2VideoDeleteRenderOperator(Json2VideoApiOperator):
 
     def carry_out(self, context: Context) -> None:  # noqa: ARG002
         """Delete the file."""
-        from airflow_json2video.submission.deployment import require_not_of_another
+        from airflow_json2video.deployment import require_not_of_another
 
         require_not_of_another(self.hook, self.project)
         self.hook.delete_movie(self.project)

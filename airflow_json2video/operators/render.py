@@ -237,11 +237,10 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     def _submit_and_wait(self, context: Context, pause: ResumeState) -> RenderResult:
         from airflow_json2video.core.result import render_result
         from airflow_json2video.core.submission_state import SubmissionPaused
+        from airflow_json2video.deployment import require_unchanged_deployment
         from airflow_json2video.operators._deferral import defer_until_available, wait_for_credits
         from airflow_json2video.operators._outlets import emit_asset_event
-        from airflow_json2video.submission.attempt import delivery_key, record_delivery
-        from airflow_json2video.submission.deployment import require_unchanged_deployment
-        from airflow_json2video.submission.task_identity import task_identity
+        from airflow_json2video.submission.attempt import delivery_key, record_delivery, task_identity
         from airflow_json2video.triggers.render import defer_until_rendered
         from airflow_json2video.version_compat import as_outputs
 
@@ -313,7 +312,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.triggers.render import ended_from_event
 
         if submission_key is None and self.durable:  # lost by dag.test()
-            from airflow_json2video.submission.task_identity import task_identity
+            from airflow_json2video.submission.attempt import task_identity
 
             submission_key = task_identity(context, self.hook, log=self.log).submission_key
         ended = ended_from_event(event, project=project)
@@ -367,6 +366,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     ) -> Submission:
         from airflow_json2video.core.identity import Stamp, fingerprint
         from airflow_json2video.core.submission_state import SubmissionState
+        from airflow_json2video.submission.attempt import attempt_before
         from airflow_json2video.submission.submitter import Submission
         from airflow_json2video.submission.task_store import TaskStateStore
         from airflow_json2video.version_compat import (
@@ -434,12 +434,12 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             keeping.check(context)
         # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
         if self.check_template_variables and document.get("template") is not None:
-            from airflow_json2video.template_variables import require_fitting_variables
+            from airflow_json2video.templates import require_fitting_variables
 
             require_fitting_variables(self.hook.client, document, log=self.log)
         budget.check(self.hook.client)
         if identity is not None:
-            from airflow_json2video.submission.deployment import require_same_deployment
+            from airflow_json2video.deployment import require_same_deployment
 
             require_same_deployment(self.hook.settings.namespace, identity.deployment)
 
@@ -572,13 +572,3 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         if again or isinstance(error, (ProjectNotFound, RenderExpired, RenderStalled)):
             return error.advice
         return f"{error.advice} Clear the task to take this render: while its file is there, no new one is paid for."
-
-
-def attempt_before(context: Context) -> int | None:
-    """Give the attempt that may have submitted before this one; None if there is none."""
-    ti = context["ti"]
-    if context.get("task_reschedule_count"):
-        # Airflow 3.1 and later put a start off when a worker lacks the DAG, also that of a task which had
-        # deferred: then execute() runs anew with the same number.
-        return int(ti.try_number)
-    return int(ti.try_number) - 1 if ti.try_number > 1 else None

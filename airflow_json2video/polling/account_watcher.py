@@ -16,6 +16,7 @@ from airflow_json2video.core.completed import FinishedRenders, Wanted
 from airflow_json2video.core.poll_schedule import poll_schedule
 from airflow_json2video.core.render_status import LONGEST_WISH, MIN_POLL_INTERVAL
 from airflow_json2video.core.result import to_json
+from airflow_json2video.deployment import find_deployment
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
     InvalidResponse,
@@ -24,7 +25,6 @@ from airflow_json2video.exceptions import (
     ResponseLost,
     TransportError,
 )
-from airflow_json2video.submission.deployment import find_deployment
 from airflow_json2video.task_log import TaskLog
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from airflow_json2video.core.storage_path import (
     fill,
     seconds_left,
 )
+from airflow_json2video.deployment import known_deployment
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
-from airflow_json2video.storage.store import check_destination, find_stored, store_video
-from airflow_json2video.submission.deployment import known_deployment
+from airflow_json2video.storage.preflight import check_destination
+from airflow_json2video.storage.store import find_stored, store_video
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow_json2video.exceptions import Billing, ConfigurationError, DestinationFailed
-from airflow_json2video.storage.temporary import temporary_file
+from airflow_json2video.storage.temporary_files import temporary_file
 from airflow_json2video.version_compat import object_storage
 
 if TYPE_CHECKING:

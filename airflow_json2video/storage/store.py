@@ -2,87 +2,42 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.storage_path import (
+    PICTURES,
     StoredVideo,
     beside,
-    check_template,
     durations_match,
+    expected_size,
     fields_of,
     fill,
     matches_stored_file,
     may_be_overwritten,
+    media_error,
     no_file,
-    places_of,
 )
-from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
-from airflow_json2video.storage.destinations import Destination, destination_of, is_local
-from airflow_json2video.storage.fetching import Fetcher
+from airflow_json2video.exceptions import DestinationFailed, Json2VideoError, VideoCorrupted
+from airflow_json2video.storage.destinations import Destination, destination_of
+from airflow_json2video.storage.download import Cancellation, Download, DownloadResult
 from airflow_json2video.storage.mp4 import InvalidMp4, read_duration
 
 if TYPE_CHECKING:
+    from airflow_json2video.api.config import ClientConfig
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.storage.download import Cancellation
     from airflow_json2video.task_log import TaskLog
 
-__all__ = ["check_destination", "find_stored", "require_unoccupied", "store_video", "warn_of_local_path"]
+__all__ = ["find_stored", "store_video"]
 
-
-def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = (), deletes: bool = False) -> None:
-    """Check before anything is paid for that a video can be stored there, by writing a small file and removing it.
-
-    :param template: as of :func:`store_video`. :param known: names of the fields in addition to ``project``.
-    :param deletes: whether the original is deleted afterwards, for which what was stored has to be looked at.
-    :raises ConfigurationError: the path cannot be filled in, or cannot be written to.
-    :raises DestinationFailed: the place does not answer; a later attempt may find it well.
-    """
-    check_template(template, known=known)
-    destination = destination_of(fill(template, dict.fromkeys(fields_of(template), "0" * 16)))
-    destination.check(log)
-    if deletes:
-        destination.look()
-
-
-def require_unoccupied(
-    template: str, *, fields: Mapping[str, str] | None = None, subtitles: bool = False, thumbnail: bool = False
-) -> None:
-    """Refuse before anything is paid for to store over what may be the only copy of another video.
-
-    To be asked where the original at JSON2Video is deleted afterwards, so that of each video at such a path there is
-    one copy. A path that contains the project is never another video's.
-
-    :param template: as of :func:`store_video`. :param fields: values of the fields.
-    :raises ConfigurationError: something is stored there. :raises DestinationFailed: the place does not answer.
-    """
-    if "project" in fields_of(template):
-        return
-    for path in places_of(fill(template, fields or {}), subtitles=subtitles, thumbnail=thumbnail):
-        if destination_of(path).look() is not None:
-            raise ConfigurationError(
-                f"{path!r} exists already. With delete_after_store it may be the only copy of another video, and this "
-                "render would overwrite it.",
-                advice="Write {project} into output_path, so that each video has a name of its own; or move the file "
-                "away; or leave delete_after_store out. Nothing was submitted.",
-            )
-
-
-def warn_of_local_path(template: str, *, executor: str | None, log: TaskLog) -> None:
-    """Warn where the only copy of a video will be on the disk of one worker.
-
-    :param template: as of :func:`store_video`. :param executor: that runs tasks on several machines; None: a local one.
-    """
-    if executor is not None and is_local(template):
-        log.warning(
-            "output_path %s is on the disk of this worker (%s), and with delete_after_store it is the only copy. If "
-            "that disk is not shared and lasting (a pod's is not), the video is lost with it. Use object storage or a "
-            "volume.",
-            template,
-            executor,
-        )
+_MOST_BESIDE = 64 * 1024 * 1024
+"""Bytes that subtitles or a thumbnail may have."""
 
 
 def store_video(
@@ -119,7 +74,7 @@ def store_video(
     path = fill(template, {**(fields or {}), "project": project})
     destination = destination_of(path)
     endpoint = hook.client.endpoint
-    fetcher = Fetcher(movie=movie, endpoint=endpoint, log=log, time_limit=time_limit, cancellation=cancellation)
+    fetcher = _Fetcher(movie=movie, endpoint=endpoint, log=log, time_limit=time_limit, cancellation=cancellation)
     names_project = "project" in fields_of(template)
     try:
         stored = _find(destination, movie, names_project=names_project, log=log)
@@ -194,7 +149,7 @@ def _require_ours(destination: Destination, movie: Mapping[str, Any], *, project
         )
 
 
-def _keep_subtitles(fetcher: Fetcher, video: StoredVideo) -> str | None:
+def _keep_subtitles(fetcher: _Fetcher, video: StoredVideo) -> str | None:
     destination = destination_of(beside(video.path, ".ass"))
     url = _text(fetcher.movie, "ass", "subtitles")
     if url is not None:
@@ -203,7 +158,7 @@ def _keep_subtitles(fetcher: Fetcher, video: StoredVideo) -> str | None:
     return _kept_before(destination, video, what="subtitles", fetcher=fetcher)
 
 
-def _keep_thumbnail(fetcher: Fetcher, video: StoredVideo) -> str | None:
+def _keep_thumbnail(fetcher: _Fetcher, video: StoredVideo) -> str | None:
     url = _text(fetcher.movie, "thumbnail")
     destination = destination_of(fetcher.thumbnail_path(video.path, url or ""))
     if url is not None:
@@ -212,7 +167,7 @@ def _keep_thumbnail(fetcher: Fetcher, video: StoredVideo) -> str | None:
     return _kept_before(destination, video, what="thumbnail", fetcher=fetcher)
 
 
-def _kept_before(destination: Destination, video: StoredVideo, *, what: str, fetcher: Fetcher) -> str | None:
+def _kept_before(destination: Destination, video: StoredVideo, *, what: str, fetcher: _Fetcher) -> str | None:
     """Give the path of what an earlier attempt kept, before it deleted the service's files."""
     if not video.downloaded and destination.look(project=fetcher.project) is not None:
         return destination.path
@@ -240,3 +195,139 @@ def _delete(destination: Destination, stored: StoredVideo, *, hook: Json2VideoHo
 
 def _text(movie: Mapping[str, Any], *names: str) -> str | None:
     return next((value for name in names if isinstance(value := movie.get(name), str) and value), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fetcher:
+    """Fetches the files of one render.
+
+    :ivar movie: the service's movie object, or a result. :ivar endpoint: of the connection; its key is not used.
+    :ivar time_limit: seconds for each file. :ivar cancellation: ends the downloads early.
+    """
+
+    movie: Mapping[str, Any]
+    endpoint: ClientConfig
+    log: TaskLog
+    time_limit: float
+    cancellation: Cancellation | None = None
+
+    @property
+    def project(self) -> str:
+        """The render."""
+        return str(self.movie["project"])
+
+    def video(self, destination: Destination) -> StoredVideo:
+        """Keep the video.
+
+        :raises StoreError: it was not kept, and nothing of it stands under the final name.
+        """
+        began = time.monotonic()
+        duration: float | None = None
+
+        def check(got: DownloadResult, part: Path) -> None:
+            nonlocal duration
+            duration = self._duration_of_whole(got, part)
+
+        size = expected_size(self.movie)
+        got = self._through(destination, str(self.movie["url"]), about="The video", check=check, expected=size)
+        self.log.info(
+            "Render %s is kept: %s, %d bytes, %s s of video, in %.1fs%s.",
+            self.project,
+            destination.path,
+            got.length,
+            "an unknown number of" if duration is None else f"{duration:.1f}",
+            time.monotonic() - began,
+            f", resumed {got.resumed} times" if got.resumed else "",
+        )
+        return StoredVideo(path=destination.path, bytes=got.length, duration=duration, downloaded=True)
+
+    def subtitles(self, destination: Destination, url: str) -> None:
+        """Keep the subtitles."""
+        self._through(destination, url, about="The subtitles", check=self._usable("subtitles"), most=_MOST_BESIDE)
+
+    def thumbnail(self, destination: Destination, url: str) -> None:
+        """Keep the picture."""
+        self._through(destination, url, about="The thumbnail", check=self._usable("thumbnail"), most=_MOST_BESIDE)
+
+    @staticmethod
+    def thumbnail_path(video: str, url: str) -> str:
+        """Give where the picture is kept: beside the video, with the ending of its address."""
+        ending = Path(url.partition("?")[0]).suffix.lower()
+        return beside(video, ending if ending[1:] in PICTURES else ".jpg")
+
+    def _through(
+        self,
+        destination: Destination,
+        url: str,
+        *,
+        about: str,
+        check: Callable[[DownloadResult, Path], None],
+        expected: int | None = None,
+        most: int | None = None,
+    ) -> DownloadResult:
+        try:
+            with destination.part() as part:
+                _require_room(part.parent, expected)
+                with part.open("wb") as file:
+                    download = Download(
+                        url,
+                        file,
+                        endpoint=self.endpoint,
+                        log=self.log,
+                        about=about,
+                        project=self.project,
+                        most=most,
+                        time_limit=self.time_limit,
+                        cancellation=self.cancellation,
+                    )
+                    got = download.run()
+                    file.flush()
+                    os.fsync(file.fileno())
+                check(got, part)
+                destination.put(part)
+                return got
+        except Json2VideoError:
+            raise
+        except Exception as error:  # whatever a file system raises: nothing stands under the final name
+            raise destination.failed(error, "could not be written", project=self.project) from error
+
+    def _duration_of_whole(self, got: DownloadResult, part: Path) -> float | None:
+        problem, duration = media_error(got.begin, got.content_type), None
+        size = expected_size(self.movie)
+        if problem is None and size is not None and got.length != size:
+            problem = f"it has {got.length} bytes, and the service says that the video has {size}"
+        if problem is None:
+            try:
+                with part.open("rb") as file:
+                    duration = read_duration(file, got.length)
+            except InvalidMp4 as error:
+                problem = str(error)
+        if problem is None and not durations_match(duration, self.movie):
+            expected = self.movie.get("duration")
+            problem = f"it lasts {duration:.1f} s, and the service says that the video lasts {expected} s"
+        if problem is not None:
+            raise VideoCorrupted(
+                f"What arrived as the video of render {self.project} is not it: {problem}. It was not kept.",
+                project=self.project,
+            )
+        return duration
+
+    def _usable(self, what: str) -> Callable[[DownloadResult, Path], None]:
+        def check(got: DownloadResult, _: Path) -> None:
+            problem = media_error(got.begin, got.content_type) if got.length else "it is empty"
+            if problem is not None:
+                raise VideoCorrupted(
+                    f"What arrived as the {what} of render {self.project} is not it: {problem}. The video itself is "
+                    "kept.",
+                    project=self.project,
+                )
+
+        return check
+
+
+def _require_room(folder: Path, needed: int | None) -> None:
+    if needed is None:
+        return
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"{folder} has {free} bytes free, and the video needs {needed}")

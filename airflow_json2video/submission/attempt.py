@@ -1,22 +1,131 @@
-"""Which of a task's renders have been delivered: what a clear means under ``on_clear="resubmit"``, and only there.
-
-A clear of a task that had given its result asks for a new render. A clear of one that never did (it was
-waiting, was marked by a person, ran out of time) does not: its render was paid for and nobody has it yet.
-Airflow 2 keeps a history of the task's attempts that tells. Airflow 3 keeps none that a worker may read, but
-tells an attempt which XComs the one before it left, for it to delete them: so it is in their keys.
-"""
+"""This attempt of a task: who submits, which attempt came before, what it delivered, whether it is still running."""
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.version_compat import is_resumed, succeeded_attempts, xcom_keys_of_the_attempt_before
+from airflow_json2video.core.identity import NO_DEPLOYMENT, TaskIdentity
+from airflow_json2video.deployment import deployment_of
+from airflow_json2video.exceptions import AttemptSuperseded, Json2VideoError
+from airflow_json2video.submission.lookup import require_no_namesakes
+from airflow_json2video.version_compat import (
+    is_resumed,
+    run_began,
+    succeeded_attempts,
+    xcom_keys_of_the_attempt_before,
+)
 
-__all__ = ["carry_over_history", "delivery_key", "last_delivered_attempt", "record_delivery"]
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.task_log import TaskLog
+
+__all__ = [
+    "attempt_before",
+    "carry_over_history",
+    "delivery_key",
+    "ensure_attempt_is_current",
+    "last_delivered_attempt",
+    "record_delivery",
+    "task_identity",
+]
+
+log = logging.getLogger(__name__)
+
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between the tries to ask: an outage of Airflow's database of a minute costs nothing but this minute."""
 
 _GAVE = re.compile(r"^json2video_generation_(\d+)_gave_attempt_(\d+)$", re.MULTILINE)
 _HANDED_ON = re.compile(r"^json2video_generation_(\d+)_after_attempt_(\d+)$", re.MULTILINE)
+
+
+def task_identity(
+    context: Context,
+    hook: Json2VideoHook,
+    *,
+    log: TaskLog,
+    items: Sequence[str] | None = None,
+    is_resumed: bool = False,
+) -> TaskIdentity:
+    """Return who submits.
+
+    :param items: keys of the items, where the task is a batch.
+    :param is_resumed: whether this attempt itself may have submitted something already.
+    :raises Json2VideoError: the deployment is unknown.
+    """
+    ti = context["ti"]
+    identity = TaskIdentity(
+        deployment=NO_DEPLOYMENT,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+        generation=ti.max_tries,
+    )
+
+    def before_creating() -> None:
+        if is_resumed or attempt_before(context) is not None:
+            names = {identity.namesake_key} if items is None else identity.namesakes(items)
+            require_no_namesakes(hook.client, names, since=run_began(context))
+
+    deployment = deployment_of(hook.settings.namespace, ti=ti, log=log, before_creating=before_creating)
+    return replace(identity, deployment=deployment)
+
+
+def attempt_before(context: Context) -> int | None:
+    """Give the attempt that may have submitted before this one; None if there is none."""
+    ti = context["ti"]
+    if context.get("task_reschedule_count"):
+        # Airflow 3.1 and later put a start off when a worker lacks the DAG, also that of a task which had
+        # deferred: then execute() runs anew with the same number.
+        return int(ti.try_number)
+    return int(ti.try_number) - 1 if ti.try_number > 1 else None
+
+
+def ensure_attempt_is_current(
+    still_current: Callable[[], bool], *, what: str, nothing: str, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Raise unless Airflow takes this attempt for the running one.
+
+    Airflow is asked again for up to a minute if it does not answer, since asking is free.
+
+    :param what: what it is an attempt of. :param nothing: what became of the submissions, as the advice has it.
+    :raises AttemptSuperseded: a later attempt has started. :raises Json2VideoError: Airflow could not be asked.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            current = still_current()
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            if pause is None:
+                raise Json2VideoError(
+                    f"Airflow could not be asked whether this attempt is still the running one: {problem}.",
+                    retryable=True,
+                    advice=nothing,
+                ) from error
+            log.warning("Airflow could not be asked whether this attempt is still the running one: %s.", problem)
+            sleep(pause)
+        else:
+            break
+    if not current:
+        raise AttemptSuperseded(
+            f"This attempt of the {what} is no longer the running one.",
+            advice=f"{nothing.removesuffix('.')} by this attempt; the later one goes on.",
+        )
+
+
+# --- what was delivered: what a clear means under on_clear="resubmit" ---------------------------
+#
+# A clear of a task that had given its result asks for a new render. A clear of one that never did (it was
+# waiting, was marked by a person, ran out of time) does not: its render was paid for and nobody has it yet.
+# Airflow 2 keeps a history of the task's attempts that tells. Airflow 3 keeps none that a worker may read, but
+# tells an attempt which XComs the one before it left, for it to delete them: so it is in their keys.
 
 
 def last_delivered_attempt(ti: Any) -> int:

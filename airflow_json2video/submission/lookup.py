@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_json2video.api.calls.movies import MAX_LIST_RANGE, get_movie
-from airflow_json2video.core.result import ended_at
+from airflow_json2video.api.clock import clock_of
+from airflow_json2video.core.identity import deployment_in_words, deployment_of_id, id_of, read_stamp
+from airflow_json2video.core.result import ended_at, to_json
 from airflow_json2video.core.storage_path import FileState, file_state
+from airflow_json2video.deployment import ID_VARIABLE, SET_NAMESPACE
 from airflow_json2video.exceptions import Json2VideoError, ResponseLost
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
 
-__all__ = ["RECENT", "confirmed", "find_stamped_renders", "has_file"]
+__all__ = ["RECENT", "confirmed", "find_stamped_renders", "has_file", "require_no_namesakes"]
 
 T = TypeVar("T")
 
@@ -75,8 +79,6 @@ def confirmed(client: Json2VideoClient, movie: MovieStatus, *, now: float) -> Mo
 
     :param now: epoch seconds. :raises Json2VideoError: the service does not show it, so that it is unknown.
     """
-    from airflow_json2video.core.result import to_json
-
     if movie.url or movie.status != "done":
         return movie
     facts = to_json(movie)
@@ -90,13 +92,35 @@ def has_file(movie: MovieStatus, *, now: float, stored: Callable[[], bool] | Non
 
     :param stored: asked of a finished render whose file the service no longer has; it raises if that is unknown.
     """
-    from airflow_json2video.core.result import to_json
-
     if movie.url:
         return True
     if movie.status != "done":
         return False
     return file_state(to_json(movie), now=now) is FileState.LATE or (stored is not None and stored())
+
+
+def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *, since: float | None) -> None:
+    """Make sure that no earlier attempt of a task can have submitted renders under an id that is lost.
+
+    :param namesakes: of the task, or of its items; see :attr:`.TaskIdentity.namesake_key`.
+    :param since: see :func:`.find_stamped_renders`.
+    :raises Json2VideoError: the account has a render of that name, or its list could not be read.
+    """
+
+    def read(movie: MovieStatus) -> tuple[str, str] | None:
+        stamp = read_stamp(movie.client_data, movie.json_text)
+        value = None if stamp is None or stamp.namesake_key not in namesakes else id_of(stamp.deployment)
+        return None if value is None else (movie.project, value)
+
+    for project, value in find_stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
+        raise Json2VideoError(
+            f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the "
+            f"{deployment_in_words(deployment_of_id(value))}. Either this deployment has lost that id, or the render "
+            "is another deployment's.",
+            retryable=True,
+            advice=f"If the id was lost, restore it: airflow variables set {ID_VARIABLE} {shlex.quote(value)}. If not, "
+            f"{SET_NAMESPACE}. Nothing was submitted.",
+        )
 
 
 def _ranges(now: datetime, since: datetime | None) -> Iterator[tuple[datetime, datetime]]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.core.identity import Stamp, deployment_in_words, read_stamp, stamp
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.core.submission import (
-    CONFIRMATION_TIME,
     Action,
     Decision,
     FoundRender,
@@ -42,7 +41,8 @@ from airflow_json2video.exceptions import (
     SubmissionUnconfirmed,
     TransportError,
 )
-from airflow_json2video.submission.current import ensure_attempt_is_current
+from airflow_json2video.hooks.connection import DEFAULT_CONFIRMATION_TIME
+from airflow_json2video.submission.attempt import ensure_attempt_is_current
 from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped_renders, has_file
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Submission:
     until: float = float("inf")
     hard_until: float = float("inf")
     hold: float = float("inf")
-    confirmation_time: float = CONFIRMATION_TIME
+    confirmation_time: float = DEFAULT_CONFIRMATION_TIME
     on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "resubmit"
     still_current: Callable[[], bool] = lambda: True
@@ -377,7 +377,13 @@ class Submission:
             pause = seconds_to_confirmation(now - list_refused) or 0.0
         final = error
         if of_list is not None:
-            decision = decide_submission(None, mine=of_list, unconfirmed=self._state.unconfirmed, read_at=now)
+            decision = decide_submission(
+                None,
+                mine=of_list,
+                unconfirmed=self._state.unconfirmed,
+                read_at=now,
+                confirmation_time=self.confirmation_time,
+            )
             final = self._unknown(of_list, f"{decision.reason} ({error.message})")
         if not pause:  # it is refused for good, but what is paid for is not lost
             raise final if self._state.sent else with_facts(error, retryable=True)

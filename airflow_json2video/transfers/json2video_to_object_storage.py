@@ -58,9 +58,9 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         from airflow_json2video.api.validation import check_project
         from airflow_json2video.core.result import render_result
         from airflow_json2video.core.storage_path import check_template
+        from airflow_json2video.deployment import require_not_of_another
         from airflow_json2video.operators._storage import VideoStore
         from airflow_json2video.polling.wait import retry_refusals
-        from airflow_json2video.submission.deployment import require_not_of_another
 
         given = self.project.get("project") if isinstance(self.project, Mapping) else self.project
         key = self.project.get("submission_key") if isinstance(self.project, Mapping) else None

@@ -29,7 +29,7 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
     own pages. What another deployment with the same account submitted fires nothing.
 
     It reads the account's list, submits nothing and never ends: an outage or a refused key is waited out. An event
-    holds :func:`~airflow_json2video.core.facts.asset_event_extra`, and ``status`` and ``message`` of the render.
+    holds :func:`~airflow_json2video.core.result.asset_event_extra`, and ``status`` and ``message`` of the render.
 
     Airflow 3.3 keeps for it what it has told, so that a restart tells nothing twice, and tells what has ended
     meanwhile. Earlier versions keep nothing: there it starts from now, and what ends while no triggerer runs is missed.
@@ -85,11 +85,11 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for each render that ends."""
-        await load_in_thread("airflow_json2video.polling.account_watcher", "airflow_json2video.submission.task_store")
+        await load_in_thread("airflow_json2video.polling.account_watcher", "airflow_json2video.polling.watcher_store")
         from airflow_json2video.core.completed import Wanted
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.account_watcher import follow
-        from airflow_json2video.submission.task_store import WatcherStateStore
+        from airflow_json2video.polling.watcher_store import WatcherStateStore
 
         wanted = Wanted(outcome=self.outcome, template=self.template, client_data=self.client_data)
         memory = WatcherStateStore.of(
@@ -102,8 +102,7 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
 
 def event_of(movie: Mapping[str, Any]) -> dict[str, Any]:
     """Write a render that has ended as the payload of an event: plain JSON, none of the author's own data."""
-    from airflow_json2video.core.facts import asset_event_extra, strip_query_strings
-    from airflow_json2video.core.result import render_result
+    from airflow_json2video.core.result import asset_event_extra, render_result, strip_query_strings
 
     result = render_result(dict(movie), remaining_quota=None, submission_key=None)
     message = strip_query_strings(str(movie.get("message") or ""))[:_LONGEST_MESSAGE]

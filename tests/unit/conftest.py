@@ -25,7 +25,7 @@ def connection(monkeypatch, service):
 def deployment(monkeypatch):
     """The id of this deployment, as its database would hold it; tests of the id itself have databases of their own."""
     value = "the-deployment-of-the-tests"
-    monkeypatch.setattr("airflow_json2video.submission.deployment.read_variable", lambda key: value)
+    monkeypatch.setattr("airflow_json2video.deployment.read_variable", lambda key: value)
     return value
 
 

@@ -26,6 +26,7 @@ from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.core.rate_limit import RateLimiter
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.core.submission_state import with_facts
+from airflow_json2video.deployment import require_same_deployment, require_unchanged_deployment
 from airflow_json2video.exceptions import (
     AccountSuspended,
     ApiError,
@@ -44,10 +45,7 @@ from airflow_json2video.operators._batch.credits import BatchCredits
 from airflow_json2video.operators._batch.outcome import end_batch
 from airflow_json2video.operators._batch.state import BatchState
 from airflow_json2video.operators._outlets import emit_asset_events
-from airflow_json2video.operators.render import attempt_before
-from airflow_json2video.submission.attempt import last_delivered_attempt, record_delivery
-from airflow_json2video.submission.deployment import require_same_deployment, require_unchanged_deployment
-from airflow_json2video.submission.task_identity import task_identity
+from airflow_json2video.submission.attempt import attempt_before, last_delivered_attempt, record_delivery, task_identity
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.openlineage.facet import Dataset, OutputDataset, OutputStatisticsOutputDatasetFacet
 
-from airflow_json2video.core.facts import lineage_dataset
 from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.core.media_sources import sources_of
+from airflow_json2video.core.result import lineage_dataset
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.operators._document import build_document
 
@@ -26,7 +26,7 @@ def lineage_of(operator: Any, video: Mapping[str, Any] | None) -> OperatorLineag
     """Give the lineage of a render task.
 
     :param operator: a render operator whose fields have been rendered.
-    :param video: :func:`~airflow_json2video.core.facts.asset_event_extra` of what it made; None if it made nothing.
+    :param video: :func:`~airflow_json2video.core.result.asset_event_extra` of what it made; None if it made nothing.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage
 

@@ -19,7 +19,7 @@ class AskTrigger(BaseTrigger):
         return "tests.integration.dags.deployment_id.AskTrigger", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from airflow_json2video.submission.deployment import find_deployment
+        from airflow_json2video.deployment import find_deployment
 
         yield TriggerEvent(await find_deployment(None))
 
@@ -31,7 +31,7 @@ class AskOperator(BaseOperator):
         self.defer(trigger=AskTrigger(), method_name="resume")
 
     def resume(self, context: Any, event: Any) -> list[str]:
-        from airflow_json2video.submission.deployment import known_deployment
+        from airflow_json2video.deployment import known_deployment
 
         return [str(known_deployment(None)), str(event)]
 

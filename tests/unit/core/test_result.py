@@ -1,9 +1,32 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from airflow_json2video.core.result import get_warnings, render_result, select_fields
+from airflow_json2video.core.result import (
+    asset_event_extra,
+    credits_of,
+    get_warnings,
+    lineage_dataset,
+    render_result,
+    select_fields,
+    strip_query_strings,
+    without_credentials,
+)
 from airflow_json2video.core.storage_path import durations_match, expected_size
+
+MOVIE = {
+    "project": "Qk3vT9zLm2XcB7wA",
+    "url": "https://assets.json2video.com/clients/x/renders/y.mp4",
+    "duration": 10.4,
+    "size": 1234,
+    "width": 1080,
+    "height": 1920,
+    "ended_at": "2026-05-12T07:41:41.946Z",
+    "client-data": {"token": "SECRET"},
+}
+RESULT = render_result(MOVIE, remaining_quota={"time": 600}, submission_key="a_dag.render-1")
 
 
 def test_a_result_is_plain_json_with_numbers_even_where_the_service_sends_strings():
@@ -56,3 +79,76 @@ def test_a_number_that_is_none_ends_no_render_that_is_paid_for(odd):
     assert (result["width"], result["size"], result["duration"]) == (None, None, None)
     assert expected_size(movie) is None
     assert durations_match(2.0, movie)
+
+
+def test_the_facts_of_a_video_are_plain_json_with_the_same_keys_whatever_is_known():
+    facts = asset_event_extra({**RESULT, "stored_path": "s3://videos/a.mp4"}, movie_hash="abc")
+    assert facts == {
+        "project": "Qk3vT9zLm2XcB7wA",
+        "url": MOVIE["url"],
+        "stored_path": "s3://videos/a.mp4",
+        "duration": 10.4,
+        "size": 1234,
+        "width": 1080,
+        "height": 1920,
+        "credits": 11,
+        "ended_at": MOVIE["ended_at"],
+        "movie_hash": "abc",
+    }
+    bare = asset_event_extra(render_result({"project": "Qk3vT9zLm2XcB7wA"}, remaining_quota=None, submission_key=None))
+    assert list(bare) == list(facts)
+    assert {name for name, value in bare.items() if value is not None} == {"project"}
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_the_authors_own_data_and_the_quota_are_not_among_the_facts():
+    told = json.dumps(asset_event_extra(RESULT))
+    assert "SECRET" not in told
+    assert "600" not in told
+    assert "a_dag.render" not in told
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"), [(1080, 1920, 11), (1920, 1080, 11), (3840, 2160, 44), (None, None, None)]
+)
+def test_credits_are_the_begun_seconds_times_the_price_of_the_frame(width, height, expected):
+    assert credits_of({"duration": 10.4, "width": width, "height": height}) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "left"),
+    [
+        ("s3://aws_default@videos/a.mp4", "s3://videos/a.mp4"),
+        ("s3://key:secret@videos/a.mp4", "s3://videos/a.mp4"),
+        ("abfss://videos@account.dfs.core.windows.net/a.mp4", "abfss://videos@account.dfs.core.windows.net/a.mp4"),
+        ("https://u:p@account.dfs.core.windows.net/a.mp4", "https://account.dfs.core.windows.net/a.mp4"),
+        ("/data/a@b.mp4", "/data/a@b.mp4"),
+    ],
+)
+def test_an_address_is_told_without_credentials(address, left):
+    assert without_credentials(address) == left
+
+
+def test_the_services_words_are_told_without_what_signs_an_address():
+    said = "Scene #1: Failed to download 'https://b.s3.example.com/a.png?X-Signature=SECRET&x=1', is it there? Yes?"
+    assert (
+        strip_query_strings(said) == "Scene #1: Failed to download 'https://b.s3.example.com/a.png', is it there? Yes?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "dataset"),
+    [
+        ("https://user:SECRET@cdn.example.com/a/b.png?X-Signature=SECRET#x", ("https://cdn.example.com", "a/b.png")),
+        ("HTTPS://cdn.example.com", ("https://cdn.example.com", "/")),
+        ("s3://aws_default@videos/2026/a.mp4", ("s3://videos", "2026/a.mp4")),
+        ("file:///data/a.mp4", ("file", "/data/a.mp4")),
+        ("/data/a.mp4", ("file", "/data/a.mp4")),
+        ("data:image/png;base64,AAAA", None),
+        ("https://[broken/a.png", None),
+        ("a.png", None),
+        ("", None),
+    ],
+)
+def test_a_file_is_named_by_scheme_host_and_path_and_nothing_else(address, dataset):
+    assert lineage_dataset(address) == dataset

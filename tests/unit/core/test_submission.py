@@ -7,7 +7,6 @@ import pytest
 
 from airflow_json2video.core.identity import Stamp
 from airflow_json2video.core.submission import (
-    CONFIRMATION_TIME,
     Action,
     FoundRender,
     Unconfirmed,
@@ -38,12 +37,14 @@ def found(project="A" * 16, status="running", *, minutes=0, has_file=False, **st
 
 
 SENT = 1_000_000.0
+CONFIRMATION_TIME = 300.0
 EARLIER = Unconfirmed(attempt=MINE.attempt - 1, last_sent_at=SENT)
 LOST = Unconfirmed(attempt=MINE.attempt, last_sent_at=SENT, response_lost=True, fingerprint=MINE.fingerprint)
 
 
 def decide(*renders, unconfirmed=EARLIER, after=CONFIRMATION_TIME, **policy):
-    """What is decided on a list that was read this long after the last moment of sending."""
+    """Return the decision on a list that was read this long after the last moment of sending."""
+    policy.setdefault("confirmation_time", CONFIRMATION_TIME)
     return decide_submission(list(renders), mine=MINE, unconfirmed=unconfirmed, read_at=SENT + after, **policy)
 
 
@@ -51,7 +52,12 @@ def test_a_list_that_fails_is_unknown_and_never_leads_to_a_submission():
     for unconfirmed in (EARLIER, LOST, None):
         for policy in ("fail", "resubmit"):
             decision = decide_submission(
-                None, mine=MINE, unconfirmed=unconfirmed, read_at=SENT + 1e6, on_lost_response=policy
+                None,
+                mine=MINE,
+                unconfirmed=unconfirmed,
+                read_at=SENT + 1e6,
+                confirmation_time=CONFIRMATION_TIME,
+                on_lost_response=policy,
             )
             assert decision.action is Action.STOP
             assert "d.t-1" in decision.reason

@@ -23,7 +23,7 @@ from airflow_json2video.hooks.connection import connection_settings
 from airflow_json2video.local import Settings, cli
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.template_variables import require_fitting_variables
+from airflow_json2video.templates import require_fitting_variables
 
 DOCS = Path(__file__).parents[3] / "docs"
 PROJECT = "Qk3vT9zLm2XcB7wA"
@@ -89,7 +89,7 @@ def test_what_is_said_of_variables_that_do_not_fit_the_templates_schema():
 
 
 def test_what_a_later_attempt_says_of_the_renders_it_finds():
-    facts = {"mine": MINE, "unconfirmed": None, "read_at": 0.0}
+    facts = {"mine": MINE, "unconfirmed": None, "read_at": 0.0, "confirmation_time": 300.0}
     adopted = decide_submission([render(status="running")], **facts)
     changed = decide_submission([render(status="done", print_="another")], **facts)
     several = decide_submission([render(status="done"), render("x", status="done")], **facts)

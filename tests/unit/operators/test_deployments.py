@@ -34,7 +34,7 @@ def in_(connection, quick, monkeypatch):
     """Be one of two deployments from here on; each has a database of its own."""
 
     def be(name, *, namespace=None, service=None):
-        monkeypatch.setattr("airflow_json2video.submission.deployment.read_variable", lambda key: name)
+        monkeypatch.setattr("airflow_json2video.deployment.read_variable", lambda key: name)
         if namespace is not None:
             extra = connection_json(host=service.url, namespace=namespace)
             monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", extra)
@@ -155,8 +155,8 @@ def test_a_deployment_that_is_unknown_submits_nothing_and_says_what_to_do(connec
     def broken(key):
         raise RuntimeError("403 Forbidden")
 
-    monkeypatch.setattr("airflow_json2video.submission.deployment.read_variable", broken)
-    monkeypatch.setattr("airflow_json2video.submission.deployment._PAUSES", ())
+    monkeypatch.setattr("airflow_json2video.deployment.read_variable", broken)
+    monkeypatch.setattr("airflow_json2video.deployment._PAUSES", ())
     for operator in (render(), batch()):
         with pytest.raises(Json2VideoError, match=r"403 Forbidden.*'namespace'.*Nothing was submitted") as no:
             Attempt(operator).start()
@@ -165,14 +165,14 @@ def test_a_deployment_that_is_unknown_submits_nothing_and_says_what_to_do(connec
 
 
 def test_a_document_that_is_sent_as_it_is_needs_no_deployment(connection, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.submission.deployment.read_variable", None)
+    monkeypatch.setattr("airflow_json2video.deployment.read_variable", None)
     assert Attempt(render(durable=False)).run()["project"]
 
 
 def test_an_id_that_changes_before_the_post_costs_nothing(in_, service, monkeypatch):
     values = iter(["first", "second"])
     in_("production")
-    monkeypatch.setattr("airflow_json2video.submission.deployment.read_variable", lambda key: next(values))
+    monkeypatch.setattr("airflow_json2video.deployment.read_variable", lambda key: next(values))
     with pytest.raises(Json2VideoError, match=r"has changed since this attempt began.*Nothing was submitted"):
         Attempt(render()).run()
     assert service.posts == 0
@@ -185,7 +185,7 @@ def test_a_later_attempt_creates_no_id_where_an_earlier_one_may_have_had_another
     posts = service.posts
     in_(None)  # somebody deleted the Variable
     added = []
-    monkeypatch.setattr("airflow_json2video.submission.deployment.add_variable", lambda *_, **__: added.append(1))
+    monkeypatch.setattr("airflow_json2video.deployment.add_variable", lambda *_, **__: added.append(1))
     with pytest.raises(Json2VideoError, match=r"variables set json2video_deployment_id lost.*'namespace'") as no:
         Attempt(make(), try_number=2).start()
     assert no.value.retryable

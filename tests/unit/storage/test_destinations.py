@@ -8,7 +8,7 @@ import pytest
 
 from airflow_json2video.exceptions import Billing, ConfigurationError, DestinationFailed
 from airflow_json2video.storage.destinations import destination_of
-from airflow_json2video.storage.store import check_destination
+from airflow_json2video.storage.preflight import check_destination
 from tests.unit.stores import FolderStore, PlainFolder, attach
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_json2video.storage.temporary import _swept, temporary_file
+from airflow_json2video.storage.temporary_files import _swept, temporary_file
 from tests.unit.videohost import video_host
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,7 +16,7 @@ pytest.importorskip("airflow.sdk", reason="assets are watched from Airflow 3 on"
 from airflow_json2video.core.identity import Stamp, TaskIdentity, stamp
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.submission.task_store import WatcherStateStore
+from airflow_json2video.polling.watcher_store import WatcherStateStore
 from airflow_json2video.triggers.render_event import Json2VideoRenderEventTrigger
 from tests.unit.conftest import connection_json
 
@@ -134,7 +134,7 @@ async def test_a_render_of_another_deployment_fires_nothing(watching, lists, mon
     theirs = TaskIdentity(deployment="id:there", dag_id="d", run_id="r", task_id="t", map_index=-1, generation=0)
     ours = dataclasses.replace(theirs, deployment="id:here")
     ids = {}  # the first task of a deployment creates its id, after the trigger began
-    monkeypatch.setattr("airflow_json2video.submission.deployment.read_variable", lambda key: ids.get("id"))
+    monkeypatch.setattr("airflow_json2video.deployment.read_variable", lambda key: ids.get("id"))
     async with watching() as events:
         await _submit(stamp(MOVIE, Stamp.of(theirs, "f", attempt=1)))
         await _looks(lists, 4)
@@ -362,7 +362,7 @@ async def test_a_triggerer_that_dies_before_airflow_has_the_event_fires_it_again
 
 
 async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.submission.task_store._PAUSES", (0.3,))
+    monkeypatch.setattr("airflow_json2video.polling.watcher_store._PAUSES", (0.3,))
     store = Store()
     async with watching(store):
         await _until(lambda: store.kept)
@@ -378,7 +378,7 @@ async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service,
 async def test_a_store_that_fails_costs_no_event_while_the_triggerer_runs(
     watching, lists, service, times_logged, monkeypatch
 ):
-    monkeypatch.setattr("airflow_json2video.submission.task_store._PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("airflow_json2video.polling.watcher_store._PAUSES", (0.01, 0.01))
     store = Store()
     store.is_broken = True
     async with watching(store) as events:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import random
 import secrets
-import shlex
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.api.clock import clock_of
 from airflow_json2video.core.identity import (
     deployment_in_words,
     deployment_of_id,
@@ -24,7 +22,6 @@ from airflow_json2video.core.identity import (
     read_stamp,
 )
 from airflow_json2video.exceptions import Billing, ConfigurationError, Json2VideoError
-from airflow_json2video.submission.lookup import find_stamped_renders
 from airflow_json2video.version_compat import (
     add_variable,
     attempt_is_current,
@@ -34,17 +31,15 @@ from airflow_json2video.version_compat import (
 )
 
 if TYPE_CHECKING:
-    from airflow_json2video.api.client import Json2VideoClient
-    from airflow_json2video.api.responses import MovieStatus
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.task_log import TaskLog
 
 __all__ = [
     "ID_VARIABLE",
+    "SET_NAMESPACE",
     "deployment_of",
     "find_deployment",
     "known_deployment",
-    "require_no_namesakes",
     "require_not_of_another",
     "require_same_deployment",
     "require_unchanged_deployment",
@@ -56,7 +51,7 @@ _DESCRIPTION = (
     "Tells the renders of this Airflow deployment from those of others that share a JSON2Video account. "
     "Do not delete or change it."
 )
-_SET_NAMESPACE = "set 'namespace' in the extra of the connection, to another name in each deployment"
+SET_NAMESPACE = "set 'namespace' in the extra of the connection, to another name in each deployment"
 
 _CONFIRMATIONS = 3
 """Times that Airflow has to answer, and not to know the Variable, before it does not exist: Airflow 3 says the same
@@ -180,30 +175,6 @@ def require_not_of_another(hook: Json2VideoHook, project: str) -> None:
         )
 
 
-def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *, since: float | None) -> None:
-    """Make sure that no earlier attempt of a task can have submitted renders under an id that is lost.
-
-    :param namesakes: of the task, or of its items; see :attr:`.TaskIdentity.namesake_key`.
-    :param since: see :func:`.find_stamped_renders`.
-    :raises Json2VideoError: the account has a render of that name, or its list could not be read.
-    """
-
-    def read(movie: MovieStatus) -> tuple[str, str] | None:
-        stamp = read_stamp(movie.client_data, movie.json_text)
-        value = None if stamp is None or stamp.namesake_key not in namesakes else id_of(stamp.deployment)
-        return None if value is None else (movie.project, value)
-
-    for project, value in find_stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
-        raise Json2VideoError(
-            f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the "
-            f"{deployment_in_words(deployment_of_id(value))}. Either this deployment has lost that id, or the render "
-            "is another deployment's.",
-            retryable=True,
-            advice=f"If the id was lost, restore it: airflow variables set {ID_VARIABLE} {shlex.quote(value)}. If not, "
-            f"{_SET_NAMESPACE}. Nothing was submitted.",
-        )
-
-
 def _read() -> str | None:
     try:
         value = read_variable(ID_VARIABLE)
@@ -271,5 +242,5 @@ def _unknown(why: str) -> Json2VideoError:
         retryable=True,
         advice="Without it, the render of another deployment with the same account could be taken for this one's. "
         "Make the Variable readable again (after a change of the Fernet key: airflow rotate-fernet-key), or "
-        f"{_SET_NAMESPACE}. Nothing was submitted.",
+        f"{SET_NAMESPACE}. Nothing was submitted.",
     )

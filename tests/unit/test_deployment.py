@@ -8,18 +8,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_json2video import deployment as module
 from airflow_json2video import version_compat
 from airflow_json2video.core.identity import Stamp, TaskIdentity, deployment_of_id, stamp
-from airflow_json2video.exceptions import Json2VideoError
-from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.submission import deployment as module
-from airflow_json2video.submission.deployment import (
+from airflow_json2video.deployment import (
     ID_VARIABLE,
     deployment_of,
     known_deployment,
-    require_no_namesakes,
     require_same_deployment,
 )
+from airflow_json2video.exceptions import Json2VideoError
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.submission.lookup import require_no_namesakes
 
 TI = SimpleNamespace()
 

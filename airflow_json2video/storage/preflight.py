@@ -1,0 +1,68 @@
+"""Checks of the destination before a render is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from airflow_json2video.core.storage_path import check_template, fields_of, fill, places_of
+from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.storage.destinations import destination_of, is_local
+
+if TYPE_CHECKING:
+    from airflow_json2video.task_log import TaskLog
+
+__all__ = ["check_destination", "require_unoccupied", "warn_of_local_path"]
+
+
+def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = (), deletes: bool = False) -> None:
+    """Check before anything is paid for that a video can be stored there, by writing a small file and removing it.
+
+    :param template: as of :func:`store_video`. :param known: names of the fields in addition to ``project``.
+    :param deletes: whether the original is deleted afterwards, for which what was stored has to be looked at.
+    :raises ConfigurationError: the path cannot be filled in, or cannot be written to.
+    :raises DestinationFailed: the place does not answer; a later attempt may find it well.
+    """
+    check_template(template, known=known)
+    destination = destination_of(fill(template, dict.fromkeys(fields_of(template), "0" * 16)))
+    destination.check(log)
+    if deletes:
+        destination.look()
+
+
+def require_unoccupied(
+    template: str, *, fields: Mapping[str, str] | None = None, subtitles: bool = False, thumbnail: bool = False
+) -> None:
+    """Refuse before anything is paid for to store over what may be the only copy of another video.
+
+    To be asked where the original at JSON2Video is deleted afterwards, so that of each video at such a path there is
+    one copy. A path that contains the project is never another video's.
+
+    :param template: as of :func:`store_video`. :param fields: values of the fields.
+    :raises ConfigurationError: something is stored there. :raises DestinationFailed: the place does not answer.
+    """
+    if "project" in fields_of(template):
+        return
+    for path in places_of(fill(template, fields or {}), subtitles=subtitles, thumbnail=thumbnail):
+        if destination_of(path).look() is not None:
+            raise ConfigurationError(
+                f"{path!r} exists already. With delete_after_store it may be the only copy of another video, and this "
+                "render would overwrite it.",
+                advice="Write {project} into output_path, so that each video has a name of its own; or move the file "
+                "away; or leave delete_after_store out. Nothing was submitted.",
+            )
+
+
+def warn_of_local_path(template: str, *, executor: str | None, log: TaskLog) -> None:
+    """Warn where the only copy of a video will be on the disk of one worker.
+
+    :param template: as of :func:`store_video`. :param executor: that runs tasks on several machines; None: a local one.
+    """
+    if executor is not None and is_local(template):
+        log.warning(
+            "output_path %s is on the disk of this worker (%s), and with delete_after_store it is the only copy. If "
+            "that disk is not shared and lasting (a pod's is not), the video is lost with it. Use object storage or a "
+            "volume.",
+            template,
+            executor,
+        )
