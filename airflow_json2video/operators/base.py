@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
+from configparser import ConfigParser
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,6 +25,7 @@ __all__ = [
     "Json2VideoApiOperator",
     "Json2VideoBaseOperator",
     "TemplatedFields",
+    "default_deferrable",
     "fail_task",
     "path_to_str",
     "refuse_arguments",
@@ -30,7 +33,11 @@ __all__ = [
     "to_seconds",
     "validate_choice",
     "validate_credits",
+    "validate_store",
+    "validate_wait_for_credits",
 ]
+
+STORABLE_FILES = ("video", "subtitles", "thumbnail")
 
 
 class TemplatedFields(BaseOperator):
@@ -203,6 +210,46 @@ def require_end_of_wait(task_id: str, *, on_quota_exhausted: str, quota_wait_unt
             f"Task {task_id!r}: on_quota_exhausted='wait' and quota_wait_until need each other, so that the wait has "
             "an end."
         )
+
+
+def default_deferrable() -> bool:
+    """Return whether tasks defer where the DAG's author does not say: yes, unless the installation says no.
+
+    Airflow's own default of ``[operators] default_deferrable`` is False, so only a value that was set counts.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    section, option = "operators", "default_deferrable"
+    is_set = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE" in os.environ or ConfigParser.has_option(conf, section, option)
+    return bool(conf.getboolean(section, option)) if is_set else True
+
+
+def validate_wait_for_credits(value: Any) -> Any:
+    """Return the limit of a wait for credits as it was given; text and XComs are read when the task runs.
+
+    :raises ConfigurationError: the value cannot be a limit.
+    """
+    if value is None or isinstance(value, (timedelta, dt.datetime, dt.time, str)) or hasattr(value, "resolve"):
+        return value
+    raise ConfigurationError(
+        "wait_for_credits must be a timedelta, a datetime, a time of day or either of the last two as ISO text, got "
+        f"{value!r}."
+    )
+
+
+def validate_store(store: Sequence[str], *, delete_remote: bool, output_path: Any) -> tuple[str, ...]:
+    """Return the files of a render to store: the video, and with it the subtitles and the thumbnail.
+
+    :raises ConfigurationError: a name is unknown, the video is missing, or there is no path to store the files at.
+    """
+    allowed = ", ".join(map(repr, STORABLE_FILES))
+    if isinstance(store, str) or not isinstance(store, Sequence) or not set(store) <= set(STORABLE_FILES):
+        raise ConfigurationError(f"store must be a tuple of {allowed}, got {store!r}.")
+    if "video" not in store:
+        raise ConfigurationError(f"store must include 'video', got {store!r}.")
+    if output_path is None and (len(set(store)) > 1 or delete_remote):
+        raise ConfigurationError("store and delete_remote need an output_path.")
+    return tuple(name for name in STORABLE_FILES if name in store)
 
 
 def validate_choice(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
