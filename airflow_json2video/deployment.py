@@ -153,7 +153,7 @@ def require_unchanged_deployment(deployment: str, *, before: str | None) -> None
         f"This attempt began as a task of the deployment {deployment_in_words(before)}, which is "
         f"{deployment_in_words(deployment)} now. What it may have submitted would not be found.",
         retryable=False,
-        money=Billing.UNKNOWN,
+        billing=Billing.UNKNOWN,
         advice=f"Restore it ({restored}), then clear the task. Nothing more was submitted.",
     )
 

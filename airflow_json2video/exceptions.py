@@ -1,18 +1,18 @@
-"""Everything that can go wrong between a task and JSON2Video, and what it means for the bill.
+"""Every error of the package, whether a retry can help, and what the error means for the bill.
 
 ::
 
     Json2VideoError
     ├── ConfigurationError          the connection or an argument is wrong
-    ├── InvalidMovie                the document is certainly wrong; carries findings with paths
+    ├── InvalidMovie                the document is wrong; carries findings with paths
     ├── BudgetExceeded              the render may cost more than max_credits
-    ├── CreditReserveReached              it would leave fewer than min_remaining_credits
-    ├── TransportError              no usable answer came back
-    │   ├── ServiceUnreachable          the request was never sent
-    │   │   └── HostNotResolved             the name of the host does not resolve
-    │   ├── ResponseLost                  it was sent; the answer was lost, late or cut short
-    │   └── InvalidResponse            an answer came that is not what the API describes
-    ├── ApiError                    the service answered and refused
+    ├── CreditReserveReached        the render would leave fewer than min_remaining_credits
+    ├── TransportError              no usable response was received
+    │   ├── ServiceUnreachable          the request was not sent
+    │   │   └── HostNotResolved             the host name does not resolve
+    │   ├── ResponseLost                the request was sent; no complete response was received in time
+    │   └── InvalidResponse             the response is not one that the API describes
+    ├── ApiError                    the service refused the request
     │   ├── AuthenticationFailed        the API key is missing, wrong or revoked
     │   ├── PermissionDenied            the key's role does not suffice, or storage is blocked
     │   ├── AccountSuspended            the account ran out of credits some time ago
@@ -22,38 +22,41 @@
     │   │   ├── ProjectNotFound
     │   │   ├── TemplateNotFound
     │   │   └── MediaNotFound
-    │   ├── AlreadyExists               a drive file of that name is there
-    │   ├── InvalidRequest              any other refusal of what was sent
+    │   ├── AlreadyExists               the drive has a file of that name
+    │   ├── InvalidRequest              any other refusal
     │   ├── RateLimited                 HTTP 429
     │   └── ServerError                 HTTP 5xx, or a runtime error leaked into another status
-    │       └── RenderNotStarted            the service says that it could not start the render
-    ├── RenderError                 the submission was fine, the render was not
+    │       └── RenderNotStarted            the service could not start the render
+    ├── RenderError                 the submission was accepted, or may have been; the render is not usable
     │   ├── AttemptSuperseded           a later attempt of the task has started; nothing was sent
-    │   ├── SubmissionUnconfirmed         it is not known whether a paid render was started
+    │   ├── SubmissionUnconfirmed       it is unknown whether a paid render was started
     │   ├── RenderFailed                the render ended in ``error`` (free of charge)
     │   ├── RenderStalled               the service reports ``timeout``; it may still finish
-    │   ├── RenderDeadlineExceeded      our own deadline passed while the render went on
-    │   ├── RenderExpired               the render is done, and its file is gone
-    │   └── BatchFailed                 items of a batch failed; the others are kept
-    └── StoreError                  the render is fine, its file could not be kept
-        ├── DownloadFailed              the file did not arrive whole
-        ├── VideoCorrupted                what arrived is not the video that was rendered
-        └── DestinationFailed           the file could not be written to, or read back from, where it is to be kept
+    │   ├── RenderDeadlineExceeded      the task's deadline passed; the render keeps running
+    │   ├── RenderExpired               the render is done, and its file was deleted
+    │   └── BatchFailed                 too many items of a batch failed; the other renders are usable
+    └── StoreError                  the render is done, its file could not be stored
+        ├── DownloadFailed              the download is incomplete
+        ├── VideoCorrupted              the downloaded file is not the rendered video
+        └── DestinationFailed           the destination could not be written to or read from
 
-Each error says whether a repeat can help (``retryable``), whether money may have been spent (``money``),
-the service's own words (``service_message``), the place in the document (``path``) and what to do
-(``advice``). The service's words are read in :mod:`airflow_json2video.api.errors`. :func:`error_of` finds the
-error in what a failure callback of Airflow is given. No API key ever reaches this module: the clients take
-it out of a text before they pass the text on.
+An error carries whether a retry can help (``retryable``), whether a render was billed (``billing``), the service's
+message (``service_message``), the place in the document (``path``) and what to do (``advice``). It is complete when it
+is raised: :meth:`Json2VideoError.with_context` returns a copy with more context. HTTP responses are read in
+:mod:`airflow_json2video.api.errors`. :func:`find_error` returns the error of a failed task in a failure callback.
+The clients redact the API key before they build an error.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from textwrap import wrap
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "AccountSuspended",
@@ -94,32 +97,33 @@ __all__ = [
     "TemplateNotFound",
     "TransportError",
     "VideoCorrupted",
-    "error_from_facts",
-    "error_of",
+    "error_from_dict",
+    "find_error",
 ]
 
 
 class Billing(str, Enum):
-    """What became of the money when this error was raised."""
+    """Whether a render was billed when the error was raised."""
 
-    NOT_SPENT = "not spent"
-    SPENT = "spent"
-    UNKNOWN = "not known"
+    NOT_CHARGED = "not_charged"
+    CHARGED = "charged"
+    UNKNOWN = "unknown"
 
     @property
-    def in_words(self) -> str:
-        """A sentence that says so."""
-        return _MONEY_IN_WORDS[self]
+    def sentence(self) -> str:
+        """The sentence that ends an error in a task's log."""
+        return _BILLING_SENTENCES[self]
 
 
-_MONEY_IN_WORDS = {
-    Billing.NOT_SPENT: "Nothing was charged.",
-    Billing.SPENT: "The render is charged.",
-    Billing.UNKNOWN: "It is not known whether a render was started; one that was is charged.",
+_BILLING_SENTENCES = {
+    Billing.NOT_CHARGED: "Nothing was charged.",
+    Billing.CHARGED: "The render is billed.",
+    Billing.UNKNOWN: "It is unknown whether a render was started. If one was, it is billed.",
 }
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z'\"])")
-_LINE = 110
-"""Characters of a line in a task's log; Airflow's log page cuts longer ones off."""
+_MENTIONS_BILLING = re.compile(r"[Nn]othing was|not charged|billed|paid")
+_MAX_LINE_LENGTH = 110
+"""Characters of a line in a task's log; Airflow's log page cuts off longer ones."""
 
 
 class _Log(Protocol):
@@ -129,21 +133,21 @@ class _Log(Protocol):
 class Json2VideoError(Exception):
     """Base of every error of this package.
 
-    :param message: what went wrong and where, one sentence or more.
-    :param advice: what to do about it; the class has a default.
-    :param service_message: the service's own words, verbatim, if it said any.
-    :param http_status: the HTTP status of the answer, if there was one.
-    :param project: the render concerned, if known (the service's word for its id).
-    :param path: the place in the document, as ``scenes[0].elements[2]``, if the error is about one.
-    :param retryable: whether the same call or task may succeed when repeated as it is.
-    :param money: whether a render was or may have been paid for.
-    :param retry_after: seconds the service asked to wait, if it did.
+    :param message: what is wrong and where, in one or more sentences.
+    :param advice: what to do about it; each class has a default.
+    :param service_message: the service's message, verbatim; None if it sent none.
+    :param http_status: the HTTP status of the response; None if there is none.
+    :param project: the id of the render concerned, if known.
+    :param path: the place in the document, such as ``scenes[0].elements[2]``, if the error is about one.
+    :param retryable: whether repeating the same call or task may succeed.
+    :param billing: whether a render was billed or may have been.
+    :param retry_after: seconds that the service asked to wait, if it did.
     """
 
     retryable: bool = False
-    money: Billing = Billing.NOT_SPENT
+    billing: Billing = Billing.NOT_CHARGED
     advice: str = ""
-    _cost: str = ""  # what it cost, where that is more than the kind of money says
+    _billing_sentence: str = ""  # replaces the sentence of ``billing``, for a class that can be more exact
     _is_reported: bool = False
 
     def __init__(
@@ -156,7 +160,7 @@ class Json2VideoError(Exception):
         project: str | None = None,
         path: str | None = None,
         retryable: bool | None = None,
-        money: Billing | None = None,
+        billing: Billing | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
@@ -170,13 +174,40 @@ class Json2VideoError(Exception):
             self.advice = advice
         if retryable is not None:
             self.retryable = retryable
-        if money is not None:
-            self.money = money
+        if billing is not None:
+            self.billing = billing
 
-    def report(self, log: _Log) -> None:
-        """Log the whole error; from then on its text is the headline alone, so that no log shows it twice."""
-        log.error("%s", self.in_lines())
-        self._is_reported = True
+    def with_context(
+        self,
+        *,
+        message: str | None = None,
+        advice: str | None = None,
+        project: str | None = None,
+        path: str | None = None,
+        retryable: bool | None = None,
+        billing: Billing | None = None,
+    ) -> Self:
+        """Return a copy of this error with the given attributes; the others, and the traceback, stay the same."""
+        given = {
+            "message": message,
+            "advice": advice,
+            "project": project,
+            "path": path,
+            "retryable": retryable,
+            "billing": billing,
+        }
+        attributes = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        attributes |= {name: value for name, value in given.items() if value is not None}
+        error = type(self)(attributes.pop("message"), **attributes)
+        error._is_reported = self._is_reported
+        return error.with_traceback(self.__traceback__)
+
+    def report(self, log: _Log) -> Self:
+        """Log the error in full, and return a copy whose text is the headline, so that no log shows the rest twice."""
+        log.error("%s", self.format_report())
+        error = self.with_context()
+        error._is_reported = True
+        return error
 
     def __str__(self) -> str:
         if self._is_reported:
@@ -186,39 +217,39 @@ class Json2VideoError(Exception):
 
     @property
     def code(self) -> str:
-        """The kind of error, by which code tells one from another: the name of the class."""
+        """The kind of error, for code that distinguishes them: the name of the class."""
         return type(self).__name__
 
     @property
     def headline(self) -> str:
-        """What is wrong and where, in one line, without what to do about it."""
+        """What is wrong and where, in one line, without the advice."""
         return self.message.partition("\n")[0].rstrip(":")
 
-    def in_lines(self) -> str:
-        """Return the whole error as short lines: what is wrong and where, what to do, what it cost."""
+    def format_report(self) -> str:
+        """Return the error as short lines: what is wrong and where, what to do, and what it cost."""
         lines: list[str] = []
         for line in f"{self.message}\n{self.advice}".split("\n"):
             indent = line[: len(line) - len(line.lstrip())]
             for sentence in _SENTENCE_END.split(line.strip()):
                 lines += wrap(
                     sentence,
-                    _LINE,
+                    _MAX_LINE_LENGTH,
                     initial_indent=indent,
                     subsequent_indent=indent + "    ",
                     break_long_words=False,
                     break_on_hyphens=False,
                 )
         text = "\n".join(line for line in lines if line.strip())
-        said = self.money is Billing.NOT_SPENT and re.search(r"[Nn]othing was|not charged|billed|paid", text)
-        cost = self._cost or self.money.in_words
-        return text if said or cost in text else f"{text}\n{cost}"
+        billing = self._billing_sentence or self.billing.sentence
+        is_mentioned = self.billing is Billing.NOT_CHARGED and _MENTIONS_BILLING.search(text)
+        return text if is_mentioned or billing in text else f"{text}\n{billing}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Keyword arguments are not in Exception.args, so the default pickle would lose the facts.
-        return error_from_facts, (self.facts(),)
+        # Keyword arguments are not in Exception.args, so the default pickle would lose the attributes.
+        return error_from_dict, (self.to_dict(),)
 
-    def facts(self) -> dict[str, Any]:
-        """Return every fact as a JSON object: for an event, an XCom or a log; :func:`error_from_facts` reads it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a JSON object for an event, an XCom or a log; see :func:`error_from_dict`."""
         return {
             "error": type(self).__name__,
             "message": self.message,
@@ -228,7 +259,7 @@ class Json2VideoError(Exception):
             "project": self.project,
             "path": self.path,
             "retryable": self.retryable,
-            "money": self.money.value,
+            "billing": self.billing.value,
             "retry_after": self.retry_after,
         }
 
@@ -238,15 +269,20 @@ class ConfigurationError(Json2VideoError):
 
 
 class InvalidMovie(Json2VideoError):
-    """The document is certainly wrong. Nothing was sent."""
+    """The document is wrong. Nothing was sent.
+
+    :param findings: every :class:`~airflow_json2video.movie.Finding`, warnings included; :meth:`to_dict` omits them.
+    """
 
     advice = "Nothing was submitted. Correct the document and run the task again."
-    findings: tuple[Any, ...] = ()
-    """Every :class:`~airflow_json2video.movie.Finding`, warnings too; it does not travel through :meth:`facts`."""
+
+    def __init__(self, message: str, *, findings: Sequence[Any] = (), **attributes: Any) -> None:
+        super().__init__(message, **attributes)
+        self.findings: tuple[Any, ...] = tuple(findings)
 
 
 class BudgetExceeded(Json2VideoError):
-    """The render costs more than the task's own ``max_credits``, or it cannot be told. Nothing was submitted."""
+    """The render costs more than ``max_credits``, or its cost is unknown. Nothing was submitted."""
 
     advice = "Nothing was submitted. Shorten the movie, or raise max_credits."
 
@@ -256,61 +292,61 @@ class CreditReserveReached(Json2VideoError):
 
 
 class TransportError(Json2VideoError):
-    """No usable answer came back."""
+    """No usable response was received."""
 
     retryable = True
 
 
 class ServiceUnreachable(TransportError):
-    """No connection could be made, so the request was never sent."""
+    """No connection could be made, so the request was not sent."""
 
     advice = "Check the network, the proxy and the host of the connection."
 
 
 class HostNotResolved(ServiceUnreachable):
-    """The name of the host does not resolve, so the request was never sent."""
+    """The host name does not resolve, so the request was not sent."""
 
-    advice = "Check the spelling of the connection's host, and the name server."
+    advice = "Check the spelling of the connection's host, and the DNS server."
 
 
 class ResponseLost(TransportError):
-    """The request was sent, and the answer was lost, cut short or too late."""
+    """The request was sent, and its response was lost, incomplete or too late."""
 
-    advice = "The service may have done what was asked."
+    advice = "The service may have carried out the request."
 
 
 class InvalidResponse(TransportError):
-    """An answer came that is not what the API describes: HTML, empty, cut short or of another shape."""
+    """The response is not one that the API describes: HTML, empty, incomplete or of another structure."""
 
-    advice = "If it keeps happening, check that the host of the connection is JSON2Video and no proxy's page."
+    advice = "If this happens again, check that the connection's host is JSON2Video and not a proxy."
 
 
 class ApiError(Json2VideoError):
-    """The service answered and refused."""
+    """The service refused the request."""
 
 
 class AuthenticationFailed(ApiError):
     """The API key is missing, wrong or revoked."""
 
-    advice = "Put a valid API key into the password of the connection. Renders already submitted go on."
+    advice = "Put a valid API key into the password of the connection. Renders that were submitted keep running."
 
 
 class PermissionDenied(ApiError):
     """The role of the API key does not suffice, or the drive is blocked."""
 
-    advice = "Use a key with the role this call needs: 'render' for movies and media, 'editor' for changing templates."
+    advice = "Use a key with the role that the call needs: 'render' for movies and media, 'editor' to change templates."
 
 
 class AccountSuspended(ApiError):
-    """The account was left without credits and is suspended."""
+    """The account has had no credits for some time and is suspended."""
 
-    advice = "Add credits in the JSON2Video dashboard. Renders already paid for can still be found there."
+    advice = "Add credits in the JSON2Video dashboard. It still lists the renders that were paid for."
 
 
 class QuotaExhausted(ApiError):
     """The account cannot pay for this render. Nothing was submitted."""
 
-    advice = "Add credits or shorten the movie; a retry before that fails in the same way."
+    advice = "Add credits or shorten the movie; until then a retry fails in the same way."
 
 
 class PlanLimitExceeded(ApiError):
@@ -320,13 +356,13 @@ class PlanLimitExceeded(ApiError):
 
 
 class NotFound(ApiError):
-    """What the call names is not in this account."""
+    """The account has no resource of this id or name."""
 
 
 class ProjectNotFound(NotFound):
     """No render has this project id, or it belongs to another account."""
 
-    advice = "Check the project id and that the connection's key is of the account that submitted the render."
+    advice = "Check the project id, and that the connection's key belongs to the account that submitted the render."
 
 
 class TemplateNotFound(NotFound):
@@ -336,21 +372,21 @@ class TemplateNotFound(NotFound):
 
 
 class MediaNotFound(NotFound):
-    """No file or folder of this name is in the drive."""
+    """The drive has no file or folder of this name."""
 
-    advice = "List the folder to see what is there."
+    advice = "List the folder to see its files."
 
 
 class AlreadyExists(ApiError):
-    """A file of this name is in the drive already."""
+    """The drive already has a file of this name."""
 
-    advice = "Delete it first, or use another name."
+    advice = "Delete that file first, or use another name."
 
 
 class InvalidRequest(ApiError):
-    """The service refused what was sent."""
+    """The service refused the content of the request."""
 
-    advice = "Correct what the service names; a retry fails in the same way."
+    advice = "Correct what the service's message names; a retry fails in the same way."
 
 
 class RateLimited(ApiError):
@@ -361,144 +397,142 @@ class RateLimited(ApiError):
 
 
 class ServerError(ApiError):
-    """The service failed (HTTP 5xx, or a runtime error of its own in another status)."""
+    """The service failed (HTTP 5xx, or a leaked runtime error with another status)."""
 
     retryable = True
     advice = "Try again later."
 
 
 class RenderNotStarted(ServerError):
-    """The service answered a submission with an error of its own that says that no render was started."""
+    """The service reported that it could not start the render."""
 
     advice = "Nothing was submitted. Try again later."
 
 
 class RenderError(Json2VideoError):
-    """The submission was fine, the render was not."""
+    """The submission was accepted, or may have been, and the render is not usable."""
 
 
 class AttemptSuperseded(RenderError):
-    """This attempt stalled, and Airflow has given the task to a later one. Nothing was sent."""
+    """This attempt stalled, and Airflow has started a later one. Nothing was sent."""
 
-    advice = "Nothing was submitted by this attempt; the later one goes on."
+    advice = "This attempt submitted nothing; the later one continues."
 
 
 class SubmissionUnconfirmed(RenderError):
-    """It is not known whether a paid render was started; none is started on a guess."""
+    """It is unknown whether a paid render was started, and none was started in its place."""
 
-    money = Billing.UNKNOWN
+    billing = Billing.UNKNOWN
     retryable = True
 
 
 class RenderFailed(RenderError):
     """The render ended in status ``error``. Failed renders cost nothing.
 
-    ``path`` is the place in the submitted document, and ``scene`` and ``element`` are the numbers in it: they count
-    from 0, whatever the service's own words count from.
+    ``path`` is the place in the submitted document, and ``scene`` and ``element`` are the indexes in it. They count
+    from 0, also where the service's message counts from 1.
+
+    :param source_unavailable: whether the service could not download a source of the document.
     """
 
-    source_unavailable: bool = False
+    def __init__(self, message: str, *, source_unavailable: bool = False, **attributes: Any) -> None:
+        super().__init__(message, **attributes)
+        self.source_unavailable = source_unavailable
 
     @property
     def scene(self) -> int | None:
-        """Number of the scene, as in ``path``; None if the service named none."""
-        return self._number("scenes")
+        """The index of the scene in ``path``; None if the service named none."""
+        return self._index("scenes")
 
     @property
     def element(self) -> int | None:
-        """Number of the element in its scene, or in the movie's own elements; None if the service named none."""
-        return self._number("elements")
+        """The index of the element in its scene, or in the movie's elements; None if the service named none."""
+        return self._index("elements")
 
-    def _number(self, key: str) -> int | None:
+    def _index(self, key: str) -> int | None:
         found = re.search(rf"\b{key}\[(\d+)\]", self.path or "")
         return int(found.group(1)) if found else None
 
-    def facts(self) -> dict[str, Any]:
-        """See :meth:`Json2VideoError.facts`."""
-        return {**super().facts(), "source_unavailable": self.source_unavailable}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a JSON object; see :meth:`Json2VideoError.to_dict`."""
+        return {**super().to_dict(), "source_unavailable": self.source_unavailable}
 
 
 class RenderStalled(RenderError):
-    """The service reports ``timeout``: it has been rendering for too long, and may still finish."""
+    """The service reports ``timeout``: the render takes too long, and may still finish."""
 
-    money = Billing.UNKNOWN
+    billing = Billing.UNKNOWN
     retryable = True
 
 
 class RenderDeadlineExceeded(RenderError):
-    """Our own deadline passed. The render cannot be cancelled: it goes on, is billed, and can be adopted."""
+    """The task's deadline passed. The render cannot be canceled: it keeps running, and a retry can reattach to it."""
 
-    money = Billing.SPENT
+    billing = Billing.CHARGED
     retryable = True
-    _cost = "The render keeps running and will be billed."
+    _billing_sentence = "The render keeps running and will be billed."
 
 
 class RenderExpired(RenderError):
-    """The render is done and its file is gone: deleted, or older than seven days."""
+    """The render is done, and its file was deleted: on request, or seven days after the render ended."""
 
-    money = Billing.SPENT
-    advice = "Store the file in the same task (output_path), or fetch it within seven days of the render's end."
+    billing = Billing.CHARGED
+    advice = "Store the file in the same task (output_path), or download it within seven days of the end of the render."
 
 
 class BatchFailed(RenderError):
-    """More items of a batch failed than may. What was rendered is kept, and the report says how each item stands."""
+    """More items of a batch failed than ``max_failures`` allows. The report has the state of every item."""
 
 
 class StoreError(Json2VideoError):
-    """The render is done and paid for, and its file could not be kept. Nothing stands under the final name.
+    """The render is done and billed, and its file could not be stored. The destination has no file of the final name.
 
-    A later attempt finds the render and stores it; no new one is paid for while its file is there.
+    A later attempt reattaches to the render and stores it; no new render is submitted while its file exists.
     """
 
-    money = Billing.SPENT
+    billing = Billing.CHARGED
     retryable = True
-    advice = "The render itself is not lost: its file is at JSON2Video for seven days, and a retry stores it."
+    advice = "JSON2Video stores the file of the render for seven days, and a retry downloads it again."
 
 
 class DownloadFailed(StoreError):
-    """The file did not arrive whole, after all tries."""
+    """The download is incomplete after all tries."""
 
 
 class VideoCorrupted(StoreError):
-    """What arrived is not the video that was rendered: its length, its type or its duration is another."""
+    """The downloaded file is not the rendered video: its size, type or duration differs."""
 
 
 class DestinationFailed(StoreError):
-    """The file could not be written to the place where it is to be kept, or that place did not answer."""
+    """The file could not be written to its destination, or the destination did not respond."""
 
 
 _CLASSES: dict[str, type[Json2VideoError]] = {
     c.__name__: c for c in list(globals().values()) if isinstance(c, type) and issubclass(c, Json2VideoError)
 }
+_OPTIONAL = ("advice", "service_message", "http_status", "project", "path", "retryable", "retry_after")
 
 
-def error_from_facts(facts: dict[str, Any]) -> Json2VideoError:
-    """Rebuild an error from :meth:`Json2VideoError.facts`; an unknown class name gives the base class.
+def error_from_dict(attributes: Mapping[str, Any]) -> Json2VideoError:
+    """Rebuild an error from :meth:`Json2VideoError.to_dict`; an unknown class becomes the base class.
 
-    The reader may be older or newer than the writer (a rolling upgrade), so nothing here is required.
+    The reader may be older or newer than the writer (a rolling upgrade), so no key is required.
     """
-    facts = dict(facts)
-    cls = _CLASSES.get(str(facts.pop("error", "")), Json2VideoError)
-    message = str(facts.pop("message", "") or "an error that carries no message")
-    known: dict[str, Any] = {
-        k: facts[k]
-        for k in ("advice", "service_message", "http_status", "project", "path", "retryable", "retry_after")
-        if k in facts
-    }
-    money = facts.get("money")
-    if money in {m.value for m in Billing}:
-        known["money"] = Billing(money)
-    error = cls(message, **known)
-    if isinstance(error, RenderFailed):
-        error.source_unavailable = bool(facts.get("source_unavailable"))
-    return error
+    cls = _CLASSES.get(str(attributes.get("error", "")), Json2VideoError)
+    known: dict[str, Any] = {name: attributes[name] for name in _OPTIONAL if name in attributes}
+    billing = attributes.get("billing")
+    if billing in {each.value for each in Billing}:
+        known["billing"] = Billing(billing)
+    if issubclass(cls, RenderFailed):
+        known["source_unavailable"] = bool(attributes.get("source_unavailable"))
+    return cls(str(attributes.get("message") or "an error without a message"), **known)
 
 
-def error_of(failure: Any) -> Json2VideoError | None:
-    """Return the error that failed a task of this package: the same for a failure that is retried and a final one.
+def find_error(failure: Any) -> Json2VideoError | None:
+    """Return the error that failed a task of this package, whether the task is retried or not.
 
-    :param failure: the context that Airflow hands to a failure or retry callback, or an exception.
-    :returns: None if the task failed for another reason, or if Airflow hands on no exception (after a kill).
+    :param failure: the context that Airflow passes to a failure or retry callback, or an exception.
+    :returns: None if the task failed for another reason, or if Airflow passes no exception (after a kill).
     """
     if isinstance(failure, Mapping):
         failure = failure.get("exception")

@@ -102,12 +102,11 @@ class TemplateSync:
             found = self._look()
             if found is not None:
                 return SyncedTemplate(self._update(found).id, "created")
-        lost.advice = (
+        advice = (
             f"The account's list shows no template {self.name!r}, and none was created a second time. A retry looks "
             "for it by its name before it creates one."
         )
-        lost.retryable = True
-        raise lost
+        raise lost.with_context(advice=advice, retryable=True)
 
 
 def _may_have_been_made(error: Json2VideoError) -> bool:
@@ -148,6 +147,4 @@ def require_fitting_variables(client: Json2VideoClient, document: Mapping[str, A
         if finding.severity is Severity.WARNING:
             log.warning("%s", finding)
     if any(finding.severity is Severity.ERROR for finding in findings):
-        refusal = invalid_movie(findings, source=f"What is given to template {template}")
-        refusal.advice = "Nothing was submitted."
-        raise refusal
+        raise invalid_movie(findings, source=f"What is given to template {template}", advice="Nothing was submitted.")

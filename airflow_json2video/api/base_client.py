@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 from airflow_json2video.api.calls import Call, list_movies
 from airflow_json2video.api.clock import clock_of, date_of
 from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig, check_api_key, check_host
-from airflow_json2video.api.errors import error_from_answer, request_in_words
+from airflow_json2video.api.errors import error_from_response, request_in_words
 from airflow_json2video.exceptions import (
     ApiError,
     Billing,
@@ -205,7 +205,7 @@ class BaseClient:
         return ResponseLost(
             f"No complete response to {request} came from {where}: {words}.",
             project=_project(call),
-            money=Billing.UNKNOWN if submit else None,
+            billing=Billing.UNKNOWN if submit else None,
             advice=advice,
         )
 
@@ -227,7 +227,7 @@ class BaseClient:
         return self.endpoint.redact(whole_characters(words))
 
     def _refused(self, call: Call[Any], answer: Answer, words: str) -> ApiError:
-        return error_from_answer(
+        return error_from_response(
             answer.status,
             self._shown(words),
             call=call.name,
@@ -246,7 +246,7 @@ class BaseClient:
             f" with {self._shown(problem)}. {shown}{'...' if len(came) > _SNIPPET else ''}",
             http_status=answer.status,
             project=_project(call),
-            money=Billing.UNKNOWN if submit else None,
+            billing=Billing.UNKNOWN if submit else None,
             advice=_LOOK_FIRST if submit else None,
         )
 

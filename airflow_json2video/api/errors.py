@@ -29,7 +29,7 @@ from airflow_json2video.exceptions import (
     TemplateNotFound,
 )
 
-__all__ = ["error_from_answer", "error_from_render", "request_in_words"]
+__all__ = ["error_from_render", "error_from_response", "request_in_words"]
 
 _REQUESTS = {
     "movies.submit": "the submission",
@@ -83,7 +83,7 @@ _LOOK_FIRST = "Whether a render was started is not known until the account's lis
 _SAYS_NO_MORE = re.compile(r"template(?: \S+)? not found\.?\Z", re.IGNORECASE)
 
 
-def error_from_answer(
+def error_from_response(
     http_status: int,
     message: str,
     *,
@@ -114,13 +114,11 @@ def error_from_answer(
         advice=advice,
         service_message=message,
         http_status=http_status,
+        project=subject if call in ("movies.get", "movies.delete") else None,
         retry_after=retry_after,
     )
     if call == "movies.submit" and _may_have_been_accepted(error):
-        error.money = Billing.UNKNOWN
-        error.advice = _LOOK_FIRST
-    if call in ("movies.get", "movies.delete"):
-        error.project = subject
+        return error.with_context(billing=Billing.UNKNOWN, advice=_LOOK_FIRST)
     return error
 
 
@@ -240,7 +238,7 @@ def error_from_render(message: str | None, *, project: str) -> RenderFailed:
     else:
         advice = "The reason may pass; a retry submits a new render."
         retryable = True
-    error = RenderFailed(
+    return RenderFailed(
         f"Render {project} failed{f' at {path}' if path else ''}. JSON2Video says: {words}"
         f"{'' if words[-1] in '.!?' else '.'}",
         advice=f"A failed render is not charged. {advice}",
@@ -248,9 +246,8 @@ def error_from_render(message: str | None, *, project: str) -> RenderFailed:
         project=project,
         path=path,
         retryable=retryable,
+        source_unavailable=unavailable,
     )
-    error.source_unavailable = unavailable
-    return error
 
 
 def _path_in(words: str) -> str | None:

@@ -31,7 +31,7 @@ from airflow_json2video.core.submission import (
     Unconfirmed,
     decide_submission,
 )
-from airflow_json2video.exceptions import Billing, Json2VideoError, SubmissionUnconfirmed, error_from_facts
+from airflow_json2video.exceptions import Billing, Json2VideoError, SubmissionUnconfirmed, error_from_dict
 from airflow_json2video.hooks.connection import DEFAULT_CONFIRMATION_TIME
 from airflow_json2video.metrics import render_adopted
 from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped_renders, has_file
@@ -221,9 +221,9 @@ class BatchRecovery:
             self.batch.unsure(index, self._ambiguous(index, decision.reason))
             self.log.error("%s: %s", self.items.where(index), decision.reason)
         elif read_at - record.since >= self.render_timeout:
-            facts = record.error or {}
-            self.batch.failed(index, error_from_facts({**facts, "money": Billing.NOT_SPENT.value, "retryable": True}))
-            self.log.error("%s: %s", self.items.where(index), facts.get("message"))
+            error = error_from_dict(record.error or {}).with_context(billing=Billing.NOT_CHARGED, retryable=True)
+            self.batch.failed(index, error)
+            self.log.error("%s: %s", self.items.where(index), error.message)
         else:
             self.batch.back(index)
         self._remark(decision)

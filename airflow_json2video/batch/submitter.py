@@ -154,7 +154,7 @@ class BatchSubmission:
             if isinstance(error, RateLimited):
                 self.trouble = error
             return True
-        if error.money is Billing.UNKNOWN:
+        if error.billing is Billing.UNKNOWN:
             self.log.warning("The response to the submission of %s was lost: %s", where, error.message)
             now = self.service_time.now()
             due = now + backoff(1, jitter=random.random())  # noqa: S311

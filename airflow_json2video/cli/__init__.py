@@ -74,5 +74,5 @@ def run(command: Command, options: argparse.Namespace) -> int:
 
 
 def _failed(error: Json2VideoError, code: int) -> int:
-    print(f"error: {error.in_lines()}", file=sys.stderr)
+    print(f"error: {error.format_report()}", file=sys.stderr)
     return code

@@ -156,7 +156,7 @@ def _told_if_broken_off(render: _Render, log: StderrLog) -> Iterator[None]:
         log.info("\n%s", render.in_words())
         raise
     except Json2VideoError as error:
-        if render.sent and render.project is None and error.money is Billing.UNKNOWN:
+        if render.sent and render.project is None and error.billing is Billing.UNKNOWN:
             log.info("%s", render.in_words())
         raise
 

@@ -330,13 +330,13 @@ class BatchLedger:
 
 
 def _brief(error: Json2VideoError) -> dict[str, Any]:
-    facts = error.facts()
+    facts = error.to_dict()
     words = facts["message"]
     kept: dict[str, Any] = {
         "error": facts["error"],
         "message": words if len(words) <= _LONGEST_ERROR else f"{words[: _LONGEST_ERROR - 3]}...",
         "retryable": facts["retryable"],
-        "money": facts["money"],
+        "billing": facts["billing"],
     }
     return kept if not error.advice else {**kept, "advice": error.advice[:_LONGEST_ERROR]}
 

@@ -275,7 +275,7 @@ def outcome_from_exception(project: str, error: BaseException) -> RenderOutcome:
             f"Waiting for render {project} failed: {type(error).__name__}: {error}.",
             project=project,
             retryable=True,
-            money=Billing.UNKNOWN,
+            billing=Billing.UNKNOWN,
             advice="The render goes on; a retry of this task adopts it.",
         )
     )

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airflow_json2video.core.submission import Unconfirmed
-from airflow_json2video.exceptions import Json2VideoError, SubmissionUnconfirmed, error_from_facts
+from airflow_json2video.exceptions import SubmissionUnconfirmed
 
-__all__ = ["SubmissionPaused", "SubmissionState", "unknown_outcome", "with_facts"]
+__all__ = ["SubmissionPaused", "SubmissionState", "unknown_outcome"]
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,3 @@ def unknown_outcome(
         retryable=retryable,
         advice=look if retryable else f"{look} {then}",
     )
-
-
-def with_facts(error: Json2VideoError, **facts: Any) -> Json2VideoError:
-    """Build the same error with other facts; see :meth:`.Json2VideoError.facts`."""
-    money = facts.pop("money", error.money)
-    return error_from_facts({**error.facts(), "money": money.value, **facts})

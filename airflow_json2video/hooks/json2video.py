@@ -248,7 +248,7 @@ class Json2VideoHook(BaseHook):
         """Submit a Movie JSON (``POST /movies``). **This starts a render that is paid for.** Sent once.
 
         :param document: the Movie JSON, or ``{"template": id, "variables": {...}}``.
-        :raises Json2VideoError: ``error.money`` says whether a render may have been started all the same.
+        :raises Json2VideoError: ``error.billing`` says whether a render may have been started all the same.
 
         .. code-block:: python
 

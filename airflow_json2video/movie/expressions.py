@@ -131,9 +131,7 @@ def render_airflow_expressions(
     unknown_template = isinstance(document, Mapping) and document.get("template") is not None and declared is None
     rendered = walk.movie(document, _Scope(frozenset(declared or ()), is_open=has_more_names or unknown_template))
     if walk.findings:
-        error = invalid_movie(list(walk.findings), source=source)
-        error.retryable = not walk.is_final
-        raise error
+        raise invalid_movie(list(walk.findings), source=source).with_context(retryable=not walk.is_final)
     return rendered
 
 

@@ -92,12 +92,13 @@ def excerpt(document: Any, path: str) -> str | None:
     return f"{place} is {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '...'}"
 
 
-def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie") -> InvalidMovie:
+def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie", advice: str | None = None) -> InvalidMovie:
     """Build the error that lists all of *findings*, errors first, one to a line, and carries them in ``findings``.
 
     A warning often names the cause of an error: a misspelled key next to one that is missing.
 
     :param source: what the document is called in the message: a file's name, an argument.
+    :param advice: what to do, in place of the default.
     """
     listed = sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
     errors = [finding for finding in listed if finding.severity is Severity.ERROR]
@@ -112,9 +113,7 @@ def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie") -> 
         if len(listed) > len(shown):
             lines.append(f"  ... and {counted(len(listed) - len(shown), 'more warning')}")
         message = "\n".join([heading, *lines])
-    error = InvalidMovie(message, path=errors[0].path if errors else None)
-    error.findings = tuple(findings)
-    return error
+    return InvalidMovie(message, path=errors[0].path if errors else None, advice=advice, findings=findings)
 
 
 def counted(number: int, word: str) -> str:

@@ -132,14 +132,16 @@ def defer_until_available(operator: Any, paused: SubmissionPaused, pause: Resume
 
 def wait_for_credits(
     operator: Any, error: Json2VideoError, budget: Budget, pause: ResumeState, context: Context
-) -> None:
-    """Wait in the triggerer until the account can pay, if it could not, this was asked for, and there is time left.
+) -> Json2VideoError:
+    """Defer until the account can pay, if it could not, the wait was requested, and there is time left.
 
     Both errors mean that it is certain that no render was started.
+
+    :returns: the error that fails the task if it does not wait.
     """
-    could_not_pay = isinstance(error, (QuotaExhausted, CreditReserveReached)) and error.money is Billing.NOT_SPENT
+    could_not_pay = isinstance(error, (QuotaExhausted, CreditReserveReached)) and error.billing is Billing.NOT_CHARGED
     if operator.on_quota_exhausted != "wait" or not could_not_pay:
-        return
+        return error
     clock = operator.hook.clock
     pause, now = pause.in_service_time(clock.skew), clock.now()
     until = pause.quota_until
@@ -151,12 +153,11 @@ def wait_for_credits(
         here = time.time()  # Airflow has no other clock
         limit = min(limit, execution_deadline(context["ti"], operator.execution_timeout, now=here) + clock.skew)
         until = min(until, limit)
-    if now >= until:
-        error.advice = f"{error.advice} {WAITED}".strip()
-        return
-    kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
-    kwargs = {"outage": asdict(kept), **operator._resume_kwargs()}
-    defer_for_credits(operator, error, budget.price, until=until, earlier=pause.quota_waits, kwargs=kwargs)
+    if now < until:
+        kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
+        kwargs = {"outage": asdict(kept), **operator._resume_kwargs()}
+        defer_for_credits(operator, error, budget.price, until=until, earlier=pause.quota_waits, kwargs=kwargs)
+    return error.with_context(advice=f"{error.advice} {WAITED}".strip())
 
 
 def defer_for_credits(

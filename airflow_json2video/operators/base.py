@@ -142,11 +142,11 @@ def fail_task(error: Json2VideoError, *, log: Any, retryable_as: type[Exception]
     """Log *error* once, and fail the task: for good where a retry cannot help, else so that Airflow retries it.
 
     Airflow logs the exception as well, with its traceback, so the exception's own text is the headline only.
-    :func:`~airflow_json2video.exceptions.error_of` finds the error in either exception.
+    :func:`~airflow_json2video.exceptions.find_error` finds the error in either exception.
 
     :param retryable_as: class of the exception for a failure that is retried, where Airflow must know it.
     """
-    error.report(log)
+    error = error.report(log)
     if error.retryable and retryable_as is None:
         raise error from None
     from airflow.providers.common.compat.sdk import AirflowFailException

@@ -242,7 +242,9 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
         if error.retryable:
             then = "Airflow tries again." if attempt < attempts else "No attempt is left."
-            error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
+            error = error.with_context(
+                advice=f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
+            )
         if isinstance(error, AttemptSuperseded):
             error.report(self.log)
             end_superseded_attempt()

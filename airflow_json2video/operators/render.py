@@ -261,7 +261,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             defer_until_available(self, paused, pause, context)
         except Json2VideoError as error:
             if budget is not None and submission is not None:
-                wait_for_credits(self, error, budget, replace(pause, submission=submission.progress.to_json()), context)
+                pause = replace(pause, submission=submission.progress.to_json())
+                self._fail(wait_for_credits(self, error, budget, pause, context), context)
             self._fail(error, context)
         estimated = budget.price.credits
         key = identity.submission_key if identity is not None else None
@@ -542,11 +543,13 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         if error.retryable or attempt < attempts:
             then = "Airflow tries again." if again else "No attempt is left."
             then = then if error.retryable else "A retry cannot help, so none is made."
-            error.advice = f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
-        if error.project and error.money is not Billing.NOT_SPENT:
-            error.advice = self._advice_on_what_goes_on(error, again=again)
+            error = error.with_context(
+                advice=f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
+            )
+        if error.project and error.billing is not Billing.NOT_CHARGED:
+            error = error.with_context(advice=self._advice_on_what_goes_on(error, again=again))
         if isinstance(error, RenderFailed) and error.path and (there := self._what_is_there(error.path)):
-            error.advice = f"In the document, {there}.\n{error.advice}"
+            error = error.with_context(advice=f"In the document, {there}.\n{error.advice}")
         if isinstance(error, AttemptSuperseded):
             error.report(self.log)
             end_superseded_attempt()

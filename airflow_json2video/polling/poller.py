@@ -23,7 +23,7 @@ from airflow_json2video.core.list_cost import ListCostModel
 from airflow_json2video.core.poll_schedule import PollSchedule, RenderTimes, poll_schedule
 from airflow_json2video.core.render_status import PollAgain, RenderOutcome, outcome_from_exception
 from airflow_json2video.core.result import seconds_taken, to_json
-from airflow_json2video.exceptions import Json2VideoError, error_from_facts
+from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.metrics import PollerNumbers
 from airflow_json2video.polling.failures import FailureHandler
 from airflow_json2video.polling.list_poller import ListPoller
@@ -309,11 +309,8 @@ class Poller:
 
     def tell_failure(self, waiter: Subscription, error: Json2VideoError, *, of: str) -> None:
         """Tell a waiter that its look failed, or that it was not made because that at project *of* failed."""
-        facts = error.facts()
         project = waiter.watch.project
-        facts["message"] = facts["message"].replace(of, project)
-        facts["project"] = project if error.project else None
-        own = error_from_facts(facts)
+        own = error.with_context(message=error.message.replace(of, project), project=project if error.project else None)
         self._settle(waiter, lambda w, now: w.watch.on_error(own, now=now))
 
     def _settle(self, waiter: Subscription, judge: Callable[[Subscription, float], PollAgain | RenderOutcome]) -> None:

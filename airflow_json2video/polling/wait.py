@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.core.render_status import PollAgain, RenderOutcome, RenderTracker
 from airflow_json2video.core.result import to_json
-from airflow_json2video.exceptions import ApiError, Json2VideoError, TransportError, error_from_facts
+from airflow_json2video.exceptions import ApiError, Json2VideoError, TransportError
 from airflow_json2video.task_log import TaskLog
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def retry_refusals(
             pause = seconds_to_confirmation(now - refused_since)
             if pause is None:
                 advice = f"{error.advice} A retry of this task asks again, and pays for nothing.".strip()
-                raise error_from_facts({**error.facts(), "retryable": True, "advice": advice}) from None
+                raise error.with_context(retryable=True, advice=advice) from None
             log.warning("%s Asking again in %.0f s.", error.message, pause)
             (sleep or time.sleep)(pause)
             hook.forget_connection()  # its key may have been replaced
@@ -147,7 +147,7 @@ async def await_render(
                 await accounts.join(waiter)
             except Json2VideoError as error:
                 # Of one's own: others wait for the same look-up, and a watch adds its project to an error.
-                step = watch.on_error(error_from_facts(error.facts()), now=clock())
+                step = watch.on_error(error.with_context(), now=clock())
             else:
                 return await waiter.outcome(lambda note: log.info("%s", note))
             if isinstance(step, RenderOutcome):

@@ -106,7 +106,7 @@ class Destination(ABC):
         message = f"{self.path!r} {doing}: {words}."
         if project is None:
             nothing = f"{remedy}. {_NOTHING_SENT}" if remedy else _NOTHING_SENT
-            return DestinationFailed(message, advice=nothing, money=Billing.NOT_SPENT)
+            return DestinationFailed(message, advice=nothing, billing=Billing.NOT_CHARGED)
         if remedy:
             advice = f"{remedy}; a retry stores the video without a new render."
         return DestinationFailed(message, project=project, advice=advice)
@@ -144,9 +144,11 @@ def destination_of(path: str) -> Destination:
             f"apache-airflow-providers-amazon[s3fs]), and create the connection that the path names. {_NOTHING_SENT}",
         ) from error
     except Exception as error:
-        failed = DestinationFailed(f"{path!r} cannot be reached: {type(error).__name__}: {error}.")
-        failed.money, failed.advice = Billing.NOT_SPENT, _NOTHING_SENT
-        raise failed from error
+        raise DestinationFailed(
+            f"{path!r} cannot be reached: {type(error).__name__}: {error}.",
+            billing=Billing.NOT_CHARGED,
+            advice=_NOTHING_SENT,
+        ) from error
     return (_ObjectStore if scheme in _OBJECT_STORES else _Remote)(path, fs, inside)
 
 

@@ -122,9 +122,8 @@ class DriveUpload:
             )
             if arrived is None or arrived.status == "pending":
                 self._delete()
-                error.retryable = True
-                error.advice = "Its record was deleted, so the name is free. A retry sends the file anew."
-                raise
+                advice = "Its record was deleted, so the name is free. A retry sends the file again."
+                raise error.with_context(retryable=True, advice=advice) from error
         uploaded = wait_until_uploaded(
             self.client, self._path, seconds=_CONFIRMED_WITHIN, sleep=self.sleep, clock=self.clock
         )

@@ -28,7 +28,6 @@ from airflow_json2video.core.submission_state import (
     SubmissionPaused,
     SubmissionState,
     unknown_outcome,
-    with_facts,
 )
 from airflow_json2video.exceptions import (
     Billing,
@@ -201,7 +200,7 @@ class Submission:
                 self._refused(error)
                 return None
             except Json2VideoError as error:
-                if error.money is not Billing.UNKNOWN:
+                if error.billing is not Billing.UNKNOWN:
                     raise
                 self._lost(error)
                 return None
@@ -211,12 +210,12 @@ class Submission:
     def _refused(self, error: Json2VideoError) -> None:
         """Wait for the next try, after a refusal that says that nothing was started."""
         refusals = self._state.refusals + 1
-        self._note(sent=True, refusals=refusals, error=error.facts())
+        self._note(sent=True, refusals=refusals, error=error.to_dict())
         self._answered()
         self._send_by = min(self.until, self.hard_until)
         pause = backoff(refusals, jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
         self.log.warning("%s Submitting again in %.0f s.", error.message, pause)
-        nothing = with_facts(error, money=Billing.NOT_SPENT, retryable=True, advice="Nothing was submitted.")
+        nothing = error.with_context(billing=Billing.NOT_CHARGED, retryable=True, advice="Nothing was submitted.")
         self._wait(pause, f"Submission {refusals} was refused.", error=nothing)
 
     def _lost(self, error: Json2VideoError) -> None:
@@ -237,7 +236,7 @@ class Submission:
             response_lost=True,
             fingerprint=self.mark.fingerprint,
         )
-        self._note(unconfirmed=unconfirmed, on_service_clock=False, sent=True, error=error.facts())
+        self._note(unconfirmed=unconfirmed, on_service_clock=False, sent=True, error=error.to_dict())
         self.log.warning(
             "The submission was sent, and its response was lost (%s). Checking the account's list for the render.",
             error.message,
@@ -370,7 +369,9 @@ class Submission:
         if not error.retryable:
             list_refused = before.list_refused_since or now
         failures = before.failures + 1
-        self._note(failures=failures, unresolved_since=unresolved, list_refused_since=list_refused, error=error.facts())
+        self._note(
+            failures=failures, unresolved_since=unresolved, list_refused_since=list_refused, error=error.to_dict()
+        )
         if list_refused is None:
             pause = backoff(min(failures, 4), jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
         else:
@@ -386,7 +387,7 @@ class Submission:
             )
             final = self._unknown(of_list, f"{decision.reason} ({error.message})")
         if not pause:  # it is refused for good, but what is paid for is not lost
-            raise final if self._state.sent else with_facts(error, retryable=True)
+            raise final if self._state.sent else error.with_context(retryable=True)
         self.log.warning("%s Trying again in %.0f s.", error, pause)
         limit = unresolved + RESOLUTION_TIMEOUT if unresolved is not None and of_list is None else None
         self._wait(pause, error.message, error=final, limit=limit)

@@ -219,7 +219,7 @@ def event_from_ended(ended: RenderOutcome, *, project: str) -> dict[str, Any]:
         "project": project,
         "movie": ended.movie,
         "remaining_quota": ended.remaining_quota,
-        "error": ended.error.facts() if ended.error is not None else None,
+        "error": ended.error.to_dict() if ended.error is not None else None,
     }
 
 
@@ -229,14 +229,14 @@ def ended_from_event(event: Any, *, project: str) -> RenderOutcome:
     :param project: the render that was waited for; empty where Airflow lost it, as ``dag.test()`` of Airflow 3 does
         with all that was to be handed over beside the event: then the event's own.
     """
-    from airflow_json2video.exceptions import Billing, Json2VideoError, error_from_facts
+    from airflow_json2video.exceptions import Billing, Json2VideoError, error_from_dict
 
     if not project and isinstance(event, dict):
         project = str(event.get("project") or "")
     movie = event.get("movie") if isinstance(event, dict) else None
     error = event.get("error") if isinstance(event, dict) else None
     if isinstance(error, dict):
-        return RenderOutcome(error=error_from_facts(error))
+        return RenderOutcome(error=error_from_dict(error))
     if isinstance(movie, dict) and movie.get("project") == project and movie.get("url"):
         return RenderOutcome(movie=movie, remaining_quota=dict(event.get("remaining_quota") or {}))
     return RenderOutcome(
@@ -244,7 +244,7 @@ def ended_from_event(event: Any, *, project: str) -> RenderOutcome:
             f"The trigger's event does not say how render {project} ended: {event!r:.300}.",
             project=project,
             retryable=True,
-            money=Billing.UNKNOWN,
+            billing=Billing.UNKNOWN,
             advice="The render goes on; a retry of this task adopts it.",
         )
     )

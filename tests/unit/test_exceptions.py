@@ -7,13 +7,14 @@ import pickle
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.api.errors import error_from_answer, error_from_render
+from airflow_json2video.api.errors import error_from_render, error_from_response
 from airflow_json2video.exceptions import (
     AccountSuspended,
     AlreadyExists,
     ApiError,
     AuthenticationFailed,
     Billing,
+    InvalidMovie,
     InvalidRequest,
     Json2VideoError,
     MediaNotFound,
@@ -27,8 +28,8 @@ from airflow_json2video.exceptions import (
     RenderNotStarted,
     ServerError,
     TemplateNotFound,
-    error_from_facts,
-    error_of,
+    error_from_dict,
+    find_error,
 )
 
 
@@ -137,7 +138,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("call", "status", "message", "expected"), TABLE)
 def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, expected):
-    error = error_from_answer(status, message, call=call, subject="subject-1")
+    error = error_from_response(status, message, call=call, subject="subject-1")
     assert type(error) is expected
     assert (error.service_message, error.http_status) == (message, status)
     assert message in str(error) or expected is TemplateNotFound
@@ -145,14 +146,14 @@ def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, 
     assert call not in str(error)
     assert error.retryable is (expected in (RateLimited, ServerError, RenderNotStarted))
     ambiguous = call == "movies.submit" and expected in (ServerError, RateLimited)
-    assert error.money is (Billing.UNKNOWN if ambiguous else Billing.NOT_SPENT)
+    assert error.billing is (Billing.UNKNOWN if ambiguous else Billing.NOT_CHARGED)
     assert error.advice
 
 
 @pytest.mark.parametrize(("status", "message"), [(200, "no"), (409, "Conflict"), (200, "Not found")])
 def test_an_unknown_no_that_is_no_clear_refusal_leaves_the_money_unknown(status, message):
-    assert error_from_answer(status, message, call="movies.submit").money is Billing.UNKNOWN
-    assert error_from_answer(status, message, call="templates.create").money is Billing.NOT_SPENT
+    assert error_from_response(status, message, call="movies.submit").billing is Billing.UNKNOWN
+    assert error_from_response(status, message, call="templates.create").billing is Billing.NOT_CHARGED
 
 
 @pytest.mark.parametrize(
@@ -170,11 +171,11 @@ def test_an_unknown_no_that_is_no_clear_refusal_leaves_the_money_unknown(status,
     ],
 )
 def test_the_advice_fits_the_case(call, status, message, advice):
-    assert advice in error_from_answer(status, message, call=call).advice
+    assert advice in error_from_response(status, message, call=call).advice
 
 
 def test_a_message_reads_as_sentences():
-    error = error_from_answer(400, LEAKED, call="movies.get", subject="Qk3vT9zLm2XcB7wA")
+    error = error_from_response(400, LEAKED, call="movies.get", subject="Qk3vT9zLm2XcB7wA")
     assert str(error).startswith(
         "Render 'Qk3vT9zLm2XcB7wA' was not found in this account. JSON2Video answered HTTP 400 to the request for the "
         "status of render Qk3vT9zLm2XcB7wA: TypeError:"
@@ -196,12 +197,12 @@ def test_every_error_survives_pickling_and_facts_with_all_it_knows(cls):
         project="Qk3vT9zLm2XcB7wA",
         path="scenes[0]",
         retryable=True,
-        money=Billing.SPENT,
+        billing=Billing.CHARGED,
         retry_after=3.5,
     )
-    for copy in (pickle.loads(pickle.dumps(error)), error_from_facts(error.facts())):
+    for copy in (pickle.loads(pickle.dumps(error)), error_from_dict(error.to_dict())):
         assert type(copy) is cls
-        assert copy.facts() == error.facts()
+        assert copy.to_dict() == error.to_dict()
         assert str(copy) == "what happened. do this."
 
 
@@ -214,11 +215,11 @@ def test_every_class_says_what_it_is_and_is_in_the_drawn_tree(cls):
 
 @pytest.mark.parametrize(
     "facts",
-    [{}, {"error": "OfTheFuture", "message": "x"}, {"error": None, "money": "a lot"}, {"message": None, "new": 1}],
+    [{}, {"error": "OfTheFuture", "message": "x"}, {"error": None, "billing": "a lot"}, {"message": None, "new": 1}],
 )
 def test_facts_of_another_version_still_make_an_error(facts):
-    assert type(error_from_facts(facts)) is Json2VideoError
-    assert str(error_from_facts(facts))
+    assert type(error_from_dict(facts)) is Json2VideoError
+    assert str(error_from_dict(facts))
 
 
 @pytest.mark.parametrize(
@@ -290,10 +291,10 @@ def test_a_failed_render_says_where_and_whether_a_retry_helps(message, path, ret
     error = error_from_render(message, project="Qk3vT9zLm2XcB7wA")
     assert isinstance(error, RenderFailed)
     assert (error.path, error.retryable, error.source_unavailable) == (path, retryable, unavailable)
-    assert error.money is Billing.NOT_SPENT
+    assert error.billing is Billing.NOT_CHARGED
     assert "not charged" in str(error)
     assert (message or "gave no reason") in str(error)
-    again = error_from_facts(error.facts())
+    again = error_from_dict(error.to_dict())
     assert (again.path, again.retryable) == (path, retryable)
 
 
@@ -315,27 +316,27 @@ def test_a_quota_that_a_render_ran_into_is_mended_by_credits_and_not_by_the_docu
 
 
 def test_an_unknown_template_is_named_and_said_once():
-    error = error_from_answer(404, "Template not found", call="movies.submit", subject="abc123def456ghi789jk")
+    error = error_from_response(404, "Template not found", call="movies.submit", subject="abc123def456ghi789jk")
     assert error.message == (
         "Template 'abc123def456ghi789jk' was not found in this account. JSON2Video answered HTTP 404."
     )
 
 
 def test_an_error_reads_as_short_lines_what_and_where_what_to_do_what_it_cost():
-    error = error_from_answer(500, "no reason", call="movies.submit")
-    assert error.in_lines().splitlines() == [
+    error = error_from_response(500, "no reason", call="movies.submit")
+    assert error.format_report().splitlines() == [
         "The service failed.",
         "JSON2Video answered HTTP 500 to the submission: no reason.",
         "Whether a render was started is not known until the account's list has been read.",
-        "It is not known whether a render was started; one that was is charged.",
+        "It is unknown whether a render was started. If one was, it is billed.",
     ]
     long = Json2VideoError("It failed in 0.5 s. " + "word " * 100, advice="Try it. Or not.")
-    assert max(map(len, long.in_lines().splitlines())) <= 110
-    assert long.in_lines().splitlines()[-3:] == ["Try it.", "Or not.", "Nothing was charged."]
+    assert max(map(len, long.format_report().splitlines())) <= 110
+    assert long.format_report().splitlines()[-3:] == ["Try it.", "Or not.", "Nothing was charged."]
 
 
 def test_what_is_said_of_the_money_is_said_once():
-    assert Json2VideoError("No.", advice="Nothing was submitted.").in_lines() == "No.\nNothing was submitted."
+    assert Json2VideoError("No.", advice="Nothing was submitted.").format_report() == "No.\nNothing was submitted."
 
 
 class Log:
@@ -348,25 +349,45 @@ class Log:
 
 def test_an_error_that_was_reported_is_its_headline_from_then_on():
     log, error = Log(), Json2VideoError("The account cannot pay. The service said so.", advice="Add credits.")
-    error.report(log)
+    reported = error.report(log)
     assert log.lines == ["The account cannot pay.\nThe service said so.\nAdd credits.\nNothing was charged."]
-    assert str(error) == "The account cannot pay. The service said so."
-    assert error.facts()["advice"] == "Add credits."
+    assert str(reported) == "The account cannot pay. The service said so."
+    assert reported.to_dict() == error.to_dict()
+    assert str(error) == "The account cannot pay. The service said so. Add credits."
+
+
+def test_context_is_added_to_a_copy():
+    error = InvalidMovie("It is wrong.", findings=["a finding"], path="scenes[0]", http_status=400)
+    try:
+        raise error
+    except InvalidMovie as raised:
+        copy = raised.with_context(advice="Correct it.", retryable=True, billing=Billing.UNKNOWN)
+    assert type(copy) is InvalidMovie
+    assert copy.to_dict() == {
+        **error.to_dict(),
+        "advice": "Correct it.",
+        "retryable": True,
+        "billing": "unknown",
+    }
+    assert (copy.findings, copy.__traceback__) == (("a finding",), error.__traceback__)
+    assert (error.advice, error.retryable, error.billing) == (InvalidMovie.advice, False, Billing.NOT_CHARGED)
+    failed = RenderFailed("It failed.", source_unavailable=True, project="Qk3vT9zLm2XcB7wA")
+    assert failed.with_context(project="other").to_dict() == {**failed.to_dict(), "project": "other"}
 
 
 def test_the_error_of_a_task_is_found_in_what_a_callback_is_given():
     error = error_from_render("Property 'zoom' is not an integer in movie/scenes[0]/elements[0]", project="P" * 16)
     final = RuntimeError("Airflow's own class")
     final.json2video_error = error
-    assert error_of({"exception": final}) is error
-    assert error_of({"exception": error}) is error_of(error) is error
-    assert (error.code, error.path, error.project, error.money.value) == (
+    assert find_error({"exception": final}) is error
+    assert find_error({"exception": error}) is find_error(error) is error
+    assert (error.code, error.path, error.project, error.billing.value) == (
         "RenderFailed",
         "scenes[0].elements[0].zoom",
         "P" * 16,
-        "not spent",
+        "not_charged",
     )
     wrapped = ValueError("another")
     wrapped.__cause__ = error
-    assert error_of(wrapped) is error
-    assert error_of({"exception": ValueError("x")}) is error_of({"exception": "text"}) is error_of({}) is None
+    assert find_error(wrapped) is error
+    assert find_error({"exception": ValueError("x")}) is find_error({"exception": "text"}) is find_error({}) is None

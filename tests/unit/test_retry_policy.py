@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.api.errors import error_from_answer, error_from_render
+from airflow_json2video.api.errors import error_from_render, error_from_response
 
 try:
     from airflow.sdk.definitions.retry_policy import RetryAction
@@ -36,10 +36,10 @@ def decide():
 @pytest.mark.parametrize(
     "error",
     [
-        error_from_answer(400, "Insufficient credits", call="movies.submit"),
-        error_from_answer(401, "Movie is larger (1x1) than your plan allowance (1x1)", call="movies.submit"),
-        error_from_answer(400, "Error: Invalid API Key", call="movies.submit"),
-        error_from_answer(400, "Template x not found", call="movies.submit"),
+        error_from_response(400, "Insufficient credits", call="movies.submit"),
+        error_from_response(401, "Movie is larger (1x1) than your plan allowance (1x1)", call="movies.submit"),
+        error_from_response(400, "Error: Invalid API Key", call="movies.submit"),
+        error_from_response(400, "Template x not found", call="movies.submit"),
         exceptions.InvalidMovie("wrong"),
         exceptions.BudgetExceeded("too dear"),
         exceptions.CreditReserveReached("too little left"),

@@ -61,8 +61,7 @@ def check_batch(
         try:
             write_report(report_path, items, batch)
         except ConfigurationError as error:
-            error.advice = f"{error.advice} Nothing was submitted."
-            raise
+            raise error.with_context(advice=f"{error.advice} Nothing was submitted.") from error
 
 
 def check_before_paying(

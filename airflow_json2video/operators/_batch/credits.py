@@ -78,7 +78,7 @@ class BatchCredits:
             memory.quota_waits += 1
             return
         if waits:
-            refusal.advice = f"{refusal.advice} {WAITED}".strip()
+            refusal = refusal.with_context(advice=f"{refusal.advice} {WAITED}".strip())
         log.error("Nothing more is submitted: %s", refusal)
         self.batch.halt(refusal)
 

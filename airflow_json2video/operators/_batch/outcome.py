@@ -7,7 +7,7 @@ from typing import Any
 from airflow_json2video.batch.report import write_report
 from airflow_json2video.core.batch import BatchLedger, BatchResult, ItemState, first_failures
 from airflow_json2video.core.batch_items import BatchItems
-from airflow_json2video.exceptions import BatchFailed, Billing, ConfigurationError, Json2VideoError, error_from_facts
+from airflow_json2video.exceptions import BatchFailed, Billing, ConfigurationError, Json2VideoError, error_from_dict
 
 __all__ = ["end_batch"]
 
@@ -27,9 +27,10 @@ def end_batch(batch: BatchLedger, items: BatchItems, *, report_path: str | None)
     if not batch.is_success:
         raise _failure(batch, items, result)
     if trouble is not None:
-        trouble.retryable = True
-        trouble.advice = f"{trouble.advice} All renders are kept: the next attempt takes them and pays for none."
-        raise trouble
+        raise trouble.with_context(
+            retryable=True,
+            advice=f"{trouble.advice} All renders are kept: the next attempt takes them and pays for none.",
+        )
     return result
 
 
@@ -52,18 +53,20 @@ def _result(batch: BatchLedger, items: BatchItems, report_path: str | None) -> B
 def _failure(batch: BatchLedger, items: BatchItems, result: BatchResult) -> Json2VideoError:
     kept = "What was rendered is kept: the next attempt, or a clear of the task, renders only what is missing."
     where = f" The report says how each stands: {result['report_path']}" if result["report_path"] else ""
-    money = (
+    billing = (
         Billing.UNKNOWN
         if result["unsure"]
-        else Billing.SPENT
+        else Billing.CHARGED
         if result["done"] or result["credits"]
-        else Billing.NOT_SPENT
+        else Billing.NOT_CHARGED
     )
     if batch.stop is not None:
-        error = error_from_facts({**batch.stop, "money": money.value})
-        error.message = f"{error.message} The batch stopped there: {batch.in_words()}."
-        error.advice = f"{error.advice} {kept}{where}".strip()
-        return error
+        error = error_from_dict(batch.stop)
+        return error.with_context(
+            message=f"{error.message} The batch stopped there: {batch.in_words()}.",
+            advice=f"{error.advice} {kept}{where}".strip(),
+            billing=billing,
+        )
     errors: list[dict[str, Any]] = [batch.records[index].error or {} for index in batch.failures]
     bound = batch.rules.bound(len(items))
     first = "; ".join(f"{each['key']}: {each['error']}" for each in result["failures"][:3])
@@ -72,6 +75,6 @@ def _failure(batch: BatchLedger, items: BatchItems, result: BatchResult) -> Json
         f"{f'at most {bound:g} may' if bound else 'none may'}: {batch.in_words()}. {first}",
         # What is unsure is for a person, and a document at fault fails again.
         retryable=not result["unsure"] and any(error.get("retryable") for error in errors),
-        money=money,
+        billing=billing,
         advice=kept + where,
     )

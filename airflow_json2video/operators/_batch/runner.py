@@ -25,7 +25,6 @@ from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.core.rate_limit import RateLimiter
 from airflow_json2video.core.refusal import seconds_to_confirmation
-from airflow_json2video.core.submission_state import with_facts
 from airflow_json2video.deployment import require_same_deployment, require_unchanged_deployment
 from airflow_json2video.exceptions import (
     AccountSuspended,
@@ -184,7 +183,7 @@ class BatchStep:
         elif batch.digest != self._items.digest():
             raise BatchFailed(
                 "The rows are not those that this batch began with: their source has changed while it was under way.",
-                money=Billing.UNKNOWN,
+                billing=Billing.UNKNOWN,
                 advice="Renders under way go on. Let the source be, or copy it first; then clear the task: it takes "
                 "the renders of rows that are the same, and renders the others.",
             )
@@ -232,7 +231,7 @@ class BatchStep:
             if len(unpaid) == len(self._items):
                 raise
             self._log.error("Nothing more is submitted: %s", error)
-            batch.halt(with_facts(error, advice="Nothing more was submitted."))
+            batch.halt(error.with_context(advice="Nothing more was submitted."))
         memory.checked = not batch.indices(ItemState.UNKNOWN)
         return None
 
@@ -333,7 +332,7 @@ class BatchStep:
         if not trouble.retryable:  # a refusal, which is an outage until it has lasted
             hold = seconds_to_confirmation(lasted)
         if hold is None or lasted >= self._operator.render_timeout:
-            batch.halt(with_facts(trouble, retryable=True))
+            batch.halt(trouble.with_context(retryable=True))
             return True
         memory.hold_until = now + hold
         self._log.warning("%s No submission for %.0f s.", trouble.message, hold)
@@ -391,7 +390,7 @@ class BatchStep:
         if not error.retryable:  # a refusal, which is an outage until it has lasted
             after = seconds_to_confirmation(lasted)
         if now >= deadline or (after is None and not error.retryable):
-            raise with_facts(error, retryable=True)
+            raise error.with_context(retryable=True)
         memory.waits += 1
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)

@@ -290,9 +290,9 @@ def test_a_submission_that_carries_a_project_counts_whatever_else_it_says():
 def test_a_refusal_in_a_200_is_a_refusal_and_the_money_is_not_known():
     error = read(calls.submit_movie({"a": 1}), {"success": False, "message": "no"})
     assert isinstance(error, Json2VideoError)
-    assert error.money is Billing.UNKNOWN
+    assert error.billing is Billing.UNKNOWN
     known = read(calls.submit_movie({"a": 1}), {"success": False, "message": "Insufficient credits"})
-    assert known.money is Billing.NOT_SPENT
+    assert known.billing is Billing.NOT_CHARGED
 
 
 def test_templates_carry_the_tag_that_was_asked_for_even_if_the_service_does_not_filter():

@@ -137,7 +137,7 @@ def test_a_proxy_is_asked_for_a_tunnel_and_sees_no_key(driver, service, monkeypa
     driver.open("https://api.json2video.invalid", **options)
     error = failure(driver.execute, submit_movie(MOVIE))
     assert isinstance(error, ServiceUnreachable)
-    assert error.money is Billing.NOT_SPENT
+    assert error.billing is Billing.NOT_CHARGED
     assert [(s.method, s.path) for s in service.requests] == [("CONNECT", "api.json2video.invalid:443")]
     assert KEY not in str([s.headers for s in service.requests])
 
@@ -152,7 +152,7 @@ def test_a_submission_is_sent_once_whatever_comes_back_and_the_money_is_not_know
     error = failure(client.execute, submit_movie(MOVIE))
     assert isinstance(error, expected), str(error)
     assert service.sent("POST") == 1 == len(service.requests)
-    assert error.money is Billing.UNKNOWN
+    assert error.billing is Billing.UNKNOWN
     assert "account's list" in error.advice
     assert client.slept == []
 
@@ -165,7 +165,7 @@ def test_an_answer_that_is_late_or_never_ends_ends_in_time_and_is_sent_once(driv
     error = failure(driver.execute, submit_movie(MOVIE))
     assert time.monotonic() - started < 3
     assert type(error) is ResponseLost
-    assert error.money is Billing.UNKNOWN
+    assert error.billing is Billing.UNKNOWN
     assert service.sent("POST") == 1
 
 
@@ -206,7 +206,7 @@ def test_a_refused_connection_sent_nothing_and_says_so(driver):
         driver.open(f"http://127.0.0.1:{unused.getsockname()[1]}")
         error = failure(driver.execute, submit_movie(MOVIE))
     assert type(error) is ServiceUnreachable
-    assert error.money is Billing.NOT_SPENT
+    assert error.billing is Billing.NOT_CHARGED
     assert "Nothing was submitted" in error.advice
     assert "refused" in str(error).lower()
     assert "0x" not in str(error)
@@ -219,7 +219,7 @@ def test_a_name_that_does_not_resolve_sent_nothing(driver, monkeypatch):
     error = failure(driver.execute, submit_movie(MOVIE))
     assert type(error) is HostNotResolved
     assert isinstance(error, ServiceUnreachable)
-    assert error.money is Billing.NOT_SPENT
+    assert error.billing is Billing.NOT_CHARGED
     assert "api.json2video.invalid" in str(error)
 
 
@@ -233,7 +233,7 @@ def test_a_reset_in_the_tls_handshake_sent_nothing(driver):
     error = failure(driver.execute, submit_movie(MOVIE))
     service.close()
     assert type(error) is ServiceUnreachable, str(error)
-    assert error.money is Billing.NOT_SPENT
+    assert error.billing is Billing.NOT_CHARGED
 
 
 def test_a_certificate_nobody_trusts_sent_nothing(driver, certificate):
@@ -407,7 +407,7 @@ def test_a_damaged_compressed_answer_names_the_cause(client, service):
     service.then(answer(200, raw=b"not gzip at all", headers={"Content-Encoding": "gzip"}))
     error = failure(client.execute, submit_movie(MOVIE))
     assert isinstance(error, (ResponseLost, InvalidResponse))
-    assert error.money is Billing.UNKNOWN
+    assert error.billing is Billing.UNKNOWN
     assert service.sent("POST") == 1
 
 
@@ -579,7 +579,7 @@ def test_the_key_is_in_no_message_repr_or_log(driver, service, caplog, fault):
         try:
             driver.execute(call)
         except Json2VideoError as error:
-            texts += [str(error), repr(error), repr(error.facts()), repr(pickle.dumps(error)), repr(vars(error))]
+            texts += [str(error), repr(error), repr(error.to_dict()), repr(pickle.dumps(error)), repr(vars(error))]
             texts += traceback.format_exception(type(error), error, error.__traceback__)
             chained += [error.__cause__, error.__context__]
     texts += [caplog.text, *(repr(vars(record)) for record in caplog.records)]
@@ -661,7 +661,7 @@ def test_a_key_that_comes_back_in_any_place_is_in_no_message_and_no_log(driver, 
         try:
             client.execute(get_movie(PROJECT))
         except Json2VideoError as error:
-            shown = "".join(traceback.format_exception(type(error), error, error.__traceback__)) + repr(error.facts())
+            shown = "".join(traceback.format_exception(type(error), error, error.__traceback__)) + repr(error.to_dict())
             assert "ZxT9mLp" not in shown
     formatter = logging.Formatter()
     logged = "\n".join(formatter.format(record) for record in caplog.records)

@@ -219,7 +219,7 @@ def test_an_item_that_is_refused_for_the_render_timeout_fails_and_a_retry_may_su
     find(batch).settle()
     assert states(batch)[0] is ItemState.FAILED
     assert batch.records[0].error["retryable"]
-    assert batch.records[0].error["money"] == "not spent"
+    assert batch.records[0].error["billing"] == "not_charged"
 
 
 @pytest.mark.parametrize("error", [AuthenticationFailed("Invalid API Key"), ResponseLost("x")])

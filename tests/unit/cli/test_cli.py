@@ -253,7 +253,7 @@ def test_a_lost_answer_that_cannot_be_looked_up_says_how_to_take_it_up_again_and
     refused = service.add_fault("answer", method="GET", path="/v2/movies", status=403, times=None)
     code, _, err = run("render", movie)
     assert code == 1
-    assert "It is not known whether a render was started" in err
+    assert "It is unknown whether a render was started" in err
     key = re.search(r"--resume (\S+)", err).group(1)
     service.backend.faults.clear(refused)
     code, _, err = run("render", movie, "--resume", key, "--json")

@@ -71,7 +71,7 @@ def test_a_render_that_costs_more_than_it_may_is_refused_with_the_estimate(limit
     if refusal is not None:
         assert isinstance(refusal, BudgetExceeded)
         assert "about 10 credits, and max_credits is" in str(refusal)
-        assert refusal.money is Billing.NOT_SPENT
+        assert refusal.billing is Billing.NOT_CHARGED
         assert not refusal.retryable
 
 

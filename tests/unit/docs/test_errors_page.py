@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.api.errors import error_from_answer, error_from_render
+from airflow_json2video.api.errors import error_from_render, error_from_response
 from airflow_json2video.exceptions import Json2VideoError
 
 PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
@@ -26,7 +26,7 @@ def rows(heads: str) -> list[list[str]]:
     return table
 
 
-CLASSES = rows("| class | HTTP | retryable | money | what to do |")
+CLASSES = rows("| class | HTTP | retryable | billing | what to do |")
 RENDERS = rows("| the render's message | `path` | retryable |")
 WORDS = rows("| call | HTTP | the service says | class |")
 
@@ -46,9 +46,9 @@ def test_every_class_of_the_tree_has_its_row_and_no_other_has():
 
 @pytest.mark.parametrize("row", CLASSES, ids=lambda row: row[0])
 def test_a_row_says_of_its_class_whether_a_retry_can_help_and_what_became_of_the_money(row):
-    name, _, retryable, money, _ = row
+    name, _, retryable, billing, _ = row
     cls = public_classes()[name]
-    assert (retryable, money) == ("yes" if cls.retryable else "no", cls.money.value)
+    assert (retryable, billing) == ("yes" if cls.retryable else "no", cls.billing.value)
 
 
 def test_rows_are_indented_as_the_tree_is():
@@ -61,7 +61,7 @@ def test_rows_are_indented_as_the_tree_is():
 @pytest.mark.parametrize("row", WORDS, ids=lambda row: f"{row[0]} {row[1]} {row[2][:40]}")
 def test_the_services_words_become_the_class_that_the_page_names(row):
     call, status, words, name = row
-    error = error_from_answer(int(status), words, call=call, subject="abc")
+    error = error_from_response(int(status), words, call=call, subject="abc")
     assert type(error).__name__ == name
     assert error.service_message == words
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_json2video.api.errors import error_from_answer, error_from_render
+from airflow_json2video.api.errors import error_from_render, error_from_response
 from airflow_json2video.api.validation import check_stored_name
 from airflow_json2video.core.identity import Stamp
 from airflow_json2video.core.price import Price, check_max_credits
@@ -106,11 +106,11 @@ def test_what_a_render_says_that_missed_its_deadline():
 
 def test_what_a_failed_render_says():
     words = "Scene #1, element #1: Failed to download 'https://example.com/a.png' (404)"
-    assert_quoted("what-happens-when", *error_from_render(words, project=PROJECT).in_lines().splitlines())
+    assert_quoted("what-happens-when", *error_from_render(words, project=PROJECT).format_report().splitlines())
 
 
 def test_what_an_empty_account_says():
-    assert_quoted("errors", error_from_answer(400, "Insufficient credits", call="movies.submit").in_lines())
+    assert_quoted("errors", error_from_response(400, "Insufficient credits", call="movies.submit").format_report())
 
 
 def test_what_a_killed_task_says(monkeypatch):

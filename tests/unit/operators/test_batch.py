@@ -20,7 +20,7 @@ from airflow_json2video.exceptions import (
     ConfigurationError,
     QuotaExhausted,
     ServiceUnreachable,
-    error_of,
+    find_error,
 )
 from airflow_json2video.local import LocalService
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
@@ -412,7 +412,7 @@ def test_a_used_up_quota_stops_the_batch_and_keeps_what_was_rendered(batch, serv
     first = BatchAttempt(batch)
     with pytest.raises(AirflowFailException, match=r"Insufficient credits.*stopped there: 3 of 7 done") as caught:
         first.run()
-    assert isinstance(error_of(caught.value), QuotaExhausted)
+    assert isinstance(find_error(caught.value), QuotaExhausted)
     assert sent(service) == 4
     assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["left"] * 4
     service.clear_faults()

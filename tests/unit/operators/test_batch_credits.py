@@ -15,7 +15,7 @@ from airflow_json2video.exceptions import (
     ConfigurationError,
     CreditReserveReached,
     QuotaExhausted,
-    error_of,
+    find_error,
 )
 from airflow_json2video.local import LocalService
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
@@ -69,7 +69,7 @@ def test_nothing_is_paid_for_beyond_the_reserve_and_what_was_rendered_is_kept(ba
     first = BatchAttempt(lambda: batch(min_remaining_credits=100))
     with pytest.raises(AirflowFailException, match=r"has 100 credits left.*stopped there: 3 of 7 done") as caught:
         first.run()
-    assert isinstance(error_of(caught.value), CreditReserveReached)
+    assert isinstance(find_error(caught.value), CreditReserveReached)
     assert "Nothing more was submitted" in str(caught.value)
     assert sent(service) == 3
     assert service.credits_left == 100
@@ -215,7 +215,7 @@ def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path,
     make = lambda: patient(min_remaining_credits=reserve, quota_wait_until=timedelta(seconds=0.5))  # noqa: E731
     with pytest.raises(AirflowFailException, match="Credits were waited for until") as caught:
         BatchAttempt(make).run()
-    assert isinstance(error_of(caught.value), error)
+    assert isinstance(find_error(caught.value), error)
     assert {line["status"] for line in lines(tmp_path)} == {"left"}
 
 

@@ -153,8 +153,8 @@ class Process:
         world.pass_time(world.rng.uniform(0.0, 30.0))
         self.may_die()
         if kind == "gateway":
-            raise ServerError("bad gateway", money=Billing.UNKNOWN)
-        raise ResponseLost("the connection broke", money=Billing.UNKNOWN)
+            raise ServerError("bad gateway", billing=Billing.UNKNOWN)
+        raise ResponseLost("the connection broke", billing=Billing.UNKNOWN)
 
     def movies(self, **_):
         world = self.world

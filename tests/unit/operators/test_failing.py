@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, RenderFailed, error_of
+from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, RenderFailed, find_error
 from airflow_json2video.operators.drive import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
@@ -55,16 +55,16 @@ def test_a_refusal_of_the_validator_ends_the_task_for_good_and_shows_what_stands
         "This was attempt 1 of 3.",
         "A retry cannot help, so none is made.",
     ]
-    error = error_of({"exception": caught.value})
+    error = find_error({"exception": caught.value})
     assert (error.code, error.path, error.project) == ("RenderFailed", "scenes[0].elements[0].text", project)
-    assert (error.scene, error.element, error.money.value) == (0, 0, "not spent")
+    assert (error.scene, error.element, error.billing.value) == (0, 0, "not_charged")
 
 
 def test_a_failure_that_may_pass_is_told_to_a_callback_in_the_same_way(service):
     service.add_fault("render", status="error", message="Scene #1, element #1: Failed to download 'x'")
     with pytest.raises(RenderFailed) as caught:
         Attempt(render()).run()
-    error = error_of({"exception": caught.value})
+    error = find_error({"exception": caught.value})
     assert (error.code, error.path, error.retryable) == ("RenderFailed", "scenes[0].elements[0]", True)
 
 
@@ -85,7 +85,7 @@ def test_a_movie_with_errors_says_in_the_task_what_the_command_line_says(service
     movie = {"scenes": [{"elements": [{"type": "text", "txt": "x", "durration": 2}]}]}
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render(movie=movie)).run()
-    assert isinstance(error_of(caught.value), InvalidMovie)
+    assert isinstance(find_error(caught.value), InvalidMovie)
     file = tmp_path / "movie.json"
     file.write_text(json.dumps(movie))
     main(["check", str(file)])
@@ -100,7 +100,7 @@ def test_a_movie_with_errors_says_in_the_task_what_the_command_line_says(service
 def test_an_element_type_that_is_certainly_wrong_is_not_submitted(service):
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render(movie={"scenes": [{"duration": 2, "elements": [{"type": "txet", "text": "x"}]}]})).run()
-    assert "did you mean 'text'?" in str(error_of(caught.value))
+    assert "did you mean 'text'?" in str(find_error(caught.value))
     assert service.posts == 0
 
 

@@ -16,7 +16,7 @@ from airflow_json2video.exceptions import (
     RenderFailed,
     ServiceUnreachable,
     SubmissionUnconfirmed,
-    error_of,
+    find_error,
 )
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
@@ -181,7 +181,7 @@ def test_an_author_who_wants_to_look_for_himself_gets_a_failure_that_says_how(re
     service.add_fault("answer", method="POST", path="/v2/movies", status=500)
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render(on_lost_response="fail")).run()
-    assert isinstance(error_of(caught.value), SubmissionUnconfirmed)
+    assert isinstance(find_error(caught.value), SubmissionUnconfirmed)
     assert "a_dag.render-" in str(caught.value)
     assert "Then clear the task" in str(caught.value)
     assert service.renders() == []
@@ -315,7 +315,7 @@ def test_a_key_that_is_revoked_while_the_task_waits_fails_it_retryably_at_the_de
     with pytest.raises(RenderDeadlineExceeded, match=r"(?i)api key") as caught:
         attempt.fire().resume()
     assert caught.value.retryable
-    assert caught.value.in_lines().count("The render keeps running and will be billed.") == 1
+    assert caught.value.format_report().count("The render keeps running and will be billed.") == 1
 
 
 @pytest.mark.parametrize("deferrable", [True, False])

@@ -56,7 +56,7 @@ def test_a_place_that_can_be_written_to_is_left_as_it_is(tmp_path, bucket):
 def test_a_path_that_cannot_be_used_is_refused_with_the_reason(template, why, bucket):
     with pytest.raises(ConfigurationError, match=why) as failure:
         check(template)
-    assert failure.value.money is Billing.NOT_SPENT
+    assert failure.value.billing is Billing.NOT_CHARGED
 
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
@@ -75,7 +75,7 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
 def test_a_place_that_only_looks_as_if_it_could_be_written_to_is_refused(path):
     with pytest.raises(ConfigurationError, match="the worker cannot write to") as failure:
         check(path)
-    assert failure.value.money is Billing.NOT_SPENT
+    assert failure.value.billing is Billing.NOT_CHARGED
 
 
 def test_a_disk_that_is_full_may_have_room_for_the_next_attempt(tmp_path, monkeypatch):
@@ -96,7 +96,7 @@ def test_a_store_that_can_be_read_and_not_written_to_is_found_out(bucket):
     bucket.put_file = forbidden
     with pytest.raises(DestinationFailed, match="PutObject is not allowed") as failure:
         check("s3://bucket/{project}.mp4")
-    assert failure.value.money is Billing.NOT_SPENT
+    assert failure.value.billing is Billing.NOT_CHARGED
 
 
 def test_where_nothing_may_be_deleted_one_small_file_is_left_and_reported(bucket):
@@ -157,7 +157,7 @@ def test_a_store_that_does_not_answer_may_answer_the_next_attempt(bucket):
     with pytest.raises(DestinationFailed, match="cannot be reached") as failure:
         check("s3://bucket/{project}.mp4")
     assert failure.value.retryable
-    assert failure.value.money is Billing.NOT_SPENT
+    assert failure.value.billing is Billing.NOT_CHARGED
 
 
 @pytest.mark.parametrize("name", ["a[1].mp4", "b?c.mp4", "d*.mp4", "e#f.mp4", "g%20h.mp4", " i .mp4"])

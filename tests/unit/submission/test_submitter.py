@@ -156,7 +156,7 @@ def test_a_list_that_cannot_be_read_stops_a_later_attempt_and_may_be_retried(sub
     with pytest.raises(SubmissionUnconfirmed, match="could not be read") as caught:
         submission(attempt=2, until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
     assert caught.value.retryable
-    assert caught.value.money is Billing.UNKNOWN
+    assert caught.value.billing is Billing.UNKNOWN
     assert service.posts == 0
 
 
@@ -190,7 +190,7 @@ def test_no_credits_is_a_clear_no_and_nothing_is_looked_for(submission, service)
     service.settings.update({"credits": 0.0})
     with pytest.raises(QuotaExhausted) as caught:
         submission().run()
-    assert caught.value.money is Billing.NOT_SPENT
+    assert caught.value.billing is Billing.NOT_CHARGED
     assert [r.method for r in service.requests] == ["POST"]
 
 
@@ -223,7 +223,7 @@ def test_the_pauses_between_refusals_grow_and_end_with_the_deadline(submission, 
     with pytest.raises(Json2VideoError, match=r"to submit is over.*starting subprocess") as caught:
         submission(until=passed.clock() + 600, clock=passed.clock, sleep=passed.sleep).run()
     assert caught.value.retryable
-    assert caught.value.money is Billing.NOT_SPENT
+    assert caught.value.billing is Billing.NOT_CHARGED
     assert passed.pauses == sorted(passed.pauses[:-1]) + passed.pauses[-1:]
     assert passed.seconds == pytest.approx(600, abs=5)
     assert 7 <= [r.method for r in service.requests].count("POST") <= 8
@@ -361,7 +361,7 @@ def test_a_lost_response_and_a_list_that_refuses_leave_it_open_whether_there_is_
     service.add_fault("answer", method="GET", path="/v2/movies", status=403, body=body, times=None)
     with pytest.raises(SubmissionUnconfirmed, match="account is suspended") as caught:
         submission(until=time.time() + 0.1, hard_until=time.time() + 0.1).run()
-    assert caught.value.money is Billing.UNKNOWN
+    assert caught.value.billing is Billing.UNKNOWN
     assert TASK.submission_key in str(caught.value)
 
 
@@ -389,7 +389,7 @@ def test_a_second_submission_is_refused_after_the_first_is_known_to_have_come_to
     service.settings.update({"credits": 0.0})
     with pytest.raises(QuotaExhausted) as caught:
         submission().run()
-    assert caught.value.money is Billing.NOT_SPENT
+    assert caught.value.billing is Billing.NOT_CHARGED
 
 
 def test_a_host_that_does_not_resolve_is_named_and_not_waited_for_until_the_deadline(submission, monkeypatch):
@@ -701,4 +701,4 @@ def test_a_refusal_that_arrives_after_the_deadline_fails_retryably_and_has_cost_
     with pytest.raises(Json2VideoError, match="Error creating movie") as caught:
         task.run()
     assert caught.value.retryable
-    assert caught.value.money is Billing.NOT_SPENT
+    assert caught.value.billing is Billing.NOT_CHARGED

@@ -105,8 +105,8 @@ class Client:
             world.pass_time(world.rng.uniform(0.0, 30.0))
             self.process.may_die()
             if kind == "gateway":
-                raise ServerError("bad gateway", money=Billing.UNKNOWN)
-            raise ResponseLost("the connection broke", money=Billing.UNKNOWN)
+                raise ServerError("bad gateway", billing=Billing.UNKNOWN)
+            raise ResponseLost("the connection broke", billing=Billing.UNKNOWN)
         project = world.accept(document)
         return SimpleNamespace(project=project)
 

@@ -150,7 +150,7 @@ def test_errors_survive_the_journey_through_an_event():
         event = json.loads(json.dumps(event_from_ended(RenderOutcome(error=error), project=PROJECT)))
         again = ended_from_event(event, project=PROJECT).error
         assert type(again) is type(error)
-        assert again.facts() == error.facts()
+        assert again.to_dict() == error.to_dict()
     assert again.path == "scenes[1].elements[0]"
 
 
