@@ -92,10 +92,10 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
     if timeline.run_state != "success":
         _explain(airflow, run_id, timeline)
 
-    path = Path(airflow.xcom(DAG_ID, run_id, "store"))
-    facts = read_back(path)
+    result = airflow.xcom(DAG_ID, run_id, "render")
+    facts = read_back(Path(result["stored_path"]))
     held = worker_slot_seconds(airflow.task_log(DAG_ID, run_id, "render", triggers=False))
-    _report(facts, timeline, held=held, result=airflow.xcom(DAG_ID, run_id, "render"))
+    _report(facts, timeline, held=held, result=result)
     print(f"\nAll of it took {time.monotonic() - began:.0f} s.")
     if os.environ.get("KEEP", "") not in ("", "0"):
         print(f"\nAirflow's pages: {airflow.url}/dags/{DAG_ID}/runs/{run_id}\nCtrl-C ends everything.")

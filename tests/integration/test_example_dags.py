@@ -58,7 +58,7 @@ def test_movie_from_file(airflow: Airflow, service: ServiceProcess, tmp_path: Pa
 
     result = airflow.xcom(dag_id, run_id, "render")
     assert set(result) == RESULT_FIELDS
-    stored = Path(airflow.xcom(dag_id, run_id, "store"))
+    stored = Path(result["stored_path"])
     assert stored == tmp_path / f"{result['project']}.mp4"
     facts = read_back(stored)
     assert (facts.width, facts.height, facts.size) == (result["width"], result["height"], result["size"])

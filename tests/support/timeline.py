@@ -62,15 +62,15 @@ class Timeline:
             ("submitting", "render started", "submitted"),
             ("pending", "pending", "running"),
             ("rendering", "running", "done"),
-            ("resuming", "done", "rendered"),
-            ("storing", "rendered", "stored"),
+            ("resuming", "done", "resumed"),
+            ("storing", "resumed", "stored"),
         ]
         moments = {"run": self.started, **self.moments}
         return [(name, moments[b] - moments[a]) for name, a, b in borders if a in moments and b in moments]
 
     def render_task_seconds(self) -> float:
         """Seconds from the render task's start on a worker to its end."""
-        return self.moments.get("rendered", time.time()) - self.moments.get("render started", self.started)
+        return self.moments.get("stored", time.time()) - self.moments.get("render started", self.started)
 
     def _render(self, change: StateChange) -> None:
         state, before = change.state or "", self.task_states.get("render")
@@ -84,15 +84,14 @@ class Timeline:
         elif state == "success":
             if "resumed" not in self.moments:  # too quick to be seen as running again
                 self._line("resumed", "on a worker")
-            self._line("rendered", "the render task has its result")
+            self._line("stored", "the render task has returned its result")
         elif state in FINAL or state == "up_for_retry":
             self._line(state, "render")
 
     def _task(self, change: StateChange) -> None:
         self.task_states[change.task_id or ""] = state = change.state or ""
         if state in FINAL:
-            told = "stored" if (change.task_id, state) == ("store", "success") else state
-            self._line(told, f"task {change.task_id}")
+            self._line(state, f"task {change.task_id}")
 
     def _line(self, what: str, detail: str) -> None:
         now = time.time()
