@@ -5,7 +5,7 @@
 
     make bench
     make bench ARGS="--sizes 100,500 --only ours-list,databricks --seconds 15 --parts sizes"
-    python -m benchmarks.polling report --into README.md docs/performance.md
+    python -m benchmarks.polling report --into docs/performance.md
     python -m benchmarks.polling steady FOLDER FOLDER FOLDER
 """
 
