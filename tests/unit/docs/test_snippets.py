@@ -48,7 +48,6 @@ def test_the_readmes_dag_stores_its_video_and_is_six_lines_long():
     pytest.importorskip("airflow.sdk")  # it is written for Airflow 3
     (source,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     names = {}
-    exec(compile(source, "README.md", "exec"), names)
-    (dag,) = (value for value in names.values() if isinstance(value, names["DAG"]))
-    assert dag.get_task("render").output_path == "s3://videos/{project}.mp4"
+    exec(compile(source.replace("):\n", ") as dag:\n"), "README.md", "exec"), names)
+    assert names["dag"].get_task("render").output_path == "s3://videos/{project}.mp4"
     assert len(source.strip().splitlines()) == 6
