@@ -1,7 +1,7 @@
-"""The HTTP API of JSON2Video: each call once as data, and two clients that execute the same data.
+"""The HTTP API of JSON2Video: every call is described once, as data, and two clients execute it.
 
-Knows nothing of Airflow. Names are loaded when they are used, since the two clients stand on
-``requests`` and ``aiohttp``, and the results on ``pydantic``.
+Does not import Airflow. A name is loaded when it is first used, since the clients import ``requests`` and ``aiohttp``,
+and the results ``pydantic``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
     "check_host",
 ]
 
-_HOMES = {
+_MODULE_OF = {
     "AsyncJson2VideoClient": "async_client",
     "Call": "calls",
     "DEFAULT_HOST": "config",
@@ -34,8 +34,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -16,9 +16,10 @@ import aiohttp
 import certifi
 from yarl import URL
 
-from airflow_json2video.api.base_client import Answer, BaseClient, MovieListing, Request, root_cause
+from airflow_json2video.api.base_client import Answer, BaseClient, Request, root_cause
 from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig
+from airflow_json2video.api.pagination import MovieListing
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 

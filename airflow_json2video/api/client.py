@@ -12,9 +12,10 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 from urllib3.util import SKIP_HEADER
 
-from airflow_json2video.api.base_client import Answer, BaseClient, MovieListing, Request
+from airflow_json2video.api.base_client import Answer, BaseClient, Request
 from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig
+from airflow_json2video.api.pagination import MovieListing
 from airflow_json2video.api.transport import TrackingAdapter, watching
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError

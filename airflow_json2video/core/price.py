@@ -10,10 +10,10 @@ from typing import Any, TypedDict
 
 from airflow_json2video.core.result import credits_of
 from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, CreditReserveReached
-from airflow_json2video.movie.catalog import render_credits
 from airflow_json2video.movie.estimation import estimate
 from airflow_json2video.movie.evaluator import NotKnown
 from airflow_json2video.movie.frames import frame_size
+from airflow_json2video.movie.pricing import render_credits
 
 __all__ = [
     "Cost",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_json2video.core.identity import Stamp
-from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.movie.pricing import render_credits
 
 __all__ = ["KnownTask", "Reconciled", "StampedRender", "Verdict", "reconcile"]
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.movie.pricing import render_credits
 
 __all__ = [
     "MOVIE_FACTS",

@@ -23,7 +23,7 @@ from airflow_json2video.local.render_queue import Places, RenderQueue
 from airflow_json2video.local.settings import Settings
 from airflow_json2video.local.store import Render, Store
 from airflow_json2video.local.templates import Templates
-from airflow_json2video.movie.merging import merge_template
+from airflow_json2video.movie.documents import merge_template
 
 __all__ = ["Backend"]
 

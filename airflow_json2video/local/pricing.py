@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.movie.pricing import render_credits
 
 if TYPE_CHECKING:
     from airflow_json2video.local.settings import Settings

@@ -12,7 +12,7 @@ from airflow_json2video.local.contract import Refusal
 from airflow_json2video.local.documents import read_json
 from airflow_json2video.local.library import LIBRARY, TOOLS
 from airflow_json2video.local.template_variables import json_schema, make_fields, movie_object
-from airflow_json2video.movie.merging import deep_merge, merge_template
+from airflow_json2video.movie.documents import deep_merge, merge_template
 
 if TYPE_CHECKING:
     from airflow_json2video.local.clock import Clock

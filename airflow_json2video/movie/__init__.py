@@ -1,6 +1,6 @@
 """Movie JSON: the document that JSON2Video renders, as models, with checks and an estimate of its cost.
 
-Every name is loaded when it is first used, so that importing this package costs nothing.
+A name is loaded when it is first used, so importing this package loads no models.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Element,
         HtmlElement,
         ImageElement,
+        PreloadItem,
         SubtitlesElement,
         TextElement,
         UnknownElement,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     )
     from airflow_json2video.movie.expressions import names_in, render_airflow_expressions
     from airflow_json2video.movie.findings import Finding, Severity
-    from airflow_json2video.movie.generation import PreloadItem
     from airflow_json2video.movie.movie import Movie
     from airflow_json2video.movie.scene import Scene, Transition
     from airflow_json2video.movie.settings import (
@@ -100,28 +100,27 @@ __all__ = [
     "require_valid",
 ]
 
-_HOMES = {
+_NAMES_BY_MODULE = {
     "checks": "check require_valid",
     "elements": "AnyElement AudioElement AudiogramElement ComponentElement Element HtmlElement ImageElement "
-    "SubtitlesElement TextElement UnknownElement VideoElement VisualElement VoiceElement",
+    "PreloadItem SubtitlesElement TextElement UnknownElement VideoElement VisualElement VoiceElement",
     "exports": "AnyDestination Destination DestinationReference EmailDestination Export FtpDestination "
     "SftpDestination UnknownDestination WebhookDestination",
     "expressions": "names_in render_airflow_expressions",
     "findings": "Finding Severity",
-    "generation": "PreloadItem",
     "documents": "load_document",
     "movie": "Movie",
     "scene": "Scene Transition",
     "settings": "ChromaKey Correction Crop Keyframe Rotate SubtitlesSettings TextSettings",
     "estimation": "Estimate Overlap SceneSpan estimate",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+_MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

@@ -29,7 +29,7 @@ from pydantic_core import core_schema
 
 from airflow_json2video.movie.findings import Finding, Severity, invalid_movie, path_of
 from airflow_json2video.movie.lexer import has_expression
-from airflow_json2video.movie.scalars import EXPRESSION_SCHEMA, Problem, Purpose, is_empty_object, json_type, refuse
+from airflow_json2video.movie.problems import EXPRESSION_SCHEMA, Problem, Purpose, is_empty_object, json_type, refuse
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler

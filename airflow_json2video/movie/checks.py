@@ -21,7 +21,7 @@ from airflow_json2video.movie.estimation import NO_LENGTH, Overlap, estimate
 from airflow_json2video.movie.findings import Finding, Severity, at, invalid_movie
 from airflow_json2video.movie.lexer import has_expression
 from airflow_json2video.movie.movie import Movie
-from airflow_json2video.movie.scalars import Purpose
+from airflow_json2video.movie.problems import Purpose
 from airflow_json2video.movie.unknown_keys import key_findings
 
 __all__ = ["check", "require_valid"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 
-__all__ = ["load_document", "named_values"]
+__all__ = ["deep_merge", "load_document", "merge_template", "named_values"]
 
 
 def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
@@ -103,3 +103,31 @@ def _hint(text: str, position: int) -> str:
     if text.startswith("'", position):
         return " (strings stand in double quotes)"
     return ""
+
+
+# What a template render takes from the request instead of from the template.
+_OVERRIDES = (
+    *("resolution", "width", "height", "quality", "exports", "client-data"),
+    *("fps", "cache", "id", "comment"),
+)
+
+
+def merge_template(request: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a request over the template that it names; its scenes and elements are ignored."""
+    merged = {k: v for k, v in template.items() if k != "template"}
+    merged |= {k: request[k] for k in _OVERRIDES if k in request}
+    merged["variables"] = deep_merge(_mapping(template.get("variables")), _mapping(request.get("variables")))
+    return merged
+
+
+def deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay *over* over *under*, objects within objects too; lists are replaced whole."""
+    merged = dict(under)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = deep_merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from airflow_json2video.movie.base import ByType, DocumentModel, OrExpression, prop
-from airflow_json2video.movie.generation import Generated
+from airflow_json2video.movie.pricing import CATALOG
 from airflow_json2video.movie.scalars import Choice, Condition, Number
 from airflow_json2video.movie.settings import (
     ChromaKey,
@@ -21,6 +21,7 @@ from airflow_json2video.movie.settings import (
     TextSettings,
 )
 from airflow_json2video.movie.types import (
+    AspectRatio,
     Boolean,
     Fit,
     HexColor,
@@ -41,8 +42,10 @@ __all__ = [
     "AudiogramElement",
     "ComponentElement",
     "Element",
+    "Generated",
     "HtmlElement",
     "ImageElement",
+    "PreloadItem",
     "SubtitlesElement",
     "TextElement",
     "UnknownElement",
@@ -133,6 +136,16 @@ class VisualElement(Element):
     flip_horizontal: Boolean | None = prop("Mirror left and right.", default=False)
     flip_vertical: Boolean | None = prop("Mirror top and bottom.", default=False)
     mask: Source | None = prop("Address of a grey-scale PNG or video: black transparent, white opaque.")
+
+
+class Generated(DocumentModel):
+    """What an element that the service may generate says about it. Give ``src`` or ``prompt``, not both."""
+
+    prompt: String | None = prop("What to generate; instead of src, and with a model.")
+    model: Annotated[str, Choice(words=tuple(CATALOG), closed=False)] | None = prop("The model that generates it.")
+    aspect_ratio: AspectRatio | None = prop("Shape of what is generated.", default="horizontal")
+    model_settings: Members | None = prop("Passed through to the provider.")
+    connection: String | None = prop("Id of a dashboard connection: the provider bills you, no credits are taken.")
 
 
 class _AudioMixin(DocumentModel):
@@ -263,6 +276,23 @@ class SubtitlesElement(Element):
     settings: Annotated[SubtitlesSettings | dict[str, Any] | str, OrExpression()] | None = prop(
         "Look of the subtitles."
     )
+
+
+_PRELOAD_TYPES = ("image", "video", "audio", "voice", "html", "component")
+
+
+class PreloadItem(Generated):
+    """An asset made or fetched before the scenes. It lives three days unless it is saved to the media library."""
+
+    id: String | None = prop("How the rest of the movie refers to it.")
+    type: (
+        Annotated[Literal["image", "video", "audio", "voice", "html", "component"] | str, Choice(words=_PRELOAD_TYPES)]
+        | None
+    ) = prop("What it is.")
+    src: Source | None = prop("Address to fetch it from.")
+    text: String | None = prop("Words of a voice.")
+    voice: String | None = prop("Name of a voice.")
+    save_to_media: Boolean | None = prop("Keep it in the media library.", default=False)
 
 
 _KNOWN_TYPES = ("image", "video", "text", "html", "component", "audio", "voice", "audiogram", "subtitles")

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_json2video.movie.catalog import render_credits
 from airflow_json2video.movie.evaluator import NotKnown, is_true, resolve, scope
 from airflow_json2video.movie.findings import at
 from airflow_json2video.movie.frames import frame_size
@@ -28,6 +27,7 @@ from airflow_json2video.movie.pricing import (
     Unknown,
     added,
     number_of,
+    render_credits,
     value_of,
 )
 

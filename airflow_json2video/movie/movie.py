@@ -9,10 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from airflow_json2video.movie.base import DocumentModel, OrExpression, prop
-from airflow_json2video.movie.elements import AnyElement
+from airflow_json2video.movie.elements import AnyElement, PreloadItem
 from airflow_json2video.movie.exports import Export
 from airflow_json2video.movie.frames import MAX_SIDE, MIN_SIDE
-from airflow_json2video.movie.generation import PreloadItem
 from airflow_json2video.movie.scalars import Choice, Number
 from airflow_json2video.movie.scene import Scene
 from airflow_json2video.movie.types import Boolean, Members, Resolution, String

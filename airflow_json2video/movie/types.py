@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from airflow_json2video.movie.scalars import Choice, Color, JsonArray, JsonObject, Number, Switch, Text, Url
+from airflow_json2video.movie import scalars
+from airflow_json2video.movie.scalars import Choice, Color, JsonArray, JsonObject, Number, Text, Url
 
 __all__ = [
     "AspectRatio",
@@ -25,7 +26,7 @@ __all__ = [
     "String",
 ]
 
-Boolean = Annotated[bool | str, Switch()]
+Boolean = Annotated[bool | str, scalars.Boolean()]
 String = Annotated[str, Text()]
 Credential = String
 HexColor = Annotated[str, Color()]

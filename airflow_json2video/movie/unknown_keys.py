@@ -8,10 +8,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from airflow_json2video.movie.base import DocumentModel, wire_names
-from airflow_json2video.movie.elements import ELEMENT_TYPES, UnknownElement
+from airflow_json2video.movie.elements import ELEMENT_TYPES, PreloadItem, UnknownElement
 from airflow_json2video.movie.exports import DESTINATION_TYPES, DestinationReference, Export, UnknownDestination
 from airflow_json2video.movie.findings import Finding, Severity, at
-from airflow_json2video.movie.generation import PreloadItem
 from airflow_json2video.movie.movie import Movie
 from airflow_json2video.movie.scene import Scene, Transition
 from airflow_json2video.movie.settings import (

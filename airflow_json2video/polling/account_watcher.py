@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.api.base_client import MovieListing
 from airflow_json2video.api.calls.movies import get_movie, list_movies
+from airflow_json2video.api.pagination import MovieListing
 from airflow_json2video.core.completed import FinishedRenders, Wanted
 from airflow_json2video.core.poll_schedule import poll_schedule
 from airflow_json2video.core.render_status import LONGEST_WISH, MIN_POLL_INTERVAL

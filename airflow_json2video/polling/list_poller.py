@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.api.base_client import MovieListing
 from airflow_json2video.api.calls.movies import poll_movies
+from airflow_json2video.api.pagination import MovieListing
 from airflow_json2video.api.responses import tidied
 from airflow_json2video.core.result import to_json
 from airflow_json2video.exceptions import Json2VideoError, RateLimited, ResponseLost, ServiceUnreachable, TransportError

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.price import Price, check_max_credits, check_reserve
-from airflow_json2video.movie.merging import merge_template
+from airflow_json2video.movie.documents import merge_template
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient

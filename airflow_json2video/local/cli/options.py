@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.movie.documents import load_document, named_values
-from airflow_json2video.movie.merging import merge_template
+from airflow_json2video.movie.documents import load_document, merge_template, named_values
 
 if TYPE_CHECKING:
     from airflow_json2video.local.drawing.assets import Assets

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_json2video.local.cli.error_paths import in_document, warning_findings
-from airflow_json2video.movie.catalog import render_credits
+from airflow_json2video.movie.pricing import render_credits
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline

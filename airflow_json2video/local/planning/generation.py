@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.movie.catalog import price_of
+from airflow_json2video.movie.pricing import price_of
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer, Timeline

@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from airflow_json2video.api.base_client import Answer, BaseClient, MovieListing
+from airflow_json2video.api.base_client import Answer, BaseClient
 from airflow_json2video.api.calls import get_movie, list_movies, submit_movie
 from airflow_json2video.api.config import ClientConfig
+from airflow_json2video.api.pagination import MovieListing
 from airflow_json2video.exceptions import Json2VideoError, ProjectNotFound
 from benchmarks.polling.answers import ACCOUNTS, World, project_of
 from benchmarks.polling.mix import Plan, Render, make_plan

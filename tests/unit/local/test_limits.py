@@ -14,7 +14,7 @@ from airflow_json2video.local.documents import read_json
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
 from airflow_json2video.local.limits import LIMITS, Limits, is_deeper
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
-from airflow_json2video.movie.merging import merge_template
+from airflow_json2video.movie.documents import merge_template
 
 RED = {"width": 64, "height": 64, "scenes": [{"duration": 1, "background-color": "#c00"}]}
 
