@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_json2video.api.errors import error_from_render
 from airflow_json2video.core.poll_schedule import MIN_POLL_INTERVAL, PollSchedule, chance_of
 from airflow_json2video.core.refusal import seconds_to_confirmation
+from airflow_json2video.core.render_failure import error_from_render
 from airflow_json2video.core.result import created_at, select_fields
 from airflow_json2video.core.storage_path import FileState, file_state, no_file
 from airflow_json2video.exceptions import (

@@ -7,7 +7,8 @@ import pickle
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.api.errors import error_from_render, error_from_response
+from airflow_json2video.api.errors import error_from_response
+from airflow_json2video.core.render_failure import error_from_render
 from airflow_json2video.exceptions import (
     AccountSuspended,
     AlreadyExists,

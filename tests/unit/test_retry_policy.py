@@ -6,7 +6,8 @@ from importlib import import_module
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.api.errors import error_from_render, error_from_response
+from airflow_json2video.api.errors import error_from_response
+from airflow_json2video.core.render_failure import error_from_render
 
 try:
     from airflow.sdk.definitions.retry_policy import RetryAction

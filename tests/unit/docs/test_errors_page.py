@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from airflow_json2video import exceptions
-from airflow_json2video.api.errors import error_from_render, error_from_response
+from airflow_json2video.api.errors import error_from_response
+from airflow_json2video.core.render_failure import error_from_render
 from airflow_json2video.exceptions import Json2VideoError
 
 PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
