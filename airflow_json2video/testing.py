@@ -97,7 +97,7 @@ def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.
     def soon(*_: Any, **__: Any) -> float:
         return _QUICK_LOOK
 
-    for name in ("first_look", "next_look", "after_failures"):
+    for name in ("first_poll", "next_poll", "after_failures"):
         monkeypatch.setattr(PollSchedule, name, soon)
     # After a submission that was refused, or whose response was lost.
     for module in (batch, submission):

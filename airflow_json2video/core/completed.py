@@ -19,7 +19,7 @@ from typing import Any, Literal
 from airflow_json2video.core.identity import of_another_deployment
 from airflow_json2video.core.result import created_at
 
-__all__ = ["FinishedRenders", "Wanted"]
+__all__ = ["FinishedRenders", "RenderFilter"]
 
 _MARGIN = 300.0
 """Seconds that clocks may differ by, and that the list may be late by."""
@@ -41,7 +41,7 @@ _ENDED = {"done": "done", "error": "failed"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RenderFilter:
     """Which of the renders that end are worth an event.
 
     :param outcome: those that are done, those that failed, or any.

@@ -1,9 +1,8 @@
-"""When to look at a render: learnt from how long the renders of its account take. Pure.
+"""When to poll a render, learned from how long the renders of its account take. Pure.
 
-A look costs a request, and no look costs lateness: seconds in which the render has ended and nobody
-knows. So the next look falls on the moment at which the *expected* lateness reaches what a request is
-worth. While renders of that age end often, that is soon; in the long tail, where few end in any minute,
-it is later; and while no render has ever ended at that age, it is not at all.
+Polling is a trade-off: each poll costs a request, and each second between polls delays the result. So the next poll is
+due when the *expected* delay reaches what a request is worth. While many renders end at that age, that is soon. In the
+long tail, where few end in any minute, it is later. At an age at which no render has ever ended, there is no poll.
 """
 
 from __future__ import annotations
@@ -16,62 +15,65 @@ from itertools import accumulate
 from statistics import NormalDist
 from zlib import crc32
 
-__all__ = ["MIN_POLL_INTERVAL", "PollSchedule", "RenderTimes", "chance_of", "poll_schedule"]
+__all__ = ["MAX_RETRY_AFTER", "MIN_POLL_INTERVAL", "PollSchedule", "RenderTimes", "jitter", "poll_schedule"]
 
 _LOCAL_FLOOR = 0.2
-"""Seconds between looks at a render of a service on this machine, which sets no floor of its own."""
+"""Seconds between two polls of a render of a service on this machine, which sets no limit of its own."""
 
 MIN_POLL_INTERVAL = 5.0
-"""Seconds; the service's own floor between two looks at one render."""
+"""Seconds; the service's own limit between two polls of one render."""
 
-_WORTH = 0.65
-"""Seconds of expected lateness that a request is worth, at a poll interval of 10 s."""
+MAX_RETRY_AFTER = 300.0
+"""Seconds by which the service's ``Retry-After`` can delay a poll."""
+
+_REQUEST_WORTH = 0.65
+"""Seconds of expected delay that a request is worth, at a poll interval of 10 s."""
 
 _TYPICAL = 4.0
-"""The middle render time that is assumed before any is known, in poll intervals: 40 s at the default 10 s. Seen
-by the vendor: 2 s of text in 8 s, 108 s of portrait video in 195 s. The spread covers both: one in ten under a
-fifth of it, one in ten over five times."""
+"""The median render time that is assumed before any is known, in poll intervals: 40 s at the default 10 s. The vendor
+reports 8 s for 2 s of text, and 195 s for 108 s of portrait video. The spread covers both: one in ten below a fifth of
+it, one in ten above five times."""
 _SPREAD = 1.25
 _GUESS_POINTS = 48
 _GUESS_WEIGHT = 8.0
-"""As many renders as the guess weighs against those that were seen."""
+"""The number of observed renders that the guess weighs as much as."""
 _TAIL_WEIGHT = 0.5
-"""At any age one may be of a kind never seen: so many renders are taken to need about as long again."""
-_KEPT = 200
-"""Renders that are remembered; older ones are forgotten, so that the plan follows a change of habits."""
+"""A render may be of a kind never observed: so many renders are assumed to need about as long again, at any age."""
+_MAX_REMEMBERED = 200
+"""Renders that are remembered. Older ones are forgotten, so that the schedule follows a change in what is rendered."""
 
 _Z = [NormalDist().inv_cdf((i + 0.5) / _GUESS_POINTS) for i in range(_GUESS_POINTS)]
 
 
 class RenderTimes:
-    """How long the renders of one account took, submission to end: the latest that were seen, and a guess before."""
+    """How long the renders of one account took from submission to end: the latest observed, and a guess before that."""
 
     def __init__(self) -> None:
         self._latest: deque[float] = deque()
         self._sorted: list[float] = []
-        self._unplanned = 0
+        self._since_update = 0
         self._curves: dict[float, _Curve] = {}
 
     def __len__(self) -> int:
         return len(self._latest)
 
     def add(self, seconds: float) -> None:
-        """Remember a render that took *seconds*."""
+        """Add a render that took *seconds*."""
         if not 0 < seconds < math.inf:
             return
         self._latest.append(seconds)
         insort(self._sorted, seconds)
-        if len(self._latest) > _KEPT:
+        if len(self._latest) > _MAX_REMEMBERED:
             del self._sorted[bisect_right(self._sorted, self._latest.popleft()) - 1]
-        self._unplanned += 1
-        if self._unplanned * 8 >= len(self._latest):
-            self._unplanned = 0
+        self._since_update += 1
+        if self._since_update * 8 >= len(self._latest):
+            self._since_update = 0
             self._curves.clear()
 
     def wait(self, age: float, *, interval: float) -> float:
-        """Give the seconds from *age* after which the expected lateness is worth a look.
+        """Return the seconds after *age* at which the expected delay is worth a poll.
 
-        :param interval: the author's ``poll_interval``: waits grow in proportion to it.
+        :param interval: the author's ``poll_interval``: the result grows in proportion to it.
         """
         curve = self._curves.get(interval)
         if curve is None:
@@ -82,15 +84,15 @@ class RenderTimes:
 class _Curve:
     """The render times as a weighted distribution, and the waits that follow from it."""
 
-    def __init__(self, seen: list[float], interval: float) -> None:
+    def __init__(self, observed: list[float], interval: float) -> None:
         weight = _GUESS_WEIGHT / _GUESS_POINTS
         guess = [(_TYPICAL * interval * math.exp(_SPREAD * z), weight) for z in _Z]
-        points = sorted([*guess, *((seconds, 1.0) for seconds in seen)])
+        points = sorted([*guess, *((seconds, 1.0) for seconds in observed)])
         self._ends = [end for end, _ in points]
         self._weights = [0.0, *accumulate(weight for _, weight in points)]
         self._moments = [0.0, *accumulate(end * weight for end, weight in points)]
         self._interval = interval
-        self._worth = _WORTH * (interval / 10.0) ** 2
+        self._worth = _REQUEST_WORTH * (interval / 10.0) ** 2
         self._known: dict[int, float] = {}
 
     def wait(self, age: float) -> float:
@@ -103,31 +105,30 @@ class _Curve:
 
     def _solve(self, age: float) -> float:
         low, high = 0.0, 1.0
-        while self._lateness(age, high) < self._worth:
+        while self._delay(age, high) < self._worth:
             low, high = high, high * 2
         for _ in range(10):
             middle = (low + high) / 2
-            low, high = (middle, high) if self._lateness(age, middle) < self._worth else (low, middle)
+            low, high = (middle, high) if self._delay(age, middle) < self._worth else (low, middle)
         return high
 
-    def _lateness(self, age: float, wait: float) -> float:
-        """Seconds for which a render that is not over at *age* will have been over unnoticed, on average."""
+    def _delay(self, age: float, wait: float) -> float:
+        """Return for how many seconds a render that runs at *age* will have been finished unnoticed, on average."""
         first, last = bisect_right(self._ends, age), bisect_right(self._ends, age + wait)
-        late = (age + wait) * (self._weights[last] - self._weights[first]) - (
+        delay = (age + wait) * (self._weights[last] - self._weights[first]) - (
             self._moments[last] - self._moments[first]
         )
-        late += _TAIL_WEIGHT * wait * wait / (2 * max(age, self._interval))
-        return late / (self._weights[-1] - self._weights[first] + _TAIL_WEIGHT)
+        delay += _TAIL_WEIGHT * wait * wait / (2 * max(age, self._interval))
+        return delay / (self._weights[-1] - self._weights[first] + _TAIL_WEIGHT)
 
 
 @dataclass(frozen=True)
 class PollSchedule:
-    """When to look at a render, and when again.
+    """When to poll a render first, and when again.
 
-    :param interval: the author's ``poll_interval``, in seconds. It scales the plan: twice the interval, about twice
-        the time between looks and half the requests.
-    :param floor: seconds; no interval is ever shorter. Five for JSON2Video; the service on one's own
-        machine sets no floor.
+    :param interval: the author's ``poll_interval``, in seconds. It scales the schedule: twice the interval means about
+        twice the time between polls and half the requests.
+    :param floor: seconds; no interval is shorter. Five for JSON2Video; a service on this machine sets no limit.
     :param longest: seconds; no interval is longer, unless the author asks for a longer one.
     :param times: what is known of the account's render times.
     """
@@ -137,24 +138,25 @@ class PollSchedule:
     longest: float = 60.0
     times: RenderTimes = field(default_factory=RenderTimes, compare=False, repr=False)
 
-    def first_look(self, *, age: float, chance: float = 0.5) -> float:
-        """Seconds until the first look at a render that is *age* seconds old: when the quickest may be done.
+    def first_poll(self, *, age: float, jitter: float = 0.5) -> float:
+        """Return the seconds until the first poll of a render that is *age* seconds old: when the quickest may be done.
 
-        :param chance: 0 to 1, another for each render: spreads looks that would fall together.
+        :param jitter: 0 to 1, see :func:`jitter`; spreads polls that would coincide.
         """
-        wait = self._spread(self._bounded(self.times.wait(0.0, interval=self.interval)), chance)
-        # One that was left unwatched, as by a restart, is looked at now; a thousand of them within the floor.
-        return max(wait - age, self.floor * chance)
+        wait = self._spread(self._bounded(self.times.wait(0.0, interval=self.interval)), jitter)
+        # A render that was not polled for a while, for example during a restart, is polled now; a thousand of them
+        # within the minimum interval.
+        return max(wait - age, self.floor * jitter)
 
-    def next_look(self, *, age: float, chance: float = 0.5) -> float:
-        """Seconds until the next look at a render that goes on at *age* seconds."""
-        return max(self.floor, self._spread(self._bounded(self.times.wait(age, interval=self.interval)), chance))
+    def next_poll(self, *, age: float, jitter: float = 0.5) -> float:
+        """Return the seconds until the next poll of a render that still runs at *age* seconds."""
+        return max(self.floor, self._spread(self._bounded(self.times.wait(age, interval=self.interval)), jitter))
 
     def after_failures(self, failures: int) -> float:
-        """Seconds until the next look after so many failed ones in a row.
+        """Return the seconds until the next poll after so many failed ones in a row.
 
-        Half as much again each time, at most two minutes: the end of an outage is noticed within about half
-        its length.
+        Each is 1.5 times the one before, at most two minutes, so the end of an outage is noticed within about half its
+        length.
         """
         return float(max(self.floor, min(self.interval * 1.5 ** min(failures, 20), 120.0)))
 
@@ -162,19 +164,19 @@ class PollSchedule:
         return max(self.floor, min(wait, max(self.longest, self.interval)))
 
     @staticmethod
-    def _spread(wait: float, chance: float) -> float:
-        return wait * (0.75 + 0.5 * chance)
+    def _spread(wait: float, jitter: float) -> float:
+        return wait * (0.75 + 0.5 * jitter)
 
 
-def chance_of(project: str, look: int = 0) -> float:
-    """Give a number from 0 to 1 that is this render's own at this look, and the same wherever it is asked."""
-    return crc32(f"{project}{look}".encode()) / 2**32
+def jitter(project: str, poll: int = 0) -> float:
+    """Return a number from 0 to 1 for this poll of this render: another for each, the same in every process."""
+    return crc32(f"{project}{poll}".encode()) / 2**32
 
 
 def poll_schedule(poll_interval: float, *, is_loopback: bool, times: RenderTimes | None = None) -> PollSchedule:
-    """Give the schedule for an interval that an author asked for; never under the service's own floor.
+    """Return the schedule for the author's ``poll_interval``; never below the service's own limit.
 
-    A service on this machine is looked at as often as an author asks for, and no more often than JSON2Video else.
+    A service on this machine is polled as often as the author asks for.
 
     :param times: what is known of the account's render times.
     """

@@ -458,9 +458,9 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     def _poll_on_worker(self, render: SubmittedRender, *, deadline: float) -> RenderOutcome | None:
         """Look once; None if the render goes on, or the look failed in a way that passes."""
         from airflow_json2video.core.render_status import RenderOutcome
-        from airflow_json2video.polling.wait import look_once
+        from airflow_json2video.polling.wait import poll_once
 
-        step = look_once(self.hook, self._watch(render, deadline=deadline))
+        step = poll_once(self.hook, self._watch(render, deadline=deadline))
         return step if isinstance(step, RenderOutcome) else None
 
     def _wait_on_worker(self, render: SubmittedRender, *, deadline: float) -> RenderOutcome:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.api.calls.movies import get_movie, list_movies
 from airflow_json2video.api.pagination import MovieListing
-from airflow_json2video.core.completed import FinishedRenders, Wanted
-from airflow_json2video.core.poll_schedule import poll_schedule
-from airflow_json2video.core.render_status import LONGEST_WISH, MIN_POLL_INTERVAL
+from airflow_json2video.core.completed import FinishedRenders, RenderFilter
+from airflow_json2video.core.poll_schedule import MAX_RETRY_AFTER, MIN_POLL_INTERVAL, poll_schedule
 from airflow_json2video.core.result import to_json
 from airflow_json2video.deployment import find_deployment
 from airflow_json2video.exceptions import (
@@ -64,7 +63,7 @@ class Memory(Protocol):
 
 async def follow(
     hook: Json2VideoHook,
-    wanted: Wanted,
+    wanted: RenderFilter,
     *,
     interval: float,
     memory: Memory | None,
@@ -122,7 +121,7 @@ class _Look:
     :ivar pages: of the list, at the last look.
     """
 
-    def __init__(self, hook: Json2VideoHook, renders: FinishedRenders, wanted: Wanted) -> None:
+    def __init__(self, hook: Json2VideoHook, renders: FinishedRenders, wanted: RenderFilter) -> None:
         self._hook = hook
         self._renders = renders
         self._wanted = wanted
@@ -251,4 +250,4 @@ def _pause(error: Json2VideoError, failures: int, interval: float) -> float:
         return _SLOW
     pause = min(interval * 1.5 ** min(failures, 20), max(_SLOW, interval))
     pause *= random.uniform(0.8, 1.2)  # noqa: S311
-    return max(pause, min(error.retry_after or 0.0, LONGEST_WISH))
+    return max(pause, min(error.retry_after or 0.0, MAX_RETRY_AFTER))

@@ -1,39 +1,61 @@
-"""What a poller does when polls fail: in an outage it holds all back, after a refusal it looks the connections up."""
+"""What a poller does when polls fail: it holds polls back in an outage, and reads the connections after a refusal."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
-from airflow_json2video.core.circuit_breaker import REFUSALS_OF_ACCOUNT, CircuitBreaker
-from airflow_json2video.core.poll_schedule import chance_of
+from airflow_json2video.core.circuit_breaker import ACCOUNT_REFUSALS, CircuitBreaker
+from airflow_json2video.core.poll_schedule import jitter
 from airflow_json2video.exceptions import Json2VideoError
-
-if TYPE_CHECKING:
-    from airflow_json2video.polling.poller import Poller
-    from airflow_json2video.polling.subscription import Subscription
+from airflow_json2video.polling.queue import PollQueue
+from airflow_json2video.polling.subscription import Subscription
 
 __all__ = ["FailureHandler"]
 
 log = logging.getLogger(__name__)
 
-_SLICE = 200
-"""Renders that are dealt with before the event loop gets its turn."""
+_YIELD_EVERY = 200
+"""Subscriptions that are handled before the event loop gets its turn."""
+
+
+class _Poller(Protocol):
+    """What the failure handler asks of the poller."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run *work* next to the poller's loop."""
+
+    def start_poll(self, subscription: Subscription, *, is_probe: bool = False) -> None:
+        """Start a poll of one render."""
+
+    def deliver_failure(self, subscription: Subscription, error: Json2VideoError, *, project: str) -> None:
+        """Pass on that the poll of *project* failed."""
 
 
 class FailureHandler:
-    """The failures of one poller.
+    """Handles the failed polls of one poller.
 
-    :param recheck: looks a connection up anew; True when it leads to another account, to which its waiters were moved.
+    :param queue: of the poller.
+    :param recheck: reads a connection again; True if its subscriptions were moved because it leads to another account.
+    :param clock: the service's time, epoch seconds.
     """
 
-    def __init__(self, poller: Poller, recheck: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        poller: _Poller,
+        queue: PollQueue,
+        *,
+        recheck: Callable[[str], Awaitable[bool]],
+        clock: Callable[[], float],
+    ) -> None:
         self._poller = poller
+        self._queue = queue
         self._recheck = recheck
-        self._outage = CircuitBreaker()
+        self._clock = clock
+        self._breaker = CircuitBreaker()
         self._held: list[Subscription] = []
         self._held_until = math.inf
         self._is_probing = False
@@ -41,83 +63,91 @@ class FailureHandler:
 
     @property
     def is_outage(self) -> bool:
-        """Whether looks are held back."""
-        return self._outage.error is not None
+        """Whether polls are held back."""
+        return self._breaker.is_open
 
-    def on_answer(self) -> None:
-        """Take note that the service answers as it should."""
+    def on_success(self) -> None:
+        """Note that the service answers."""
         self._is_probing = False
-        if self._outage.on_success():
-            self._poller.spawn(self._release())
+        if self._breaker.record_success():
+            self._poller.spawn(self._resume())
 
-    async def on_failure(self, waiter: Subscription, error: Json2VideoError, *, is_probe: bool) -> None:
-        """Say what a look that failed means, to whom it concerns."""
-        project = waiter.watch.project
-        if isinstance(error, REFUSALS_OF_ACCOUNT):
-            # Its key may have been replaced; those whose connection leads elsewhere now leave this poller.
+    async def on_failure(self, subscription: Subscription, error: Json2VideoError, *, is_probe: bool) -> None:
+        """Pass a failed poll on to those it concerns."""
+        project = subscription.project
+        if isinstance(error, ACCOUNT_REFUSALS):
+            # The key may have been replaced. Subscriptions whose connection leads to another account leave this poller.
             await self.recheck_all()
         if is_probe:
             self._is_probing = False
-        self.on_trouble(error, waiter=waiter, is_probe=is_probe)
-        for each in self._poller.waiting_for(project):
-            self._poller.tell_failure(each, error, of=project)
-        if is_probe and self._outage.error is not None:
-            await self._tell_held(self._outage.error)
+        self.record(error, subscription, is_probe=is_probe)
+        for each in self._queue.of(project):
+            self._poller.deliver_failure(each, error, project=project)
+        if is_probe and self._breaker.error is not None:
+            await self._deliver_to_held(self._breaker.error)
 
-    def on_trouble(self, error: Json2VideoError, *, waiter: Subscription, is_probe: bool = False) -> None:
-        """Take note of trouble that may be the service's as a whole."""
-        watch, now = waiter.watch, asyncio.get_running_loop().time()
-        self._outage.on_failure(error, project=watch.project, schedule=watch.schedule, now=now, is_probe=is_probe)
+    def record(self, error: Json2VideoError, subscription: Subscription, *, is_probe: bool = False) -> None:
+        """Count a failure that may concern the whole service."""
+        self._breaker.record_failure(
+            error,
+            project=subscription.project,
+            schedule=subscription.tracker.schedule,
+            now=asyncio.get_running_loop().time(),
+            is_probe=is_probe,
+        )
 
-    def hold(self, now: float) -> float:
-        """Hold back what is due, try the service with one look at a time, and give the time to think of it again."""
-        poller = self._poller
-        while waiter := poller.pop_due(now):
-            self._held.append(waiter)
-            self._held_until = min(self._held_until, now + waiter.watch.deadline - poller.clock())
+    def hold_back(self, now: float) -> float:
+        """Hold back all polls that are due, and try the service with one poll at a time.
+
+        :return: the event loop's time at which to call this again.
+        """
+        queue = self._queue
+        while subscription := queue.pop_due(now):
+            self._held.append(subscription)
+            self._held_until = min(self._held_until, now + subscription.tracker.deadline - self._clock())
         if self._is_probing:
-            return math.inf  # its end rings
+            return math.inf  # the end of the probe wakes the poller
         if not self._held:
-            return poller.next_due()
-        # A deadline is not slept through; and not each of ten thousand is worth a look.
-        floor = self._held[0].watch.schedule.floor
-        at = min(self._outage.until, max(self._held_until, self._probed_at + floor))
+            return queue.next_due()
+        # A deadline is not missed, but each of ten thousand deadlines is not worth a poll.
+        floor = self._held[0].tracker.schedule.floor
+        at = min(self._breaker.half_open_at, max(self._held_until, self._probed_at + floor))
         if now < at:
-            return min(at, poller.next_due())
-        self._held = [waiter for waiter in self._held if poller.is_here(waiter)]
+            return min(at, queue.next_due())
+        self._held = [subscription for subscription in self._held if subscription in queue]
         if self._held:
-            # Not the same one again, if there is another: it may be odd by itself.
-            others = (waiter for waiter in self._held if waiter.watch.project != self._outage.project)
+            # Another render than the one that failed last, if there is one: that one may fail for its own reasons.
+            others = (each for each in self._held if each.project != self._breaker.failed_project)
             probe = next(others, self._held[0])
             self._held.remove(probe)
             self._is_probing, self._probed_at = True, now
-            poller.look_at(probe, is_probe=True)
-        return math.inf if self._is_probing else poller.next_due()
+            self._poller.start_poll(probe, is_probe=True)
+        return math.inf if self._is_probing else queue.next_due()
 
-    async def _tell_held(self, error: Json2VideoError) -> None:
+    async def _deliver_to_held(self, error: Json2VideoError) -> None:
         held, self._held, self._held_until = self._held, [], math.inf
-        for count, waiter in enumerate(held, 1):
-            if self._poller.is_here(waiter):
-                self._poller.tell_failure(waiter, error, of=self._outage.project)
-            if count % _SLICE == 0:
+        for count, subscription in enumerate(held, 1):
+            if subscription in self._queue:
+                self._poller.deliver_failure(subscription, error, project=self._breaker.failed_project)
+            if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         if not self.is_outage:
-            await self._release()
+            await self._resume()
 
-    async def _release(self) -> None:
-        """Look again, now that the service answers: spread over the shortest interval, so that it goes on doing so."""
-        poller = self._poller
+    async def _resume(self) -> None:
+        """Schedule polls again after an outage, spread over the shortest interval to protect the service."""
         self._held, self._held_until = [], math.inf
-        for count, waiter in enumerate(poller.waiters(), 1):
-            if not waiter.busy and (waiter.ticket == -1 or waiter.watch.failing) and poller.is_here(waiter):
-                poller.plan(waiter, waiter.watch.schedule.floor * chance_of(waiter.watch.project))
-            if count % _SLICE == 0:
+        for count, subscription in enumerate(self._queue.subscriptions(), 1):
+            is_waiting = subscription.heap_token == -1 or subscription.tracker.is_failing
+            if is_waiting and not subscription.in_flight and subscription in self._queue:
+                self._queue.schedule(subscription, subscription.tracker.schedule.floor * jitter(subscription.project))
+            if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
     async def recheck_all(self) -> None:
-        """Look every connection up anew; those that lead elsewhere now take their waiters with them."""
-        for conn_id in sorted({waiter.conn_id for waiter in self._poller.waiters()}):
+        """Read every connection again; those that lead to another account now take their subscriptions with them."""
+        for conn_id in sorted({subscription.conn_id for subscription in self._queue.subscriptions()}):
             try:
                 await self._recheck(conn_id)
             except Json2VideoError as error:
-                log.debug("Connection %s could not be looked up anew: %s", conn_id, error.message)
+                log.debug("Could not read connection %s again: %s", conn_id, error.message)

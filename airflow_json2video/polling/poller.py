@@ -1,16 +1,14 @@
-"""The poller that all renders of one account share: one client, one task, one heap of planned looks.
+"""The poller that all renders of one account share: one client, one task, one queue of scheduled polls.
 
-It lives in the event loop of a triggerer. What it decides, it asks of :mod:`airflow_json2video.core`: when a
-render is worth a look (``planning``), how to look (``looking``), whether all should wait (``outage``), and
-what came of it (``polling``). It writes no line into the log of a task: it hands the waiter its notes, since
-Airflow binds a log to the coroutine that writes.
+It lives in the event loop of a triggerer. The decisions are pure and made in :mod:`airflow_json2video.core`: when a
+poll is worth its request (``poll_schedule``), whether to read the list instead (``list_cost``), whether all polls
+should be held back (``circuit_breaker``), and what a response means (``render_status``). It writes no line into the log
+of a task, because Airflow binds a log to the coroutine that writes: it passes the subscription its notes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 import math
 import time
@@ -21,45 +19,45 @@ from typing import TYPE_CHECKING, Any
 from airflow_json2video.api.calls.movies import poll_movie
 from airflow_json2video.core.list_cost import ListCostModel
 from airflow_json2video.core.poll_schedule import PollSchedule, RenderTimes, poll_schedule
-from airflow_json2video.core.render_status import PollAgain, RenderOutcome, outcome_from_exception
+from airflow_json2video.core.render_status import PollAgain, RenderOutcome, RenderTracker, outcome_from_exception
 from airflow_json2video.core.result import seconds_taken, to_json
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.metrics import PollerNumbers
 from airflow_json2video.polling.failures import FailureHandler
 from airflow_json2video.polling.list_poller import ListPoller
+from airflow_json2video.polling.queue import PollQueue
+from airflow_json2video.polling.subscription import Subscription
 
 if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
-    from airflow_json2video.polling.subscription import Subscription
+    from airflow_json2video.api.calls.call import Call
+    from airflow_json2video.api.responses import PolledPage
 
 __all__ = ["Poller"]
 
 log = logging.getLogger(__name__)
 
-_tickets = itertools.count()
-"""One row for all pollers, since a waiter can move from one to another."""
-
-_MOST_AT_ONCE = 20
-_ONE_MORE_FOR = 250
-"""Single looks under way together, at most: twenty, and one more for each so many renders that wait, since twenty
-connections at 50 ms an answer cannot keep up with ten thousand."""
-_PATIENCE = 0.1
-"""Seconds that a look may be late, for each one under way, before it begins beside them: one connection or two are
-enough for what can wait a moment."""
-_BEAT, _LOCAL_BEAT = 0.5, 0.05
-"""Seconds; single looks begin on a beat, so that several share what it costs to wake up: a look by itself costs more
-than twice as much. At a service on this machine, which may be looked at ten times as often, the beat is quicker."""
+_MAX_CONCURRENT = 20
+_RENDERS_PER_EXTRA_POLL = 250
+"""At most so many single polls are in progress at the same time, and one more for each so many subscriptions: twenty
+connections at 50 ms a response cannot keep up with ten thousand."""
+_MAX_LAG = 0.1
+"""Seconds that a poll may be late, for each poll in progress, before it starts next to them: one or two connections are
+enough for polls that can wait a moment."""
+_TICK, _LOCAL_TICK = 0.5, 0.05
+"""Seconds; single polls start on ticks, so that several share the cost of waking up: a poll by itself costs more than
+twice as much. A service on this machine may be polled ten times as often, so its ticks are shorter."""
 _REPORT_EVERY = 10.0
 _RECHECK_EVERY = 300.0
-"""Seconds after which the connections are looked up anew."""
+"""Seconds after which the connections are read again."""
 
 
 class Poller:
-    """Looks at every render of one account that is waited for in this event loop.
+    """Polls all renders of one account that are waited for in this event loop.
 
-    :param client: of this poller alone; closed with it. It must not repeat by itself.
+    :param client: of this poller alone; closed with it. It must not retry by itself.
     :param times: what is known of the account's render times. :param costs: and of its list.
-    :param recheck: looks a connection up anew; True when it leads to another account, to which its waiters were moved.
+    :param recheck: reads a connection again; True if its subscriptions were moved because it leads to another account.
     :param report: called every ten seconds, to send the poller's numbers as metrics.
     :param clock: the service's time, epoch seconds.
     """
@@ -76,77 +74,56 @@ class Poller:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.client = client
-        self._is_loopback = is_loopback
-        self._beat = _LOCAL_BEAT if is_loopback else _BEAT
-        self.clock = clock
         self.numbers = PollerNumbers()
         self.reported = PollerNumbers()
-        self.is_over = False
+        self.is_closed = False
+        self._is_loopback = is_loopback
+        self._clock = clock
         self._times = times
+        self._costs = costs
         self._report = report
         self._report_at = -math.inf
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, list[Subscription]] = {}
-        self._size = 0
-        self._heap: list[tuple[float, int, Subscription]] = []
-        self._schedules: dict[float, PollSchedule] = {}
-        self._looks = 0
-        self._costs = costs
-        self._sweeper = ListPoller(self, costs)
-        self.trouble = FailureHandler(self, recheck)
         self._recheck_at = self._loop.time() + _RECHECK_EVERY
+        self._schedules: dict[float, PollSchedule] = {}
+        self._tick = _LOCAL_TICK if is_loopback else _TICK
+        self._queue = PollQueue(tick=self._tick, on_scheduled=self._wake_before)
+        self._list_poller = ListPoller(self, self._queue, costs, clock=clock)
+        self._failures = FailureHandler(self, self._queue, recheck=recheck, clock=clock)
+        self._in_flight = 0
         self._children: set[asyncio.Task[None]] = set()
-        self._bell: asyncio.Future[None] | None = None
+        self._wakeup: asyncio.Future[None] | None = None
         self._wake_at = math.inf
         # In an empty context: the first trigger's own would bind all that is done here to that trigger's task.
         self._task = Context().run(self._loop.create_task, self._run())
 
-    # --- who waits ------------------------------------------------------------------------------
+    # --- subscriptions --------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._queue)
 
-    def waiters(self) -> list[Subscription]:
-        """Give everyone who waits."""
-        return [waiter for waiters in self._waiting.values() for waiter in waiters]
+    def subscriptions(self) -> list[Subscription]:
+        """Return all subscriptions."""
+        return self._queue.subscriptions()
 
-    def waiting_for(self, project: str) -> list[Subscription]:
-        """Give those who wait for one render."""
-        return list(self._waiting.get(project, ()))
-
-    def is_waited_for(self, project: str) -> bool:
-        """Whether anyone waits for a render."""
-        return project in self._waiting
-
-    def is_here(self, waiter: Subscription) -> bool:
-        """Whether it still waits, and here."""
-        return waiter in self._waiting.get(waiter.watch.project, ())
-
-    def add(self, waiter: Subscription) -> None:
-        """Watch a render, from the look at which it is first worth a request."""
-        schedule = self._schedules.get(waiter.interval)
+    def subscribe(self, subscription: Subscription) -> None:
+        """Add a subscription, and schedule its first poll for when it is worth a request."""
+        schedule = self._schedules.get(subscription.interval)
         if schedule is None:
-            schedule = poll_schedule(waiter.interval, is_loopback=self._is_loopback, times=self._times)
-            self._schedules[waiter.interval] = schedule
-        waiter.watch.schedule = schedule
-        waiter.poller, waiter.busy, waiter.alone = self, False, False
-        self._size += 1
-        self._waiting.setdefault(waiter.watch.project, []).append(waiter)
-        self.plan(waiter, waiter.watch.first_look(now=self.clock()))
+            schedule = poll_schedule(subscription.interval, is_loopback=self._is_loopback, times=self._times)
+            self._schedules[subscription.interval] = schedule
+        subscription.tracker.schedule = schedule
+        subscription.in_flight = subscription.poll_directly = False
+        self._queue.add(subscription)
+        self._queue.schedule(subscription, subscription.tracker.first_poll(now=self._clock()))
 
-    def remove(self, waiter: Subscription) -> None:
-        """Forget a waiter; what is under way for it goes on and is not delivered."""
-        waiter.ticket = -1
-        waiters = self._waiting.get(waiter.watch.project, [])
-        if waiter in waiters:
-            waiters.remove(waiter)
-            self._size -= 1
-            if not waiters:
-                del self._waiting[waiter.watch.project]
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove a subscription, if it is here. The result of a poll in progress is not delivered to it."""
+        self._queue.remove(subscription)
 
     async def aclose(self) -> None:
         """End the task and close the client."""
-        self.is_over = True
+        self.is_closed = True
         tasks = [self._task, *self._children]
         for task in tasks:
             task.cancel()
@@ -160,28 +137,27 @@ class Poller:
     async def _run(self) -> None:
         try:
             while True:
-                await self._rest(min(self._work(), self._report_at))
+                await self._sleep(min(self._work(), self._report_at))
         except asyncio.CancelledError as error:
-            self.give_up(error)
+            self._fail(error)
             raise
         except Exception as error:
-            self.give_up(error)
+            self._fail(error)
 
-    def give_up(self, error: BaseException) -> None:
-        """End every waiter with *error*, so that nobody waits for ever."""
-        if self.is_over:
+    def _fail(self, error: BaseException) -> None:
+        """End every subscription with *error*, so that no trigger waits forever."""
+        if self.is_closed:
             return
-        self.is_over = True
+        self.is_closed = True
         if not isinstance(error, asyncio.CancelledError):
             log.error("The poller of a JSON2Video account failed", exc_info=error)
-        for waiter in self.waiters():
-            waiter.end(outcome_from_exception(waiter.watch.project, error))
-        self._waiting.clear()
-        self._size = 0
+        for subscription in self._queue.subscriptions():
+            subscription.end(outcome_from_exception(subscription.project, error))
+        self._queue.clear()
         self._task.cancel()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the loop; if it fails, everybody hears of it."""
+        """Run *work* next to the loop. If it fails, the poller fails."""
         task = self._loop.create_task(work)
         self._children.add(task)
         task.add_done_callback(self._on_child_end)
@@ -189,141 +165,130 @@ class Poller:
     def _on_child_end(self, task: asyncio.Task[None]) -> None:
         self._children.discard(task)
         if task.cancelled():
-            self.give_up(asyncio.CancelledError())  # nobody but aclose() does that, after which it means nothing
+            self._fail(asyncio.CancelledError())  # only aclose() cancels a child, and then this does nothing
         elif error := task.exception():
-            self.give_up(error)
-        self._ring()
+            self._fail(error)
+        self._wake()
 
     def _work(self) -> float:
-        """Start what is due, and give the time at which there is something to do again."""
+        """Start what is due, and return the event loop's time at which there is work again."""
         now = self._loop.time()
         if now >= self._report_at:
             self._report_at = now + _REPORT_EVERY
             self._report(self)
         if now >= self._recheck_at:
             self._recheck_at = now + _RECHECK_EVERY
-            self.spawn(self.trouble.recheck_all())
-        if self.trouble.is_outage:
-            return min(self._recheck_at, self.trouble.hold(now))
-        if self.next_due() <= now:
-            hold_until = self._sweeper.consider(now)
+            self.spawn(self._failures.recheck_all())
+        if self._failures.is_outage:
+            return min(self._recheck_at, self._failures.hold_back(now))
+        if self._queue.next_due() <= now:
+            hold_until = self._list_poller.maybe_start(now)
             if hold_until > now:
                 return min(self._recheck_at, hold_until)
-        while self._looks < _MOST_AT_ONCE + self._size // _ONE_MORE_FOR:
-            due = self.next_due()
+        while self._in_flight < _MAX_CONCURRENT + len(self._queue) // _RENDERS_PER_EXTRA_POLL:
+            due = self._queue.next_due()
             if due == math.inf:
                 return self._recheck_at
-            begin = max(math.ceil(due / self._beat) * self._beat, due + self._looks * _PATIENCE)
-            if begin > now:
-                return min(self._recheck_at, begin)  # or when a look ends, which rings
-            waiter = self.pop_due(now)
-            if waiter is not None:
-                self.look_at(waiter)
+            start_at = max(math.ceil(due / self._tick) * self._tick, due + self._in_flight * _MAX_LAG)
+            if start_at > now:
+                return min(self._recheck_at, start_at)  # or when a poll ends, which wakes the loop
+            if subscription := self._queue.pop_due(now):
+                self.start_poll(subscription)
         return self._recheck_at
 
-    async def _rest(self, until: float) -> None:
+    async def _sleep(self, until: float) -> None:
         self._wake_at = until
-        self._bell = self._loop.create_future()
+        self._wakeup = self._loop.create_future()
         timer = self._loop.call_at(until, self._on_time, until)
         try:
-            await self._bell
+            await self._wakeup
         finally:
             timer.cancel()
-            self._bell = None
+            self._wakeup = None
 
     def _on_time(self, due: float) -> None:
         late = self._loop.time() - due
         self.numbers.lag, self.numbers.worst_lag = max(self.numbers.lag, late), max(self.numbers.worst_lag, late)
-        self._ring()
+        self._wake()
 
-    def _ring(self) -> None:
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
-
-    # --- the plan -------------------------------------------------------------------------------
-
-    def plan(self, waiter: Subscription, seconds: float) -> None:
-        """Look at a render in so many seconds."""
-        waiter.ticket = next(_tickets)
-        if seconds - self._beat / 2 >= waiter.watch.schedule.floor:
-            seconds -= self._beat / 2  # it will wait for a beat, and be neither early nor late on average
-        due = waiter.due = self._loop.time() + seconds
-        heapq.heappush(self._heap, (due, waiter.ticket, waiter))
-        if len(self._heap) > 1000 and len(self._heap) > 3 * self._size:
-            self._heap = [entry for entry in self._heap if entry[1] == entry[2].ticket]
-            heapq.heapify(self._heap)
+    def _wake_before(self, due: float) -> None:
         if due < self._wake_at:
-            self._ring()
+            self._wake()
 
-    def next_due(self) -> float:
-        """Give the loop's time at which the next look may be due."""
-        return self._heap[0][0] if self._heap else math.inf
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
 
-    def pop_due(self, now: float) -> Subscription | None:
-        """Take the waiter whose look is due longest from the plan; None if none is due."""
-        while self._heap:
-            due, ticket, waiter = self._heap[0]
-            if waiter.ticket == ticket and due > now:
-                return None
-            heapq.heappop(self._heap)
-            if waiter.ticket == ticket:
-                waiter.ticket = -1
-                return waiter
-        return None
+    # --- requests -------------------------------------------------------------------------------
 
-    # --- looking at one -------------------------------------------------------------------------
+    def start_poll(self, subscription: Subscription, *, is_probe: bool = False) -> None:
+        """Start a poll of one render.
 
-    def look_at(self, waiter: Subscription, *, is_probe: bool = False) -> None:
-        """Ask for one render.
-
-        :param is_probe: it is the one look that tries whether an outage is over.
+        :param is_probe: it is the one poll that tries whether an outage is over.
         """
-        self._looks += 1
-        waiter.busy = True
+        self._in_flight += 1
+        subscription.in_flight = True
         self.numbers.singles += 1
         self._costs.on_single()
-        self.spawn(self._look(waiter, is_probe=is_probe))
+        self.spawn(self._poll(subscription, is_probe=is_probe))
 
-    async def _look(self, waiter: Subscription, *, is_probe: bool) -> None:
-        project = waiter.watch.project
+    async def _poll(self, subscription: Subscription, *, is_probe: bool) -> None:
+        project = subscription.project
         try:
-            answer = await self.client.execute(poll_movie(project))
+            response = await self.client.execute(poll_movie(project))
         except Json2VideoError as error:
-            await self.trouble.on_failure(waiter, error, is_probe=is_probe)
+            await self._failures.on_failure(subscription, error, is_probe=is_probe)
         else:
-            quota = answer.remaining_quota
-            self.trouble.on_answer()
-            self.deliver(project, answer.movie, to_json(quota) if quota is not None else None)
+            quota = response.remaining_quota
+            self._failures.on_success()
+            self.deliver(project, response.movie, to_json(quota) if quota is not None else None)
         finally:
-            self._looks -= 1
-            waiter.busy = False
+            self._in_flight -= 1
+            subscription.in_flight = False
+
+    async def fetch_page(self, call: Call[PolledPage]) -> PolledPage:
+        """Return a page of the list."""
+        page = await self.client.execute(call)
+        self.numbers.lists += 1
+        self._failures.on_success()
+        return page
+
+    def record_failure(self, error: Json2VideoError, subscription: Subscription) -> None:
+        """Count a failure that concerns the whole service."""
+        self._failures.record(error, subscription)
+
+    # --- results --------------------------------------------------------------------------------
 
     def deliver(self, project: str, movie: Mapping[str, Any], quota: Mapping[str, Any] | None) -> None:
-        """Give what the service says of a render to everyone who waits for it."""
+        """Pass the status of a render on to all subscriptions to it."""
         if movie.get("status") == "done" and (seconds := seconds_taken(movie)) is not None:
             self._times.add(seconds)
-        for waiter in self.waiting_for(project):
-            waiter.alone = False
+        for subscription in self._queue.of(project):
+            subscription.poll_directly = False
             self.numbers.delivered += 1
-            self._settle(waiter, lambda w, now: w.watch.on_status(movie, now=now, remaining_quota=quota))
+            self._apply(subscription, lambda tracker, now: tracker.on_status(movie, now=now, remaining_quota=quota))
 
-    def tell_failure(self, waiter: Subscription, error: Json2VideoError, *, of: str) -> None:
-        """Tell a waiter that its look failed, or that it was not made because that at project *of* failed."""
-        project = waiter.watch.project
-        own = error.with_context(message=error.message.replace(of, project), project=project if error.project else None)
-        self._settle(waiter, lambda w, now: w.watch.on_error(own, now=now))
+    def deliver_failure(self, subscription: Subscription, error: Json2VideoError, *, project: str) -> None:
+        """Pass on that the poll of *project* failed; in an outage, also to subscriptions to other renders."""
+        own = error.with_context(
+            message=error.message.replace(project, subscription.project),
+            project=subscription.project if error.project else None,
+        )
+        self._apply(subscription, lambda tracker, now: tracker.on_error(own, now=now))
 
-    def _settle(self, waiter: Subscription, judge: Callable[[Subscription, float], PollAgain | RenderOutcome]) -> None:
-        waiter.busy, waiter.asked_at = False, self._loop.time()
+    def _apply(
+        self, subscription: Subscription, judge: Callable[[RenderTracker, float], PollAgain | RenderOutcome]
+    ) -> None:
+        subscription.in_flight, subscription.last_polled = False, self._loop.time()
         try:
-            step = judge(waiter, self.clock())
-        except Exception as error:  # what is odd about one render is no reason to leave the others
-            log.exception("Render %s cannot be judged", waiter.watch.project)
-            step = outcome_from_exception(waiter.watch.project, error)
+            step = judge(subscription.tracker, self._clock())
+        except Exception as error:  # a fault with one render must not end the others
+            log.exception("Render %s cannot be judged", subscription.project)
+            step = outcome_from_exception(subscription.project, error)
         if isinstance(step, RenderOutcome):
-            self.remove(waiter)
-            waiter.end(step)
+            self._queue.remove(subscription)
+            subscription.end(step)
             return
         if step.note:
-            waiter.note(step.note)
-        self.plan(waiter, step.seconds)
+            subscription.note(step.note)
+        self._queue.schedule(subscription, step.seconds)

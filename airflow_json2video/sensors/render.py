@@ -88,7 +88,7 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
             submitted_at=now,
             deadline=now + _seconds(self.timeout),
             poll_interval=_seconds(self.poke_interval),
-            age_known=False,
+            submission_time_known=False,
         )
 
     def poke(self, context: Context) -> PokeReturnValue | Literal[False]:
@@ -96,9 +96,9 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
         from airflow.providers.common.compat.sdk import PokeReturnValue
 
         from airflow_json2video.core.render_status import RenderOutcome
-        from airflow_json2video.polling.wait import look_once
+        from airflow_json2video.polling.wait import poll_once
 
-        step = look_once(self.hook, self._watch)
+        step = poll_once(self.hook, self._watch)
         if not isinstance(step, RenderOutcome):
             if step.note:
                 self.log.info("%s", step.note)
@@ -130,7 +130,7 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
             submitted_at=now,
             deadline=now + _seconds(self.timeout),
             schedule=schedule,
-            age_known=False,
+            submission_time_known=False,
         )
 
     def _finish(self, ended: RenderOutcome, context: Context) -> RenderResult:

@@ -82,13 +82,16 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
             self._fail(error)
 
     def _ended(self, project: str) -> RenderOutcome:
-        from airflow_json2video.core.render_status import PollSchedule, RenderOutcome, RenderTracker
+        from airflow_json2video.core.poll_schedule import PollSchedule
+        from airflow_json2video.core.render_status import RenderOutcome, RenderTracker
         from airflow_json2video.core.result import to_json
         from airflow_json2video.polling.wait import retry_refusals
 
         answer = retry_refusals(self.hook, lambda: self.hook.get_movie(project), log=self.log)
         now = self.hook.clock.now()
-        watch = RenderTracker(project, submitted_at=now, deadline=now + 3600, schedule=PollSchedule(), age_known=False)
+        watch = RenderTracker(
+            project, submitted_at=now, deadline=now + 3600, schedule=PollSchedule(), submission_time_known=False
+        )
         quota = to_json(answer.remaining_quota) if answer.remaining_quota is not None else None
         step = watch.on_status(to_json(answer.movie), now=now, remaining_quota=quota)
         if isinstance(step, RenderOutcome):

@@ -137,7 +137,7 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
     async def _resume_at(self) -> float:
         """Return when to fire in any case, on the event loop's own clock: what is measured on it cannot be off."""
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.polling.wait import learn_time
+        from airflow_json2video.polling.async_wait import learn_time
 
         if self.resume_at is None:
             return math.inf
@@ -145,9 +145,10 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         return asyncio.get_running_loop().time() + self.resume_at - clock.now()
 
     async def _watch(self, project: str, at: float) -> RenderOutcome:
-        from airflow_json2video.core.render_status import PollSchedule, RenderTracker, outcome_from_exception
+        from airflow_json2video.core.poll_schedule import PollSchedule
+        from airflow_json2video.core.render_status import RenderTracker, outcome_from_exception
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.polling.wait import await_render
+        from airflow_json2video.polling.async_wait import await_render
 
         deadline = at + self.render_timeout
         watch = RenderTracker(

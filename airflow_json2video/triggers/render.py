@@ -37,9 +37,9 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         restart. Default: an hour after the submission.
     :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Twice the
         interval, about half the requests.
-    :param age_known: False for a render that was submitted elsewhere, where *submitted_at* is when the waiting
-        began: the first look is at once then.
-    :param ends_task: set if a finished render is to end the task from here, without a worker: the arguments of
+    :param submission_time_known: False for a render that was submitted elsewhere: *submitted_at* is when the wait
+        began, and the first poll is immediate.
+    :param task_end: set if a finished render is to end the task from here, without a worker: the arguments of
         :class:`~airflow_json2video.triggers._task_end.TriggeredTaskEnd`.
     """
 
@@ -51,8 +51,8 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         submitted_at: float | None = None,
         deadline: float | None = None,
         poll_interval: float = 10.0,
-        age_known: bool = True,
-        ends_task: dict[str, Any] | None = None,
+        submission_time_known: bool = True,
+        task_end: dict[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
         # Arguments that a newer operator wrote are left out of account: in a rolling upgrade the
@@ -63,8 +63,8 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         self.submitted_at = time.time() if submitted_at is None else submitted_at
         self.deadline = self.submitted_at + 3600.0 if deadline is None else deadline
         self.poll_interval = poll_interval
-        self.age_known = age_known
-        self.ends_task = ends_task
+        self.submission_time_known = submission_time_known
+        self.task_end = task_end
         self.unknown = sorted(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -77,10 +77,10 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
             "poll_interval": self.poll_interval,
         }
         # Only where they say something: an older triggerer would warn of arguments that it does not know.
-        if not self.age_known:
-            arguments["age_known"] = False
-        if self.ends_task is not None:
-            arguments["ends_task"] = self.ends_task
+        if not self.submission_time_known:
+            arguments["submission_time_known"] = False
+        if self.task_end is not None:
+            arguments["task_end"] = self.task_end
         return "airflow_json2video.triggers.render.Json2VideoRenderTrigger", arguments
 
     async def wait(self) -> TriggerEvent:
@@ -90,7 +90,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
 
     async def _end_of_task(self, ended: RenderOutcome) -> TriggerEvent | None:
         """Give the event that ends the task from here; None if a worker is to do that."""
-        if self.ends_task is None or ended.movie is None or ended.error is not None:
+        if self.task_end is None or ended.movie is None or ended.error is not None:
             return None
         from airflow_json2video.core.price import cost_of, format_cost
         from airflow_json2video.core.result import render_result
@@ -99,7 +99,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         from airflow_json2video.triggers._task_end import TriggeredTaskEnd
 
         try:
-            end = TriggeredTaskEnd(self.ends_task)
+            end = TriggeredTaskEnd(self.task_end)
             quota = ended.remaining_quota
             result = render_result(ended.movie, remaining_quota=quota, submission_key=end.submission_key)
             cost = cost_of(result, estimated=end.estimated_credits)
@@ -116,9 +116,10 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         return event
 
     async def _wait(self) -> RenderOutcome:
-        from airflow_json2video.core.render_status import PollSchedule, RenderTracker, outcome_from_exception
+        from airflow_json2video.core.poll_schedule import PollSchedule
+        from airflow_json2video.core.render_status import RenderTracker, outcome_from_exception
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.polling.wait import await_render
+        from airflow_json2video.polling.async_wait import await_render
 
         if self.unknown:
             self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
@@ -127,7 +128,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
             submitted_at=self.submitted_at,
             deadline=self.deadline,
             schedule=PollSchedule(interval=self.poll_interval),
-            age_known=self.age_known,
+            submission_time_known=self.submission_time_known,
         )
         hook = Json2VideoHook(self.json2video_conn_id)
         try:
@@ -157,7 +158,7 @@ def defer_until_rendered(
     poll_interval: float,
     submission_key: str | None = None,
     delivery_key: str | None = None,
-    age_known: bool = True,
+    submission_time_known: bool = True,
     estimated_credits: int | None = None,
     pays: bool = False,
 ) -> NoReturn:
@@ -168,7 +169,7 @@ def defer_until_rendered(
     :param deadline: epoch seconds by the service's clock; an earlier end of the ``execution_timeout`` goes before it.
     :param submission_key: of the render, if it was submitted here; handed to ``execute_complete``.
     :param delivery_key: of the XCom that notes that the result was given; None for a task that notes nothing.
-    :param age_known: see :class:`Json2VideoRenderTrigger`.
+    :param submission_time_known: see :class:`Json2VideoRenderTrigger`.
     :param estimated_credits: what the render was thought to cost, if it was submitted here.
     :param pays: whether it was submitted here, so that its cost is this task's.
     """
@@ -179,14 +180,14 @@ def defer_until_rendered(
         here = time.time()  # Airflow has no other clock
         left = execution_deadline(context["ti"], operator.execution_timeout, now=here) - here
         deadline = min(deadline, now + left)
-    ends_task = None
+    task_end = None
     if operator.end_from_trigger:
         from airflow_json2video.triggers._task_end import TriggeredTaskEnd, reason_for_worker
 
         if reason := reason_for_worker(operator, context):
             operator.log.info("end_from_trigger is set, and the task ends on a worker all the same: %s.", reason)
         else:
-            ends_task = TriggeredTaskEnd.arguments_of(
+            task_end = TriggeredTaskEnd.arguments_of(
                 operator,
                 context["ti"],
                 submission_key=submission_key,
@@ -203,8 +204,8 @@ def defer_until_rendered(
             submitted_at=submitted_at,
             deadline=deadline,
             poll_interval=poll_interval,
-            age_known=age_known,
-            ends_task=ends_task,
+            submission_time_known=submission_time_known,
+            task_end=task_end,
         ),
         method_name="execute_complete",
         kwargs={"project": project, "submission_key": submission_key, **estimate},

@@ -86,12 +86,12 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for each render that ends."""
         await load_in_thread("airflow_json2video.polling.account_watcher", "airflow_json2video.polling.watcher_store")
-        from airflow_json2video.core.completed import Wanted
+        from airflow_json2video.core.completed import RenderFilter
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.account_watcher import follow
         from airflow_json2video.polling.watcher_store import WatcherStateStore
 
-        wanted = Wanted(outcome=self.outcome, template=self.template, client_data=self.client_data)
+        wanted = RenderFilter(outcome=self.outcome, template=self.template, client_data=self.client_data)
         memory = WatcherStateStore.of(
             self, told_apart_by=[self.json2video_conn_id, self.outcome, self.template, self.client_data]
         )

@@ -338,7 +338,7 @@ async def measure_crowd(order: Order) -> Crowd:
         triggerer.start(Task(number=number, submitted_at=at))
         if number % _STARTED_TOGETHER == 0:
             await asyncio.sleep(0)
-    while sum(map(len, PollerRegistry.here().pollers)) < order.size and not triggerer.failed:  # noqa: ASYNC110
+    while sum(map(len, PollerRegistry.current().pollers)) < order.size and not triggerer.failed:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     started, start_stall, memory = time.time() - at, ticker.worst, _resident() - memory
 

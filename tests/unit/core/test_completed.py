@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_json2video.core.completed import FinishedRenders, Wanted
+from airflow_json2video.core.completed import FinishedRenders, RenderFilter
 from airflow_json2video.core.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, stamp
 
 NOW = datetime(2026, 6, 1, 0, 1, tzinfo=timezone.utc).timestamp()  # a minute into a month
@@ -206,11 +206,11 @@ def test_an_entry_of_another_shape_is_passed_over():
     ],
 )
 def test_the_outcome_chooses(outcome, status, taken):
-    assert Wanted(outcome=outcome).takes(movie("a", status), deployment="id:here") is taken
+    assert RenderFilter(outcome=outcome).takes(movie("a", status), deployment="id:here") is taken
 
 
 def test_a_render_of_another_deployment_fires_nothing_and_one_of_no_airflow_does():
-    wanted = Wanted()
+    wanted = RenderFilter()
     task = TaskIdentity(deployment="id:here", dag_id="d", run_id="r", task_id="t", map_index=-1, generation=0)
 
     def of(deployment):
@@ -227,7 +227,7 @@ def test_a_render_of_another_deployment_fires_nothing_and_one_of_no_airflow_does
 
 
 def test_a_template_is_told_by_the_document_that_the_list_shows():
-    wanted = Wanted(template="abc123def456ghi789jk")
+    wanted = RenderFilter(template="abc123def456ghi789jk")
     assert wanted.takes(movie("a", json='{"template": "abc123def456ghi789jk"}'), deployment="id:here")
     assert not wanted.takes(movie("a", json='{"template": "another"}'), deployment="id:here")
     assert not wanted.takes(movie("a", json="not JSON"), deployment="id:here")
@@ -235,7 +235,7 @@ def test_a_template_is_told_by_the_document_that_the_list_shows():
 
 
 def test_client_data_is_matched_in_part_and_deeply():
-    wanted = Wanted(client_data={"campaign": {"name": "spring"}, "lot": 7})
+    wanted = RenderFilter(client_data={"campaign": {"name": "spring"}, "lot": 7})
     whole = {"campaign": {"name": "spring", "year": 2026}, "lot": 7, "more": 1}
     assert wanted.takes(movie("a", **{"client-data": whole}), deployment="id:here")
     assert wanted.takes(movie("a", json=json.dumps({"client-data": whole})), deployment="id:here"), (

@@ -17,12 +17,12 @@ def ages(*seconds):
     return [NOW - age for age in seconds]
 
 
-def best(known, born, *, waiting=None, now=NOW):
-    return known.best_sweep(born, waiting=waiting or born, now=now)
+def best(known, due, *, waiting=None, now=NOW):
+    return known.best_scan(due, waiting=waiting or due, now=now)
 
 
-def swept(known, sweep, *, entries, found, cost=3.0):
-    known.on_sweep(sweep, entries=entries, expected=100, found=found, cost=cost, is_whole=True)
+def scanned(known, scan, *, entries, found, cost=3.0):
+    known.on_scan(scan, entries=entries, expected=100, found=found, cost=cost, is_complete=True)
 
 
 def test_a_few_renders_are_asked_for_one_by_one():
@@ -30,17 +30,17 @@ def test_a_few_renders_are_asked_for_one_by_one():
 
 
 def test_many_renders_are_worth_a_page():
-    sweep = best(costs(), ages(*range(200)))
-    assert sweep.page_size == 100
-    assert sweep.covers == NOW - 199
-    assert sweep.edges[0] < NOW - 199
-    assert sweep.edges[-1] > NOW
+    scan = best(costs(), ages(*range(200)))
+    assert scan.page_size == 100
+    assert scan.covers == NOW - 199
+    assert scan.edges[0] < NOW - 199
+    assert scan.edges[-1] > NOW
 
 
 def test_the_first_page_of_an_account_is_a_small_probe():
-    sweep = best(ListCostModel(), ages(*range(200)))
-    assert sweep.is_probe
-    assert sweep.page_size == 10
+    scan = best(ListCostModel(), ages(*range(200)))
+    assert scan.is_probe
+    assert scan.page_size == 10
 
 
 @pytest.mark.parametrize(("entry", "is_worth_it"), [(500, True), (20_000, True), (60_000, False), (2_000_000, False)])
@@ -55,15 +55,15 @@ def test_pages_of_larger_documents_hold_fewer():
 
 
 def test_a_long_list_is_read_in_parts_at_the_same_time():
-    sweep = best(costs(), ages(*range(2000)))
-    assert len(sweep.edges) == 3
-    assert list(sweep.edges) == sorted(sweep.edges)
+    scan = best(costs(), ages(*range(2000)))
+    assert len(scan.edges) == 3
+    assert list(scan.edges) == sorted(scan.edges)
     assert len(best(costs(), ages(*range(150))).edges) == 2
 
 
 def test_a_straggler_does_not_stretch_the_range_over_a_crowd():
     known = costs()
-    swept(known, best(known, ages(*[86_000] * 200)), entries=40_000, found=100)
+    scanned(known, best(known, ages(*[86_000] * 200)), entries=40_000, found=100)
     assert best(known, ages(*range(100), 86_000)).covers >= NOW - 100
 
 
@@ -75,23 +75,23 @@ def test_renders_older_than_the_longest_range_are_left_to_single_looks():
 
 def test_a_list_crowded_by_others_is_not_read():
     known = costs()
-    sweep = best(known, ages(*range(20)))
-    swept(known, sweep, entries=20_000, found=20)
+    scan = best(known, ages(*range(20)))
+    scanned(known, scan, entries=20_000, found=20)
     assert best(known, ages(*range(20))) is None
 
 
 def test_a_list_that_does_not_show_what_is_waited_for_is_not_read():
     known = costs()
     for _ in range(6):
-        if sweep := best(known, ages(*range(20))):
-            swept(known, sweep, entries=20, found=0, cost=1.0)
+        if scan := best(known, ages(*range(20))):
+            scanned(known, scan, entries=20, found=0, cost=1.0)
     assert best(known, ages(*range(20))) is None
 
 
 def test_a_list_that_cannot_be_read_is_left_alone_for_longer_each_time():
     known, now, pauses = costs(), NOW, []
     for _ in range(8):
-        known.on_trouble(now=now)
+        known.on_failure(now=now)
         begun = now
         while best(known, [now - age for age in range(200)], now=now) is None:
             now += 10
@@ -103,8 +103,8 @@ def test_a_list_that_cannot_be_read_is_left_alone_for_longer_each_time():
 def test_trying_a_list_that_is_no_help_adds_a_tenth_to_the_cost_at_most():
     known, wasted, singles = costs(), 0.0, 0
     for _ in range(5000):
-        if sweep := best(known, ages(*range(200))):
-            known.on_budget_spent(sweep, entries=100, cost=50.0)
+        if scan := best(known, ages(*range(200))):
+            known.on_budget_spent(scan, entries=100, cost=50.0)
             known._density = None  # as if nothing were learnt from it
             wasted += 50
         known.on_single()
@@ -114,9 +114,9 @@ def test_trying_a_list_that_is_no_help_adds_a_tenth_to_the_cost_at_most():
 
 def test_a_list_that_helps_again_is_forgiven():
     known = costs()
-    known.on_trouble(now=NOW - 1000)
-    known.on_trouble(now=NOW - 500)
-    swept(known, best(known, ages(*range(200))), entries=200, found=100)
+    known.on_failure(now=NOW - 1000)
+    known.on_failure(now=NOW - 500)
+    scanned(known, best(known, ages(*range(200))), entries=200, found=100)
     assert known.setbacks == 0
 
 
@@ -133,7 +133,7 @@ def test_a_budget_that_was_spent_teaches_that_the_list_is_long():
 
 def test_pages_that_were_too_much_become_smaller():
     known = costs()
-    known.on_trouble(now=NOW - 100, smaller_pages_than=100)
+    known.on_failure(now=NOW - 100, smaller_pages_than=100)
     assert best(known, ages(*range(200))).page_size == 25
 
 

@@ -9,7 +9,7 @@ from statistics import mean, quantiles
 
 import pytest
 
-from airflow_json2video.core.poll_schedule import PollSchedule, RenderTimes, chance_of
+from airflow_json2video.core.poll_schedule import PollSchedule, RenderTimes, jitter
 
 
 def mixed(number, *, seed=1):
@@ -36,11 +36,11 @@ def planned(ends, *, interval=10.0, learning=True, after=0):
     schedule = PollSchedule(interval=interval, times=times)
     for number, end in enumerate(ends):
         name = f"render-{number}"
-        age = 1 + schedule.first_look(age=1, chance=chance_of(name))  # a second goes by between submission and trigger
+        age = 1 + schedule.first_poll(age=1, jitter=jitter(name))  # a second goes by between submission and trigger
         for look in count(1):
             if age >= end:
                 break
-            age += schedule.next_look(age=age, chance=chance_of(name, look))
+            age += schedule.next_poll(age=age, jitter=jitter(name, look))
         if number >= after:
             delays.append(age - end)
             looks.append(look)
@@ -97,8 +97,8 @@ def test_no_interval_is_shorter_than_the_services_floor():
         seen.add(2.0)
     for times in (RenderTimes(), seen):
         eager = PollSchedule(interval=1, times=times)
-        assert min(eager.next_look(age=age, chance=chance) for age in range(100) for chance in (0, 1)) == 5
-    assert 0.2 <= PollSchedule(interval=0.2, floor=0.2).next_look(age=0) < 1
+        assert min(eager.next_poll(age=age, jitter=value) for age in range(100) for value in (0, 1)) == 5
+    assert 0.2 <= PollSchedule(interval=0.2, floor=0.2).next_poll(age=0) < 1
 
 
 def test_intervals_stay_bounded_at_any_age_and_for_any_account():
@@ -106,7 +106,7 @@ def test_intervals_stay_bounded_at_any_age_and_for_any_account():
     for _ in range(200):
         seen.add(5000.0)
     for times in (RenderTimes(), seen):
-        waits = [PollSchedule(times=times).next_look(age=60 * minute) for minute in range(24 * 60)]
+        waits = [PollSchedule(times=times).next_poll(age=60 * minute) for minute in range(24 * 60)]
         assert max(waits) <= 70
 
 
@@ -115,15 +115,15 @@ def test_the_authors_interval_scales_the_plan():
     often, normal, seldom = (planned(ends, interval=interval) for interval in (5.0, 10.0, 30.0))
     assert often.median < normal.median < seldom.median
     assert often.requests > normal.requests > 2 * seldom.requests
-    assert PollSchedule(interval=300).next_look(age=1000) > 150
+    assert PollSchedule(interval=300).next_poll(age=1000) > 150
 
 
 def test_looks_that_would_fall_together_are_spread():
     schedule, names = PollSchedule(), [f"render-{number}" for number in range(1000)]
     for looks in (
-        [schedule.first_look(age=1, chance=chance_of(name)) for name in names],
-        [schedule.first_look(age=math.inf, chance=chance_of(name)) for name in names],
-        [schedule.next_look(age=20, chance=chance_of(name, 3)) for name in names],
+        [schedule.first_poll(age=1, jitter=jitter(name)) for name in names],
+        [schedule.first_poll(age=math.inf, jitter=jitter(name)) for name in names],
+        [schedule.next_poll(age=20, jitter=jitter(name, 3)) for name in names],
     ):
         seconds = [int(look) for look in looks]
         assert max(seconds.count(second) for second in set(seconds)) < 450

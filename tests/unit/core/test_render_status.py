@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_json2video.core.render_status import PollAgain, PollSchedule, RenderTracker, format_duration
+from airflow_json2video.core.poll_schedule import PollSchedule
+from airflow_json2video.core.render_status import PollAgain, RenderTracker, format_duration
 from airflow_json2video.exceptions import (
     AccountSuspended,
     AuthenticationFailed,
@@ -22,8 +23,14 @@ from airflow_json2video.exceptions import (
 PROJECT = "Qk3vT9zLm2XcB7wA"
 
 
-def watch(*, deadline=3600.0, **schedule):
-    return RenderTracker(PROJECT, submitted_at=0.0, deadline=deadline, schedule=PollSchedule(**schedule))
+def tracker(*, submitted_at=0.0, deadline=3600.0, known=True):
+    return RenderTracker(
+        PROJECT,
+        submitted_at=submitted_at,
+        deadline=deadline,
+        schedule=PollSchedule(),
+        submission_time_known=known,
+    )
 
 
 def running(**more):
@@ -31,7 +38,7 @@ def running(**more):
 
 
 def test_a_finished_render_ends_with_its_facts_and_without_the_authors_data():
-    step = watch().on_status(
+    step = tracker().on_status(
         {"project": PROJECT, "status": "done", "url": "u", "duration": 2, "client-data": {"mine": 1}, "json": "{}"},
         now=10,
         remaining_quota={"time": 5},
@@ -41,15 +48,15 @@ def test_a_finished_render_ends_with_its_facts_and_without_the_authors_data():
 
 
 def test_a_finished_render_without_a_file_has_expired_or_was_deleted():
-    expired = watch().on_status({"status": "done", "url": None}, now=10)
-    deleted = watch().on_status({"status": "done", "url": None, "deleted_at": "2026-01-01"}, now=10)
+    expired = tracker().on_status({"status": "done", "url": None}, now=10)
+    deleted = tracker().on_status({"status": "done", "url": None, "deleted_at": "2026-01-01"}, now=10)
     assert isinstance(expired.error, RenderExpired)
     assert "seven days" in str(expired.error)
     assert "deleted" in str(deleted.error)
 
 
 def test_a_failed_render_ends_with_the_services_words_and_the_place():
-    step = watch().on_status(
+    step = tracker().on_status(
         {"status": "error", "message": "Scene #2, element #1: Failed to download 'x' (404)"}, now=10
     )
     assert isinstance(step.error, RenderFailed)
@@ -58,120 +65,120 @@ def test_a_failed_render_ends_with_the_services_words_and_the_place():
 
 
 def test_an_unknown_status_is_waited_out():
-    assert isinstance(watch().on_status({"status": "thinking"}, now=10), PollAgain)
+    assert isinstance(tracker().on_status({"status": "thinking"}, now=10), PollAgain)
 
 
 def test_only_a_change_of_status_is_worth_a_line():
-    w = watch()
-    assert w.on_status(running(), now=10).note
-    assert w.on_status(running(), now=20).note is None
-    assert w.on_status({"status": "encoding"}, now=30).note
+    render = tracker()
+    assert render.on_status(running(), now=10).note
+    assert render.on_status(running(), now=20).note is None
+    assert render.on_status({"status": "encoding"}, now=30).note
 
 
 def test_a_stalled_render_gets_one_further_look_and_may_still_finish():
-    w = watch()
-    first = w.on_status({"status": "timeout"}, now=100)
+    render = tracker()
+    first = render.on_status({"status": "timeout"}, now=100)
     assert isinstance(first, PollAgain)
     assert first.seconds == 60
-    assert w.on_status({"status": "done", "url": "u"}, now=160).movie
+    assert render.on_status({"status": "done", "url": "u"}, now=160).movie
 
 
 def test_a_render_that_stays_stalled_ends():
-    w = watch()
-    w.on_status({"status": "timeout"}, now=100)
-    assert isinstance(w.on_status({"status": "timeout"}, now=160).error, RenderStalled)
+    render = tracker()
+    render.on_status({"status": "timeout"}, now=100)
+    assert isinstance(render.on_status({"status": "timeout"}, now=160).error, RenderStalled)
 
 
 def test_a_render_that_is_stalled_at_its_deadline_ends_there():
-    assert isinstance(watch(deadline=100).on_status({"status": "timeout"}, now=100).error, RenderStalled)
+    assert isinstance(tracker(deadline=100).on_status({"status": "timeout"}, now=100).error, RenderStalled)
 
 
 def test_the_deadline_is_absolute_and_the_last_look_falls_on_it():
-    w = watch(deadline=100)
-    assert w.on_status(running(), now=97).seconds == pytest.approx(3)
-    assert isinstance(w.on_status(running(), now=100).error, RenderDeadlineExceeded)
+    render = tracker(deadline=100)
+    assert render.on_status(running(), now=97).seconds == pytest.approx(3)
+    assert isinstance(render.on_status(running(), now=100).error, RenderDeadlineExceeded)
 
 
 def test_a_render_that_ended_is_taken_even_after_the_deadline():
-    assert watch(deadline=100).on_status({"status": "done", "url": "u"}, now=5000).movie
+    assert tracker(deadline=100).on_status({"status": "done", "url": "u"}, now=5000).movie
 
 
 def test_the_deadlines_message_says_what_becomes_of_the_render():
-    text = str(watch(deadline=100).on_status(running(), now=100).error)
+    text = str(tracker(deadline=100).on_status(running(), now=100).error)
     assert PROJECT in text
-    assert "goes on, is billed, and a retry of this task adopts it" in text
+    assert "keeps running and will be billed, and a retry of this task reattaches to it" in text
 
 
 @pytest.mark.parametrize("error", [ServerError("x", http_status=503), RateLimited("x", http_status=429)])
 def test_an_outage_shorter_than_the_deadline_ends_nothing(error):
-    w = watch(deadline=86400)
+    render = tracker(deadline=86400)
     now, looks = 0.0, 0
     while now < 80000:
-        step = w.on_error(error, now=now)
+        step = render.on_error(error, now=now)
         assert isinstance(step, PollAgain)
         now += step.seconds
         looks += 1
     assert looks < 800  # it slows down meanwhile
-    assert w.on_status(running(), now=now).seconds <= 60  # and recovers at once
+    assert render.on_status(running(), now=now).seconds <= 60  # and recovers at once
 
 
 def test_an_outage_ends_at_the_deadline():
-    w = watch(deadline=100)
+    render = tracker(deadline=100)
     for now in (10, 40):
-        w.on_error(ServerError("down", http_status=503), now=now)
-    step = w.on_error(ServerError("down", http_status=503), now=100)
+        render.on_error(ServerError("down", http_status=503), now=now)
+    step = render.on_error(ServerError("down", http_status=503), now=100)
     assert isinstance(step.error, RenderDeadlineExceeded)
     assert "down" in str(step.error)
     assert "The render keeps running and will be billed." in str(step.error)
 
 
 def test_a_failure_of_a_moment_at_the_deadline_loses_no_render_that_is_done():
-    w = watch(deadline=100)
-    w.on_status(running(), now=90)
+    render = tracker(deadline=100)
+    render.on_status(running(), now=90)
     for now in (100, 105):
-        assert w.on_error(AuthenticationFailed("no"), now=now).seconds == 5.0
-    assert w.on_status({"status": "done", "url": "u"}, now=110).movie
+        assert render.on_error(AuthenticationFailed("no"), now=now).seconds == 5.0
+    assert render.on_status({"status": "done", "url": "u"}, now=110).movie
 
 
 def test_the_deadline_ends_a_wait_only_after_three_polls_in_a_row_have_failed():
     for was_answered in (False, True):
-        w = watch(deadline=100)
+        render = tracker(deadline=100)
         if was_answered:
-            w.on_status(running(), now=90)
+            render.on_status(running(), now=90)
         for now in (100, 105):
-            assert isinstance(w.on_error(ServerError("down", http_status=503), now=now), PollAgain)
-        step = w.on_error(ServerError("down", http_status=503), now=110)
+            assert isinstance(render.on_error(ServerError("down", http_status=503), now=now), PollAgain)
+        step = render.on_error(ServerError("down", http_status=503), now=110)
         assert "The last 3 polls failed, for 10s: down" in str(step.error)
 
 
 def test_a_watch_is_failing_from_a_failed_poll_until_the_next_answer():
-    w = watch()
-    assert not w.failing
-    w.on_error(ServerError("down", http_status=503), now=10)
-    assert w.failing
-    assert w.on_status(running(), now=20).note  # so that the line of the failure is not the last one
-    assert not w.failing
-    w.on_error(ServerError("down", http_status=503), now=30)
-    assert w.failing
+    render = tracker()
+    assert not render.is_failing
+    render.on_error(ServerError("down", http_status=503), now=10)
+    assert render.is_failing
+    assert render.on_status(running(), now=20).note  # so that the line of the failure is not the last one
+    assert not render.is_failing
+    render.on_error(ServerError("down", http_status=503), now=30)
+    assert render.is_failing
 
 
 def test_of_the_render_of_another_nobody_says_that_this_task_pays_for_it_or_adopts_it():
     def of_another():
-        return RenderTracker(PROJECT, submitted_at=0.0, deadline=100.0, schedule=PollSchedule(), age_known=False)
+        return tracker(deadline=100.0, known=False)
 
-    w = of_another()
+    render = of_another()
     for now in (100, 105, 110):
-        step = w.on_error(ServerError("down", http_status=503), now=now)
+        step = render.on_error(ServerError("down", http_status=503), now=now)
     assert "This task submits nothing and costs nothing." in str(step.error)
     assert "billed" not in str(step.error)
     late = of_another().on_status(running(), now=100).error
     assert "The render keeps running." in str(late)
-    assert "adopts" not in str(late)
+    assert "reattaches" not in str(late)
 
 
 def test_the_services_wish_to_wait_is_honoured():
-    assert watch().on_error(RateLimited("x", retry_after=90), now=10).seconds == 90
-    assert watch().on_error(RateLimited("x", retry_after=86400), now=10).seconds == 300
+    assert tracker().on_error(RateLimited("x", retry_after=90), now=10).seconds == 90
+    assert tracker().on_error(RateLimited("x", retry_after=86400), now=10).seconds == 300
 
 
 REFUSALS = [
@@ -189,15 +196,15 @@ REFUSALS = [
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda e: f"{type(e).__name__}-{e.http_status}")
 def test_a_refusal_of_a_moment_ends_nothing_that_is_paid_for(refusal):
     for age in (1.0, 1800.0, 3599.0):
-        w = watch()
-        assert isinstance(w.on_error(refusal, now=age), PollAgain)
-        assert w.on_status({"status": "done", "url": "u"}, now=age + 20).movie
+        render = tracker()
+        assert isinstance(render.on_error(refusal, now=age), PollAgain)
+        assert render.on_status({"status": "done", "url": "u"}, now=age + 20).movie
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda e: f"{type(e).__name__}-{e.http_status}")
 def test_a_refusal_that_lasts_is_asked_about_until_the_deadline_and_then_fails_retryably(refusal):
-    w, now, asked = watch(), 10.0, []
-    while isinstance(step := w.on_error(refusal, now=now), PollAgain):
+    render, now, asked = tracker(), 10.0, []
+    while isinstance(step := render.on_error(refusal, now=now), PollAgain):
         asked.append(now)
         now += step.seconds
     assert any(50 <= at - 10 <= 90 for at in asked)
@@ -210,9 +217,9 @@ def test_a_refusal_that_lasts_is_asked_about_until_the_deadline_and_then_fails_r
 
 
 def test_a_render_of_another_that_is_unknown_for_five_minutes_is_no_render_and_nobody_says_that_it_runs():
-    w = RenderTracker(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
+    render = tracker(known=False)
     now = 0.0
-    while isinstance(step := w.on_error(REFUSALS[6], now=now), PollAgain):
+    while isinstance(step := render.on_error(REFUSALS[6], now=now), PollAgain):
         now += step.seconds
     assert 300 <= now < 600
     assert isinstance(step.error, ProjectNotFound)
@@ -222,59 +229,59 @@ def test_a_render_of_another_that_is_unknown_for_five_minutes_is_no_render_and_n
 
 
 def test_one_unknown_project_after_a_long_outage_is_not_believed():
-    w = RenderTracker(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule(), age_known=False)
+    render = tracker(known=False)
     for now in range(0, 900, 60):
-        w.on_error(ServerError("down", http_status=503), now=now)
-    assert isinstance(w.on_error(REFUSALS[6], now=900), PollAgain)
+        render.on_error(ServerError("down", http_status=503), now=now)
+    assert isinstance(render.on_error(REFUSALS[6], now=900), PollAgain)
 
 
 def test_a_render_that_goes_on_for_long_shows_a_sign_of_life_at_widening_intervals():
-    w, now, noted = watch(deadline=1e6), 10.0, []
-    w.on_status(running(), now=now)
+    render, now, noted = tracker(deadline=1e6), 10.0, []
+    render.on_status(running(), now=now)
     while now < 4 * 3600:
         now += 10
-        if note := w.on_status(running(), now=now).note:
+        if note := render.on_status(running(), now=now).note:
             noted.append((now, note))
     assert [round(when / 60) for when, _ in noted] == [5, 15, 45, 135]
     assert noted[1][1] == (
-        f"Render {PROJECT} is still running after 15m 0s (deadline in 277h 31m). Next look in {noted[1][1][-4:]}"
+        f"Render {PROJECT} is still running after 15m 0s (deadline in 277h 31m). Next poll in {noted[1][1][-4:]}"
     )
 
 
 @pytest.mark.parametrize("behind", [60.0, 7200.0])
 def test_a_clock_that_is_behind_the_submission_delays_no_poll(behind):
-    w = RenderTracker(PROJECT, submitted_at=behind, deadline=behind + 3600, schedule=PollSchedule())
-    assert w.first_look(now=0.0) <= 12
-    assert w.on_status(running(), now=5.0).seconds <= 60
+    render = tracker(submitted_at=behind, deadline=behind + 3600)
+    assert render.first_poll(now=0.0) <= 12
+    assert render.on_status(running(), now=5.0).seconds <= 60
 
 
 def test_a_restart_in_mid_render_repeats_no_sign_of_life():
-    w = watch(deadline=1e6)
-    assert w.on_status(running(), now=1000).note
-    assert w.on_status(running(), now=1010).note is None
+    render = tracker(deadline=1e6)
+    assert render.on_status(running(), now=1000).note
+    assert render.on_status(running(), now=1010).note is None
 
 
 def test_the_first_look_waits_until_the_quickest_render_may_be_done():
-    assert 5 <= watch().first_look(now=0.0) <= 12
-    late = RenderTracker(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule())
-    assert 5 <= late.first_look(now=1e9) <= 12
-    assert watch().first_look(now=1000.0) < 5  # unwatched for long, as after a restart
-    assert watch(deadline=100).first_look(now=99.0) == pytest.approx(1, abs=1)
-    assert watch(deadline=100).first_look(now=200.0) == 0
+    assert 5 <= tracker().first_poll(now=0.0) <= 12
+    late = tracker(submitted_at=1e9, deadline=1e9 + 3600)
+    assert 5 <= late.first_poll(now=1e9) <= 12
+    assert tracker().first_poll(now=1000.0) < 5  # unwatched for long, as after a restart
+    assert tracker(deadline=100).first_poll(now=99.0) == pytest.approx(1, abs=1)
+    assert tracker(deadline=100).first_poll(now=200.0) == 0
 
 
 def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learnt():
-    w = RenderTracker(PROJECT, submitted_at=1e9, deadline=1e9 + 3600, schedule=PollSchedule(), age_known=False)
-    assert w.first_look(now=1e9) < 5
-    assert w.born is None
-    assert "after 16m 40s" in w.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=1e9).note
-    assert w.born == 1e9 - 1000
+    render = tracker(submitted_at=1e9, deadline=1e9 + 3600, known=False)
+    assert render.first_poll(now=1e9) < 5
+    assert render.submitted_at_known is None
+    assert "after 16m 40s" in render.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=1e9).note
+    assert render.submitted_at_known == 1e9 - 1000
 
 
 def test_the_age_of_a_render_that_was_submitted_here_does_not_depend_on_the_services_clock():
-    w = watch(deadline=1e6)
-    w.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=10)
-    assert w.born == 0.0
+    render = tracker(deadline=1e6)
+    render.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=10)
+    assert render.submitted_at_known == 0.0
 
 
 def test_seconds_are_written_as_a_person_writes_them():
@@ -289,21 +296,21 @@ def test_seconds_are_written_as_a_person_writes_them():
 
 
 def test_the_file_of_a_render_that_ended_a_moment_ago_may_appear_and_is_waited_for():
-    w = watch(deadline=4000.0)
+    render = tracker(deadline=4000.0)
     done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
-    first, second = w.on_status(done, now=12), w.on_status(done, now=22)
+    first, second = render.on_status(done, now=12), render.on_status(done, now=22)
     assert isinstance(first, PollAgain)
     assert "its file has not appeared yet" in first.note
     assert isinstance(second, PollAgain)
     assert second.note is None
-    assert w.on_status({**done, "url": "u"}, now=40).movie["url"] == "u"
+    assert render.on_status({**done, "url": "u"}, now=40).movie["url"] == "u"
 
 
 def test_a_file_that_does_not_appear_ends_the_wait_and_not_the_task():
-    w = watch(deadline=4000.0)
+    render = tracker(deadline=4000.0)
     done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
-    assert isinstance(w.on_status(done, now=12), PollAgain)
-    step = w.on_status(done, now=612)
+    assert isinstance(render.on_status(done, now=12), PollAgain)
+    step = render.on_status(done, now=612)
     assert isinstance(step.error, RenderExpired)
     assert step.error.retryable
     assert "A retry asks for its file again, and submits nothing" in str(step.error)

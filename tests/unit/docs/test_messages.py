@@ -14,9 +14,10 @@ import pytest
 from airflow_json2video.api.errors import error_from_response
 from airflow_json2video.api.validation import check_stored_name
 from airflow_json2video.core.identity import Stamp
+from airflow_json2video.core.poll_schedule import PollSchedule
 from airflow_json2video.core.price import Price, check_max_credits
 from airflow_json2video.core.render_failure import error_from_render
-from airflow_json2video.core.render_status import PollSchedule, RenderTracker
+from airflow_json2video.core.render_status import RenderTracker
 from airflow_json2video.core.storage_path import check_template
 from airflow_json2video.core.submission import FoundRender, decide_submission
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie

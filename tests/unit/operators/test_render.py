@@ -221,7 +221,7 @@ def test_a_retry_of_a_failed_render_submits_again(render, service):
 def test_the_deadline_fails_the_task_and_leaves_the_render_to_be_adopted(render, service, deferrable):
     service.settings.update({"render_seconds": 600})
     attempt = Attempt(render(deferrable=deferrable, render_timeout=timedelta(seconds=1)))
-    with pytest.raises(RenderDeadlineExceeded, match="goes on, is billed, and a retry of this task adopts it"):
+    with pytest.raises(RenderDeadlineExceeded, match="will be billed, and a retry of this task reattaches to it"):
         attempt.run()
     service.clock.advance(600)
     time.sleep(0.6)

@@ -214,7 +214,7 @@ def test_a_death_in_the_middle_of_keeping_gives_no_result_and_the_retry_does(ren
 def test_a_task_that_keeps_its_video_ends_on_a_worker_and_says_why(render, times_logged):
     attempt = Attempt(render(end_from_trigger=True))
     attempt.start()
-    assert attempt.deferred.trigger.ends_task is None
+    assert attempt.deferred.trigger.task_end is None
     assert times_logged("it keeps the video (output_path)") == 1
 
 

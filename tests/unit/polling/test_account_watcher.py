@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from airflow_json2video.core.completed import Wanted
+from airflow_json2video.core.completed import RenderFilter
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.polling.account_watcher import follow
 
@@ -25,7 +25,12 @@ def following(connection, service):
     async def following():
         events = []
         follower = follow(
-            Json2VideoHook(), Wanted(), interval=0.2, memory=None, log=logging.getLogger(), clock=service.clock.now
+            Json2VideoHook(),
+            RenderFilter(),
+            interval=0.2,
+            memory=None,
+            log=logging.getLogger(),
+            clock=service.clock.now,
         )
 
         async def run():

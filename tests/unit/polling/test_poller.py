@@ -18,14 +18,15 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_json2video.api import AsyncJson2VideoClient
-from airflow_json2video.core.render_status import PollSchedule, RenderTracker
+from airflow_json2video.core.poll_schedule import PollSchedule
+from airflow_json2video.core.render_status import RenderTracker
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.local.store import Render
 from airflow_json2video.polling import list_poller as sweeping
 from airflow_json2video.polling import registry as accounts
+from airflow_json2video.polling.async_wait import await_render
 from airflow_json2video.polling.poller import Poller
 from airflow_json2video.polling.registry import PollerRegistry
-from airflow_json2video.polling.wait import await_render
 from tests.unit.api.conftest import Service, answer, drip
 from tests.unit.conftest import connection_json
 
@@ -98,7 +99,7 @@ def pages(service):
 async def poller_at_work():
     for _ in range(1000):
         await asyncio.sleep(0.01)
-        if pollers := PollerRegistry.here().pollers:
+        if pollers := PollerRegistry.current().pollers:
             return pollers[0]
     raise AssertionError("no poller was started")
 
@@ -124,7 +125,7 @@ def test_all_renders_of_an_account_share_one_look_up_one_client_and_one_poller(r
     async def main():
         waits = asyncio.ensure_future(all_of(waiting(project) for project in renders(20)))
         poller = await poller_at_work()
-        assert len(PollerRegistry.here().pollers) == 1
+        assert len(PollerRegistry.current().pollers) == 1
         assert all(ended.movie for ended in await waits)
         return poller
 
@@ -138,8 +139,8 @@ def test_after_the_last_render_nothing_is_left_behind(renders):
         before = asyncio.all_tasks()
         await all_of(waiting(project) for project in renders(3, ends_in=0.1))
         assert asyncio.all_tasks() == before
-        assert PollerRegistry.here().pollers == []
-        assert PollerRegistry.here()._connections == {}
+        assert PollerRegistry.current().pollers == []
+        assert PollerRegistry.current()._connections == {}
 
     with no_resource_warning():
         asyncio.run(main())
@@ -166,7 +167,7 @@ def test_two_connections_of_one_account_share_a_poller_and_another_key_has_its_o
             all_of([waiting(one), waiting(two, conn_id="twin"), waiting(three, conn_id="other")])
         )
         await asyncio.sleep(0.3)
-        assert sorted(len(poller) for poller in PollerRegistry.here().pollers) == [1, 2]
+        assert sorted(len(poller) for poller in PollerRegistry.current().pollers) == [1, 2]
         assert all(ended.movie for ended in await waits)
 
     asyncio.run(main())
@@ -197,7 +198,7 @@ def test_cancelling_one_disturbs_no_other(renders):
             task.cancel()
         gone = await asyncio.gather(*tasks[:5], return_exceptions=True)
         assert all(isinstance(one, asyncio.CancelledError) for one in gone)
-        assert len(PollerRegistry.here().pollers[0]) == 5
+        assert len(PollerRegistry.current().pollers[0]) == 5
         assert all(ended.movie for ended in await all_of(tasks[5:]))
 
     asyncio.run(main())
@@ -270,7 +271,7 @@ def test_a_key_that_is_changed_while_renders_wait_is_picked_up(renders, service,
         service.settings.update({"api_keys": ("the-new-key",)})
         ended = await waits
         assert [one.error for one in ended] == [None] * 4
-        assert PollerRegistry.here().pollers == []
+        assert PollerRegistry.current().pollers == []
 
     asyncio.run(main())
     assert sum("has changed" in line for line in log.lines) == 4
@@ -323,7 +324,7 @@ def test_the_connection_is_looked_up_anew_now_and_then(renders, service, monkeyp
         before = await poller_at_work()
         monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, key="the-new-key"))
         await asyncio.sleep(0.8)
-        assert PollerRegistry.here().pollers != [before]
+        assert PollerRegistry.current().pollers != [before]
         assert (await wait).movie
 
     asyncio.run(main())
@@ -543,7 +544,7 @@ MISBEHAVIOURS = {
 
 @pytest.mark.parametrize("kind", MISBEHAVIOURS)
 def test_a_list_that_misbehaves_holds_up_nobody_and_is_left_alone(kind, monkeypatch):
-    monkeypatch.setattr(sweeping, "_PAGE_TIME", 0.5)
+    monkeypatch.setattr(sweeping, "_MAX_PAGE_SECONDS", 0.5)
     odd = Misbehaving(MISBEHAVIOURS[kind])
     monkeypatch.setenv("AIRFLOW_CONN_ODD", connection_json(host=odd.service.url))
     logs = [Log() for _ in NAMES]
@@ -583,7 +584,7 @@ def test_what_became_of_a_list_that_cannot_be_read_is_said_once(monkeypatch):
     said = [line for log in logs for line in log.lines if "could not be read" in line]
     assert said
     assert "HTML" in said[0]
-    assert "is asked for by itself" in said[0]
+    assert "is polled by itself" in said[0]
     assert max(sum("could not be read" in line for line in log.lines) for log in logs) == 1
 
 
@@ -764,7 +765,7 @@ def test_no_more_than_twenty_looks_are_under_way_together(renders, service):
         waits = asyncio.ensure_future(all_of(waiting(project) for project in renders(40, size=300_000)))
         poller = await poller_at_work()
         while not waits.done():
-            most = max(most, poller._looks)
+            most = max(most, poller._in_flight)
             await asyncio.sleep(0.01)
 
     asyncio.run(main())
@@ -784,7 +785,7 @@ def test_a_heap_of_looks_that_were_replaced_does_not_grow(renders):
         poller = await poller_at_work()
         most = 0
         while not waits.done():
-            most = max(most, len(poller._heap))
+            most = max(most, len(poller._queue._heap))
             await asyncio.sleep(0.01)
         return most
 
@@ -796,4 +797,4 @@ def test_loops_that_are_gone_leave_nothing_behind(renders):
         asyncio.run(waiting(project))
     gc.collect()
     asyncio.run(waiting(renders(1, ends_in=0.1)[0]))
-    assert len([loop for loop in accounts._loops if loop.is_closed()]) <= 1
+    assert len([loop for loop in accounts._registries if loop.is_closed()]) <= 1

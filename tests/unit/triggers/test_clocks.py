@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_json2video.api import clock
 from airflow_json2video.batch import recovery as batch_finding
 from airflow_json2video.batch import submitter as batch
-from airflow_json2video.core.completed import Wanted
+from airflow_json2video.core.completed import RenderFilter
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators._deferral import ResumeState
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
@@ -170,7 +170,7 @@ def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, a
     async def first_event():
         hook = Json2VideoHook("json2video_default")
         log = logging.getLogger(__name__)
-        follower = follow(hook, Wanted(), interval=0.2, memory=None, log=log)
+        follower = follow(hook, RenderFilter(), interval=0.2, memory=None, log=log)
         event = asyncio.ensure_future(anext(follower))
         await asyncio.sleep(2)
         project = (await asyncio.to_thread(hook.submit_movie, MOVIE)).project

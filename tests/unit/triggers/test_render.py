@@ -45,8 +45,8 @@ def test_its_arguments_make_the_same_trigger_again(trigger):
 
 
 def test_an_argument_that_older_versions_do_not_know_is_written_only_where_it_says_something(trigger):
-    assert "age_known" not in trigger().serialize()[1]
-    assert Json2VideoRenderTrigger(**trigger(age_known=False).serialize()[1]).age_known is False
+    assert "submission_time_known" not in trigger().serialize()[1]
+    assert Json2VideoRenderTrigger(**trigger(submission_time_known=False).serialize()[1]).submission_time_known is False
 
 
 def test_it_accepts_the_arguments_of_an_older_and_of_a_newer_version(trigger, connection):
@@ -99,7 +99,7 @@ def test_a_fault_of_ours_ends_in_an_event_and_not_in_silence(trigger, monkeypatc
     async def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("airflow_json2video.polling.wait.await_render", broken)
+    monkeypatch.setattr("airflow_json2video.polling.async_wait.await_render", broken)
     [event] = asyncio.run(events_of(trigger()))
     assert "ZeroDivisionError: a bug" in event["error"]["message"]
     assert event["error"]["retryable"]

@@ -149,7 +149,7 @@ def test_a_trigger_that_cannot_push_leaves_the_end_to_a_worker(connection, servi
 def test_a_task_that_has_more_to_do_ends_on_a_worker_and_says_why(connection, service, arguments, reason, caplog):
     attempt = Attempt(render(**arguments))
     attempt.start()
-    assert attempt.deferred.trigger.ends_task is None
+    assert attempt.deferred.trigger.task_end is None
     assert reason in reason_for_worker(attempt.operator, attempt.context)
     assert attempt.fire().resume()["url"]
 
@@ -175,14 +175,14 @@ def test_a_result_that_another_task_expands_over_needs_a_worker_and_those_of_map
 def test_airflow_2_ends_the_task_on_a_worker_and_says_why(connection, service):
     attempt = Attempt(render())
     assert attempt.run()["url"]
-    assert attempt.deferred.trigger.ends_task is None
+    assert attempt.deferred.trigger.task_end is None
     assert reason_for_worker(attempt.operator, attempt.context) == "it needs Airflow 3"
 
 
 def test_it_is_off_unless_it_is_asked_for(connection, service):
     attempt = Attempt(render(end_from_trigger=False))
     attempt.start()
-    assert attempt.deferred.trigger.ends_task is None
+    assert attempt.deferred.trigger.task_end is None
 
 
 @needs_airflow_3
