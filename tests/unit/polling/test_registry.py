@@ -1,0 +1,136 @@
+"""The registry of pollers: which are shared, and how they are closed. No request is sent."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from airflow_json2video.core.poll_schedule import PollSchedule
+from airflow_json2video.core.render_status import RenderTracker
+from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.polling.poller import Poller
+from airflow_json2video.polling.registry import PollerRegistry
+from airflow_json2video.polling.subscription import Subscription
+from tests.unit.conftest import connection_json
+
+HOST = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def _connections(monkeypatch):
+    for name in ("a", "b"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", connection_json(host=HOST, key=f"key-of-{name}"))
+    monkeypatch.setenv("AIRFLOW_CONN_TWIN_OF_A", connection_json(host=HOST, key="key-of-a", read_timeout=7))
+
+
+async def subscribed(conn_id):
+    """Subscribe to a render whose first poll is an hour away."""
+    tracker = RenderTracker("x" * 16, submitted_at=2e9, deadline=4e9, schedule=PollSchedule())
+    subscription = Subscription(tracker, conn_id=conn_id, interval=3600.0)
+    PollerRegistry.current().acquire(Json2VideoHook(conn_id))
+    await PollerRegistry.current().subscribe(subscription)
+    return subscription
+
+
+def test_pollers_that_become_idle_at_the_same_time_are_each_closed_once():
+    async def main():
+        before = asyncio.all_tasks()
+        registry = PollerRegistry.current()
+        subscriptions = [await subscribed(conn_id) for conn_id in ("a", "b")]
+        clients = [poller.client for poller in registry.pollers]
+        assert len(clients) == 2
+        await asyncio.gather(*(registry.release(each) for each in subscriptions))
+        assert registry.pollers == []
+        assert asyncio.all_tasks() == before
+
+    asyncio.run(main())
+
+
+def test_a_poller_that_starts_while_another_is_closed_is_not_closed(monkeypatch):
+    async def main():
+        registry = PollerRegistry.current()
+        first, second = [await subscribed(conn_id) for conn_id in ("a", "b")]
+        closing, may_close = asyncio.Event(), asyncio.Event()
+        aclose = Poller.aclose
+
+        async def slow(poller):
+            closing.set()
+            await may_close.wait()
+            await aclose(poller)
+
+        monkeypatch.setattr(Poller, "aclose", slow)
+        releases = [asyncio.ensure_future(registry.release(each)) for each in (first, second)]
+        await closing.wait()
+        third = await subscribed("b")
+        may_close.set()
+        await asyncio.gather(*releases)
+        assert [len(poller) for poller in registry.pollers] == [1]
+        assert not registry.pollers[0].is_closed
+        await registry.release(third)
+
+    asyncio.run(main())
+
+
+def test_a_look_up_that_its_last_user_gives_up_ends_no_poller_of_another_connection(monkeypatch):
+    async def main():
+        registry = PollerRegistry.current()
+        leaving, staying = [await subscribed(conn_id) for conn_id in ("a", "twin_of_a")]
+        [poller] = registry.pollers
+        started = asyncio.Event()
+        look_up = Json2VideoHook.look_up
+
+        async def never(hook):
+            started.set()
+            await asyncio.sleep(3600) if hook.json2video_conn_id == "a" else None
+            return await look_up(hook)
+
+        monkeypatch.setattr(Json2VideoHook, "look_up", never)
+        poller.spawn(poller._failures.recheck_all())
+        await started.wait()
+        await registry.release(leaving)
+        await asyncio.sleep(0.05)
+        assert registry.pollers == [poller]
+        assert not poller.is_closed
+        assert len(poller) == 1
+        await registry.release(staying)
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_leads_to_another_account_takes_its_subscriptions_with_it(monkeypatch):
+    async def main():
+        registry = PollerRegistry.current()
+        moving, staying = [await subscribed(conn_id) for conn_id in ("a", "twin_of_a")]
+        [old] = registry.pollers
+        monkeypatch.setenv("AIRFLOW_CONN_A", connection_json(host=HOST, key="the-new-key"))
+        await old._failures.recheck_all()
+        new = next(poller for poller in registry.pollers if poller is not old)
+        assert old.subscriptions() == [staying]
+        assert new.subscriptions() == [moving]
+        for each in (moving, staying):
+            await registry.release(each)
+        assert registry.pollers == []
+
+    asyncio.run(main())
+
+
+def test_after_a_failed_look_up_nothing_is_left_behind(monkeypatch):
+    async def missing(hook):
+        raise ConfigurationError("Connection 'a' does not exist.")
+
+    monkeypatch.setattr(Json2VideoHook, "look_up", missing)
+
+    async def main():
+        registry = PollerRegistry.current()
+        tracker = RenderTracker("x" * 16, submitted_at=2e9, deadline=4e9, schedule=PollSchedule())
+        subscription = Subscription(tracker, conn_id="a", interval=3600.0)
+        registry.acquire(Json2VideoHook("a"))
+        with pytest.raises(ConfigurationError):
+            await registry.subscribe(subscription)
+        await registry.release(subscription)
+        assert registry._connections == {}
+        assert registry.pollers == []
+
+    asyncio.run(main())
