@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.identity import (
-    deployment_in_words,
-    deployment_of_id,
-    deployment_of_namespace,
-    id_of,
-    of_another_deployment,
+    deployment_from_id,
+    deployment_from_namespace,
+    deployment_id,
+    format_deployment,
+    is_of_another_deployment,
     read_stamp,
 )
 from airflow_json2video.exceptions import Billing, ConfigurationError, Json2VideoError
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ID_VARIABLE",
     "SET_NAMESPACE",
-    "deployment_of",
-    "find_deployment",
-    "known_deployment",
-    "require_not_of_another",
+    "aget_deployment",
+    "get_deployment",
+    "get_or_create_deployment",
+    "require_not_of_another_deployment",
     "require_same_deployment",
     "require_unchanged_deployment",
 ]
@@ -67,7 +67,7 @@ _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between the tries to read it while Airflow cannot answer."""
 
 
-def deployment_of(
+def get_or_create_deployment(
     namespace: str | None,
     *,
     ti: Any,
@@ -81,7 +81,7 @@ def deployment_of(
     :param before_creating: asked when the database has no id; raises where an earlier attempt may have had one.
     :raises Json2VideoError: it is unknown. A retry may help.
     """
-    if (known := _patiently(lambda: known_deployment(namespace), sleep)) is not None:
+    if (known := _patiently(lambda: get_deployment(namespace), sleep)) is not None:
         return known
     new = secrets.token_hex(16)
     value = _created(new, ti, before_creating, sleep)
@@ -92,7 +92,7 @@ def deployment_of(
             value,
             ID_VARIABLE,
         )
-    return deployment_of_id(value)
+    return deployment_from_id(value)
 
 
 def _patiently(ask: Callable[[], str | None], sleep: Callable[[float], None]) -> str | None:
@@ -106,22 +106,22 @@ def _patiently(ask: Callable[[], str | None], sleep: Callable[[float], None]) ->
     return None
 
 
-def known_deployment(namespace: str | None) -> str | None:
+def get_deployment(namespace: str | None) -> str | None:
     """Return this deployment; None if it has no id, so that no render of the account is its own. Creates nothing.
 
     :raises Json2VideoError: it is unknown.
     """
     if namespace is not None:
-        return deployment_of_namespace(namespace)
+        return deployment_from_namespace(namespace)
     value = _read()
-    return None if value is None else deployment_of_id(value)
+    return None if value is None else deployment_from_id(value)
 
 
-async def find_deployment(namespace: str | None) -> str | None:
-    """Return what :func:`known_deployment` does, without blocking the event loop of a triggerer."""
+async def aget_deployment(namespace: str | None) -> str | None:
+    """Return what :func:`get_deployment` does, without blocking the event loop of a triggerer."""
     from asgiref.sync import sync_to_async  # the way in which Airflow 3 lets a trigger ask
 
-    return await sync_to_async(known_deployment)(namespace)
+    return await sync_to_async(get_deployment)(namespace)
 
 
 def require_same_deployment(
@@ -131,7 +131,7 @@ def require_same_deployment(
 
     :raises Json2VideoError: it would not, or this is unknown.
     """
-    if _patiently(lambda: known_deployment(namespace), sleep) != deployment:
+    if _patiently(lambda: get_deployment(namespace), sleep) != deployment:
         raise Json2VideoError(
             f"The id of this deployment (Variable {ID_VARIABLE!r}) has changed since this attempt began.",
             retryable=True,
@@ -147,28 +147,28 @@ def require_unchanged_deployment(deployment: str, *, before: str | None) -> None
     """
     if before is None or before == deployment:
         return
-    value = id_of(before)
+    value = deployment_id(before)
     restored = f"airflow variables set {ID_VARIABLE} {value}" if value else "the 'namespace' of the connection"
     raise Json2VideoError(
-        f"This attempt began as a task of the deployment {deployment_in_words(before)}, which is "
-        f"{deployment_in_words(deployment)} now. What it may have submitted would not be found.",
+        f"This attempt began as a task of the deployment {format_deployment(before)}, which is "
+        f"{format_deployment(deployment)} now. What it may have submitted would not be found.",
         retryable=False,
         billing=Billing.UNKNOWN,
         advice=f"Restore it ({restored}), then clear the task. Nothing more was submitted.",
     )
 
 
-def require_not_of_another(hook: Json2VideoHook, project: str) -> None:
+def require_not_of_another_deployment(hook: Json2VideoHook, project: str) -> None:
     """Make sure, before a render's file is deleted, that no other deployment submitted it.
 
     :raises ConfigurationError: another one did. :raises Json2VideoError: it is unknown.
     """
     movie = hook.get_movie(project, with_document=True).movie
-    ours = known_deployment(hook.settings.namespace)
+    ours = get_deployment(hook.settings.namespace)
     stamp = read_stamp(movie.client_data, movie.json_text)
-    if stamp is not None and of_another_deployment(movie.client_data, movie.json_text, ours=ours):
+    if stamp is not None and is_of_another_deployment(movie.client_data, movie.json_text, ours=ours):
         raise ConfigurationError(
-            f"Render {project} was submitted by another deployment ({deployment_in_words(stamp.deployment)}), so its "
+            f"Render {project} was submitted by another deployment ({format_deployment(stamp.deployment)}), so its "
             "file is not deleted from here.",
             project=project,
             advice="Delete it there, or give both deployments the same 'namespace' in the extra of the connection.",

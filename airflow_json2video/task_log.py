@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_json2video.core.result import get_warnings, in_words
+from airflow_json2video.core.result import get_warnings, summarize
 
 if TYPE_CHECKING:
     from airflow_json2video.core.result import RenderResult
@@ -32,6 +32,6 @@ class ErrorLog(TaskLog, Protocol):
 
 def log_finished(result: RenderResult, movie: Mapping[str, Any], *, log: TaskLog) -> None:
     """Tell a task's log of a finished render, and of what a local service did not draw as it was asked to."""
-    log.info("%s", in_words(result))
+    log.info("%s", summarize(result))
     for warning in get_warnings(movie):
         log.warning("Render %s: %s", result["project"], warning)

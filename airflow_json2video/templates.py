@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.responses import TemplateSummary
     from airflow_json2video.task_log import TaskLog
 
-__all__ = ["SyncedTemplate", "TemplateSync", "require_fitting_variables"]
+__all__ = ["SyncedTemplate", "TemplateSync", "check_variables_of_template"]
 
 _PAUSES = (5.0, 10.0, 20.0)
 """Seconds before each reading of the list after a response was lost. How soon a new template shows is unknown."""
@@ -126,7 +126,7 @@ def _as_object(movie: Any) -> Any:
     return json.loads(json.dumps(movie)) if movie is not None else None
 
 
-def require_fitting_variables(client: Json2VideoClient, document: Mapping[str, Any], *, log: TaskLog) -> None:
+def check_variables_of_template(client: Json2VideoClient, document: Mapping[str, Any], *, log: TaskLog) -> None:
     """Check the variables of a document that names a stored template. A free call, repeated if that may help.
 
     A service that does not give the schema, or gives one that cannot be read, is a warning: whether the variables

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_json2video.core.batch import ItemState
 from airflow_json2video.core.price import Price, check_reserve
-from airflow_json2video.submission.budget import credits_left, with_template
+from airflow_json2video.submission.budget import get_remaining_credits, merge_stored_template
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
@@ -55,9 +55,9 @@ class BatchBudget:
             return
         price = self.price(index)
         if not self._asked or price.credits is None:
-            self._left = credits_left(self.client)
+            self._left = get_remaining_credits(self.client)
             self._asked = True
-            self._committed = sum(self.price(other).counted for other in self.batch.indices(*MAY_STILL_COST))
+            self._committed = sum(self.price(other).billable_credits for other in self.batch.indices(*MAY_STILL_COST))
         refusal = check_reserve(
             self._left,
             price,
@@ -71,11 +71,11 @@ class BatchBudget:
     def note(self, index: int) -> None:
         """Note that an item was submitted, or may have been, since the balance was asked for."""
         if self.min_remaining is not None:
-            self._committed += self.price(index).counted
+            self._committed += self.price(index).billable_credits
 
     @cached_property
     def _whole(self) -> BatchItems:
         base = self.items.base
         if base is None or base.get("template") is None:
             return self.items
-        return replace(self.items, base=with_template(base, self.client))
+        return replace(self.items, base=merge_stored_template(base, self.client))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_json2video.core.batch import BatchLedger, ItemState
 from airflow_json2video.core.result import to_json
-from airflow_json2video.core.storage_path import check_template, fields_of, fill, places_of
+from airflow_json2video.core.storage_path import check_path_template, format_path, paths_written, placeholders
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
 from airflow_json2video.metrics import video_not_stored, video_stored
 from airflow_json2video.storage.download import Cancellation
@@ -60,8 +60,8 @@ class BatchFiles:
 
         :raises ConfigurationError: a key cannot be part of a file's name, or two items have a file in common.
         """
-        check_template(self.template, known=_FIELDS)
-        names = fields_of(self.template)
+        check_path_template(self.template, known=_FIELDS)
+        names = placeholders(self.template)
         if not names & {"project", "item", "row"}:
             raise ConfigurationError(
                 f"output_path {self.template!r} gives all items of the batch the same file.",
@@ -70,8 +70,8 @@ class BatchFiles:
         problems, paths = [], []
         for index in range(len(self.items)):
             try:
-                path = fill(self.template, {**self._fields(index), "project": "0" * 16})
-                paths.append(places_of(path, subtitles=self.subtitles, thumbnail=self.thumbnail))
+                path = format_path(self.template, {**self._fields(index), "project": "0" * 16})
+                paths.append(paths_written(path, subtitles=self.subtitles, thumbnail=self.thumbnail))
             except ConfigurationError as error:
                 problems.append(f"{self.items.where(index)}: {error}")
         if not problems and "project" not in names:
@@ -105,7 +105,7 @@ class BatchFiles:
             )
 
     def _require_unoccupied(self, indices: Sequence[int]) -> None:
-        if "project" in fields_of(self.template):
+        if "project" in placeholders(self.template):
             return
 
         def problem(index: int) -> str | None:

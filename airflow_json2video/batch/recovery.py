@@ -16,8 +16,8 @@ from airflow_json2video.core.batch import BatchLedger, ItemState
 from airflow_json2video.core.identity import (
     Stamp,
     TaskIdentity,
-    deployment_in_words,
     fingerprint,
+    format_deployment,
     read_stamp,
 )
 from airflow_json2video.core.result import select_fields
@@ -34,7 +34,7 @@ from airflow_json2video.core.submission import (
 from airflow_json2video.exceptions import Billing, Json2VideoError, SubmissionUnconfirmed, error_from_dict
 from airflow_json2video.hooks.connection import DEFAULT_CONFIRMATION_TIME
 from airflow_json2video.metrics import render_adopted
-from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped_renders, has_file
+from airflow_json2video.submission.lookup import LOOKUP_WINDOW, find_stamped_renders, has_file, refetch_if_incomplete
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
@@ -93,8 +93,8 @@ class BatchRecovery:
     _seen: dict[int, dict[str, FoundRender]] = field(default_factory=dict)
     _movies: dict[str, dict[str, Any]] = field(default_factory=dict)
     _indices: dict[str, int] = field(default_factory=dict)
-    _namesakes: frozenset[str] = frozenset()
-    _reports_namesake: bool = False
+    _name_keys: frozenset[str] = frozenset()
+    _reports_other_deployment: bool = False
 
     def mark(self, index: int) -> Stamp:
         """Return the stamp of an item."""
@@ -119,9 +119,9 @@ class BatchRecovery:
         recovery, pending = self.batch.recovery, self.batch.indices(ItemState.UNKNOWN)
         if self.recovery_in() != 0.0:
             return False
-        self._reports_namesake = not recovery.first_read_at
+        self._reports_other_deployment = not recovery.first_read_at
         try:
-            read_at = self._read_list(self.since if recovery.reads_far else recovery.read_at - RECENT)
+            read_at = self._read_list(self.since if recovery.reads_far else recovery.read_at - LOOKUP_WINDOW)
         except Json2VideoError as error:
             raise SubmissionUnconfirmed(
                 f"The account's list could not be read, so it is unknown which of {len(pending):,} items have been "
@@ -180,7 +180,7 @@ class BatchRecovery:
         unsettled, now = self._unsettled(), self.now()
         oldest = min(min(self.batch.records[index].since or now, now) for index in unsettled)
         try:
-            read_at = self._read_list(oldest - RECENT)
+            read_at = self._read_list(oldest - LOOKUP_WINDOW)
         except Json2VideoError as error:
             self.log.task_log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
             self.trouble = error
@@ -253,16 +253,16 @@ class BatchRecovery:
         if not self._indices:
             for index, key in enumerate(self.items.keys):
                 self._indices[replace(self.identity, item=key).task_key] = index
-            self._namesakes = self.identity.namesakes(self.items.keys)
+            self._name_keys = self.identity.name_keys(self.items.keys)
 
         def read(movie: MovieStatus) -> tuple[int, FoundRender, Mapping[str, Any]] | None:
             theirs = read_stamp(movie.client_data, movie.json_text)
             index = self._indices.get(theirs.task_key) if theirs is not None else None
             if theirs is None or index is None:
-                if theirs is not None and theirs.namesake_key in self._namesakes:
-                    self._report_namesake(movie.project, theirs)
+                if theirs is not None and theirs.name_key in self._name_keys:
+                    self._report_other_deployment(movie.project, theirs)
                 return None
-            movie = confirmed(self.client, movie, now=self.now())
+            movie = refetch_if_incomplete(self.client, movie, now=self.now())
             found = FoundRender(
                 project=movie.project,
                 status=movie.status,
@@ -278,10 +278,10 @@ class BatchRecovery:
         # By now the service has answered, so that its time is known.
         return self.now() - (self.clock() - began)
 
-    def _report_namesake(self, project: str, theirs: Stamp) -> None:
-        if self._reports_namesake:
-            self._reports_namesake = False
-            whose = deployment_in_words(theirs.deployment)
+    def _report_other_deployment(self, project: str, theirs: Stamp) -> None:
+        if self._reports_other_deployment:
+            self._reports_other_deployment = False
+            whose = format_deployment(theirs.deployment)
             self.log.task_log.info(
                 "Render %s of the same batch of another deployment (%s) was found and left alone.", project, whose
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_json2video.core.batch import ItemState
-from airflow_json2video.core.identity import Stamp, stamp
+from airflow_json2video.core.identity import Stamp, add_stamp
 from airflow_json2video.core.submission import backoff
 from airflow_json2video.exceptions import (
     Billing,
@@ -137,7 +137,7 @@ class BatchSubmission:
         from airflow_json2video.api import calls
 
         document = self.items.document(index)
-        call = calls.submit_movie(stamp(document, self.mark(index)))
+        call = calls.submit_movie(add_stamp(document, self.mark(index)))
         self.batch.records[index].sent += 1
         try:
             return self.client.execute(call).project

@@ -17,7 +17,7 @@ _COLUMNS = ("project", "submission_key", "hours_left", "stored_path", "error")
 def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.cli._account import connect
     from airflow_json2video.cli._stderr_log import StderrLog
-    from airflow_json2video.storage.archive import UnstoredRender, find_unstored, rescue
+    from airflow_json2video.storage.archive import UnstoredRender, archive_renders, find_unstored
 
     def row(render: UnstoredRender, **more: Any) -> dict[str, Any]:
         left = None if render.seconds_left is None else round(render.seconds_left / 3600, 1)
@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> bool:
                 stored_path=one.stored.path if one.stored else None,
                 error=str(one.error) if one.error else None,
             )
-            for one in rescue(hook, **where, subtitles=options.subtitles, thumbnail=options.thumbnail)
+            for one in archive_renders(hook, **where, subtitles=options.subtitles, thumbnail=options.thumbnail)
         ]
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2), file=options.out)

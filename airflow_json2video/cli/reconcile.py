@@ -21,14 +21,14 @@ __all__ = ["COMMAND"]
 def _run(options: argparse.Namespace) -> bool:
     from airflow_json2video.cli._account import connect
     from airflow_json2video.cli._known_tasks import known_tasks
-    from airflow_json2video.core.identity import deployment_in_words
+    from airflow_json2video.core.identity import format_deployment
     from airflow_json2video.core.reconciliation import Verdict, reconcile
-    from airflow_json2video.deployment import known_deployment
+    from airflow_json2video.deployment import get_deployment
 
     now = datetime.now(timezone.utc)
     since = instant_of(options.since, now=now)
     hook = connect(options)
-    deployment = known_deployment(hook.settings.namespace)
+    deployment = get_deployment(hook.settings.namespace)
     tasks, batches = known_tasks(deployment, since=since - timedelta(days=1))  # a retry may be of a render from before
     found = reconcile(_stamped(hook, since, now), tasks, deployment=deployment, items_of=batches)
     wrong = found.of(Verdict.ORPHAN) + found.of(Verdict.DUPLICATE)
@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> bool:
         listed = ", ".join(f"{name} ({number})" for name, number in names.most_common(10))
         print(f"Of this deployment, and of no run that it still has: {listed}", file=options.out)
     for whose, number in Counter(render.stamp.deployment for render in found.others).most_common():
-        print(f"Not of this deployment, and not judged: {number} ({deployment_in_words(whose)})", file=options.out)
+        print(f"Not of this deployment, and not judged: {number} ({format_deployment(whose)})", file=options.out)
     print(f"Credits of videos that no task took: {found.wasted_credits}", file=options.out)
     return not wrong
 

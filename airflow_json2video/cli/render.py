@@ -89,30 +89,30 @@ def _rendered(
     from airflow_json2video.core.render_status import RenderTracker
     from airflow_json2video.polling.wait import wait_for_render
     from airflow_json2video.progress import shown_waiting
-    from airflow_json2video.submission.submitter import Submission
+    from airflow_json2video.submission.submitter import Submitter
 
     identity = TaskIdentity(
         deployment=NO_DEPLOYMENT, dag_id="shell", run_id=render.key, task_id="render", map_index=-1, generation=0
     )
 
-    def may_pay() -> None:
+    def before_submit() -> None:
         if render.sent:
             return
         if document.get("template") is not None:
-            from airflow_json2video.templates import require_fitting_variables
+            from airflow_json2video.templates import check_variables_of_template
 
-            require_fitting_variables(hook.client, document, log=log)
+            check_variables_of_template(hook.client, document, log=log)
         log.info("Submitting. If this is broken off, the same command with --resume %s takes it up.", render.key)
         render.sent = True
 
-    submitted = Submission(
+    submitted = Submitter(
         client=hook.client,
         document=document,
         # Nobody counts how often a command is resumed, and what one sent is never taken for what another did.
-        mark=Stamp.of(identity, fingerprint(document), attempt=int(time.time()) if options.resume else 1),
+        stamp=Stamp.of(identity, fingerprint(document), attempt=int(time.time()) if options.resume else 1),
         attempt_before=1 if options.resume else None,
         log=log,
-        may_pay=may_pay,
+        before_submit=before_submit,
         until=time.time() + options.timeout,
         confirmation_time=hook.settings.confirmation_time,
     ).run()
@@ -132,7 +132,7 @@ def _rendered(
 
 def _finish(ended: RenderOutcome, options: argparse.Namespace, hook: Json2VideoHook, log: StderrLog) -> bool:
     from airflow_json2video.cli.download import store
-    from airflow_json2video.core.result import get_warnings, in_words, render_result
+    from airflow_json2video.core.result import get_warnings, render_result, summarize
 
     movie = dict(ended.movie or {})
     for text in get_warnings(movie):
@@ -144,7 +144,7 @@ def _finish(ended: RenderOutcome, options: argparse.Namespace, hook: Json2VideoH
     if options.json:
         print(json.dumps(answer, ensure_ascii=False), file=options.out)
     else:
-        print(answer.get("stored_path") or in_words(result), file=options.out)
+        print(answer.get("stored_path") or summarize(result), file=options.out)
     return True
 
 

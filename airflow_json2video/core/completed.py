@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_json2video.core.identity import of_another_deployment
+from airflow_json2video.core.identity import is_of_another_deployment
 from airflow_json2video.core.result import created_at
 
 __all__ = ["FinishedRenders", "RenderFilter"]
@@ -53,14 +53,14 @@ class RenderFilter:
     template: str | None = None
     client_data: Mapping[str, Any] = field(default_factory=dict)
 
-    def takes(self, movie: Mapping[str, Any], *, deployment: str | None) -> bool:
+    def matches(self, movie: Mapping[str, Any], *, deployment: str | None) -> bool:
         """Whether a render that has ended, in the list's own names, is one of them; one of another deployment never is.
 
         :param deployment: this one; None if it has submitted nothing yet.
         """
         if self.outcome not in ("any", _ENDED.get(str(movie.get("status")))):
             return False
-        if of_another_deployment(movie.get("client-data"), movie.get("json"), ours=deployment):
+        if is_of_another_deployment(movie.get("client-data"), movie.get("json"), ours=deployment):
             return False
         if self.template is None and not self.client_data:
             return True

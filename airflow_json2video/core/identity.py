@@ -18,14 +18,14 @@ __all__ = [
     "STAMP_KEY",
     "Stamp",
     "TaskIdentity",
-    "deployment_in_words",
-    "deployment_of_id",
-    "deployment_of_namespace",
+    "add_stamp",
+    "deployment_from_id",
+    "deployment_from_namespace",
+    "deployment_id",
     "fingerprint",
-    "id_of",
-    "of_another_deployment",
+    "format_deployment",
+    "is_of_another_deployment",
     "read_stamp",
-    "stamp",
 ]
 
 STAMP_KEY = "airflow_json2video"
@@ -40,22 +40,22 @@ NO_DEPLOYMENT = ""
 _NAMESPACE, _ID = "namespace:", "id:"
 
 
-def deployment_of_namespace(namespace: str) -> str:
+def deployment_from_namespace(namespace: str) -> str:
     """Return the deployment that a connection's ``namespace`` names. It never equals one that has an id."""
     return f"{_NAMESPACE}{namespace}"
 
 
-def deployment_of_id(value: str) -> str:
+def deployment_from_id(value: str) -> str:
     """Return the deployment that has this id."""
     return f"{_ID}{value}"
 
 
-def id_of(deployment: str) -> str | None:
+def deployment_id(deployment: str) -> str | None:
     """Return the id of a deployment; None for one that is named otherwise."""
     return deployment.removeprefix(_ID) if deployment.startswith(_ID) else None
 
 
-def deployment_in_words(deployment: str) -> str:
+def format_deployment(deployment: str) -> str:
     """Return a deployment as a log line names it."""
     if deployment.startswith(_NAMESPACE):
         return f"namespace {deployment.removeprefix(_NAMESPACE)!r}"
@@ -69,7 +69,7 @@ def deployment_in_words(deployment: str) -> str:
 class TaskIdentity:
     """One task instance of one deployment, or one item of its batch, and how often a person has cleared it.
 
-    :param deployment: see :func:`deployment_of_namespace` and :func:`deployment_of_id`. Two deployments with one
+    :param deployment: see :func:`deployment_from_namespace` and :func:`deployment_from_id`. Two deployments with one
         account run the same DAG with the same run id, and their renders are two.
     :param generation: the task instance's ``max_tries``. In every Airflow from 2.11 to 3.3 a retry
         leaves it alone and a clear of an ended task raises it; no state of our own is needed to
@@ -91,13 +91,13 @@ class TaskIdentity:
         return self._digest(self.deployment, *self._names)
 
     @property
-    def namesake_key(self) -> str:
+    def name_key(self) -> str:
         """The same in every deployment that has a task instance, or an item, of these names."""
         return self._digest(*self._names)
 
-    def namesakes(self, items: Iterable[str]) -> frozenset[str]:
-        """Return the :attr:`namesake_key` of each of these items."""
-        return frozenset(replace(self, item=item).namesake_key for item in items)
+    def name_keys(self, items: Iterable[str]) -> frozenset[str]:
+        """Return the :attr:`name_key` of each of these items."""
+        return frozenset(replace(self, item=item).name_key for item in items)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -121,14 +121,14 @@ class Stamp:
 
     :param attempt: the try number that sent it. It takes no part in the key: it tells, when an answer was
         lost, this attempt's own render from those of the attempts before.
-    :param namesake_key: see :attr:`TaskIdentity.namesake_key`. It never makes a render this task's own: it only says
+    :param name_key: see :attr:`TaskIdentity.name_key`. It never makes a render this task's own: it only says
         that another deployment has the same task.
     """
 
     deployment: str
     submission_key: str
     task_key: str
-    namesake_key: str
+    name_key: str
     generation: int
     attempt: int
     fingerprint: str
@@ -140,15 +140,15 @@ class Stamp:
             deployment=identity.deployment,
             submission_key=identity.submission_key,
             task_key=identity.task_key,
-            namesake_key=identity.namesake_key,
+            name_key=identity.name_key,
             generation=identity.generation,
             attempt=attempt,
             fingerprint=asked_for,
         )
 
-    def is_namesake(self, mine: Stamp) -> bool:
+    def is_same_task_elsewhere(self, mine: Stamp) -> bool:
         """Whether this stamp is of the same task in another deployment."""
-        return self.namesake_key == mine.namesake_key and self.deployment != mine.deployment
+        return self.name_key == mine.name_key and self.deployment != mine.deployment
 
 
 def fingerprint(document: Mapping[str, Any]) -> str:
@@ -165,7 +165,7 @@ def fingerprint(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
+def add_stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
     """Give a copy of *document* that carries the stamp beside whatever the author put into ``client-data``."""
     stamped = dict(document)
     client_data = stamped.get("client-data")
@@ -176,7 +176,7 @@ def stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
             "deployment": mark.deployment,
             "submission_key": mark.submission_key,
             "task_key": mark.task_key,
-            "namesake_key": mark.namesake_key,
+            "name_key": mark.name_key,
             "generation": mark.generation,
             "attempt": mark.attempt,
             "fingerprint": mark.fingerprint,
@@ -205,7 +205,7 @@ def read_stamp(client_data: Any, document: str | None = None) -> Stamp | None:
             deployment=str(mark["deployment"]),
             submission_key=str(mark["submission_key"]),
             task_key=str(mark["task_key"]),
-            namesake_key=str(mark["namesake_key"]),
+            name_key=str(mark["name_key"]),
             generation=int(mark["generation"]),
             attempt=int(mark["attempt"]),
             fingerprint=str(mark["fingerprint"]),
@@ -214,7 +214,7 @@ def read_stamp(client_data: Any, document: str | None = None) -> Stamp | None:
         return None
 
 
-def of_another_deployment(client_data: Any, document: str | None, *, ours: str | None) -> bool:
+def is_of_another_deployment(client_data: Any, document: str | None, *, ours: str | None) -> bool:
     """Whether a render was submitted by another deployment; not so if no Airflow submitted it.
 
     :param client_data: as of :func:`read_stamp`; so is *document*. :param ours: None if this one has no id, so that it

@@ -24,7 +24,7 @@ __all__ = [
     "cost_of",
     "format_cost",
     "is_sufficient",
-    "needed_credits",
+    "required_credits",
     "total_price",
     "wait_deadline",
 ]
@@ -66,12 +66,11 @@ class Price:
         return cls(seconds=guess.duration, credits=guess.credits, at_least=least, at_most=most, reasons=reasons)
 
     @property
-    def counted(self) -> int:
+    def billable_credits(self) -> int:
         """Give the credits that count against a balance: the estimate, or what it costs at any rate."""
         return self.credits if self.credits is not None else self.at_least
 
-    @property
-    def in_words(self) -> str:
+    def __str__(self) -> str:
         """Write it as a person does, for a log or a message."""
         if self.credits is not None:
             return f"about {self.credits} credits"
@@ -109,11 +108,11 @@ def check_max_credits(price: Price, *, max_credits: float | None) -> BudgetExcee
         return None
     if price.at_least > max_credits or price.credits is not None:
         return BudgetExceeded(
-            f"This would cost {price.in_words}, and max_credits is {max_credits:g}.",
+            f"This would cost {price}, and max_credits is {max_credits:g}.",
             advice="Nothing was submitted. Shorten the movie, or raise max_credits.",
         )
     return BudgetExceeded(
-        f"max_credits is {max_credits:g}, and what this would cost cannot be told beforehand ({price.in_words}; "
+        f"max_credits is {max_credits:g}, and what this would cost cannot be told beforehand ({price}; "
         f"{price.why_unknown}).",
         advice="Nothing was submitted. Write the durations that are missing, as a scene's or an element's 'duration', "
         "or leave max_credits out and use min_remaining_credits.",
@@ -143,22 +142,22 @@ def check_reserve(
             "min_remaining_credits is set, and the service does not say how many credits this account has left.",
             advice=f"{nothing} It is of use on plans that count credits only.",
         )
-    if left - committed - price.counted >= min_remaining:
+    if left - committed - price.billable_credits >= min_remaining:
         return None
     under_way = f" and {committed:g} for renders under way" if committed else ""
     return CreditReserveReached(
-        f"The account has {left:g} credits left, and this render ({price.in_words}{under_way}) would leave fewer than "
+        f"The account has {left:g} credits left, and this render ({price}{under_way}) would leave fewer than "
         f"the {min_remaining:g} of min_remaining_credits.",
         advice=f"{nothing} Add credits, or lower min_remaining_credits.",
     )
 
 
-def needed_credits(price: Price, *, min_remaining: float | None, left: float | None) -> float:
+def required_credits(price: Price, *, min_remaining: float | None, left: float | None) -> float:
     """Give how many credits the account must have for a render that it could not pay for to be tried again.
 
     :param left: what it had when it was refused: with no more than that it is refused again.
     """
-    needed = float(price.counted + (min_remaining or 0))
+    needed = float(price.billable_credits + (min_remaining or 0))
     return max(needed, 1.0 if left is None or needed > left else left + 1.0)
 
 

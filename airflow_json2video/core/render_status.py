@@ -14,7 +14,7 @@ from airflow_json2video.core.poll_schedule import MAX_RETRY_AFTER, PollSchedule,
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.core.render_failure import error_from_render
 from airflow_json2video.core.result import created_at, select_fields
-from airflow_json2video.core.storage_path import FileState, file_state, no_file
+from airflow_json2video.core.storage_path import FileState, file_state, missing_file_error
 from airflow_json2video.exceptions import (
     Billing,
     Json2VideoError,
@@ -210,7 +210,7 @@ class RenderTracker:
             wait = self._until(now, self.schedule.after_failures(1))
             first, self._fileless_since = self._fileless_since is None, since
             return PollAgain(wait, note if first else None)
-        return RenderOutcome(error=no_file(movie, now=now))
+        return RenderOutcome(error=missing_file_error(movie, now=now))
 
     def _stalled(self, movie: Mapping[str, Any]) -> RenderStalled:
         return RenderStalled(

@@ -12,25 +12,25 @@ from urllib.parse import urlsplit
 from airflow_json2video.movie.pricing import render_credits
 
 __all__ = [
-    "MOVIE_FACTS",
+    "RESULT_FIELDS",
     "RenderResult",
     "asset_event_extra",
     "created_at",
     "credits_of",
     "ended_at",
     "get_warnings",
-    "in_words",
     "lineage_dataset",
     "number_of",
     "render_result",
     "seconds_taken",
     "select_fields",
     "strip_query_strings",
+    "summarize",
     "to_json",
     "without_credentials",
 ]
 
-MOVIE_FACTS = (
+RESULT_FIELDS = (
     "project",
     "status",
     "message",
@@ -83,7 +83,7 @@ class RenderResult(TypedDict):
 
 def select_fields(movie: dict[str, Any]) -> dict[str, Any]:
     """Pick from a movie object, in wire names, what an event may carry."""
-    facts = {name: movie[name] for name in MOVIE_FACTS if name in movie}
+    facts = {name: movie[name] for name in RESULT_FIELDS if name in movie}
     if warnings := get_warnings(movie):
         facts["warnings"] = warnings
     return facts
@@ -126,7 +126,7 @@ def render_result(
     )
 
 
-def in_words(result: RenderResult) -> str:
+def summarize(result: RenderResult) -> str:
     """Write a result as a line for the log."""
     return (
         f"Render {result['project']} is done: {result['duration']} s of video, {result['width']}x{result['height']}, "

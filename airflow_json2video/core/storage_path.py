@@ -12,23 +12,23 @@ from airflow_json2video.core.result import RenderResult, created_at, ended_at, n
 from airflow_json2video.exceptions import ConfigurationError, RenderExpired
 
 __all__ = [
-    "PICTURES",
+    "IMAGE_EXTENSIONS",
     "RETENTION_SECONDS",
     "FileState",
     "StoredVideo",
-    "beside",
-    "check_template",
+    "check_path_template",
     "durations_match",
     "expected_size",
-    "fields_of",
     "file_state",
-    "fill",
+    "format_path",
     "matches_stored_file",
     "may_be_overwritten",
     "media_error",
-    "no_file",
-    "places_of",
+    "missing_file_error",
+    "paths_written",
+    "placeholders",
     "seconds_left",
+    "sibling_path",
 ]
 
 RETENTION_SECONDS = 7 * 86400.0
@@ -38,7 +38,7 @@ _FILE_LATE = 3600.0
 """Seconds from a render's end within which a file that the service does not name yet may still appear."""
 _CLOCKS_DIFFER = 300.0
 """Seconds by which the clock that dates a stored file may be behind the service's."""
-PICTURES = ("jpg", "jpeg", "png", "webp")
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 
 _ENDING = "{project}.mp4"
 """Name of a video whose path ends in a slash."""
@@ -67,7 +67,7 @@ class StoredVideo:
     thumbnail: str | None = None
     deleted: bool = False
 
-    def added_to(self, result: RenderResult) -> RenderResult:
+    def add_to(self, result: RenderResult) -> RenderResult:
         """Give *result* with what is kept of it. An address whose file was deleted is none any more."""
         kept: RenderResult = {
             **result,
@@ -79,7 +79,7 @@ class StoredVideo:
         return {**kept, "url": None, "subtitles": None} if self.deleted else kept
 
 
-def fields_of(template: str) -> frozenset[str]:
+def placeholders(template: str) -> frozenset[str]:
     """Give the names in single braces of a path template, as ``project`` in ``s3://videos/{project}.mp4``.
 
     :raises ConfigurationError: a brace is not closed, or there is more in it than a name.
@@ -100,7 +100,7 @@ def fields_of(template: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def check_template(template: str, *, known: Iterable[str]) -> None:
+def check_path_template(template: str, *, known: Iterable[str]) -> None:
     """Refuse a path that could not be filled in once a render is paid for.
 
     :param known: names of the fields that will have a value, besides ``project``.
@@ -114,19 +114,19 @@ def check_template(template: str, *, known: Iterable[str]) -> None:
             advice=f"Write a whole path, as /data/{{project}}.mp4 or s3://videos/{{project}}.mp4. {_NOTHING_SENT}",
         )
     allowed = {"project", *known}
-    if unknown := fields_of(template) - allowed:
+    if unknown := placeholders(template) - allowed:
         raise ConfigurationError(
             f"output_path {template!r} has the field {_listed(unknown)}, which is not known.",
             advice=f"Known: {_listed(allowed)}. {_NOTHING_SENT}",
         )
 
 
-def fill(template: str, fields: Mapping[str, str]) -> str:
+def format_path(template: str, fields: Mapping[str, str]) -> str:
     """Give the path for these values.
 
     :raises ConfigurationError: a value would lead to another folder, or is no part of a name.
     """
-    names = fields_of(template)
+    names = placeholders(template)
     for name in sorted(names):
         value = fields.get(name)
         if not isinstance(value, str) or value in ("", ".", "..") or any(c in "/\\" or ord(c) < 32 for c in value):
@@ -142,7 +142,7 @@ def fill(template: str, fields: Mapping[str, str]) -> str:
     return path
 
 
-def beside(path: str, ending: str) -> str:
+def sibling_path(path: str, ending: str) -> str:
     """Return the path of a file that belongs to the video at *path*: the same name with another *ending*.
 
     Only the ending of a video is replaced: in ``price-1.5`` what follows the dot is a part of the name.
@@ -186,10 +186,10 @@ def may_be_overwritten(movie: Mapping[str, Any], *, modified: float | None) -> b
     return modified is None or created is None or modified < created
 
 
-def places_of(path: str, *, subtitles: bool, thumbnail: bool) -> list[str]:
+def paths_written(path: str, *, subtitles: bool, thumbnail: bool) -> list[str]:
     """Return all paths that may be written to for the video at *path*."""
-    endings = [".ass"] * subtitles + [f".{ending}" for ending in PICTURES if thumbnail]
-    return [path, *(beside(path, ending) for ending in endings)]
+    endings = [".ass"] * subtitles + [f".{ending}" for ending in IMAGE_EXTENSIONS if thumbnail]
+    return [path, *(sibling_path(path, ending) for ending in endings)]
 
 
 class FileState(str, Enum):
@@ -219,7 +219,7 @@ def file_state(movie: Mapping[str, Any], *, now: float) -> FileState:
     return FileState.LATE if age < _FILE_LATE else FileState.MISSING
 
 
-def no_file(movie: Mapping[str, Any], *, now: float) -> RenderExpired:
+def missing_file_error(movie: Mapping[str, Any], *, now: float) -> RenderExpired:
     """Return the error that says why there is no file of a render that is done."""
     project, state = str(movie["project"]), file_state(movie, now=now)
     message = f"Render {project} is done, but {_why_no_file(state, _age(movie, now=now))}."

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_json2video.core.submission import Unconfirmed
 from airflow_json2video.exceptions import SubmissionUnconfirmed
 
-__all__ = ["SubmissionPaused", "SubmissionState", "unknown_outcome"]
+__all__ = ["SubmissionPaused", "SubmissionState", "unconfirmed_error"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SubmissionState:
     :param unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
     :param list_refused_since: the same for a list that the service refuses to return.
     :param first_read_at: when the list was first read for the decision in question.
-    :param namesake_reported: whether the log has said that another deployment has a render of the same task.
+    :param other_deployment_reported: whether the log has said that another deployment has a render of the same task.
     :param error: what went wrong last.
     """
 
@@ -37,7 +37,7 @@ class SubmissionState:
     unresolved_since: float | None = None
     list_refused_since: float | None = None
     first_read_at: float | None = None
-    namesake_reported: bool = False
+    other_deployment_reported: bool = False
     error: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class SubmissionPaused(Exception):
         self.state = state
 
 
-def unknown_outcome(
+def unconfirmed_error(
     state: SubmissionState, message: str, *, submission_key: str, retryable: bool
 ) -> SubmissionUnconfirmed:
     """Build the error of an attempt that ends without knowing whether a render was started.

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_json2video.core.price import Price, needed_credits, wait_deadline
+from airflow_json2video.core.price import Price, required_credits, wait_deadline
 from airflow_json2video.exceptions import (
     Billing,
     CreditReserveReached,
     Json2VideoError,
     QuotaExhausted,
 )
-from airflow_json2video.submission.budget import Budget, credits_left
+from airflow_json2video.submission.budget import Budget, get_remaining_credits
 from airflow_json2video.triggers.availability import defer_until_answering
 from airflow_json2video.triggers.credits import defer_until_credits
 from airflow_json2video.version_compat import execution_deadline
@@ -171,8 +171,8 @@ def defer_for_credits(
     """
     left = None
     with suppress(Json2VideoError):
-        left = credits_left(operator.hook.client)
-    needed = needed_credits(price, min_remaining=operator.min_remaining_credits, left=left)
+        left = get_remaining_credits(operator.hook.client)
+    needed = required_credits(price, min_remaining=operator.min_remaining_credits, left=left)
     operator.log.warning(
         "%s Waiting in the triggerer until the account has %g credits, at most until %s; the worker slot is free.",
         error,

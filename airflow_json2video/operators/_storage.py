@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.render_status import RenderOutcome, format_duration
 from airflow_json2video.core.result import select_fields, to_json
-from airflow_json2video.core.storage_path import fields_of, seconds_left
+from airflow_json2video.core.storage_path import placeholders, seconds_left
 from airflow_json2video.exceptions import ConfigurationError, RenderExpired
 from airflow_json2video.polling.wait import retry_refusals
 from airflow_json2video.storage.preflight import check_destination, require_unoccupied, warn_of_local_path
@@ -78,7 +78,7 @@ class VideoStore:
         if self._is_checked:
             return
         check_destination(self.template, log=self.log, deletes=self.delete)
-        if self.delete and "project" not in fields_of(self.template):
+        if self.delete and "project" not in placeholders(self.template):
             _require_one_task(self.template, context)
             if not self._is_ours:
                 require_unoccupied(self.template, subtitles=self.subtitles, thumbnail=self.thumbnail)
@@ -128,7 +128,7 @@ class VideoStore:
         )
         if stored.downloaded:
             video_stored(stored.bytes, seconds=time.monotonic() - began)
-        return stored.added_to(result)
+        return stored.add_to(result)
 
 
 def _require_one_task(template: str, context: Context) -> None:

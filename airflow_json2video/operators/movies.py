@@ -45,17 +45,17 @@ class Json2VideoListRendersOperator(Json2VideoApiOperator):
 
     def carry_out(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
         """Read the list to its end."""
-        from airflow_json2video.core.identity import of_another_deployment
+        from airflow_json2video.core.identity import is_of_another_deployment
         from airflow_json2video.core.result import select_fields, to_json
-        from airflow_json2video.deployment import known_deployment
+        from airflow_json2video.deployment import get_deployment
 
         movies = list(self.hook.client.movies(date_start=self.date_start, date_end=self.date_end))
-        ours = known_deployment(self.hook.settings.namespace)
+        ours = get_deployment(self.hook.settings.namespace)
         return [
             {**select_fields(to_json(movie)), "client_data": movie.client_data}
             for movie in movies
             if (self.statuses is None or movie.status in self.statuses)
-            and not of_another_deployment(movie.client_data, movie.json_text, ours=ours)
+            and not is_of_another_deployment(movie.client_data, movie.json_text, ours=ours)
         ]
 
 
@@ -76,8 +76,8 @@ class Json2VideoDeleteRenderOperator(Json2VideoApiOperator):
 
     def carry_out(self, context: Context) -> None:  # noqa: ARG002
         """Delete the file."""
-        from airflow_json2video.deployment import require_not_of_another
+        from airflow_json2video.deployment import require_not_of_another_deployment
 
-        require_not_of_another(self.hook, self.project)
+        require_not_of_another_deployment(self.hook, self.project)
         self.hook.delete_movie(self.project)
         self.log.info("The file of render %s is deleted.", self.project)

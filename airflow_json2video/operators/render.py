@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_json2video.operators._storage import VideoStore
     from airflow_json2video.operators._templating import Fields
     from airflow_json2video.submission.budget import Budget
-    from airflow_json2video.submission.submitter import Submission, SubmittedRender
+    from airflow_json2video.submission.submitter import SubmittedRender, Submitter
 
 __all__ = ["Json2VideoRenderOperator"]
 
@@ -350,7 +350,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         from airflow_json2video.submission.budget import Budget
 
         budget = Budget(document, max_credits=self.max_credits, min_remaining=self.min_remaining_credits, log=self.log)
-        budget.tell()
+        budget.log_estimate()
         return budget
 
     def _resume_kwargs(self) -> dict[str, Any]:
@@ -364,11 +364,11 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         context: Context,
         pause: ResumeState,
         identity: TaskIdentity | None,
-    ) -> Submission:
+    ) -> Submitter:
         from airflow_json2video.core.identity import Stamp, fingerprint
         from airflow_json2video.core.submission_state import SubmissionState
         from airflow_json2video.submission.attempt import attempt_before
-        from airflow_json2video.submission.submitter import Submission
+        from airflow_json2video.submission.submitter import Submitter
         from airflow_json2video.submission.task_store import TaskStateStore
         from airflow_json2video.version_compat import (
             attempt_is_current,
@@ -377,14 +377,14 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             run_began,
         )
 
-        ti, mark, keeping = context["ti"], None, self._keeping()
+        ti, stamp, keeping = context["ti"], None, self._keeping()
         if identity is not None:
-            mark = Stamp.of(identity, fingerprint(document), attempt=ti.try_number)
+            stamp = Stamp.of(identity, fingerprint(document), attempt=ti.try_number)
         before = attempt_before(context)
-        return Submission(
+        return Submitter(
             client=self.hook.client,
             document=document,
-            mark=mark,
+            stamp=stamp,
             attempt_before=before,
             attempt_before_had_project=before is not None and previous_attempt_had_project(ti),
             attempt_before_ended_at=previous_attempt_ended_at(ti) if before not in (None, ti.try_number) else None,
@@ -392,19 +392,19 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             last_delivered_attempt=pause.delivered,
             until=pause.until,
             hard_until=float("inf") if pause.hard_until is None else pause.hard_until,
-            hold=_LONGEST_HOLD if self.deferrable else float("inf"),
+            max_hold=_LONGEST_HOLD if self.deferrable else float("inf"),
             confirmation_time=self.hook.settings.confirmation_time,
             since=run_began(context),
             log=self.log,
             on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
             still_current=lambda: attempt_is_current(ti),
-            may_pay=lambda: self._check_before_paying(document, budget, identity, keeping, context),
-            kept=keeping.has if keeping else None,
-            memory=TaskStateStore.of(context),
+            before_submit=lambda: self._check_before_paying(document, budget, identity, keeping, context),
+            is_stored=keeping.has if keeping else None,
+            task_store=TaskStateStore.from_context(context),
         )
 
-    def _submit(self, submission: Submission, budget: Budget) -> SubmittedRender:
+    def _submit(self, submission: Submitter, budget: Budget) -> SubmittedRender:
         from airflow_json2video import metrics
 
         render = submission.run()
@@ -412,7 +412,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             metrics.render_adopted()
         else:
             metrics.render_submitted(estimated=budget.price.credits)
-            key = f" with submission key {submission.mark.submission_key}" if submission.mark else ""
+            key = f" with submission key {submission.stamp.submission_key}" if submission.stamp else ""
             self.log.info("Submitted render %s%s.", render.project, key)
             # By the service's clock, as for an adopted one: the triggerer's may be wrong, and this machine's too.
             render = replace(render, submitted_at=self.hook.clock.now())
@@ -435,9 +435,9 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             keeping.check(context)
         # Not before: what an earlier attempt has paid for is adopted, however its template has changed since.
         if self.check_template_variables and document.get("template") is not None:
-            from airflow_json2video.templates import require_fitting_variables
+            from airflow_json2video.templates import check_variables_of_template
 
-            require_fitting_variables(self.hook.client, document, log=self.log)
+            check_variables_of_template(self.hook.client, document, log=self.log)
         budget.check(self.hook.client)
         if identity is not None:
             from airflow_json2video.deployment import require_same_deployment

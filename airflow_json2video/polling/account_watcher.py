@@ -15,7 +15,7 @@ from airflow_json2video.api.pagination import MovieListing
 from airflow_json2video.core.completed import FinishedRenders, RenderFilter
 from airflow_json2video.core.poll_schedule import MAX_RETRY_AFTER, MIN_POLL_INTERVAL, poll_schedule
 from airflow_json2video.core.result import to_json
-from airflow_json2video.deployment import find_deployment
+from airflow_json2video.deployment import aget_deployment
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
     InvalidResponse,
@@ -159,7 +159,7 @@ class _Look:
             deployment = await self._find_deployment()
             if movie is not None and self._renders.on_answer(movie, now=clock()):
                 self.has_news = True
-                if self._wanted.takes(movie, deployment=deployment):
+                if self._wanted.matches(movie, deployment=deployment):
                     yield movie
         now = clock()
         listed = await self._list(client, *self._renders.span(now))
@@ -167,7 +167,7 @@ class _Look:
         deployment = await self._find_deployment()
         for movie in self._renders.on_list(listed, now=now):
             self.has_news = True
-            if self._wanted.takes(movie, deployment=deployment):
+            if self._wanted.matches(movie, deployment=deployment):
                 yield movie
 
     async def close(self) -> None:
@@ -201,7 +201,7 @@ class _Look:
     async def _find_deployment(self) -> str | None:
         # Kept for as long as the connection is: Airflow 3.0 to 3.1 do not bear many questions at once in a triggerer.
         if self._deployment is None:
-            self._deployment = await find_deployment(self._hook.settings.namespace)
+            self._deployment = await aget_deployment(self._hook.settings.namespace)
         return self._deployment
 
     async def _ask(self, client: AsyncJson2VideoClient, project: str) -> Mapping[str, Any] | None:

@@ -13,13 +13,13 @@ from airflow_json2video.core.result import select_fields, to_json
 from airflow_json2video.core.storage_path import (
     RETENTION_SECONDS,
     StoredVideo,
-    check_template,
+    check_path_template,
     expected_size,
-    fields_of,
-    fill,
+    format_path,
+    placeholders,
     seconds_left,
 )
-from airflow_json2video.deployment import known_deployment
+from airflow_json2video.deployment import get_deployment
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, Json2VideoError
 from airflow_json2video.storage.preflight import check_destination
 from airflow_json2video.storage.store import find_stored, store_video
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.task_log import TaskLog
 
-__all__ = ["ArchiveOutcome", "UnstoredRender", "find_unstored", "rescue"]
+__all__ = ["ArchiveOutcome", "UnstoredRender", "archive_renders", "find_unstored"]
 
 _FIELDS = ("submission_key", "date")
 _LONGEST_RENDER = timedelta(days=1)
@@ -89,8 +89,8 @@ def find_unstored(
         unknown which deployment this is.
     :raises DestinationFailed: a place did not answer, so it is not known what is kept.
     """
-    check_template(template, known=_FIELDS)
-    if "project" not in fields_of(template):
+    check_path_template(template, known=_FIELDS)
+    if "project" not in placeholders(template):
         raise ConfigurationError(
             f"{template!r} must have the field {{project}}: without it, several videos would be stored at one path, "
             "each over the one before.",
@@ -118,7 +118,7 @@ def find_unstored(
     ]
 
 
-def rescue(
+def archive_renders(
     hook: Json2VideoHook,
     *,
     template: str,
@@ -135,7 +135,7 @@ def rescue(
 
     .. code-block:: python
 
-        for render in rescue(Json2VideoHook(), template="s3://videos/rescued/{project}.mp4", log=log):
+        for render in archive_renders(Json2VideoHook(), template="s3://videos/rescued/{project}.mp4", log=log):
             print(render.render.project, render.stored or render.error)
     """
     check_destination(template, known=_FIELDS, log=log)
@@ -157,13 +157,13 @@ def rescue(
 
 
 def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
-    deployment = known_deployment(hook.settings.namespace)
+    deployment = get_deployment(hook.settings.namespace)
     return lambda stamp: stamp.deployment == deployment
 
 
 def _is_stored(render: UnstoredRender, *, template: str, log: TaskLog) -> bool:
     try:
-        fill(template, {"project": render.project, **render.fields})
+        format_path(template, {"project": render.project, **render.fields})
     except ConfigurationError:  # a stamp may hold what cannot be a file name; storing it says so, and the others follow
         return False
     return find_stored(render.movie, template=template, fields=render.fields, log=log) is not None

@@ -27,7 +27,7 @@ from airflow_json2video.version_compat import object_storage
 if TYPE_CHECKING:
     from airflow_json2video.task_log import TaskLog
 
-__all__ = ["Destination", "StoredFile", "destination_of", "is_local"]
+__all__ = ["Destination", "StoredFile", "get_destination", "is_local"]
 
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "wasb", "wasbs", "oss", "oci", "r2", "cos", "obs", "tos"}
@@ -70,7 +70,7 @@ class Destination(ABC):
         """
 
     @abstractmethod
-    def look(self, *, project: str | None = None) -> StoredFile | None:
+    def stat(self, *, project: str | None = None) -> StoredFile | None:
         """Return what is there now; None if nothing is.
 
         :param project: the render that it is asked for, if one is paid for.
@@ -83,11 +83,11 @@ class Destination(ABC):
 
     @abstractmethod
     @contextmanager
-    def part(self) -> Iterator[Path]:
+    def temporary(self) -> Iterator[Path]:
         """Give a local file to write to; whatever becomes of it, it is gone at the end."""
 
     @abstractmethod
-    def put(self, part: Path) -> None:
+    def commit(self, part: Path) -> None:
         """Put the whole *part* under the final name.
 
         :raises OSError: or whatever else the file system raises; nothing is under the final name then.
@@ -118,7 +118,7 @@ def is_local(path: str) -> bool:
     return not mark or scheme in ("file", "local")
 
 
-def destination_of(path: str) -> Destination:
+def get_destination(path: str) -> Destination:
     """Give the destination for a path.
 
     :param path: a whole local path, ``file://``, or anything that Airflow's ``ObjectStoragePath`` reads.
@@ -178,7 +178,7 @@ class _Local(Destination):
                 advice=f"Name another folder, or let the user that runs the worker write there. {_NOTHING_SENT}",
             ) from error
 
-    def look(self, *, project: str | None = None) -> StoredFile | None:
+    def stat(self, *, project: str | None = None) -> StoredFile | None:
         try:
             found = self._final.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -191,12 +191,12 @@ class _Local(Destination):
         return self._final.open("rb")
 
     @contextmanager
-    def part(self) -> Iterator[Path]:
+    def temporary(self) -> Iterator[Path]:
         self._final.parent.mkdir(parents=True, exist_ok=True)
         with temporary_file(self._final.parent, of=self._final.name) as part:
             yield part
 
-    def put(self, part: Path) -> None:
+    def commit(self, part: Path) -> None:
         os.replace(part, self._final)  # noqa: PTH105 - its name says what it does
         with suppress(OSError):  # so that the name too outlives a power cut, where the system can promise that
             folder = os.open(self._final.parent, os.O_RDONLY)
@@ -274,7 +274,7 @@ class _Remote(Destination):
             raise
         return second
 
-    def look(self, *, project: str | None = None) -> StoredFile | None:
+    def stat(self, *, project: str | None = None) -> StoredFile | None:
         try:
             found = self._info(self._inside)
         except Exception as error:
@@ -288,14 +288,14 @@ class _Remote(Destination):
         return cast("BinaryIO", self._fs.open(self._inside, "rb"))
 
     @contextmanager
-    def part(self) -> Iterator[Path]:
+    def temporary(self) -> Iterator[Path]:
         import tempfile
 
         # The name's ending tells a store what the content is.
         with temporary_file(Path(tempfile.gettempdir()), of="json2video", ending=Path(self._inside).suffix) as part:
             yield part
 
-    def put(self, part: Path) -> None:
+    def commit(self, part: Path) -> None:
         folder, _, name = self._inside.rpartition("/")
         temporary = f"{folder}/.{name[:80]}.{secrets.token_hex(6)}.part"
         if folder:
@@ -362,7 +362,7 @@ class _Remote(Destination):
 class _ObjectStore(_Remote):
     """A store where a file appears whole when it is put, and a rename would be a copy."""
 
-    def put(self, part: Path) -> None:
+    def commit(self, part: Path) -> None:
         self._fs.put_file(str(part), self._inside, **self._pieces())
         try:
             self._require(self._inside, part.stat().st_size)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_json2video.core.storage_path import check_template, fields_of, fill, places_of
+from airflow_json2video.core.storage_path import check_path_template, format_path, paths_written, placeholders
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.storage.destinations import destination_of, is_local
+from airflow_json2video.storage.destinations import get_destination, is_local
 
 if TYPE_CHECKING:
     from airflow_json2video.task_log import TaskLog
@@ -23,11 +23,11 @@ def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = (),
     :raises ConfigurationError: the path cannot be filled in, or cannot be written to.
     :raises DestinationFailed: the place does not answer; a later attempt may find it well.
     """
-    check_template(template, known=known)
-    destination = destination_of(fill(template, dict.fromkeys(fields_of(template), "0" * 16)))
+    check_path_template(template, known=known)
+    destination = get_destination(format_path(template, dict.fromkeys(placeholders(template), "0" * 16)))
     destination.check(log)
     if deletes:
-        destination.look()
+        destination.stat()
 
 
 def require_unoccupied(
@@ -41,10 +41,10 @@ def require_unoccupied(
     :param template: as of :func:`store_video`. :param fields: values of the fields.
     :raises ConfigurationError: something is stored there. :raises DestinationFailed: the place does not answer.
     """
-    if "project" in fields_of(template):
+    if "project" in placeholders(template):
         return
-    for path in places_of(fill(template, fields or {}), subtitles=subtitles, thumbnail=thumbnail):
-        if destination_of(path).look() is not None:
+    for path in paths_written(format_path(template, fields or {}), subtitles=subtitles, thumbnail=thumbnail):
+        if get_destination(path).stat() is not None:
             raise ConfigurationError(
                 f"{path!r} exists already. With delete_after_store it may be the only copy of another video, and this "
                 "render would overwrite it.",

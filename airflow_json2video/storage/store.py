@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.storage_path import (
-    PICTURES,
+    IMAGE_EXTENSIONS,
     StoredVideo,
-    beside,
     durations_match,
     expected_size,
-    fields_of,
-    fill,
+    format_path,
     matches_stored_file,
     may_be_overwritten,
     media_error,
-    no_file,
+    missing_file_error,
+    placeholders,
+    sibling_path,
 )
 from airflow_json2video.exceptions import DestinationFailed, Json2VideoError, VideoCorrupted
-from airflow_json2video.storage.destinations import Destination, destination_of
+from airflow_json2video.storage.destinations import Destination, get_destination
 from airflow_json2video.storage.download import Cancellation, Download, DownloadResult
 from airflow_json2video.storage.mp4 import InvalidMp4, read_duration
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_stored", "store_video"]
 
-_MOST_BESIDE = 64 * 1024 * 1024
+_MAX_EXTRA_BYTES = 64 * 1024 * 1024
 """Bytes that subtitles or a thumbnail may have."""
 
 
@@ -71,11 +71,11 @@ def store_video(
     :raises StoreError: it was not kept; ``retryable`` says whether another try can help.
     """
     project = str(movie["project"])
-    path = fill(template, {**(fields or {}), "project": project})
-    destination = destination_of(path)
+    path = format_path(template, {**(fields or {}), "project": project})
+    destination = get_destination(path)
     endpoint = hook.client.endpoint
     fetcher = _Fetcher(movie=movie, endpoint=endpoint, log=log, time_limit=time_limit, cancellation=cancellation)
-    names_project = "project" in fields_of(template)
+    names_project = "project" in placeholders(template)
     try:
         stored = _find(destination, movie, names_project=names_project, log=log)
     except DestinationFailed as error:
@@ -85,14 +85,14 @@ def store_video(
         stored = None
     if stored is None:
         if not movie.get("url"):
-            raise no_file(movie, now=time.time())
+            raise missing_file_error(movie, now=time.time())
         if delete and not names_project:
-            _require_ours(destination, movie, project=project)
-        stored = fetcher.video(destination)
+            _require_own_file(destination, movie, project=project)
+        stored = fetcher.fetch_video(destination)
     if subtitles:
-        stored = replace(stored, subtitles=_keep_subtitles(fetcher, stored))
+        stored = replace(stored, subtitles=_store_subtitles(fetcher, stored))
     if thumbnail:
-        stored = replace(stored, thumbnail=_keep_thumbnail(fetcher, stored))
+        stored = replace(stored, thumbnail=_store_thumbnail(fetcher, stored))
     if delete and movie.get("url"):
         stored = replace(stored, deleted=_delete(destination, stored, hook=hook, log=log, project=project))
     return stored
@@ -108,15 +108,15 @@ def find_stored(
     :param movie: as of :func:`store_video`; it may have lost its ``url``.
     :raises StoreError: it is not known, since the place does not answer.
     """
-    path = fill(template, {**(fields or {}), "project": str(movie["project"])})
-    return _find(destination_of(path), movie, names_project="project" in fields_of(template), log=log)
+    path = format_path(template, {**(fields or {}), "project": str(movie["project"])})
+    return _find(get_destination(path), movie, names_project="project" in placeholders(template), log=log)
 
 
 def _find(
     destination: Destination, movie: Mapping[str, Any], *, names_project: bool, log: TaskLog
 ) -> StoredVideo | None:
     project = str(movie["project"])
-    there = destination.look(project=project)
+    there = destination.stat(project=project)
     if there is None:
         return None
     size = there.size or 0
@@ -136,8 +136,8 @@ def _find(
     return StoredVideo(path=destination.path, bytes=size, duration=duration, downloaded=False)
 
 
-def _require_ours(destination: Destination, movie: Mapping[str, Any], *, project: str) -> None:
-    there = destination.look(project=project)
+def _require_own_file(destination: Destination, movie: Mapping[str, Any], *, project: str) -> None:
+    there = destination.stat(project=project)
     if there is not None and not may_be_overwritten(movie, modified=there.modified):
         raise DestinationFailed(
             f"{destination.path!r} was written by another task or run while render {project} ran. With "
@@ -149,27 +149,27 @@ def _require_ours(destination: Destination, movie: Mapping[str, Any], *, project
         )
 
 
-def _keep_subtitles(fetcher: _Fetcher, video: StoredVideo) -> str | None:
-    destination = destination_of(beside(video.path, ".ass"))
+def _store_subtitles(fetcher: _Fetcher, video: StoredVideo) -> str | None:
+    destination = get_destination(sibling_path(video.path, ".ass"))
     url = _text(fetcher.movie, "ass", "subtitles")
     if url is not None:
-        fetcher.subtitles(destination, url)
+        fetcher.fetch_subtitles(destination, url)
         return destination.path
-    return _kept_before(destination, video, what="subtitles", fetcher=fetcher)
+    return _stored_before(destination, video, what="subtitles", fetcher=fetcher)
 
 
-def _keep_thumbnail(fetcher: _Fetcher, video: StoredVideo) -> str | None:
+def _store_thumbnail(fetcher: _Fetcher, video: StoredVideo) -> str | None:
     url = _text(fetcher.movie, "thumbnail")
-    destination = destination_of(fetcher.thumbnail_path(video.path, url or ""))
+    destination = get_destination(fetcher.thumbnail_path(video.path, url or ""))
     if url is not None:
-        fetcher.thumbnail(destination, url)
+        fetcher.fetch_thumbnail(destination, url)
         return destination.path
-    return _kept_before(destination, video, what="thumbnail", fetcher=fetcher)
+    return _stored_before(destination, video, what="thumbnail", fetcher=fetcher)
 
 
-def _kept_before(destination: Destination, video: StoredVideo, *, what: str, fetcher: _Fetcher) -> str | None:
+def _stored_before(destination: Destination, video: StoredVideo, *, what: str, fetcher: _Fetcher) -> str | None:
     """Give the path of what an earlier attempt kept, before it deleted the service's files."""
-    if not video.downloaded and destination.look(project=fetcher.project) is not None:
+    if not video.downloaded and destination.stat(project=fetcher.project) is not None:
         return destination.path
     fetcher.log.warning("The service names no %s of render %s, so none is kept.", what, fetcher.project)
     return None
@@ -177,7 +177,7 @@ def _kept_before(destination: Destination, video: StoredVideo, *, what: str, fet
 
 def _delete(destination: Destination, stored: StoredVideo, *, hook: Json2VideoHook, log: TaskLog, project: str) -> bool:
     # There is no second copy afterwards.
-    there = destination.look(project=project)
+    there = destination.stat(project=project)
     if there is None or there.size != stored.bytes:
         raise DestinationFailed(
             f"{stored.path!r} is not what was stored there ({stored.bytes} bytes), so the file of render {project} is "
@@ -216,7 +216,7 @@ class _Fetcher:
         """The render."""
         return str(self.movie["project"])
 
-    def video(self, destination: Destination) -> StoredVideo:
+    def fetch_video(self, destination: Destination) -> StoredVideo:
         """Keep the video.
 
         :raises StoreError: it was not kept, and nothing of it stands under the final name.
@@ -226,10 +226,10 @@ class _Fetcher:
 
         def check(got: DownloadResult, part: Path) -> None:
             nonlocal duration
-            duration = self._duration_of_whole(got, part)
+            duration = self._check_video(got, part)
 
         size = expected_size(self.movie)
-        got = self._through(destination, str(self.movie["url"]), about="The video", check=check, expected=size)
+        got = self._download_checked(destination, str(self.movie["url"]), about="The video", check=check, expected=size)
         self.log.info(
             "Render %s is kept: %s, %d bytes, %s s of video, in %.1fs%s.",
             self.project,
@@ -241,21 +241,25 @@ class _Fetcher:
         )
         return StoredVideo(path=destination.path, bytes=got.length, duration=duration, downloaded=True)
 
-    def subtitles(self, destination: Destination, url: str) -> None:
+    def fetch_subtitles(self, destination: Destination, url: str) -> None:
         """Keep the subtitles."""
-        self._through(destination, url, about="The subtitles", check=self._usable("subtitles"), most=_MOST_BESIDE)
+        self._download_checked(
+            destination, url, about="The subtitles", check=self._validator("subtitles"), max_bytes=_MAX_EXTRA_BYTES
+        )
 
-    def thumbnail(self, destination: Destination, url: str) -> None:
+    def fetch_thumbnail(self, destination: Destination, url: str) -> None:
         """Keep the picture."""
-        self._through(destination, url, about="The thumbnail", check=self._usable("thumbnail"), most=_MOST_BESIDE)
+        self._download_checked(
+            destination, url, about="The thumbnail", check=self._validator("thumbnail"), max_bytes=_MAX_EXTRA_BYTES
+        )
 
     @staticmethod
     def thumbnail_path(video: str, url: str) -> str:
         """Give where the picture is kept: beside the video, with the ending of its address."""
         ending = Path(url.partition("?")[0]).suffix.lower()
-        return beside(video, ending if ending[1:] in PICTURES else ".jpg")
+        return sibling_path(video, ending if ending[1:] in IMAGE_EXTENSIONS else ".jpg")
 
-    def _through(
+    def _download_checked(
         self,
         destination: Destination,
         url: str,
@@ -263,10 +267,10 @@ class _Fetcher:
         about: str,
         check: Callable[[DownloadResult, Path], None],
         expected: int | None = None,
-        most: int | None = None,
+        max_bytes: int | None = None,
     ) -> DownloadResult:
         try:
-            with destination.part() as part:
+            with destination.temporary() as part:
                 _require_room(part.parent, expected)
                 with part.open("wb") as file:
                     download = Download(
@@ -276,7 +280,7 @@ class _Fetcher:
                         log=self.log,
                         about=about,
                         project=self.project,
-                        most=most,
+                        max_bytes=max_bytes,
                         time_limit=self.time_limit,
                         cancellation=self.cancellation,
                     )
@@ -284,15 +288,15 @@ class _Fetcher:
                     file.flush()
                     os.fsync(file.fileno())
                 check(got, part)
-                destination.put(part)
+                destination.commit(part)
                 return got
         except Json2VideoError:
             raise
         except Exception as error:  # whatever a file system raises: nothing stands under the final name
             raise destination.failed(error, "could not be written", project=self.project) from error
 
-    def _duration_of_whole(self, got: DownloadResult, part: Path) -> float | None:
-        problem, duration = media_error(got.begin, got.content_type), None
+    def _check_video(self, got: DownloadResult, part: Path) -> float | None:
+        problem, duration = media_error(got.head, got.content_type), None
         size = expected_size(self.movie)
         if problem is None and size is not None and got.length != size:
             problem = f"it has {got.length} bytes, and the service says that the video has {size}"
@@ -312,9 +316,9 @@ class _Fetcher:
             )
         return duration
 
-    def _usable(self, what: str) -> Callable[[DownloadResult, Path], None]:
+    def _validator(self, what: str) -> Callable[[DownloadResult, Path], None]:
         def check(got: DownloadResult, _: Path) -> None:
-            problem = media_error(got.begin, got.content_type) if got.length else "it is empty"
+            problem = media_error(got.head, got.content_type) if got.length else "it is empty"
             if problem is not None:
                 raise VideoCorrupted(
                     f"What arrived as the {what} of render {self.project} is not it: {problem}. The video itself is "

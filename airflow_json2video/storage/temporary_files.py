@@ -13,12 +13,12 @@ from pathlib import Path
 
 __all__ = ["temporary_file"]
 
-_MARK = "json2video-part"
-_OURS = re.compile(rf"\..+\.[0-9a-f]{{12}}\.{_MARK}(\.\w+)?")
-_YOUNG = 60.0
+_SUFFIX = "json2video-part"
+_PATTERN = re.compile(rf"\..+\.[0-9a-f]{{12}}\.{_SUFFIX}(\.\w+)?")
+_MIN_AGE = 60.0
 """Seconds within which a file that nobody holds may still be about to be held."""
-_SWEEP_EVERY = 300.0
-_swept: dict[Path, float] = {}
+_CLEANUP_INTERVAL = 300.0
+_cleaned_at: dict[Path, float] = {}
 
 
 @contextmanager
@@ -29,9 +29,9 @@ def temporary_file(folder: Path, *, of: str, ending: str = "") -> Iterator[Path]
 
     :param of: name of the file that it becomes. :param ending: of its own name, as ``.mp4``.
     """
-    _sweep(folder)
+    _remove_stale(folder)
     short = os.fsencode(of)[:120].decode(errors="ignore")
-    path = folder / f".{short}.{secrets.token_hex(6)}.{_MARK}{ending}"
+    path = folder / f".{short}.{secrets.token_hex(6)}.{_SUFFIX}{ending}"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with suppress(OSError):  # a file system without locks
@@ -43,19 +43,19 @@ def temporary_file(folder: Path, *, of: str, ending: str = "") -> Iterator[Path]
         os.close(handle)
 
 
-def _sweep(folder: Path) -> None:
+def _remove_stale(folder: Path) -> None:
     now = time.time()
-    if now - _swept.get(folder, 0.0) < _SWEEP_EVERY:
+    if now - _cleaned_at.get(folder, 0.0) < _CLEANUP_INTERVAL:
         return
-    _swept[folder] = now
+    _cleaned_at[folder] = now
     with os.scandir(folder) as entries:
-        left = [entry.path for entry in entries if _OURS.fullmatch(entry.name)]
+        left = [entry.path for entry in entries if _PATTERN.fullmatch(entry.name)]
     for path in left:
         with suppress(OSError):
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if now - os.fstat(handle).st_mtime > _YOUNG:
+                if now - os.fstat(handle).st_mtime > _MIN_AGE:
                     Path(path).unlink()
             finally:
                 os.close(handle)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.identity import NO_DEPLOYMENT, TaskIdentity
-from airflow_json2video.deployment import deployment_of
+from airflow_json2video.deployment import get_or_create_deployment
 from airflow_json2video.exceptions import AttemptSuperseded, Json2VideoError
-from airflow_json2video.submission.lookup import require_no_namesakes
+from airflow_json2video.submission.lookup import require_no_other_render
 from airflow_json2video.version_compat import (
     is_resumed,
     run_began,
@@ -71,10 +71,10 @@ def task_identity(
 
     def before_creating() -> None:
         if is_resumed or attempt_before(context) is not None:
-            names = {identity.namesake_key} if items is None else identity.namesakes(items)
-            require_no_namesakes(hook.client, names, since=run_began(context))
+            names = {identity.name_key} if items is None else identity.name_keys(items)
+            require_no_other_render(hook.client, names, since=run_began(context))
 
-    deployment = deployment_of(hook.settings.namespace, ti=ti, log=log, before_creating=before_creating)
+    deployment = get_or_create_deployment(hook.settings.namespace, ti=ti, log=log, before_creating=before_creating)
     return replace(identity, deployment=deployment)
 
 

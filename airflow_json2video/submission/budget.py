@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.task_log import TaskLog
 
-__all__ = ["Budget", "credits_left", "with_template"]
+__all__ = ["Budget", "get_remaining_credits", "merge_stored_template"]
 
 
 class Budget:
@@ -37,7 +37,7 @@ class Budget:
         self._max_credits = max_credits
         self._log = log
 
-    def tell(self) -> None:
+    def log_estimate(self) -> None:
         """Tell the task's log what the movie will cost, or why that is not known."""
         if self.price.credits is not None and self.price.seconds is not None:
             self._log.info("Estimated: %.1f s of video, about %d credits.", self.price.seconds, self.price.credits)
@@ -54,17 +54,17 @@ class Budget:
         :raises Json2VideoError: the account could not be asked.
         """
         if self._max_credits is not None and self._document.get("template") is not None:
-            self.price = Price.of(with_template(self._document, client))
-            self.tell()
+            self.price = Price.of(merge_stored_template(self._document, client))
+            self.log_estimate()
         if refusal := check_max_credits(self.price, max_credits=self._max_credits):
             raise refusal
         if self.min_remaining is None:
             return
-        if refused := check_reserve(credits_left(client), self.price, min_remaining=self.min_remaining):
+        if refused := check_reserve(get_remaining_credits(client), self.price, min_remaining=self.min_remaining):
             raise refused
 
 
-def credits_left(client: Json2VideoClient) -> float | None:
+def get_remaining_credits(client: Json2VideoClient) -> float | None:
     """Ask what the account has left, in credits; None if the service does not count them."""
     from airflow_json2video.api import calls
 
@@ -72,7 +72,7 @@ def credits_left(client: Json2VideoClient) -> float | None:
     return None if quota is None else quota.time
 
 
-def with_template(document: Mapping[str, Any], client: Json2VideoClient) -> dict[str, Any]:
+def merge_stored_template(document: Mapping[str, Any], client: Json2VideoClient) -> dict[str, Any]:
     """Put a document and the movie of its template together, as the service does."""
     from airflow_json2video.api import calls
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_json2video.api.calls.movies import MAX_LIST_RANGE, get_movie
 from airflow_json2video.api.clock import clock_of
-from airflow_json2video.core.identity import deployment_in_words, deployment_of_id, id_of, read_stamp
+from airflow_json2video.core.identity import deployment_from_id, deployment_id, format_deployment, read_stamp
 from airflow_json2video.core.result import ended_at, to_json
 from airflow_json2video.core.storage_path import FileState, file_state
 from airflow_json2video.deployment import ID_VARIABLE, SET_NAMESPACE
@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
 
-__all__ = ["RECENT", "confirmed", "find_stamped_renders", "has_file", "require_no_namesakes"]
+__all__ = [
+    "LOOKUP_WINDOW",
+    "find_stamped_renders",
+    "has_file",
+    "refetch_if_incomplete",
+    "require_no_other_render",
+]
 
 T = TypeVar("T")
 
-RECENT = 86_400.0
+LOOKUP_WINDOW = 86_400.0
 """Seconds. A render older than this that a reading of the list did not show will not be shown by the next ones.
 
 Much longer than any list lags: this machine's clock may be ahead of the service's by hours.
@@ -63,7 +69,7 @@ def find_stamped_renders(
     found: dict[str, T] = {}
     for clock in (now, here or time.time, now):  # the last time after responses, which may have corrected it
         asked_at = clock()
-        if any(abs(asked_at - other) <= RECENT / 2 for other in read_by):
+        if any(abs(asked_at - other) <= LOOKUP_WINDOW / 2 for other in read_by):
             continue
         read_by.append(asked_at)
         for start, end in _ranges(datetime.fromtimestamp(asked_at, timezone.utc), first):
@@ -72,7 +78,7 @@ def find_stamped_renders(
     return list(found.values())
 
 
-def confirmed(client: Json2VideoClient, movie: MovieStatus, *, now: float) -> MovieStatus:
+def refetch_if_incomplete(client: Json2VideoClient, movie: MovieStatus, *, now: float) -> MovieStatus:
     """Return a listed render as the service shows it by itself, if the list names no file of it and not why.
 
     It is paid for. What one answer leaves out is not taken for gone.
@@ -99,23 +105,23 @@ def has_file(movie: MovieStatus, *, now: float, stored: Callable[[], bool] | Non
     return file_state(to_json(movie), now=now) is FileState.LATE or (stored is not None and stored())
 
 
-def require_no_namesakes(client: Json2VideoClient, namesakes: Collection[str], *, since: float | None) -> None:
+def require_no_other_render(client: Json2VideoClient, name_keys: Collection[str], *, since: float | None) -> None:
     """Make sure that no earlier attempt of a task can have submitted renders under an id that is lost.
 
-    :param namesakes: of the task, or of its items; see :attr:`.TaskIdentity.namesake_key`.
+    :param name_keys: of the task, or of its items; see :attr:`.TaskIdentity.name_key`.
     :param since: see :func:`.find_stamped_renders`.
     :raises Json2VideoError: the account has a render of that name, or its list could not be read.
     """
 
     def read(movie: MovieStatus) -> tuple[str, str] | None:
         stamp = read_stamp(movie.client_data, movie.json_text)
-        value = None if stamp is None or stamp.namesake_key not in namesakes else id_of(stamp.deployment)
+        value = None if stamp is None or stamp.name_key not in name_keys else deployment_id(stamp.deployment)
         return None if value is None else (movie.project, value)
 
     for project, value in find_stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
         raise Json2VideoError(
             f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the "
-            f"{deployment_in_words(deployment_of_id(value))}. Either this deployment has lost that id, or the render "
+            f"{format_deployment(deployment_from_id(value))}. Either this deployment has lost that id, or the render "
             "is another deployment's.",
             retryable=True,
             advice=f"If the id was lost, restore it: airflow variables set {ID_VARIABLE} {shlex.quote(value)}. If not, "
@@ -127,7 +133,7 @@ def _ranges(now: datetime, since: datetime | None) -> Iterator[tuple[datetime, d
     """Yield the ranges to read, the newest first. They touch, and the service counts both ends as inside."""
     end = now + _LOOK_AHEAD
     # Never from now on: since when a run is, is by Airflow's clock.
-    recent = now - timedelta(seconds=RECENT)
+    recent = now - timedelta(seconds=LOOKUP_WINDOW)
     first = end - MAX_LIST_RANGE if since is None else max(min(since, recent), now - _MAX_REACH)
     while True:
         # Explicit dates: the list's default start is the first of the month and hides last night's render.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.core.identity import Stamp, deployment_in_words, read_stamp, stamp
+from airflow_json2video.core.identity import Stamp, add_stamp, format_deployment, read_stamp
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.core.submission import (
     Action,
@@ -27,7 +27,7 @@ from airflow_json2video.core.submission import (
 from airflow_json2video.core.submission_state import (
     SubmissionPaused,
     SubmissionState,
-    unknown_outcome,
+    unconfirmed_error,
 )
 from airflow_json2video.exceptions import (
     Billing,
@@ -42,7 +42,7 @@ from airflow_json2video.exceptions import (
 )
 from airflow_json2video.hooks.connection import DEFAULT_CONFIRMATION_TIME
 from airflow_json2video.submission.attempt import ensure_attempt_is_current
-from airflow_json2video.submission.lookup import RECENT, confirmed, find_stamped_renders, has_file
+from airflow_json2video.submission.lookup import LOOKUP_WINDOW, find_stamped_renders, has_file, refetch_if_incomplete
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from airflow_json2video.submission.task_store import TaskStateStore
     from airflow_json2video.task_log import TaskLog
 
-__all__ = ["Submission", "SubmittedRender"]
+__all__ = ["SubmittedRender", "Submitter"]
 
 RESOLUTION_TIMEOUT = 120.0
 """Seconds for which a first attempt tries to resolve the host's name: nothing is paid for, and it may be mistyped."""
@@ -72,15 +72,15 @@ class SubmittedRender:
 
 
 @dataclass(kw_only=True)
-class Submission:
+class Submitter:
     """One attempt to have one document rendered once.
 
     Dying anywhere in :meth:`run` loses nothing: the stamp is inside the document, so what was sent is in
     the account's list, where the next attempt finds it.
 
-    :param mark: the stamp to send; ``None`` sends the document as it is and gives up adoption.
+    :param stamp: the stamp to send; ``None`` sends the document as it is and gives up adoption.
     :param attempt_before: the attempt that may have submitted before, and of which nobody knows; ``None`` if there is
-        none. It is *mark*'s own if Airflow runs the same attempt again, as after a start that it put off.
+        none. It is *stamp*'s own if Airflow runs the same attempt again, as after a start that it put off.
     :param attempt_before_had_project: whether that attempt received the project of what it submitted. Only then a
         listed render of that attempt is known to be what it submitted last.
     :param attempt_before_ended_at: when Airflow ended that attempt, epoch seconds by Airflow's clock, if it is known.
@@ -91,14 +91,14 @@ class Submission:
     :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param until: epoch seconds after which nothing is submitted, unless to end a confirmation that was waited for.
     :param hard_until: epoch seconds at which the task is ended in any case.
-    :param hold: seconds that one pause may hold the worker slot; a longer one raises :class:`SubmissionPaused`.
+    :param max_hold: seconds that one pause may hold the worker slot; a longer one raises :class:`SubmissionPaused`.
     :param confirmation_time: seconds; see :func:`.decide_submission`.
     :param still_current: asked immediately before the POST: whether Airflow still takes this attempt for
         the running one. It raises if it cannot find out.
-    :param may_pay: called before each POST and never before an adoption; it raises if this render may not be paid for.
-    :param kept: asked of a finished render whose file the service has no more: whether it is kept elsewhere, so that
-        it need not be paid for again. It raises if that cannot be found out.
-    :param memory: Airflow's own store for this task where there is one. It spares the listing; what it has
+    :param before_submit: called before each POST and never before an adoption; raises if the render is not affordable.
+    :param is_stored: called with a finished render whose file the service has deleted; returns whether it is stored
+        elsewhere, so that it need not be paid for again. Raises if that is unknown.
+    :param task_store: Airflow's own store for this task where there is one. It spares the listing; what it has
         lost or mixed up changes nothing else.
     :param skew: returns the seconds by which the service's clock is ahead of this machine's; default: by the
         service's answers.
@@ -106,7 +106,7 @@ class Submission:
 
     client: Json2VideoClient
     document: Mapping[str, Any]
-    mark: Stamp | None
+    stamp: Stamp | None
     log: TaskLog
     attempt_before: int | None = None
     attempt_before_had_project: bool = False
@@ -116,14 +116,14 @@ class Submission:
     since: float | None = None
     until: float = float("inf")
     hard_until: float = float("inf")
-    hold: float = float("inf")
+    max_hold: float = float("inf")
     confirmation_time: float = DEFAULT_CONFIRMATION_TIME
     on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "resubmit"
     still_current: Callable[[], bool] = lambda: True
-    may_pay: Callable[[], None] = lambda: None
-    kept: Callable[[MovieStatus], bool] | None = None
-    memory: TaskStateStore | None = None
+    before_submit: Callable[[], None] = lambda: None
+    is_stored: Callable[[MovieStatus], bool] | None = None
+    task_store: TaskStateStore | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     skew: Callable[[], float] | None = None
@@ -135,7 +135,7 @@ class Submission:
     def __post_init__(self) -> None:
         self._send_by = min(self.until, self.hard_until)
         self._state = self.state or SubmissionState()
-        if self.state is None and self.attempt_before is not None and self.mark is not None:
+        if self.state is None and self.attempt_before is not None and self.stamp is not None:
             self._sent_until = self.clock()
             unconfirmed = Unconfirmed(
                 attempt=self.attempt_before,
@@ -164,14 +164,14 @@ class Submission:
         """
         render = None
         # Also after an absence that was confirmed before a wait, as for credits: reading the list again is free.
-        if self.mark is not None and (self._state.unconfirmed is not None or self._state.sent):
-            render = self._recall(self.mark) or self._settle(self.mark)
+        if self.stamp is not None and (self._state.unconfirmed is not None or self._state.sent):
+            render = self._recall(self.stamp) or self._settle(self.stamp)
         while render is None:
             render = self._post()
-            if render is None and self.mark is not None:
-                render = self._settle(self.mark)
-        if self.memory is not None and self.mark is not None:
-            self.memory.remember(self.mark.submission_key, render.project)
+            if render is None and self.stamp is not None:
+                render = self._settle(self.stamp)
+        if self.task_store is not None and self.stamp is not None:
+            self.task_store.save(self.stamp.submission_key, render.project)
         return render
 
     # --- sending --------------------------------------------------------------------------------
@@ -180,11 +180,11 @@ class Submission:
         """Send the document once; None if it was refused without being started, or its response was lost."""
         from airflow_json2video.api import calls
 
-        call = calls.submit_movie(self.document if self.mark is None else stamp(self.document, self.mark))
+        call = calls.submit_movie(self.document if self.stamp is None else add_stamp(self.document, self.stamp))
         while True:
             self._require_time_to_send()
             try:
-                self.may_pay()
+                self.before_submit()
             except (TransportError, ServerError, RateLimited) as error:  # of a question about the account or template
                 self._wait_out(error)
                 continue
@@ -219,7 +219,7 @@ class Submission:
         self._wait(pause, f"Submission {refusals} was refused.", error=nothing)
 
     def _lost(self, error: Json2VideoError) -> None:
-        if self.mark is None:
+        if self.stamp is None:
             raise SubmissionUnconfirmed(
                 f"The submission was sent, and it is unknown whether a render was started: {error.message}",
                 service_message=error.service_message,
@@ -231,10 +231,10 @@ class Submission:
         self._send_by = min(self.until, self.hard_until)
         self._sent_until = self.clock()
         unconfirmed = Unconfirmed(
-            attempt=self.mark.attempt,
+            attempt=self.stamp.attempt,
             last_sent_at=self._sent_until + self._skew(),
             response_lost=True,
-            fingerprint=self.mark.fingerprint,
+            fingerprint=self.stamp.fingerprint,
         )
         self._note(unconfirmed=unconfirmed, on_service_clock=False, sent=True, error=error.to_dict())
         self.log.warning(
@@ -245,45 +245,45 @@ class Submission:
 
     # --- looking up -----------------------------------------------------------------------------
 
-    def _recall(self, mark: Stamp) -> SubmittedRender | None:
+    def _recall(self, stamp: Stamp) -> SubmittedRender | None:
         """Adopt the render that Airflow's store names, if the service confirms it."""
         from airflow_json2video.api import calls
 
-        project = self.memory.recall(mark.submission_key) if self.memory is not None else None
+        project = self.task_store.load(stamp.submission_key) if self.task_store is not None else None
         if project is None:
             return None
         try:
-            found = self._found(self.client.execute(calls.get_movie(project)).movie, mark)
+            found = self._found(self.client.execute(calls.get_movie(project)).movie, stamp)
         except Json2VideoError:  # the list decides
             return None
         if found is None:
             return None
-        decision = self._decide([found], mark, read_at=self.clock())
+        decision = self._decide([found], stamp, read_at=self.clock())
         return self._adopted(decision, [found]) if decision.action is Action.ADOPT else None
 
-    def _settle(self, mark: Stamp) -> SubmittedRender | None:
+    def _settle(self, stamp: Stamp) -> SubmittedRender | None:
         """Read the list until it is certain: the render to adopt, or ``None`` if one is to be submitted."""
         while True:
             read_at = self.clock()
             try:
-                found = self._list(mark)
+                found = self._list(stamp)
             except Json2VideoError as error:
-                self._wait_out(error, of_list=mark)
+                self._wait_out(error, of_list=stamp)
                 continue
             self._answered()
             if self._state.first_read_at is None:
                 self._note(first_read_at=read_at + self._skew())
-            decision = self._decide(found, mark, read_at=read_at)
+            decision = self._decide(found, stamp, read_at=read_at)
             if decision.action is Action.CHECK_AGAIN:
                 self.log.info("%s Checking again in %.0f s.", decision.reason, decision.check_in)
-                self._wait(decision.check_in, decision.reason, error=self._unknown(mark, decision.reason))
+                self._wait(decision.check_in, decision.reason, error=self._unknown(stamp, decision.reason))
                 continue
             if decision.action is Action.ADOPT:
                 return self._adopted(decision, found)
             for warning in decision.warnings:
                 self.log.warning("%s", warning)
             if decision.action is Action.STOP:
-                raise self._unknown(mark, decision.reason, retryable=False)
+                raise self._unknown(stamp, decision.reason, retryable=False)
             self.log.info("%s", decision.reason)
             if self._state.unconfirmed is not None and not self._state.unconfirmed.response_lost:
                 self._send_by = self._give_up_at()
@@ -291,15 +291,15 @@ class Submission:
             self._sent_until = None
             return None
 
-    def _list(self, mark: Stamp) -> list[FoundRender]:
-        since = self.since if self._empty_at is None else self._empty_at - RECENT
+    def _list(self, stamp: Stamp) -> list[FoundRender]:
+        since = self.since if self._empty_at is None else self._empty_at - LOOKUP_WINDOW
         found = find_stamped_renders(
-            self.client, lambda movie: self._found(movie, mark), now=self._now, since=since, here=self.clock
+            self.client, lambda movie: self._found(movie, stamp), now=self._now, since=since, here=self.clock
         )
         self._empty_at = None if found else self._now()
         return found
 
-    def _decide(self, found: list[FoundRender], mark: Stamp, *, read_at: float) -> Decision:
+    def _decide(self, found: list[FoundRender], stamp: Stamp, *, read_at: float) -> Decision:
         """Decide by the service's clock, which is the same on every machine."""
         unconfirmed = self._state.unconfirmed
         if unconfirmed is not None:
@@ -312,7 +312,7 @@ class Submission:
             self._note(unconfirmed=unconfirmed, on_service_clock=True)
         return decide_submission(
             found,
-            mine=mark,
+            mine=stamp,
             unconfirmed=unconfirmed,
             read_at=read_at + self._skew(),
             earlier_read_at=self._state.first_read_at,
@@ -330,27 +330,29 @@ class Submission:
         created = render.created_at.timestamp() if render.created_at else self.clock()
         return SubmittedRender(project=render.project, submitted_at=created, adopted=True)
 
-    def _report_namesake(self, project: str, theirs: Stamp) -> None:
-        if not self._state.namesake_reported:
-            self._note(namesake_reported=True)
-            whose = deployment_in_words(theirs.deployment)
+    def _report_other_deployment(self, project: str, theirs: Stamp) -> None:
+        if not self._state.other_deployment_reported:
+            self._note(other_deployment_reported=True)
+            whose = format_deployment(theirs.deployment)
             self.log.info(
                 "Render %s of the same task of another deployment (%s) was found and left alone.", project, whose
             )
 
-    def _found(self, movie: MovieStatus, mark: Stamp) -> FoundRender | None:
+    def _found(self, movie: MovieStatus, stamp: Stamp) -> FoundRender | None:
         """Read a movie as a render of this task; None if it is another's."""
         theirs = read_stamp(movie.client_data, movie.json_text)
-        if theirs is None or theirs.task_key != mark.task_key:
-            if theirs is not None and theirs.is_namesake(mark):
-                self._report_namesake(movie.project, theirs)
+        if theirs is None or theirs.task_key != stamp.task_key:
+            if theirs is not None and theirs.is_same_task_elsewhere(stamp):
+                self._report_other_deployment(movie.project, theirs)
             return None
-        movie = confirmed(self.client, movie, now=self._now())
+        movie = refetch_if_incomplete(self.client, movie, now=self._now())
         return FoundRender(
             project=movie.project,
             status=movie.status,
             created_at=movie.created_at,
-            has_file=has_file(movie, now=self._now(), stored=partial(self.kept, movie) if self.kept else None),
+            has_file=has_file(
+                movie, now=self._now(), stored=partial(self.is_stored, movie) if self.is_stored else None
+            ),
             stamp=theirs,
         )
 
@@ -404,7 +406,7 @@ class Submission:
         if error is not None and now >= until:
             raise error
         seconds = min(seconds, max(until - now, 0.0))
-        if seconds > self.hold:
+        if seconds > self.max_hold:
             raise SubmissionPaused(reason, seconds=seconds, until=until, state=self._state)
         self.sleep(seconds)
 
@@ -446,9 +448,9 @@ class Submission:
     def _note(self, **facts: Any) -> None:
         self._state = replace(self._state, **facts)
 
-    def _unknown(self, mark: Stamp, message: str, *, retryable: bool | None = None) -> SubmissionUnconfirmed:
+    def _unknown(self, stamp: Stamp, message: str, *, retryable: bool | None = None) -> SubmissionUnconfirmed:
         if retryable is None:
             unconfirmed = self._state.unconfirmed
             lost = unconfirmed is not None and unconfirmed.response_lost
             retryable = not (lost and self.on_lost_response == "fail")
-        return unknown_outcome(self._state, message, submission_key=mark.submission_key, retryable=retryable)
+        return unconfirmed_error(self._state, message, submission_key=stamp.submission_key, retryable=retryable)

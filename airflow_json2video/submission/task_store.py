@@ -22,12 +22,12 @@ class TaskStateStore:
         self._store = store
 
     @classmethod
-    def of(cls, context: Any) -> TaskStateStore | None:
+    def from_context(cls, context: Any) -> TaskStateStore | None:
         """Give the memory of a task's context; None where Airflow keeps none."""
         store = context.get("task_state_store")
         return cls(store) if store is not None else None
 
-    def recall(self, submission_key: str) -> str | None:
+    def load(self, submission_key: str) -> str | None:
         """Give the project, or None: not known, of another submission, or the store is in trouble."""
         try:
             kept = self._store.get(_KEY)
@@ -38,7 +38,7 @@ class TaskStateStore:
         project = kept.get("project")
         return project if isinstance(project, str) and len(project) == 16 else None
 
-    def remember(self, submission_key: str, project: str) -> None:
+    def save(self, submission_key: str, project: str) -> None:
         """Keep the project; what cannot be kept is found in the list."""
         try:
             self._store.set(_KEY, {"submission_key": submission_key, "project": project})

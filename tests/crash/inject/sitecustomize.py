@@ -149,8 +149,8 @@ def in_requests(module: Any) -> None:
 
 def in_submission(module: Any) -> None:
     """Wrap the moment before a document is stamped, and let the task's calendar follow the service's."""
-    around(module.Submission, "_post", before="stamp")
-    begin = module.Submission.__init__
+    around(module.Submitter, "_post", before="stamp")
+    begin = module.Submitter.__init__
 
     def begun(self: Any, *args: Any, **kwargs: Any) -> None:
         shift = _calendar_shift()
@@ -159,7 +159,7 @@ def in_submission(module: Any) -> None:
                 kwargs[name] += shift
         begin(self, *args, **{"clock": lambda: time.time() + shift, **kwargs})
 
-    module.Submission.__init__ = begun
+    module.Submitter.__init__ = begun
 
 
 def _calendar_shift() -> float:

@@ -19,9 +19,9 @@ class AskTrigger(BaseTrigger):
         return "tests.integration.dags.deployment_id.AskTrigger", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from airflow_json2video.deployment import find_deployment
+        from airflow_json2video.deployment import aget_deployment
 
-        yield TriggerEvent(await find_deployment(None))
+        yield TriggerEvent(await aget_deployment(None))
 
 
 class AskOperator(BaseOperator):
@@ -31,9 +31,9 @@ class AskOperator(BaseOperator):
         self.defer(trigger=AskTrigger(), method_name="resume")
 
     def resume(self, context: Any, event: Any) -> list[str]:
-        from airflow_json2video.deployment import known_deployment
+        from airflow_json2video.deployment import get_deployment
 
-        return [str(known_deployment(None)), str(event)]
+        return [str(get_deployment(None)), str(event)]
 
 
 with DAG(

@@ -12,7 +12,7 @@ from airflow_json2video.batch.item_log import ItemLog
 from airflow_json2video.batch.recovery import BatchRecovery
 from airflow_json2video.core.batch import BatchLedger, BatchRules, ItemState
 from airflow_json2video.core.batch_items import BatchItems
-from airflow_json2video.core.identity import TaskIdentity, stamp
+from airflow_json2video.core.identity import TaskIdentity, add_stamp
 from airflow_json2video.exceptions import AuthenticationFailed, RenderNotStarted, ResponseLost, SubmissionUnconfirmed
 
 START = 1_800_000_000.0
@@ -48,7 +48,7 @@ class Account:
         mark = finding.mark(index)
         if attempt is not None:
             mark = type(mark)(**{**mark.__dict__, "attempt": attempt})
-        document = stamp(finding.items.document(index), mark)
+        document = add_stamp(finding.items.document(index), mark)
         project = f"{len(self.listed):016}"
         url = f"https://x/{project}.mp4" if status == "done" else None
         facts = {"success": True, "project": project, "status": status, "url": url, "duration": 1.0}

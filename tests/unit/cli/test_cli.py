@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from airflow_json2video.cli import COMMANDS, main
-from airflow_json2video.core.identity import Stamp, TaskIdentity, stamp
+from airflow_json2video.core.identity import Stamp, TaskIdentity, add_stamp
 from airflow_json2video.core.submission import decide_submission
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.polling import wait as waiting
@@ -378,7 +378,7 @@ def test_what_is_interrupted_before_anything_was_sent_says_so(run, service, movi
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("airflow_json2video.submission.submitter.Submission.run", interrupted)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.Submitter.run", interrupted)
     code, _, err = run("render", movie)
     assert (code, service.posts) == (130, 0)
     assert "Nothing was submitted by this command." in err
@@ -585,7 +585,7 @@ def test_the_renders_of_another_deployment_are_counted_by_reconcile_and_not_judg
     )
     ours = dataclasses.replace(theirs, deployment="id:the-deployment-of-the-tests")
     for identity in (theirs, theirs, ours):  # two of one task would be a duplicate here
-        Json2VideoHook().submit_movie(stamp(MOVIE, Stamp.of(identity, "f", attempt=1)))
+        Json2VideoHook().submit_movie(add_stamp(MOVIE, Stamp.of(identity, "f", attempt=1)))
     assert service.wait_idle()
     code, out, _ = run("reconcile", "--json")
     found = json.loads(out)

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_json2video.core.completed import FinishedRenders, RenderFilter
-from airflow_json2video.core.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, stamp
+from airflow_json2video.core.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, add_stamp
 
 NOW = datetime(2026, 6, 1, 0, 1, tzinfo=timezone.utc).timestamp()  # a minute into a month
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -206,7 +206,7 @@ def test_an_entry_of_another_shape_is_passed_over():
     ],
 )
 def test_the_outcome_chooses(outcome, status, taken):
-    assert RenderFilter(outcome=outcome).takes(movie("a", status), deployment="id:here") is taken
+    assert RenderFilter(outcome=outcome).matches(movie("a", status), deployment="id:here") is taken
 
 
 def test_a_render_of_another_deployment_fires_nothing_and_one_of_no_airflow_does():
@@ -214,33 +214,33 @@ def test_a_render_of_another_deployment_fires_nothing_and_one_of_no_airflow_does
     task = TaskIdentity(deployment="id:here", dag_id="d", run_id="r", task_id="t", map_index=-1, generation=0)
 
     def of(deployment):
-        return stamp({}, Stamp.of(dataclasses.replace(task, deployment=deployment), "f", attempt=1))
+        return add_stamp({}, Stamp.of(dataclasses.replace(task, deployment=deployment), "f", attempt=1))
 
     for theirs in ("id:there", "namespace:here"):
         for deployment in ("id:here", None):
-            assert not wanted.takes(movie("a", **of(theirs)), deployment=deployment)
-            assert not wanted.takes(movie("a", json=json.dumps(of(theirs))), deployment=deployment)
+            assert not wanted.matches(movie("a", **of(theirs)), deployment=deployment)
+            assert not wanted.matches(movie("a", json=json.dumps(of(theirs))), deployment=deployment)
     for deployment in ("id:here", None):
-        assert wanted.takes(movie("a", **of(NO_DEPLOYMENT)), deployment=deployment)
-        assert wanted.takes(movie("a"), deployment=deployment)
-    assert wanted.takes(movie("a", **of("id:here")), deployment="id:here")
+        assert wanted.matches(movie("a", **of(NO_DEPLOYMENT)), deployment=deployment)
+        assert wanted.matches(movie("a"), deployment=deployment)
+    assert wanted.matches(movie("a", **of("id:here")), deployment="id:here")
 
 
 def test_a_template_is_told_by_the_document_that_the_list_shows():
     wanted = RenderFilter(template="abc123def456ghi789jk")
-    assert wanted.takes(movie("a", json='{"template": "abc123def456ghi789jk"}'), deployment="id:here")
-    assert not wanted.takes(movie("a", json='{"template": "another"}'), deployment="id:here")
-    assert not wanted.takes(movie("a", json="not JSON"), deployment="id:here")
-    assert not wanted.takes(movie("a"), deployment="id:here")
+    assert wanted.matches(movie("a", json='{"template": "abc123def456ghi789jk"}'), deployment="id:here")
+    assert not wanted.matches(movie("a", json='{"template": "another"}'), deployment="id:here")
+    assert not wanted.matches(movie("a", json="not JSON"), deployment="id:here")
+    assert not wanted.matches(movie("a"), deployment="id:here")
 
 
 def test_client_data_is_matched_in_part_and_deeply():
     wanted = RenderFilter(client_data={"campaign": {"name": "spring"}, "lot": 7})
     whole = {"campaign": {"name": "spring", "year": 2026}, "lot": 7, "more": 1}
-    assert wanted.takes(movie("a", **{"client-data": whole}), deployment="id:here")
-    assert wanted.takes(movie("a", json=json.dumps({"client-data": whole})), deployment="id:here"), (
+    assert wanted.matches(movie("a", **{"client-data": whole}), deployment="id:here")
+    assert wanted.matches(movie("a", json=json.dumps({"client-data": whole})), deployment="id:here"), (
         "an entry may lack it beside the document"
     )
-    assert not wanted.takes(movie("a", **{"client-data": {**whole, "lot": 8}}), deployment="id:here")
-    assert not wanted.takes(movie("a", **{"client-data": {"campaign": "spring", "lot": 7}}), deployment="id:here")
-    assert not wanted.takes(movie("a"), deployment="id:here")
+    assert not wanted.matches(movie("a", **{"client-data": {**whole, "lot": 8}}), deployment="id:here")
+    assert not wanted.matches(movie("a", **{"client-data": {"campaign": "spring", "lot": 7}}), deployment="id:here")
+    assert not wanted.matches(movie("a"), deployment="id:here")

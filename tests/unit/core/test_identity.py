@@ -9,12 +9,12 @@ from airflow_json2video.core.identity import (
     STAMP_KEY,
     Stamp,
     TaskIdentity,
-    deployment_in_words,
-    deployment_of_id,
-    deployment_of_namespace,
+    add_stamp,
+    deployment_from_id,
+    deployment_from_namespace,
     fingerprint,
+    format_deployment,
     read_stamp,
-    stamp,
 )
 
 TASK = TaskIdentity(
@@ -42,29 +42,29 @@ def test_the_same_task_of_two_deployments_shares_no_key_and_is_known_as_a_namesa
     other = dataclasses.replace(TASK, deployment="id:there")
     assert other.submission_key != TASK.submission_key
     assert other.task_key != TASK.task_key
-    assert other.namesake_key == TASK.namesake_key
+    assert other.name_key == TASK.name_key
     mine, theirs = Stamp.of(TASK, "f", attempt=1), Stamp.of(other, "f", attempt=1)
-    assert theirs.is_namesake(mine)
-    assert not mine.is_namesake(mine)
-    assert not Stamp.of(dataclasses.replace(other, run_id="r"), "f", attempt=1).is_namesake(mine)
+    assert theirs.is_same_task_elsewhere(mine)
+    assert not mine.is_same_task_elsewhere(mine)
+    assert not Stamp.of(dataclasses.replace(other, run_id="r"), "f", attempt=1).is_same_task_elsewhere(mine)
 
 
 def test_a_namespace_never_equals_an_id_however_it_is_written():
-    assert deployment_of_namespace("abc") != deployment_of_id("abc")
-    named, numbered = deployment_of_namespace("id:abc"), deployment_of_id("namespace:abc")
-    assert len({named, numbered, deployment_of_id("abc"), deployment_of_namespace("abc")}) == 4
-    assert deployment_in_words(deployment_of_namespace("staging")) == "namespace 'staging'"
-    assert deployment_in_words(deployment_of_id("abc")) == "id abc"
+    assert deployment_from_namespace("abc") != deployment_from_id("abc")
+    named, numbered = deployment_from_namespace("id:abc"), deployment_from_id("namespace:abc")
+    assert len({named, numbered, deployment_from_id("abc"), deployment_from_namespace("abc")}) == 4
+    assert format_deployment(deployment_from_namespace("staging")) == "namespace 'staging'"
+    assert format_deployment(deployment_from_id("abc")) == "id abc"
 
 
 def test_the_stamp_has_a_version_and_a_later_one_is_read():
-    stamped = stamp({}, Stamp.of(TASK, "f", attempt=1))["client-data"][STAMP_KEY]
+    stamped = add_stamp({}, Stamp.of(TASK, "f", attempt=1))["client-data"][STAMP_KEY]
     assert stamped["version"] == 1
     assert read_stamp({STAMP_KEY: {**stamped, "version": 2, "more": True}}) == Stamp.of(TASK, "f", attempt=1)
 
 
 def test_a_stamp_that_names_no_deployment_is_nobodys():
-    stamped = dict(stamp({}, Stamp.of(TASK, "f", attempt=1))["client-data"][STAMP_KEY])
+    stamped = dict(add_stamp({}, Stamp.of(TASK, "f", attempt=1))["client-data"][STAMP_KEY])
     del stamped["deployment"]
     assert read_stamp({STAMP_KEY: stamped}) is None
 
@@ -91,14 +91,14 @@ def test_the_fingerprint_does_not_see_the_order_of_keys_and_sees_every_value():
 def test_the_fingerprint_of_a_stamped_document_is_that_of_the_plain_one():
     document = {"scenes": [], "client-data": {"order": 7}}
     mark = Stamp.of(TASK, fingerprint(document), attempt=1)
-    assert fingerprint(stamp(document, mark)) == mark.fingerprint
+    assert fingerprint(add_stamp(document, mark)) == mark.fingerprint
     bare = {"scenes": []}
-    assert fingerprint(stamp(bare, mark)) == fingerprint(bare)
+    assert fingerprint(add_stamp(bare, mark)) == fingerprint(bare)
 
 
 def test_the_stamp_stands_beside_the_authors_own_client_data_and_touches_nothing_else():
     document = {"scenes": [], "client-data": {"order": 7}}
-    stamped = stamp(document, Stamp.of(TASK, "f", attempt=1))
+    stamped = add_stamp(document, Stamp.of(TASK, "f", attempt=1))
     assert stamped["client-data"]["order"] == 7
     assert {k: v for k, v in stamped.items() if k != "client-data"} == {"scenes": []}
     assert document == {"scenes": [], "client-data": {"order": 7}}
@@ -106,7 +106,7 @@ def test_the_stamp_stands_beside_the_authors_own_client_data_and_touches_nothing
 
 def test_a_stamp_is_read_from_client_data_or_else_from_the_submitted_document():
     mark = Stamp.of(TASK, "f", attempt=1)
-    stamped = stamp({"scenes": []}, mark)
+    stamped = add_stamp({"scenes": []}, mark)
     assert read_stamp(stamped["client-data"]) == mark
     assert read_stamp({}, json.dumps(stamped)) == mark
     assert read_stamp(None, json.dumps(stamped)) == mark
@@ -127,7 +127,7 @@ def test_each_item_of_a_batch_has_keys_of_its_own():
 @pytest.mark.parametrize("odd", [float("inf"), float("nan"), "9" * 5000, [1], {}, None, "one", "\ud800"])
 @pytest.mark.parametrize("name", ["generation", "attempt"])
 def test_an_odd_stamp_is_no_stamp_and_stands_in_the_way_of_no_other_render(name, odd):
-    stamped = stamp({}, Stamp.of(TASK, "f", attempt=1))
+    stamped = add_stamp({}, Stamp.of(TASK, "f", attempt=1))
     stamped["client-data"][STAMP_KEY][name] = odd
     assert read_stamp(stamped["client-data"]) is None
     assert read_stamp({}, json.dumps(stamped)) is None
@@ -138,5 +138,5 @@ def test_a_document_that_is_nested_too_deeply_has_no_stamp():
 
 
 def test_a_deployment_that_someone_else_has_named_is_one_word_of_a_log_line():
-    words = deployment_in_words(deployment_of_id("abc\n[2026-11-26] INFO - Submitted render x"))
+    words = format_deployment(deployment_from_id("abc\n[2026-11-26] INFO - Submitted render x"))
     assert "\n" not in words

@@ -11,7 +11,7 @@ from airflow_json2video.core.price import (
     cost_of,
     format_cost,
     is_sufficient,
-    needed_credits,
+    required_credits,
     total_price,
     wait_deadline,
 )
@@ -37,10 +37,10 @@ def test_a_price_is_exact_where_the_length_is():
 
 def test_of_what_is_not_known_the_bounds_are():
     assert (UNKNOWN.credits, UNKNOWN.at_least, UNKNOWN.at_most) == (None, 4, None)
-    assert UNKNOWN.in_words == "at least 4 credits"
+    assert str(UNKNOWN) == "at least 4 credits"
     assert "scenes[1].elements[0]" in UNKNOWN.why_unknown
     assert (STORED.credits, STORED.at_least, STORED.at_most) == (None, 0, None)
-    assert STORED.in_words == "an unknown number of credits"
+    assert str(STORED) == "an unknown number of credits"
 
 
 def test_prices_add_up_and_one_that_is_not_known_makes_the_sum_unknown():
@@ -113,11 +113,11 @@ def test_a_reserve_on_an_account_that_counts_no_credits_is_told_so():
 
 
 def test_a_render_is_tried_again_with_enough_credits_or_at_least_with_more_than_it_was_refused_with():
-    assert needed_credits(TEN, min_remaining=100, left=50) == 110
-    assert needed_credits(TEN, min_remaining=None, left=3) == 10
-    assert needed_credits(TEN, min_remaining=None, left=25) == 26
-    assert needed_credits(TEN, min_remaining=None, left=10) == 11  # refused with just what was estimated
-    assert needed_credits(STORED, min_remaining=None, left=None) == 1
+    assert required_credits(TEN, min_remaining=100, left=50) == 110
+    assert required_credits(TEN, min_remaining=None, left=3) == 10
+    assert required_credits(TEN, min_remaining=None, left=25) == 26
+    assert required_credits(TEN, min_remaining=None, left=10) == 11  # refused with just what was estimated
+    assert required_credits(STORED, min_remaining=None, left=None) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ from airflow_json2video.core.result import render_result
 from airflow_json2video.core.storage_path import (
     FileState,
     StoredVideo,
-    beside,
     durations_match,
-    fields_of,
     file_state,
-    fill,
+    format_path,
     matches_stored_file,
     may_be_overwritten,
     media_error,
-    no_file,
+    missing_file_error,
+    placeholders,
     seconds_left,
+    sibling_path,
 )
 from airflow_json2video.exceptions import ConfigurationError
 
@@ -24,31 +24,31 @@ ENDED = 1778571897.0
 
 
 def test_fields_are_filled_in_and_double_braces_are_braces():
-    assert fill("s3://v/{item}/{project}.mp4", {"item": "a b", "project": "p"}) == "s3://v/a b/p.mp4"
-    assert fill("/v/{{x}}-{project}.mp4", {"project": "p"}) == "/v/{x}-p.mp4"
-    assert fields_of("/v/{item}/") == {"item", "project"}
+    assert format_path("s3://v/{item}/{project}.mp4", {"item": "a b", "project": "p"}) == "s3://v/a b/p.mp4"
+    assert format_path("/v/{{x}}-{project}.mp4", {"project": "p"}) == "/v/{x}-p.mp4"
+    assert placeholders("/v/{item}/") == {"item", "project"}
 
 
 def test_a_path_that_ends_in_a_slash_gets_a_name():
-    assert fill("s3://v/", {"project": "p"}) == "s3://v/p.mp4"
+    assert format_path("s3://v/", {"project": "p"}) == "s3://v/p.mp4"
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "a/b", "../../etc/x", "a\\b", "a\nb", "a\0b", None])
 def test_a_value_never_leads_to_another_folder(value):
     with pytest.raises(ConfigurationError, match="cannot be part of a file's name"):
-        fill("/v/{item}.mp4", {"item": value, "project": "p"})
+        format_path("/v/{item}.mp4", {"item": value, "project": "p"})
 
 
 def test_a_name_longer_than_a_file_system_takes_is_refused():
     with pytest.raises(ConfigurationError, match="more than 255 bytes"):
-        fill("/v/{item}.mp4", {"item": "ü" * 200, "project": "p"})
+        format_path("/v/{item}.mp4", {"item": "ü" * 200, "project": "p"})
 
 
 def test_what_stands_beside_a_video_has_its_name():
-    assert beside("s3://v/p.mp4", ".ass") == "s3://v/p.ass"
-    assert beside("/v.d/film", ".ass") == "/v.d/film.ass"
-    assert beside("/v/.hidden", ".jpg") == "/v/.hidden.jpg"
-    assert beside("/v/price-1.5", ".ass") == "/v/price-1.5.ass", "which price-1.6 must not share"
+    assert sibling_path("s3://v/p.mp4", ".ass") == "s3://v/p.ass"
+    assert sibling_path("/v.d/film", ".ass") == "/v.d/film.ass"
+    assert sibling_path("/v/.hidden", ".jpg") == "/v/.hidden.jpg"
+    assert sibling_path("/v/price-1.5", ".ass") == "/v/price-1.5.ass", "which price-1.6 must not share"
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_file_is_kept_for_seven_days_after_the_renders_end():
 def test_a_result_says_where_its_video_is_and_no_more_where_it_was():
     result = render_result({**MOVIE, "url": "u", "ass": "a"}, remaining_quota=None, submission_key=None)
     assert result["stored_path"] is None
-    kept = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True).added_to(result)
+    kept = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True).add_to(result)
     assert (kept["stored_path"], kept["stored_bytes"], kept["url"]) == ("s3://v/p.mp4", 1000, "u")
-    gone = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True, deleted=True).added_to(result)
+    gone = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True, deleted=True).add_to(result)
     assert (gone["url"], gone["subtitles"]) == (None, None)
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_is_not_named_is_late_deleted_missing_or_expired(facts, stat
     movie = {"project": "p", "status": "done", "url": None, **facts}
     assert file_state(movie, now=ENDED + 10) is state
     if state is not FileState.THERE:
-        error = no_file(movie, now=ENDED + 10)
+        error = missing_file_error(movie, now=ENDED + 10)
         assert ("older than seven days" in str(error)) is (state is FileState.EXPIRED)
         assert error.retryable is (state is FileState.LATE)
 

@@ -18,14 +18,14 @@ from airflow_json2video.core.poll_schedule import PollSchedule
 from airflow_json2video.core.price import Price, check_max_credits
 from airflow_json2video.core.render_failure import error_from_render
 from airflow_json2video.core.render_status import RenderTracker
-from airflow_json2video.core.storage_path import check_template
+from airflow_json2video.core.storage_path import check_path_template
 from airflow_json2video.core.submission import FoundRender, decide_submission
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.hooks.connection import connection_settings
 from airflow_json2video.local import Settings, cli
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.templates import require_fitting_variables
+from airflow_json2video.templates import check_variables_of_template
 
 DOCS = Path(__file__).parents[3] / "docs"
 PROJECT = "Qk3vT9zLm2XcB7wA"
@@ -68,7 +68,7 @@ MINE = Stamp(
     deployment="id:here",
     submission_key="k",
     task_key="t",
-    namesake_key="n",
+    name_key="n",
     generation=1,
     attempt=2,
     fingerprint="same",
@@ -86,7 +86,7 @@ def test_what_is_said_of_variables_that_do_not_fit_the_templates_schema():
     client = SimpleNamespace(execute=lambda call: schema)
     document = {"template": "abc123def456ghi789jk", "variables": {"seconds": "soon"}}
     with pytest.raises(InvalidMovie) as refused:
-        require_fitting_variables(client, document, log=None)
+        check_variables_of_template(client, document, log=None)
     assert_quoted("operations", refused.value)
 
 
@@ -181,7 +181,7 @@ def test_every_option_that_the_page_of_the_local_service_names_is_there(capsys):
 
 def test_what_a_path_is_refused_with():
     with pytest.raises(ConfigurationError) as refused:
-        check_template("/videos/{film}.mp4", known=())
+        check_path_template("/videos/{film}.mp4", known=())
     assert_quoted("store", refused.value)
 
 

@@ -200,7 +200,7 @@ def test_a_death_in_the_middle_of_keeping_gives_no_result_and_the_retry_does(ren
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_json2video.storage.store._Fetcher._duration_of_whole", die)
+        patch.setattr("airflow_json2video.storage.store._Fetcher._check_video", die)
         with pytest.raises(Died):
             first.run()
     assert kept_in(tmp_path / "kept") == []

@@ -12,7 +12,7 @@ import pytest
 from airflow_json2video.batch.recovery import BatchRecovery
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.submission.submitter import Submission
+from airflow_json2video.submission.submitter import Submitter
 from tests.unit.attempts import Attempt
 from tests.unit.operators.test_batch import BatchAttempt, quick
 
@@ -33,7 +33,7 @@ def later(service, monkeypatch):
         real = time.time
         service.clock.advance(days * 86400)
         monkeypatch.setattr(time, "time", lambda: real() + days * 86400)
-        for made in (BatchRecovery, Submission):
+        for made in (BatchRecovery, Submitter):
             monkeypatch.setitem(made.__init__.__kwdefaults__, "clock", time.time)
 
     return later

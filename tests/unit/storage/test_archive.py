@@ -9,7 +9,7 @@ import pytest
 from airflow_json2video.exceptions import ConfigurationError, DestinationFailed, DownloadFailed
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.storage.archive import find_unstored, rescue
+from airflow_json2video.storage.archive import archive_renders, find_unstored
 from tests.unit.attempts import Attempt
 from tests.unit.stores import FolderStore, attach
 
@@ -57,10 +57,10 @@ def test_what_airflow_rendered_and_nobody_kept_is_kept_and_then_there_is_nothing
     hook.submit_movie(MOVIE)  # somebody else's
     time.sleep(1)
     assert unkept(path) == [lost]
-    (saved,) = rescue(hook, template=path, log=Log())
+    (saved,) = archive_renders(hook, template=path, log=Log())
     assert (saved.render.project, saved.error) == (lost, None)
     assert sorted(found.stem for found in tmp_path.glob("*.mp4")) == sorted([lost, kept])
-    assert list(rescue(hook, template=path, log=Log())) == []
+    assert list(archive_renders(hook, template=path, log=Log())) == []
 
 
 def test_the_next_to_expire_comes_first_and_what_has_expired_does_not_come(rendered, unkept, service, tmp_path):
@@ -77,7 +77,7 @@ def test_the_next_to_expire_comes_first_and_what_has_expired_does_not_come(rende
 def test_one_that_cannot_be_kept_does_not_stop_the_others(hook, rendered, service, tmp_path):
     first, second = rendered("first"), rendered("second")
     service.add_fault("file", status="missing", project=first, times=None)
-    told = {one.render.project: one for one in rescue(hook, template=f"{tmp_path}/{{project}}.mp4", log=Log())}
+    told = {one.render.project: one for one in archive_renders(hook, template=f"{tmp_path}/{{project}}.mp4", log=Log())}
     assert isinstance(told[first].error, DownloadFailed)
     assert told[second].stored.bytes > 0
 
@@ -93,7 +93,7 @@ def test_a_video_that_is_kept_under_another_path_counts_where_that_is_named(rend
 
 def test_the_path_can_name_the_task_and_the_day(hook, rendered, tmp_path):
     rendered("weekly")
-    (saved,) = rescue(hook, template=f"{tmp_path}/{{date}}/{{submission_key}}-{{project}}.mp4", log=Log())
+    (saved,) = archive_renders(hook, template=f"{tmp_path}/{{date}}/{{submission_key}}-{{project}}.mp4", log=Log())
     assert saved.stored.path.startswith(f"{tmp_path}/20")
     assert "/a_dag.weekly-" in saved.stored.path
 
@@ -103,7 +103,7 @@ def test_two_videos_are_never_rescued_to_one_path(hook, rendered, tmp_path, name
     """The second would overwrite the first, which is the only copy once the service has deleted its file."""
     rendered("one")
     with pytest.raises(ConfigurationError, match=r"must have the field \{project\}"):
-        list(rescue(hook, template=f"{tmp_path}/{name}", log=Log()))
+        list(archive_renders(hook, template=f"{tmp_path}/{name}", log=Log()))
     assert list(tmp_path.glob("*.mp4")) == []
 
 
@@ -133,11 +133,11 @@ def test_a_path_with_a_field_that_a_render_does_not_tell_is_refused(unkept):
 def test_a_stamp_that_names_no_file_does_not_stop_the_rescue_of_the_others(hook, rendered, monkeypatch, tmp_path):
     path = f"{tmp_path}/{{submission_key}}-{{project}}.mp4"
     rendered("good")
-    odd = {"deployment": "id:x", "submission_key": "../../up", "task_key": "t", "namesake_key": "n"}
+    odd = {"deployment": "id:x", "submission_key": "../../up", "task_key": "t", "name_key": "n"}
     odd |= {"generation": 0, "attempt": 1, "fingerprint": "f"}
     hook.submit_movie({**MOVIE, "client-data": {"airflow_json2video": odd}})
     time.sleep(1)
-    everyone = list(rescue(hook, template=path, log=Log(), wanted=lambda stamp: True))
+    everyone = list(archive_renders(hook, template=path, log=Log(), wanted=lambda stamp: True))
     assert sorted(one.stored is not None for one in everyone) == [False, True]
     assert len(list(tmp_path.glob("*.mp4"))) == 1
     (refused,) = (one.error for one in everyone if one.error is not None)

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from airflow_json2video.exceptions import Billing, ConfigurationError, DestinationFailed
-from airflow_json2video.storage.destinations import destination_of
+from airflow_json2video.storage.destinations import get_destination
 from airflow_json2video.storage.preflight import check_destination
 from tests.unit.stores import FolderStore, PlainFolder, attach
 
@@ -174,10 +174,10 @@ def test_a_name_is_taken_as_it_is_and_never_as_a_pattern_or_a_part_of_an_address
     else:
         (tmp_path / "films").mkdir()
         fs = attach("sftp", PlainFolder(root=tmp_path))
-    destination = destination_of(f"{scheme}://films/{name}" if scheme == "memory" else f"sftp://host/films/{name}")
-    with destination.part() as part:
+    destination = get_destination(f"{scheme}://films/{name}" if scheme == "memory" else f"sftp://host/films/{name}")
+    with destination.temporary() as part:
         part.write_bytes(b"film")
-        destination.put(part)
+        destination.commit(part)
     if scheme == "memory":
         assert {path: fs.cat_file(path) for path in fs.find("/films")} == {
             "/films/a1.mp4": b"another one",

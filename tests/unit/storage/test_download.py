@@ -126,7 +126,7 @@ def test_an_address_that_is_not_https_is_not_asked(get, url):
 
 def test_a_file_larger_than_expected_is_not_read_to_its_end(get, host):
     with pytest.raises(DownloadFailed, match="at most 1000 are expected"):
-        get(most=1000)
+        get(max_bytes=1000)
     assert not get.into.getvalue()
 
 

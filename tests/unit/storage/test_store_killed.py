@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_json2video.storage.temporary_files import _swept, temporary_file
+from airflow_json2video.storage.temporary_files import _cleaned_at, temporary_file
 from tests.unit.videohost import video_host
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -127,7 +127,7 @@ def test_a_part_that_somebody_is_filling_is_left_alone_and_one_that_nobody_holds
         for path in (abandoned, stranger):
             path.write_bytes(b"x")
         age([held, abandoned, stranger])
-        _swept.clear()
+        _cleaned_at.clear()
         with temporary_file(tmp_path, of="another.mp4"):
             assert held.exists()
             assert stranger.exists()

@@ -26,7 +26,7 @@ from airflow_json2video.exceptions import (
     ServerError,
     SubmissionUnconfirmed,
 )
-from airflow_json2video.submission.submitter import Submission
+from airflow_json2video.submission.submitter import Submitter
 from airflow_json2video.submission.task_store import TaskStateStore
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}], "client-data": {"order": 7}}
@@ -47,11 +47,11 @@ def client(service):
 @pytest.fixture
 def submission(client):
     def make(*, attempt=1, movie=MOVIE, task=TASK, **more):
-        mark = Stamp.of(task, fingerprint(movie), attempt=attempt)
-        return Submission(
+        stamp = Stamp.of(task, fingerprint(movie), attempt=attempt)
+        return Submitter(
             client=client,
             document=movie,
-            mark=mark,
+            stamp=stamp,
             log=logging.getLogger(__name__),
             **{
                 "attempt_before": attempt - 1 if attempt > 1 else None,
@@ -285,7 +285,7 @@ def test_a_wait_that_is_longer_than_a_moment_frees_the_worker_slot_and_is_gone_o
         task = submission(
             state=None if state is None else SubmissionState.from_json(json.loads(json.dumps(state))),
             until=4e9,
-            hold=15.0,
+            max_hold=15.0,
             confirmation_time=300.0,
             clock=passed.clock,
             sleep=passed.sleep,
@@ -310,7 +310,7 @@ def test_a_moment_that_another_machine_noted_before_the_service_had_answered_it_
         unconfirmed=Unconfirmed(attempt=1, last_sent_at=time.time() - 7200, response_lost=True), on_service_clock=False
     )
     with pytest.raises(SubmissionPaused):
-        submission(state=state, hold=1.0, until=4e9, confirmation_time=300.0).run()
+        submission(state=state, max_hold=1.0, until=4e9, confirmation_time=300.0).run()
     assert service.posts == 0
 
 
@@ -343,7 +343,7 @@ def test_a_worker_whose_clock_is_ahead_does_not_take_a_moment_for_five_minutes(s
             clock=lambda: time.time() + 7200.0,
             skew=lambda: -7200.0,
             until=4e9,
-            hold=1.0,
+            max_hold=1.0,
             confirmation_time=300.0,
         ).run()
     assert service.posts == 0
@@ -502,16 +502,16 @@ class Store:
 
 def test_the_project_that_airflows_store_names_is_adopted_without_reading_the_list(submission, client, monkeypatch):
     store = Store()
-    first = submission(memory=TaskStateStore(store)).run()
+    first = submission(task_store=TaskStateStore(store)).run()
     monkeypatch.delattr(type(client), "movies")
-    again = submission(attempt=2, memory=TaskStateStore(store)).run()
+    again = submission(attempt=2, task_store=TaskStateStore(store)).run()
     assert (again.project, again.adopted) == (first.project, True)
 
 
 def test_a_store_that_names_the_render_of_another_task_decides_nothing(submission, service):
     other = submission(task=replace(TASK, map_index=9)).run()
     store = Store(airflow_json2video={"submission_key": TASK.submission_key, "project": other.project})
-    assert submission(attempt=2, memory=TaskStateStore(store)).run().project != other.project
+    assert submission(attempt=2, task_store=TaskStateStore(store)).run().project != other.project
     assert service.posts == 2
 
 
@@ -520,7 +520,7 @@ def test_a_lost_response_to_a_document_without_a_stamp_is_never_submitted_again(
     how = {} if fault == "lost" else {"status": 502}
     service.add_fault(fault, method="POST", path="/v2/movies", when="before", **how)
     task = submission()
-    task.mark = None
+    task.stamp = None
     with pytest.raises(SubmissionUnconfirmed, match="it is unknown whether a render was started") as caught:
         task.run()
     assert not caught.value.retryable
@@ -625,7 +625,7 @@ def test_a_confirmed_absence_is_acted_on_for_two_minutes_past_the_deadline_and_n
     for asked_for, submits in ((119.0, True), (121.0, False)):
         passed = Passing()
 
-        def may_pay(passed=passed, asked_for=asked_for):
+        def before_submit(passed=passed, asked_for=asked_for):
             if passed.seconds < 300 + asked_for:
                 passed.sleep(300 + asked_for - passed.seconds)
                 raise ServerError("the account cannot be asked", http_status=503)
@@ -637,7 +637,7 @@ def test_a_confirmed_absence_is_acted_on_for_two_minutes_past_the_deadline_and_n
             clock=passed.clock,
             sleep=passed.sleep,
             skew=lambda: 0.0,
-            may_pay=may_pay,
+            before_submit=before_submit,
             task=replace(TASK, map_index=int(asked_for)),
         )
         if submits:
@@ -657,9 +657,9 @@ def test_a_wait_of_just_what_may_hold_the_worker_slot_holds_it(submission, servi
     )
     facts = {"state": state, "confirmation_time": 300.0, "until": 4e9, "skew": lambda: 0.0}
     with pytest.raises(SubmissionPaused) as paused:
-        submission(hold=14.9, clock=passed.clock, sleep=passed.sleep, **facts).run()
+        submission(max_hold=14.9, clock=passed.clock, sleep=passed.sleep, **facts).run()
     assert paused.value.seconds == pytest.approx(15.0)
-    assert not submission(hold=15.0, clock=passed.clock, sleep=passed.sleep, **facts).run().adopted
+    assert not submission(max_hold=15.0, clock=passed.clock, sleep=passed.sleep, **facts).run().adopted
     assert passed.pauses == pytest.approx([15.0])
 
 
@@ -677,7 +677,7 @@ def test_an_attempt_whose_response_was_lost_never_submits_after_a_wait_without_r
 ):
     service.add_fault("lost", method="POST", path="/v2/movies")
     with pytest.raises(SubmissionPaused) as paused:
-        submission(hold=0.0, until=4e9).run()
+        submission(max_hold=0.0, until=4e9).run()
     assert not paused.value.state.on_service_clock  # it has not answered since: its time is not known for certain
     absent = replace(paused.value.state, unconfirmed=None)  # as a list that lags has said
     assert submission(state=absent, until=4e9).run().adopted

@@ -27,7 +27,7 @@ from airflow_json2video.exceptions import (
     ServerError,
     ServiceUnreachable,
 )
-from airflow_json2video.submission.submitter import Submission
+from airflow_json2video.submission.submitter import Submitter
 
 MOVIE = {"scenes": [{"duration": 2}]}
 TASK = TaskIdentity(deployment="id:one", dag_id="news", run_id="run", task_id="render", map_index=-1, generation=0)
@@ -174,32 +174,32 @@ class Store:
     """Airflow's task state: in the same database for all attempts."""
 
     def __init__(self):
-        self.kept = {}
+        self.projects = {}
 
-    def recall(self, key):
-        return self.kept.get(key)
+    def load(self, key):
+        return self.projects.get(key)
 
-    def remember(self, key, project):
-        self.kept[key] = project
+    def save(self, key, project):
+        self.projects[key] = project
 
 
-def attempt(world, number, *, ended_at, memory, hold):
+def attempt(world, number, *, ended_at, task_store, max_hold):
     """Run one attempt through all its processes; return its render, or None if it is over without one."""
     state, until = None, None
     for _ in range(1000):
         process = Process(world)
         until = until or world.now + 3600.0
-        run = Submission(
+        run = Submitter(
             client=Client(world, process),
             document=MOVIE,
-            mark=Stamp.of(TASK, fingerprint(MOVIE), attempt=number),
+            stamp=Stamp.of(TASK, fingerprint(MOVIE), attempt=number),
             attempt_before=number - 1 if number > 1 else None,
             attempt_before_ended_at=ended_at,
             state=None if state is None else SubmissionState.from_json(json.loads(json.dumps(state))),
             log=logging.getLogger(__name__),
             until=until + process.error,
-            hold=hold,
-            memory=memory,
+            max_hold=max_hold,
+            task_store=task_store,
             still_current=lambda: True,
             sleep=process.sleep,
             clock=process.clock,
@@ -219,18 +219,20 @@ def attempt(world, number, *, ended_at, memory, hold):
     raise AssertionError("a wait without an end")
 
 
-@pytest.mark.parametrize("has_memory", [False, True], ids=["no task state", "task state"])
+@pytest.mark.parametrize("has_task_store", [False, True], ids=["no task state", "task state"])
 @pytest.mark.parametrize("end_is_known", [False, True], ids=["end unknown", "end known"])
-@pytest.mark.parametrize("hold", [15.0, float("inf")], ids=["deferrable", "on the worker"])
-def test_no_history_pays_twice_and_each_ends_with_a_render(has_memory, end_is_known, hold):
+@pytest.mark.parametrize("max_hold", [15.0, float("inf")], ids=["deferrable", "on the worker"])
+def test_no_history_pays_twice_and_each_ends_with_a_render(has_task_store, end_is_known, max_hold):
     posts = 0
     for seed in range(HISTORIES // 8):
-        world = World(f"{seed} {has_memory} {end_is_known} {hold}")
-        memory, ended_at, began = Store() if has_memory else None, None, world.now
+        world = World(f"{seed} {has_task_store} {end_is_known} {max_hold}")
+        task_store, ended_at, began = Store() if has_task_store else None, None, world.now
         for number in range(1, 9):
             if number > LAST_BAD_ATTEMPT:
                 world.may_kill, world.trouble, world.renders_fail = False, 0.0, 0.0
-            render = attempt(world, number, ended_at=ended_at if end_is_known else None, memory=memory, hold=hold)
+            render = attempt(
+                world, number, ended_at=ended_at if end_is_known else None, task_store=task_store, max_hold=max_hold
+            )
             paid = [each[0] for each in world.renders if each[0] not in world.failed]
             assert len(paid) <= 1, f"seed {seed}: paid for {len(paid)} renders"
             if render is not None and render.project in paid:
@@ -248,9 +250,9 @@ def test_no_history_pays_twice_and_each_ends_with_a_render(has_memory, end_is_kn
 def test_the_histories_find_a_decision_that_is_wrong(monkeypatch, broken):
     """What these tests are worth: with a rule taken away, some history pays twice."""
     if broken == "confirmation":
-        monkeypatch.setattr(Submission, "__init__", _with_less_confirmation(Submission.__init__))
+        monkeypatch.setattr(Submitter, "__init__", _with_less_confirmation(Submitter.__init__))
     else:
-        monkeypatch.setattr(Submission, "__post_init__", _with_an_end_that_is_too_early(Submission.__post_init__))
+        monkeypatch.setattr(Submitter, "__post_init__", _with_an_end_that_is_too_early(Submitter.__post_init__))
     with pytest.raises(AssertionError, match="paid for 2"):
         test_no_history_pays_twice_and_each_ends_with_a_render(False, True, 15.0)
 

@@ -70,7 +70,7 @@ def machine(monkeypatch):
 
     def machine(ahead):
         monkeypatch.setattr(time, "time", lambda: real_time() + ahead)
-        monkeypatch.setitem(submission.Submission.__init__.__kwdefaults__, "clock", time.time)
+        monkeypatch.setitem(submission.Submitter.__init__.__kwdefaults__, "clock", time.time)
         monkeypatch.setattr(clock, "_clocks", {})
 
     return machine

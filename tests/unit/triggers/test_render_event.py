@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("airflow.sdk", reason="assets are watched from Airflow 3 on")
 
-from airflow_json2video.core.identity import Stamp, TaskIdentity, stamp
+from airflow_json2video.core.identity import Stamp, TaskIdentity, add_stamp
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.polling.watcher_store import WatcherStateStore
@@ -136,11 +136,11 @@ async def test_a_render_of_another_deployment_fires_nothing(watching, lists, mon
     ids = {}  # the first task of a deployment creates its id, after the trigger began
     monkeypatch.setattr("airflow_json2video.deployment.read_variable", lambda key: ids.get("id"))
     async with watching() as events:
-        await _submit(stamp(MOVIE, Stamp.of(theirs, "f", attempt=1)))
+        await _submit(add_stamp(MOVIE, Stamp.of(theirs, "f", attempt=1)))
         await _looks(lists, 4)
         assert events == []
         ids["id"] = "here"
-        project = await _submit(stamp(MOVIE, Stamp.of(ours, "f", attempt=1)))
+        project = await _submit(add_stamp(MOVIE, Stamp.of(ours, "f", attempt=1)))
         await _until(lambda: events)
         await _looks(lists)
     assert projects(events) == [project]
@@ -150,7 +150,7 @@ async def test_while_the_deployment_is_unknown_nothing_is_fired_and_nothing_is_m
     monkeypatch.setattr("airflow_json2video.polling.account_watcher._RECHECK_EVERY", 0.0)
     async with watching() as events:
         find = _broken_for(3)
-        monkeypatch.setattr("airflow_json2video.polling.account_watcher.find_deployment", find)
+        monkeypatch.setattr("airflow_json2video.polling.account_watcher.aget_deployment", find)
         project = await _submit()
         await _until(lambda: events, timeout=20)
     assert find.asked > 3
