@@ -29,7 +29,7 @@ class Died(BaseException):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
-    monkeypatch.setattr("airflow_json2video.storage.download._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("airflow_json2video.storage.download._MAX_DELAY", 0.01)
 
 
 @pytest.fixture

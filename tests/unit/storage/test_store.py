@@ -43,7 +43,7 @@ def hook(connection):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.storage.download._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("airflow_json2video.storage.download._MAX_DELAY", 0.01)
 
 
 @pytest.fixture
