@@ -44,10 +44,10 @@ def test_python_in_a_page_is_python(page):
         ast.parse(block)
 
 
-def test_the_readmes_dag_stores_its_video_and_is_six_lines_long():
+def test_the_readmes_dag_stores_its_video_and_has_at_most_six_lines():
     pytest.importorskip("airflow.sdk")  # it is written for Airflow 3
     (source,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     names = {}
     exec(compile(source.replace("):\n", ") as dag:\n"), "README.md", "exec"), names)
     assert names["dag"].get_task("render").output_path == "s3://videos/{project}.mp4"
-    assert len(source.strip().splitlines()) == 6
+    assert len(source.strip().splitlines()) <= 6
