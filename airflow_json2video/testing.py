@@ -1,18 +1,19 @@
-"""Fixtures for tests of your own DAGs, there wherever this package is installed.
+"""Pytest fixtures for tests of your own DAGs. Pytest loads them wherever this package is installed.
 
-``json2video_service``: a local service of the test's own, in a folder of its own, that renders in milliseconds.
+``json2video_service``: a local service for this test only, in its own folder. It renders in milliseconds.
 
-``json2video_connection``: ``json2video_default`` leads to that service while the test runs, a task that waits for a
-render polls it every few milliseconds, whatever its ``poll_interval``, and ``dag.test()`` retries a task at once,
-whatever its ``retry_delay``. Its value is the connection's id.
+``json2video_connection``: points ``json2video_default`` to that service during the test. A task that waits for a
+render polls every few milliseconds, whatever its ``poll_interval``, and ``dag.test()`` retries a task immediately,
+whatever its ``retry_delay``. The value is the connection id.
 
-``json2video_scenario``: a function that lays a scenario (see :mod:`.scenario`) into the service.
+``json2video_scenario``: a function that loads a scenario (see :mod:`.scenario`) into the service.
 
-``@pytest.mark.json2video(...)`` says what the service is like: ``clock`` (``real``, ``frozen``, ``quick`` or seconds
-per second), ``scenario`` (a dictionary, or a file beside the test's), ``mode``, ``assets``, ``templates``, and any
-field of :class:`.Settings`. On a class or module it holds for all tests in it; a test's own goes before it.
+``@pytest.mark.json2video(...)`` configures the service: ``clock`` (``real``, ``frozen``, ``quick`` or simulated
+seconds per second), ``scenario`` (a dictionary, or a file next to the test), ``mode``, ``assets``, ``templates``, and
+any field of :class:`.Settings`. A marker on a class or module applies to all its tests; a test's own marker takes
+precedence.
 
-Nothing is loaded until a test asks for a fixture.
+Nothing else is imported until a test requests a fixture.
 """
 
 from __future__ import annotations
@@ -30,22 +31,20 @@ if TYPE_CHECKING:
 
 __all__ = ["json2video_connection", "json2video_scenario", "json2video_service", "pytest_configure"]
 
-_QUICK_LOOK = 0.02
-"""Real seconds between two looks of a task that waits."""
-
-_A_MOMENT = timedelta(seconds=1)
+_MAX_DELAY_S = 0.02
+"""Real seconds, at most, between two polls of a waiting task, and between two attempts to submit."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
-        "markers", "json2video(clock=, scenario=, mode=, **settings): what the json2video_service of a test is like"
+        "markers", "json2video(clock=, scenario=, mode=, **settings): configure the json2video_service of a test"
     )
 
 
 @pytest.fixture
 def json2video_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalService]:
-    """Give a running service that goes with the test."""
+    """Start a local service for one test and stop it afterwards."""
     from airflow_json2video.local.scenario import load_scenario, set_clock
     from airflow_json2video.local.service import LocalService
 
@@ -53,12 +52,10 @@ def json2video_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     for mark in reversed(list(request.node.iter_markers("json2video"))):
         options |= mark.kwargs
     clock, scenario = options.pop("clock", "real"), options.pop("scenario", None)
-    if isinstance(scenario, (str, Path)):
-        scenario = request.path.parent / scenario
     with LocalService(home=tmp_path / "json2video", **options) as service:
         set_clock(service.clock, clock)
         if scenario is not None:
-            load_scenario(service, scenario)
+            load_scenario(service, _next_to_test(scenario, request))
         yield service
 
 
@@ -66,58 +63,51 @@ def json2video_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 def json2video_scenario(
     request: pytest.FixtureRequest, json2video_service: LocalService
 ) -> Callable[[Mapping[str, Any] | str | Path], list[str]]:
-    """Give what lays a scenario into the service and tells the projects of its renders."""
+    """Return a function that loads a scenario into the service and returns the project ids of its renders."""
     from airflow_json2video.local.scenario import load_scenario
 
     def load(source: Mapping[str, Any] | str | Path) -> list[str]:
-        if isinstance(source, (str, Path)):
-            source = request.path.parent / source
-        return load_scenario(json2video_service, source)
+        return load_scenario(json2video_service, _next_to_test(source, request))
 
     return load
 
 
 @pytest.fixture
-def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the default connection lead to the service, and let nobody wait long for it."""
-    from airflow_json2video.batch import submitter as batch
-    from airflow_json2video.core.poll_schedule import PollSchedule
-    from airflow_json2video.submission import submitter as submission
+def json2video_connection(json2video_service: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Point the default connection to the service, and limit every delay of a task to a few milliseconds."""
+    from airflow_json2video.core.delays import max_delay
 
     keys = json2video_service.settings.api_keys
     connection = {
         "conn_type": "json2video",
         "host": json2video_service.host,
         "password": keys[0] if keys else "a-key-of-the-tests",
-        # With the namespace no test needs a database, or writes an id into one.
-        "extra": {"namespace": "tests", "confirmation_time": _QUICK_LOOK},
+        # A namespace identifies the deployment, so no test needs a database or writes an id into one.
+        "extra": {"namespace": "tests", "confirmation_time": _MAX_DELAY_S},
     }
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
-
-    def soon(*_: Any, **__: Any) -> float:
-        return _QUICK_LOOK
-
-    for name in ("first_poll", "next_poll", "after_failures"):
-        monkeypatch.setattr(PollSchedule, name, soon)
-    # After a submission that was refused, or whose response was lost.
-    for module in (batch, submission):
-        monkeypatch.setattr(module, "backoff", soon)
-    _retry_at_once(monkeypatch)
-    return "json2video_default"
+    _retry_immediately(monkeypatch)
+    with max_delay(_MAX_DELAY_S):
+        yield "json2video_default"
 
 
-def _retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ``dag.test()`` not sleep between two attempts of a task: by default that is five minutes."""
+def _next_to_test(scenario: Mapping[str, Any] | str | Path, request: pytest.FixtureRequest) -> Any:
+    return request.path.parent / scenario if isinstance(scenario, (str, Path)) else scenario
+
+
+def _retry_immediately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the sleep of ``dag.test()`` between two attempts of a task, which is five minutes by default."""
     from airflow.providers.common.compat.sdk import DAG
 
     test = DAG.test
 
-    def test_with_quick_retries(dag: DAG, *arguments: Any, **options: Any) -> Any:
-        # Not before: half of Airflow is loaded with it, and dag.test() loads it anyway.
+    def test_with_immediate_retries(dag: DAG, *arguments: Any, **options: Any) -> Any:
+        # Imported here because it loads half of Airflow, which dag.test() loads anyway.
         from airflow.models.taskinstance import TaskInstance
 
         with monkeypatch.context() as patched:
-            patched.setattr(TaskInstance, "next_retry_datetime", lambda _: datetime.now(timezone.utc) - _A_MOMENT)
+            a_second_ago = datetime.now(timezone.utc) - timedelta(seconds=1)
+            patched.setattr(TaskInstance, "next_retry_datetime", lambda _: a_second_ago)
             return test(dag, *arguments, **options)
 
-    monkeypatch.setattr(DAG, "test", test_with_quick_retries)
+    monkeypatch.setattr(DAG, "test", test_with_immediate_retries)

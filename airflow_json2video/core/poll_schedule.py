@@ -15,6 +15,8 @@ from itertools import accumulate
 from statistics import NormalDist
 from zlib import crc32
 
+from airflow_json2video.core.delays import capped
+
 __all__ = ["MAX_RETRY_AFTER", "MIN_POLL_INTERVAL", "PollSchedule", "RenderTimes", "jitter", "poll_schedule"]
 
 _LOCAL_FLOOR = 0.2
@@ -146,11 +148,13 @@ class PollSchedule:
         wait = self._spread(self._bounded(self.times.wait(0.0, interval=self.interval)), jitter)
         # A render that was not polled for a while, for example during a restart, is polled now; a thousand of them
         # within the minimum interval.
-        return max(wait - age, self.floor * jitter)
+        return capped(max(wait - age, self.floor * jitter))
 
     def next_poll(self, *, age: float, jitter: float = 0.5) -> float:
         """Return the seconds until the next poll of a render that still runs at *age* seconds."""
-        return max(self.floor, self._spread(self._bounded(self.times.wait(age, interval=self.interval)), jitter))
+        return capped(
+            max(self.floor, self._spread(self._bounded(self.times.wait(age, interval=self.interval)), jitter))
+        )
 
     def after_failures(self, failures: int) -> float:
         """Return the seconds until the next poll after so many failed ones in a row.
@@ -158,7 +162,7 @@ class PollSchedule:
         Each is 1.5 times the one before, at most two minutes, so the end of an outage is noticed within about half its
         length.
         """
-        return float(max(self.floor, min(self.interval * 1.5 ** min(failures, 20), 120.0)))
+        return capped(float(max(self.floor, min(self.interval * 1.5 ** min(failures, 20), 120.0))))
 
     def _bounded(self, wait: float) -> float:
         return max(self.floor, min(wait, max(self.longest, self.interval)))

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
 
+from airflow_json2video.core.delays import capped
 from airflow_json2video.core.identity import Stamp
 
 __all__ = [
@@ -106,7 +107,7 @@ def backoff(failures: int, *, jitter: float) -> float:
     :param failures: 1 or more. :param jitter: a random number from 0 to 1, so that many tasks do not return together.
     """
     doubled = _FIRST_CHECK * 2.0 ** min(max(failures - 1, 0), 10)
-    return min(doubled, _LONGEST_BACKOFF) * (0.75 + 0.5 * jitter)
+    return capped(min(doubled, _LONGEST_BACKOFF) * (0.75 + 0.5 * jitter))
 
 
 def decide_submission(
