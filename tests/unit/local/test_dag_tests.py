@@ -10,6 +10,7 @@ import shutil
 from importlib.metadata import version
 
 import pytest
+
 from tests.unit.test_testing import ROOT, pytest_in
 
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from tests.unit.test_testing import pytest_in
 
 KEY = "the-api-key-that-must-not-leak"
