@@ -65,7 +65,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"name": "json2video", "class-name": "airflow_json2video.decorators.json2video.json2video_task"},
         ],
-        "cli": ["airflow_json2video.cli.definition.get_cli_commands"],
+        "cli": ["airflow_json2video.commands.get_cli_commands"],
         "asset-uris": [_ASSET_URI],
         "dataset-uris": [_ASSET_URI],  # as 2.11 calls them
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],

@@ -1,4 +1,4 @@
-"""How far something is, on a terminal: a bar there, a line for each quarter elsewhere. For every command line here."""
+"""Progress of the command lines, on standard error: a bar on a terminal, one line per quarter elsewhere."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-__all__ = ["progress_bar", "shown_waiting"]
+__all__ = ["Formatter", "OnProgress", "progress_bar", "spinner"]
 
 OnProgress = Callable[[int, int], None]
-InWords = Callable[[int, int], str]
+"""Called with how much is done and the total."""
+Formatter = Callable[[int, int], str]
+"""Returns both as a text, such as ``frame 3 of 50``."""
 
 
 @contextmanager
-def progress_bar(name: str, *, in_words: InWords, before: str) -> Iterator[OnProgress]:
-    """Give what is told how much is done and how much there is in all; it shows them on standard error.
+def progress_bar(name: str, *, formatter: Formatter, before: str) -> Iterator[OnProgress]:
+    """Show progress on standard error; yields a function that updates it.
 
-    :param in_words: says both, as "frame 3 of 50".
-    :param before: what is shown until something is told.
+    :param before: shown until the first update.
     """
     if _is_terminal():
-        with _bar(name, in_words, before) as told:
-            yield told
+        with _bar(name, formatter, before) as update:
+            yield update
     else:
-        yield _lines(name, in_words)
+        yield _lines(name, formatter)
 
 
 @contextmanager
-def shown_waiting(name: str) -> Iterator[None]:
-    """Show on a terminal that something goes on, and for how long it has; nothing elsewhere."""
+def spinner(name: str) -> Iterator[None]:
+    """Show on a terminal that something is in progress, and for how long; show nothing elsewhere."""
     if not _is_terminal():
         yield
         return
@@ -43,12 +44,12 @@ def shown_waiting(name: str) -> Iterator[None]:
 
 
 def _is_terminal() -> bool:
-    # rich comes with every Airflow; this package does not ask for it.
+    # Airflow installs rich; this package does not depend on it.
     return sys.stderr.isatty() and find_spec("rich") is not None
 
 
 @contextmanager
-def _bar(name: str, in_words: InWords, before: str) -> Iterator[OnProgress]:
+def _bar(name: str, formatter: Formatter, before: str) -> Iterator[OnProgress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -61,20 +62,20 @@ def _bar(name: str, in_words: InWords, before: str) -> Iterator[OnProgress]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"{name}: {before}", total=None)
 
-        def told(done: int, total: int) -> None:
-            progress.update(task, description=f"{name}: {in_words(done, total)}", completed=done, total=total)
+        def update(done: int, total: int) -> None:
+            progress.update(task, description=f"{name}: {formatter(done, total)}", completed=done, total=total)
 
-        yield told
+        yield update
 
 
-def _lines(name: str, in_words: InWords) -> OnProgress:
+def _lines(name: str, formatter: Formatter) -> OnProgress:
     shown = 0
 
-    def told(done: int, total: int) -> None:
+    def update(done: int, total: int) -> None:
         nonlocal shown
         quarter = 4 * done // max(1, total)
         if quarter > shown:
             shown = quarter
-            print(f"{name}: {in_words(done, total)}", file=sys.stderr, flush=True)
+            print(f"{name}: {formatter(done, total)}", file=sys.stderr, flush=True)
 
-    return told
+    return update

@@ -1,6 +1,6 @@
-"""What Airflow would fill in a movie file, filled on the command line, or refused: a render is paid for either way.
+"""The Airflow expressions of a movie file, filled with values of the command line.
 
-Loaded when a command runs.
+An expression without a value is an error: JSON2Video would render, and bill, its text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow_json2video.movie.expressions import (
 )
 from airflow_json2video.movie.lexer import SegmentKind, has_expression, segments, tokens
 
-__all__ = ["filled"]
+__all__ = ["fill_expressions"]
 
 _NAMES = frozenset(
     {
@@ -30,23 +30,25 @@ _NAMES = frozenset(
         "triggering_dataset_events", "try_number", "ts", "ts_nodash", "ts_nodash_with_tz", "var",
     }
 )  # fmt: skip
-"""What a template may use in Airflow 2.11 to 3.4. The command line has no Airflow to ask."""
+"""The names of the template context in Airflow 2.11 to 3.4; the command line runs without Airflow."""
 
 
-def filled(document: dict[str, Any], *, variables: Mapping[str, Any], params: Mapping[str, Any], source: str) -> Any:
-    """Return *document* with its variables and Airflow's expressions filled in. Given values are never templates.
+def fill_expressions(
+    document: dict[str, Any], *, variables: Mapping[str, Any], params: Mapping[str, Any], source: str
+) -> Any:
+    """Return *document* with its variables and Airflow expressions filled in. Values are never templates themselves.
 
-    :param variables: laid over the movie's own.
-    :param params: by name: ``shop`` fills ``{{ params.shop }}``, ``ds`` and ``var.value.x`` fill what is called so.
-    :raises InvalidMovie: an expression is Airflow's and has no value; lists each with its path and what to write.
+    :param variables: override the movie's own.
+    :param params: by name: ``shop`` fills ``{{ params.shop }}``; ``ds`` and ``var.value.x`` fill those names.
+    :raises InvalidMovie: an Airflow expression has no value; lists each with its path and the option to pass.
     """
     own = document.get("variables")
     own = own if isinstance(own, dict) else {}
     if variables:
         document = {**document, "variables": {name: value for name, value in own.items() if name not in variables}}
-    # A movie that was never meant for Airflow may call a variable as Airflow calls something.
-    movies = {name for name, value in own.items() if not (isinstance(value, str) and has_expression(value))}
-    offered = (_NAMES | REMOVED_NAMES.keys()) - movies - variables.keys()
+    # A movie that was not written for Airflow may have a variable with the name of an Airflow variable.
+    own_names = {name for name, value in own.items() if not (isinstance(value, str) and has_expression(value))}
+    offered = (_NAMES | REMOVED_NAMES.keys()) - own_names - variables.keys()
     values = _Values(params, offered)
     document = render_airflow_expressions(
         document,
@@ -62,7 +64,7 @@ def filled(document: dict[str, Any], *, variables: Mapping[str, Any], params: Ma
 
 
 class _Values:
-    """The values that the command line gives, as a template's context."""
+    """The values of the command line, as the context of a template."""
 
     def __init__(self, params: Mapping[str, Any], offered: frozenset[str]) -> None:
         self._offered = offered
@@ -71,12 +73,12 @@ class _Values:
             first, *rest = name.split(".")
             if first not in offered:
                 first, rest = "params", [first, *rest]
-            *folders, last = [first, *rest]
+            *parents, last = [first, *rest]
             node = self._context
-            for folder in folders:
-                node = node.setdefault(folder, {})
+            for parent in parents:
+                node = node.setdefault(parent, {})
                 if not isinstance(node, dict):
-                    raise ConfigurationError(f"--param {name}: {folder!r} has a value already")
+                    raise ConfigurationError(f"--param {name}: {parent!r} has a value already.")
             node[last] = value
 
     def render(self, text: str) -> Any:
@@ -91,38 +93,38 @@ class _Values:
         if missing:
             needed = " ".join(f"--param {name.removeprefix('params.')}=VALUE" for name in missing)
             raise ExpressionFailed(
-                f"only Airflow can fill this; give {needed}, or a variable of the movie with --var NAME=VALUE",
+                f"only Airflow can fill this; pass {needed}, or set a variable of the movie with --var NAME=VALUE",
                 name=missing[0].partition(".")[0],
             )
         environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined)
         environment.filters.update(_FILTERS)
         try:
             return environment.from_string(text).render(self._context)
-        except Exception as error:  # an expression of the file can fail in any way
-            raise ExpressionFailed(f"it cannot be filled without Airflow: {error}") from error
+        except Exception as error:  # an expression can raise any exception
+            raise ExpressionFailed(f"cannot be filled without Airflow: {error}") from error
 
     def _references(self, text: str) -> Iterator[str]:
-        """Return what a template names of Airflow's, with its members: ``params.shop``."""
+        """Yield the Airflow names in a template, with their members: ``params.shop``."""
         for part in segments(text):
             if part.kind not in (SegmentKind.EXPRESSION, SegmentKind.STATEMENT):
                 continue
-            chain: list[str] = []
+            name: list[str] = []
             before = ""
             for kind, word in [*tokens(part.body), ("end", "")]:
-                if kind == "name" and chain and before == ".":
-                    chain.append(word)
-                elif not (chain and word == "."):
-                    if chain:
-                        yield ".".join(chain)
-                    is_airflows = kind == "name" and word in self._offered and before not in (".", "|")
-                    chain = [word] if is_airflows else []
+                if kind == "name" and name and before == ".":
+                    name.append(word)
+                elif not (name and word == "."):
+                    if name:
+                        yield ".".join(name)
+                    is_airflow_name = kind == "name" and word in self._offered and before not in (".", "|")
+                    name = [word] if is_airflow_name else []
                 before = word
 
     def _is_given(self, name: str) -> bool:
         node: Any = self._context
         for step in name.split("."):
             if not isinstance(node, dict):
-                return True  # a method or a part of a value, which Jinja knows about
+                return True  # a method or an attribute of a value: Jinja resolves it
             if step not in node:
                 return False
             node = node[step]
@@ -134,4 +136,4 @@ _FILTERS = {
     "ds_nodash": lambda value: str(value)[:10].replace("-", ""),
     "ts": str,
 }
-"""Those of Airflow's filters that work on the text of a date."""
+"""The filters of Airflow that work on the text of a date."""

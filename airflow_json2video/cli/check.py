@@ -1,64 +1,112 @@
-"""``check``: everything that is wrong or doubtful with a movie, and what it would cost, before a render is paid for."""
+"""``check``: validate movies and estimate what they cost."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.cli._common import ACCOUNT, JSON, Argument, Command
-from airflow_json2video.cli._documents import PARAMS, VARIABLES, document_from, name_of
-from airflow_json2video.exceptions import InvalidMovie
+from airflow_json2video._command_line import (
+    JSON,
+    TEMPLATES,
+    VARIABLES,
+    Argument,
+    Command,
+    ExitCode,
+    merge_stored_template,
+    report,
+    source_name,
+)
+from airflow_json2video.cli._common import ACCOUNT, PARAMS, connect, movie_document
+from airflow_json2video.exceptions import InvalidMovie, Json2VideoError
 
-__all__ = ["COMMAND"]
+if TYPE_CHECKING:
+    from airflow_json2video.movie.findings import Finding
+
+__all__ = ["FindLayoutErrors", "check_command"]
+
+FindLayoutErrors = Callable[[Mapping[str, Any]], "list[Finding]"]
+"""Returns what makes drawing a movie fail after its variables are filled in."""
 
 
-def _run(options: argparse.Namespace) -> bool:
-    answers = [_checked(file, options) for file in options.movies]
+def check_command(find_layout_errors: FindLayoutErrors) -> Command:
+    """Build the command ``check``.
+
+    :param find_layout_errors: called for a movie without errors.
+    """
+    return Command(
+        name="check",
+        help="validate movies and estimate what they cost; free, needs no account",
+        run=lambda options: _run(options, find_layout_errors),
+        arguments=(
+            Argument.of("movies", nargs="+", metavar="movie", help="a Movie JSON file, or - for standard input"),
+            VARIABLES,
+            PARAMS,
+            TEMPLATES,
+            Argument.of("--strict", action="store_true", help="treat warnings as errors"),
+            Argument.of(
+                "--online", action="store_true", help="validate variables against the schema of the stored template"
+            ),
+            *ACCOUNT,
+            JSON,
+        ),
+        description="Validate movies before they are billed: all errors and warnings with their paths, the length of "
+        "the video and its credits. Free; needs no account unless --online is set.",
+    )
+
+
+def _run(options: argparse.Namespace, find_layout_errors: FindLayoutErrors) -> ExitCode:
+    results: list[dict[str, Any]] = []
+    codes = [ExitCode.OK]
+    for file in options.movies:
+        try:
+            result = _check(file, options, find_layout_errors)
+        except (Json2VideoError, OSError) as error:
+            codes.append(report(error, subject=source_name(file)))
+            continue
+        results.append(result)
+        codes.append(ExitCode.OK if result["valid"] else ExitCode.FAILED)
+        if not options.json:
+            for line in _lines(result):
+                print(f"{result['movie']}: {line}", file=options.out)
     if options.json:
-        print(json.dumps(answers, ensure_ascii=False, indent=2), file=options.out)
-        return all(answer["valid"] for answer in answers)
-    for answer in answers:
-        for line in _in_words(answer):
-            print(f"{answer['movie']}: {line}", file=options.out)
-    return all(answer["valid"] for answer in answers)
+        print(json.dumps(results, ensure_ascii=False, indent=2), file=options.out)
+    return max(codes)
 
 
-def _in_words(answer: dict[str, Any]) -> Iterator[str]:
+def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     from airflow_json2video.movie.findings import Finding, Severity, counted
 
-    for each in answer["findings"]:
-        yield Finding(**{**each, "severity": Severity(each["severity"])}).line
-    yield f"{counted(answer['errors'], 'error')}, {counted(answer['warnings'], 'warning')}"
-    if answer["credits"] is not None:
-        yield f"{answer['duration']:.1f} s of video, about {answer['credits']} credits"
+    for finding in result["findings"]:
+        yield Finding(**{**finding, "severity": Severity(finding["severity"])}).line
+    yield f"{counted(result['errors'], 'error')}, {counted(result['warnings'], 'warning')}"
+    if result["credits"] is not None:
+        yield f"{result['duration']:.1f} s of video, about {result['credits']} credits"
 
 
-def _checked(file: str, options: argparse.Namespace) -> dict[str, Any]:
-    from airflow_json2video.movie.checks import check
+def _check(file: str, options: argparse.Namespace, find_layout_errors: FindLayoutErrors) -> dict[str, Any]:
     from airflow_json2video.movie.estimation import estimate
     from airflow_json2video.movie.findings import Finding, Severity
 
     duration = credits_ = None
     try:
-        document = document_from(file, options)
+        document = movie_document(file, options)
+        findings = _findings(document, options)
+        document = merge_stored_template(document, options.templates)
     except InvalidMovie as error:
         findings = [*error.findings] or [Finding(Severity.ERROR, "", error.message, "not-a-movie")]
     else:
-        findings = check(document)
-        if options.online and document.get("template") is not None:
-            findings = sorted(
-                [*findings, *_about_variables(document, options)], key=lambda found: found.severity is Severity.WARNING
-            )
-        if not any(finding.severity is Severity.ERROR for finding in findings):
+        if not _has_errors(findings) and not document.get("template"):
+            findings = [*find_layout_errors(document), *findings]
+        if not _has_errors(findings):
             guess = estimate(document)
             duration, credits_ = (guess.duration, guess.credits) if guess.credits is not None else (None, None)
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     warnings = len(findings) - errors
     return {
-        "movie": name_of(file),
+        "movie": source_name(file),
         "valid": not errors and not (options.strict and warnings),
         "errors": errors,
         "warnings": warnings,
@@ -68,8 +116,23 @@ def _checked(file: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _about_variables(document: dict[str, Any], options: argparse.Namespace) -> list[Any]:
-    from airflow_json2video.cli._account import connect
+def _findings(document: dict[str, Any], options: argparse.Namespace) -> list[Finding]:
+    from airflow_json2video.movie.checks import check
+    from airflow_json2video.movie.findings import Severity
+
+    findings = check(merge_stored_template(document, options.templates))
+    if options.online and document.get("template") is not None:
+        findings = [*findings, *_variable_findings(document, options)]
+    return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
+
+
+def _has_errors(findings: list[Finding]) -> bool:
+    from airflow_json2video.movie.findings import Severity
+
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def _variable_findings(document: dict[str, Any], options: argparse.Namespace) -> list[Finding]:
     from airflow_json2video.exceptions import InvalidResponse
     from airflow_json2video.movie.template_variables import check_template_variables
 
@@ -78,21 +141,4 @@ def _about_variables(document: dict[str, Any], options: argparse.Namespace) -> l
     try:
         return list(check_template_variables(variables if isinstance(variables, dict) else {}, schema))
     except ValueError as error:
-        raise InvalidResponse(f"The variables of template {document['template']} cannot be checked: {error}") from error
-
-
-COMMAND = Command(
-    name="check",
-    help="say what is wrong with a movie, and what it would cost",
-    run=_run,
-    arguments=(
-        Argument.of("movies", nargs="+", metavar="movie", help="a Movie JSON file, or - for standard input"),
-        VARIABLES,
-        PARAMS,
-        Argument.of("--strict", action="store_true", help="count a warning as an error"),
-        Argument.of("--online", action="store_true", help="hold variables against the stored template's own schema"),
-        *ACCOUNT,
-        JSON,
-    ),
-    description=__doc__,
-)
+        raise InvalidResponse(f"Could not check the variables of template {document['template']}: {error}") from error

@@ -1,4 +1,4 @@
-"""``download``: the videos of finished renders, whole or not at all."""
+"""``download``: store the videos of finished renders."""
 
 from __future__ import annotations
 
@@ -8,62 +8,71 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.cli._common import ACCOUNT, JSON, Argument, Command
+from airflow_json2video._command_line import JSON, Argument, Command, ExitCode, report
+from airflow_json2video.cli._common import ACCOUNT, PROJECTS, StderrLog, connect
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["COMMAND", "check", "store"]
+__all__ = ["COMMAND", "check_output", "store"]
 
 
-def check(path: str) -> None:
-    """Check before a render is paid for that its video can be stored at *path*; see :func:`store`.
+def check_output(path: str) -> None:
+    """Check that a video can be stored at *path*, before its render is billed; see :func:`store`.
 
-    :raises ConfigurationError: it cannot. :raises DestinationFailed: it cannot now.
+    :raises ConfigurationError: the path is invalid. :raises DestinationFailed: it cannot be written to.
     """
-    from airflow_json2video.cli._stderr_log import StderrLog
     from airflow_json2video.storage.preflight import check_destination
 
     template = _template(path)
     if "://" not in template and not template.startswith("/"):
-        here = str(Path.cwd()).replace("{", "{{").replace("}", "}}")
-        template = f"{here}/{template}"
+        folder = str(Path.cwd()).replace("{", "{{").replace("}", "}}")
+        template = f"{folder}/{template}"
     check_destination(template, log=StderrLog())
 
 
 def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
-    """Store the video of a finished render, and give where it is. One that is there already and whole is kept.
+    """Store the video of a finished render and return its path. A complete file that exists already is not replaced.
 
-    :param movie: the service's movie object in wire names.
-    :param path: local, or any that Airflow's ``ObjectStoragePath`` reads; ``{project}`` in it is the render's id, and
-        a folder gets the name ``{project}.mp4``.
-    :raises RenderExpired: the file is gone. :raises StoreError: it was not kept, or only in part and then not at all.
+    :param movie: the movie object of the API.
+    :param path: a local path, or any that Airflow's ``ObjectStoragePath`` reads. ``{project}`` stands for the
+        project id; in a folder the file is ``{project}.mp4``.
+    :raises RenderExpired: the service has deleted the file.
+    :raises StoreError: the video could not be stored; no partial file is left.
     """
-    from airflow_json2video.cli._stderr_log import StderrLog
     from airflow_json2video.storage.store import store_video
 
     return store_video(movie, template=_template(path), hook=hook, log=StderrLog()).path
 
 
-def _run(options: argparse.Namespace) -> bool:
-    from airflow_json2video.cli._account import connect
-    from airflow_json2video.core.result import to_json
-
+def _run(options: argparse.Namespace) -> ExitCode:
     if len(options.projects) > 1 and "{project}" not in options.output and not _is_folder(options.output):
-        raise ConfigurationError("Several renders go to one file; write {project} into --output, or name a folder.")
+        raise ConfigurationError("Several renders need several files: write {project} into --output, or name a folder.")
     hook = connect(options)
     stored = []
+    codes = [ExitCode.OK]
     for project in options.projects:
-        movie = hook.get_movie(project).movie
-        if movie.status != "done":
-            raise Json2VideoError(f"Render {project} is not done: {movie.status}. {movie.message or ''}".strip())
-        stored.append({"project": project, "stored_path": store(to_json(movie), options.output, hook=hook)})
+        try:
+            path = _download(project, options.output, hook=hook)
+        except (Json2VideoError, OSError) as error:
+            codes.append(report(error, subject=project))
+            continue
+        stored.append({"project": project, "stored_path": path})
+        if not options.json:
+            print(path, file=options.out)
     if options.json:
         print(json.dumps(stored, ensure_ascii=False), file=options.out)
-    else:
-        print("\n".join(one["stored_path"] for one in stored), file=options.out)
-    return True
+    return max(codes)
+
+
+def _download(project: str, path: str, *, hook: Json2VideoHook) -> str:
+    from airflow_json2video.core.result import to_json
+
+    movie = hook.get_movie(project).movie
+    if movie.status != "done":
+        raise Json2VideoError(f"Render {project} is not done: {movie.status}. {movie.message or ''}".strip())
+    return store(to_json(movie), path, hook=hook)
 
 
 def _template(path: str) -> str:
@@ -79,12 +88,13 @@ COMMAND = Command(
     help="store the videos of finished renders",
     run=_run,
     arguments=(
-        Argument.of("projects", nargs="+", metavar="project", help="16-character project id"),
+        PROJECTS,
         Argument.of(
             "-o", "--output", default="{project}.mp4", metavar="PATH", help="a file, a folder, or a path with {project}"
         ),
         *ACCOUNT,
         JSON,
     ),
-    description="Stores the videos of finished renders: each whole or not at all. One that is there already is kept.",
+    description="Store the videos of finished renders. No partial file is ever left, and a complete file that exists "
+    "already is not replaced.",
 )

@@ -26,19 +26,33 @@ if TYPE_CHECKING:
     from airflow_json2video.local.backend import Backend
     from airflow_json2video.local.fault_layer import JournalEntry
 
-__all__ = ["LocalService", "require_renderer"]
+__all__ = ["LocalService", "require_extra", "require_renderer"]
 
-_EXTRA = "The local service needs its extra: pip install 'airflow-json2video[local]'"
+_EXTRA = "The local service requires an extra: pip install 'airflow-json2video[local]'"
+_FOR_DRAWING = ("av", "PIL", "numpy")
+_FOR_SERVING = ("starlette", "uvicorn")
 
 
 def require_renderer() -> None:
-    """Make sure that movies can be drawn, without loading what draws them.
+    """Check that the packages for drawing are installed, without importing them.
 
     :raises ConfigurationError: PyAV, Pillow or NumPy is missing.
     """
-    missing = [name for name in ("av", "PIL", "numpy") if find_spec(name) is None]
+    _require(_FOR_DRAWING)
+
+
+def require_extra() -> None:
+    """Check that all packages of the extra ``[local]`` are installed, without importing them.
+
+    :raises ConfigurationError: one of them is missing.
+    """
+    _require(_FOR_DRAWING + _FOR_SERVING)
+
+
+def _require(packages: tuple[str, ...]) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ConfigurationError(f"{_EXTRA} ({', '.join(missing)} missing)")
+        raise ConfigurationError(f"{_EXTRA} ({', '.join(missing)} missing).")
 
 
 class LocalService:

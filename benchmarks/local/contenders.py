@@ -37,9 +37,9 @@ class Contender:
 
 
 def _ours(mode: str) -> Contender:
-    arguments = ("render", "{movie}", "-o", "{out}", "--mode", mode, "--assets", "{assets}", "--offline")
+    arguments = ("local", "render", "{movie}", "-o", "{out}", "--mode", mode, "--assets", "{assets}", "--offline")
     return Contender(
-        key=f"ours-{mode}", title=f"this package, `{mode}`", module="airflow_json2video.local", arguments=arguments
+        key=f"ours-{mode}", title=f"this package, `{mode}`", module="airflow_json2video", arguments=arguments
     )
 
 

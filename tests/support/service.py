@@ -19,7 +19,7 @@ __all__ = ["ServiceProcess"]
 
 
 class ServiceProcess:
-    """``python -m airflow_json2video.local serve`` on a free port of loopback.
+    """``python -m airflow_json2video local serve`` on a free port of loopback.
 
     :param home: folder of its state and its videos.
     :param settings: switches of the service, as ``{"render_seconds": 4}``; see ``/_control/settings``.
@@ -59,7 +59,7 @@ class ServiceProcess:
         self.processes.start(
             "service",
             [
-                *(sys.executable, "-m", "airflow_json2video.local", "serve"),
+                *(sys.executable, "-m", "airflow_json2video", "local", "serve"),
                 *("--port", str(self._port), "--port-file", str(port_file), "--home", str(self.home / "state")),
             ],
             env=env,

@@ -1,54 +1,35 @@
-"""The command line, ``airflow-json2video-local`` or ``python -m airflow_json2video.local``: one module a command.
-
-Exit codes, the same for every command: 0 it is done and the movie is good; 1 the movie is wrong, or its render
-failed; 2 it could not be tried (a wrong argument, a file that is not there, an extra that is not installed);
-130 interrupted.
-"""
+"""The commands of ``json2video local``, one module each: draw a movie as a video, a frame or a contact sheet."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
+from airflow_json2video._command_line import Command, ExitCode
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
-from airflow_json2video.local.cli import check, frame, plan, render, serve, sheet
-from airflow_json2video.local.planning.resolve import MovieFault
+from airflow_json2video.local.cli import frame, plan, render, serve, sheet
+from airflow_json2video.local.cli.plan import find_layout_errors
+from airflow_json2video.local.service import require_extra
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "DESCRIPTION", "find_layout_errors", "require_extra"]
 
-GOOD, BAD, NOT_TRIED, INTERRUPTED = 0, 1, 2, 130
+DESCRIPTION = "JSON2Video on this machine: real MP4 files without an API key, credits or a network."
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit code."""
-    options = _parser().parse_args(arguments)
+def _run(command: Command, options: argparse.Namespace) -> ExitCode:
     try:
-        return GOOD if options.run(options) else BAD
+        return command.run(options)
     except InvalidMovie as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return BAD
-    except MovieFault as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return BAD
-    except BrokenPipeError:  # as with "plan movie.json | head"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return GOOD
-    except (ConfigurationError, ValueError, OSError) as error:
+        print(f"error: {error.message}", file=sys.stderr)  # its advice is about a task
+        return ExitCode.FAILED
+    except (ConfigurationError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return NOT_TRIED
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.NOT_TRIED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="airflow-json2video-local",
-        description="JSON2Video on this machine: no key, no credits, no network, a real MP4.",
-        epilog="Exit codes: 0 good, 1 the movie is wrong or its render failed, 2 it could not be tried.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (serve, render, frame, sheet, plan, check):
-        command.add_to(commands)
-    return parser
+COMMANDS: tuple[Command, ...] = tuple(
+    replace(command, run=partial(_run, command))
+    for command in (serve.COMMAND, render.COMMAND, frame.COMMAND, sheet.COMMAND, plan.COMMAND)
+)

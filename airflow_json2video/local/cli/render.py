@@ -1,4 +1,4 @@
-"""``render``: one movie to an MP4 file, and its contact sheet if it is asked for."""
+"""``local render``: draw a movie to an MP4 file."""
 
 from __future__ import annotations
 
@@ -8,64 +8,79 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+from airflow_json2video._command_line import JSON, Argument, Command, ExitCode
 from airflow_json2video.local.cli.error_paths import fault_finding, warning_findings
-from airflow_json2video.local.cli.options import assets_of, movie_of, take_assets, take_movie
+from airflow_json2video.local.cli.options import ASSETS, MOVIE, movie_document, open_assets
 from airflow_json2video.local.service import require_renderer
 from airflow_json2video.local.settings import Mode
 from airflow_json2video.progress import progress_bar
 
-__all__ = ["add_to"]
+__all__ = ["COMMAND", "MODE"]
+
+MODE = Argument.of(
+    "--mode",
+    choices=get_args(Mode),
+    default="preview",
+    help="how much is drawn, from colored frames (instant) to full size (full); default: preview",
+)
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    render = commands.add_parser("render", help="render one movie to a file", description=__doc__)
-    take_movie(render)
-    render.add_argument("-o", "--output", type=Path, required=True, help="the MP4 file to write")
-    render.add_argument("--mode", choices=get_args(Mode), default="preview")
-    take_assets(render)
-    render.add_argument("--sheet", type=Path, help="write a contact sheet of the video here too (PNG or JPEG)")
-    render.add_argument("--json", action="store_true", help="give the result as JSON")
-    render.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> bool:
-    document = movie_of(options)
-    result = _rendered(document, options)
-    result.pop("generated", None)  # for the service's account, which there is none of here
+def _run(options: argparse.Namespace) -> ExitCode:
+    document = movie_document(options)
+    result = _draw(document, options)
+    result.pop("generated", None)  # only the service's account needs it
     findings = warning_findings(result.get("warnings", ()), document)
-    done = bool(result["outcome"] == "done")
-    if not done:
+    is_done = result["outcome"] == "done"
+    if not is_done:
         findings.append(fault_finding(str(result["message"]), document))
     for finding in findings:
         print(f"{finding.severity.value}: {finding}", file=sys.stderr)
-    if done and options.sheet:
+    if is_done and options.sheet:
         require_renderer()
         from airflow_json2video.local.drawing.sheet import save_sheet
         from airflow_json2video.local.drawing.snapshots import FileStills
 
         save_sheet(FileStills(options.output), options.sheet, title=options.output.name)
     if options.json:
-        print(json.dumps(result, ensure_ascii=False))
-    elif done:
+        print(json.dumps(result, ensure_ascii=False), file=options.out)
+    elif is_done:
         print(
             f"{options.output}: {result['width']}x{result['height']}, {result['duration']:g} s, {result['frames']} "
-            f"frames at {result['fps']:g} fps, {result['size']:,} bytes"
+            f"frames at {result['fps']:g} fps, {result['size']:,} bytes",
+            file=options.out,
         )
-    return done
+    return ExitCode.OK if is_done else ExitCode.FAILED
 
 
-def _rendered(document: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def _draw(document: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     if options.mode == "instant":
         from airflow_json2video.local.drawing.instant import render_instantly
 
         return render_instantly(document, options.output)
-    shown = progress_bar(
-        options.output.name, in_words=lambda done, frames: f"frame {done} of {frames}", before="files and plan"
+    bar = progress_bar(
+        options.output.name,
+        formatter=lambda done, total: f"frame {done} of {total}",
+        before="reading media files",
     )
-    with assets_of(options) as assets, shown as progress:
+    with open_assets(options) as assets, bar as progress:
         from airflow_json2video.local.drawing.memory import keep_freed_memory
         from airflow_json2video.local.drawing.render import render
 
         keep_freed_memory()
         return render(document, options.output, mode=options.mode, assets=assets, progress=progress, html=options.html)
+
+
+COMMAND = Command(
+    name="render",
+    help="draw a movie to an MP4 file; free",
+    run=_run,
+    arguments=(
+        *MOVIE,
+        Argument.of("-o", "--output", type=Path, required=True, help="MP4 file to write"),
+        MODE,
+        *ASSETS,
+        Argument.of("--sheet", type=Path, metavar="FILE", help="also write a contact sheet of the video (PNG, JPEG)"),
+        JSON,
+    ),
+    description="Draw a movie to an MP4 file on this machine. Free; nothing is sent to JSON2Video.",
+)

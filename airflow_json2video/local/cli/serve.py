@@ -1,4 +1,4 @@
-"""``serve``: the HTTP API on loopback, until it is interrupted."""
+"""``local serve``: the JSON2Video API on this machine, until interrupted."""
 
 from __future__ import annotations
 
@@ -7,55 +7,30 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.local.cli.options import take_assets
-from airflow_json2video.local.settings import Mode
+from airflow_json2video._command_line import TEMPLATES, Argument, Command, ExitCode
+from airflow_json2video.local.cli.options import ASSETS
+from airflow_json2video.local.cli.render import MODE
 from airflow_json2video.movie.documents import named_values
 
 if TYPE_CHECKING:
     from airflow_json2video.local.service import LocalService
 
-__all__ = ["add_to"]
+__all__ = ["COMMAND"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to a parser."""
-    serve = commands.add_parser("serve", help="serve the HTTP API on loopback", description=__doc__)
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
-    serve.add_argument("--port-file", type=Path, help="write the port here once the service answers")
-    serve.add_argument("--home", type=Path, help="keep state here over restarts; otherwise it goes with the service")
-    serve.add_argument("--mode", choices=get_args(Mode), default="preview")
-    take_assets(serve)
-    serve.add_argument("--templates", type=Path, help="folder of <template id>.json files")
-    serve.add_argument("--queue-seconds", type=float, default=0.0, help="a render is pending at least this long")
-    serve.add_argument("--render-seconds", type=float, default=0.0, help="and running at least this long")
-    serve.add_argument("--clock-scale", type=float, default=1.0, help="simulated seconds per real second")
-    serve.add_argument("--credits", type=float, default=600.0)
-    serve.add_argument("--api-key", action="append", default=[], help="accept this key only (repeatable)")
-    serve.add_argument("--workers", type=int, default=1, help="renders at once")
-    serve.add_argument(
-        "--scenario", type=Path, help="JSON file of settings, templates, renders and faults to begin with"
-    )
-    serve.add_argument("--allow-remote", action="store_true", help="listen on an address that others can reach")
-    serve.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting of the service (repeatable)"
-    )
-    serve.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> bool:
+def _run(options: argparse.Namespace) -> ExitCode:
     from airflow_json2video.local.clock import Clock
     from airflow_json2video.local.scenario import load_scenario
     from airflow_json2video.local.service import LocalService
 
-    # The signal is written to a pipe by the C handler, whichever thread the kernel gives it to: a main thread that
-    # waits for a lock would not wake for a signal that another thread took. Laid before the start, because an
-    # interrupt while starting has to end cleanly as well.
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
-    signal.set_wakeup_fd(tell)
+    # The C handler writes the signal to a pipe, whichever thread receives it: a main thread that waits for a lock
+    # does not wake for a signal of another thread. Installed before the start, so that an interrupt during the start
+    # ends the service cleanly too.
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     settings: dict[str, Any] = {
@@ -87,21 +62,53 @@ def _run(options: argparse.Namespace) -> bool:
             partial = options.port_file.with_name(options.port_file.name + ".part")
             partial.write_text(service.url.rsplit(":", 1)[1])
             partial.replace(options.port_file)
-        _announce(service, key="local")
-        os.read(told, 1)
-        print("Stopping.", flush=True)
-    return True
+        print(_announcement(service), file=options.out, flush=True)
+        os.read(read_end, 1)
+        print("Stopping.", file=options.out, flush=True)
+    return ExitCode.OK
 
 
-def _announce(service: LocalService, *, key: str) -> None:
-    keys = "the key given" if service.settings.api_keys else "any key"
-    password = "..." if service.settings.api_keys else key
-    connection = json.dumps({"conn_type": "json2video", "host": service.host, "password": password})
-    print(
-        f"JSON2Video is served at {service.host} (mode {service.settings.mode}, {keys} is accepted).\n"
-        f"  Airflow connection:  AIRFLOW_CONN_JSON2VIDEO_DEFAULT='{connection}'\n"
-        f"  Videos, warnings:    {service.url}/\n"
-        f"  State:               {service.home}\n"
-        "Stop with Ctrl+C.",
-        flush=True,
+def _announcement(service: LocalService) -> str:
+    has_keys = bool(service.settings.api_keys)
+    connection = json.dumps(
+        {"conn_type": "json2video", "host": service.host, "password": "..." if has_keys else "local"}
     )
+    return (
+        f"Serving the JSON2Video API at {service.host} (mode: {service.settings.mode}; API key: "
+        f"{'as configured' if has_keys else 'any'}).\n"
+        f"  Airflow connection:   AIRFLOW_CONN_JSON2VIDEO_DEFAULT='{connection}'\n"
+        f"  Videos and warnings:  {service.url}/\n"
+        f"  State:                {service.home}\n"
+        "Press Ctrl+C to stop."
+    )
+
+
+COMMAND = Command(
+    name="serve",
+    help="run the API on this machine, with a page of its renders",
+    run=_run,
+    arguments=(
+        Argument.of("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
+        Argument.of("--port", type=int, default=0, help="port to listen on (default: a free one)"),
+        Argument.of("--port-file", type=Path, metavar="FILE", help="write the port to this file when ready"),
+        Argument.of(
+            "--home", type=Path, metavar="FOLDER", help="store state here across restarts (default: a temporary folder)"
+        ),
+        MODE,
+        *ASSETS,
+        TEMPLATES,
+        Argument.of("--queue-seconds", type=float, default=0.0, help="minimum time that a render is pending"),
+        Argument.of("--render-seconds", type=float, default=0.0, help="minimum time that a render is running"),
+        Argument.of("--clock-scale", type=float, default=1.0, help="simulated seconds per real second"),
+        Argument.of("--credits", type=float, default=600.0, help="credits of the account (default: 600)"),
+        Argument.of("--api-key", action="append", default=[], help="accept only this key (repeatable)"),
+        Argument.of("--workers", type=int, default=1, help="number of movies drawn in parallel (default: 1)"),
+        Argument.of(
+            "--scenario", type=Path, metavar="FILE", help="JSON file of settings, templates, renders and faults to load"
+        ),
+        Argument.of("--allow-remote", action="store_true", help="allow --host to be reachable from other machines"),
+        Argument.of("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting (repeatable)"),
+    ),
+    description="Run the JSON2Video API on this machine until interrupted, with a page that shows and plays its "
+    "renders.",
+)

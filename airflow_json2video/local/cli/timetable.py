@@ -15,7 +15,7 @@ from airflow_json2video.movie.pricing import render_credits
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline
 
-__all__ = ["in_words", "timetable"]
+__all__ = ["format_timetable", "timetable"]
 
 _BAR = 24
 _FILL = 48
@@ -112,7 +112,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= _FILL else f"{text[: _FILL - 3]}..."
 
 
-def in_words(facts: Mapping[str, Any], *, name: str) -> Iterator[str]:
+def format_timetable(facts: Mapping[str, Any], *, name: str) -> Iterator[str]:
     """Give a timetable as lines: scenes with what they show, then what lies over all of them, sounds, warnings."""
     price = f"{facts['credits']} credit{'' if facts['credits'] == 1 else 's'}"
     yield (

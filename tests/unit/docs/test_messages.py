@@ -13,6 +13,7 @@ import pytest
 
 from airflow_json2video.api.errors import error_from_response
 from airflow_json2video.api.validation import check_stored_name
+from airflow_json2video.commands import main
 from airflow_json2video.core.identity import Stamp
 from airflow_json2video.core.poll_schedule import PollSchedule
 from airflow_json2video.core.price import Price, check_max_credits
@@ -22,7 +23,8 @@ from airflow_json2video.core.storage_path import check_path_template
 from airflow_json2video.core.submission import FoundRender, decide_submission
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.hooks.connection import connection_settings
-from airflow_json2video.local import Settings, cli
+from airflow_json2video.local import Settings
+from airflow_json2video.local.cli import serve
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.templates import check_variables_of_template
@@ -159,20 +161,19 @@ def test_what_an_estimate_says():
     assert_quoted("costs", f"The cost cannot be estimated beforehand ({path}: {reason}).")
 
 
-def test_what_the_local_service_says_when_it_is_up(capsys):
+def test_what_the_local_service_says_when_it_is_up():
     address = "http://127.0.0.1:8899"
     service = SimpleNamespace(
         settings=Settings(), host=f"{address}/v2", url=address, home=Path("/tmp/json2video-u5hbhb71")
     )
-    cli.serve._announce(service, key="local")
-    assert capsys.readouterr().out == (DOCS / "snippets" / "serve.txt").read_text()
+    assert f"{serve._announcement(service)}\n" == (DOCS / "snippets" / "serve.txt").read_text()
 
 
 def test_every_option_that_the_page_of_the_local_service_names_is_there(capsys):
     known = ""
-    for command in ("serve", "render", "frame", "sheet", "plan", "check"):
+    for command in (["check"], *(["local", name] for name in ("serve", "render", "frame", "sheet", "plan"))):
         with pytest.raises(SystemExit):
-            cli.main([command, "--help"])
+            main([*command, "--help"])
         known += capsys.readouterr().out
     options = re.findall(r"(?<![\w-])--[a-z][a-z-]+", (DOCS / "local-service.md").read_text(encoding="utf-8"))
     assert options

@@ -1,4 +1,4 @@
-"""The command line, run in this process; that ``python -m`` leads to it is in test_lasting."""
+"""``json2video local``, run in this process; test_lasting runs it in a subprocess."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import av
 import pytest
 from PIL import Image
 
-from airflow_json2video.local.cli import main
+from airflow_json2video.commands import main
 from airflow_json2video.local.cli.error_paths import in_document
 
 ROOT = Path(__file__).parents[3]
@@ -40,12 +40,12 @@ def write(tmp_path):
 
 @pytest.fixture
 def run(capsys):
-    """Run a command; gives its exit code, what it printed, and what it said beside that."""
+    """Run a command; returns its exit code, standard output and standard error."""
 
     def run(*arguments):
         capsys.readouterr()
         try:
-            code = main([str(argument) for argument in arguments])
+            code = main(["local", *map(str, arguments)])
         except SystemExit as ended:
             code = ended.code
         return code, *capsys.readouterr()
@@ -57,53 +57,8 @@ def near(one, other, by=12):
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= by
 
 
-# --- check ------------------------------------------------------------------------------------------
-
-
-def test_check_finds_everything_at_once_each_with_its_path(run, write):
-    movie = write({"scenes": [{}, {"elements": [{"type": "image"}, {"type": "video", "src": ""}]}], "webhook": "x"})
-    code, out, _ = run("check", movie)
-    assert code == 1
-    assert f"{movie}: error: scenes[1].elements[0].src: an image needs 'src'" in out
-    assert f"{movie}: error: scenes[1].elements[1].src: a video needs 'src'" in out
-    assert "webhook: " in out
-    assert "[missing-source]" in out
-
-
-def test_check_gives_its_findings_to_a_program(run, write):
-    movie = write({"scenes": [{"elements": [{"type": "image"}]}]})
-    code, out, _ = run("check", movie, "--json")
-    (answer,) = json.loads(out)
-    assert (code, answer["valid"], answer["movie"]) == (1, False, movie)
-    finding = next(f for f in answer["findings"] if f["code"] == "missing-source")
-    assert (finding["path"], finding["severity"]) == ("scenes[0].elements[0].src", "error")
-    assert answer["errors"] + answer["warnings"] == len(answer["findings"])
-
-
-def test_a_good_movie_ends_with_0_and_a_doubtful_one_only_unless_strict(run, write):
-    assert run("check", write(COLOURS))[0] == 0
-    doubtful = write({**COLOURS, "resolution": "sd"})
-    code, out, _ = run("check", doubtful)
-    assert (code, "0 errors, 2 warnings" in out) == (0, True)
-    assert run("check", doubtful, "--strict")[0] == 1
-
-
-def test_check_also_lays_the_movie_out_and_gives_what_only_shows_then(run, write):
-    movie = {"variables": {"n": 0.2}, "scenes": [{"duration": "{{ n }}"}]}
-    code, out, _ = run("check", write(movie))
-    assert (code, "error: movie: Movie duration cannot be zero [render-fails]" in out) == (1, True)
-    assert run("check", write(movie), "--var", "n=2")[0] == 0
-
-
-def test_check_takes_several_movies_and_one_that_is_wrong_is_enough(run, write):
-    code, out, _ = run("check", write(COLOURS, "good.json"), write("{", "bad.json"))
-    assert code == 1
-    assert "good.json: 0 errors" in out
-    assert "line 1, column 2: not JSON" in out
-
-
 def test_what_cannot_be_tried_ends_with_2(run, write, tmp_path):
-    assert run("check", tmp_path / "nowhere.json")[0] == 2
+    assert run("plan", tmp_path / "nowhere.json")[0] == 2
     assert run("plan", write(COLOURS), "--var", "nothing")[0] == 2
     assert run("frame", write(COLOURS), "--at", "9", "-o", tmp_path / "f.png")[0] == 2
     assert run("frame", write(COLOURS), "--at", "-1", "-o", tmp_path / "f.png")[0] == 2
@@ -225,7 +180,7 @@ def test_a_movie_that_names_a_template_is_read_from_a_folder(run, write, tmp_pat
     movie = write({"template": "abc123def456ghi789jk"})
     assert json.loads(run("plan", movie, "--json", "--templates", tmp_path)[1])["width"] == 160
     code, _, err = run("plan", write({"template": "../movie"}), "--templates", tmp_path)
-    assert (code, "is not there" in err) == (2, True)
+    assert (code, "does not exist" in err) == (2, True)
 
 
 # --- frames -----------------------------------------------------------------------------------------
@@ -291,7 +246,7 @@ def test_a_render_leaves_its_sheet_beside_it_and_gives_its_result_to_a_program(r
 def test_a_file_that_is_no_video_has_no_sheet(run, tmp_path):
     (tmp_path / "page.mp4").write_text("<html></html>")
     code, _, err = run("sheet", tmp_path / "page.mp4", "-o", tmp_path / "sheet.png")
-    assert (code, "is no video" in err) == (1, True)
+    assert (code, "is not a video" in err) == (1, True)
 
 
 def test_on_a_terminal_a_bar_shows_how_far_a_render_is(monkeypatch):
@@ -305,8 +260,8 @@ def test_on_a_terminal_a_bar_shows_how_far_a_render_is(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     import sys
 
-    with progress_bar("out.mp4", in_words=lambda done, all_: f"frame {done} of {all_}", before="plan") as told:
-        told(30, 60)
+    with progress_bar("out.mp4", formatter=lambda done, total: f"frame {done} of {total}", before="plan") as update:
+        update(30, 60)
     assert "frame 30 of 60" in sys.stderr.getvalue()
     assert "50%" in sys.stderr.getvalue()
 
@@ -323,10 +278,3 @@ def test_serve_refuses_a_scenario_that_is_not_there_or_is_none(run, tmp_path, mo
     for file, reason in (("none.json", "No such file"), ("wrong.json", "a scenario has no 'credits'")):
         code, _, err = run("serve", "--mode", "instant", "--scenario", tmp_path / file)
         assert (code, reason in err) == (2, True)
-
-
-def test_the_console_command_is_this_command():
-    (target,) = re.findall(
-        r'^airflow-json2video-local = "(.+):(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
-    )
-    assert target == (main.__module__, main.__name__)

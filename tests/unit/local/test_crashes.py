@@ -154,7 +154,7 @@ def test_a_database_with_a_damaged_row_ends_in_a_clear_message_on_the_command_li
         db.execute("INSERT INTO renders VALUES ('p', '{ half')")
     db.close()
     ran = subprocess.run(
-        [sys.executable, "-m", "airflow_json2video.local", "serve", "--mode", "instant", "--home", str(tmp_path)],
+        [sys.executable, "-m", "airflow_json2video", "local", "serve", "--mode", "instant", "--home", str(tmp_path)],
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         check=False,
         timeout=30,

@@ -81,7 +81,7 @@ def serve(tmp_path):
         port_file = tmp_path / "port"
         port_file.unlink(missing_ok=True)
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_json2video.local", "serve", "--port-file", port_file, *arguments],
+            [sys.executable, "-m", "airflow_json2video", "local", "serve", "--port-file", port_file, *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         )  # fmt: skip
@@ -167,7 +167,7 @@ def children(pid):
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "airflow_json2video.local", *arguments],
+        [sys.executable, "-m", "airflow_json2video", "local", *arguments],
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False,
     )  # fmt: skip
 
@@ -187,12 +187,12 @@ def test_serve_refuses_an_address_that_others_can_reach():
     assert "--allow-remote" in ran.stderr
 
 
-def test_without_the_extra_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+def test_a_missing_extra_is_one_sentence_with_the_install_command(tmp_path, monkeypatch):
     from airflow_json2video.exceptions import ConfigurationError
     from airflow_json2video.local import service as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "av" else object())
-    with pytest.raises(ConfigurationError, match=r"pip install 'airflow-json2video\[local\]' \(av missing\)"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'airflow-json2video\[local\]' \(av missing\)\."):
         LocalService(mode="preview", home=tmp_path).start()
     with LocalService(mode="instant", home=tmp_path):
         pass

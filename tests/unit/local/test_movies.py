@@ -45,7 +45,7 @@ def test_its_sheet_is_on_the_page_beside_its_command(name):
     assert path.stat().st_size < 150_000
     page = (DOCS / "looks.md").read_text()
     assert f"](_static/{path.name})" in page
-    assert f"airflow-json2video-local render docs/movies/{name}.json " in page
+    assert f"json2video local render docs/movies/{name}.json " in page
 
 
 def test_their_pictures_clips_and_sounds_are_small():

@@ -80,7 +80,7 @@ def test_what_is_said_of_a_failure_stands_in_the_log_once(service, logged, retry
 
 
 def test_a_movie_with_errors_says_in_the_task_what_the_command_line_says(service, logged, tmp_path, capsys):
-    from airflow_json2video.cli import main
+    from airflow_json2video.commands import main
 
     movie = {"scenes": [{"elements": [{"type": "text", "txt": "x", "durration": 2}]}]}
     with pytest.raises(AirflowFailException) as caught:
