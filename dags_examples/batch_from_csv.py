@@ -25,11 +25,11 @@ with DAG(
         item_key="city",
         movie={
             "resolution": "sd",
-            "variables": {"colour": "#000000"},  # has a value, so a row may leave it out
+            "variables": {"color": "#000000"},  # has a value, so a row may leave it out
             "scenes": [
                 {
                     "duration": 2,
-                    "background-color": "{{ colour }}",
+                    "background-color": "{{ color }}",
                     "elements": [
                         {"type": "text", "text": "{{ city }}"},
                         {"type": "text", "text": "{{ headline }}", "settings": {"vertical-position": "bottom"}},

@@ -29,11 +29,11 @@ with DAG(
         movie={
             "resolution": "sd",
             # Declared, so that the braces below are JSON2Video's and not Airflow's.
-            "variables": {"city": "", "headline": "", "colour": "#000000"},
+            "variables": {"city": "", "headline": "", "color": "#000000"},
             "scenes": [
                 {
                     "duration": 2,
-                    "background-color": "{{ colour }}",
+                    "background-color": "{{ color }}",
                     "elements": [
                         {"type": "text", "text": "{{ city }}"},
                         {"type": "text", "text": "{{ headline }}", "settings": {"vertical-position": "bottom"}},

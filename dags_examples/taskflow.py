@@ -38,12 +38,12 @@ with DAG(
         return ["Lisbon", "Oslo"]
 
     @task.json2video(retries=2, max_active_tis_per_dagrun=3)
-    def postcard(city: str, colour: str):  # noqa: ANN201 - a Movie, whose module is not loaded at parse time
+    def postcard(city: str, color: str):  # noqa: ANN201 - a Movie, whose module is not loaded at parse time
         """Build the movie from the models."""
         from airflow_json2video.movie import Movie, Scene, TextElement
 
-        scene = Scene(duration=2, background_color=colour, elements=[TextElement(text=f"Greetings from {city}")])
+        scene = Scene(duration=2, background_color=color, elements=[TextElement(text=f"Greetings from {city}")])
         return Movie(resolution="squared", scenes=[scene])
 
-    postcard.partial(colour="#22223B").expand(city=cities())
+    postcard.partial(color="#22223B").expand(city=cities())
     # [END taskflow_mapped]

@@ -27,11 +27,11 @@ def _words(text: str, *, size: str, y: int, **settings: Any) -> dict[str, Any]:
 
 _TITLE = {
     "resolution": "full-hd",
-    "variables": {"title": "A title", "subtitle": "And what it is about", "seconds": 5, "colour": "#1F3A5F"},
+    "variables": {"title": "A title", "subtitle": "And what it is about", "seconds": 5, "color": "#1F3A5F"},
     "scenes": [
         {
             "duration": "{{ seconds }}",
-            "background-color": "{{ colour }}",
+            "background-color": "{{ color }}",
             "elements": [
                 _words("{{ title }}", size="96px", y=380),
                 _words("{{ subtitle }}", size="48px", y=560),

@@ -27,7 +27,7 @@ class Settings:
     """
 
     mode: Mode = "preview"
-    """``instant`` (right size, length and scene colours, nothing drawn), ``slate``, ``preview`` or ``full``."""
+    """``instant`` (right size, length and scene colors, nothing drawn), ``slate``, ``preview`` or ``full``."""
     queue_seconds: float = 0.0
     """A render stays ``pending`` for at least this long. Read when the movie is submitted."""
     render_seconds: float = 0.0
@@ -105,7 +105,7 @@ class Settings:
     render_limit: float = LIMITS.render_seconds
     """Real seconds after which a worker process is ended and its render fails."""
     fetch_assets: bool = True
-    """False: nothing is fetched, and a missing asset is drawn as a labelled card. ``instant`` never fetches."""
+    """False: nothing is fetched, and a missing asset is drawn as a labeled card. ``instant`` never fetches."""
     allow_private: bool = False
     """Let assets come from private and loopback addresses."""
     html: bool = False

@@ -131,8 +131,8 @@ class VisualElement(Element):
     zoom: (
         Annotated[int | str, Number(at_least=-10, at_most=10, whole=True, refuses_fractions=True, doubtful=True)] | None
     ) = prop("Percent step from -10 to 10, a whole number; negative zooms out.")
-    chroma_key: Annotated[ChromaKey | str, OrExpression()] | None = prop("Makes one colour transparent.")
-    correction: Annotated[Correction | str, OrExpression()] | None = prop("Correction of light and colours.")
+    chroma_key: Annotated[ChromaKey | str, OrExpression()] | None = prop("Makes one color transparent.")
+    correction: Annotated[Correction | str, OrExpression()] | None = prop("Correction of light and colors.")
     flip_horizontal: Boolean | None = prop("Mirror left and right.", default=False)
     flip_vertical: Boolean | None = prop("Mirror top and bottom.", default=False)
     mask: Source | None = prop("Address of a grey-scale PNG or video: black transparent, white opaque.")
@@ -196,7 +196,7 @@ class TextElement(VisualElement):
     text: String = Field(description="The text; HTML is not interpreted.")
     style: String | None = prop('Style of the library, "001" to "011"; a string.', default="001")
     settings: Annotated[TextSettings | dict[str, Any] | str, OrExpression()] | None = prop(
-        "Font, colours, place; mostly CSS."
+        "Font, colors, place; mostly CSS."
     )
 
 
@@ -259,7 +259,7 @@ class AudiogramElement(VisualElement):
     type: Literal["audiogram"] = "audiogram"
     muted: Boolean | None = prop("Without sound.", default=False)
     volume: Annotated[float | str, Number(at_least=0, at_most=10)] | None = prop("Multiplier.", default=1)
-    color: HexColor | None = prop("Colour of the wave, as #RRGGBB.")
+    color: HexColor | None = prop("Color of the wave, as #RRGGBB.")
     opacity: Annotated[float | str, Number(at_least=0, at_most=1)] | None = prop("0 to 1.", default=0.5)
     amplitude: Annotated[float | str, Number(at_least=0, at_most=10)] | None = prop("0 to 10.", default=5)
 

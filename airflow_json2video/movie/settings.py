@@ -32,16 +32,16 @@ class Rotate(DocumentModel):
 
 
 class ChromaKey(DocumentModel):
-    """Makes one colour transparent (green screen)."""
+    """Makes one color transparent (green screen)."""
 
-    color: HexColor = Field(description="The colour that becomes transparent, as #RRGGBB.")
+    color: HexColor = Field(description="The color that becomes transparent, as #RRGGBB.")
     tolerance: Annotated[float | str, Number(at_least=1, at_most=100)] | None = prop(
-        "How far from the colour still counts, 1 to 100.", default=25
+        "How far from the color still counts, 1 to 100.", default=25
     )
 
 
 class Correction(DocumentModel):
-    """Correction of the picture's light and colours."""
+    """Correction of the picture's light and colors."""
 
     brightness: Annotated[float | str, Number(at_least=-1, at_most=1)] | None = prop("-1 to 1.", default=0)
     contrast: Annotated[float | str, Number(at_least=-1000, at_most=1000)] | None = prop("-1000 to 1000.", default=1)
@@ -71,9 +71,9 @@ class TextSettings(DocumentModel):
     font_family: String | None = prop("A Google Font's name, or the address of a .ttf or .otf file.")
     font_size: Annotated[str | float, AnyValue()] | None = prop("A CSS length: 48px, 9vw.")
     font_weight: Annotated[str | float, AnyValue()] | None = prop("100 to 900, or a CSS word.")
-    font_color: String | None = prop("Any CSS colour.")
-    color: String | None = prop("Any CSS colour; font-color by another name.")
-    background_color: String | None = prop("Any CSS colour.")
+    font_color: String | None = prop("Any CSS color.")
+    color: String | None = prop("Any CSS color; font-color by another name.")
+    background_color: String | None = prop("Any CSS color.")
     text_align: Annotated[str, Choice(words=("left", "center", "right", "justify"), closed=False)] | None = prop(
         "Alignment of the lines."
     )
@@ -119,13 +119,13 @@ class SubtitlesSettings(DocumentModel):
     font_url: Source | None = prop("Address of a TTF file.")
     font_weight: Annotated[str | float, AnyValue()] | None = prop("100 to 900, Google Fonts only.")
     font_size: Annotated[float | str, Number(above=0)] | None = prop("Pixels; 5 % of the width when absent.")
-    font_color: String | None = prop("Colour of the text; the reference uses line-color and word-color.")
-    word_color: String | None = prop("Colour of the word being spoken.", default="#FFFF00")
-    line_color: String | None = prop("Colour of the other words.", default="#FFFFFF")
-    box_color: String | None = prop("Colour of the box.", default="#000000")
-    outline_color: String | None = prop("Colour of the outline.", default="#000000")
+    font_color: String | None = prop("Color of the text; the reference uses line-color and word-color.")
+    word_color: String | None = prop("Color of the word being spoken.", default="#FFFF00")
+    line_color: String | None = prop("Color of the other words.", default="#FFFFFF")
+    box_color: String | None = prop("Color of the box.", default="#000000")
+    outline_color: String | None = prop("Color of the outline.", default="#000000")
     outline_width: Integer | None = prop("Width of the outline.", default=0)
-    shadow_color: String | None = prop("Colour of the shadow.", default="#000000")
+    shadow_color: String | None = prop("Color of the shadow.", default="#000000")
     shadow_offset: Integer | None = prop("Offset of the shadow.", default=0)
     max_words_per_line: Annotated[int | str, Number(at_least=1, whole=True)] | None = prop(
         "1 for one word at a time.", default=4

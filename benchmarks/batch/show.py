@@ -54,7 +54,7 @@ class Told:
 
 def write_rows(path: Path, count: int) -> Path:
     """Write so many rows as JSON Lines."""
-    rows = ({"number": number, "colour": f"#{number:06x}"} for number in range(1, count + 1))
+    rows = ({"number": number, "color": f"#{number:06x}"} for number in range(1, count + 1))
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 

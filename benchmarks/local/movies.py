@@ -9,7 +9,7 @@ __all__ = ["MOVIES", "Subject"]
 
 Json = dict[str, Any]
 HOST = "https://bench.example"
-_COLOURS = ("#4392F1", "#0B8457", "#7A2E8E", "#B4431F", "#1F2D3D")
+_COLORS = ("#4392F1", "#0B8457", "#7A2E8E", "#B4431F", "#1F2D3D")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def _text_only() -> Json:
     scenes = [
         {
             "duration": 3,
-            "background-color": _COLOURS[n],
+            "background-color": _COLORS[n],
             "elements": [
                 _text(f"Chapter {n + 1}: what was said, and what was meant by it", **{"fade-in": 0.5, "fade-out": 0.5})
             ],
@@ -126,7 +126,7 @@ def _vertical() -> Json:
 def _ordinary() -> Json:
     fade = {"style": "fade", "duration": 0.5}
     scenes: list[Json] = [
-        {"duration": 3, "background-color": _COLOURS[0], "elements": [_text("The week in pictures")]},
+        {"duration": 3, "background-color": _COLORS[0], "elements": [_text("The week in pictures")]},
         {"duration": 4, "transition": fade, "elements": [_photo(1, zoom=3), _text("Monday", size="4vw")]},
         {"duration": 4, "transition": fade, "elements": [_photo(2, zoom=-3), _text("Tuesday", size="4vw")]},
         {"duration": 4, "transition": fade, "elements": [_clip(1, resize="cover", muted=True)]},

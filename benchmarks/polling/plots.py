@@ -1,7 +1,7 @@
 """The plots: how cost, requests and delay grow from 100 renders to 10,000.
 
-A line ends in its name, so there is no legend to look up. Colours are Okabe's and Ito's, which people who do not see
-all colours can tell apart. A hollow mark is one that falls behind: it costs less than it should, since it does less.
+A line ends in its name, so there is no legend to look up. Colors are Okabe's and Ito's, which people who do not see
+all colors can tell apart. A hollow mark is one that falls behind: it costs less than it should, since it does less.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.polling.contenders import CONTENDERS, OURS
 
 __all__ = ["draw"]
 
-_COLOURS = {
+_COLORS = {
     "ours-list": "#0072B2",
     "ours-busy": "#0072B2",
     "ours-single": "#56B4E9",
@@ -28,7 +28,7 @@ _COLOURS = {
     "common-ai": "#8C6D31",
 }
 _INK = {"ours-single": "#2A7FB5", "dbt": "#A87400"}
-"""Darker for words, where the line's colour is too light to read."""
+"""Darker for words, where the line's color is too light to read."""
 _DASHES = {"bare": (0, (1, 1.5)), "ours-busy": (0, (4, 2))}
 _MARKS = {"ours-list": "o", "ours-busy": "o", "ours-single": "o", "bare": ".", "databricks": "s", "dbt": "^"}
 _MARKS |= {"http": "D", "fivetran": "v", "common-ai": "P"}
@@ -115,7 +115,7 @@ def _draw(runs: Sequence[Run], path: Path, plot: _Plot) -> None:
             axes.plot(
                 [x0, x1],
                 [y0, y1],
-                color=_COLOURS[key],
+                color=_COLORS[key],
                 alpha=1.0 if keeps_up else 0.35,
                 linewidth=2.4 if is_ours else 1.3,
                 linestyle=_DASHES.get(key, "-"),
@@ -128,8 +128,8 @@ def _draw(runs: Sequence[Run], path: Path, plot: _Plot) -> None:
                 y,
                 marker=_MARKS[key],
                 markersize=6,
-                color=_COLOURS[key],
-                markerfacecolor=_COLOURS[key] if keeps_up else "white",
+                color=_COLORS[key],
+                markerfacecolor=_COLORS[key] if keeps_up else "white",
                 zorder=4,
             )
         ends[key] = points[-1][:2]
@@ -187,14 +187,14 @@ def _name_lines(axes: Any, ends: Mapping[str, tuple[float, float]]) -> None:
             xytext=(1.035, height),
             xycoords="axes fraction",
             textcoords="axes fraction",
-            color=_INK.get(key, _COLOURS[key]),
+            color=_INK.get(key, _COLORS[key]),
             fontsize=9.5,
             fontweight="bold" if key in OURS else "normal",
             verticalalignment="center",
             annotation_clip=False,
             arrowprops={
                 "arrowstyle": "-",
-                "color": _COLOURS[key],
+                "color": _COLORS[key],
                 "linewidth": 0.6,
                 "relpos": (0, 0.5),
                 "shrinkA": 1,

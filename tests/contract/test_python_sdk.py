@@ -26,10 +26,10 @@ def movie(service):
     return movie
 
 
-def scene(seconds, colour="#4392F1"):
+def scene(seconds, color="#4392F1"):
     scene = json2video.Scene()
     scene.set("duration", seconds)
-    scene.set("background_color", colour)
+    scene.set("background_color", color)
     return scene
 
 

@@ -21,7 +21,7 @@ _PROPERTIES = (
     (re.compile(r"to iterate over"), "iterate"),
     (re.compile(r"Invalid resolution"), "resolution"),
     (re.compile(r"The 'fps' of a movie"), "fps"),
-    (re.compile(r"is not a colour; black is used"), "background-color"),
+    (re.compile(r"is not a color; black is used"), "background-color"),
 )
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
-from airflow_json2video.local.drawing.layers import OpenLayer, Shot
 from airflow_json2video.local.drawing.layout import placed
-from airflow_json2video.local.planning.colors import colour
+from airflow_json2video.local.drawing.open_layers import OpenLayer
+from airflow_json2video.local.drawing.placement import Shot
+from airflow_json2video.local.planning.colors import parse_color
 from airflow_json2video.local.planning.plan import number
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class AudiogramLayer(OpenLayer):
         if levels is not None:
             self._levels.frombytes(levels.read_bytes())
         opacity = max(0.0, min(1.0, number(element.get("opacity"), 0.5)))
-        red, green, blue, alpha = colour(element.get("color")) or (255, 255, 255, 255)
+        red, green, blue, alpha = parse_color(element.get("color")) or (255, 255, 255, 255)
         self._ink = (red, green, blue)
         self._alpha = round(alpha * opacity)
         self._amplitude = max(0.0, min(10.0, number(element.get("amplitude"), 5)))

@@ -1,7 +1,7 @@
-"""Cards: what stands for an element that is not drawn here. True in place, size, time and words, and labelled.
+"""Cards: what stands for an element that is not drawn here. True in place, size, time and words, and labeled.
 
 What is known of the component library is from its pages (json2video.com/docs/resources/basic/000 to 052): the
-parts, their colours and sizes. Animations are not imitated.
+parts, their colors and sizes. Animations are not imitated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from airflow_json2video.local.drawing.layout import css_length, fitted, placed
 from airflow_json2video.local.drawing.shapes import draw_rectangles
 from airflow_json2video.local.drawing.text import draw_text
-from airflow_json2video.local.planning.colors import RGBA, colour
+from airflow_json2video.local.planning.colors import RGBA, parse_color
 from airflow_json2video.local.planning.evaluation import text_of
 from airflow_json2video.local.planning.plan import number
 
@@ -56,7 +56,7 @@ def picture_card(layer: Layer, canvas: Size, note: Warn) -> Image.Image:
     prompt, source = text_of(element.get("prompt")), text_of(element.get("src"))
     made = bool(prompt) and not source
     title = f"{layer.kind} by {element.get('model') or 'a model'}" if made else layer.kind
-    note(f"a labelled card stands for this {layer.kind}" + (", which a model would make" if made else ""))
+    note(f"a labeled card stands for this {layer.kind}" + (", which a model would make" if made else ""))
     width, height = _NATURAL.get(str(element.get("aspect-ratio")), _NATURAL["horizontal"] if made else canvas)
     top, bottom = _hues(prompt or source)
     picture = Image.new("RGB", (1, 2))
@@ -87,7 +87,7 @@ def _in_view(element: Mapping[str, Any], size: Size, canvas: Size) -> tuple[int,
 
 
 def _hues(seed: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Choose two muted colours that are always the same for the same words."""
+    """Choose two muted colors that are always the same for the same words."""
     hue = int(hashlib.sha256(seed.encode()).hexdigest()[:4], 16) / 65536
 
     def shade(h: float, lightness: float) -> tuple[int, int, int]:
@@ -113,7 +113,7 @@ def box_card(layer: Layer, canvas: Size, note: Warn) -> tuple[Image.Image, int, 
     if name == "shape/rectangle" and (drawn := draw_rectangles(parts, area, note)):
         return drawn, box.x, box.y
     label = f"component {name}" if layer.kind == "component" else layer.kind
-    note(f"a labelled card stands for this {layer.kind}" + (f" ('{name}')" if name else ""))
+    note(f"a labeled card stands for this {layer.kind}" + (f" ('{name}')" if name else ""))
     picture = _frame(area, label, canvas)
     if layer.kind == "component":
         _compose(picture, name, parts)
@@ -186,7 +186,7 @@ _LOWER_THIRD = {
     "lead": {"color": "white", "background": "black", "font-size": "2.2vw"},
     "section": {"color": "white", "background": "red"},
 }
-"""The colours of ``basic/050`` to ``052``, as their pages give them; the sizes of ``auto`` are a guess."""
+"""The colors of ``basic/050`` to ``052``, as their pages give them; the sizes of ``auto`` are a guess."""
 
 
 def _compose(picture: Image.Image, name: str, parts: Mapping[str, Any]) -> None:
@@ -221,7 +221,7 @@ def _compose(picture: Image.Image, name: str, parts: Mapping[str, Any]) -> None:
     free = (area[0] - stack.width, area[1] - stack.height)
     left = {"left": gap[0], "right": free[0] - gap[0]}.get(align, free[0] // 2)
     top = {"top": gap[1], "bottom": free[1] - gap[1]}.get(vertical, free[1] // 2)
-    back = colour(card.get("background-color") or card.get("background"))
+    back = parse_color(card.get("background-color") or card.get("background"))
     if back:
         pen = Image.new("RGBA", (stack.width + gap[0], stack.height + gap[1]), back)
         picture.alpha_composite(pen, (max(0, left - gap[0] // 2), max(0, top - gap[1] // 2)))
@@ -251,7 +251,7 @@ def _without_auto(look: Mapping[str, Any]) -> dict[str, Any]:
 def _block(name: str, words: str, look: Mapping[str, Any], area: Size, align: str) -> Image.Image:
     default = css_length(_SIZES.get(name, "3.5vw"), canvas=area, whole=area[0], em=16, default=16)
     size = css_length(look.get("font-size"), canvas=area, whole=area[0], em=16, default=default)
-    back = colour(look.get("background-color") or look.get("background"))
+    back = parse_color(look.get("background-color") or look.get("background"))
     settings = {
         "font-color": look.get("color") or look.get("font-color") or "white",
         "background-color": _css(back) if back else "transparent",
@@ -268,7 +268,7 @@ def _css(rgba: RGBA) -> str:
 
 def _with_bar(stack: Image.Image, bar: Mapping[str, Any], area: Size) -> Image.Image:
     width = round(css_length(bar.get("width"), canvas=area, whole=area[0], em=16, default=area[0] * 0.008))
-    shade = colour(bar.get("color") or bar.get("background") or bar.get("background-color")) or (255, 0, 0, 255)
+    shade = parse_color(bar.get("color") or bar.get("background") or bar.get("background-color")) or (255, 0, 0, 255)
     wider = Image.new("RGBA", (stack.width + max(1, width), stack.height), (0, 0, 0, 0))
     wider.paste(shade, (0, 0, max(1, width), stack.height))
     wider.alpha_composite(stack, (max(1, width), 0))

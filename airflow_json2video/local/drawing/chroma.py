@@ -1,4 +1,4 @@
-"""``chroma-key``: a colour of the picture becomes transparent, with a soft edge."""
+"""``chroma-key``: a color of the picture becomes transparent, with a soft edge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageChops
 
-from airflow_json2video.local.planning.colors import colour
+from airflow_json2video.local.planning.colors import parse_color
 from airflow_json2video.local.planning.plan import number
 
 __all__ = ["ChromaKey"]
@@ -20,7 +20,7 @@ _FARTHEST = 255 * 2**0.5
 
 
 def reach(tolerance: float) -> float:
-    """Give how far a colour may be from the key and still vanish, as a part of the farthest two colours can be.
+    """Give how far a color may be from the key and still vanish, as a part of the farthest two colors can be.
 
     The measure of ``tolerance`` is not documented. It is chosen so that 25, the default, takes an unevenly lit green
     screen and leaves skin, and so that 100 takes nearly all.
@@ -29,9 +29,9 @@ def reach(tolerance: float) -> float:
 
 
 class ChromaKey:
-    """A key colour with its tolerance, made ready once for all pictures of an element.
+    """A key color with its tolerance, made ready once for all pictures of an element.
 
-    Colours are compared by hue and saturation and not by brightness, so that a shadow on the screen vanishes too; a
+    Colors are compared by hue and saturation and not by brightness, so that a shadow on the screen vanishes too; a
     key without a hue (black, grey, white) is compared by brightness as well.
     """
 
@@ -55,9 +55,9 @@ class ChromaKey:
         given = element.get("chroma-key")
         if not isinstance(given, Mapping):
             return None
-        key = colour(given.get("color"))
+        key = parse_color(given.get("color"))
         if key is None:
-            note(f"the colour of the chroma-key is not a colour: {given.get('color')!r}")
+            note(f"the color of the chroma-key is not a color: {given.get('color')!r}")
             return None
         wanted = number(given.get("tolerance"), 25)
         tolerance = max(1.0, min(100.0, wanted))
@@ -66,7 +66,7 @@ class ChromaKey:
         return cls(key[:3], tolerance)
 
     def keyed(self, picture: Image.Image) -> Image.Image:
-        """Give the picture with the key colour transparent, and without its shine on what is half transparent."""
+        """Give the picture with the key color transparent, and without its shine on what is half transparent."""
         rgb = picture.convert("RGB")
         y, blue, red = (np.asarray(channel) for channel in rgb.convert("YCbCr").split())
         alpha = self._kept[blue, red]
@@ -89,8 +89,8 @@ class ChromaKey:
     def _without_shine(self, alpha: Any, blue: Any, red: Any) -> Any:
         """Take out of the rim of what stays the part that looks like the key.
 
-        A lens, and the coarse colours of a video, mix the screen into the pixels beside it, farther than the soft
-        edge goes. What of a pixel's colour lies on the key's side of grey is taken for that mixture.
+        A lens, and the coarse colors of a video, mix the screen into the pixels beside it, farther than the soft
+        edge goes. What of a pixel's color lies on the key's side of grey is taken for that mixture.
         """
         if self._by_light is not None:
             return alpha

@@ -1,4 +1,4 @@
-"""Colours laid over a picture through grey masks, and the mask of a box with round corners."""
+"""Colors laid over a picture through grey masks, and the mask of a box with round corners."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["lay", "rounded_box"]
 
 
 def lay(picture: Image.Image, shape: Image.Image, shade: RGBA, at: tuple[int, int] = (0, 0)) -> None:
-    """Lay a colour over an RGBA picture where a mask, whose corner stands at *at*, has it."""
+    """Lay a color over an RGBA picture where a mask, whose corner stands at *at*, has it."""
     layer = Image.new("RGBA", shape.size, (*shade[:3], 0))
     layer.putalpha(shape if shade[3] == 255 else shape.point([round(v * shade[3] / 255) for v in range(256)]))
     picture.alpha_composite(layer, at)

@@ -1,4 +1,4 @@
-"""Writing the file: H.264 and AAC in MP4, colours tagged, index in front, whole or not at all."""
+"""Writing the file: H.264 and AAC in MP4, colors tagged, index in front, whole or not at all."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Encoder:
     """A context manager that takes pictures and sound and leaves *path* only if nothing went wrong.
 
     It codes in a thread of its own, in the order in which things come, so the bytes are those that one thread
-    would write. A picture is turned into the encoder's colours where it is handed over, and is not kept: waiting, it
+    would write. A picture is turned into the encoder's colors where it is handed over, and is not kept: waiting, it
     would hold nearly three times the memory.
     """
 
@@ -67,7 +67,7 @@ class Encoder:
 
     def picture(self, image: Image.Image | None) -> None:
         """Add one frame; None repeats the one before, which costs no conversion."""
-        frame = None if image is None else _coded_colours(image)
+        frame = None if image is None else _coded_colors(image)
         if frame is not None:
             self._room.acquire()
         self._put(lambda: self._picture(frame))
@@ -138,7 +138,7 @@ class Encoder:
             self._partial.replace(self._path)
 
 
-def _coded_colours(image: Image.Image) -> av.VideoFrame:
+def _coded_colors(image: Image.Image) -> av.VideoFrame:
     return from_image(image).reformat(
         format="yuv420p",
         src_color_range=ColorRange.JPEG,

@@ -1,4 +1,4 @@
-"""Mode ``instant``: the whole plan, and a video that shows each scene's background colour."""
+"""Mode ``instant``: the whole plan, and a video that shows each scene's background color."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def _subtitles(timeline: Timeline) -> str | None:
 
 
 def picture_of(document: Mapping[str, Any]) -> str:
-    """Give an SVG of the scenes' colours side by side, each as wide as its scene is long; empty if none is shown."""
+    """Give an SVG of the scenes' colors side by side, each as wide as its scene is long; empty if none is shown."""
     try:
         timeline = plan(resolve(document))
     except MovieFault:
         return ""
     bands, x = [], 0
     for run in _runs(timeline):
-        colour = "#{:02x}{:02x}{:02x}".format(*run.colour)
-        bands.append(f'<rect x="{x}" width="{run.frames}" height="1" fill="{colour}"/>')
+        color = "#{:02x}{:02x}{:02x}".format(*run.color)
+        bands.append(f'<rect x="{x}" width="{run.frames}" height="1" fill="{color}"/>')
         x += run.frames
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{timeline.width}" height="{timeline.height}"'
     # Without smoothing no line of the background shows between two bands.

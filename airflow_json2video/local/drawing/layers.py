@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from airflow_json2video.local.drawing.audiogram import AudiogramLayer
 from airflow_json2video.local.drawing.cards import box_card, picture_card
 from airflow_json2video.local.drawing.clips import NotMedia
 from airflow_json2video.local.drawing.image_loader import NotAPicture, open_still
@@ -14,13 +15,14 @@ from airflow_json2video.local.drawing.masks import Mask, mask_of
 from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, Staged, Warn
 from airflow_json2video.local.drawing.picture_layers import ClipLayer, ImageLayer
 from airflow_json2video.local.drawing.placement import Shot
+from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
 from airflow_json2video.local.drawing.text_layers import TextLayer
 from airflow_json2video.local.planning.resolve import MovieFault
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer
 
-__all__ = ["OpenLayer", "Shot", "open_layer"]
+__all__ = ["open_layer"]
 
 Size = tuple[int, int]
 
@@ -60,8 +62,6 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
         warn(f"{layer.where}: {text}")
 
     if layer.kind == "subtitles":
-        from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
-
         return SubtitlesLayer(layer, find(layer), size=size, fps=fps)
     element = layer.element
     told = _GENERATED if element.get("prompt") and not element.get("src") else set()  # by its card
@@ -73,8 +73,6 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
 
 def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) -> OpenLayer:
     if layer.kind == "audiogram":
-        from airflow_json2video.local.drawing.audiogram import AudiogramLayer
-
         return AudiogramLayer(layer, find(layer), size=size, fps=fps)
     if layer.kind == "text":
         return TextLayer(layer, size=size, fps=fps, note=note)

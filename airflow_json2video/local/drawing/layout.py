@@ -79,7 +79,7 @@ def placed(element: Mapping[str, Any], size: tuple[int, int], canvas: tuple[int,
     vertical, _, horizontal = position.partition("-")
     if position == "custom" or vertical not in ("top", "center", "bottom"):
         if element.get("resize") in ("cover", "fill", "contain", "fit"):
-            # A resized thing is larger or smaller than the canvas on one side; it is centred there.
+            # A resized thing is larger or smaller than the canvas on one side; it is centered there.
             return Box((canvas[0] - width) // 2 + x, (canvas[1] - height) // 2 + y, width, height)
         return Box(x, y, width, height)
     # What has no room for the gap, as a text on the whole frame, stands at the edge.

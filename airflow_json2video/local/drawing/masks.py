@@ -56,7 +56,7 @@ class Mask:
 
     def _grey(self, picture: Image.Image) -> Image.Image:
         if picture.mode == "RGBA":
-            # What is transparent in the mask is transparent in the element, whatever colour lies under it.
+            # What is transparent in the mask is transparent in the element, whatever color lies under it.
             ground = Image.new("RGBA", picture.size, (0, 0, 0, 255))
             picture = Image.alpha_composite(ground, picture)
         return picture.convert("L").resize(self._size, Image.Resampling.BILINEAR)

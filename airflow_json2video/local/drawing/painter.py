@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from airflow_json2video.local.drawing.layers import OpenLayer, open_layer
+from airflow_json2video.local.drawing.layers import open_layer
+from airflow_json2video.local.drawing.open_layers import OpenLayer
 from airflow_json2video.local.drawing.transitions import STYLES, Crossing
 from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Timeline
 

@@ -1,4 +1,4 @@
-"""How the pictures of an image or a clip come to their place: cropped, flipped, sized, coloured, looked at."""
+"""How the pictures of an image or a clip come to their place: cropped, flipped, sized, colored, looked at."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Arrangement:
         spare = min(wide / self.box.width, high / self.box.height)
         factor = max(1.0, min(self.motion.nearest if self.motion else 1.0, spare))
         size = (round(self.box.width * factor), round(self.box.height * factor))
-        return self._coloured(_seen(source, self._part, size, Image.Resampling.LANCZOS))
+        return self._colored(_seen(source, self._part, size, Image.Resampling.LANCZOS))
 
     def still(self, prepared: Image.Image, progress: float) -> Image.Image:
         """Give a prepared picture as it is seen at *progress*, 0 to 1 of the element's time."""
@@ -70,7 +70,7 @@ class Arrangement:
             left, top, right, bottom = self.motion.window(progress, (1, 1))
             wide, high = part[2] - part[0], part[3] - part[1]
             part = (part[0] + left * wide, part[1] + top * high, part[0] + right * wide, part[1] + bottom * high)
-        return self._coloured(_seen(self._source(picture), part, (self.box.width, self.box.height)))
+        return self._colored(_seen(self._source(picture), part, (self.box.width, self.box.height)))
 
     def _source(self, picture: Image.Image) -> Image.Image:
         if self._crop:
@@ -79,8 +79,8 @@ class Arrangement:
             picture = ImageOps.mirror(picture)
         return ImageOps.flip(picture) if self._flips[1] else picture
 
-    def _coloured(self, picture: Image.Image) -> Image.Image:
-        # The key comes first: it names a colour of the source.
+    def _colored(self, picture: Image.Image) -> Image.Image:
+        # The key comes first: it names a color of the source.
         if self._key is not None:
             picture = self._key.keyed(picture)
         return self._correction.corrected(picture) if self._correction else picture

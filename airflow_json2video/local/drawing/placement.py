@@ -45,11 +45,11 @@ def turned(shot: Shot, angle: float, pivot: tuple[float, float]) -> Shot:
     :param angle: degrees.
     """
     picture = shot.picture
-    centre = (shot.x + picture.width / 2, shot.y + picture.height / 2)
+    center = (shot.x + picture.width / 2, shot.y + picture.height / 2)
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    away = (centre[0] - pivot[0], centre[1] - pivot[1])
+    away = (center[0] - pivot[0], center[1] - pivot[1])
     goes = (pivot[0] + away[0] * cos - away[1] * sin, pivot[1] + away[0] * sin + away[1] * cos)
-    # Of one size at every angle, so that the centre does not jump by half a pixel from frame to frame.
+    # Of one size at every angle, so that the center does not jump by half a pixel from frame to frame.
     side = math.ceil(math.hypot(*picture.size)) + 2
     size = tuple(side + (side - own) % 2 for own in picture.size)
     x, y = math.floor(goes[0] - size[0] / 2), math.floor(goes[1] - size[1] / 2)

@@ -34,7 +34,7 @@ class Ahead:
         :param make: gives a frame's picture, always the same; called in two threads at once. It is not kept: it
             would tie its owner, with all its pictures, into a circle that only the garbage collector opens.
         """
-        # Single frames, as of a contact sheet, have no neighbours that anybody will want.
+        # Single frames, as of a contact sheet, have no neighbors that anybody will want.
         in_a_row = self._asked == frame - 1
         self._asked = frame
         made = self._taken(frame)

@@ -1,4 +1,4 @@
-"""The component ``shape/rectangle``: up to ten rectangles with a colour, a border and round corners.
+"""The component ``shape/rectangle``: up to ten rectangles with a color, a border and round corners.
 
 Its properties are those of json2video.com/docs/v2/reference/components/shape/rectangle; it is drawn as it stands
 before its animation.
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from airflow_json2video.local.drawing.compositing import rounded_box
 from airflow_json2video.local.drawing.layout import css_length
-from airflow_json2video.local.planning.colors import RGBA, colour
+from airflow_json2video.local.planning.colors import RGBA, parse_color
 from airflow_json2video.local.planning.plan import number
 
 __all__ = ["draw_rectangles"]
@@ -22,7 +22,7 @@ __all__ = ["draw_rectangles"]
 Size = tuple[int, int]
 Warn = Callable[[str], None]
 
-_COLOURS = re.compile(r"rgba?\([^)]*\)|#[0-9a-f]+|[a-z]+", re.IGNORECASE)
+_COLORS = re.compile(r"rgba?\([^)]*\)|#[0-9a-f]+|[a-z]+", re.IGNORECASE)
 
 _LARGE = 2000
 """Pixels a side beyond which a smoother edge would cost too much memory."""
@@ -44,9 +44,9 @@ def draw_rectangles(parts: Mapping[str, Any], area: Size, note: Warn) -> Image.I
 
 
 def _shapes(parts: Mapping[str, Any], area: Size, note: Warn) -> Iterator[tuple[RGBA, Image.Image, Size]]:
-    """Give the colour, the mask and the place of each rectangle; its border is one of its own, below it.
+    """Give the color, the mask and the place of each rectangle; its border is one of its own, below it.
 
-    A rectangle without a size is taken to fill the box; of a gradient the first colour is drawn.
+    A rectangle without a size is taken to fill the box; of a gradient the first color is drawn.
     """
     numbered = [(int(m[1] or 0), part) for key, part in parts.items() if (m := _RECTANGLE.fullmatch(str(key)))]
     for _, part in sorted((x for x in numbered if isinstance(x[1], Mapping)), key=lambda x: x[0]):
@@ -60,9 +60,9 @@ def _shapes(parts: Mapping[str, Any], area: Size, note: Warn) -> Iterator[tuple[
         height = max(1, min(8192, length("height", 1, area[1])))
         place = (length("left", 0, 0), length("top", 1, 0))
         told = str(part.get("background") or part.get("background-color") or part.get("color") or "")
-        fill = colour(told) or next((c for c in map(colour, _COLOURS.findall(told)) if c), None)
-        if fill and colour(told) is None:
-            note("of a shape's background only its first colour is drawn")
+        fill = parse_color(told) or next((c for c in map(parse_color, _COLORS.findall(told)) if c), None)
+        if fill and parse_color(told) is None:
+            note("of a shape's background only its first color is drawn")
         solid = max(0.0, min(1.0, number(part.get("opacity"), 1)))
         line, edge = _border(part.get("border"), area)
         rounded = str(part.get("border-radius") or "0")
@@ -84,7 +84,7 @@ def _border(value: Any, area: Size) -> tuple[int, RGBA | None]:
     if not isinstance(value, str):
         return 0, None
     words = re.findall(r"rgba?\([^)]*\)|\S+", value)
-    shade = next((c for c in map(colour, words) if c), None)
+    shade = next((c for c in map(parse_color, words) if c), None)
     line = next((n for w in words if (n := css_length(w, canvas=area, whole=area[0], em=16, default=-1)) >= 0), 0)
     return (round(line), shade) if shade else (0, None)
 

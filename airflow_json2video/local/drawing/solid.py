@@ -1,8 +1,8 @@
-"""An MP4 of plain colours, written without any codec library.
+"""An MP4 of plain colors, written without any codec library.
 
-H.264 can say "this picture is one colour" in a byte per block, and "the next picture is the same" in a
+H.264 can say "this picture is one color" in a byte per block, and "the next picture is the same" in a
 few bytes, so a video of the right size, frame rate and length costs milliseconds and needs no PyAV.
-Baseline profile, one IDR picture per run of colour, skipped P pictures after it (ITU-T H.264, 7.3; the
+Baseline profile, one IDR picture per run of color, skipped P pictures after it (ITU-T H.264, 7.3; the
 container after ISO/IEC 14496-12 and -15).
 """
 
@@ -21,16 +21,16 @@ RGB = tuple[int, int, int]
 
 # One macroblock: I_16x16, DC prediction, no residual: mb_type 3, chroma DC, qp_delta 0, no coefficients.
 _SAME = "00100111"
-# Beside an I_PCM block the empty coefficient token is coded with six bits (its neighbour counts as 16).
+# Beside an I_PCM block the empty coefficient token is coded with six bits (its neighbor counts as 16).
 _SAME_BY_PCM = "0010011000011"
 
 
 @dataclass(frozen=True)
 class Run:
-    """*frames* pictures of one colour."""
+    """*frames* pictures of one color."""
 
     frames: int
-    colour: RGB
+    color: RGB
 
 
 def _ue(value: int) -> str:
@@ -77,19 +77,19 @@ def _pps() -> bytes:
     return b"\x68" + _bits(bits)
 
 
-def _idr(colour: RGB, number: int, blocks_x: int, blocks_y: int) -> bytes:
+def _idr(color: RGB, number: int, blocks_x: int, blocks_y: int) -> bytes:
     bits = _ue(0) + _ue(7) + _ue(0) + "0000" + _ue(number % 2) + "00" + "1" + _ue(1)
-    bits += _ue(25)  # I_PCM: the one block that carries the colour; all others are predicted from it
+    bits += _ue(25)  # I_PCM: the one block that carries the color; all others are predicted from it
     bits += "0" * (-len(bits) % 8)
     head = int(bits, 2).to_bytes(len(bits) // 8, "big")
-    y, cb, cr = _yuv(colour)
+    y, cb, cr = _yuv(color)
     pcm = bytes([y]) * 256 + bytes([cb]) * 64 + bytes([cr]) * 64
     return b"\x65" + _escaped(head + pcm + _following(blocks_x, blocks_y))
 
 
 @lru_cache(maxsize=4)
 def _following(blocks_x: int, blocks_y: int) -> bytes:
-    """Give the blocks after the first, which are the same for every colour; a movie may have 2,000 scenes of 4K."""
+    """Give the blocks after the first, which are the same for every color; a movie may have 2,000 scenes of 4K."""
     blocks = [_SAME] * (blocks_x * blocks_y)
     if blocks_x > 1:
         blocks[1] = _SAME_BY_PCM
@@ -103,9 +103,9 @@ def _same(frame_num: int, blocks: int) -> bytes:
     return b"\x41" + _escaped(_bits(bits))
 
 
-def _yuv(colour: RGB) -> tuple[int, int, int]:
+def _yuv(color: RGB) -> tuple[int, int, int]:
     """Convert to BT.709, limited range."""
-    r, g, b = (c / 255 for c in colour)
+    r, g, b = (c / 255 for c in color)
     y = 0.2126 * r + 0.7152 * g + 0.0722 * b
     values = (16 + 219 * y, 128 + 224 * (b - y) / 1.8556, 128 + 224 * (r - y) / 1.5748)
     return (round(values[0]), round(values[1]), round(values[2]))
@@ -114,7 +114,7 @@ def _yuv(colour: RGB) -> tuple[int, int, int]:
 def write_solid_mp4(path: Path, runs: Sequence[Run], *, width: int, height: int, fps: Fraction) -> None:
     """Write the video to *path*.
 
-    :param runs: colours in order of time, at least one frame in all.
+    :param runs: colors in order of time, at least one frame in all.
     :param width: pixels, even.
     :param height: pixels, even.
     :raises ValueError: an odd size, or no frame.
@@ -127,7 +127,7 @@ def write_solid_mp4(path: Path, runs: Sequence[Run], *, width: int, height: int,
     keys: list[int] = []
     for number, run in enumerate(r for r in runs if r.frames):
         keys.append(len(samples) + 1)
-        samples.append(_idr(run.colour, number, blocks_x, blocks_y))
+        samples.append(_idr(run.color, number, blocks_x, blocks_y))
         samples.extend(skipped[n % 16] for n in range(1, run.frames))
     sps, pps = _sps(width, height, blocks_x, blocks_y), _pps()
     data = b"".join(struct.pack(">I", len(s)) + s for s in samples)

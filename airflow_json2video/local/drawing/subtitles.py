@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageFont, features
 
 from airflow_json2video.local.drawing.compositing import lay, rounded_box
-from airflow_json2video.local.drawing.layers import OpenLayer, Shot
 from airflow_json2video.local.drawing.layout import GAP
 from airflow_json2video.local.drawing.lettering import draw_piece
+from airflow_json2video.local.drawing.open_layers import OpenLayer
+from airflow_json2video.local.drawing.placement import Shot
 from airflow_json2video.local.drawing.typefaces import Piece
 from airflow_json2video.local.planning.captions import Line, read_captions
 from airflow_json2video.local.planning.subtitle_style import SubtitleLook, look_of
@@ -185,8 +186,8 @@ def _position(
 ) -> tuple[int, int]:
     """Give the place of a block: 5 % of the frame stay free around its letters, and it never leaves the frame."""
     width, height = size[0] - 2 * margin[0], size[1] - 2 * margin[1]
-    if look.centre is not None:
-        x, y = look.centre[0] - width / 2, look.centre[1] - height / 2
+    if look.center is not None:
+        x, y = look.center[0] - width / 2, look.center[1] - height / 2
     else:
         gap_x, gap_y = canvas[0] * GAP, canvas[1] * GAP
         x = gap_x + _spare(canvas[0] - 2 * gap_x - width, look.column)

@@ -1,4 +1,4 @@
-"""The ``settings`` of a text, read: CSS-like names and lengths to pixels and colours. No pixels are drawn."""
+"""The ``settings`` of a text, read: CSS-like names and lengths to pixels and colors. No pixels are drawn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_json2video.local.drawing.layout import css_length
-from airflow_json2video.local.planning.colors import RGBA, colour
+from airflow_json2video.local.planning.colors import RGBA, parse_color
 
 __all__ = ["Shadow", "TextLook", "read_settings"]
 
@@ -20,13 +20,13 @@ _KNOWN = {
     "-webkit-text-stroke", "outline-color", "outline-width",
 }  # fmt: skip
 _BUNDLED = ("roboto", "dejavu sans", "sans-serif")
-_COLOUR = re.compile(r"rgba?\([^)]*\)|\S+")
+_COLOR = re.compile(r"rgba?\([^)]*\)|\S+")
 MAX_BLUR = 100.0
 
 
 @dataclass(frozen=True)
 class Shadow:
-    """A shadow of the letters: how far it falls, how soft it is (pixels), its colour."""
+    """A shadow of the letters: how far it falls, how soft it is (pixels), its color."""
 
     x: float
     y: float
@@ -78,7 +78,9 @@ def read_settings(settings: Mapping[str, Any], *, area: Size, canvas: Size, warn
         return css_length(value, canvas=canvas, whole=whole, em=size, default=default)
 
     weight = str(settings.get("font-weight") or "400")
-    background = colour(settings.get("background-color")) or colour(settings.get("background")) or (0, 0, 0, 0)
+    background = (
+        parse_color(settings.get("background-color")) or parse_color(settings.get("background")) or (0, 0, 0, 0)
+    )
     around = round(size * 0.25) if background[3] else 0
     sides = [round(length(part, around, area[0])) for part in str(settings.get("padding") or "").split()[:4]] or [
         around
@@ -90,7 +92,7 @@ def read_settings(settings: Mapping[str, Any], *, area: Size, canvas: Size, warn
         size=size,
         bold=weight in ("bold", "bolder") or (weight.isdigit() and int(weight) >= 600),
         italic=str(settings.get("font-style") or "").startswith(("italic", "oblique")),
-        ink=colour(settings.get("font-color")) or colour(settings.get("color")) or (255, 255, 255, 255),
+        ink=parse_color(settings.get("font-color")) or parse_color(settings.get("color")) or (255, 255, 255, 255),
         background=background,
         padding=(top, right, bottom, left),
         radius=settings.get("border-radius"),
@@ -124,9 +126,9 @@ def _shadows(settings: Mapping[str, Any], size: int, length: Callable[..., float
         return ()
     found = []
     for one in re.split(r",(?![^(]*\))", value)[:8]:
-        parts = _COLOUR.findall(one)
-        shade = next((c for c in map(colour, parts) if c), (0, 0, 0, 160))
-        far = [length(part, 0.0) for part in parts if colour(part) is None]
+        parts = _COLOR.findall(one)
+        shade = next((c for c in map(parse_color, parts) if c), (0, 0, 0, 160))
+        far = [length(part, 0.0) for part in parts if parse_color(part) is None]
         if len(far) >= 2:
             reach = size * 4.0
             x, y = (max(-reach, min(reach, v)) for v in far[:2])
@@ -139,11 +141,11 @@ def _outline(settings: Mapping[str, Any], length: Callable[..., float]) -> tuple
     """Read the outline: a CSS stroke lies half outside the letter, an ``outline-width`` wholly."""
     stroke = settings.get("-webkit-text-stroke") or settings.get("text-stroke")
     if isinstance(stroke, str):
-        parts = _COLOUR.findall(stroke)
-        shade = next((c for c in map(colour, parts) if c), (0, 0, 0, 255))
-        width = next((length(part, 0.0) for part in parts if colour(part) is None), 0.0) / 2
+        parts = _COLOR.findall(stroke)
+        shade = next((c for c in map(parse_color, parts) if c), (0, 0, 0, 255))
+        width = next((length(part, 0.0) for part in parts if parse_color(part) is None), 0.0) / 2
     else:
-        shade = colour(settings.get("outline-color")) or (0, 0, 0, 255)
+        shade = parse_color(settings.get("outline-color")) or (0, 0, 0, 255)
         width = length(settings.get("outline-width"), 0.0)
         if not width and "outline-color" in settings and "outline-width" not in settings:
             width = 1.0

@@ -92,9 +92,9 @@ class Crossing:
 
 
 def _by_distance(before: Image.Image, after: Image.Image, done: float) -> Image.Image:
-    """Let the colours that differ most change first.
+    """Let the colors that differ most change first.
 
-    FFmpeg's own measure goes beyond 1, so that colours far apart would change at once, in a flash at the cut.
+    FFmpeg's own measure goes beyond 1, so that colors far apart would change at once, in a flash at the cut.
     """
     import numpy as np
 

@@ -297,16 +297,16 @@ def write_ass(lines: Iterable[Line], look: SubtitleLook, *, width: int, height: 
     outline = look.box if boxed else look.outline
     style = ",".join(
         [
-            "Default", look.family.replace(",", " "), f"{look.size:.0f}", _ass_colour(look.word),
-            _ass_colour(look.line), _ass_colour(outline), _ass_colour(look.shadow), "-1" if look.bold else "0",
+            "Default", look.family.replace(",", " "), f"{look.size:.0f}", _ass_color(look.word),
+            _ass_color(look.line), _ass_color(outline), _ass_color(look.shadow), "-1" if look.bold else "0",
             "0,0,0,100,100,0,0", "3" if boxed else "1",
             f"{max(look.outline_width, look.size * 0.2 if boxed else 0):.0f}", f"{look.shadow_offset:.0f}",
             str(look.alignment), f"{width * 0.05:.0f},{width * 0.05:.0f},{height * 0.05:.0f},1",
         ]
     )  # fmt: skip
     place = ""
-    if look.centre is not None:
-        place = f"{{\\an5\\pos({look.centre[0]:.0f},{look.centre[1]:.0f})}}"
+    if look.center is not None:
+        place = f"{{\\an5\\pos({look.center[0]:.0f},{look.center[1]:.0f})}}"
     rows = [
         "[Script Info]", "ScriptType: v4.00+", f"PlayResX: {width}", f"PlayResY: {height}",
         "ScaledBorderAndShadow: yes", "WrapStyle: 0", "", "[V4+ Styles]",
@@ -347,6 +347,6 @@ def _ass_time(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest // 100:02d}.{rest % 100:02d}"
 
 
-def _ass_colour(colour: RGBA) -> str:
-    red, green, blue, alpha = colour
+def _ass_color(color: RGBA) -> str:
+    red, green, blue, alpha = color
     return f"&H{255 - alpha:02X}{blue:02X}{green:02X}{red:02X}"

@@ -1,11 +1,11 @@
-"""CSS colours, without a graphics library."""
+"""CSS colors, without a graphics library."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-__all__ = ["RGBA", "colour"]
+__all__ = ["RGBA", "parse_color"]
 
 RGBA = tuple[int, int, int, int]
 
@@ -25,8 +25,8 @@ _HEX = re.compile(r"#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})", re.IGNORECASE)
 _RGB = re.compile(r"rgba?\(([^)]*)\)", re.IGNORECASE)
 
 
-def colour(text: Any) -> RGBA | None:
-    """Read a CSS colour (name, ``#rgb[a]``, ``#rrggbb[aa]``, ``rgb()``, ``rgba()``); None if it is none."""
+def parse_color(text: Any) -> RGBA | None:
+    """Read a CSS color (name, ``#rgb[a]``, ``#rrggbb[aa]``, ``rgb()``, ``rgba()``); None if it is none."""
     if not isinstance(text, str):
         return None
     text = text.strip().lower()

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_json2video.local.limits import LIMITS, Limits
 from airflow_json2video.local.planning.animation import animation_of
-from airflow_json2video.local.planning.colors import colour
+from airflow_json2video.local.planning.colors import parse_color
 from airflow_json2video.local.planning.resolve import MovieFault, Resolved
 from airflow_json2video.local.planning.speech import estimated_seconds
 from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline, Transition
@@ -144,9 +144,9 @@ class _Planner:
         return plans
 
     def _background(self, text: Any, place: int) -> tuple[int, int, int] | None:
-        rgba = colour(text)
+        rgba = parse_color(text)
         if rgba is None:
-            self._warnings.append(f"Scene #{place}: '{text}' is not a colour; black is used")
+            self._warnings.append(f"Scene #{place}: '{text}' is not a color; black is used")
             return (0, 0, 0)
         return rgba[:3] if rgba[3] else None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_json2video.local.planning.colors import RGBA, colour
+from airflow_json2video.local.planning.colors import RGBA, parse_color
 
 __all__ = ["STYLES", "SubtitleLook", "look_of"]
 
@@ -40,7 +40,7 @@ class SubtitleLook:
     row: str = "bottom"
     """``top``, ``mid-top``, ``center``, ``mid-bottom`` or ``bottom``."""
     column: str = "center"
-    centre: tuple[float, float] | None = None
+    center: tuple[float, float] | None = None
     """Where the middle stands, if the movie says so."""
     all_caps: bool = False
     max_words: int = 4
@@ -77,15 +77,15 @@ def look_of(element: Mapping[str, Any], *, width: int, warn: Callable[[str], Non
         warn(f"the font '{settings.get('font-family') or settings.get('font-url')}' is replaced by a bundled one")
     weight = str(settings.get("font-weight") or "400").split(".")[0]
     bold = weight in ("bold", "bolder") or (weight.isdigit() and int(weight) >= 600) or family.lower().endswith("bold")
-    row, column, centre = _place(settings, warn)
+    row, column, center = _place(settings, warn)
 
     def ink(name: str, default: RGBA) -> RGBA:
         value = settings.get(name)
         if value in (None, ""):
             return default
-        found = colour(value)
+        found = parse_color(value)
         if found is None:
-            warn(f"{name} '{value}' is not a colour; the default is used")
+            warn(f"{name} '{value}' is not a color; the default is used")
         return found or default
 
     black = (0, 0, 0, 255)
@@ -104,7 +104,7 @@ def look_of(element: Mapping[str, Any], *, width: int, warn: Callable[[str], Non
         shadow_offset=round(max(-200.0, min(200.0, _number(settings.get("shadow-offset"), 0)))),
         row=row,
         column=column,
-        centre=centre,
+        center=center,
         all_caps=settings.get("all-caps") is True,
         max_words=max(1, min(50, int(_number(settings.get("max-words-per-line"), 4)))),
         max_words_given=settings.get("max-words-per-line") is not None,

@@ -18,8 +18,8 @@ STORED = os.environ.get("JSON2VIDEO_BENCH_STORED") == "yes"
 MOVIE: dict[str, Any] = {
     "width": 128,
     "height": 72,
-    "variables": {"number": 0, "colour": ""},
-    "scenes": [{"duration": 1, "background-color": "{{ colour }}", "comment": "{{ number }}"}],
+    "variables": {"number": 0, "color": ""},
+    "scenes": [{"duration": 1, "background-color": "{{ color }}", "comment": "{{ number }}"}],
 }
 OPTIONS: dict[str, Any] = {"movie": MOVIE, "poll_interval": 2, "retries": 6, "retry_delay": timedelta(seconds=2)}
 DAY = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc), "catchup": False}

@@ -32,7 +32,7 @@ def test_one_row_in_twenty_is_broken_and_none_in_two_ways():
 
 def test_the_rows_differ(tmp_path):
     rows = [json.loads(line) for line in write_rows(tmp_path / "rows.jsonl", 50).read_text().splitlines()]
-    assert len({row["colour"] for row in rows}) == len({row["number"] for row in rows}) == 50
+    assert len({row["color"] for row in rows}) == len({row["number"] for row in rows}) == 50
 
 
 def test_a_stored_file_is_whole_if_it_has_the_length_that_the_report_names(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from airflow_json2video.core.batch_items import MOST_ITEMS, BatchItems, columns_of, needed_names, rows_of
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 
-MOVIE = {"variables": {"colour": "#000000"}, "scenes": [{"duration": 1, "comment": "{{ city }} {{ colour }}"}]}
+MOVIE = {"variables": {"color": "#000000"}, "scenes": [{"duration": 1, "comment": "{{ city }} {{ color }}"}]}
 
 
 def items(rows, *, base=MOVIE, key="sku"):
@@ -94,13 +94,13 @@ def test_a_variable_that_has_a_value_in_the_movie_may_be_left_out():
 
 
 def test_a_variable_whose_value_in_the_movie_is_null_may_not():
-    movie = {**MOVIE, "variables": {"colour": None}}
-    with pytest.raises(ConfigurationError, match="'colour'"):
+    movie = {**MOVIE, "variables": {"color": None}}
+    with pytest.raises(ConfigurationError, match="'color'"):
         items([{"sku": "a", "city": "Ghent"}], base=movie).require_complete()
 
 
 def test_what_a_templates_schema_requires_is_needed_of_every_row():
-    schema = {"required": ["city", "price"], "properties": {"city": {}, "price": {}, "colour": {}}}
+    schema = {"required": ["city", "price"], "properties": {"city": {}, "price": {}, "color": {}}}
     with pytest.raises(ConfigurationError, match=r"the template requires:\n  row 1 has no 'price'"):
         items([{"city": "Ghent"}], base={"template": "t" * 20}, key=None).require_complete(schema=schema)
 
@@ -121,9 +121,9 @@ def test_the_names_that_a_movie_needs(movie, names):
 
 
 def test_a_rows_own_value_goes_before_the_movies_and_no_value_leaves_it():
-    found = items([{"sku": "a", "city": "Ghent", "colour": None}, {"sku": "b", "city": "Kyoto", "colour": "#ffffff"}])
-    assert [found.document(i)["variables"]["colour"] for i in (0, 1)] == ["#000000", "#ffffff"]
-    assert MOVIE["variables"] == {"colour": "#000000"}
+    found = items([{"sku": "a", "city": "Ghent", "color": None}, {"sku": "b", "city": "Kyoto", "color": "#ffffff"}])
+    assert [found.document(i)["variables"]["color"] for i in (0, 1)] == ["#000000", "#ffffff"]
+    assert MOVIE["variables"] == {"color": "#000000"}
 
 
 def test_without_a_movie_a_row_is_the_whole_document():

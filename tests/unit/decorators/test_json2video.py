@@ -218,10 +218,10 @@ def test_each_mapped_call_is_a_render_of_its_own(service):
     with DAG("a_dag", schedule=None, start_date=datetime(2026, 1, 1)):  # noqa: DTZ001
 
         @task.json2video(poll_interval=0.3)
-        def film(text, colour):
-            return {**MOVIE, "comment": f"{text} {colour}"}
+        def film(text, color):
+            return {**MOVIE, "comment": f"{text} {color}"}
 
-        mapped = film.partial(colour="red").expand(text=["a", "b"]).operator
+        mapped = film.partial(color="red").expand(text=["a", "b"]).operator
     for index, text in enumerate(["a", "b"]):
         unmapped = mapped.unmap({"op_kwargs": {"text": text}})
         Attempt(unmapped, map_index=index).render_templates().run()

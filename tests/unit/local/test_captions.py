@@ -145,7 +145,7 @@ def test_what_is_written_is_read_back_as_it_was(position):
             assert (after.start, after.end) == pytest.approx((before.start, before.end), abs=0.011)
 
 
-def test_the_written_file_says_colours_place_and_frame():
+def test_the_written_file_says_colors_place_and_frame():
     settings = {"word-color": "#102030", "outline-width": 3, "position": "top-right", "font-weight": "900"}
     look = look_of({"settings": settings}, width=1000, warn=pytest.fail)
     text = write_ass(read_captions(SRT), look, width=1000, height=500)
@@ -163,7 +163,7 @@ def test_a_look_says_what_it_replaces():
     }  # fmt: skip
     look = look_of({"settings": settings}, width=1920, warn=told.append)
     assert (look.style, look.bold, look.size, look.row, look.column) == ("classic", True, 96, "bottom", "center")
-    for words_ in ("glow", "style 'fancy'", "font 'Oswald Bold'", "position 'nowhere'", "'blurple' is not a colour"):
+    for words_ in ("glow", "style 'fancy'", "font 'Oswald Bold'", "position 'nowhere'", "'blurple' is not a color"):
         assert any(words_ in t for t in told), words_
 
 

@@ -19,13 +19,13 @@ ROOT = Path(__file__).parents[3]
 BLUE, GREEN, RED = (67, 146, 241), (11, 132, 87), (200, 30, 30)
 
 
-def scene(colour, duration=1, *, transition=None, elements=(), **more):
-    ground = "#{:02x}{:02x}{:02x}".format(*colour)
+def scene(color, duration=1, *, transition=None, elements=(), **more):
+    ground = "#{:02x}{:02x}{:02x}".format(*color)
     entering = {"transition": {"style": transition, "duration": 0.4}} if transition else {}
     return {"duration": duration, "background-color": ground, "elements": list(elements), **entering, **more}
 
 
-COLOURS = {"width": 160, "height": 90, "scenes": [scene(BLUE), scene(GREEN, transition="wipeleft"), scene(RED)]}
+COLORS = {"width": 160, "height": 90, "scenes": [scene(BLUE), scene(GREEN, transition="wipeleft"), scene(RED)]}
 
 
 @pytest.fixture
@@ -59,10 +59,10 @@ def near(one, other, by=12):
 
 def test_what_cannot_be_tried_ends_with_2(run, write, tmp_path):
     assert run("plan", tmp_path / "nowhere.json")[0] == 2
-    assert run("plan", write(COLOURS), "--var", "nothing")[0] == 2
-    assert run("frame", write(COLOURS), "--at", "9", "-o", tmp_path / "f.png")[0] == 2
-    assert run("frame", write(COLOURS), "--at", "-1", "-o", tmp_path / "f.png")[0] == 2
-    assert run("frame", write(COLOURS), "-o", tmp_path / "f.nonsense")[0] == 2
+    assert run("plan", write(COLORS), "--var", "nothing")[0] == 2
+    assert run("frame", write(COLORS), "--at", "9", "-o", tmp_path / "f.png")[0] == 2
+    assert run("frame", write(COLORS), "--at", "-1", "-o", tmp_path / "f.png")[0] == 2
+    assert run("frame", write(COLORS), "-o", tmp_path / "f.nonsense")[0] == 2
     assert run("sheet", tmp_path / "nowhere.mp4", "-o", tmp_path / "s.png")[0] == 2
     assert run("nonsense")[0] == 2
 
@@ -168,7 +168,7 @@ def test_the_docs_show_what_plan_prints(run, monkeypatch):
 
 def test_plan_measures_clips_when_it_is_told_to(run, write, tmp_path):
     clip = tmp_path / "assets" / "media.example.com" / "clip.mp4"
-    assert run("render", write({**COLOURS, "scenes": [scene(BLUE, 3)]}), "-o", clip)[0] == 0
+    assert run("render", write({**COLORS, "scenes": [scene(BLUE, 3)]}), "-o", clip)[0] == 0
     movie = write({"scenes": [{"elements": [{"type": "video", "src": "https://media.example.com/clip.mp4"}]}]})
     assert json.loads(run("plan", movie, "--json")[1])["duration"] == 5
     measured = run("plan", movie, "--json", "--measure", "--assets", tmp_path / "assets")[1]
@@ -176,7 +176,7 @@ def test_plan_measures_clips_when_it_is_told_to(run, write, tmp_path):
 
 
 def test_a_movie_that_names_a_template_is_read_from_a_folder(run, write, tmp_path):
-    write(COLOURS, "abc123def456ghi789jk.json")
+    write(COLORS, "abc123def456ghi789jk.json")
     movie = write({"template": "abc123def456ghi789jk"})
     assert json.loads(run("plan", movie, "--json", "--templates", tmp_path)[1])["width"] == 160
     code, _, err = run("plan", write({"template": "../movie"}), "--templates", tmp_path)
@@ -192,7 +192,7 @@ def decoded(path):
 
 
 def test_one_frame_is_the_one_that_the_video_shows_at_that_time(run, write, tmp_path):
-    movie = write(COLOURS)
+    movie = write(COLORS)
     assert run("render", movie, "-o", tmp_path / "out.mp4")[0] == 0
     video = decoded(tmp_path / "out.mp4")
     assert len(video) == 65
@@ -206,13 +206,13 @@ def test_one_frame_is_the_one_that_the_video_shows_at_that_time(run, write, tmp_
 
 
 def test_a_frame_says_what_it_did_not_draw_as_asked(run, write, tmp_path):
-    movie = write({**COLOURS, "scenes": [scene(BLUE, 1, elements=[{"type": "component", "component": "basic/000"}])]})
+    movie = write({**COLORS, "scenes": [scene(BLUE, 1, elements=[{"type": "component", "component": "basic/000"}])]})
     code, _, err = run("frame", movie, "-o", tmp_path / "f.png")
     assert (code, "warning: scenes[0].elements[0]: " in err) == (0, True)
 
 
-def colours_of(sheet, tiles, size=(160, 90), columns=4):
-    """The colours in the middle of the tiles, which stand 12 pixels apart under a line of 24."""
+def colors_of(sheet, tiles, size=(160, 90), columns=4):
+    """The colors in the middle of the tiles, which stand 12 pixels apart under a line of 24."""
     picture = Image.open(sheet).convert("RGB")
     places = [divmod(tile, columns) for tile in tiles]
     return [picture.getpixel((12 + c * (size[0] + 12) + 80, 48 + r * (size[1] + 36) + 45)) for r, c in places]
@@ -220,25 +220,25 @@ def colours_of(sheet, tiles, size=(160, 90), columns=4):
 
 @pytest.mark.parametrize("source", ["movie.json", "out.mp4"])
 def test_a_sheet_shows_frames_of_a_movie_or_a_video_in_order(run, write, tmp_path, source):
-    movie = write(COLOURS)
+    movie = write(COLORS)
     if source == "out.mp4":
         assert run("render", movie, "-o", tmp_path / "out.mp4")[0] == 0
     code, out, _ = run("sheet", tmp_path / source, "-o", tmp_path / "sheet.png", "--frames", 6)
     assert code == 0
     assert "700x300, 6 frames of 2.60 s" in out
-    found = colours_of(tmp_path / "sheet.png", [0, 1, 3, 4, 5])
+    found = colors_of(tmp_path / "sheet.png", [0, 1, 3, 4, 5])
     assert all(near(a, b) for a, b in zip(found, [BLUE, BLUE, GREEN, RED, RED], strict=True)), found
 
 
 def test_a_render_leaves_its_sheet_beside_it_and_gives_its_result_to_a_program(run, write, tmp_path):
     sheet = tmp_path / "sheet.jpg"
-    code, out, err = run("render", write(COLOURS), "-o", tmp_path / "out.mp4", "--sheet", sheet, "--json")
+    code, out, err = run("render", write(COLORS), "-o", tmp_path / "out.mp4", "--sheet", sheet, "--json")
     assert code == 0
     result = json.loads(out)
     assert (result["frames"], result["width"], result["outcome"]) == (65, 160, "done")
     with Image.open(sheet) as picture:
         assert picture.size == (700, 426)
-    assert near(colours_of(sheet, [11])[0], RED)
+    assert near(colors_of(sheet, [11])[0], RED)
     assert "frame 65 of 65" in err  # no terminal, so a line a quarter
     assert err.count("\n") <= 4
 

@@ -1,4 +1,4 @@
-"""What the service says over HTTP, one behaviour a test."""
+"""What the service says over HTTP, one behavior a test."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ def test_only_loopback_is_listened_on_unless_told():
 
 
 def test_an_unknown_setting_is_refused_by_name():
-    with pytest.raises(ValueError, match="no such setting: colour"):
-        LocalService(colour="red")
+    with pytest.raises(ValueError, match="no such setting: color"):
+        LocalService(color="red")
 
 
 def test_the_http_rooms_load_no_codec_no_pictures_and_no_airflow():

@@ -283,7 +283,7 @@ def test_rules_are_set_listed_and_cleared_over_http(client, service):
     "rule",
     [
         {"kind": "nonsense"},
-        {"kind": "answer", "colour": 1},
+        {"kind": "answer", "color": 1},
         {"kind": "render", "status": "done"},
         {"status": 500},
         {"kind": "look", "status": "done"},

@@ -137,8 +137,8 @@ def test_a_page_cannot_show_a_file_of_this_machine(drawn, tmp_path, way):
     secret = tmp_path / "secret.png"
     Image.new("RGB", (120, 60), (0, 200, 0)).save(secret)
     picture = drawn(way.format(file=secret.as_uri()), wait=1)
-    colours = {colour[:3] for _, colour in picture.getcolors(120 * 60) if colour[3]}
-    assert not any(g > 120 and r < 80 and b < 80 for r, g, b in colours)
+    colors = {color[:3] for _, color in picture.getcolors(120 * 60) if color[3]}
+    assert not any(g > 120 and r < 80 and b < 80 for r, g, b in colors)
 
 
 def test_html_stands_in_the_video_as_a_still_and_the_warnings_say_so(browser, tmp_path):
@@ -319,16 +319,16 @@ def test_a_component_shows_its_texts_in_its_box_where_its_card_stands():
     picture, at, notes = card(component="basic/050", settings=settings, x=10, y=20, width=300, height=150)
     assert picture.size == (300, 150)
     assert at == (10, 20)
-    assert notes == ["a labelled card stands for this component ('basic/050')"]
+    assert notes == ["a labeled card stands for this component ('basic/050')"]
     # A lower third: white paper and a red bar at the bottom left, nothing of it in the upper half.
     lower, upper = picture.crop((4, 75, 150, 146)), picture.crop((4, 30, 296, 75))
-    assert (255, 0, 0, 255) in colours(lower)
-    assert (255, 255, 255, 255) in colours(lower)
+    assert (255, 0, 0, 255) in colors(lower)
+    assert (255, 255, 255, 255) in colors(lower)
     assert upper.getbbox() is None
 
 
-def colours(picture):
-    return {colour for _, colour in picture.getcolors(picture.width * picture.height)}
+def colors(picture):
+    return {color for _, color in picture.getcolors(picture.width * picture.height)}
 
 
 def test_the_card_of_a_component_moves_with_its_alignment():
@@ -424,7 +424,7 @@ def test_what_a_rectangle_does_not_do_here_is_told():
     assert picture.getpixel((160, 90)) == (0, 255, 0, 255)
     assert picture.getpixel((2, 2)) == CLEAR
     assert sorted(notes) == [
-        "of a shape's background only its first colour is drawn",
+        "of a shape's background only its first color is drawn",
         "shape/rectangle is drawn without animate",
     ]
 
@@ -440,7 +440,7 @@ def test_a_generated_picture_has_its_aspect_ratio_and_its_prompt(ratio, size):
     other = picture_card(layer("image", **{**element, "prompt": "A lighthouse"}), CANVAS, notes.append)
     assert picture.size == size
     assert picture.tobytes() != other.tobytes()
-    assert notes[0] == "a labelled card stands for this image, which a model would make"
+    assert notes[0] == "a labeled card stands for this image, which a model would make"
 
 
 def test_a_generated_picture_is_resized_and_placed_as_a_real_one():

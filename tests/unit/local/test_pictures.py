@@ -1,4 +1,4 @@
-"""Images and clips as they stand in a frame: sizes, cuts, turns, motion, masks, keys, colours."""
+"""Images and clips as they stand in a frame: sizes, cuts, turns, motion, masks, keys, colors."""
 
 from __future__ import annotations
 
@@ -158,15 +158,15 @@ def test_a_speed_is_the_seconds_that_a_turn_by_the_angle_takes(draw, kind):
     assert near(back.pixel(40, 80, frame=5), RED)
 
 
-def centre(picture):
+def center(picture):
     grey = np.asarray(picture.convert("L"), dtype=float)
     ys, xs = np.mgrid[0 : grey.shape[0], 0 : grey.shape[1]]
     return (xs * grey).sum() / grey.sum(), (ys * grey).sum() / grey.sum()
 
 
-def test_a_turning_picture_keeps_its_centre(draw):
+def test_a_turning_picture_keeps_its_center(draw):
     drawn = draw(image("red.png", x=30, y=31, rotate={"angle": 90, "speed": 2}), seconds=2)
-    places = [centre(frame) for frame in drawn.frames]
+    places = [center(frame) for frame in drawn.frames]
     assert max(max(abs(x - 49.5), abs(y - 50.5)) for x, y in places) < 0.06
 
 
@@ -180,7 +180,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_pan_moves_the_view_that_way_and_never_shows_an_edge(draw, kind, way):
     drawn = draw({**kind, "resize": "cover", "pan": way, "pan-distance": 0.3, "duration": 1})
-    # Red grows to the right and green downwards, so the middle's colour tells where the view is.
+    # Red grows to the right and green downwards, so the middle's color tells where the view is.
     first, last = drawn.pixel(50, 50), drawn.pixel(50, 50, frame=9)
     for channel, direction in enumerate(WAYS[way]):
         assert (last[channel] - first[channel]) == pytest.approx(direction * 255 * 0.3 / 1.3, abs=5)
@@ -208,7 +208,7 @@ def test_a_zoom_comes_nearer_and_a_negative_one_goes_away(draw):
     for zoom, first, last in ((10, 1.0, 1.3), (-10, 1.3, 1.0)):
         drawn = draw(image("line.png", resize="cover", zoom=zoom))
         # The line stands a quarter of the frame right of the middle.
-        places = [centre(drawn.frames[n])[0] - 49.5 for n in (0, 9)]
+        places = [center(drawn.frames[n])[0] - 49.5 for n in (0, 9)]
         assert places == pytest.approx([24.9 * first, 24.9 * last], abs=0.4)
 
 
@@ -221,7 +221,7 @@ def test_a_zoom_comes_nearer_and_a_negative_one_goes_away(draw):
 )
 def test_a_slow_zoom_moves_evenly_by_parts_of_a_pixel(draw, element):
     drawn = draw({**element, "resize": "cover", "zoom": 3}, seconds=4)
-    places = [centre(frame)[0] for frame in drawn.frames]
+    places = [center(frame)[0] for frame in drawn.frames]
     steps = [b - a for a, b in itertools.pairwise(places)]
     assert 0.01 < sum(steps) / len(steps) < 0.12
     assert max(steps) - min(steps) < 0.06
@@ -303,8 +303,8 @@ def test_a_chroma_key_takes_the_screen_and_its_shadow_and_leaves_the_person(draw
     assert not any(g > r + 40 and g > b + 40 for r, g, b in rim), rim
 
 
-def test_the_rim_of_what_a_chroma_key_leaves_does_not_shine_in_the_key_colour(draw, folder):
-    # The colours of a clip are coarser than its light, so that two pixels of rim are mixed with the screen.
+def test_the_rim_of_what_a_chroma_key_leaves_does_not_shine_in_the_key_color(draw, folder):
+    # The colors of a clip are coarser than its light, so that two pixels of rim are mixed with the screen.
     person = Image.new("RGB", (80, 80), (40, 190, 70))
     ImageDraw.Draw(person).ellipse((20, 20, 60, 60), fill=(214, 72, 60))
     clip(folder / "media.example.com" / "rim.mp4", [person] * 10)
@@ -336,7 +336,7 @@ def test_a_key_without_a_hue_looks_at_brightness_too():
 
 def test_a_chroma_key_that_cannot_be_read_is_told(draw):
     drawn = draw(image("red.png", **{"chroma-key": {"color": "greenish", "tolerance": 5}}))
-    assert "the colour of the chroma-key is not a colour: 'greenish'" in drawn.told()
+    assert "the color of the chroma-key is not a color: 'greenish'" in drawn.told()
     drawn = draw(image("red.png", **{"chroma-key": {"color": "#00ff00", "tolerance": 500}}))
     assert "the tolerance of a chroma-key is from 1 to 100, not 500; 100 is used" in drawn.told()
     assert near(drawn.pixel(5, 5), RED, by=40)

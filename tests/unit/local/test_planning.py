@@ -9,7 +9,7 @@ import av
 import pytest
 
 from airflow_json2video.local.drawing.solid import Run, write_solid_mp4
-from airflow_json2video.local.planning.colors import colour
+from airflow_json2video.local.planning.colors import parse_color
 from airflow_json2video.local.planning.evaluation import EvaluationError, evaluate, fill
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
@@ -217,17 +217,17 @@ def test_a_movie_that_cannot_be_rendered_says_why(movie, message):
         ("transparent", (0, 0, 0, 0)),
         ("rgba(1, 2, 3, 0.5)", (1, 2, 3, 128)),
         ("Red", (255, 0, 0, 255)),
-        ("nocolour", None),
+        ("nocolor", None),
         (5, None),
     ],
 )
-def test_colours_are_read(text, rgba):
-    assert colour(text) == rgba
+def test_colors_are_read(text, rgba):
+    assert parse_color(text) == rgba
 
 
 @pytest.mark.timed
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (50, 50), (1080, 1350)])
-def test_an_instant_video_has_every_frame_in_its_colour(tmp_path, width, height):
+def test_an_instant_video_has_every_frame_in_its_color(tmp_path, width, height):
     path = tmp_path / "solid.mp4"
     started = time.perf_counter()
     runs = [Run(30, (67, 146, 241)), Run(20, (255, 0, 0))]

@@ -91,7 +91,7 @@ def rendered(client, tmp_path):
     return render
 
 
-def test_a_preview_has_the_right_size_rate_length_count_tags_and_colours(rendered):
+def test_a_preview_has_the_right_size_rate_length_count_tags_and_colors(rendered):
     movie = {
         "width": 320, "height": 180, "fps": 30,
         "scenes": [

@@ -1,4 +1,4 @@
-"""Subtitles as they are drawn, looked at by colour and place; and their file beside the video."""
+"""Subtitles as they are drawn, looked at by color and place; and their file beside the video."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def painted(layer, seconds):
     return np.asarray(canvas).astype(int)
 
 
-def where(picture, colour):
-    """Give left, top, right, bottom of a colour, or None."""
-    ys, xs = np.nonzero((np.abs(picture - np.array(colour)) < 40).all(axis=2))
+def where(picture, color):
+    """Give left, top, right, bottom of a color, or None."""
+    ys, xs = np.nonzero((np.abs(picture - np.array(color)) < 40).all(axis=2))
     return (xs.min(), ys.min(), xs.max(), ys.max()) if len(xs) else None
 
 
@@ -145,7 +145,7 @@ def test_the_corners_of_a_box_are_round_and_smooth(layer, style):
     assert ((share > 0.1) & (share < 0.9)).sum() >= 3
 
 
-def test_outline_and_shadow_are_drawn_in_their_colours_and_sizes(layer):
+def test_outline_and_shadow_are_drawn_in_their_colors_and_sizes(layer):
     bare, outlined, shadowed = (layer(s, scenes=SPOKEN) for s in ({}, {"outline-width": 3}, {"shadow-offset": 4}))
     assert where(painted(bare, 1), OUTLINE) is where(painted(bare, 1), SHADOW) is None
     inner, outer = box_of(bare, 0.5), box_of(outlined, 0.5)

@@ -1,4 +1,4 @@
-"""Text in a frame: where its ink stands, in what colour, in which script, and when it appears."""
+"""Text in a frame: where its ink stands, in what color, in which script, and when it appears."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_box_stands_where_its_position_says(draw, vertical, rows, horizontal
     assert rows[0] < top < bottom < rows[1]
 
 
-def test_a_box_has_padding_a_colour_that_shows_through_and_round_corners(draw):
+def test_a_box_has_padding_a_color_that_shows_through_and_round_corners(draw):
     box = {"background_color": "rgba(200,30,30,0.5)", "padding": "10px 20px", "border_radius": "12px"}
     drawn = draw(words("abc", **box), background=hexed(BLUE))
     mixed = [(a + b) / 2 for a, b in zip(RED, BLUE, strict=True)]

@@ -29,9 +29,9 @@ from tests.unit.conftest import connection_json
 
 MOVIE = {
     "resolution": "sd",
-    "variables": {"colour": "#000000"},
+    "variables": {"color": "#000000"},
     "scenes": [
-        {"duration": 1, "background-color": "{{ colour }}", "elements": [{"type": "text", "text": "{{ city }}"}]}
+        {"duration": 1, "background-color": "{{ color }}", "elements": [{"type": "text", "text": "{{ city }}"}]}
     ],
 }
 ROWS = [{"city": f"City {number}", "sku": f"sku-{number}"} for number in range(1, 8)]
