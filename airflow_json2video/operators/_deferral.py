@@ -95,13 +95,13 @@ class ResumeState:
     @classmethod
     def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> ResumeState:
         """Build it from a trigger's event, for ``dag.test()``, which loses the arguments of the method to resume."""
-        if "needed" in event:
+        if "min_credits" in event:
             until = event["deadline"]
             return cls(
                 until=until + render_timeout,
                 delivered=0,
                 quota_until=until,
-                quota_waits=event["earlier"] + 1,
+                quota_waits=event["attempt"] + 1,
                 is_service_time=True,
             )
         return cls.from_json(event["repeat"])
@@ -156,18 +156,18 @@ def wait_for_credits(
     if now < until:
         kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
         kwargs = {"outage": asdict(kept), **operator._resume_kwargs()}
-        defer_for_credits(operator, error, budget.price, until=until, earlier=pause.quota_waits, kwargs=kwargs)
+        defer_for_credits(operator, error, budget.price, until=until, attempt=pause.quota_waits, kwargs=kwargs)
     return error.with_context(advice=f"{error.advice} {WAITED}".strip())
 
 
 def defer_for_credits(
-    operator: Any, error: Json2VideoError, price: Price, *, until: float, earlier: int, kwargs: dict[str, Any]
+    operator: Any, error: Json2VideoError, price: Price, *, until: float, attempt: int, kwargs: dict[str, Any]
 ) -> NoReturn:
     """Free the worker slot until the account has credits for a render that it could not pay for.
 
     :param error: the refusal. :param price: of the render.
     :param until: epoch seconds by the service's clock at which the wait ends.
-    :param earlier: how often it was waited for before. :param kwargs: handed to ``resume_submission``.
+    :param attempt: how often the task has waited for credits before. :param kwargs: handed to ``resume_submission``.
     """
     left = None
     with suppress(Json2VideoError):
@@ -179,4 +179,4 @@ def defer_for_credits(
         needed,
         datetime.fromtimestamp(until).astimezone().isoformat(timespec="seconds"),
     )
-    defer_until_credits(operator, deadline=until, needed=needed, earlier=earlier, kwargs=kwargs)
+    defer_until_credits(operator, deadline=until, min_credits=needed, attempt=attempt, kwargs=kwargs)

@@ -296,7 +296,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
                 submission_key=key,
                 delivery_key=delivery_key(context["ti"]) if self._notes_delivery else None,
                 estimated_credits=estimated,
-                pays=True,
+                is_billed=True,
             )
         return self._finish(ended, key=key, estimated=estimated, context=context)
 
@@ -310,13 +310,13 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         **_: Any,
     ) -> RenderResult:
         """Go on after the trigger has fired: give the result, or fail with the reason."""
-        from airflow_json2video.triggers.render import ended_from_event
+        from airflow_json2video.triggers.render import outcome_from_event
 
         if submission_key is None and self.durable:  # lost by dag.test()
             from airflow_json2video.submission.attempt import task_identity
 
             submission_key = task_identity(context, self.hook, log=self.log).submission_key
-        ended = ended_from_event(event, project=project)
+        ended = outcome_from_event(event, project=project)
         return self._finish(ended, key=submission_key, estimated=estimated_credits, context=context)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002

@@ -109,9 +109,9 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None, project: str = "", **_: Any) -> RenderResult:
         """Go on after the trigger has fired: give the result, or fail with the reason."""
-        from airflow_json2video.triggers.render import ended_from_event
+        from airflow_json2video.triggers.render import outcome_from_event
 
-        ended = ended_from_event(event, project=project)
+        ended = outcome_from_event(event, project=project)
         if isinstance(ended.error, RenderDeadlineExceeded):
             from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 

@@ -1,4 +1,4 @@
-"""Ending a task from its trigger, without a worker: when that may be done, and with what."""
+"""Ending a task from its trigger, without a worker: when that is possible, and what is pushed."""
 
 from __future__ import annotations
 
@@ -6,47 +6,50 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from airflow.providers.common.compat.sdk import XCom
 from airflow.triggers.base import TriggerEvent
+from asgiref.sync import sync_to_async
+
+from airflow_json2video.links import Json2VideoRenderLink
+from airflow_json2video.supervisor_calls import uninterrupted
 
 __all__ = ["TriggeredTaskEnd", "reason_for_worker"]
 
-_MORE_TO_DO = {
-    "outlets": "it has outlets",
-    "output_path": "it keeps the video (output_path)",
-    "on_success_callback": "it has an on_success_callback",
-    "_post_execute_hook": "it has a post_execute hook",
-    "multiple_outputs": "it has multiple_outputs",
-    "map_index_template": "it has a map_index_template",
-    "returns_dag_result": "its result is the DAG's",
+_NEEDS_WORKER = {
+    "outlets": "the task has outlets",
+    "output_path": "the task stores the video (output_path)",
+    "on_success_callback": "the task has an on_success_callback",
+    "_post_execute_hook": "the task has a post_execute hook",
+    "multiple_outputs": "the task has multiple_outputs",
+    "map_index_template": "the task has a map_index_template",
+    "returns_dag_result": "the task's result is the DAG's",
 }
 
 
 def reason_for_worker(operator: Any, context: Any) -> str | None:
-    """Say why a task has to end on a worker although its author would have it end from the trigger.
+    """Return why a task must end on a worker although ``end_from_trigger`` is set; None if it need not.
 
-    Whatever a worker does after ``execute()`` and the triggerer does not is a reason.
-
-    :returns: the reason, or None if there is none.
+    Everything that a worker does after ``execute()`` and the triggerer does not is a reason.
     """
     try:
         import_module("airflow.sdk")
     except ImportError:
-        # Such an end cannot be told from a person's mark there, on which the meaning of a clear depends.
+        # There, such an end looks like a task that was marked as successful, and a clear of those means another thing.
         return "it needs Airflow 3"
-    for name, reason in _MORE_TO_DO.items():
+    for name, reason in _NEEDS_WORKER.items():
         if getattr(operator, name, None):
             return reason
-    if _length_is_needed(operator, context["ti"]):
+    if _is_expanded_over(operator, context["ti"]):
         return "another task expands over its result"
     if _has_listeners():
-        return "this Airflow has listeners (as for lineage), which hear only of tasks that end on a worker"
+        return "Airflow listeners are registered, and are not notified about tasks that end in the triggerer"
     return None
 
 
 class TriggeredTaskEnd:
-    """What a trigger needs to end its task: whose XComs it pushes, and what the result holds beside the movie.
+    """What a trigger needs to end its task: the XComs' task, and what the result contains in addition to the movie.
 
-    :param arguments: of :meth:`arguments_of`; they are stored among the trigger's own.
+    :param arguments: from :meth:`arguments_of`; they are stored as one argument of the trigger.
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -55,7 +58,7 @@ class TriggeredTaskEnd:
         self._delivery_key: str | None = arguments["delivery_key"]
         self.submission_key: str | None = arguments["submission_key"]
         self.estimated_credits: int | None = arguments.get("estimated_credits")
-        self.pays = bool(arguments.get("pays"))
+        self.is_billed = bool(arguments.get("is_billed"))
 
     @staticmethod
     def arguments_of(
@@ -65,9 +68,9 @@ class TriggeredTaskEnd:
         submission_key: str | None,
         delivery_key: str | None,
         estimated_credits: int | None = None,
-        pays: bool = False,
+        is_billed: bool = False,
     ) -> dict[str, Any]:
-        """Give the arguments for the task that runs now, as plain JSON."""
+        """Return the arguments for the task that runs now, as plain JSON."""
         return {
             "dag_id": ti.dag_id,
             "run_id": ti.run_id,
@@ -76,20 +79,18 @@ class TriggeredTaskEnd:
             "do_xcom_push": bool(operator.do_xcom_push),
             "submission_key": submission_key,
             "delivery_key": delivery_key,
-            **({"pays": True, "estimated_credits": estimated_credits} if pays else {}),
+            **({"is_billed": True, "estimated_credits": estimated_credits} if is_billed else {}),
         }
 
     async def event(self, result: Mapping[str, Any], *, cost: Mapping[str, Any] | None = None) -> TriggerEvent:
-        """Push what a worker would push, and give the event that ends the task as successful.
+        """Push the XComs that a worker would push, and return the event that ends the task as successful.
 
         The event could carry them itself, but Airflow 3.0 to 3.3 encodes those twice: the next task would get text.
-        It carries the one whose key alone counts, since Airflow stores that together with the task's success.
+        It carries the XCom whose key alone counts, because Airflow stores that one together with the task's success.
 
-        :raises Exception: they could not be pushed.
+        :raises Exception: the XComs could not be pushed.
         """
         from airflow.triggers.base import TaskSuccessEvent
-
-        from airflow_json2video.links import Json2VideoRenderLink
 
         await self._push(Json2VideoRenderLink.key, str(result["url"]))
         if cost is not None:
@@ -100,19 +101,13 @@ class TriggeredTaskEnd:
         return event
 
     async def _push(self, key: str, value: Any) -> None:
-        from airflow.providers.common.compat.sdk import XCom
-
-        from airflow_json2video.supervisor_calls import uninterrupted
-
         if hasattr(XCom, "aset"):  # 3.3 and later
             await uninterrupted(XCom.aset(key, value, **self._ti))
             return
-        from asgiref.sync import sync_to_async
-
         await uninterrupted(sync_to_async(XCom.set)(key, value, **self._ti))
 
 
-def _length_is_needed(operator: Any, ti: Any) -> bool:
+def _is_expanded_over(operator: Any, ti: Any) -> bool:
     is_mapped = ti.map_index is not None and ti.map_index >= 0
     return not is_mapped and next(iter(operator.iter_mapped_dependants()), None) is not None
 

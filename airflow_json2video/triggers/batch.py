@@ -89,7 +89,7 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
 
     async def _wait(self) -> list[dict[str, Any]]:
         from airflow_json2video.core.rate_limit import is_worth_resuming
-        from airflow_json2video.triggers.render import event_from_ended
+        from airflow_json2video.triggers.render import event_from_outcome
 
         loop = asyncio.get_running_loop()
         first = 0.0
@@ -112,14 +112,14 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
                 done, _ = await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     first = first or loop.time()
-                    ended.append(event_from_ended(task.result(), project=waiting.pop(task)))
+                    ended.append(event_from_outcome(task.result(), project=waiting.pop(task)))
                 if not done and loop.time() >= resume_at:
                     break
             if not self.renders and resume_at != math.inf:
                 await asyncio.sleep(max(0.0, resume_at - loop.time()))
             await self.hold_back()
             late = [task for task in waiting if task.done()]
-            ended += [event_from_ended(task.result(), project=waiting.pop(task)) for task in late]
+            ended += [event_from_outcome(task.result(), project=waiting.pop(task)) for task in late]
         except asyncio.CancelledError:
             self.log.info(
                 "Stopped watching %d renders here: the task was cleared, marked or timed out, or its trigger moves to "
@@ -194,10 +194,10 @@ def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float)
 def ended_of_batch(event: Any) -> list[tuple[str, RenderOutcome]]:
     """Read the payload of an event. Nothing unknown is taken for an end: it is looked up again."""
     from airflow_json2video.core.packing import unpack
-    from airflow_json2video.triggers.render import ended_from_event
+    from airflow_json2video.triggers.render import outcome_from_event
 
     try:
         found = unpack(event["ended"])
-        return [(str(each["project"]), ended_from_event(each, project=str(each["project"]))) for each in found]
+        return [(str(each["project"]), outcome_from_event(each, project=str(each["project"]))) for each in found]
     except (ValueError, KeyError, TypeError):
         return []

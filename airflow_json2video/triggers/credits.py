@@ -1,4 +1,4 @@
-"""The trigger for an account without credits: waits until it has some again, with no worker slot held meanwhile."""
+"""The trigger for an account without min_credits: waits until it has enough, while the task holds no worker slot."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from typing import Any, NoReturn
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_json2video.triggers.base import Json2VideoTrigger
+from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
 
 __all__ = ["Json2VideoCreditsTrigger", "defer_until_credits"]
 
-_FIRST_PAUSE = 30.0
-_LONGEST_PAUSE = 900.0
-_NET = timedelta(minutes=5)
+_FIRST_DELAY = 30.0
+"""Seconds before the first request."""
+_MAX_DELAY = 900.0
 
 
 class Json2VideoCreditsTrigger(Json2VideoTrigger):
-    """Fires once the account has enough credits, when the service refuses to say, or at the deadline.
+    """Fires when the account has enough credits, when the service refuses the request, or at the deadline.
 
-    It reads a page of one render, which is free, and never submits. Its arguments hold no secret. The event
-    repeats ``needed``, ``deadline`` and ``earlier`` for a task that has lost them.
+    It reads a page of one render, which is free, and never submits. Its arguments contain no secret. The event
+    repeats ``min_credits``, ``deadline`` and ``attempt`` for a task that has lost them.
 
     :param json2video_conn_id: the connection.
-    :param deadline: epoch seconds by the service's clock at which the waiting ends.
-    :param needed: credits that the account has to have.
-    :param earlier: how often the task has waited like this before: one that was refused in spite of enough credits is
-        tried ever more seldom.
+    :param deadline: epoch seconds by the service's clock at which the wait ends.
+    :param min_credits: that the account must have.
+    :param attempt: how often the task has waited like this before. If the task was refused in spite of enough credits,
+        the delay grows with each attempt.
     """
 
     def __init__(
-        self, *, json2video_conn_id: str, deadline: float, needed: float = 1.0, earlier: int = 0, **_: Any
+        self, *, json2video_conn_id: str, deadline: float, min_credits: float = 1.0, attempt: int = 0, **_: Any
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.json2video_conn_id = json2video_conn_id
         self.deadline = deadline
-        self.needed = needed
-        self.earlier = earlier
+        self.min_credits = min_credits
+        self.attempt = attempt
         self._now: Callable[[], float] = time.time  # until the service is known
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what the triggerer makes this trigger from."""
+        """Return the class path and the arguments from which the triggerer rebuilds this trigger."""
         return (
             "airflow_json2video.triggers.credits.Json2VideoCreditsTrigger",
             {
                 "json2video_conn_id": self.json2video_conn_id,
                 "deadline": self.deadline,
-                "needed": self.needed,
-                "earlier": self.earlier,
+                "min_credits": self.min_credits,
+                "attempt": self.attempt,
             },
         )
 
     async def wait(self) -> TriggerEvent:
-        """Ask until there is enough."""
+        """Read the balance until it is enough."""
         asked = 0
         while True:
-            pause = min(_FIRST_PAUSE * 1.5 ** min(self.earlier * 2 + asked, 20), _LONGEST_PAUSE)
-            pause *= random.uniform(0.8, 1.2)  # noqa: S311
-            await asyncio.sleep(max(0.0, min(pause, self.deadline - self._now())))
+            delay = min(_FIRST_DELAY * 1.5 ** min(self.attempt * 2 + asked, 20), _MAX_DELAY)
+            delay *= random.uniform(0.8, 1.2)  # noqa: S311
+            await asyncio.sleep(max(0.0, min(delay, self.deadline - self._now())))
             asked += 1
             if await self._has_enough() or self._now() >= self.deadline:
                 break
-        told = {"asked": asked, "needed": self.needed, "deadline": self.deadline, "earlier": self.earlier}
-        return TriggerEvent(told)  # type: ignore[no-untyped-call]
+        payload = {"asked": asked, "min_credits": self.min_credits, "deadline": self.deadline, "attempt": self.attempt}
+        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _has_enough(self) -> bool:
         from airflow_json2video.api import calls
@@ -82,31 +82,31 @@ class Json2VideoCreditsTrigger(Json2VideoTrigger):
                 page = await client.execute(calls.list_movies(limit=1))
         except Json2VideoError as error:
             return not error.retryable  # a refusal is an answer: the worker fails with it
-        except Exception as error:  # the database or the supervisor may be back in a moment
+        except Exception as error:  # the database or the supervisor may be back soon
             self.log.warning("The connection could not be looked up: %s: %s.", type(error).__name__, error)
             return False
         quota = to_json(page.remaining_quota) if page.remaining_quota is not None else {}
-        enough = is_sufficient(quota, needed=self.needed)
+        enough = is_sufficient(quota, needed=self.min_credits)
         if enough:
-            self.log.info("The account has %s; the task goes on.", quota or "no quota that the service names")
+            self.log.info("The account has %s; the task resumes.", quota or "no quota that the service reports")
         return enough
 
 
 def defer_until_credits(
-    operator: Any, *, deadline: float, needed: float, earlier: int, kwargs: dict[str, Any]
+    operator: Any, *, deadline: float, min_credits: float, attempt: int, kwargs: dict[str, Any]
 ) -> NoReturn:
-    """Free the worker slot until the account has credits; then ``resume_submission`` goes on.
+    """Free the worker slot until the account has enough credits; then ``resume_submission`` runs.
 
-    :param deadline: epoch seconds by the service's clock. :param needed: credits.
-    :param earlier: see :class:`Json2VideoCreditsTrigger`.
-    :param kwargs: handed to ``resume_submission``.
+    :param deadline: epoch seconds by the service's clock.
+    :param min_credits: see :class:`Json2VideoCreditsTrigger`, also for *attempt*.
+    :param kwargs: passed to ``resume_submission``.
     """
     operator.defer(
         trigger=Json2VideoCreditsTrigger(
-            json2video_conn_id=operator.json2video_conn_id, deadline=deadline, needed=needed, earlier=earlier
+            json2video_conn_id=operator.json2video_conn_id, deadline=deadline, min_credits=min_credits, attempt=attempt
         ),
         method_name="resume_submission",
         kwargs=kwargs,
-        timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), 0.0)) + _NET,
+        timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), 0.0)) + TIMEOUT_MARGIN,
     )
     raise AssertionError("defer() always raises")

@@ -10,36 +10,32 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.core.render_status import RenderOutcome
-from airflow_json2video.triggers.base import Json2VideoTrigger
+from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["Json2VideoRenderTrigger", "defer_until_rendered", "ended_from_event", "event_from_ended"]
-
-_NET = timedelta(minutes=5)
-"""How much later than our own deadline Airflow's timeout of the deferral falls: a net, never the first to act."""
+__all__ = ["Json2VideoRenderTrigger", "defer_until_rendered", "event_from_outcome", "outcome_from_event"]
 
 
 class Json2VideoRenderTrigger(Json2VideoTrigger):
-    """Looks at a render until it ends, and fires one event that says how.
+    """Polls a render until it ends, and fires one event with the outcome.
 
-    Its arguments are stored in Airflow's database, so there is no secret among them; the API key is
-    read from the connection in the triggerer. Every exit is an event or a cancellation. A cancelled
-    trigger (killed, or moved to another triggerer) leaves the render alone: it cannot be cancelled,
-    and the next attempt adopts it.
+    Its arguments are stored in Airflow's database, so they contain no secret; the API key is read from the connection
+    in the triggerer. It always ends with an event or with its cancellation. If the trigger is cancelled (killed, or
+    moved to another triggerer), the render keeps running, and the next attempt reattaches to it.
 
     :param project: the render.
     :param json2video_conn_id: the connection.
     :param submitted_at: epoch seconds of the submission by the service's clock, which is the same on every machine;
         default: now.
-    :param deadline: epoch seconds at which waiting ends, by the service's clock; absolute, so it survives every
+    :param deadline: epoch seconds at which the wait ends, by the service's clock; absolute, so that it survives every
         restart. Default: an hour after the submission.
-    :param poll_interval: seconds; scales the plan of looks, which follows the account's render times. Twice the
-        interval, about half the requests.
+    :param poll_interval: seconds; scales the poll schedule, which follows the account's render times. Twice the
+        interval means about half the requests.
     :param submission_time_known: False for a render that was submitted elsewhere: *submitted_at* is when the wait
         began, and the first poll is immediate.
-    :param task_end: set if a finished render is to end the task from here, without a worker: the arguments of
+    :param task_end: set if a finished render ends the task from the trigger, without a worker: the arguments of
         :class:`~airflow_json2video.triggers._task_end.TriggeredTaskEnd`.
     """
 
@@ -55,8 +51,8 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         task_end: dict[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
-        # Arguments that a newer operator wrote are left out of account: in a rolling upgrade the
-        # triggerer may be the older one, and an exception here would lose a render that is paid for.
+        # Arguments of a newer operator are ignored: in a rolling upgrade the triggerer may be the older one, and an
+        # exception here would lose a render that is paid for.
         super().__init__()  # type: ignore[no-untyped-call]
         self.project = project
         self.json2video_conn_id = json2video_conn_id
@@ -68,7 +64,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         self.unknown = sorted(unknown)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what the triggerer makes this trigger from."""
+        """Return the class path and the arguments from which the triggerer rebuilds this trigger."""
         arguments: dict[str, Any] = {
             "project": self.project,
             "json2video_conn_id": self.json2video_conn_id,
@@ -76,7 +72,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
             "deadline": self.deadline,
             "poll_interval": self.poll_interval,
         }
-        # Only where they say something: an older triggerer would warn of arguments that it does not know.
+        # Only where they differ from the default: an older triggerer would warn of arguments that it does not know.
         if not self.submission_time_known:
             arguments["submission_time_known"] = False
         if self.task_end is not None:
@@ -85,12 +81,13 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
 
     async def wait(self) -> TriggerEvent:
         """Wait until the render has ended."""
-        ended = await self._wait()
-        return await self._end_of_task(ended) or TriggerEvent(event_from_ended(ended, project=self.project))  # type: ignore[no-untyped-call]
+        outcome = await self._wait()
+        event = await self._task_end_event(outcome)
+        return event or TriggerEvent(event_from_outcome(outcome, project=self.project))  # type: ignore[no-untyped-call]
 
-    async def _end_of_task(self, ended: RenderOutcome) -> TriggerEvent | None:
-        """Give the event that ends the task from here; None if a worker is to do that."""
-        if self.task_end is None or ended.movie is None or ended.error is not None:
+    async def _task_end_event(self, outcome: RenderOutcome) -> TriggerEvent | None:
+        """Return the event that ends the task without a worker; None if the task must end on a worker."""
+        if self.task_end is None or outcome.movie is None or outcome.error is not None:
             return None
         from airflow_json2video.core.price import cost_of, format_cost
         from airflow_json2video.core.result import render_result
@@ -100,16 +97,16 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
 
         try:
             end = TriggeredTaskEnd(self.task_end)
-            quota = ended.remaining_quota
-            result = render_result(ended.movie, remaining_quota=quota, submission_key=end.submission_key)
+            quota = outcome.remaining_quota
+            result = render_result(outcome.movie, remaining_quota=quota, submission_key=end.submission_key)
             cost = cost_of(result, estimated=end.estimated_credits)
-            event = await end.event(result, cost=cost if end.pays else None)
-        except Exception as error:  # whatever it is, a worker can do without it
-            self.log.warning("The task ends on a worker, since it cannot be ended from here: %r.", error)
+            event = await end.event(result, cost=cost if end.is_billed else None)
+        except Exception as error:  # whatever it is, the task can end on a worker
+            self.log.warning("Could not end the task from the trigger (%r); it ends on a worker.", error)
             return None
         render_done(result["rendering_time"], in_triggerer=True)
-        log_finished(result, ended.movie, log=self.log)
-        if end.pays:
+        log_finished(result, outcome.movie, log=self.log)
+        if end.is_billed:
             self.log.info("%s", format_cost(cost))
             if cost["charged_seconds"] is not None:
                 render_charged(cost["charged_seconds"], remaining=cost["remaining_credits"], in_triggerer=True)
@@ -122,8 +119,8 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         from airflow_json2video.polling.async_wait import await_render
 
         if self.unknown:
-            self.log.warning("Arguments of a newer version are ignored: %s.", ", ".join(self.unknown))
-        watch = RenderTracker(
+            self.log.warning("Ignored arguments of a newer version: %s.", ", ".join(self.unknown))
+        tracker = RenderTracker(
             self.project,
             submitted_at=self.submitted_at,
             deadline=self.deadline,
@@ -132,18 +129,18 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         )
         hook = Json2VideoHook(self.json2video_conn_id)
         try:
-            return await await_render(hook, watch, poll_interval=self.poll_interval, log=self.log)
+            return await await_render(hook, tracker, poll_interval=self.poll_interval, log=self.log)
         except asyncio.CancelledError:
-            # Airflow does not say which of these it was; on_kill() would be called for a move as well
-            # (3.3.0 to 3.3.2), so there is none, and nothing is done to the render in any case.
+            # Airflow does not say which of these it was. on_kill() would be called for a move as well (3.3.0 to
+            # 3.3.2), so it is not implemented, and the render is left as it is in any case.
             self.log.info(
-                "Stopped watching render %s here: the task was cleared, marked or timed out, or its trigger moves to "
-                "another triggerer. The render goes on and is billed. The next attempt of the task that submitted it "
-                "adopts it, also after a clear (with durable=True, the default).",
+                "Stopped polling render %s: the task was cleared, marked or timed out, or its trigger moved to another "
+                "triggerer. The render keeps running and will be billed. The next attempt of the task that submitted "
+                "it reattaches to it, also after a clear (with durable=True, the default).",
                 self.project,
             )
             raise
-        except Exception as error:  # a fault of ours must not leave the task waiting for ever
+        except Exception as error:  # an unexpected error must not leave the task deferred
             self.log.exception("Waiting for render %s failed", self.project)
             return outcome_from_exception(self.project, error)
 
@@ -160,18 +157,18 @@ def defer_until_rendered(
     delivery_key: str | None = None,
     submission_time_known: bool = True,
     estimated_credits: int | None = None,
-    pays: bool = False,
+    is_billed: bool = False,
 ) -> NoReturn:
-    """Free the worker slot: defer *operator* until the render ends, the deadline passes or its time is up.
+    """Free the worker slot: defer *operator* until the render ends or the deadline passes.
 
     :param operator: an operator or sensor with ``execute_complete``, ``hook``, ``json2video_conn_id`` and
         ``end_from_trigger``.
-    :param deadline: epoch seconds by the service's clock; an earlier end of the ``execution_timeout`` goes before it.
-    :param submission_key: of the render, if it was submitted here; handed to ``execute_complete``.
-    :param delivery_key: of the XCom that notes that the result was given; None for a task that notes nothing.
+    :param deadline: epoch seconds by the service's clock; the end of the ``execution_timeout`` if that is earlier.
+    :param submission_key: of the render, if this task submitted it; passed to ``execute_complete``.
+    :param delivery_key: of the XCom that records that the result was delivered; None for a task that records nothing.
     :param submission_time_known: see :class:`Json2VideoRenderTrigger`.
-    :param estimated_credits: what the render was thought to cost, if it was submitted here.
-    :param pays: whether it was submitted here, so that its cost is this task's.
+    :param estimated_credits: what the render was estimated to cost, if this task submitted it.
+    :param is_billed: whether this task submitted it, so that its cost is this task's.
     """
     from airflow_json2video.version_compat import execution_deadline
 
@@ -185,7 +182,7 @@ def defer_until_rendered(
         from airflow_json2video.triggers._task_end import TriggeredTaskEnd, reason_for_worker
 
         if reason := reason_for_worker(operator, context):
-            operator.log.info("end_from_trigger is set, and the task ends on a worker all the same: %s.", reason)
+            operator.log.info("end_from_trigger ignored: %s.", reason)
         else:
             task_end = TriggeredTaskEnd.arguments_of(
                 operator,
@@ -193,7 +190,7 @@ def defer_until_rendered(
                 submission_key=submission_key,
                 delivery_key=delivery_key,
                 estimated_credits=estimated_credits,
-                pays=pays,
+                is_billed=is_billed,
             )
     operator.log.info("Waiting for render %s in the triggerer; the worker slot is free.", project)
     estimate = {} if estimated_credits is None else {"estimated_credits": estimated_credits}
@@ -209,26 +206,26 @@ def defer_until_rendered(
         ),
         method_name="execute_complete",
         kwargs={"project": project, "submission_key": submission_key, **estimate},
-        timeout=timedelta(seconds=max(deadline - now, 0.0)) + _NET,
+        timeout=timedelta(seconds=max(deadline - now, 0.0)) + TIMEOUT_MARGIN,
     )
     raise AssertionError("defer() always raises")
 
 
-def event_from_ended(ended: RenderOutcome, *, project: str) -> dict[str, Any]:
-    """Write an outcome as the payload of an event: plain JSON, no secret, none of the author's own data."""
+def event_from_outcome(outcome: RenderOutcome, *, project: str) -> dict[str, Any]:
+    """Return an outcome as the payload of an event: plain JSON without secrets and without the author's own data."""
     return {
         "project": project,
-        "movie": ended.movie,
-        "remaining_quota": ended.remaining_quota,
-        "error": ended.error.to_dict() if ended.error is not None else None,
+        "movie": outcome.movie,
+        "remaining_quota": outcome.remaining_quota,
+        "error": outcome.error.to_dict() if outcome.error is not None else None,
     }
 
 
-def ended_from_event(event: Any, *, project: str) -> RenderOutcome:
-    """Read the payload of an event. Nothing unknown is taken for success.
+def outcome_from_event(event: Any, *, project: str) -> RenderOutcome:
+    """Return the outcome that the payload of an event describes. An unknown payload is a failure.
 
-    :param project: the render that was waited for; empty where Airflow lost it, as ``dag.test()`` of Airflow 3 does
-        with all that was to be handed over beside the event: then the event's own.
+    :param project: the render that was waited for. If it is empty, the event's own is used: ``dag.test()`` of Airflow 3
+        loses all arguments of ``execute_complete`` but the event.
     """
     from airflow_json2video.exceptions import Billing, Json2VideoError, error_from_dict
 
@@ -246,6 +243,6 @@ def ended_from_event(event: Any, *, project: str) -> RenderOutcome:
             project=project,
             retryable=True,
             billing=Billing.UNKNOWN,
-            advice="The render goes on; a retry of this task adopts it.",
+            advice="The render keeps running; a retry of this task reattaches to it.",
         )
     )

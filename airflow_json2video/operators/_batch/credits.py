@@ -91,8 +91,9 @@ class BatchCredits:
         price = Price(seconds=None, credits=None, at_least=0, at_most=None)
         with suppress(Json2VideoError):  # of a stored template that cannot be read now
             price = self.balance.price(self.batch.next_items()[0])
-        earlier = self.memory.quota_waits - 1
-        defer_for_credits(self.operator, refusal, price, until=self._deadline, earlier=earlier, kwargs={})
+        defer_for_credits(
+            self.operator, refusal, price, until=self._deadline, attempt=self.memory.quota_waits - 1, kwargs={}
+        )
 
     @property
     def _deadline(self) -> float:

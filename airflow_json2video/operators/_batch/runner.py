@@ -394,7 +394,7 @@ class BatchStep:
         memory.waits += 1
         self._remember(batch)
         self._log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
-        defer_until_answering(self._operator, deadline=deadline, earlier=memory.waits - 1, after=after, kwargs={})
+        defer_until_answering(self._operator, deadline=deadline, attempt=memory.waits - 1, after=after, kwargs={})
 
 
 def _base(operator: Json2VideoBatchRenderOperator) -> dict[str, Any] | None:

@@ -69,8 +69,8 @@ class BatchState:
 
     def take_from(self, event: Any) -> None:
         """Take what the event of a wait for credits repeats, where the rest is lost."""
-        if isinstance(event, dict) and "needed" in event:
-            self.quota_until, self.quota_waits = float(event["deadline"]), int(event["earlier"]) + 1
+        if isinstance(event, dict) and "min_credits" in event:
+            self.quota_until, self.quota_waits = float(event["deadline"]), int(event["attempt"]) + 1
 
     def note_answer(self) -> None:
         """Note that the service did what it was asked to: no outage is left."""

@@ -178,7 +178,7 @@ def test_after_an_outage_what_the_function_had_returned_is_submitted_and_it_does
 
 
 def test_after_a_wait_for_credits_what_the_function_had_returned_is_submitted_too(service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_DELAY", 0.1)
     log, waiting = [], {"on_quota_exhausted": "wait", "quota_wait_until": timedelta(hours=1)}
     service.settings.update({"credits": 0})
     first = Attempt(operator_of(counting(log), **waiting)).render_templates()

@@ -37,7 +37,7 @@ def test_outage(tmp_path, monkeypatch):
     connection = {"conn_type": "json2video", "host": host, "password": "k", "extra": {"retries": 0}}
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
     monkeypatch.setattr(render, "_LONGEST_HOLD", 0.005)
-    monkeypatch.setattr(outage, "_FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(outage, "_FIRST_DELAY", 0.1)
     defer, services = pausing.defer_until_answering, []
     with contextlib.ExitStack() as stack:
 

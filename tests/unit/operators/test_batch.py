@@ -48,7 +48,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.operators._batch.runner._HOLD", 0.1)
     monkeypatch.setattr("airflow_json2video.operators._batch.runner._NO_HURRY", 0.0)
     monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
-    monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_DELAY", 0.1)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ UNKNOWN = {"scenes": [{"elements": [{"type": "video", "src": "https://example.co
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     quick(monkeypatch)
-    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_DELAY", 0.05)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_batch_waits_for_credits_in_the_triggerer_and_then_goes_on(patient, se
     service.settings.update({"credits": balance})
     attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=reserve)))
     assert attempt.deferred.method_name == "resume_submission"
-    assert attempt.deferred.trigger.needed == balance + 1
+    assert attempt.deferred.trigger.min_credits == balance + 1
     assert not service.submitted
     service.settings.update({"credits": balance + 7})
     attempt.fire().next_slice()
@@ -165,7 +165,7 @@ def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
     assert len(attempt.deferred.trigger.renders) == 3
     goes_on(attempt, until=Json2VideoCreditsTrigger)
     assert attempt.xcoms["json2video_progress"].startswith("3 of 7 done")
-    assert attempt.deferred.trigger.needed == 101
+    assert attempt.deferred.trigger.min_credits == 101
     service.settings.update({"credits": 107})
     attempt.fire().next_slice()
     assert goes_on(attempt)["done"] == 7
@@ -226,11 +226,11 @@ def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_se
     attempt.event = None
     attempt.next_slice()
     again = attempt.deferred.trigger
-    assert (again.deadline, first.earlier, again.earlier) == (first.deadline, 0, 1)
+    assert (again.deadline, first.attempt, again.attempt) == (first.deadline, 0, 1)
     attempt.next_slice()
     goes_on(attempt, until=Json2VideoCreditsTrigger)
     later = attempt.deferred.trigger
-    assert (later.deadline, later.earlier) == (first.deadline, 0)
+    assert (later.deadline, later.attempt) == (first.deadline, 0)
     assert len(service.renders()) == 2
 
 
@@ -246,11 +246,11 @@ def test_a_memory_that_is_lost_while_waiting_is_brought_back_by_the_list_and_the
     service.settings.update({"credits": 103})
     attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=100)))
     until = attempt.deferred.trigger.deadline
-    attempt.event = {"asked": 1, "needed": 101, "deadline": until, "earlier": 0}
+    attempt.event = {"asked": 1, "min_credits": 101, "deadline": until, "attempt": 0}
     attempt.xcoms.clear()
     attempt.next_slice()
     goes_on(attempt, until=Json2VideoCreditsTrigger)
-    assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.earlier) == (until, 1)
+    assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.attempt) == (until, 1)
     service.settings.update({"credits": 107})
     attempt.fire().next_slice()
     assert goes_on(attempt)["done"] == 7

@@ -33,7 +33,7 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
 )
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.triggers.render import event_from_ended
+from airflow_json2video.triggers.render import event_from_outcome
 from tests.unit.attempts import Attempt
 
 LONGEST_LAG = 270.0
@@ -272,7 +272,7 @@ class Life:
             until = min(until, resume_at) if moments else resume_at
         world.pass_time(max(until - world.now, 0.0) + world.rng.uniform(5.0, 20.0))
         ended = [
-            event_from_ended(self.end(render), project=render.project)
+            event_from_outcome(self.end(render), project=render.project)
             for render in waiting
             if render.ends_at <= world.now
         ]

@@ -27,7 +27,7 @@ class Died(BaseException):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
-    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_DELAY", 0.05)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_task_waits_for_credits_in_the_triggerer_and_then_submits_once(patient
     attempt = Attempt(patient())
     assert attempt.start() is attempt.deferred
     assert attempt.deferred.method_name == "resume_submission"
-    assert attempt.deferred.trigger.needed == 2
+    assert attempt.deferred.trigger.min_credits == 2
     service.settings.update({"credits": 50})
     assert attempt.fire().resume() is attempt.deferred  # now for the render
     assert attempt.fire().resume()["url"]
@@ -170,7 +170,7 @@ def test_a_task_waits_for_the_reserve_in_the_same_way_and_sends_nothing_meanwhil
     service.settings.update({"credits": 50})
     attempt = Attempt(patient(min_remaining_credits=100))
     attempt.start()
-    assert attempt.deferred.trigger.needed == 102
+    assert attempt.deferred.trigger.min_credits == 102
     assert service.posts == 0
     service.settings.update({"credits": 102})
     attempt.fire().resume()
@@ -184,11 +184,11 @@ def test_one_that_resumes_with_nothing_but_the_event_waits_on_until_the_same_mom
     until = attempt.deferred.trigger.deadline
     for waited in (1, 2):
         before = attempt.deferred.trigger
-        attempt.event = {"asked": 1, "needed": 2, "deadline": until, "earlier": before.earlier}
+        attempt.event = {"asked": 1, "min_credits": 2, "deadline": until, "attempt": before.attempt}
         attempt.deferred.kwargs = {}
         attempt.resume()
         assert attempt.deferred.trigger is not before
-        assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.earlier) == (until, waited)
+        assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.attempt) == (until, waited)
     assert service.submitted == []
 
 
@@ -200,7 +200,7 @@ def test_the_trigger_only_reads(patient, service):
     service.settings.update({"credits": 50})
     attempt.fire()
     trigger = attempt.deferred.trigger
-    assert attempt.event == {"asked": 1, "needed": 2, "deadline": trigger.deadline, "earlier": 0}
+    assert attempt.event == {"asked": 1, "min_credits": 2, "deadline": trigger.deadline, "attempt": 0}
     assert calls_of(service)[before:] == [("GET", "/v2/movies")]
     assert "a-key-of-the-tests" not in json.dumps(attempt.deferred.trigger.serialize())
 
@@ -236,7 +236,7 @@ def test_the_deadline_of_a_wait_is_absolute_and_survives_a_second_one(patient, s
     assert attempt.resume() is attempt.deferred
     assert attempt.deferred.trigger is not first
     assert attempt.deferred.trigger.deadline == first.deadline
-    assert (first.earlier, attempt.deferred.trigger.earlier) == (0, 1)
+    assert (first.attempt, attempt.deferred.trigger.attempt) == (0, 1)
 
 
 def test_a_long_wait_leaves_the_whole_time_for_a_service_that_is_away_afterwards(patient, service):

@@ -28,7 +28,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 def _quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
     monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
-    monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_DELAY", 0.1)
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_de
 def test_a_refusal_is_an_answer_and_ends_the_wait(connection, service):
     service.settings.update({"api_keys": ("another",)})
     trigger = Json2VideoAvailabilityTrigger(json2video_conn_id="json2video_default", deadline=4e9)
-    assert fired(trigger) == [{"asked": 1, "deadline": 4e9, "earlier": 0}]
+    assert fired(trigger) == [{"asked": 1, "deadline": 4e9, "attempt": 0}]
 
 
 def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection):

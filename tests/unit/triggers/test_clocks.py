@@ -184,9 +184,11 @@ def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, a
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
 def test_a_wrong_clock_does_not_move_the_end_of_a_wait_for_credits(machine, monkeypatch, ahead):
-    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_PAUSE", 0.2)
+    monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_DELAY", 0.2)
     machine(ahead)
-    trigger = Json2VideoCreditsTrigger(json2video_conn_id="json2video_default", needed=1e15, deadline=real_time() + 6.0)
+    trigger = Json2VideoCreditsTrigger(
+        json2video_conn_id="json2video_default", min_credits=1e15, deadline=real_time() + 6.0
+    )
     attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE))
     attempt.deferred = type("Deferred", (), {"trigger": trigger})
     _, seconds = elapsed(attempt.fire)

@@ -9,7 +9,7 @@ import pytest
 from airflow_json2video.core.render_status import RenderOutcome
 from airflow_json2video.exceptions import QuotaExhausted, RenderDeadlineExceeded, RenderFailed
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.triggers.render import Json2VideoRenderTrigger, ended_from_event, event_from_ended
+from airflow_json2video.triggers.render import Json2VideoRenderTrigger, event_from_outcome, outcome_from_event
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 PROJECT = "Qk3vT9zLm2XcB7wA"
@@ -147,14 +147,14 @@ def test_errors_survive_the_journey_through_an_event():
         RenderDeadlineExceeded("late", project=PROJECT),
         failed,
     ):
-        event = json.loads(json.dumps(event_from_ended(RenderOutcome(error=error), project=PROJECT)))
-        again = ended_from_event(event, project=PROJECT).error
+        event = json.loads(json.dumps(event_from_outcome(RenderOutcome(error=error), project=PROJECT)))
+        again = outcome_from_event(event, project=PROJECT).error
         assert type(again) is type(error)
         assert again.to_dict() == error.to_dict()
     assert again.path == "scenes[1].elements[0]"
 
 
 def test_an_event_about_another_render_is_not_taken_for_ours():
-    event = event_from_ended(RenderOutcome(movie={"project": PROJECT, "url": "u"}), project=PROJECT)
-    assert ended_from_event(event, project=PROJECT).movie
-    assert ended_from_event(event, project="x" * 16).error
+    event = event_from_outcome(RenderOutcome(movie={"project": PROJECT, "url": "u"}), project=PROJECT)
+    assert outcome_from_event(event, project=PROJECT).movie
+    assert outcome_from_event(event, project="x" * 16).error
