@@ -16,7 +16,7 @@ from os import PathLike
 from typing import Any
 from uuid import UUID
 
-__all__ = ["NotJson", "plain_json", "whole_characters"]
+__all__ = ["NotJsonError", "replace_surrogates", "to_plain_json"]
 
 _MAX_DEPTH = 200
 _MAX_INTEGER_BITS = 13_000
@@ -25,7 +25,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_STEP = re.compile(r"[A-Za-z_][\w-]*\Z")
 
 
-class NotJson(ValueError):
+class NotJsonError(ValueError):
     """A value has no place in JSON.
 
     :ivar path: where, as ``scenes[0].duration``; empty for the value itself.
@@ -39,7 +39,7 @@ class NotJson(ValueError):
         self.remedy = remedy
         self._steps: list[str | int] = []
 
-    def at(self, step: str | int) -> NotJson:
+    def at(self, step: str | int) -> NotJsonError:
         """Return this error, one level further out."""
         self._steps.append(step)
         return self
@@ -61,17 +61,17 @@ class NotJson(ValueError):
         return f"{self.path or 'it'} is {self.what}; {self.remedy}"
 
 
-def plain_json(value: Any) -> Any:
+def to_plain_json(value: Any) -> Any:
     """Return *value* as JSON reads it back: dict, list, str, int, float, bool and None.
 
     What converts without loss is converted: a number of NumPy, a mapping, a tuple, an enumeration of strings.
 
-    :raises NotJson: anything else is in it.
+    :raises NotJsonError: anything else is in it.
     """
     return _plain(value, 0)
 
 
-def whole_characters(value: Any) -> Any:
+def replace_surrogates(value: Any) -> Any:
     """Return *value*, decoded JSON or text, with U+FFFD for each half of a surrogate pair.
 
     JSON can escape half a character; no file, log or database of Airflow takes it.
@@ -79,9 +79,9 @@ def whole_characters(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {whole_characters(key): whole_characters(item) for key, item in value.items()}
+        return {replace_surrogates(key): replace_surrogates(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [whole_characters(item) for item in value]
+        return [replace_surrogates(item) for item in value]
     return value
 
 
@@ -91,18 +91,22 @@ def _plain(value: Any, depth: int) -> Any:
         return value
     if isinstance(value, str):
         if not value.isascii() and _SURROGATE.search(value):
-            raise NotJson("text with half a character (a lone surrogate)", "write the whole character, or leave it out")
+            raise NotJsonError(
+                "text with half a character (a lone surrogate)", "write the whole character, or leave it out"
+            )
         return value if kind is str else str.__str__(value)
     if isinstance(value, int):
         if value.bit_length() > _MAX_INTEGER_BITS:
-            raise NotJson("an integer of thousands of digits", "write it as text")
+            raise NotJsonError("an integer of thousands of digits", "write it as text")
         return value if kind is int else int.__index__(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise NotJson(f"{float(value)} (float)", _INSTEAD_OF_NAN if math.isnan(value) else "write a finite number")
+            raise NotJsonError(
+                f"{float(value)} (float)", _INSTEAD_OF_NAN if math.isnan(value) else "write a finite number"
+            )
         return value if kind is float else float.__float__(value)
     if depth > _MAX_DEPTH:
-        raise NotJson("nested too deeply, or contains itself", f"nest at most {_MAX_DEPTH} levels")
+        raise NotJsonError("nested too deeply, or contains itself", f"nest at most {_MAX_DEPTH} levels")
     if isinstance(value, Mapping):
         return _plain_mapping(value, depth)
     if isinstance(value, (list, tuple)):
@@ -110,7 +114,7 @@ def _plain(value: Any, depth: int) -> Any:
         for index, item in enumerate(value):
             try:
                 items.append(_plain(item, depth + 1))
-            except NotJson as error:
+            except NotJsonError as error:
                 raise error.at(index)  # noqa: B904 - the same error, with its place
         return items
     return _plain_scalar(value)
@@ -121,10 +125,10 @@ def _plain_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
     for key, item in value.items():
         try:
             if not isinstance(key, (str, int, float, bool, type(None))):
-                raise NotJson(f"under a key of type {type(key).__name__}", "write the key as text")
+                raise NotJsonError(f"under a key of type {type(key).__name__}", "write the key as text")
             found[_plain(key, depth)] = _plain(item, depth + 1)
-        except NotJson as error:
-            raise error.at(whole_characters(str(key)))  # noqa: B904 - the same error, with its place
+        except NotJsonError as error:
+            raise error.at(replace_surrogates(str(key)))  # noqa: B904 - the same error, with its place
     return found
 
 
@@ -137,7 +141,7 @@ def _plain_scalar(value: Any) -> Any:
         number = value.item()
         if type(number) in (bool, int, float):
             return _plain(number, 0)
-    raise NotJson(f"a value of type {type(value).__name__}", _remedy(value))
+    raise NotJsonError(f"a value of type {type(value).__name__}", _remedy(value))
 
 
 _INSTEAD_OF_NAN = "write None where there is no value"

@@ -463,14 +463,14 @@ def stats(*, in_triggerer: bool = False) -> Any:
 
 def mask_secret(secret: str) -> None:
     """Have Airflow replace *secret* by ``***`` in this process's logs, in its usual spellings."""
-    from airflow_json2video.api.redaction import whole_spellings
+    from airflow_json2video.api.redaction import encoded_forms
 
     for module in ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker"):
         try:
             mask = import_module(module).mask_secret
         except (ImportError, AttributeError):
             continue
-        for spelling in whole_spellings(secret):
+        for spelling in encoded_forms(secret):
             mask(spelling)
         return
 

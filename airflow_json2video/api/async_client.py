@@ -16,7 +16,7 @@ import aiohttp
 import certifi
 from yarl import URL
 
-from airflow_json2video.api.base_client import Answer, BaseClient, Request, root_cause
+from airflow_json2video.api.base_client import BaseClient, Request, Response, root_cause
 from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig
 from airflow_json2video.api.pagination import MovieListing
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_PIECE = 64 * 1024
+_CHUNK_SIZE = 64 * 1024
 _TRUST_FOR = 60.0
 """Seconds after which the CA file is looked at again; after a certificate that was refused, at once."""
 
@@ -71,7 +71,7 @@ class AsyncJson2VideoClient:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.endpoint = ClientConfig(
+        self.config = ClientConfig(
             api_key=api_key,
             host=host,
             connect_timeout=connect_timeout,
@@ -82,18 +82,18 @@ class AsyncJson2VideoClient:
             ca_file=ca_file,
             user_agent=user_agent,
         )
-        self._exchange = BaseClient(self.endpoint)
+        self._base = BaseClient(self.config)
         self._sleep = sleep
         self._rng = rng
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._kept: aiohttp.ClientSession | None = None
-        self._once: aiohttp.ClientSession | None = None
+        self._reusable: aiohttp.ClientSession | None = None
+        self._single_use: aiohttp.ClientSession | None = None
         self._trust: ssl.SSLContext | None = None
         self._trust_until = 0.0
         self._certificate_failures = 0
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(host={self.endpoint.host!r})"
+        return f"{type(self).__name__}(host={self.config.host!r})"
 
     async def __aenter__(self) -> AsyncJson2VideoClient:
         return self
@@ -105,7 +105,7 @@ class AsyncJson2VideoClient:
 
     async def aclose(self) -> None:
         """Close the connections. The client can be used again and opens new ones."""
-        sessions, self._kept, self._once = (self._kept, self._once), None, None
+        sessions, self._reusable, self._single_use = (self._reusable, self._single_use), None, None
         for session in sessions:
             if session is not None:
                 await session.close()
@@ -117,19 +117,19 @@ class AsyncJson2VideoClient:
         :raises ApiError: the service refused.
         :raises ConfigurationError: the call cannot be sent as it is.
         """
-        request = self._exchange.request(call)
+        request = self._base.request(call)
         attempt = 0
         while True:
             attempt += 1
             answer = await self._send(call, request)
-            outcome = self._exchange.read(call, answer)
+            outcome = self._base.read(call, answer)
             if not isinstance(outcome, Json2VideoError):
                 return outcome
-            pause = self._exchange.pause(call, outcome, attempt=attempt, chance=self._rng())
-            if pause is None:
+            delay = self._base.retry_delay(call, outcome, attempt=attempt, jitter=self._rng())
+            if delay is None:
                 raise outcome
-            log.debug("%s; sending it again in %.1fs", outcome.message, pause)
-            await self._sleep(pause)
+            log.debug("%s; sending it again in %.1fs", outcome.message, delay)
+            await self._sleep(delay)
 
     async def movies(
         self,
@@ -145,7 +145,7 @@ class AsyncJson2VideoClient:
         """
         listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
         while call := listing.next_call():
-            for movie in listing.take(await self.execute(call)):
+            for movie in listing.accept(await self.execute(call)):
                 yield movie
 
     async def upload_file(
@@ -157,11 +157,13 @@ class AsyncJson2VideoClient:
         content_type: str | None = None,
         size: int | None = None,
     ) -> UploadedFile:
-        """Send a file to the drive, piece by piece; as :meth:`.Json2VideoClient.upload_file`.
+        """Send a file to the drive, chunk by chunk; as :meth:`.Json2VideoClient.upload_file`.
 
         The file is read in a thread.
         """
-        content = await asyncio.to_thread(FileContent.of, source, name=name, content_type=content_type, size=size)
+        content = await asyncio.to_thread(
+            FileContent.from_source, source, name=name, content_type=content_type, size=size
+        )
         ticket = await self.execute(start_upload(content, folder=folder))
         await self.execute(put_file(ticket, content))
         return content.uploaded(folder=folder, url=ticket.file_url)
@@ -172,7 +174,7 @@ class AsyncJson2VideoClient:
             return self._trust
         try:
             # Loading them reads a file of 200 KB and takes tens of milliseconds: not on the loop.
-            self._trust = await asyncio.to_thread(_tls, self.endpoint.trusted(), self._certificate_failures)
+            self._trust = await asyncio.to_thread(_tls, self.config.ca_bundle(), self._certificate_failures)
         except OSError as error:  # ssl.SSLError is one
             if self._trust is None:
                 raise
@@ -184,8 +186,8 @@ class AsyncJson2VideoClient:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             # The loop of the first sessions is gone, and their connections with it.
-            self._loop, self._kept, self._once = loop, None, None
-        session = self._kept if keep else self._once
+            self._loop, self._reusable, self._single_use = loop, None, None
+        session = self._reusable if keep else self._single_use
         if session is None or session.closed:
             session = aiohttp.ClientSession(
                 connector=(
@@ -198,22 +200,22 @@ class AsyncJson2VideoClient:
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
             if keep:
-                self._kept = session
+                self._reusable = session
             else:
                 # aiohttp sends a PUT or a DELETE again by itself when the connection breaks; there is no
                 # public switch. A POST it never repeats.
                 session._retry_connection = False
-                self._once = session
+                self._single_use = session
         return session
 
-    async def _send(self, call: Call[Any], request: Request) -> Answer | Json2VideoError:
-        endpoint = self.endpoint
+    async def _send(self, call: Call[Any], request: Request) -> Response | Json2VideoError:
+        config = self.config
         headers = dict(request.headers)
         if call.url is None:
             headers["Accept-Encoding"] = "gzip, deflate"
         watch = SimpleNamespace(sent=False)
         started = time.monotonic()
-        largest = min(endpoint.max_body, call.largest or endpoint.max_body)
+        max_bytes = min(config.max_body, call.max_bytes or config.max_body)
         problem: BaseException | str
         try:
             is_tls = request.url.startswith("https:")
@@ -226,8 +228,8 @@ class AsyncJson2VideoClient:
                 data=request.body if call.content is None else _pieces(call.content),
                 timeout=aiohttp.ClientTimeout(
                     total=request.time_limit,
-                    sock_connect=endpoint.connect_timeout,
-                    sock_read=endpoint.read_timeout,
+                    sock_connect=config.connect_timeout,
+                    sock_read=config.read_timeout,
                 ),
                 proxy=request.proxy,
                 ssl=trust,  # connections that were made with other authorities are not used again
@@ -235,22 +237,22 @@ class AsyncJson2VideoClient:
                 trace_request_ctx=watch,
             ) as response:
                 body = bytearray()
-                async for piece in response.content.iter_chunked(_PIECE):
-                    body += piece
-                    if len(body) > largest:
+                async for chunk in response.content.iter_chunked(_CHUNK_SIZE):
+                    body += chunk
+                    if len(body) > max_bytes:
                         break
                 else:
                     seconds = time.monotonic() - started
                     log.debug("%s answered %d in %.2fs", call.name, response.status, seconds)
-                    answer = Answer(
+                    answer = Response(
                         status=response.status,
                         reason=response.reason or "",
                         headers=response.headers,
                         body=bytes(body),
                     )
-                    self._exchange.note_time(call, answer, seconds=seconds)
+                    self._base.record_time(call, answer, seconds=seconds)
                     return answer
-                problem = f"the answer is larger than {largest} bytes"
+                problem = f"the answer is larger than {max_bytes} bytes"
         except ConfigurationError as error:
             return error
         except Exception as error:
@@ -266,7 +268,7 @@ class AsyncJson2VideoClient:
             problem = error
         if time.monotonic() - started >= request.time_limit:
             problem = f"it took longer than {request.time_limit:g} seconds"
-        return self._exchange.lost(call, problem, sent=watch.sent)
+        return self._base.transport_error(call, problem, sent=watch.sent)
 
 
 def _trace() -> aiohttp.TraceConfig:
@@ -282,10 +284,10 @@ def _trace() -> aiohttp.TraceConfig:
 
 
 async def _pieces(content: FileContent) -> AsyncIterator[bytes]:
-    """Read a file in a thread, piece by piece."""
-    pieces = content.pieces()
-    while piece := await asyncio.to_thread(next, pieces, b""):
-        yield piece
+    """Read a file in a thread, chunk by chunk."""
+    chunks = content.chunks()
+    while chunk := await asyncio.to_thread(next, chunks, b""):
+        yield chunk
 
 
 def _tls(ca_file: str | None, failures: int) -> ssl.SSLContext:

@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from airflow_json2video.api.calls import Call
-from airflow_json2video.api.clock import clock_of, date_of
+from airflow_json2video.api.clock import get_clock, read_date
 from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig, check_api_key, check_host
-from airflow_json2video.api.errors import error_from_response, request_in_words
+from airflow_json2video.api.errors import describe_request, error_from_response
 from airflow_json2video.exceptions import (
     ApiError,
     Billing,
@@ -33,14 +33,14 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
     TransportError,
 )
-from airflow_json2video.json_values import NotJson, plain_json, whole_characters
+from airflow_json2video.json_values import NotJsonError, replace_surrogates, to_plain_json
 
 __all__ = [
     "DEFAULT_HOST",
-    "Answer",
     "BaseClient",
     "ClientConfig",
     "Request",
+    "Response",
     "check_api_key",
     "check_host",
     "root_cause",
@@ -51,14 +51,14 @@ T = TypeVar("T")
 MAX_RETRY_AFTER = 120.0
 """Longest pause between two sendings that the service can ask for, in seconds."""
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-_SNIPPET = 200
-_REDACTED = 64 * 1024
+_FIRST_RETRY_DELAY = 0.5
+_MAX_RETRY_DELAY = 30.0
+_MAX_SNIPPET = 200
+_MAX_REDACTED_BYTES = 64 * 1024
 """Bytes of an unreadable answer from which secrets are taken before its beginning is shown."""
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 """What may be one half of a surrogate pair, escaped or as bytes."""
-_SLOWEST_UPLOAD = 64 * 1024
+_MIN_UPLOAD_RATE = 64 * 1024
 """Bytes a second below which an upload is given up."""
 
 _LOOK_FIRST = "Whether a render was started is not known until the account's list has been read."
@@ -82,7 +82,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """The bytes that came back."""
 
     status: int
@@ -94,25 +94,25 @@ class Answer:
 class BaseClient:
     """Turns calls into requests and answers into results, for one :class:`ClientConfig`."""
 
-    def __init__(self, endpoint: ClientConfig) -> None:
-        self.endpoint = endpoint
-        self._clock = clock_of(endpoint.host)
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self._clock = get_clock(config.host)
 
-    def note_time(self, call: Call[Any], answer: Answer, *, seconds: float) -> None:
+    def record_time(self, call: Call[Any], answer: Response, *, seconds: float) -> None:
         """Read the service's time from an answer that has just arrived.
 
         :param seconds: how long the request took.
         """
         if call.url is None:
-            self._clock.note(answer.status, answer.headers, seconds=seconds)
+            self._clock.record(answer.status, answer.headers, seconds=seconds)
 
     def request(self, call: Call[Any]) -> Request:
         """Build the request of *call*.
 
         :raises ConfigurationError: when the body cannot be written as JSON, with the path of what cannot.
         """
-        endpoint = self.endpoint
-        limit = endpoint.total_timeout
+        config = self.config
+        limit = config.total_timeout
         if call.url is not None:
             # Outside the API: the storage refuses every header that its address was not signed for.
             headers = {}
@@ -121,14 +121,14 @@ class BaseClient:
                     "Content-Type": call.content.content_type,
                     "Content-Length": str(call.content.size),
                 }
-                limit = max(limit, call.content.size / _SLOWEST_UPLOAD)
-            proxy = endpoint.proxy_for(call.url)
+                limit = max(limit, call.content.size / _MIN_UPLOAD_RATE)
+            proxy = config.proxy_for(call.url)
             return Request(method=call.method, url=call.url, headers=headers, proxy=proxy, time_limit=limit)
-        url = endpoint.host + call.path + (f"?{urlencode(call.query)}" if call.query else "")
+        url = config.host + call.path + (f"?{urlencode(call.query)}" if call.query else "")
         headers = {
-            "x-api-key": endpoint.api_key,
+            "x-api-key": config.api_key,
             "Accept": "application/json",
-            "User-Agent": endpoint.user_agent or "",
+            "User-Agent": config.user_agent or "",
         }
         body = None
         if call.body is not None:
@@ -139,11 +139,11 @@ class BaseClient:
             url=url,
             headers=headers,
             body=body,
-            proxy=endpoint.proxy_for(url),
+            proxy=config.proxy_for(url),
             time_limit=limit,
         )
 
-    def read(self, call: Call[T], answer: Answer | Json2VideoError) -> T | Json2VideoError:
+    def read(self, call: Call[T], answer: Response | Json2VideoError) -> T | Json2VideoError:
         """Read an answer: the result of the call, or the error that it means.
 
         Errors are given and not raised, so that none of them carries the bytes' exception as its context.
@@ -178,21 +178,21 @@ class BaseClient:
             problem = _problem(error)
         return self._unreadable(call, answer, problem)
 
-    def lost(self, call: Call[Any], cause: BaseException | str, *, sent: bool) -> TransportError:
+    def transport_error(self, call: Call[Any], cause: BaseException | str, *, sent: bool) -> TransportError:
         """Say that no answer came.
 
         :param cause: what went wrong; its words are shown, it is not chained, since it may hold the request.
         :param sent: False only when the request certainly never left.
         """
         words = self._shown(cause if isinstance(cause, str) else _root_words(cause))
-        where = urlsplit(call.url or self.endpoint.host).netloc.rpartition("@")[2]
-        request = request_in_words(call.name, call.subject)
+        where = urlsplit(call.url or self.config.host).netloc.rpartition("@")[2]
+        request = describe_request(call.name, call.subject)
         submit = call.name == "movies.submit"
         advice = _LOOK_FIRST if submit else "Try again later." if call.repeatable else _ADVICE_LOST.get(call.name)
         if not sent:
             unresolved = not isinstance(cause, str) and isinstance(root_cause(cause), socket.gaierror)
-            kind = HostNotResolved if unresolved else ServiceUnreachable
-            return kind(
+            error_class = HostNotResolved if unresolved else ServiceUnreachable
+            return error_class(
                 f"No connection to {where} could be made for {request}: {words}.",
                 project=_project(call),
                 advice=_NOTHING_SENT if submit else None,
@@ -204,24 +204,24 @@ class BaseClient:
             advice=advice,
         )
 
-    def pause(self, call: Call[Any], error: Json2VideoError, *, attempt: int, chance: float) -> float | None:
+    def retry_delay(self, call: Call[Any], error: Json2VideoError, *, attempt: int, jitter: float) -> float | None:
         """Give the seconds until *call* may be sent again, or None when it must not be.
 
         :param attempt: how often it has been sent.
-        :param chance: a random number from 0 to 1: full jitter, so that many clients do not return together.
+        :param jitter: a random number from 0 to 1: full jitter, so that many clients do not return together.
         """
-        if not call.repeatable or attempt > self.endpoint.retries or not _may_pass(error):
+        if not call.repeatable or attempt > self.config.retries or not _may_pass(error):
             return None
-        pause = chance * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
+        delay = jitter * min(_MAX_RETRY_DELAY, _FIRST_RETRY_DELAY * 2.0 ** (attempt - 1))
         if error.retry_after is not None:
-            pause += min(error.retry_after, MAX_RETRY_AFTER)
-        return pause
+            delay += min(error.retry_after, MAX_RETRY_AFTER)
+        return delay
 
     def _shown(self, words: str) -> str:
         """Return words of the service or of a library as they may stand in a message."""
-        return self.endpoint.redact(whole_characters(words))
+        return self.config.redact(replace_surrogates(words))
 
-    def _refused(self, call: Call[Any], answer: Answer, words: str) -> ApiError:
+    def _refused(self, call: Call[Any], answer: Response, words: str) -> ApiError:
         return error_from_response(
             answer.status,
             self._shown(words),
@@ -230,15 +230,15 @@ class BaseClient:
             retry_after=_retry_after(answer.headers),
         )
 
-    def _unreadable(self, call: Call[Any], answer: Answer, problem: str) -> InvalidResponse:
+    def _unreadable(self, call: Call[Any], answer: Response, problem: str) -> InvalidResponse:
         submit = call.name == "movies.submit"
         # Redacted before it is cut to what is shown: half a key is a key's half.
-        came = " ".join(self._shown(answer.body[:_REDACTED].decode("utf-8", "replace")).split())
-        shown = f"It begins: {came[:_SNIPPET]}" if came else "It is empty."
-        request = request_in_words(call.name, call.subject)
+        came = " ".join(self._shown(answer.body[:_MAX_REDACTED_BYTES].decode("utf-8", "replace")).split())
+        shown = f"It begins: {came[:_MAX_SNIPPET]}" if came else "It is empty."
+        request = describe_request(call.name, call.subject)
         return InvalidResponse(
             f"The response to {request} must be {call.expects}, got HTTP {answer.status}"
-            f" with {self._shown(problem)}. {shown}{'...' if len(came) > _SNIPPET else ''}",
+            f" with {self._shown(problem)}. {shown}{'...' if len(came) > _MAX_SNIPPET else ''}",
             http_status=answer.status,
             project=_project(call),
             billing=Billing.UNKNOWN if submit else None,
@@ -261,10 +261,10 @@ def _encode(body: Mapping[str, Any], name: str) -> bytes:
     with suppress(ValueError, TypeError, RecursionError):
         return _dumps(body)
     try:
-        return _dumps(plain_json(body))
-    except NotJson as error:
+        return _dumps(to_plain_json(body))
+    except NotJsonError as error:
         where = f" at {error.path}" if error.path else ""
-        what = "The document" if name == "movies.submit" else f"The body of {request_in_words(name)}"
+        what = "The document" if name == "movies.submit" else f"The body of {describe_request(name)}"
         problem = f"{what} cannot be written as JSON{where}: {error.what}; {error.remedy}."
     raise ConfigurationError(problem, advice="Nothing was submitted." if name == "movies.submit" else None)
 
@@ -278,7 +278,7 @@ def _decode(body: bytes) -> Any:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return whole_characters(document) if _HALF_CHARACTER.search(body) else document
+    return replace_surrogates(document) if _HALF_CHARACTER.search(body) else document
 
 
 def _words(document: Any) -> str | None:
@@ -294,7 +294,7 @@ def _words(document: Any) -> str | None:
     return None
 
 
-def _storage_words(answer: Answer) -> str | None:
+def _storage_words(answer: Response) -> str | None:
     text = answer.body[:2000].decode("utf-8", "replace")
     found = [m.group(1) for tag in ("Code", "Message") if (m := re.search(rf"<{tag}>([^<]*)</{tag}>", text))]
     return ": ".join(found) or None
@@ -331,7 +331,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)
-    answered = date_of(headers)
+    answered = read_date(headers)
     return max(0.0, when.timestamp() - (time.time() if answered is None else answered))
 
 

@@ -12,11 +12,11 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 from urllib3.util import SKIP_HEADER
 
-from airflow_json2video.api.base_client import Answer, BaseClient, Request
+from airflow_json2video.api.base_client import BaseClient, Request, Response
 from airflow_json2video.api.calls import put_file, start_upload
 from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig
 from airflow_json2video.api.pagination import MovieListing
-from airflow_json2video.api.transport import TrackingAdapter, watching
+from airflow_json2video.api.transport import TrackingAdapter, track_request
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_PIECE = 64 * 1024
+_CHUNK_SIZE = 64 * 1024
 
 
 class Json2VideoClient:
@@ -69,7 +69,7 @@ class Json2VideoClient:
         sleep: Callable[[float], object] = time.sleep,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.endpoint = ClientConfig(
+        self.config = ClientConfig(
             api_key=api_key,
             host=host,
             connect_timeout=connect_timeout,
@@ -80,13 +80,13 @@ class Json2VideoClient:
             ca_file=ca_file,
             user_agent=user_agent,
         )
-        self._exchange = BaseClient(self.endpoint)
+        self._base = BaseClient(self.config)
         self._sleep = sleep
         self._rng = rng
         self._session = new_session()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(host={self.endpoint.host!r})"
+        return f"{type(self).__name__}(host={self.config.host!r})"
 
     def __enter__(self) -> Json2VideoClient:
         return self
@@ -107,19 +107,19 @@ class Json2VideoClient:
         :raises ApiError: the service refused.
         :raises ConfigurationError: the call cannot be sent as it is.
         """
-        request = self._exchange.request(call)
+        request = self._base.request(call)
         attempt = 0
         while True:
             attempt += 1
             answer = self._send(call, request)
-            outcome = self._exchange.read(call, answer)
+            outcome = self._base.read(call, answer)
             if not isinstance(outcome, Json2VideoError):
                 return outcome
-            pause = self._exchange.pause(call, outcome, attempt=attempt, chance=self._rng())
-            if pause is None:
+            delay = self._base.retry_delay(call, outcome, attempt=attempt, jitter=self._rng())
+            if delay is None:
                 raise outcome
-            log.debug("%s; sending it again in %.1fs", outcome.message, pause)
-            self._sleep(pause)
+            log.debug("%s; sending it again in %.1fs", outcome.message, delay)
+            self._sleep(delay)
 
     def movies(
         self,
@@ -135,7 +135,7 @@ class Json2VideoClient:
         """
         listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
         while call := listing.next_call():
-            yield from listing.take(self.execute(call))
+            yield from listing.accept(self.execute(call))
 
     def upload_file(
         self,
@@ -146,7 +146,7 @@ class Json2VideoClient:
         content_type: str | None = None,
         size: int | None = None,
     ) -> UploadedFile:
-        """Send a file to the drive, piece by piece: announce it, then put it where the service says.
+        """Send a file to the drive, chunk by chunk: announce it, then put it where the service says.
 
         When the second step fails, the drive keeps a ``pending`` record that blocks the name until it is
         deleted (:func:`~airflow_json2video.api.calls.delete_file`).
@@ -159,66 +159,66 @@ class Json2VideoClient:
         :raises ConfigurationError: the file is missing, empty or larger than 500 MB.
         :raises AlreadyExists: a file of this name is in the folder.
         """
-        content = FileContent.of(source, name=name, content_type=content_type, size=size)
+        content = FileContent.from_source(source, name=name, content_type=content_type, size=size)
         ticket = self.execute(start_upload(content, folder=folder))
         self.execute(put_file(ticket, content))
         return content.uploaded(folder=folder, url=ticket.file_url)
 
-    def _send(self, call: Call[Any], request: Request) -> Answer | Json2VideoError:
-        endpoint = self.endpoint
+    def _send(self, call: Call[Any], request: Request) -> Response | Json2VideoError:
+        config = self.config
         session = self._session if call.repeatable else new_session()
         headers: dict[str, str] = {"User-Agent": SKIP_HEADER, "Accept-Encoding": SKIP_HEADER} | dict(request.headers)
         if call.url is None:
             headers["Accept-Encoding"] = "gzip, deflate"
         started = time.monotonic()
-        largest = min(endpoint.max_body, call.largest or endpoint.max_body)
+        max_bytes = min(config.max_body, call.max_bytes or config.max_body)
         problem: BaseException | str
-        with watching(request.time_limit, redact=endpoint.redact) as watch:
+        with track_request(request.time_limit, redact=config.redact) as tracker:
             try:
                 with session.request(
                     request.method,
                     request.url,
                     headers=headers,
                     data=request.body if call.content is None else _Body(call.content),
-                    timeout=(endpoint.connect_timeout, endpoint.read_timeout),
+                    timeout=(config.connect_timeout, config.read_timeout),
                     proxies={"http": request.proxy, "https": request.proxy} if request.proxy else None,
-                    verify=endpoint.trusted() or True,
+                    verify=config.ca_bundle() or True,
                     allow_redirects=False,
                     stream=True,
                 ) as response:
                     # urllib3 1.26 takes a body that is cut short for the whole of it, unless told.
                     response.raw.enforce_content_length = True
                     body = bytearray()
-                    for piece in response.iter_content(_PIECE):
-                        body += piece
-                        if len(body) > largest:
+                    for chunk in response.iter_content(_CHUNK_SIZE):
+                        body += chunk
+                        if len(body) > max_bytes:
                             break
                     # A connection that was shut in the headers reads as an answer with nothing in it.
-                    if not watch.expired and len(body) <= largest:
+                    if not tracker.expired and len(body) <= max_bytes:
                         seconds = time.monotonic() - started
                         log.debug("%s answered %d in %.2fs", call.name, response.status_code, seconds)
-                        answer = Answer(
+                        answer = Response(
                             status=response.status_code,
                             reason=response.reason or "",
                             headers=response.headers,
                             body=bytes(body),
                         )
-                        self._exchange.note_time(call, answer, seconds=seconds)
+                        self._base.record_time(call, answer, seconds=seconds)
                         return answer
-                    problem = f"the answer is larger than {largest} bytes"
+                    problem = f"the answer is larger than {max_bytes} bytes"
             except ConfigurationError as error:
                 return error
             except Exception as error:
                 # What nobody foresaw is no reason to forget that a render may have been started.
-                if not watch.sent and not isinstance(error, (requests.RequestException, HTTPError, OSError)):
+                if not tracker.sent and not isinstance(error, (requests.RequestException, HTTPError, OSError)):
                     raise
                 problem = error
             finally:
                 if session is not self._session:
                     session.close()
-        if watch.expired:
+        if tracker.expired:
             problem = f"it took longer than {request.time_limit:g} seconds"
-        return self._exchange.lost(call, problem, sent=watch.sent)
+        return self._base.transport_error(call, problem, sent=tracker.sent)
 
 
 class _NoNetrc(AuthBase):
@@ -238,13 +238,13 @@ class _Body:
         return self._content.size
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._content.pieces()
+        return self._content.chunks()
 
 
 def new_session() -> requests.Session:
     """Give a session that sends nothing by itself: no credentials, no headers, no redirect followed, no second try."""
     session = requests.Session()
-    # Proxies and authorities of the environment are found by Endpoint, for both clients in the same way.
+    # Proxies and authorities of the environment are found by ClientConfig, for both clients in the same way.
     session.trust_env = False
     session.auth = _NoNetrc()
     session.headers.clear()

@@ -19,23 +19,23 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-__all__ = ["ServiceClock", "clock_of", "date_of", "skew_between"]
+__all__ = ["ServiceClock", "compute_skew", "get_clock", "read_date"]
 
 log = logging.getLogger(__name__)
 
 DATE_RESOLUTION = 2.0
 """Seconds by which a ``Date`` header may be behind: it has whole seconds, and servers renew it every second."""
-WORTH_A_WARNING = 60.0
+_SKEW_WARNING = 60.0
 """Seconds of difference that are logged."""
-_NOTE_EVERY = 1.0
+_MIN_INTERVAL = 1.0
 """Seconds between two answers that are read for it; reading a date is not free."""
-_BELIEVABLE = (1577836800.0, 4102444800.0)
+_PLAUSIBLE = (1577836800.0, 4102444800.0)
 """From 2020 to 2099: a ``Date`` of another year is ignored."""
-_LATEST_ANSWERS = 3
+_MAX_SAMPLES = 3
 """Answers that have to agree before more is corrected: one page of a gateway with a wrong clock changes nothing."""
 
 
-def skew_between(date: float, *, asked_at: float, answered_at: float) -> float:
+def compute_skew(date: float, *, asked_at: float, answered_at: float) -> float:
     """Return the least number of seconds by which the service can be ahead of this machine; negative: behind.
 
     :param date: of the answer's ``Date`` header, epoch seconds.
@@ -53,40 +53,40 @@ class ServiceClock:
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._seen: deque[float] = deque(maxlen=_LATEST_ANSWERS)
-        self._noted_at = -math.inf
+        self._samples: deque[float] = deque(maxlen=_MAX_SAMPLES)
+        self._recorded_at = -math.inf
         self._has_warned = False
 
     @property
     def is_known(self) -> bool:
         """Whether any answer of the service has been seen; until then this machine's clock is taken for right."""
-        return bool(self._seen)
+        return bool(self._samples)
 
     @property
     def skew(self) -> float:
         """Seconds by which the service is ahead of this machine: no more than the latest answers agree on."""
-        return min(self._seen, key=abs, default=0.0)
+        return min(self._samples, key=abs, default=0.0)
 
     def now(self) -> float:
         """Return the service's time, epoch seconds."""
         return time.time() + self.skew
 
-    def note(self, status: int, headers: Mapping[str, str], *, seconds: float) -> None:
+    def record(self, status: int, headers: Mapping[str, str], *, seconds: float) -> None:
         """Read the time from an answer that has just arrived.
 
         :param seconds: how long the request took, measured.
         """
         if status >= 500:  # often a gateway's own page
             return
-        if len(self._seen) == _LATEST_ANSWERS and time.monotonic() - self._noted_at < _NOTE_EVERY:
+        if len(self._samples) == _MAX_SAMPLES and time.monotonic() - self._recorded_at < _MIN_INTERVAL:
             return
-        date = date_of(headers)
-        if date is None or not _BELIEVABLE[0] <= date < _BELIEVABLE[1]:
+        date = read_date(headers)
+        if date is None or not _PLAUSIBLE[0] <= date < _PLAUSIBLE[1]:
             return
-        self._noted_at, answered_at = time.monotonic(), time.time()
-        self._seen.append(skew_between(date, asked_at=answered_at - seconds, answered_at=answered_at))
+        self._recorded_at, answered_at = time.monotonic(), time.time()
+        self._samples.append(compute_skew(date, asked_at=answered_at - seconds, answered_at=answered_at))
         skew = self.skew
-        if abs(skew) > WORTH_A_WARNING and not self._has_warned:
+        if abs(skew) > _SKEW_WARNING and not self._has_warned:
             self._has_warned = True
             log.warning(
                 "The clock of this machine is %.0f s %s that of %s. Moments of renders are corrected by it. "
@@ -100,7 +100,7 @@ class ServiceClock:
 _clocks: dict[str, ServiceClock] = {}
 
 
-def clock_of(host: str) -> ServiceClock:
+def get_clock(host: str) -> ServiceClock:
     """Return the clock of the service at an address; one for the whole process.
 
     :param host: as of :class:`~airflow_json2video.api.config.ClientConfig`.
@@ -108,7 +108,7 @@ def clock_of(host: str) -> ServiceClock:
     return _clocks.setdefault(host, ServiceClock(host))
 
 
-def date_of(headers: Mapping[str, str]) -> float | None:
+def read_date(headers: Mapping[str, str]) -> float | None:
     """Return when an answer was written by the ``Date`` header, epoch seconds; None if it does not say.
 
     :param headers: of the answer; they ignore case.

@@ -196,10 +196,10 @@ class ClientConfig:
             return self.proxy
         address = f"{parts.scheme}://{parts.hostname}"
         if address not in self._proxies:  # the whole environment is read for it
-            self._proxies[address] = _proxy_of_the_environment(parts.scheme, parts.hostname or "")
+            self._proxies[address] = _environment_proxy(parts.scheme, parts.hostname or "")
         return self._proxies[address]
 
-    def trusted(self) -> str | None:
+    def ca_bundle(self) -> str | None:
         """Give the PEM file of trusted authorities, or None for the default ones."""
         return self.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
 
@@ -220,7 +220,7 @@ class ClientConfig:
         return list(dict.fromkeys(found))
 
 
-def _proxy_of_the_environment(scheme: str, host: str) -> str | None:
+def _environment_proxy(scheme: str, host: str) -> str | None:
     if proxy_bypass(host):
         return None
     proxies = getproxies()

@@ -28,7 +28,7 @@ from airflow_json2video.exceptions import (
     TemplateNotFound,
 )
 
-__all__ = ["error_from_response", "request_in_words"]
+__all__ = ["describe_request", "error_from_response"]
 
 _REQUESTS = {
     "movies.submit": "the submission",
@@ -56,7 +56,7 @@ _REQUESTS = {
 }
 
 
-def request_in_words(call: str, subject: str | None = None) -> str:
+def describe_request(call: str, subject: str | None = None) -> str:
     """Return what a request is called in a message, such as ``the submission``.
 
     :param call: name of the call, as ``movies.submit``. :param subject: the id or name that it is about.
@@ -105,7 +105,7 @@ def error_from_response(
     about = f" {subject!r}" if subject else ""
     cls, what, advice = _classify(http_status, message, call=call, about=about)
     shown = message.strip() or "no message"
-    said = f"JSON2Video answered HTTP {http_status} to {request_in_words(call, subject)}: {shown}"
+    said = f"JSON2Video answered HTTP {http_status} to {describe_request(call, subject)}: {shown}"
     if cls is TemplateNotFound and subject and _SAYS_NO_MORE.match(shown):
         said = f"JSON2Video answered HTTP {http_status}."
     error = cls(

@@ -55,7 +55,7 @@ class MovieListing:
         """Give the call for the next page; None after the last."""
         return self._call
 
-    def take(self, page: _Page[M_co]) -> Iterator[M_co]:
+    def accept(self, page: _Page[M_co]) -> Iterator[M_co]:
         """Read a page.
 
         :raises InvalidResponse: when the cursor repeats, or the pages do not end.

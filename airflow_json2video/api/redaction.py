@@ -12,7 +12,7 @@ from functools import lru_cache
 from html.entities import codepoint2name
 from urllib.parse import quote, quote_plus
 
-__all__ = ["secret_pattern", "whole_spellings"]
+__all__ = ["encoded_forms", "secret_pattern"]
 
 _SHORT = 8
 _BACKSLASHES = r"\\{1,4}"
@@ -32,7 +32,7 @@ def secret_pattern(secret: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9]){spelled}(?![A-Za-z0-9])")
 
 
-def whole_spellings(secret: str) -> list[str]:
+def encoded_forms(secret: str) -> list[str]:
     """Return the usual spellings of a whole secret, for a masker that knows only plain texts."""
     found = [
         secret,

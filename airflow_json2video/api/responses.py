@@ -31,8 +31,8 @@ __all__ = [
     "DriveFile",
     "Folder",
     "FolderSummary",
-    "MovieAnswer",
     "MoviePage",
+    "MovieResponse",
     "MovieStatus",
     "PolledMovie",
     "PolledPage",
@@ -45,7 +45,7 @@ __all__ = [
     "TemplateSummary",
     "UploadTicket",
     "UploadedFile",
-    "tidied",
+    "normalize_movie",
 ]
 
 
@@ -87,7 +87,7 @@ def _word(value: object) -> object:
 
 Number = Annotated[Annotated[float, Field(allow_inf_nan=False)] | None, WrapValidator(_or_none)]
 Whole = Annotated[int | None, WrapValidator(_or_none)]
-Instant = Annotated[datetime | None, AfterValidator(_with_zone), WrapValidator(_or_none)]
+Timestamp = Annotated[datetime | None, AfterValidator(_with_zone), WrapValidator(_or_none)]
 Flag = Annotated[bool | None, WrapValidator(_or_none)]
 Text = Annotated[str | None, BeforeValidator(_text_or_none)]
 Tags = Annotated[list[str], BeforeValidator(_tags)]
@@ -95,25 +95,25 @@ Word = Annotated[str, BeforeValidator(_word), Field(min_length=1)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
-class _Answer(BaseModel):
+class _ResponseModel(BaseModel):
     model_config = ConfigDict(extra="allow", populate_by_name=True, frozen=True)
 
 
-class Acknowledged(_Answer):
+class Acknowledged(_ResponseModel):
     """The service did what was asked and says no more than that."""
 
     message: Text = None
-    timestamp: Instant = None
+    timestamp: Timestamp = None
 
 
-class SubmittedMovie(_Answer):
+class SubmittedMovie(_ResponseModel):
     """A render was accepted and will be paid for if it succeeds."""
 
     project: Word
-    timestamp: Instant = None
+    timestamp: Timestamp = None
 
 
-class RemainingQuota(_Answer):
+class RemainingQuota(_ResponseModel):
     """What the account has left; the only balance information in the API.
 
     :ivar time: credits left (one credit is one second of video); None on plans that do not count them.
@@ -129,7 +129,7 @@ class RemainingQuota(_Answer):
 Quota = Annotated[RemainingQuota | None, WrapValidator(_or_none)]
 
 
-class MovieStatus(_Answer):
+class MovieStatus(_ResponseModel):
     """One render as the service sees it.
 
     :ivar project: the render's id.
@@ -150,9 +150,9 @@ class MovieStatus(_Answer):
     url: Text = None
     ass: Text = None
     thumbnail: Text = None
-    created_at: Instant = None
-    ended_at: Instant = None
-    deleted_at: Instant = None
+    created_at: Timestamp = None
+    ended_at: Timestamp = None
+    deleted_at: Timestamp = None
     duration: Number = None
     size: Whole = None
     width: Whole = None
@@ -174,14 +174,14 @@ class MovieStatus(_Answer):
         return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-class MovieAnswer(_Answer):
+class MovieResponse(_ResponseModel):
     """The answer to a look at one render."""
 
     movie: MovieStatus
     remaining_quota: Quota = None
 
 
-class MoviePage(_Answer):
+class MoviePage(_ResponseModel):
     """One page of the account's renders. The order of ``movies`` is not documented.
 
     :ivar start: first instant of the range (``from`` on the wire). :ivar end: its last (``to``).
@@ -192,8 +192,8 @@ class MoviePage(_Answer):
     next_token: Text = None
     count: Whole = None
     limit: Whole = None
-    start: Instant = Field(default=None, alias="from")
-    end: Instant = Field(default=None, alias="to")
+    start: Timestamp = Field(default=None, alias="from")
+    end: Timestamp = Field(default=None, alias="to")
     remaining_quota: Quota = None
 
 
@@ -217,7 +217,7 @@ class PolledMovie(TypedDict, total=False):
     warnings: Any  # of the local service alone
 
 
-def tidied(movie: PolledMovie) -> PolledMovie:
+def normalize_movie(movie: PolledMovie) -> PolledMovie:
     """Read what is said of a render as :class:`MovieStatus` does, odd values as None, unless it merely goes on.
 
     :raises ValueError: it is no movie object.
@@ -256,14 +256,14 @@ class PolledPage(BaseModel):
         return self._bytes_read
 
 
-class TemplateSummary(_Answer):
+class TemplateSummary(_ResponseModel):
     """A template as a list shows it: without its movie. The library adds size and preview addresses."""
 
     id: Word
     name: Text = None
     tags: Tags = Field(default_factory=list)
-    created_at: Instant = None
-    updated_at: Instant = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
     width: Whole = None
     height: Whole = None
     video_url: Text = None
@@ -284,25 +284,25 @@ class Template(TemplateSummary):
     prompt: Any = None
 
 
-class TemplateSaved(_Answer):
+class TemplateSaved(_ResponseModel):
     """A template was created, changed or copied; ``id`` is ``templateId`` on the wire."""
 
     id: Word = Field(alias="templateId")
     name: Text = None
-    timestamp: Instant = None
+    timestamp: Timestamp = None
 
 
-class Storage(_Answer):
+class Storage(_ResponseModel):
     """How full the drive is. :ivar used_bytes: bytes. :ivar credits_per_week: cost of what is above the allowance."""
 
     used_bytes: Whole = None
     free_allowance: Whole = None
     credits_per_week: Number = None
     blocked: Flag = None
-    blocked_at: Instant = None
+    blocked_at: Timestamp = None
 
 
-class DriveFile(_Answer):
+class DriveFile(_ResponseModel):
     """A file of the drive. :ivar status: ``pending`` until the storage has confirmed the upload, then ``uploaded``."""
 
     name: Word
@@ -314,10 +314,10 @@ class DriveFile(_Answer):
     thumbnail_url: Text = Field(default=None, alias="thumbnailUrl")
     status: Text = None
     temporary: Flag = None
-    created_at: Instant = None
+    created_at: Timestamp = None
 
 
-class Folder(_Answer):
+class Folder(_ResponseModel):
     """One page of a folder. :ivar total: files after filters. :ivar total_files: files of the whole folder."""
 
     path: Text = None
@@ -328,7 +328,7 @@ class Folder(_Answer):
     total_size: Whole = None
 
 
-class FolderSummary(_Answer):
+class FolderSummary(_ResponseModel):
     """One folder in the flat list of all of them. :ivar size: bytes."""
 
     path: str
@@ -336,7 +336,7 @@ class FolderSummary(_Answer):
     size: Whole = None
 
 
-class UploadTicket(_Answer):
+class UploadTicket(_ResponseModel):
     """Where to send a file. ``upload_url`` carries a signature and is good for ``expires_in`` seconds."""
 
     upload_url: Word = Field(alias="uploadUrl", repr=False)
@@ -344,7 +344,7 @@ class UploadTicket(_Answer):
     expires_in: Number = Field(default=None, alias="expiresIn")
 
 
-class UploadedFile(_Answer):
+class UploadedFile(_ResponseModel):
     """A file that was sent to the drive. :ivar url: for ``src`` in a movie; the service may have changed the name."""
 
     name: str

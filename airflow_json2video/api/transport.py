@@ -23,7 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["SendTracker", "TrackingAdapter", "watching"]
+__all__ = ["SendTracker", "TrackingAdapter", "track_request"]
 
 
 class SendTracker:
@@ -40,12 +40,12 @@ class SendTracker:
         self._lock = threading.Lock()
         self._sockets: list[Any] = []
 
-    def sending_on(self, sock: Any) -> None:
+    def mark_sent(self, sock: Any) -> None:
         """Note that the request is about to be written to *sock*."""
         self.sent = True
-        self.holding(sock)
+        self.add_socket(sock)
 
-    def holding(self, sock: Any) -> None:
+    def add_socket(self, sock: Any) -> None:
         """Note a socket that must be shut when the time is over."""
         with self._lock:
             if sock not in self._sockets:
@@ -67,43 +67,43 @@ def _shut(sock: Any) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-_current: ContextVar[SendTracker | None] = ContextVar("json2video_watch", default=None)
+_current: ContextVar[SendTracker | None] = ContextVar("json2video_send_tracker", default=None)
 
 
 @contextmanager
-def watching(time_limit: float, *, redact: Callable[[str], str]) -> Iterator[SendTracker]:
+def track_request(time_limit: float, *, redact: Callable[[str], str]) -> Iterator[SendTracker]:
     """Watch the one request that is made inside, and end it after *time_limit* seconds.
 
     :param redact: takes the secrets out of what urllib3 logs of it.
     """
-    watch = SendTracker(redact)
-    token = _current.set(watch)
-    timer = threading.Timer(time_limit, watch.expire)
+    tracker = SendTracker(redact)
+    token = _current.set(tracker)
+    timer = threading.Timer(time_limit, tracker.expire)
     timer.daemon = True
     timer.start()
     try:
-        yield watch
+        yield tracker
     finally:
         timer.cancel()
         _current.reset(token)
 
 
-class _Redacting(logging.Filter):
+class _RedactingFilter(logging.Filter):
     """Takes the secrets of the request out of what urllib3 logs: it shows headers that it could not read."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if watch := _current.get():
-            record.msg, record.args = watch.redact(record.getMessage()), None
+        if tracker := _current.get():
+            record.msg, record.args = tracker.redact(record.getMessage()), None
             # The traceback ends in the same words.
             record.exc_info = record.exc_text = None
         return True
 
 
 for _name in ("connection", "connectionpool", "response", "util.retry"):
-    logging.getLogger(f"urllib3.{_name}").addFilter(_Redacting())
+    logging.getLogger(f"urllib3.{_name}").addFilter(_RedactingFilter())
 
 
-class _Watched:
+class _TrackingMixin:
     """Mixed into urllib3's connections, before them."""
 
     sock: Any
@@ -118,8 +118,8 @@ class _Watched:
 
     def _new_conn(self) -> Any:
         sock = super()._new_conn()  # type: ignore[misc]
-        if watch := _current.get():
-            watch.holding(sock)
+        if tracker := _current.get():
+            tracker.add_socket(sock)
         return sock
 
     def send(self, data: Any) -> None:
@@ -127,25 +127,25 @@ class _Watched:
         if not self._connecting:
             if self.sock is None:
                 self.connect()
-            if watch := _current.get():
-                watch.sending_on(self.sock)
+            if tracker := _current.get():
+                tracker.mark_sent(self.sock)
         super().send(data)  # type: ignore[misc]
 
 
-class _WatchedHTTPConnection(_Watched, HTTPConnection):
+class _TrackedHTTPConnection(_TrackingMixin, HTTPConnection):
     pass
 
 
-class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
+class _TrackedHTTPSConnection(_TrackingMixin, HTTPSConnection):
     pass
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _WatchedHTTPConnection
+    ConnectionCls = _TrackedHTTPConnection
 
 
 class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedHTTPSConnection
+    ConnectionCls = _TrackedHTTPSConnection
 
 
 _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}

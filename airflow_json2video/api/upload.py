@@ -1,4 +1,4 @@
-"""A file on its way to the drive: its name, type and size, read piece by piece and never whole."""
+"""A file on its way to the drive: its name, type and size, read chunk by chunk and never whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileContent"]
 
-_PIECE = 256 * 1024
+_CHUNK_SIZE = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class FileContent:
     source: Path | BinaryIO = field(repr=False)
 
     @classmethod
-    def of(
+    def from_source(
         cls,
         source: str | os.PathLike[str] | BinaryIO,
         *,
@@ -80,7 +80,7 @@ class FileContent:
             name=self.name, folder=folder.strip("/"), content_type=self.content_type, size=self.size, url=url
         )
 
-    def pieces(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """Read exactly ``size`` bytes.
 
         :raises ConfigurationError: when the file ends before, which would leave the upload hanging.
@@ -94,8 +94,8 @@ class FileContent:
     def _read(self, opened: BinaryIO) -> Iterator[bytes]:
         left = self.size
         while left:
-            piece = opened.read(min(_PIECE, left))
-            if not piece:
+            chunk = opened.read(min(_CHUNK_SIZE, left))
+            if not chunk:
                 raise ConfigurationError(f"{self.name!r} ended {left} bytes before the announced {self.size}.")
-            left -= len(piece)
-            yield piece
+            left -= len(chunk)
+            yield chunk

@@ -19,9 +19,9 @@ __all__ = [
     "check_stored_name",
     "check_template_id",
     "check_text",
-    "instant",
-    "kind",
-    "wire_time",
+    "describe_type",
+    "format_datetime",
+    "parse_datetime",
 ]
 
 PROJECT_LENGTH = 16
@@ -73,7 +73,7 @@ def check_text(value: object, name: str, *, longest: int | None = None) -> str:
     :raises ConfigurationError: otherwise.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"{name} must be a text with something in it, and this is {kind(value)}.")
+        raise ConfigurationError(f"{name} must be a text with something in it, and this is {describe_type(value)}.")
     if longest is not None and len(value) > longest:
         raise ConfigurationError(f"{name} has {len(value)} characters; at most {longest} are possible.")
     return value
@@ -96,7 +96,7 @@ def check_folder(value: object, name: str = "folder") -> str:
     :raises ConfigurationError: when it is no text, or goes up.
     """
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be a text, and this is {kind(value)}.")
+        raise ConfigurationError(f"{name} must be a text, and this is {describe_type(value)}.")
     folder = value.strip().strip("/")
     if any(part in ("", ".", "..") for part in folder.split("/")) and folder:
         raise ConfigurationError(f"{name} {value!r} is no path of a folder.")
@@ -137,7 +137,7 @@ def check_stored_folder(value: object, name: str = "folder") -> str:
     return folder
 
 
-def instant(value: object, name: str) -> datetime | None:
+def parse_datetime(value: object, name: str) -> datetime | None:
     """Read a time: an aware datetime, or ISO 8601 text with a zone. In UTC.
 
     :raises ConfigurationError: otherwise; a time without a zone means another range on another machine.
@@ -151,18 +151,18 @@ def instant(value: object, name: str) -> datetime | None:
         except ValueError:
             raise ConfigurationError(f"{name} is no ISO 8601 time: {value!r}.") from None
     if not isinstance(value, datetime):
-        raise ConfigurationError(f"{name} must be a datetime or an ISO 8601 text, and this is {kind(value)}.")
+        raise ConfigurationError(f"{name} must be a datetime or an ISO 8601 text, and this is {describe_type(value)}.")
     if value.tzinfo is None:
         raise ConfigurationError(f"{name} must carry a time zone; {value.isoformat()} does not.")
     return value.astimezone(timezone.utc)
 
 
-def wire_time(value: datetime | None) -> str | None:
+def format_datetime(value: datetime | None) -> str | None:
     """Write a UTC time as the service does, with milliseconds and Z."""
     return None if value is None else value.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def kind(value: object) -> str:
+def describe_type(value: object) -> str:
     """Say what *value* is, for a message, without showing it."""
     if value is None:
         return "missing"

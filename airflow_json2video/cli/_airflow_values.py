@@ -12,7 +12,7 @@ from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.movie.expressions import (
     JINJA_GLOBALS,
     REMOVED_NAMES,
-    ExpressionFailed,
+    TemplatingFailed,
     render_airflow_expressions,
 )
 from airflow_json2video.movie.lexer import SegmentKind, has_expression, segments, tokens
@@ -84,7 +84,7 @@ class _Values:
     def render(self, text: str) -> Any:
         """Render a template.
 
-        :raises ExpressionFailed: a value is missing, or it cannot be rendered without Airflow.
+        :raises TemplatingFailed: a value is missing, or it cannot be rendered without Airflow.
         """
         import jinja2
         from jinja2.sandbox import SandboxedEnvironment
@@ -92,7 +92,7 @@ class _Values:
         missing = [name for name in dict.fromkeys(self._references(text)) if not self._is_given(name)]
         if missing:
             needed = " ".join(f"--param {name.removeprefix('params.')}=VALUE" for name in missing)
-            raise ExpressionFailed(
+            raise TemplatingFailed(
                 f"only Airflow can fill this; pass {needed}, or set a variable of the movie with --var NAME=VALUE",
                 name=missing[0].partition(".")[0],
             )
@@ -101,7 +101,7 @@ class _Values:
         try:
             return environment.from_string(text).render(self._context)
         except Exception as error:  # an expression can raise any exception
-            raise ExpressionFailed(f"cannot be filled without Airflow: {error}") from error
+            raise TemplatingFailed(f"cannot be filled without Airflow: {error}") from error
 
     def _references(self, text: str) -> Iterator[str]:
         """Yield the Airflow names in a template, with their members: ``params.shop``."""

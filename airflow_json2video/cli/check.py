@@ -77,11 +77,11 @@ def _run(options: argparse.Namespace, find_layout_errors: FindLayoutErrors) -> E
 
 
 def _lines(result: Mapping[str, Any]) -> Iterator[str]:
-    from airflow_json2video.movie.findings import Finding, Severity, counted
+    from airflow_json2video.movie.findings import Finding, Severity, count_noun
 
     for finding in result["findings"]:
         yield Finding(**{**finding, "severity": Severity(finding["severity"])}).line
-    yield f"{counted(result['errors'], 'error')}, {counted(result['warnings'], 'warning')}"
+    yield f"{count_noun(result['errors'], 'error')}, {count_noun(result['warnings'], 'warning')}"
     if result["credits"] is not None:
         yield f"{result['duration']:.1f} s of video, about {result['credits']} credits"
 

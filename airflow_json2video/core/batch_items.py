@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
-from airflow_json2video.json_values import NotJson, plain_json
+from airflow_json2video.json_values import NotJsonError, to_plain_json
 from airflow_json2video.movie.lexer import has_expression, names_in, placeholders
 
 __all__ = ["MOST_ITEMS", "BatchItems", "columns_of", "needed_names", "rows_of"]
@@ -65,8 +65,8 @@ def _plain_row(row: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     plain, unfit = {}, []
     for name, value in row.items():
         try:
-            plain[plain_json(name)] = plain_json(value)
-        except NotJson as error:
+            plain[to_plain_json(name)] = to_plain_json(value)
+        except NotJsonError as error:
             path = error.at(name).path
             unfit.append(f"{path!r} is {error.what}; {error.remedy}")
     return plain, unfit

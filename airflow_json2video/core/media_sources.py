@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_json2video.movie.evaluator import NotKnown, resolve
+from airflow_json2video.movie.evaluator import UnknownValue, resolve
 
 __all__ = ["sources_of"]
 
@@ -73,7 +73,7 @@ class _Walk:
 def _address(src: Any, variables: Mapping[str, Any]) -> str | None:
     try:
         value = resolve(src, variables)
-    except NotKnown:
+    except UnknownValue:
         return None
     return value.strip() if isinstance(value, str) and "://" in value else None
 

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from airflow_json2video.core.result import credits_of
 from airflow_json2video.exceptions import BudgetExceeded, ConfigurationError, CreditReserveReached
 from airflow_json2video.movie.estimation import estimate
-from airflow_json2video.movie.evaluator import NotKnown
+from airflow_json2video.movie.evaluator import UnknownValue
 from airflow_json2video.movie.frames import frame_size
 from airflow_json2video.movie.pricing import render_credits
 
@@ -60,7 +60,7 @@ class Price:
                 least += guess.asset_credits
                 if not math.isinf(guess.at_most):
                     most = render_credits(guess.at_most, width=width, height=height) + guess.asset_credits
-        except NotKnown:
+        except UnknownValue:
             least = math.ceil(guess.at_least)
         reasons = tuple(f"{path}: {reason}" for path, reason in guess.unknown)
         return cls(seconds=guess.duration, credits=guess.credits, at_least=least, at_most=most, reasons=reasons)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         DriveFile,
         Folder,
         FolderSummary,
-        MovieAnswer,
         MoviePage,
+        MovieResponse,
         MovieStatus,
         RemainingQuota,
         Storage,
@@ -140,9 +140,9 @@ class Json2VideoHook(BaseHook):
 
         Once this process has seen an answer of the service, it is right whatever the clock of this machine says.
         """
-        from airflow_json2video.api.clock import clock_of
+        from airflow_json2video.api.clock import get_clock
 
-        return clock_of(self._host or self.settings.host)
+        return get_clock(self._host or self.settings.host)
 
     def forget_connection(self) -> None:
         """Read the connection again when it is next needed; it may have changed.
@@ -258,7 +258,7 @@ class Json2VideoHook(BaseHook):
 
         return self.client.execute(calls.submit_movie(document))
 
-    def get_movie(self, project: str, *, with_document: bool = False) -> MovieAnswer:
+    def get_movie(self, project: str, *, with_document: bool = False) -> MovieResponse:
         """Ask for the status of one render (``GET /movies?project=``).
 
         :param project: 16-character project id.

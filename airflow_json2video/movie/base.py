@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from airflow_json2video.movie.findings import Finding, Severity, invalid_movie, path_of
+from airflow_json2video.movie.findings import Finding, Severity, format_path, invalid_movie
 from airflow_json2video.movie.lexer import has_expression
 from airflow_json2video.movie.problems import EXPRESSION_SCHEMA, Problem, Purpose, is_empty_object, json_type, refuse
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pydantic.functional_validators import ModelWrapValidatorHandler
     from typing_extensions import Self
 
-__all__ = ["ByType", "DocumentModel", "OrExpression", "findings_of", "kebab", "prop", "wire_names"]
+__all__ = ["ByType", "DocumentModel", "OrExpression", "findings_from_error", "json_keys", "kebab", "prop"]
 
 
 def kebab(name: str) -> str:
@@ -101,7 +101,7 @@ class DocumentModel(BaseModel):
             for name, value in keywords.items():
                 if name in fields:
                     given[name] = value
-                elif (field := wire_names(type(self)).get(name)) is not None:
+                elif (field := json_keys(type(self)).get(name)) is not None:
                     given[field] = value
                 elif self.takes_any_key:
                     unknown[kebab(name)] = value
@@ -129,7 +129,7 @@ class DocumentModel(BaseModel):
             return handler(data)
         if not isinstance(data, Mapping):
             raise refuse(Problem("wrong-type", f"must be an object, not {json_type(data)}"))
-        names = wire_names(cls)
+        names = json_keys(cls)
         model = handler({key: value for key, value in data.items() if key in names})
         model._order = tuple(data)
         model._unknown = {key: deepcopy(value) for key, value in data.items() if key not in names}
@@ -146,11 +146,11 @@ class DocumentModel(BaseModel):
         try:
             return cls.model_validate(document, context=Purpose.READ)
         except ValidationError as error:
-            raise invalid_movie(findings_of(error), source=f"This {cls.__name__}") from error
+            raise invalid_movie(findings_from_error(error), source=f"This {cls.__name__}") from error
 
     def to_document(self) -> dict[str, Any]:
         """Give the object as decoded JSON: what was read or written, in that order, and nothing else."""
-        names = wire_names(type(self))
+        names = json_keys(type(self))
         written = {kebab(field) for field in self.model_fields_set}
         document: dict[str, Any] = {}
         for key in dict.fromkeys((*self._order, *names, *self._unknown)):
@@ -176,7 +176,7 @@ class DocumentModel(BaseModel):
         return self.to_document() == other.to_document()
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        names = wire_names(type(self))
+        names = json_keys(type(self))
         for key, value in self.to_document().items():
             field = names.get(key)
             if field == "password":
@@ -211,14 +211,14 @@ class DocumentModel(BaseModel):
         return described
 
 
-_WIRE_NAMES: dict[type[BaseModel], dict[str, str]] = {}
+_JSON_KEYS: dict[type[BaseModel], dict[str, str]] = {}
 
 
-def wire_names(model: type[DocumentModel]) -> Mapping[str, str]:
+def json_keys(model: type[DocumentModel]) -> Mapping[str, str]:
     """Map the service's names of the properties of *model* to the Python names, in order of declaration."""
-    names = _WIRE_NAMES.get(model)
+    names = _JSON_KEYS.get(model)
     if names is None:
-        names = _WIRE_NAMES[model] = {kebab(field): field for field in model.model_fields}
+        names = _JSON_KEYS[model] = {kebab(field): field for field in model.model_fields}
     return names
 
 
@@ -295,7 +295,7 @@ _EXAMPLES = {
 }
 
 
-def findings_of(error: ValidationError) -> list[Finding]:
+def findings_from_error(error: ValidationError) -> list[Finding]:
     """Say pydantic's errors in the words and paths of the document."""
     findings = []
     for detail in error.errors(include_url=False, include_input=False):
@@ -310,7 +310,7 @@ def findings_of(error: ValidationError) -> list[Finding]:
         else:
             severity = Severity.ERROR
             code, message = _PLAIN_WORDS.get(detail["type"], ("wrong-type", detail["msg"]))
-        findings.append(Finding(severity, path_of(detail["loc"]), message, code))
+        findings.append(Finding(severity, format_path(detail["loc"]), message, code))
     return findings
 
 

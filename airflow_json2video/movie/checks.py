@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from airflow_json2video.movie.base import findings_of
+from airflow_json2video.movie.base import findings_from_error
 from airflow_json2video.movie.estimation import NO_LENGTH, Overlap, estimate
 from airflow_json2video.movie.findings import Finding, Severity, at, invalid_movie
 from airflow_json2video.movie.lexer import has_expression
@@ -71,7 +71,7 @@ def _value_findings(document: Mapping[str, Any]) -> list[Finding]:
     try:
         Movie.model_validate(document, context=Purpose.CHECK)
     except ValidationError as error:
-        return findings_of(error)
+        return findings_from_error(error)
     return []
 
 

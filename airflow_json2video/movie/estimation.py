@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_json2video.movie.evaluator import NotKnown, is_true, resolve, scope
+from airflow_json2video.movie.evaluator import UnknownValue, is_true, resolve, scope
 from airflow_json2video.movie.findings import at
 from airflow_json2video.movie.frames import frame_size
 from airflow_json2video.movie.lexer import has_expression
@@ -25,10 +25,10 @@ from airflow_json2video.movie.pricing import (
     Assets,
     Interval,
     Unknown,
-    added,
-    number_of,
+    add_intervals,
     render_credits,
-    value_of,
+    resolve_number,
+    resolve_value,
 )
 
 __all__ = ["FITS_CONTAINER", "NO_LENGTH", "Estimate", "Interval", "Overlap", "SceneSpan", "Unknown", "estimate"]
@@ -137,7 +137,7 @@ class _Planner:
         for item, path in self.objects(self.document, "preload", ""):
             if item is not None:
                 self.assets.add({"type": "image", **item}, path, variables, Interval(1, 1))
-        return self.result(added(_longest([chain, own.end]), own.after_others), tuple(spans), assets_known=True)
+        return self.result(add_intervals(_longest([chain, own.end]), own.after_others), tuple(spans), assets_known=True)
 
     def result(self, length: Interval, spans: tuple[SceneSpan, ...], *, assets_known: bool) -> Estimate:
         low, high = round(max(length.low, 0.0), 6), length.high if math.isinf(length.high) else round(length.high, 6)
@@ -147,7 +147,7 @@ class _Planner:
             if assets_known and not math.isinf(high):
                 least, most = (render_credits(seconds, width=width, height=height) for seconds in (low, high))
                 render = most if least == most else None
-        except NotKnown as error:
+        except UnknownValue as error:
             self.assets.unknown.append(Unknown("resolution", str(error)))
         exact = low == high
         asset_credits = int(self.assets.credits.low) if self.assets.credits.exact and assets_known else None
@@ -190,7 +190,7 @@ class _Planner:
                     duration=length.low if length.exact and certain else None,
                 )
             )
-            with_it = added(start, length if count.exact else ANY)
+            with_it = add_intervals(start, length if count.exact else ANY)
             total = with_it if certain else Interval(min(total.low, with_it.low), max(total.high, with_it.high))
             previous, begun = length, begun or certain
         return total, spans
@@ -248,7 +248,7 @@ class _Planner:
         if duration is not None and duration > 0:
             del self.unknown_time[before:]
             return Interval(duration, duration)
-        length = added(content.end, content.after_others)
+        length = add_intervals(content.end, content.after_others)
         if duration is None:
             return ANY
         if length.low == 0 and not math.isinf(length.high):
@@ -262,7 +262,7 @@ class _Planner:
         for element, place in self.objects(node, "elements", path):
             timed = _UNTIMED if element is None else self.element(element, place, variables, count)
             ends.append(timed.end)
-            late = added(late, timed.after_others)
+            late = add_intervals(late, timed.after_others)
         return _Element(_longest(ends), late)
 
     def objects(self, node: Mapping[str, Any], key: str, path: str) -> list[tuple[Mapping[str, Any] | None, str]]:
@@ -324,16 +324,16 @@ class _Planner:
         else:
             self.unknown_time.append(Unknown(path, f"the own length of {_article(kind)} is not known beforehand"))
             length = ANY
-        length = added(length, ANY if extra is None else Interval(max(0.0, extra), max(0.0, extra)))
+        length = add_intervals(length, ANY if extra is None else Interval(max(0.0, extra), max(0.0, extra)))
         if start == -1:
             self.unknown_time.append(Unknown(at(path, "start"), "where an element at the end (-1) ends is not certain"))
             return _Element(NOTHING, Interval(0.0, length.high))
-        end = added(length, Interval(start, start))
+        end = add_intervals(length, Interval(start, start))
         return _Element(end if shown and kind is not None else Interval(0.0, end.high), NOTHING)
 
     def kind(self, element: Mapping[str, Any], path: str, variables: Mapping[str, Any]) -> str | None:
         """Return the type of an element; None if it is unknown here."""
-        kind = value_of(element.get("type"), variables)
+        kind = resolve_value(element.get("type"), variables)
         if isinstance(kind, str) and kind in KNOWN_TYPES:
             return kind
         self.unknown_time.append(Unknown(at(path, "type"), "what kind of element it is is not known"))
@@ -346,9 +346,9 @@ class _Planner:
             return True
         try:
             if not isinstance(condition, (str, bool, int, float)):
-                raise NotKnown("it is no condition")
+                raise UnknownValue("it is no condition")
             return is_true(resolve(condition, variables))
-        except NotKnown as error:
+        except UnknownValue as error:
             self.unknown_time.append(Unknown(at(path, "condition"), str(error)))
             return None
 
@@ -359,10 +359,10 @@ class _Planner:
         if node.get(key) is None:
             return default
         try:
-            if key == "duration" and value_of(node[key], variables) == "auto":
+            if key == "duration" and resolve_value(node[key], variables) == "auto":
                 return -1.0
-            return number_of(node[key], variables)
-        except NotKnown as error:
+            return resolve_number(node[key], variables)
+        except UnknownValue as error:
             self.unknown_time.append(Unknown(at(path, key), str(error)))
             return None
 

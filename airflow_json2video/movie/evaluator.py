@@ -2,7 +2,7 @@
 
 Operators ``+ - * / %``, comparisons, ``and``, ``or``, ``not``, ``c ? a : b``, dots, brackets and a handful of
 functions, read by a small parser and never by ``eval``. The policy of this module is the strict one: where a
-value is not certain (an undefined variable, an unknown function, mixed types) it is :class:`NotKnown` rather
+value is not certain (an undefined variable, an unknown function, mixed types) it is :class:`UnknownValue` rather
 than a guess. The local service has a lenient one, ``local.planning.evaluation``.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow_json2video.movie.lexer import SegmentKind, has_expression, placeholders, segments, tokens
 
-__all__ = ["NotKnown", "Policy", "evaluate", "fill", "is_true", "resolve", "scope"]
+__all__ = ["Policy", "UnknownValue", "evaluate", "fill", "is_true", "resolve", "scope"]
 
 MAX_DEPTH = 50
 MAX_LENGTH = 10_000
@@ -25,7 +25,7 @@ MAX_NUMBER = 1e15
 MAX_RESULT = 100_000
 
 
-class NotKnown(ValueError):
+class UnknownValue(ValueError):
     """The value cannot be told without the service."""
 
 
@@ -46,7 +46,7 @@ _END = ("end", "")
 class Policy:
     """What is made of the values that an expression meets. This one is strict; a lenient one overrides."""
 
-    refusal: type[Exception] = NotKnown
+    refusal: type[Exception] = UnknownValue
     """Raised for an expression that cannot be read or computed, or whose value is not known."""
 
     def uncertain(self, reason: str) -> None:
@@ -108,7 +108,7 @@ def scope(variables: Any, outer: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return *outer* with the variables of one node laid over it, filled as the service fills them: in their order.
 
     A value that cannot be filled (it names what is declared later, or nowhere) stays an expression, so that
-    whatever uses it is :class:`NotKnown`. What stands in place of the object may declare any name, so with an
+    whatever uses it is :class:`UnknownValue`. What stands in place of the object may declare any name, so with an
     expression there no name is known.
     """
     if variables is None or (isinstance(variables, (list, tuple)) and not variables):  # PHP's empty object
@@ -119,7 +119,7 @@ def scope(variables: Any, outer: Mapping[str, Any]) -> Mapping[str, Any]:
     before = {name: value for name, value in outer.items() if name not in variables}
     for name, value in variables.items():
         if isinstance(value, str) and has_expression(value):
-            with suppress(NotKnown):
+            with suppress(UnknownValue):
                 value = resolve(value, before)
             if not isinstance(value, (str, int, float)):  # whether an object or array is taken over is not documented
                 value = variables[name]
@@ -131,19 +131,19 @@ def scope(variables: Any, outer: Mapping[str, Any]) -> Mapping[str, Any]:
 def resolve(value: Any, variables: Mapping[str, Any]) -> Any:
     """Give *value* with its expressions replaced: a string that is one expression becomes its value.
 
-    :raises NotKnown: if an expression cannot be evaluated with *variables*.
+    :raises UnknownValue: if an expression cannot be evaluated with *variables*.
     """
     if not isinstance(value, str) or not has_expression(value):
         return value
     if any(part.kind not in (SegmentKind.TEXT, SegmentKind.EXPRESSION) for part in segments(value)):
-        raise NotKnown(f"{value!r} is not rendered yet")
+        raise UnknownValue(f"{value!r} is not rendered yet")
     return fill(value, variables)
 
 
 def fill(text: str, variables: Mapping[str, Any], *, policy: Policy = _STRICT) -> Any:
     """Fill the ``{{ expressions }}`` of *text*; one that is the whole text keeps its type.
 
-    :raises NotKnown: or the policy's refusal, as :func:`evaluate` does.
+    :raises UnknownValue: or the policy's refusal, as :func:`evaluate` does.
     """
     parts = placeholders(text)
     if len(parts) == 1 and parts[0].kind is SegmentKind.EXPRESSION:
@@ -165,7 +165,7 @@ def evaluate(expression: str, variables: Mapping[str, Any], *, policy: Policy = 
     """Evaluate what stands between the braces.
 
     :param variables: values by name, the innermost scope's already over the outer ones.
-    :raises NotKnown: if a name is not among *variables*, or the expression is not of the documented kind; with
+    :raises UnknownValue: if a name is not among *variables*, or the expression is not of the documented kind; with
         another policy its refusal, for what cannot be read or computed.
     """
     if len(expression) > MAX_LENGTH:
@@ -181,7 +181,7 @@ def evaluate(expression: str, variables: Mapping[str, Any], *, policy: Policy = 
 def is_true(value: Any) -> bool:
     """Say whether a ``condition`` of this value keeps its scene or element.
 
-    :raises NotKnown: for the string forms of false, whose meaning is not documented.
+    :raises UnknownValue: for the string forms of false, whose meaning is not documented.
     """
     return _STRICT.is_true(value)
 

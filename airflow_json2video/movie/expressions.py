@@ -35,7 +35,7 @@ __all__ = [
     "FUNCTIONS",
     "JINJA_GLOBALS",
     "REMOVED_NAMES",
-    "ExpressionFailed",
+    "TemplatingFailed",
     "has_expression",
     "names_in",
     "render_airflow_expressions",
@@ -61,11 +61,11 @@ REMOVED_NAMES: Mapping[str, str] = {
 """Names that Airflow 3 has removed from the context, and what to write instead."""
 
 # Private-use characters stand in for what Jinja must not see; {% raw %} would lose newlines under trim_blocks.
-_TROUBLE = re.compile("\\{[{%#]|\ue0fa")
+_NEEDS_HIDING = re.compile("\\{[{%#]|\ue0fa")
 _SHOWN = 12
 
 
-class ExpressionFailed(Exception):
+class TemplatingFailed(Exception):
     """Raised by a *render* function whose template could not be rendered.
 
     :param why: what is wrong, and what to write instead; without a full stop.
@@ -116,7 +116,7 @@ def render_airflow_expressions(
         DAG's user-defined macros.
     :param render: renders a Jinja template. Called only for strings that hold something of Airflow's; it
         may return anything (native rendering), and that takes the string's place. It raises
-        :class:`ExpressionFailed` for a template that cannot be rendered.
+        :class:`TemplatingFailed` for a template that cannot be rendered.
     :param resolve: called with each value that is no text, number or container; what it returns is data and is put in
         the value's place as it is.
     :param declared: names of variables that the document gets from elsewhere. ``None`` for a stored template: they are
@@ -223,7 +223,7 @@ class _Walk:
         hidden = _Hidden()
         template = ""
         for part, is_airflows in zip(parts, airflows, strict=True):
-            plain = part.kind is SegmentKind.TEXT and not _TROUBLE.search(part.source)
+            plain = part.kind is SegmentKind.TEXT and not _NEEDS_HIDING.search(part.source)
             shown = is_airflows or plain or part.kind is SegmentKind.COMMENT
             source = part.source if shown else hidden.hide(part.source)
             if plain or part.kind is SegmentKind.RAW:  # Jinja makes every line end in \n
@@ -235,12 +235,12 @@ class _Walk:
             return text
         try:
             return hidden.restored(self.render(template))
-        except ExpressionFailed as failed:
+        except TemplatingFailed as failed:
             theirs = [part for part, is_airflows in zip(parts, airflows, strict=True) if is_airflows]
             self.failed(failed, theirs, path)
             return text
 
-    def failed(self, failed: ExpressionFailed, parts: Sequence[Segment], path: str) -> None:
+    def failed(self, failed: TemplatingFailed, parts: Sequence[Segment], path: str) -> None:
         named = [part for part in parts if failed.name in names_of(part.body).roots | names_of(part.body).called]
         part = (named or parts)[0]
         self.findings[Finding(Severity.ERROR, path, f"{part.source}: {failed.why}", "expression-failed")] = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_json2video.exceptions import InvalidMovie
 
-__all__ = ["Finding", "Severity", "at", "counted", "excerpt", "invalid_movie", "path_of"]
+__all__ = ["Finding", "Severity", "at", "count_noun", "excerpt", "format_path", "invalid_movie"]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\Z")
 _STEP = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
@@ -51,7 +51,7 @@ class Finding:
         return f"{self.severity.value}: {self} [{self.code}]"
 
 
-def path_of(steps: Iterable[str | int]) -> str:
+def format_path(steps: Iterable[str | int]) -> str:
     """Write keys and indices as a path: ``("scenes", 2, "src")`` becomes ``scenes[2].src``."""
     path = ""
     for step in steps:
@@ -106,16 +106,16 @@ def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie", adv
         message = f"{source} is not valid: {listed[0]}"
         message = message if message.endswith((".", "!", "?")) else message + "."
     else:
-        heading = f"{source} is not valid ({counted(len(errors), 'error')}"
-        heading += f", {counted(len(listed) - len(errors), 'warning')}):" if len(listed) > len(errors) else "):"
+        heading = f"{source} is not valid ({count_noun(len(errors), 'error')}"
+        heading += f", {count_noun(len(listed) - len(errors), 'warning')}):" if len(listed) > len(errors) else "):"
         shown = listed[: len(errors) + _MAX_WARNINGS]
         lines = [f"  {finding.line}" for finding in shown]
         if len(listed) > len(shown):
-            lines.append(f"  ... and {counted(len(listed) - len(shown), 'more warning')}")
+            lines.append(f"  ... and {count_noun(len(listed) - len(shown), 'more warning')}")
         message = "\n".join([heading, *lines])
     return InvalidMovie(message, path=errors[0].path if errors else None, advice=advice, findings=findings)
 
 
-def counted(number: int, word: str) -> str:
+def count_noun(number: int, word: str) -> str:
     """Return a number of things, such as ``1 error`` or ``2 errors``."""
     return f"{number} {word}{'' if number == 1 else 's'}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from airflow_json2video.movie.evaluator import NotKnown, resolve, scope
+from airflow_json2video.movie.evaluator import UnknownValue, resolve, scope
 
 __all__ = ["MAX_SIDE", "MIN_SIDE", "RESOLUTIONS", "frame_size", "preset_size"]
 
@@ -38,14 +38,14 @@ def preset_size(name: object) -> tuple[int, int] | None:
 def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
     """Give width and height in pixels that *document* asks for.
 
-    :raises NotKnown: if they depend on an expression that cannot be evaluated, or are no numbers.
+    :raises UnknownValue: if they depend on an expression that cannot be evaluated, or are no numbers.
     """
     known = scope(document.get("variables"), {})
     preset = resolve(document.get("resolution"), known)
     if size := preset_size(preset):
         return size
     if preset not in (None, "custom"):
-        raise NotKnown(f"the resolution {preset!r} is not known")
+        raise UnknownValue(f"the resolution {preset!r} is not known")
     width, height = (
         default if document.get(key) is None else _pixels(resolve(document[key], known), key)
         for key, default in zip(("width", "height"), _CUSTOM, strict=True)
@@ -57,4 +57,4 @@ def _pixels(value: Any, key: str) -> int:
     try:
         return round(float(value))
     except (TypeError, ValueError, OverflowError) as error:
-        raise NotKnown(f"{key} is {value!r}, which is no number") from error
+        raise UnknownValue(f"{key} is {value!r}, which is no number") from error

@@ -206,7 +206,7 @@ class Names:
 
 def names_of(expression: str) -> Names:
     """Give the root names of *expression*, called ones apart."""
-    return _analyse(list(tokens(expression)))
+    return _analyze(list(tokens(expression)))
 
 
 def names_in(expression: str) -> frozenset[str]:
@@ -221,7 +221,7 @@ def names_in(expression: str) -> frozenset[str]:
     return names.roots | (names.called - FUNCTIONS)
 
 
-def _analyse(parts: list[tuple[str, str]]) -> Names:
+def _analyze(parts: list[tuple[str, str]]) -> Names:
     roots: set[str] = set()
     called: set[str] = set()
     depth = 0
@@ -266,5 +266,5 @@ def statement_names(body: str) -> tuple[frozenset[str], frozenset[str]]:
     elif tag in ("import", "from", "include", "extends", "block", "filter", "raw", "endraw"):
         bound = {text for kind, text in rest if kind == "name"} if tag in ("import", "from") else set()
         rest = []
-    names = _analyse(rest)
+    names = _analyze(rest)
     return frozenset(bound), (names.roots | names.called) - bound

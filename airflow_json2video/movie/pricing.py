@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from airflow_json2video.movie.evaluator import NotKnown, resolve
+from airflow_json2video.movie.evaluator import UnknownValue, resolve
 from airflow_json2video.movie.findings import at
 from airflow_json2video.movie.lexer import SegmentKind, placeholders
 
@@ -27,11 +27,11 @@ __all__ = [
     "Assets",
     "Interval",
     "Unknown",
-    "added",
-    "number_of",
-    "price_of",
+    "add_intervals",
+    "find_asset",
     "render_credits",
-    "value_of",
+    "resolve_number",
+    "resolve_value",
 ]
 
 _LARGE_FRAME = 1920 * 1080
@@ -89,7 +89,7 @@ CATALOG = _catalog()
 """Models by name, aliases included."""
 
 
-def price_of(model: object) -> Asset | None:
+def find_asset(model: object) -> Asset | None:
     """Give the catalogue's entry of *model*; None if it is not a name that the catalogue knows."""
     return CATALOG.get(model) if isinstance(model, str) else None
 
@@ -129,23 +129,23 @@ ANY = Interval(0.0, math.inf)
 NOTHING = Interval(0.0, 0.0)
 
 
-def added(one: Interval, other: Interval) -> Interval:
+def add_intervals(one: Interval, other: Interval) -> Interval:
     """Return the sum of two intervals."""
     return Interval(one.low + other.low, one.high + other.high)
 
 
-def value_of(value: Any, variables: Mapping[str, Any]) -> Any:
+def resolve_value(value: Any, variables: Mapping[str, Any]) -> Any:
     """Return *value* with its expressions filled in; :data:`UNREADABLE` if that is not possible."""
     try:
         return resolve(value, variables)
-    except NotKnown:
+    except UnknownValue:
         return UNREADABLE
 
 
-def number_of(value: Any, variables: Mapping[str, Any]) -> float:
+def resolve_number(value: Any, variables: Mapping[str, Any]) -> float:
     """Return *value*, with its expressions filled in, as a number.
 
-    :raises NotKnown: if it is none, or none that can be known here.
+    :raises UnknownValue: if it is none, or none that can be known here.
     """
     value = resolve(value, variables)
     try:
@@ -153,7 +153,7 @@ def number_of(value: Any, variables: Mapping[str, Any]) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise NotKnown("it is not a number")
+        raise UnknownValue("it is not a number")
     return number
 
 
@@ -167,12 +167,12 @@ class Assets:
     def unpriced(self, path: str, reason: str) -> None:
         """Note that something costs nobody knows how much."""
         self.unknown.append(Unknown(path, reason))
-        self.credits = added(self.credits, ANY)
+        self.credits = add_intervals(self.credits, ANY)
 
     def add(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> None:
         """Add what the generated asset of *node* costs, *count* times."""
         kind, prompt, model, connection, source = (
-            value_of(node.get(key), variables) for key in ("type", "prompt", "model", "connection", "src")
+            resolve_value(node.get(key), variables) for key in ("type", "prompt", "model", "connection", "src")
         )
         if not isinstance(kind, str):
             kind = ""
@@ -187,7 +187,7 @@ class Assets:
         if not is_voice and not prompt and (not model or _is_address(source)):
             return
         certain = is_voice or (isinstance(prompt, str) and bool(prompt.strip())) or _has_words(node.get("prompt"))
-        asset = price_of(model)
+        asset = find_asset(model)
         if asset is None:
             shown = node.get("model")
             self.unpriced(at(path, "model"), f"the price of the model {shown!r} is not known")
@@ -201,7 +201,7 @@ class Assets:
         if not count.exact:
             self.unknown.append(Unknown(path, "how often it is generated is not known"))
         low, high = (u * c * asset.credits if u and c else 0 for u, c in zip(units, count, strict=True))
-        self.credits = added(self.credits, Interval(low, high))
+        self.credits = add_intervals(self.credits, Interval(low, high))
 
     def units(
         self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], *, per_second: bool, model: Any
@@ -209,8 +209,8 @@ class Assets:
         """Return how many units of an asset are generated: one, or as many as it has seconds."""
         if not per_second:
             return Interval(1, 1)
-        with suppress(NotKnown):
-            seconds = number_of(node.get("duration"), variables)
+        with suppress(UnknownValue):
+            seconds = resolve_number(node.get("duration"), variables)
             if seconds > 0:
                 return Interval(math.ceil(seconds), math.ceil(seconds))
         self.unknown.append(Unknown(path, f"how many seconds {model!r} generates is not known"))

@@ -50,7 +50,7 @@ _NAMED_COLORS = frozenset(
 )
 
 
-def _shown(value: object) -> str:
+def _abbreviate(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -83,12 +83,12 @@ class Number(Kind):
         """See :meth:`Kind.problem`."""
         number: float
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            return Problem("wrong-type", f"must be {self.words()}, not {json_type(value)}")
+            return Problem("wrong-type", f"must be {self.describe()}, not {json_type(value)}")
         if isinstance(value, str):
             if value in self.words_also:
                 return None
             if not _NUMERIC.match(value):
-                return Problem("wrong-type", f"must be {self.words()}, not the text {_shown(value)}")
+                return Problem("wrong-type", f"must be {self.describe()}, not the text {_abbreviate(value)}")
             number = float(value)
         else:
             try:
@@ -96,7 +96,7 @@ class Number(Kind):
             except OverflowError:
                 number = math.inf
         if not math.isfinite(number):
-            return Problem("out-of-range", f"must be {self.words()}, not {_shown(value)}")
+            return Problem("out-of-range", f"must be {self.describe()}, not {_abbreviate(value)}")
         if number in self.also:
             return None
         low = (self.at_least is not None and number < self.at_least) or (
@@ -105,16 +105,16 @@ class Number(Kind):
         if low or (self.at_most is not None and number > self.at_most):
             sure = not self.doubtful or (self.never_below is not None and number < self.never_below)
             severity = Severity.ERROR if sure else Severity.WARNING
-            return Problem("out-of-range", f"is {_shown(value)}; write {self.words()}", severity, closed=True)
+            return Problem("out-of-range", f"is {_abbreviate(value)}; write {self.describe()}", severity, closed=True)
         if self.whole and number != int(number):
             if self.refuses_fractions:
-                message = f"is {_shown(value)}; write a whole number: with a fraction the render fails"
+                message = f"is {_abbreviate(value)}; write a whole number: with a fraction the render fails"
                 return Problem("not-whole", message)
-            message = f"is {_shown(value)}; write a whole number, since the service may refuse a fraction"
+            message = f"is {_abbreviate(value)}; write a whole number, since the service may refuse a fraction"
             return Problem("not-whole", message, Severity.WARNING, closed=True)
         return None
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Say in words what is allowed, such as ``a whole number from -99 to 99``."""
         words = "a whole number" if self.whole else "a number"
         if self.at_least is not None and self.at_most is not None:
@@ -153,7 +153,7 @@ class Boolean(Kind):
         if isinstance(value, bool):
             return None
         if value in (0, 1) or (isinstance(value, str) and value.strip().lower() in ("true", "false")):
-            return Problem("wrong-type", f"is {_shown(value)}; write true or false", Severity.WARNING, closed=True)
+            return Problem("wrong-type", f"is {_abbreviate(value)}; write true or false", Severity.WARNING, closed=True)
         return Problem("wrong-type", f"must be true or false, not {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Url(Text):
         text = str(value).strip()
         if not text or re.match(r"https?://[^/\s]", text, re.IGNORECASE):
             return None
-        message = f"is {_shown(value)}, which the service cannot fetch; write a public https:// address"
+        message = f"is {_abbreviate(value)}, which the service cannot fetch; write a public https:// address"
         return Problem("not-a-url", message, Severity.WARNING)
 
 
@@ -219,7 +219,7 @@ class Color(Text):
             return problem
         if _HEX_COLOR.match(str(value)) or str(value).lower() in _NAMED_COLORS:
             return None
-        message = f"is {_shown(value)}; write the color as '#RRGGBB', 'transparent' or a CSS name"
+        message = f"is {_abbreviate(value)}; write the color as '#RRGGBB', 'transparent' or a CSS name"
         return Problem("unknown-value", message, Severity.WARNING)
 
 
@@ -246,12 +246,12 @@ class Choice(Text):
         if not self.closed:
             if not near:
                 return None
-            message = f"is {_shown(value)}, which is not documented; did you mean {near[0]!r}?"
+            message = f"is {_abbreviate(value)}, which is not documented; did you mean {near[0]!r}?"
             return Problem("unknown-value", message, Severity.WARNING)
         hint = f"did you mean {near[0]!r}? Documented: " if near else "write one of "
         return Problem(
             "unknown-value",
-            f"is {_shown(value)}, which is not known; {hint}{', '.join(self.words)}",
+            f"is {_abbreviate(value)}, which is not known; {hint}{', '.join(self.words)}",
             Severity.ERROR if self.certain else Severity.WARNING,
             closed=True,
         )

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from airflow_json2video.movie.expressions import has_expression
-from airflow_json2video.movie.findings import Finding, Severity, at, path_of
+from airflow_json2video.movie.findings import Finding, Severity, at, format_path
 
 __all__ = ["check_template_variables"]
 
@@ -39,7 +39,7 @@ def check_template_variables(variables: Mapping[str, Any], schema: Mapping[str, 
 
 
 def _findings(error: Any) -> Iterator[Finding]:
-    path = path_of(["variables", *error.absolute_path])
+    path = format_path(["variables", *error.absolute_path])
     if error.validator == "required":
         properties = error.schema.get("properties")
         for name in error.validator_value:

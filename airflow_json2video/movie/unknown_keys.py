@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from airflow_json2video.movie.base import DocumentModel, wire_names
+from airflow_json2video.movie.base import DocumentModel, json_keys
 from airflow_json2video.movie.elements import ELEMENT_TYPES, PreloadItem, UnknownElement
 from airflow_json2video.movie.exports import DESTINATION_TYPES, DestinationReference, Export, UnknownDestination
 from airflow_json2video.movie.findings import Finding, Severity, at
@@ -34,7 +34,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 def key_findings(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Look at every key of *document* that this version does not know; most are new ones and no finding."""
     for model, node, path in _objects(document):
-        known = wire_names(model)
+        known = json_keys(model)
         for key in node:
             if isinstance(key, str) and key not in known:
                 finding = _finding(model, key, node, at(path, key))
@@ -43,7 +43,7 @@ def key_findings(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _finding(model: type[DocumentModel], key: str, node: Mapping[str, Any], path: str) -> Finding | None:
-    known = wire_names(model)
+    known = json_keys(model)
     if key in model.legacy:
         return Finding(Severity.WARNING, path, model.legacy[key], "deprecated")
     if key in model.slips:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import TemplateNotFound
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
-from airflow_json2video.json_values import NotJson, plain_json
+from airflow_json2video.json_values import NotJsonError, to_plain_json
 from airflow_json2video.movie.documents import load_document
 from airflow_json2video.movie.expressions import render_airflow_expressions
 from airflow_json2video.operators._templating import Fields, Given, find_file, searched_folders
@@ -68,8 +68,8 @@ def plain_document(document: Mapping[str, Any]) -> dict[str, Any]:
     :raises ConfigurationError: a value in it has no place in JSON.
     """
     try:
-        plain: dict[str, Any] = plain_json(document)
-    except NotJson as error:
+        plain: dict[str, Any] = to_plain_json(document)
+    except NotJsonError as error:
         raise ConfigurationError(
             f"The document has a value that JSON cannot hold: {error.path!r} is {error.what}; {error.remedy}.",
             advice="Nothing was submitted.",

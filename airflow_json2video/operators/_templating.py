@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.exceptions import ConfigurationError
-from airflow_json2video.movie.expressions import ExpressionFailed
+from airflow_json2video.movie.expressions import TemplatingFailed
 from airflow_json2video.movie.findings import at
 from airflow_json2video.movie.lexer import SegmentKind, has_expression, names_of, segments, statement_names
 
@@ -126,7 +126,7 @@ class Fields:
     def render(self, text: str) -> Any:
         """Render a template of the author's.
 
-        :raises ExpressionFailed: it cannot be rendered; says why, and what to write instead.
+        :raises TemplatingFailed: it cannot be rendered; says why, and what to write instead.
         """
         import jinja2
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
@@ -138,14 +138,14 @@ class Fields:
         except jinja2.UndefinedError as error:
             found = _UNDEFINED.search(error.message or "")
             name = found.group(1) if found else None
-            raise ExpressionFailed(self._why_undefined(name, str(error)), name=name) from error
+            raise TemplatingFailed(self._why_undefined(name, str(error)), name=name) from error
         except jinja2.TemplateSyntaxError as error:
             three = " (for a brace next to a value write {{ '{' ~ value ~ '}' }})" if "{{{" in text else ""
-            raise ExpressionFailed(f"Jinja cannot read it: {error.message}{three}") from error
+            raise TemplatingFailed(f"Jinja cannot read it: {error.message}{three}") from error
         except (jinja2.TemplateError, *_MISTAKES) as error:
-            raise ExpressionFailed(f"it cannot be rendered: {_in_words(error)}") from error
+            raise TemplatingFailed(f"it cannot be rendered: {_in_words(error)}") from error
         except Exception as error:  # a lookup of a connection or a variable that failed, which may pass
-            raise ExpressionFailed(f"it could not be rendered: {_in_words(error)}", retryable=True) from error
+            raise TemplatingFailed(f"it could not be rendered: {_in_words(error)}", retryable=True) from error
 
     def resolved(self, value: Any) -> Any:
         """Return what an XCom in the author's value holds; anything else as it is."""
@@ -163,7 +163,7 @@ class Fields:
         if isinstance(value, str):
             try:
                 return self.render(value) if value else value
-            except ExpressionFailed as failed:
+            except TemplatingFailed as failed:
                 raise _field_error(self.operator, value, place, failed) from failed
         if _is_reference(value):
             return value.resolve(self.context)
@@ -248,7 +248,7 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": .")
 
 
-def _field_error(operator: Any, text: str, place: str, failed: ExpressionFailed) -> ConfigurationError:
+def _field_error(operator: Any, text: str, place: str, failed: TemplatingFailed) -> ConfigurationError:
     parts = list(_jinjas(text))
     named = [source for source, names in parts if failed.name in names]
     expression = (named or [source for source, _ in parts] or [text])[0]

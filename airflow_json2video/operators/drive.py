@@ -96,7 +96,7 @@ class ObjectStorageToJson2VideoOperator(Json2VideoApiOperator):
             )
         content_type = self.content_type or mimetypes.guess_type(name)[0]
         with storage.open(path, "rb") as opened:
-            content = FileContent.of(opened, name=name, content_type=content_type, size=size)
+            content = FileContent.from_source(opened, name=name, content_type=content_type, size=size)
             upload = DriveUpload(
                 client=self.hook.client,
                 content=content,

@@ -229,7 +229,7 @@ class _Look:
             except (ResponseLost, InvalidResponse):
                 self._page_size = max(1, self._page_size // 4)  # pages of whole documents can be too large to arrive
                 raise
-            found = [to_json(movie) for movie in listing.take(page)]
+            found = [to_json(movie) for movie in listing.accept(page)]
             size += getattr(page, "bytes_read", 0) or sum(len(str(movie.get("json") or "")) + 500 for movie in found)
             movies += found
             self.pages += 1

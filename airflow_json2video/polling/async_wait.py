@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_json2video.api import calls
-from airflow_json2video.api.clock import ServiceClock, clock_of
+from airflow_json2video.api.clock import ServiceClock, get_clock
 from airflow_json2video.core.render_status import RenderOutcome, RenderTracker
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.polling.registry import PollerRegistry
@@ -58,7 +58,7 @@ async def await_render(
 async def learn_time(hook: Json2VideoHook, *, log: TaskLog) -> ServiceClock:
     """Return the service's clock; if no response in this process has shown its time, ask for it: one free request."""
     try:
-        clock = clock_of((await hook.look_up()).host)
+        clock = get_clock((await hook.look_up()).host)
         if not clock.is_known:
             async with await hook.get_async_client(retries=0) as client:
                 await client.execute(calls.list_movies(limit=1))

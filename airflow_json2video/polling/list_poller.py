@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.api.calls.movies import poll_movies
 from airflow_json2video.api.pagination import MovieListing
-from airflow_json2video.api.responses import tidied
+from airflow_json2video.api.responses import normalize_movie
 from airflow_json2video.core.list_cost import ListCostModel, ListScan
 from airflow_json2video.core.result import to_json
 from airflow_json2video.exceptions import Json2VideoError, RateLimited, ResponseLost, ServiceUnreachable, TransportError
@@ -172,7 +172,7 @@ class ListPoller:
             progress.entries += len(page.movies)
             progress.spent += self._costs.on_page(entries=len(page.movies), size=page.bytes_read, now=self._clock())
             quota = to_json(page.remaining_quota) if page.remaining_quota is not None else None
-            for movie in listing.take(page):
+            for movie in listing.accept(page):
                 self._deliver(movie, quota, progress.missing)
             if scan.is_probe:
                 return
@@ -186,7 +186,7 @@ class ListPoller:
         if not self._queue.has_project(project):
             return
         try:
-            movie = tidied(movie)
+            movie = normalize_movie(movie)
         except ValueError:
             return  # the render is polled by itself, which reports what is wrong with it
         missing.discard(project)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_json2video.api.async_client import AsyncJson2VideoClient
-from airflow_json2video.api.clock import clock_of
+from airflow_json2video.api.clock import get_clock
 from airflow_json2video.core.list_cost import ListCostModel
 from airflow_json2video.core.poll_schedule import RenderTimes
 from airflow_json2video.exceptions import Json2VideoError, TransportError
@@ -39,7 +39,7 @@ class _Account:
 
     @staticmethod
     def of(settings: ConnectionSettings) -> _Account:
-        endpoint = _client(settings).endpoint
+        endpoint = _client(settings).config
         return _Account((endpoint.host, endpoint.api_key, endpoint.proxy, endpoint.ca_file), settings)
 
 
@@ -155,7 +155,7 @@ class PollerRegistry:
                 costs=costs,
                 recheck=self._recheck,
                 report=self._report,
-                clock=clock_of(account.settings.host).now,
+                clock=get_clock(account.settings.host).now,
             )
         return poller
 

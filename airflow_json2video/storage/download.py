@@ -195,13 +195,13 @@ class Download:
         from urllib3.exceptions import HTTPError
 
         from airflow_json2video.api.base_client import root_cause
-        from airflow_json2video.api.transport import watching
+        from airflow_json2video.api.transport import track_request
 
         left = self._until - self._clock()
         if left <= 0:
             raise _Interrupted("the time for it is over", is_retryable=False)
         written: OSError | None = None
-        with watching(left, redact=self._endpoint.redact) as tracker, self._cancellation.covering(tracker):
+        with track_request(left, redact=self._endpoint.redact) as tracker, self._cancellation.covering(tracker):
             try:
                 with self._open(session) as response:
                     self._start_body(response)
@@ -246,7 +246,7 @@ class Download:
                 headers=headers,
                 timeout=(endpoint.connect_timeout, endpoint.read_timeout),
                 proxies={"http": proxy, "https": proxy} if proxy else None,
-                verify=endpoint.trusted() or True,
+                verify=endpoint.ca_bundle() or True,
                 allow_redirects=False,
                 stream=True,
             )

@@ -73,7 +73,7 @@ def store_video(
     project = str(movie["project"])
     path = format_path(template, {**(fields or {}), "project": project})
     destination = get_destination(path)
-    endpoint = hook.client.endpoint
+    endpoint = hook.client.config
     fetcher = _Fetcher(movie=movie, endpoint=endpoint, log=log, time_limit=time_limit, cancellation=cancellation)
     names_project = "project" in placeholders(template)
     try:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_json2video.api.calls.movies import MAX_LIST_RANGE, get_movie
-from airflow_json2video.api.clock import clock_of
+from airflow_json2video.api.clock import get_clock
 from airflow_json2video.core.identity import deployment_from_id, deployment_id, format_deployment, read_stamp
 from airflow_json2video.core.result import ended_at, to_json
 from airflow_json2video.core.storage_path import FileState, file_state
@@ -118,7 +118,7 @@ def require_no_other_render(client: Json2VideoClient, name_keys: Collection[str]
         value = None if stamp is None or stamp.name_key not in name_keys else deployment_id(stamp.deployment)
         return None if value is None else (movie.project, value)
 
-    for project, value in find_stamped_renders(client, read, now=clock_of(client.endpoint.host).now, since=since):
+    for project, value in find_stamped_renders(client, read, now=get_clock(client.config.host).now, since=since):
         raise Json2VideoError(
             f"This deployment has no id (Variable {ID_VARIABLE!r}), and render {project} of this task carries the "
             f"{format_deployment(deployment_from_id(value))}. Either this deployment has lost that id, or the render "

@@ -441,9 +441,9 @@ class Submitter:
     def _skew(self) -> float:
         if self.skew is not None:
             return self.skew()
-        from airflow_json2video.api.clock import clock_of
+        from airflow_json2video.api.clock import get_clock
 
-        return clock_of(self.client.endpoint.host).skew
+        return get_clock(self.client.config.host).skew
 
     def _note(self, **facts: Any) -> None:
         self._state = replace(self._state, **facts)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_json2video.json_values import NotJson, plain_json, whole_characters
+from airflow_json2video.json_values import NotJsonError, replace_surrogates, to_plain_json
 
 
 class Color(str, enum.Enum):
@@ -50,8 +50,8 @@ def number_of_numpy(value, *, kind):
     ids=lambda value: value if isinstance(value, str) and value.isascii() else type(value).__name__,
 )
 def test_what_json_cannot_hold_is_named_with_its_place_and_what_to_write(value, remedy):
-    with pytest.raises(NotJson) as caught:
-        plain_json({"scenes": [{"a b": value}]})
+    with pytest.raises(NotJsonError) as caught:
+        to_plain_json({"scenes": [{"a b": value}]})
     assert str(caught.value).startswith(f"scenes[0]['a b'] is {remedy}")
 
 
@@ -66,7 +66,7 @@ def test_what_json_cannot_hold_is_named_with_its_place_and_what_to_write(value, 
     ],
 )
 def test_what_converts_without_loss_is_converted(value, plain):
-    found = plain_json({"a": value})
+    found = to_plain_json({"a": value})
     assert found == {"a": plain}
     assert json.loads(json.dumps(found)) == {"a": plain}
 
@@ -74,20 +74,20 @@ def test_what_converts_without_loss_is_converted(value, plain):
 def test_numbers_of_numpy_become_pythons():
     numpy = pytest.importorskip("numpy")
     row = {"n": numpy.int64(3), "x": numpy.float32(0.5), "yes": numpy.bool_(True), "s": numpy.str_("a")}
-    found = plain_json(row)
+    found = to_plain_json(row)
     assert [type(value) for value in found.values()] == [int, float, bool, str]
-    with pytest.raises(NotJson, match=r"a value of type ndarray; write value\.tolist\(\)"):
-        plain_json(numpy.array([1, 2]))
-    with pytest.raises(NotJson, match=r"a value of type datetime64; write str\(value\)"):
-        plain_json(numpy.datetime64("2026-11-26"))
+    with pytest.raises(NotJsonError, match=r"a value of type ndarray; write value\.tolist\(\)"):
+        to_plain_json(numpy.array([1, 2]))
+    with pytest.raises(NotJsonError, match=r"a value of type datetime64; write str\(value\)"):
+        to_plain_json(numpy.datetime64("2026-11-26"))
 
 
 def test_a_value_that_contains_itself_ends():
     loop = {}
     loop["a"] = loop
-    with pytest.raises(NotJson, match="nested too deeply"):
-        plain_json(loop)
+    with pytest.raises(NotJsonError, match="nested too deeply"):
+        to_plain_json(loop)
 
 
 def test_half_a_character_becomes_the_replacement_character_wherever_it_stands():
-    assert whole_characters({"a\ud83d": ["b\ude00", 1, None, "😀"]}) == {"a\ufffd": ["b\ufffd", 1, None, "😀"]}
+    assert replace_surrogates({"a\ud83d": ["b\ude00", 1, None, "😀"]}) == {"a\ufffd": ["b\ufffd", 1, None, "😀"]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 if TYPE_CHECKING:
     from airflow_json2video.api.upload import FileContent
 
-__all__ = ["Call", "present", "require_list", "require_object"]
+__all__ = ["Call", "drop_none", "require_list", "require_object"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -31,7 +31,7 @@ class Call(Generic[T]):
     :param content: a file as the body.
     :param read: reads the bytes of a success without building all that is in them; may raise ``ValueError``, and
         then ``parse`` says what is wrong.
-    :param largest: bytes above which an answer is given up, where that is less than the client's own limit.
+    :param max_bytes: bytes above which an answer is given up, where that is less than the client's own limit.
     """
 
     name: str
@@ -46,14 +46,16 @@ class Call(Generic[T]):
     url: str | None = field(default=None, repr=False)
     content: FileContent | None = None
     read: Callable[[bytes], T] | None = field(default=None, repr=False)
-    largest: int | None = None
+    max_bytes: int | None = None
 
-    def read_as(self, *, parse: Callable[[Mapping[str, Any]], U], read: Callable[[bytes], U], largest: int) -> Call[U]:
+    def with_parser(
+        self, *, parse: Callable[[Mapping[str, Any]], U], read: Callable[[bytes], U], max_bytes: int
+    ) -> Call[U]:
         """Give the same request, of whose answer something else is read."""
-        return Call(**{**vars(self), "parse": parse, "read": read, "largest": largest})
+        return Call(**{**vars(self), "parse": parse, "read": read, "max_bytes": max_bytes})
 
 
-def present(**query: str | None) -> dict[str, str]:
+def drop_none(**query: str | None) -> dict[str, str]:
     """Leave out what is None."""
     return {name: value for name, value in query.items() if value is not None}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_json2video.api.calls.call import Call, present, require_list, require_object
+from airflow_json2video.api.calls.call import Call, drop_none, require_list, require_object
 from airflow_json2video.api.config import check_upload_url
 from airflow_json2video.api.responses import Acknowledged, DriveFile, Folder, FolderSummary, Storage, UploadTicket
 from airflow_json2video.api.validation import check_folder, check_int, check_name, check_text
@@ -85,7 +85,7 @@ def get_folder(
         method="GET",
         path="/media/folder",
         repeatable=True,
-        query=present(
+        query=drop_none(
             path=path,
             page=str(check_int(page, "page", low=0)),
             page_size=str(check_int(page_size, "page_size", low=1)),

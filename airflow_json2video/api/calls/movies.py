@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from airflow_json2video.api.calls.call import Call, present, require_list, require_object
+from airflow_json2video.api.calls.call import Call, drop_none, require_list, require_object
 from airflow_json2video.api.responses import (
     Acknowledged,
-    MovieAnswer,
     MoviePage,
+    MovieResponse,
     PolledPage,
     PolledResponse,
     SubmittedMovie,
-    tidied,
+    normalize_movie,
 )
-from airflow_json2video.api.validation import check_int, check_project, instant, kind, wire_time
+from airflow_json2video.api.validation import check_int, check_project, describe_type, format_datetime, parse_datetime
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [
@@ -36,7 +36,7 @@ MAX_PAGE_SIZE = 100
 """Renders to a page of the list, at most."""
 MAX_LIST_RANGE = timedelta(days=93)
 """Longest range of one list."""
-_LARGEST_PAGE = 16 * 1024 * 1024
+_MAX_PAGE_BYTES = 16 * 1024 * 1024
 """Bytes of an answer that is read while others wait: it holds the event loop, for 2 ms a megabyte."""
 
 
@@ -46,7 +46,7 @@ def submit_movie(document: Mapping[str, Any]) -> Call[SubmittedMovie]:
     :param document: Movie JSON, or ``{"template": id, "variables": {...}}``.
     """
     if not isinstance(document, Mapping) or not document:
-        raise ConfigurationError(f"A movie must be a JSON object with content, and this is {kind(document)}.")
+        raise ConfigurationError(f"A movie must be a JSON object with content, and this is {describe_type(document)}.")
     return Call(
         name="movies.submit",
         method="POST",
@@ -59,7 +59,7 @@ def submit_movie(document: Mapping[str, Any]) -> Call[SubmittedMovie]:
     )
 
 
-def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
+def get_movie(project: str, *, simple: bool = True) -> Call[MovieResponse]:
     """Look at one render.
 
     :param project: the 16 characters that the submission answered.
@@ -67,17 +67,17 @@ def get_movie(project: str, *, simple: bool = True) -> Call[MovieAnswer]:
     """
     check_project(project)
 
-    def parse(answer: Mapping[str, Any]) -> MovieAnswer:
+    def parse(answer: Mapping[str, Any]) -> MovieResponse:
         movie = require_object(answer, "movie")
         _check_status(movie, project)
-        return MovieAnswer.model_validate({**answer, "movie": {"project": project, **movie}})
+        return MovieResponse.model_validate({**answer, "movie": {"project": project, **movie}})
 
     return Call(
         name="movies.get",
         method="GET",
         path="/movies",
         repeatable=True,
-        query=present(project=project, format="simple" if simple else None),
+        query=drop_none(project=project, format="simple" if simple else None),
         parse=parse,
         expects="a 'movie' with a 'status'",
         subject=project,
@@ -91,13 +91,13 @@ def poll_movie(project: str) -> Call[PolledResponse]:
         if answer.success is False:
             raise ValueError("a refusal in an answer of success")
         _check_status(answer.movie, project)
-        answer.movie = tidied({"project": project, **answer.movie})
+        answer.movie = normalize_movie({"project": project, **answer.movie})
         return answer
 
-    return get_movie(project).read_as(
+    return get_movie(project).with_parser(
         parse=lambda answer: checked(PolledResponse.model_validate(answer)),
         read=lambda body: checked(PolledResponse.model_validate_json(body)),
-        largest=_LARGEST_PAGE,
+        max_bytes=_MAX_PAGE_BYTES,
     )
 
 
@@ -125,7 +125,7 @@ def list_movies(
     :param next_token: where the page before ended.
     """
     check_int(limit, "limit", low=1, high=MAX_PAGE_SIZE)
-    start, end = instant(date_start, "date_start"), instant(date_end, "date_end")
+    start, end = parse_datetime(date_start, "date_start"), parse_datetime(date_end, "date_end")
     if start and end and end < start:
         raise ConfigurationError("date_end is before date_start.")
     if start and (end or datetime.now(timezone.utc)) - start > MAX_LIST_RANGE:
@@ -135,9 +135,9 @@ def list_movies(
         method="GET",
         path="/movies",
         repeatable=True,
-        query=present(
-            date_start=wire_time(start),
-            date_end=wire_time(end),
+        query=drop_none(
+            date_start=format_datetime(start),
+            date_end=format_datetime(end),
             limit=str(limit),
             next_token=next_token or None,
         ),
@@ -158,7 +158,7 @@ def poll_movies(
     The documents in it are not built as objects, which makes reading a page two to three times as quick.
     """
     call = list_movies(date_start=date_start, date_end=date_end, limit=limit, next_token=next_token)
-    return call.read_as(parse=_watched_page, read=_watched_page_from, largest=_LARGEST_PAGE)
+    return call.with_parser(parse=_polled_page, read=_polled_page_from, max_bytes=_MAX_PAGE_BYTES)
 
 
 def _movie_page(answer: Mapping[str, Any]) -> MoviePage:
@@ -166,12 +166,12 @@ def _movie_page(answer: Mapping[str, Any]) -> MoviePage:
     return _with_cursor(MoviePage.model_validate(answer))
 
 
-def _watched_page(answer: Mapping[str, Any]) -> PolledPage:
+def _polled_page(answer: Mapping[str, Any]) -> PolledPage:
     require_list(answer, "movies")
     return _with_cursor(PolledPage.model_validate(answer))
 
 
-def _watched_page_from(body: bytes) -> PolledPage:
+def _polled_page_from(body: bytes) -> PolledPage:
     page = PolledPage.model_validate_json(body)
     if page.success is False:
         raise ValueError("a refusal in an answer of success")

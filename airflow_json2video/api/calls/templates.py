@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_json2video.api.calls.call import Call, present, require_list, require_object
+from airflow_json2video.api.calls.call import Call, drop_none, require_list, require_object
 from airflow_json2video.api.responses import Acknowledged, Template, TemplateSaved, TemplateSummary
-from airflow_json2video.api.validation import check_template_id, check_text, kind
+from airflow_json2video.api.validation import check_template_id, check_text, describe_type
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [
@@ -42,7 +42,7 @@ def list_templates(*, tag: str | None = None, shared: str | None = None) -> Call
         method="GET",
         path="/templates",
         repeatable=True,
-        query=present(
+        query=drop_none(
             tag=None if tag is None else check_text(tag, "tag"),
             shared=None if shared is None else check_text(shared, "shared"),
         ),
@@ -61,7 +61,7 @@ def get_template(template: str, *, scopes: Iterable[str] | None = None) -> Call[
         method="GET",
         path="/templates",
         repeatable=True,
-        query=present(id=check_template_id(template), scopes=None if scopes is None else ",".join(scopes)),
+        query=drop_none(id=check_template_id(template), scopes=None if scopes is None else ",".join(scopes)),
         parse=lambda answer: Template.model_validate(require_object(answer, "template")),
         expects="a 'template'",
         subject=template,
@@ -102,7 +102,7 @@ def list_library(*, tags: Iterable[str] = ()) -> Call[list[TemplateSummary]]:
         method="GET",
         path="/templates/library",
         repeatable=True,
-        query=present(tags=wanted or None),
+        query=drop_none(tags=wanted or None),
         parse=lambda answer: [TemplateSummary.model_validate(t) for t in require_list(answer, "templates")],
         expects="a list of 'templates'",
     )
@@ -119,7 +119,7 @@ def _template_body(
         body["name"] = check_text(name, "name", longest=MAX_TEMPLATE_NAME)
     if movie is not None:
         if not isinstance(movie, (Mapping, str)):
-            raise ConfigurationError(f"movie must be an object or its JSON text, and this is {kind(movie)}.")
+            raise ConfigurationError(f"movie must be an object or its JSON text, and this is {describe_type(movie)}.")
         body["movie"] = movie
     if tags is not None:
         body["tags"] = tags if isinstance(tags, str) else list(tags)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_json2video.movie.findings import Finding, Severity, at, path_of
+from airflow_json2video.movie.findings import Finding, Severity, at, format_path
 
 __all__ = ["fault_finding", "in_document", "warning_findings"]
 
@@ -38,7 +38,7 @@ def in_document(text: str, document: Mapping[str, Any]) -> tuple[str, str]:
             steps = _element(document, int(place["scene"]) - 1, int(place["element"]) - 1)
     elif place and place["element"]:
         steps = ["elements", int(place["element"]) - 1]
-    path, rest = path_of(steps), text[place.end() :] if place else text
+    path, rest = format_path(steps), text[place.end() :] if place else text
     for pattern, name in _PROPERTIES:
         if found := pattern.search(rest):
             return at(path, name or found["name"]), rest

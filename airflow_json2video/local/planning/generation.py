@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_json2video.movie.pricing import price_of
+from airflow_json2video.movie.pricing import find_asset
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer, Timeline
@@ -38,7 +38,7 @@ def _asset(layer: Layer, timeline: Timeline) -> dict[str, Any] | None:
     element = layer.element
     if layer.kind not in ("image", "video") or element.get("src") or not element.get("prompt"):
         return None
-    entry = price_of(element.get("model"))
+    entry = find_asset(element.get("model"))
     if entry is None or not entry.credits or element.get("connection"):
         return None
     seconds = math.ceil(float(layer.frames / timeline.fps) - 1e-6) if entry.per_second else 1

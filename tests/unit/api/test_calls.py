@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from airflow_json2video.api import calls
-from airflow_json2video.api.base_client import Answer, BaseClient
+from airflow_json2video.api.base_client import BaseClient, Response
 from airflow_json2video.api.calls.movies import poll_movies
 from airflow_json2video.api.config import ClientConfig
-from airflow_json2video.api.errors import request_in_words
+from airflow_json2video.api.errors import describe_request
 from airflow_json2video.api.responses import MovieStatus, UploadTicket
 from airflow_json2video.api.upload import FileContent
 from airflow_json2video.exceptions import Billing, ConfigurationError, InvalidResponse, Json2VideoError
 
 PROJECT, TEMPLATE = "Qk3vT9zLm2XcB7wA", "abc123def456ghi789jk"
-FILE = FileContent.of(io.BytesIO(b"12345"), name="clip.mp4")
+FILE = FileContent.from_source(io.BytesIO(b"12345"), name="clip.mp4")
 TICKET = UploadTicket(uploadUrl="https://bucket.example/x?sig=1", fileUrl="https://m/x.mp4")
 
 EVERY_CALL = [
@@ -200,7 +200,7 @@ EXCHANGE = BaseClient(ClientConfig(api_key="Kq7mPz2Lw9RtBv4XcN8dYh3S"))
 
 def read(call: calls.Call[Any], body: Any, *, status: int = 200) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return EXCHANGE.read(call, Answer(status=status, reason="", headers={}, body=raw))
+    return EXCHANGE.read(call, Response(status=status, reason="", headers={}, body=raw))
 
 
 FINISHED = {
@@ -337,7 +337,7 @@ def test_an_answer_of_another_shape_is_unreadable_and_never_a_result(call, body)
         pytest.skip("the id is known without the answer")
     error = read(call, body)
     assert isinstance(error, InvalidResponse)
-    assert request_in_words(call.name, call.subject) in str(error)
+    assert describe_request(call.name, call.subject) in str(error)
     assert call.expects in str(error)
 
 
@@ -374,27 +374,27 @@ def test_a_number_of_numpy_is_sent_as_a_number():
 
 @pytest.mark.parametrize("half", [rb"\ud83d", b"\xed\xa0\xbd"], ids=["escaped", "as bytes"])
 def test_half_a_character_in_the_services_words_goes_no_further(half):
-    refused = Answer(
+    refused = Response(
         status=400, reason="Bad Request", headers={}, body=b'{"success": false, "message": "No %s"}' % half
     )
     error = EXCHANGE.read(calls.get_movie("a" * 16), refused)
     assert "No \ufffd" in str(error)
     str(error).encode()
     known = b'{"success": true, "movie": {"project": "%s", "status": "error", "message": "Bad %s \\ud83d\\ude00"}}'
-    answer = Answer(status=200, reason="OK", headers={}, body=known % (b"a" * 16, half))
+    answer = Response(status=200, reason="OK", headers={}, body=known % (b"a" * 16, half))
     assert EXCHANGE.read(calls.get_movie("a" * 16), answer).movie.message == "Bad \ufffd 😀"
 
 
 def test_a_list_with_half_a_character_in_the_document_of_anyone_is_read():
     movie = b'{"project": "%s", "status": "done", "message": "\\ud83d", "client-data": {"a": "\\ud83d"}}' % (b"a" * 16)
     body = b'{"success": true, "movies": [%s], "pagination": {"has_next": false}}' % movie
-    page = EXCHANGE.read(calls.list_movies(), Answer(status=200, reason="OK", headers={}, body=body))
+    page = EXCHANGE.read(calls.list_movies(), Response(status=200, reason="OK", headers={}, body=body))
     assert [movie.message for movie in page.movies] == ["\ufffd"]
 
 
 def test_a_reason_that_is_not_utf_8_is_shown_without_its_bytes():
     error = EXCHANGE.read(
-        calls.get_movie("a" * 16), Answer(status=502, reason="Bad \udce9 Gateway", headers={}, body=b"")
+        calls.get_movie("a" * 16), Response(status=502, reason="Bad \udce9 Gateway", headers={}, body=b"")
     )
     str(error).encode()
 

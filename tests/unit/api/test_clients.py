@@ -171,7 +171,7 @@ def test_an_answer_that_is_late_or_never_ends_ends_in_time_and_is_sent_once(driv
 
 def test_an_answer_that_is_too_large_is_given_up(driver, service, monkeypatch):
     driver.open(service.url)
-    object.__setattr__(driver.client.endpoint, "max_body", 1_000_000)
+    object.__setattr__(driver.client.config, "max_body", 1_000_000)
     service.then(conftest.endless)
     error = failure(driver.execute, submit_movie(MOVIE))
     assert type(error) is ResponseLost
@@ -184,7 +184,7 @@ def test_a_call_can_bound_its_own_answer(driver, service):
     service.then(answer(200, {"movies": [], "padding": "x" * 2_000_000}))
     call = poll_movies()
     assert driver.execute(call).movies == []
-    error = failure(driver.execute, dataclasses.replace(call, largest=1_000_000))
+    error = failure(driver.execute, dataclasses.replace(call, max_bytes=1_000_000))
     assert type(error) is ResponseLost
     assert "larger than 1000000 bytes" in str(error)
 
@@ -469,9 +469,9 @@ def test_a_list_that_cannot_be_read_whole_is_an_error_and_never_a_short_list(cli
 
 
 def test_a_list_without_an_end_ends(client, service, monkeypatch):
-    from airflow_json2video.api import base_client as exchange
+    from airflow_json2video.api import pagination
 
-    monkeypatch.setattr(exchange, "MAX_PAGES", 5)
+    monkeypatch.setattr(pagination, "MAX_PAGES", 5)
     count = iter(range(1000))
 
     def endless(connection: Any, seen: Any) -> None:
@@ -571,11 +571,11 @@ def test_the_key_is_in_no_message_repr_or_log(driver, service, caplog, fault):
     }.get(fault) or FAULTS[fault][0]
     service.then(behaviour)
     driver.open("http://127.0.0.1:9" if fault == "refused" else service.url)
-    texts = [repr(driver.client), str(driver.client), repr(driver.client.endpoint), repr(vars(driver.client))]
+    texts = [repr(driver.client), str(driver.client), repr(driver.client.config), repr(vars(driver.client))]
     chained = []
     for call in (submit_movie(MOVIE), get_movie(PROJECT)):
         texts.append(repr(call))
-        texts.append(repr(driver.client._exchange.request(call)))
+        texts.append(repr(driver.client._base.request(call)))
         try:
             driver.execute(call)
         except Json2VideoError as error:

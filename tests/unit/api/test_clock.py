@@ -11,7 +11,7 @@ import pytest
 from airflow_json2video.api import clock
 from airflow_json2video.api.base_client import _retry_after
 from airflow_json2video.api.calls import list_movies
-from airflow_json2video.api.clock import ServiceClock, clock_of, skew_between
+from airflow_json2video.api.clock import ServiceClock, compute_skew, get_clock
 
 conftest = sys.modules[next(n for n in sys.modules if n.endswith("unit.api.conftest"))]
 PAGE = {"success": True, "movies": [], "has_next": False}
@@ -20,7 +20,7 @@ TWO_HOURS = 7200.0
 
 @pytest.fixture(autouse=True)
 def _every_answer(monkeypatch):
-    monkeypatch.setattr(clock, "_NOTE_EVERY", 0.0)
+    monkeypatch.setattr(clock, "_MIN_INTERVAL", 0.0)
     monkeypatch.setattr(clock, "_clocks", {})
 
 
@@ -35,7 +35,7 @@ def page_of(seconds_ahead, **headers):
 def noted(*seconds_ahead, status=200):
     made = ServiceClock("https://api.json2video.com/v2")
     for ahead in seconds_ahead:
-        made.note(status, {"Date": formatdate(time.time() + ahead, usegmt=True)}, seconds=0.1)
+        made.record(status, {"Date": formatdate(time.time() + ahead, usegmt=True)}, seconds=0.1)
     return made
 
 
@@ -50,12 +50,12 @@ def noted(*seconds_ahead, status=200):
     ],
 )
 def test_a_difference_is_corrected_by_no_more_than_an_answer_proves(date, asked_at, answered_at, skew):
-    assert skew_between(date, asked_at=asked_at, answered_at=answered_at) == pytest.approx(skew)
+    assert compute_skew(date, asked_at=asked_at, answered_at=answered_at) == pytest.approx(skew)
 
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
 def test_both_clients_learn_the_services_time_from_any_answer(client, service, ahead):
-    here = clock_of(client.client.endpoint.host)
+    here = get_clock(client.client.config.host)
     assert not here.is_known
     assert here.now() == pytest.approx(time.time(), abs=0.1)
     service.then(page_of(ahead))
@@ -67,7 +67,7 @@ def test_both_clients_learn_the_services_time_from_any_answer(client, service, a
 def test_an_answer_that_a_cache_repeats_says_how_old_it_is(client, service):
     service.then(page_of(-600.0, Age="600"))
     client.execute(list_movies())
-    assert clock_of(client.client.endpoint.host).skew == pytest.approx(0, abs=3)
+    assert get_clock(client.client.config.host).skew == pytest.approx(0, abs=3)
 
 
 def test_one_answer_of_another_clock_changes_nothing():
@@ -83,7 +83,7 @@ def test_a_gateways_page_says_nothing_about_the_services_time():
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 99 Foo 2026 99:99:99 GMT"}])
 def test_an_answer_without_a_readable_date_leaves_this_machines_clock(headers):
     made = ServiceClock("https://api.json2video.com/v2")
-    made.note(200, headers, seconds=0.1)
+    made.record(200, headers, seconds=0.1)
     assert not made.is_known
     assert made.skew == 0.0
 
@@ -91,12 +91,12 @@ def test_an_answer_without_a_readable_date_leaves_this_machines_clock(headers):
 @pytest.mark.parametrize("date", [0.0, 253402300799.0])
 def test_a_date_of_1970_or_9999_is_no_moment_of_the_services(date):
     made = ServiceClock("https://api.json2video.com/v2")
-    made.note(200, {"Date": formatdate(date, usegmt=True)}, seconds=0.1)
+    made.record(200, {"Date": formatdate(date, usegmt=True)}, seconds=0.1)
     assert not made.is_known
 
 
 def test_an_answer_right_after_the_first_one_tells_whether_that_was_of_another_clock(monkeypatch):
-    monkeypatch.setattr(clock, "_NOTE_EVERY", 60.0)
+    monkeypatch.setattr(clock, "_MIN_INTERVAL", 60.0)
     assert noted(TWO_HOURS, 0.0).skew == 0.0
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from airflow_json2video.api.config import ClientConfig, check_api_key, check_host
-from airflow_json2video.api.redaction import whole_spellings
+from airflow_json2video.api.redaction import encoded_forms
 from airflow_json2video.exceptions import ConfigurationError
 
 KEY = "Kq7mPz2Lw9RtBv4XcN8dYh3S"
@@ -196,7 +196,7 @@ def test_importing_the_api_loads_no_client():
 
 
 def test_a_masker_of_plain_texts_is_told_the_usual_spellings():
-    told = whole_spellings('a"é/ z')
+    told = encoded_forms('a"é/ z')
     for how in ("as it is", "JSON", "JSON in UTF-8", "an address", "a form", "UTF-8 read as latin-1"):
         assert SPELLED[how]('a"é/ z').strip('"') in told
-    assert whole_spellings(KEY) == [KEY]
+    assert encoded_forms(KEY) == [KEY]

@@ -29,7 +29,7 @@ class Account:
         self.error_of_machine = 0.0
         self.listed = []
         self.trouble = None
-        self.endpoint = SimpleNamespace(host="http://127.0.0.1")
+        self.config = SimpleNamespace(host="http://127.0.0.1")
 
     def now(self):
         return self.time if self.is_known else self.time + self.error_of_machine

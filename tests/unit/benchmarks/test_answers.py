@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from airflow_json2video.api.base_client import Answer, BaseClient
+from airflow_json2video.api.base_client import BaseClient, Response
 from airflow_json2video.api.calls import get_movie, list_movies, submit_movie
 from airflow_json2video.api.config import ClientConfig
 from airflow_json2video.api.pagination import MovieListing
@@ -28,7 +28,7 @@ def ask(world, call, *, second):
     target = f"/v2{call.path}" + (f"?{urlencode(call.query)}" if call.query else "")
     status, body = world.answer(target, b"", now=AT + second, method=call.method)
     outcome = BaseClient(ClientConfig(api_key="a-key")).read(
-        call, Answer(status=status, reason="", headers={}, body=body)
+        call, Response(status=status, reason="", headers={}, body=body)
     )
     if isinstance(outcome, Json2VideoError):
         raise outcome
@@ -41,7 +41,7 @@ def listed(world, *, second, page_size=100, since=-3600.0):
     pages, movies = 0, []
     while call := listing.next_call():
         pages += 1
-        movies += listing.take(ask(world, call, second=second))
+        movies += listing.accept(ask(world, call, second=second))
     return pages, movies
 
 

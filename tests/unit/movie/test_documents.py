@@ -16,7 +16,7 @@ from airflow_json2video.movie import (
     UnknownElement,
     WebhookDestination,
 )
-from airflow_json2video.movie.base import wire_names
+from airflow_json2video.movie.base import json_keys
 from airflow_json2video.movie.elements import ELEMENT_TYPES
 from airflow_json2video.movie.exports import DESTINATION_TYPES
 
@@ -242,12 +242,12 @@ def test_every_property_takes_its_literal_a_string_of_it_an_expression_and_keeps
 def test_every_property_of_the_reference_is_a_property_of_the_models_or_known_as_deprecated():
     for kind, properties in ELEMENTS.items():
         model = ELEMENT_TYPES[kind]
-        assert set(properties) <= {*wire_names(model), *model.legacy}
+        assert set(properties) <= {*json_keys(model), *model.legacy}
     for kind, properties in DESTINATIONS.items():
-        assert set(properties) <= set(wire_names(DESTINATION_TYPES[kind]))
-        assert set(properties) <= set(wire_names(DestinationReference))
-    assert set(MOVIE) <= {*wire_names(Movie), *Movie.legacy}
-    assert set(SCENE) == set(wire_names(Scene))
+        assert set(properties) <= set(json_keys(DESTINATION_TYPES[kind]))
+        assert set(properties) <= set(json_keys(DestinationReference))
+    assert set(MOVIE) <= {*json_keys(Movie), *Movie.legacy}
+    assert set(SCENE) == set(json_keys(Scene))
 
 
 def test_unknown_keys_are_kept_in_their_place_at_every_level():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_json2video.movie.evaluator import NotKnown, evaluate, is_true, resolve
+from airflow_json2video.movie.evaluator import UnknownValue, evaluate, is_true, resolve
 
 VARIABLES = {
     "a": 4,
@@ -46,7 +46,7 @@ def test_documented_expressions_have_a_value(expression, value):
      "a == '4'", "'it''s'", "", "min()", "(a", "min(1 2)", "a ? b", "yes + 1", "'a\\n'"],
 )  # fmt: skip
 def test_what_is_not_certain_is_not_known(expression):
-    with pytest.raises(NotKnown):
+    with pytest.raises(UnknownValue):
         evaluate(expression, VARIABLES)
 
 
@@ -57,11 +57,11 @@ def test_a_string_that_is_one_expression_becomes_its_value_and_others_stay_text(
     assert resolve("plain", VARIABLES) == "plain"
     assert resolve(5, VARIABLES) == 5
     for text in ("{% if a %}1{% endif %}", "{{ a }}{% if a %}1{% endif %}", "{# c #}{{ a }}", "x{{ room }}"):
-        with pytest.raises(NotKnown):
+        with pytest.raises(UnknownValue):
             resolve(text, VARIABLES)
 
 
 def test_a_condition_is_false_when_it_is_empty_and_doubtful_when_it_only_says_so():
     assert [is_true(value) for value in ("", 0, False, None, "x", 1)] == [False] * 4 + [True] * 2
-    with pytest.raises(NotKnown):
+    with pytest.raises(UnknownValue):
         is_true("false")

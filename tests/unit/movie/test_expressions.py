@@ -11,7 +11,7 @@ from airflow_json2video.exceptions import InvalidMovie
 from airflow_json2video.movie import lexer as lexing
 from airflow_json2video.movie.expressions import (
     JINJA_GLOBALS,
-    ExpressionFailed,
+    TemplatingFailed,
     names_in,
     render_airflow_expressions,
 )
@@ -346,7 +346,7 @@ def test_data_that_looks_like_a_stand_in_of_ours_is_kept(airflow, monkeypatch):
 
 def failing(**how):
     def render(template):
-        raise ExpressionFailed("it has no value; write {{ run_id }}", **how)
+        raise TemplatingFailed("it has no value; write {{ run_id }}", **how)
 
     return render
 

@@ -109,7 +109,7 @@ class Process:
         self.world = world
         self.error = world.rng.choice((0.0, 0.0, 0.0, 7200.0, -7200.0))
         self.is_known = False
-        self.endpoint = SimpleNamespace(host="http://127.0.0.1")
+        self.config = SimpleNamespace(host="http://127.0.0.1")
 
     def clock(self):
         return self.world.now + self.error

@@ -91,7 +91,7 @@ def test_a_file_of_another_size_is_replaced_or_kept_as_asked(hook, logo, if_exis
 def test_a_record_that_a_broken_off_upload_left_behind_is_cleared_away_once_its_address_is_too_old(
     hook, service, logo, times_logged, monkeypatch
 ):
-    hook.client.execute(calls.start_upload(FileContent.of(logo)))  # and the worker dies here
+    hook.client.execute(calls.start_upload(FileContent.from_source(logo)))  # and the worker dies here
     service.clock.advance(200)
     monkeypatch.setattr("airflow_json2video.storage.drive_upload._ADDRESS_LASTS", -1000.0)
     assert upload(logo)["uploaded"]
@@ -102,7 +102,7 @@ def test_a_record_that_a_broken_off_upload_left_behind_is_cleared_away_once_its_
 def test_an_upload_that_another_is_making_is_waited_for_and_not_disturbed(hook, service, logo):
     import threading
 
-    content = FileContent.of(logo)
+    content = FileContent.from_source(logo)
     ticket = hook.client.execute(calls.start_upload(content))
     other = threading.Timer(0.3, lambda: Json2VideoHook().client.execute(calls.put_file(ticket, content)))
     other.start()
