@@ -14,7 +14,7 @@ with LocalService(mode="instant", render_seconds=600) as service:
     assert service.wait_idle()
     assert hook.get_movie(project).movie.status == "running"
 
-    service.clock.advance(600)  # ten minutes, at once
+    service.clock.advance(600)  # ten minutes, immediately
     assert hook.get_movie(project).movie.status == "done"
     assert service.posts == 1
     assert service.credits_left == 598
