@@ -43,13 +43,13 @@ $(STAMP): $(CONSTRAINTS) pyproject.toml
 demo: $(STAMP) ## a movie file becomes an MP4 in a real Airflow on this machine (KEEP=1 keeps the pages open)
 	@$(BIN)/python -m tools.demo
 
-# Most tests wait more than they compute, so two files are run at once; what is timed, and a real Airflow, have the
-# machine to themselves. With ARGS it is one plain pytest: "-m long" for what CI runs besides.
-test: $(STAMP) ## unit tests, and every example DAG in a real Airflow
+# Most tests wait more than they compute, so six processes share them, whatever the number of cores. Timed tests and the
+# real Airflow run afterwards, one at a time. With ARGS, "make test" is one plain pytest: ARGS="-m long" runs the rest.
+test: $(STAMP) ## the unit tests, and the demo in a real Airflow (ARGS="-m long": what only CI runs)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not (integration or timed)"
+	$(BIN)/python -m pytest -n 6 --dist worksteal -m "not (integration or timed or long)"
 	$(BIN)/python -m pytest -m "(integration or timed) and not long"
 endif
 

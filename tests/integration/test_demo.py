@@ -95,6 +95,7 @@ def test_an_ended_demo_leaves_no_process_behind(demo: Demo, number: signal.Signa
     assert demo.left_behind() == []
 
 
+@pytest.mark.long
 def test_a_demo_interrupted_while_it_starts_leaves_no_process_behind(demo: Demo):
     demo.wait_for("starting")
     demo.process.send_signal(signal.SIGINT)

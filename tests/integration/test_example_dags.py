@@ -13,7 +13,7 @@ from tests.support.processes import ROOT
 from tests.support.service import ServiceProcess
 from tests.support.video import read_back
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 RESULT_FIELDS = {
     *("project", "url", "duration", "width", "height", "size", "rendering_time"),
@@ -44,12 +44,6 @@ def deferred(airflow: Airflow, dag_id: str, run_id: str, task_id: str, *, map_in
     """Whether a task was handed to the triggerer: only then does a trigger write a log of its own."""
     logs = airflow.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
     return any((logs if map_index < 0 else logs / f"map_index={map_index}").glob("attempt=*.trigger.*"))
-
-
-def test_every_example_is_run_here():
-    files = {path.stem for path in (ROOT / "dags_examples").glob("*.py")}
-    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    assert files <= tested
 
 
 def test_movie_from_file(airflow: Airflow, service: ServiceProcess, tmp_path: Path):
@@ -234,7 +228,6 @@ def test_any_render(airflow: Airflow, service: ServiceProcess):
     assert _told_of(airflow, dag_id, runs=1) == [first]
 
 
-@pytest.mark.long
 @pytest.mark.skipif(airflow_version() < (3, 0), reason="assets are watched from Airflow 3 on")
 def test_what_ends_while_no_triggerer_runs_is_told_afterwards_and_missed_before_3_3(
     airflow: Airflow, service: ServiceProcess

@@ -11,7 +11,7 @@ from tests.support.airflow import Airflow, airflow_version
 from tests.support.processes import ROOT
 from tests.support.service import ServiceProcess
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 DAG_ID = "json2video_movie_from_file"
 

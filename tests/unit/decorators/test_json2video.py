@@ -273,6 +273,7 @@ def test_the_result_is_one_xcom_whatever_the_function_says_it_returns():
     assert operator_of(film, multiple_outputs=True).multiple_outputs
 
 
+@pytest.mark.long
 def test_a_type_checker_knows_the_arguments_and_what_a_function_may_return(tmp_path):
     pytest.importorskip("mypy")
     pytest.importorskip("airflow.sdk")

@@ -141,6 +141,7 @@ def peak_memory(job):
     return float(said.splitlines()[-1])
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the high-water mark is read from /proc")
 def test_a_worker_holds_under_350_mb_however_many_scenes(tmp_path):
     """Forty scenes in 1080p, each with a photograph of its own that zooms, entered by a transition."""

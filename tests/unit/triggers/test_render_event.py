@@ -96,7 +96,7 @@ def _keep(events, event):
     events.append(json.loads(json.dumps(event.payload)))
 
 
-async def _until(condition, timeout=10.0):
+async def _until(condition, timeout=60.0):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "it has not come to that"
