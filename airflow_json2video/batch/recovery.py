@@ -34,7 +34,12 @@ from airflow_json2video.core.submission import (
 from airflow_json2video.exceptions import Billing, Json2VideoError, SubmissionUnconfirmed, error_from_dict
 from airflow_json2video.hooks.connection import DEFAULT_CONFIRMATION_TIME
 from airflow_json2video.metrics import render_adopted
-from airflow_json2video.submission.lookup import LOOKUP_WINDOW, find_stamped_renders, has_file, refetch_if_incomplete
+from airflow_json2video.submission.lookup import (
+    LOOKUP_WINDOW,
+    find_stamped_renders,
+    refetch_if_incomplete,
+    to_found_render,
+)
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
@@ -263,13 +268,7 @@ class BatchRecovery:
                     self._report_other_deployment(movie.project, theirs)
                 return None
             movie = refetch_if_incomplete(self.client, movie, now=self.now())
-            found = FoundRender(
-                project=movie.project,
-                status=movie.status,
-                created_at=movie.created_at,
-                has_file=has_file(movie, now=self.now(), stored=partial(self._is_kept, index, movie)),
-                stamp=theirs,
-            )
+            found = to_found_render(movie, theirs, now=self.now(), is_stored=partial(self._is_kept, index))
             return index, found, _facts(movie)
 
         for index, found, facts in find_stamped_renders(self.client, read, now=self.now, since=since):

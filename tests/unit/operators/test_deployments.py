@@ -79,7 +79,7 @@ def test_one_line_says_that_the_render_of_another_deployment_was_left_alone(in_,
     in_("staging")
     times_logged("")
     Attempt(render(), try_number=2).run()
-    assert times_logged("of the same task of another deployment (id production) was found and left alone.") == 1
+    assert times_logged("belongs to the same task of another deployment (id production); ignored.") == 1
     assert theirs
 
 

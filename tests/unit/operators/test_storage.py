@@ -179,7 +179,7 @@ def test_whether_a_deleted_render_is_kept_is_unknown_while_the_store_is_down_and
 
     store.info = down
     # Deferring would wait for a service that answers; how long the worker waits is not what this is about.
-    monkeypatch.setattr("airflow_json2video.submission.submitter._AFTER_CONFIRMATION", 0.1)
+    monkeypatch.setattr("airflow_json2video.submission.submitter._CONFIRMATION_GRACE", 0.1)
     operator = render(output_path="s3://bucket/", delete_after_store=True, deferrable=False, render_timeout=0.05)
     with pytest.raises(Json2VideoError, match="no route"):
         Attempt(operator, try_number=2, before=first).run()

@@ -45,7 +45,9 @@ def lists(service):
 
 
 def projects_since(client, now, since):
-    return find_stamped_renders(client, lambda movie: movie.project, now=lambda: now, since=since, here=lambda: now)
+    return find_stamped_renders(
+        client, lambda movie: movie.project, now=lambda: now, since=since, machine_clock=lambda: now
+    )
 
 
 def test_a_render_of_long_ago_is_found_although_a_list_covers_93_days(client, renders_of):
@@ -97,11 +99,13 @@ def test_a_clock_that_the_first_response_corrects_hides_no_render(client, render
 def test_a_service_or_gateway_whose_date_is_wrong_hides_no_render(client, renders_of, wrong_by):
     projects, now = renders_of(0.01)
     wrong = now + wrong_by
-    found = find_stamped_renders(client, lambda movie: movie.project, now=lambda: wrong, since=now, here=lambda: now)
+    found = find_stamped_renders(
+        client, lambda movie: movie.project, now=lambda: wrong, since=now, machine_clock=lambda: now
+    )
     assert found == projects
     turned = iter((now, wrong))
     found = find_stamped_renders(
-        client, lambda movie: movie.project, now=partial(next, turned), since=now, here=lambda: now
+        client, lambda movie: movie.project, now=partial(next, turned), since=now, machine_clock=lambda: now
     )
     assert found == projects, "what the first reading showed is not dropped by the second"
 

@@ -220,7 +220,7 @@ def test_the_pauses_between_refusals_grow_and_end_with_the_deadline(submission, 
     body = {"success": False, "message": OWN_WORDS[1]}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=None)
     passed = Passing()
-    with pytest.raises(Json2VideoError, match=r"to submit is over.*starting subprocess") as caught:
+    with pytest.raises(Json2VideoError, match=r"time limit for submitting.*starting subprocess") as caught:
         submission(until=passed.clock() + 600, clock=passed.clock, sleep=passed.sleep).run()
     assert caught.value.retryable
     assert caught.value.billing is Billing.NOT_CHARGED
