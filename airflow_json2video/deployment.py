@@ -1,8 +1,8 @@
-"""Which deployment of Airflow this is, for the renders of an account that several may share.
+"""Identify this Airflow deployment, since several deployments may share one JSON2Video account.
 
-A deployment is its metadata database: a random id that is kept there in a Variable, which every worker, triggerer and
-command line can read. A connection's ``namespace`` goes before it. The id is read whenever it is needed: a value that
-a process remembers may be one that another process has overwritten.
+A deployment is its metadata database: a random id is stored there in a Variable, which every worker, triggerer and
+command line can read. A connection's ``namespace`` takes precedence. The id is read whenever it is needed: a value
+that a process has cached may have been overwritten by another process.
 """
 
 from __future__ import annotations
@@ -48,23 +48,25 @@ __all__ = [
 ID_VARIABLE = "json2video_deployment_id"
 
 _DESCRIPTION = (
-    "Tells the renders of this Airflow deployment from those of others that share a JSON2Video account. "
+    "Distinguishes the renders of this Airflow deployment from those of others that share a JSON2Video account. "
     "Do not delete or change it."
 )
 SET_NAMESPACE = "set 'namespace' in the extra of the connection, to another name in each deployment"
+"""Part of the advice of an error."""
 
-_CONFIRMATIONS = 3
-"""Times that Airflow has to answer, and not to know the Variable, before it does not exist: Airflow 3 says the same
-while its database is away."""
-_LONGEST_STAGGER = 3.0
-"""Seconds, at random, before the id is created, so that mapped tasks that start together seldom do so at once."""
-_CONFIRM_AFTER = 0.3
-_SETTLE = 1.0
+_ABSENCE_CHECKS = 3
+"""Times that Airflow has to respond without the Variable before it counts as absent: Airflow 3 responds the same while
+its database is unavailable."""
+_ABSENCE_CHECK_INTERVAL = 0.3
+"""Seconds."""
+_MAX_STAGGER = 3.0
+"""Seconds, at random, before the id is created, so that mapped tasks that start together rarely create it together."""
+_SETTLE_INTERVAL = 1.0
 """Seconds after which an id that was written is read again, until it stays the same."""
 _EQUAL_READINGS = 3
 _MAX_READINGS = 30
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between the tries to read it while Airflow cannot answer."""
+_RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between the tries to read the id while Airflow does not respond."""
 
 
 def get_or_create_deployment(
@@ -75,16 +77,16 @@ def get_or_create_deployment(
     before_creating: Callable[[], None] = lambda: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
-    """Return the deployment of a task, as a stamp names it; its id is created if the database has none.
+    """Return the deployment of a task, as a stamp names it. An id is created if the database has none.
 
     :param namespace: of the task's connection.
-    :param before_creating: asked when the database has no id; raises where an earlier attempt may have had one.
-    :raises Json2VideoError: it is unknown. A retry may help.
+    :param before_creating: called if the database has no id; raises if an earlier attempt may have had one.
+    :raises Json2VideoError: the deployment is unknown. A retry may help.
     """
-    if (known := _patiently(lambda: get_deployment(namespace), sleep)) is not None:
+    if (known := _with_retries(lambda: get_deployment(namespace), sleep)) is not None:
         return known
     new = secrets.token_hex(16)
-    value = _created(new, ti, before_creating, sleep)
+    value = _create(new, ti, before_creating, sleep)
     if value == new:
         log.warning(
             "This deployment had no id; it is %s from now on (Variable %s). If it has submitted renders before, the "
@@ -95,21 +97,21 @@ def get_or_create_deployment(
     return deployment_from_id(value)
 
 
-def _patiently(ask: Callable[[], str | None], sleep: Callable[[float], None]) -> str | None:
-    for pause in (*_PAUSES, None):
+def _with_retries(read: Callable[[], str | None], sleep: Callable[[float], None]) -> str | None:
+    for delay in (*_RETRY_DELAYS, None):
         try:
-            return ask()
+            return read()
         except Json2VideoError:
-            if pause is None:
+            if delay is None:
                 raise
-            sleep(pause)
+            sleep(delay)
     return None
 
 
 def get_deployment(namespace: str | None) -> str | None:
-    """Return this deployment; None if it has no id, so that no render of the account is its own. Creates nothing.
+    """Return this deployment; None if it has no id, and so has submitted no render. Creates nothing.
 
-    :raises Json2VideoError: it is unknown.
+    :raises Json2VideoError: the deployment is unknown.
     """
     if namespace is not None:
         return deployment_from_namespace(namespace)
@@ -119,7 +121,7 @@ def get_deployment(namespace: str | None) -> str | None:
 
 async def aget_deployment(namespace: str | None) -> str | None:
     """Return what :func:`get_deployment` does, without blocking the event loop of a triggerer."""
-    from asgiref.sync import sync_to_async  # the way in which Airflow 3 lets a trigger ask
+    from asgiref.sync import sync_to_async  # how Airflow 3 lets a trigger read a Variable
 
     return await sync_to_async(get_deployment)(namespace)
 
@@ -127,23 +129,23 @@ async def aget_deployment(namespace: str | None) -> str | None:
 def require_same_deployment(
     namespace: str | None, deployment: str, *, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Make sure, right before something is paid for, that it carries the id which a later attempt will look for.
+    """Check, right before something is paid for, that its stamp carries the id that a later attempt will search for.
 
-    :raises Json2VideoError: it would not, or this is unknown.
+    :raises Json2VideoError: the id has changed, or is unknown.
     """
-    if _patiently(lambda: get_deployment(namespace), sleep) != deployment:
+    if _with_retries(lambda: get_deployment(namespace), sleep) != deployment:
         raise Json2VideoError(
             f"The id of this deployment (Variable {ID_VARIABLE!r}) has changed since this attempt began.",
             retryable=True,
-            advice="Nothing was submitted. A retry uses the present id. Leave the Variable alone.",
+            advice="Nothing was submitted. A retry uses the current id. Do not change the Variable.",
         )
 
 
 def require_unchanged_deployment(deployment: str, *, before: str | None) -> None:
-    """Make sure that an attempt which continues in another process still finds what it submitted.
+    """Check that an attempt which continues in another process still finds what it submitted.
 
-    :param before: the deployment that it submitted as; None if it did not note it.
-    :raises Json2VideoError: it is another one by now.
+    :param before: the deployment that it submitted as; None if it did not record it.
+    :raises Json2VideoError: the deployment is another one now.
     """
     if before is None or before == deployment:
         return
@@ -159,9 +161,9 @@ def require_unchanged_deployment(deployment: str, *, before: str | None) -> None
 
 
 def require_not_of_another_deployment(hook: Json2VideoHook, project: str) -> None:
-    """Make sure, before a render's file is deleted, that no other deployment submitted it.
+    """Check, before a render's file is deleted, that no other deployment submitted it.
 
-    :raises ConfigurationError: another one did. :raises Json2VideoError: it is unknown.
+    :raises ConfigurationError: another one did. :raises Json2VideoError: that is unknown.
     """
     movie = hook.get_movie(project, with_document=True).movie
     ours = get_deployment(hook.settings.namespace)
@@ -169,7 +171,7 @@ def require_not_of_another_deployment(hook: Json2VideoHook, project: str) -> Non
     if stamp is not None and is_of_another_deployment(movie.client_data, movie.json_text, ours=ours):
         raise ConfigurationError(
             f"Render {project} was submitted by another deployment ({format_deployment(stamp.deployment)}), so its "
-            "file is not deleted from here.",
+            "file is not deleted.",
             project=project,
             advice="Delete it there, or give both deployments the same 'namespace' in the extra of the connection.",
         )
@@ -185,36 +187,36 @@ def _read() -> str | None:
     return None if value is None else value.strip()
 
 
-def _created(new: str, ti: Any, before_creating: Callable[[], None], sleep: Callable[[float], None]) -> str:
+def _create(new: str, ti: Any, before_creating: Callable[[], None], sleep: Callable[[float], None]) -> str:
     if is_multi_team():
         raise _unknown("in multi-team mode a Variable belongs to one team, and the other teams cannot see it")
     before_creating()
-    trouble: Exception | None = None
+    problem: Exception | None = None
     if not variables_are_overwritten():
-        trouble, value = _add(new), _read()
+        problem, value = _add(new), _read()
     else:
-        # Nothing may stand between the last look and the creation.
-        if not _appears(ti, sleep):
-            trouble = _add(new)
-        value = _settled(sleep)
+        # Nothing may come between the last check and the creation.
+        if not _appears_late(ti, sleep):
+            problem = _add(new)
+        value = _read_until_stable(sleep)
     if value is None:
-        raise _unknown(f"{type(trouble).__name__}: {trouble}" if trouble else "it was added, and cannot be read")
+        raise _unknown(f"{type(problem).__name__}: {problem}" if problem else "it was added, and cannot be read")
     return value
 
 
 def _add(new: str) -> Exception | None:
     try:
         add_variable(ID_VARIABLE, new, description=_DESCRIPTION)
-    except Exception as error:  # it may be there all the same, or another task's
+    except Exception as error:  # the Variable may exist nevertheless, or another task may have added it
         return error
     return None
 
 
-def _settled(sleep: Callable[[float], None]) -> str | None:
-    """Return the id that is there for a while, whoever wrote it last."""
+def _read_until_stable(sleep: Callable[[float], None]) -> str | None:
+    """Return the id once it has stayed the same for several readings, whoever wrote it last."""
     value, equal = _read(), 0
     for _ in range(_MAX_READINGS):
-        sleep(_SETTLE)
+        sleep(_SETTLE_INTERVAL)
         before, value = value, _read()
         equal = equal + 1 if value == before else 0
         if equal == _EQUAL_READINGS:
@@ -222,13 +224,13 @@ def _settled(sleep: Callable[[float], None]) -> str | None:
     return None
 
 
-def _appears(ti: Any, sleep: Callable[[float], None]) -> bool:
-    """Whether an id appears while its absence is confirmed. If not, there is certainly none."""
-    sleep(random.uniform(0.0, _LONGEST_STAGGER))  # noqa: S311
-    for _ in range(_CONFIRMATIONS):
-        sleep(_CONFIRM_AFTER)
+def _appears_late(ti: Any, sleep: Callable[[float], None]) -> bool:
+    """Return whether an id appears while its absence is being confirmed. If not, there is certainly none."""
+    sleep(random.uniform(0.0, _MAX_STAGGER))  # noqa: S311
+    for _ in range(_ABSENCE_CHECKS):
+        sleep(_ABSENCE_CHECK_INTERVAL)
         try:
-            attempt_is_current(ti)  # what it answers does not matter here: that it answers does
+            attempt_is_current(ti)  # only that Airflow responds matters here, and not what
         except Exception as error:
             raise _unknown(f"{type(error).__name__}: {error}") from error
         if _read() is not None:
@@ -240,7 +242,7 @@ def _unknown(why: str) -> Json2VideoError:
     return Json2VideoError(
         f"The id of this deployment (Variable {ID_VARIABLE!r}) is unknown: {why}.",
         retryable=True,
-        advice="Without it, the render of another deployment with the same account could be taken for this one's. "
+        advice="Without it, a render of another deployment with the same account could be adopted by mistake. "
         "Make the Variable readable again (after a change of the Fernet key: airflow rotate-fernet-key), or "
         f"{SET_NAMESPACE}. Nothing was submitted.",
     )

@@ -38,11 +38,11 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between the tries to ask: an outage of Airflow's database of a minute costs nothing but this minute."""
+_RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between the tries to ask Airflow: an outage of its database for up to a minute only costs that minute."""
 
-_GAVE = re.compile(r"^json2video_generation_(\d+)_gave_attempt_(\d+)$", re.MULTILINE)
-_HANDED_ON = re.compile(r"^json2video_generation_(\d+)_after_attempt_(\d+)$", re.MULTILINE)
+_DELIVERED = re.compile(r"^json2video_generation_(\d+)_gave_attempt_(\d+)$", re.MULTILINE)
+_CARRIED_OVER = re.compile(r"^json2video_generation_(\d+)_after_attempt_(\d+)$", re.MULTILINE)
 
 
 def task_identity(
@@ -53,9 +53,9 @@ def task_identity(
     items: Sequence[str] | None = None,
     is_resumed: bool = False,
 ) -> TaskIdentity:
-    """Return who submits.
+    """Return who submits: the deployment, the task instance, and how often it was cleared.
 
-    :param items: keys of the items, where the task is a batch.
+    :param items: keys of the items, if the task is a batch.
     :param is_resumed: whether this attempt itself may have submitted something already.
     :raises Json2VideoError: the deployment is unknown.
     """
@@ -79,11 +79,11 @@ def task_identity(
 
 
 def attempt_before(context: Context) -> int | None:
-    """Give the attempt that may have submitted before this one; None if there is none."""
+    """Return the attempt that may have submitted before this one; None if there is none."""
     ti = context["ti"]
     if context.get("task_reschedule_count"):
-        # Airflow 3.1 and later put a start off when a worker lacks the DAG, also that of a task which had
-        # deferred: then execute() runs anew with the same number.
+        # Airflow 3.1 and later postpone a start when a worker lacks the DAG, also for a task that had deferred. Then
+        # execute() runs again with the same number.
         return int(ti.try_number)
     return int(ti.try_number) - 1 if ti.try_number > 1 else None
 
@@ -91,47 +91,47 @@ def attempt_before(context: Context) -> int | None:
 def ensure_attempt_is_current(
     still_current: Callable[[], bool], *, what: str, nothing: str, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Raise unless Airflow takes this attempt for the running one.
+    """Raise unless Airflow considers this attempt the running one. Call it right before something is paid for.
 
-    Airflow is asked again for up to a minute if it does not answer, since asking is free.
+    If Airflow does not respond, the question is repeated for up to a minute, since it is free.
 
-    :param what: what it is an attempt of. :param nothing: what became of the submissions, as the advice has it.
-    :raises AttemptSuperseded: a later attempt has started. :raises Json2VideoError: Airflow could not be asked.
+    :param what: what it is an attempt of. :param nothing: the sentence of the advice that says what was submitted.
+    :raises AttemptSuperseded: a later attempt has started. :raises Json2VideoError: Airflow did not respond.
     """
-    for pause in (*_PAUSES, None):
+    for delay in (*_RETRY_DELAYS, None):
         try:
             current = still_current()
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-            if pause is None:
+            if delay is None:
                 raise Json2VideoError(
-                    f"Airflow could not be asked whether this attempt is still the running one: {problem}.",
+                    f"Could not ask Airflow whether this attempt is still the running one: {problem}.",
                     retryable=True,
                     advice=nothing,
                 ) from error
-            log.warning("Airflow could not be asked whether this attempt is still the running one: %s.", problem)
-            sleep(pause)
+            log.warning("Could not ask Airflow whether this attempt is still the running one: %s.", problem)
+            sleep(delay)
         else:
             break
     if not current:
         raise AttemptSuperseded(
             f"This attempt of the {what} is no longer the running one.",
-            advice=f"{nothing.removesuffix('.')} by this attempt; the later one goes on.",
+            advice=f"{nothing.removesuffix('.')} by this attempt; the later attempt continues.",
         )
 
 
-# --- what was delivered: what a clear means under on_clear="resubmit" ---------------------------
+# --- which renders have been delivered: what a clear means under on_clear="resubmit" ------------
 #
-# A clear of a task that had given its result asks for a new render. A clear of one that never did (it was
-# waiting, was marked by a person, ran out of time) does not: its render was paid for and nobody has it yet.
-# Airflow 2 keeps a history of the task's attempts that tells. Airflow 3 keeps none that a worker may read, but
-# tells an attempt which XComs the one before it left, for it to delete them: so it is in their keys.
+# A clear of a task that had returned its result requests a new render. A clear of one that had not (it was waiting,
+# was marked by a user, ran out of time) does not: its render is paid for and was never delivered. Airflow 2 keeps a
+# history of the task's attempts. Airflow 3 has none that a worker may read, but passes to each attempt the XCom keys
+# that the attempt before left, so that it can delete them: the history is written into these keys.
 
 
 def last_delivered_attempt(ti: Any) -> int:
-    """Give the attempt before which all of the task's renders have been delivered; 0 if none has been.
+    """Return the attempt before which all of the task's renders have been delivered; 0 if none has been.
 
-    Where it cannot be told the answer is 0 as well: then a render that is there is taken, not paid for again.
+    If that is unknown, the result is 0 too: then an existing render is reused and not paid for again.
 
     :param ti: the task instance of the task's context.
     """
@@ -139,18 +139,18 @@ def last_delivered_attempt(ti: Any) -> int:
     if keys is None:
         return max(succeeded_attempts(ti), default=-1) + 1
     lines = "\n".join(keys)
-    handed_on = {int(generation): int(attempt) for generation, attempt in _HANDED_ON.findall(lines)}
-    if ti.max_tries in handed_on:  # a retry: what an attempt gave after the clear says nothing about the clear
-        return handed_on[ti.max_tries] + 1
-    # Keys of long ago may be among them: Airflow 3.0 does not delete those of a mapped task.
-    gave = [int(attempt) for generation, attempt in _GAVE.findall(lines) if int(generation) != ti.max_tries]
-    return max([*gave, *handed_on.values()], default=-1) + 1
+    carried_over = {int(generation): int(attempt) for generation, attempt in _CARRIED_OVER.findall(lines)}
+    if ti.max_tries in carried_over:  # a retry: what an attempt delivered after the clear says nothing about the clear
+        return carried_over[ti.max_tries] + 1
+    # Old keys may be among them: Airflow 3.0 does not delete those of a mapped task.
+    delivered = [int(attempt) for generation, attempt in _DELIVERED.findall(lines) if int(generation) != ti.max_tries]
+    return max([*delivered, *carried_over.values()], default=-1) + 1
 
 
 def carry_over_history(ti: Any) -> None:
-    """Leave what the attempt before left to the next one, since Airflow deletes a task's XComs as an attempt starts.
+    """Copy the previous attempt's delivery markers forward; Airflow deletes a task's XComs when an attempt starts.
 
-    To be called before anything that may take long or fail. The first attempt of all has nothing to leave.
+    Call it before anything that may take long or fail. The very first attempt has nothing to copy.
     """
     if ti.try_number > 1 and xcom_keys_of_the_attempt_before(ti) is not None and not is_resumed(ti):
         last = max(last_delivered_attempt(ti) - 1, 0)
@@ -158,11 +158,11 @@ def carry_over_history(ti: Any) -> None:
 
 
 def record_delivery(ti: Any) -> None:
-    """Note that this attempt gives its result."""
+    """Record that this attempt returns its result."""
     if xcom_keys_of_the_attempt_before(ti) is not None:
         ti.xcom_push(key=delivery_key(ti), value=ti.try_number)
 
 
 def delivery_key(ti: Any) -> str:
-    """Give the key of the XCom that says so."""
+    """Return the key of the XCom that records the delivery."""
     return f"json2video_generation_{ti.max_tries}_gave_attempt_{ti.try_number}"

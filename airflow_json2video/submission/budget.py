@@ -1,4 +1,4 @@
-"""Asking what a render will cost and whether the account may pay for it, right before it is submitted. Free calls."""
+"""Check what a render will cost and whether it may be paid for, right before it is submitted. The calls are free."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_json2video.api import calls
 from airflow_json2video.core.price import Price, check_max_credits, check_reserve
 from airflow_json2video.movie.documents import merge_template
 
@@ -17,9 +18,9 @@ __all__ = ["Budget", "get_remaining_credits", "merge_stored_template"]
 
 
 class Budget:
-    """What one document will cost, and the limits that its author has set.
+    """The estimated price of one document, and the limits that the DAG's author has set.
 
-    :param max_credits: what the render may cost. :param min_remaining: what has to be left in the account.
+    :param max_credits: what the render may cost. :param min_remaining: credits that must remain in the account.
     :ivar price: as far as it is known; that of a stored template only after :meth:`check`.
     """
 
@@ -38,44 +39,42 @@ class Budget:
         self._log = log
 
     def log_estimate(self) -> None:
-        """Tell the task's log what the movie will cost, or why that is not known."""
+        """Log what the movie will cost, or why that is unknown."""
         if self.price.credits is not None and self.price.seconds is not None:
             self._log.info("Estimated: %.1f s of video, about %d credits.", self.price.seconds, self.price.credits)
         else:
-            self._log.info("The cost cannot be estimated beforehand (%s).", self.price.why_unknown)
+            self._log.info("The cost cannot be estimated in advance (%s).", self.price.why_unknown)
 
     def check(self, client: Json2VideoClient) -> None:
-        """Refuse a render that goes over a limit. To be asked right before each submission, and not to adopt one.
+        """Raise if the render exceeds a limit. Call it right before each submission, and not before an adoption.
 
-        The account is asked only where a limit needs it: for the movie of a stored template, and for its balance.
-        Nothing reserves what the balance says; others may spend it meanwhile.
+        Requests are sent only where a limit needs them: for the movie of a stored template, and for the balance.
+        Nothing reserves the balance; others may spend it in the meantime.
 
-        :raises BudgetExceeded: it may cost more than it may. :raises CreditReserveReached: too little would be left.
-        :raises Json2VideoError: the account could not be asked.
+        :raises BudgetExceeded: the render may cost more than the limit.
+        :raises CreditReserveReached: too few credits would remain.
+        :raises Json2VideoError: the service did not return the template or the balance.
         """
         if self._max_credits is not None and self._document.get("template") is not None:
             self.price = Price.of(merge_stored_template(self._document, client))
             self.log_estimate()
-        if refusal := check_max_credits(self.price, max_credits=self._max_credits):
-            raise refusal
+        if error := check_max_credits(self.price, max_credits=self._max_credits):
+            raise error
         if self.min_remaining is None:
             return
-        if refused := check_reserve(get_remaining_credits(client), self.price, min_remaining=self.min_remaining):
-            raise refused
+        reserve_error = check_reserve(get_remaining_credits(client), self.price, min_remaining=self.min_remaining)
+        if reserve_error is not None:
+            raise reserve_error
 
 
 def get_remaining_credits(client: Json2VideoClient) -> float | None:
-    """Ask what the account has left, in credits; None if the service does not count them."""
-    from airflow_json2video.api import calls
-
+    """Return the credits that the account has left; None if the service does not count them. A free request."""
     quota = client.execute(calls.list_movies(limit=1)).remaining_quota
     return None if quota is None else quota.time
 
 
 def merge_stored_template(document: Mapping[str, Any], client: Json2VideoClient) -> dict[str, Any]:
-    """Put a document and the movie of its template together, as the service does."""
-    from airflow_json2video.api import calls
-
+    """Return a document merged with the movie of its stored template, as the service merges them."""
     movie: Any = client.execute(calls.get_template(str(document["template"]))).movie
     if isinstance(movie, str):
         try:

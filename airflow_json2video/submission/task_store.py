@@ -13,7 +13,7 @@ _KEY = "airflow_json2video"
 
 
 class TaskStateStore:
-    """Remembers which project a submission key became.
+    """Stores which project a submission key became.
 
     :param store: the context's ``task_state_store``.
     """
@@ -23,23 +23,23 @@ class TaskStateStore:
 
     @classmethod
     def from_context(cls, context: Any) -> TaskStateStore | None:
-        """Give the memory of a task's context; None where Airflow keeps none."""
+        """Return the store of a task's context; None if Airflow has none."""
         store = context.get("task_state_store")
         return cls(store) if store is not None else None
 
     def load(self, submission_key: str) -> str | None:
-        """Give the project, or None: not known, of another submission, or the store is in trouble."""
+        """Return the project; None if it is unknown, belongs to another submission, or the store fails."""
         try:
-            kept = self._store.get(_KEY)
-        except Exception:  # a store that fails costs a listing, and nothing else
+            stored = self._store.get(_KEY)
+        except Exception:  # a store that fails costs one reading of the list
             return None
-        if not isinstance(kept, dict) or kept.get("submission_key") != submission_key:
+        if not isinstance(stored, dict) or stored.get("submission_key") != submission_key:
             return None
-        project = kept.get("project")
+        project = stored.get("project")
         return project if isinstance(project, str) and len(project) == 16 else None
 
     def save(self, submission_key: str, project: str) -> None:
-        """Keep the project; what cannot be kept is found in the list."""
+        """Store the project. If that fails, the render is found in the list."""
         try:
             self._store.set(_KEY, {"submission_key": submission_key, "project": project})
         except Exception:  # as above

@@ -90,6 +90,6 @@ def _check_price(operator: Json2VideoBatchRenderOperator, items: BatchItems) -> 
     if price.credits is not None and price.seconds is not None:
         operator.log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
     else:
-        operator.log.info("The cost cannot be estimated beforehand (%s).", price.why_unknown)
+        operator.log.info("The cost cannot be estimated in advance (%s).", price.why_unknown)
     if refusal := check_max_credits(price, max_credits=operator.max_credits):
         raise refusal

@@ -158,7 +158,7 @@ def test_what_an_estimate_says():
     assert_quoted("costs", f"Estimated: {guess.duration:.1f} s of video, about {guess.credits} credits.")
     clip = {"scenes": [{"elements": [{"type": "video", "src": "https://example.com/a.mp4"}]}]}
     (path, reason), *_ = estimate(clip).unknown
-    assert_quoted("costs", f"The cost cannot be estimated beforehand ({path}: {reason}).")
+    assert_quoted("costs", f"The cost cannot be estimated in advance ({path}: {reason}).")
 
 
 def test_what_the_local_service_says_when_it_is_up():

@@ -156,7 +156,7 @@ def test_a_deployment_that_is_unknown_submits_nothing_and_says_what_to_do(connec
         raise RuntimeError("403 Forbidden")
 
     monkeypatch.setattr("airflow_json2video.deployment.read_variable", broken)
-    monkeypatch.setattr("airflow_json2video.deployment._PAUSES", ())
+    monkeypatch.setattr("airflow_json2video.deployment._RETRY_DELAYS", ())
     for operator in (render(), batch()):
         with pytest.raises(Json2VideoError, match=r"403 Forbidden.*'namespace'.*Nothing was submitted") as no:
             Attempt(operator).start()

@@ -491,7 +491,7 @@ def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing(ren
 
 
 def test_an_outage_of_airflows_database_of_seconds_costs_no_attempt(render, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.submission.attempt._PAUSES", (0.01,) * 6)
+    monkeypatch.setattr("airflow_json2video.submission.attempt._RETRY_DELAYS", (0.01,) * 6)
     answers = iter([OSError("the database is gone")] * 5)
 
     def current(ti):
@@ -505,16 +505,16 @@ def test_an_outage_of_airflows_database_of_seconds_costs_no_attempt(render, serv
 
 
 def test_airflow_is_asked_for_a_minute_before_an_attempt_is_given_up():
-    from airflow_json2video.submission.attempt import _PAUSES
+    from airflow_json2video.submission.attempt import _RETRY_DELAYS
 
-    assert sum(_PAUSES) == 60
+    assert sum(_RETRY_DELAYS) == 60
 
 
 def test_an_attempt_that_cannot_ask_airflow_sends_nothing_and_may_be_retried(render, service, monkeypatch):
     def unreachable(ti):
         raise ConnectionError("the API server is gone")
 
-    monkeypatch.setattr("airflow_json2video.submission.attempt._PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("airflow_json2video.submission.attempt._RETRY_DELAYS", (0.01, 0.01))
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", unreachable)
     with pytest.raises(Json2VideoError, match=r"the API server is gone.*Nothing was submitted") as caught:
         Attempt(render()).run()
