@@ -1,4 +1,4 @@
-"""What Airflow reads about this package at start-up. It imports nothing, since every Airflow command reads it."""
+"""Metadata of the provider. This module imports nothing, since every Airflow command loads it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _ASSET_URI = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the provider to Airflow."""
+    """Return the provider's metadata in Airflow's format."""
     return {
         "package-name": "airflow-json2video",
         "name": "JSON2Video",
-        "description": "Renders a Movie JSON to a video with JSON2Video, paid for once, with no worker slot held.",
+        "description": "Renders videos with JSON2Video: submits once, waits without a worker slot, stores the video.",
         "integrations": [
             {
                 "integration-name": "JSON2Video",
@@ -67,14 +67,14 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "cli": ["airflow_json2video.commands.get_cli_commands"],
         "asset-uris": [_ASSET_URI],
-        "dataset-uris": [_ASSET_URI],  # as 2.11 calls them
+        "dataset-uris": [_ASSET_URI],  # the name in Airflow 2.11
         "extra-links": ["airflow_json2video.links.Json2VideoRenderLink"],
         "connection-types": [
             {
                 "connection-type": "json2video",
                 "hook-class-name": "airflow_json2video.hooks.json2video.Json2VideoHook",
                 "hook-name": "JSON2Video",
-                # Airflow 3.2 and later; earlier ones ask the hook. A test holds both to the same fields.
+                # Airflow 3.2 and later; earlier versions use the hook. A test compares the two.
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema", "login", "port", "extra"],
                     "relabeling": {"password": "API key", "host": "Host (optional)"},
@@ -91,17 +91,17 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "read_timeout": {
                         "label": "Read timeout",
-                        "description": "Seconds to wait for more of an answer. Default 30.",
+                        "description": "Seconds to wait for more of a response. Default 30.",
                         "schema": {"type": ["number", "null"], "minimum": 0},
                     },
                     "retries": {
                         "label": "Retries",
-                        "description": "Repeats of a call that is safe to repeat. A submission never is. Default 4.",
+                        "description": "Repeats of a call that is safe to repeat; never a submission. Default 4.",
                         "schema": {"type": ["integer", "null"], "minimum": 0},
                     },
                     "proxy": {
                         "label": "Proxy",
-                        "description": "Address of an HTTP proxy, if the environment does not name one.",
+                        "description": "Address of an HTTP proxy, if the environment does not have one.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "ca_file": {
@@ -111,14 +111,14 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "namespace": {
                         "label": "Namespace",
-                        "description": "Name of this deployment, where several share the account. Default: the id of "
+                        "description": "Name of this deployment, if several share the account. Default: the id of "
                         "its metadata database.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "confirmation_time": {
                         "label": "Confirmation time",
-                        "description": "Seconds until a submission without a response, which the list does not show, "
-                        "is sent again. Default 300.",
+                        "description": "Seconds until a submission whose response was lost is sent again, if the list "
+                        "does not show it. Default 300.",
                         "schema": {"type": ["number", "null"], "minimum": 0},
                     },
                 },

@@ -1,4 +1,4 @@
-"""A DAG that starts when a render of the account is done, wherever it was submitted. For Airflow 3.0 and later."""
+"""Start a DAG when any render of the account is done. Requires Airflow 3.0 or later."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ with DAG(
 ):
     # [START watched]
     @task
-    def tell(**context: Any) -> list[dict]:
-        """Give what is known of the renders that started this run."""
+    def list_videos(**context: Any) -> list[dict]:
+        """Return the facts of the renders that started this run."""
         return triggering_videos(context)
 
-    tell()
+    list_videos()
     # [END watched]

@@ -1,4 +1,4 @@
-"""One movie, a CSV of cities: all rows in one task, with a report of how each ended."""
+"""Render all rows of a CSV file in one task, with a report of every item."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    params={"report_dir": "/tmp/json2video"},  # noqa: S108 - an example's default
+    params={"report_dir": "/tmp/json2video"},  # noqa: S108 - default of an example
     tags=["json2video", "example"],
 ) as dag:
     # [START batch_from_csv]
     batch = Json2VideoBatchRenderOperator(
         task_id="batch",
-        # Any object storage: s3://bucket/rooms/{{ run_id }}.csv, a .jsonl or .parquet file.
-        # A relative path is looked for next to this file.
+        # Any object storage, such as s3://bucket/rooms/{{ run_id }}.csv; also .jsonl and .parquet.
+        # A relative path is searched next to this file.
         source="data/rooms.csv",
         item_key="city",
         movie={
             "resolution": "sd",
-            "variables": {"color": "#000000"},  # has a value, so a row may leave it out
+            "variables": {"color": "#000000"},  # has a value, so it is optional in a row
             "scenes": [
                 {
                     "duration": 2,
@@ -45,9 +45,9 @@ with DAG(
     )
 
     @task
-    def tell(summary: dict) -> str:
-        """Say how the batch ended; how each item did stands in the report."""
+    def summarize(summary: dict) -> str:
+        """Return one line about the batch; the report lists every item."""
         return f"{summary['done']} of {summary['items']} for {summary['credits']} credits: {summary['report_path']}"
 
-    tell(batch.output)
+    summarize(batch.output)
     # [END batch_from_csv]

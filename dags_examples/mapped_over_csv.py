@@ -1,4 +1,4 @@
-"""One movie, a CSV of cities: one mapped render for each row, each paid for once."""
+"""Render each row of a CSV file in a mapped task of its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with DAG(
         task_id="render",
         movie={
             "resolution": "sd",
-            # Declared, so that the braces below are JSON2Video's and not Airflow's.
+            # Declared here, so the braces below are JSON2Video's, not Airflow's.
             "variables": {"city": "", "headline": "", "color": "#000000"},
             "scenes": [
                 {
@@ -42,13 +42,13 @@ with DAG(
             ],
         },
         max_active_tis_per_dagrun=3,
-        # Many small renders, and nothing left to do on a worker: a worker slot is needed for the submission only.
+        # Many small renders: each needs a worker slot only for its submission.
         end_from_trigger=True,
     ).expand(variables=rows())
 
     @task
     def report(videos: list[dict]) -> float:
-        """Add up what was rendered, in seconds of video."""
+        """Return the total length of the videos in seconds."""
         return sum(video["duration"] for video in videos)
 
     report(render.output)

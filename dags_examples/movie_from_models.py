@@ -1,4 +1,4 @@
-"""A movie built from the models: completion while writing it, and an error at the line that is wrong."""
+"""Build a movie from Python models, with completion and an error at the wrong line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ with DAG(
     # [START movie_from_models]
     @task
     def write_movie(headline: str) -> dict:
-        """Build the movie where it is needed: the models are not loaded while the DAG file is parsed."""
+        """Build the movie in a task, so that the models are not imported when the DAG file is parsed."""
         from airflow_json2video.movie import Movie, Scene, TextElement, Transition
 
         movie = Movie(

@@ -1,4 +1,4 @@
-"""Videos are kept before the service deletes them: by the task that renders, and by one of its own."""
+"""Store videos before JSON2Video deletes them: in the task that renders, and in a transfer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow_json2video.transfers.json2video_to_object_storage import Json2Video
 
 MOVIE = {
     "resolution": "sd",
-    "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Kept", "duration": -2}]}],
-    "elements": [{"type": "subtitles", "captions": "1\n00:00:00,000 --> 00:00:02,000\nKept\n"}],
+    "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Stored", "duration": -2}]}],
+    "elements": [{"type": "subtitles", "captions": "1\n00:00:00,000 --> 00:00:02,000\nStored\n"}],
 }
 
 with DAG(
@@ -40,11 +40,11 @@ with DAG(
     # [START transfer]
     submit = Json2VideoRenderOperator(task_id="submit", movie=MOVIE, wait=False)
     wait = Json2VideoRenderSensor(task_id="wait", project="{{ ti.xcom_pull('submit')['project'] }}", poke_interval=5)
-    keep = Json2VideoToObjectStorageOperator(
-        task_id="keep",
+    store = Json2VideoToObjectStorageOperator(
+        task_id="store",
         project=wait.output,
         output_path="{{ params.output_dir }}/elsewhere/{project}.mp4",
         retries=2,
     )
-    submit >> wait >> keep
+    submit >> wait >> store
     # [END transfer]

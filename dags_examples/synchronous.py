@@ -1,4 +1,4 @@
-"""The same render without a triggerer: the task waits on its worker, and behaves the same otherwise."""
+"""Render without a triggerer: the task waits on its worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function returns a movie, and the task renders it: one movie, and one for each city."""
+"""Render what a function returns: one movie, and one for each city."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ with DAG(
     # [START taskflow_mapped]
     @task
     def cities() -> list[str]:
-        """Whatever the run finds."""
+        """Return the cities of this run."""
         return ["Lisbon", "Oslo"]
 
     @task.json2video(retries=2, max_active_tis_per_dagrun=3)

@@ -1,4 +1,4 @@
-"""A template and a logo that live beside the DAG: both are brought to JSON2Video if they differ, then rendered."""
+"""Synchronize a template and a logo from the repository to JSON2Video, then render."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with DAG(
         source=str(Path(__file__).parent / "data" / "logo.png"),  # or s3://conn@bucket/logo.png
         folder="brand",
         if_exists="replace",
-        multiple_outputs=True,  # so that logo.output["url"] is the address alone
+        multiple_outputs=True,  # so that logo.output["url"] is only the address
         retries=2,
     )
 

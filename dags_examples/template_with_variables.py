@@ -1,4 +1,4 @@
-"""A template stored at JSON2Video, filled with the run's own values."""
+"""Fill a stored template with the run's values."""
 
 from __future__ import annotations
 

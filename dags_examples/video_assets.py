@@ -1,4 +1,4 @@
-"""Two DAGs and an asset between them: one makes a video, the other starts when it is there."""
+"""Start a DAG when another DAG has rendered a video: two DAGs connected by an asset."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ with DAG(
     # [START consumer]
     @task
     def publish(**context: Any) -> list[dict]:
-        """Use the videos that started this run."""
+        """Print the videos that started this run."""
         videos = triggering_videos(context)
         for video in videos:
             print(f"{video['duration']} s, {video['credits']} credits: {video['stored_path'] or video['url']}")
@@ -51,7 +51,7 @@ with DAG(
     # [START inlet]
     @task(inlets=[WEEKLY_REPORT])
     def latest(inlet_events: Any = None) -> str:
-        """Give the newest video, whatever has started this run."""
+        """Return the address of the newest video, however this run was started."""
         return inlet_events[WEEKLY_REPORT][-1].extra["url"]
 
     latest()

@@ -27,22 +27,22 @@ The service does not document how soon a new project is listed.
 
 CONN_FIELDS: dict[str, tuple[str, str, type[float] | type[int] | type[str]]] = {
     "connect_timeout": ("Connect timeout", "Seconds to wait for a connection. Default 10.", float),
-    "read_timeout": ("Read timeout", "Seconds to wait for more of an answer. Default 30.", float),
+    "read_timeout": ("Read timeout", "Seconds to wait for more of a response. Default 30.", float),
     "retries": (
         "Retries",
-        "Repeats of a call that is safe to repeat. A submission never is. Default 4.",
+        "Repeats of a call that is safe to repeat; never a submission. Default 4.",
         int,
     ),
-    "proxy": ("Proxy", "Address of an HTTP proxy, if the environment does not name one.", str),
+    "proxy": ("Proxy", "Address of an HTTP proxy, if the environment does not have one.", str),
     "ca_file": ("CA file", "Path of a PEM file with the certificates to trust.", str),
     "namespace": (
         "Namespace",
-        "Name of this deployment, where several share the account. Default: the id of its metadata database.",
+        "Name of this deployment, if several share the account. Default: the id of its metadata database.",
         str,
     ),
     "confirmation_time": (
         "Confirmation time",
-        "Seconds until a submission without a response, which the list does not show, is sent again. Default 300.",
+        "Seconds until a submission whose response was lost is sent again, if the list does not show it. Default 300.",
         float,
     ),
 }

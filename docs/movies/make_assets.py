@@ -1,4 +1,4 @@
-"""Makes the pictures and clips of the movies beside it, from nothing but arithmetic."""
+"""Draws the pictures and clips of the movies in this folder, by arithmetic only."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RATE = 48_000
 
 
 def font(size: int, name: str = "Roboto-Bold.ttf") -> ImageFont.FreeTypeFont:
-    """Give one of the bundled faces."""
+    """Return one of the bundled fonts."""
     return ImageFont.truetype(str(FONTS / name), size)
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write all files."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     hills(1440, 810).save(FOLDER / "hills.jpg", quality=74)
     tower().save(FOLDER / "tower.jpg", quality=82)

@@ -48,12 +48,12 @@ TEMPLATE = {
         {"iterate": "rooms", "duration": 2, "elements": [{"type": "text", "text": "{{name}}"}]},
     ],
 }
-"""Stands for any stored template."""
+"""Replaces any stored template."""
 FRAMES, TILE, MOVIES_TO_A_PICTURE = 6, 190, 6
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw them all."""
+    """Draw all movies."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="with movies, *.json")
     movies = sorted(parser.parse_args(arguments).folder.glob("*.json"))
@@ -87,19 +87,19 @@ def strip(path: Path) -> Image.Image:
 
 
 def _from_the_start(element: dict[str, Any]) -> dict[str, Any]:
-    """Give a sound that begins somewhere from its start and over again: what stands in is shorter."""
+    """Play a sound from its start, in a loop: the replacement is shorter."""
     if element.get("type") != "audio" or "seek" not in element:
         return element
     return {"loop": -1, **{k: v for k, v in element.items() if k != "seek"}}
 
 
 def addresses(text: str) -> Iterator[str]:
-    """Give the addresses in a document."""
+    """Return the addresses in a document."""
     yield from sorted(set(re.findall(r'"(https?://[^"]+)"', text)))
 
 
 def stand_in(address: str, media: Path) -> None:
-    """Put a file of ours where the address is looked for."""
+    """Copy a file of ours to the place of the address."""
     parts = urlsplit(address)
     target = media / (parts.hostname or "") / parts.path.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Draws the contact sheets of the movies beside it into ``docs/_static``: ``make sheets``."""
+"""Draws the contact sheets of the movies in this folder into ``docs/_static``: ``make sheets``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATIC = HERE.parent / "_static"
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """How a movie is shown.
+    """How a movie is drawn on its sheet.
 
     :param at: moments in seconds; none: the middle of each transition.
     :param tile: the longer side of a frame on the sheet, pixels.
@@ -46,7 +46,7 @@ SHEETS = {
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw all sheets."""
     for name, sheet in SHEETS.items():
         document = json.loads((HERE / f"{name}.json").read_text())
         with tempfile.TemporaryDirectory() as cache:

@@ -162,7 +162,9 @@ def test_batch_from_csv(airflow: Airflow, service: ServiceProcess, tmp_path: Pat
     assert all(line["status"] == "done" and line["url"] for line in report)
     log = airflow.task_log(dag_id, run_id, "batch", triggers=False)
     assert log.count("What this attempt knew of the batch is lost") == 0
-    assert airflow.xcom(dag_id, run_id, "tell").startswith(f"{len(rows)} of {len(rows)} for {2 * len(rows)} credits")
+    assert airflow.xcom(dag_id, run_id, "summarize").startswith(
+        f"{len(rows)} of {len(rows)} for {2 * len(rows)} credits"
+    )
 
 
 def test_synchronous(airflow: Airflow, service: ServiceProcess):
@@ -184,8 +186,8 @@ def test_store_video(airflow: Airflow, service: ServiceProcess, tmp_path: Path):
     dag_id = "json2video_store_video"
     run_id = run(airflow, dag_id, output_dir=str(tmp_path))
 
-    rendered, kept = airflow.xcom(dag_id, run_id, "render"), airflow.xcom(dag_id, run_id, "keep")
-    for result, folder in ((rendered, tmp_path), (kept, tmp_path / "elsewhere")):
+    rendered, stored = airflow.xcom(dag_id, run_id, "render"), airflow.xcom(dag_id, run_id, "store")
+    for result, folder in ((rendered, tmp_path), (stored, tmp_path / "elsewhere")):
         assert set(result) == RESULT_FIELDS
         assert result["stored_path"] == f"{folder}/{result['project']}.mp4"
         facts = read_back(Path(result["stored_path"]))
@@ -270,5 +272,5 @@ def _told_of(airflow: Airflow, dag_id: str, *, runs: int) -> list[str]:
     videos = []
     for run_id in airflow.wait_for_runs(dag_id, runs):
         assert airflow.wait_for_run(dag_id, run_id)[-1].state == "success", told(airflow, dag_id, run_id)
-        videos += airflow.xcom(dag_id, run_id, "tell")
+        videos += airflow.xcom(dag_id, run_id, "list_videos")
     return [video["project"] for video in sorted(videos, key=lambda video: video["ended_at"])]
