@@ -1,4 +1,4 @@
-# Needs make, a Python 3.10 to 3.13 with venv, and the package registry. Everything else is made here.
+# Requires make, Python 3.10 to 3.13 with venv, and a package registry. Everything else is installed here.
 #
 # Options: PYTHON=/path/to/python   KEEP=1 (demo: keep the pages open)   YES=1 (demo with a key: do not wait)
 #          ARGS="-k name -x"        (passed to the command: test to pytest, bench to benchmarks.polling)
@@ -13,24 +13,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-# With it set, every Airflow process would compile thousands of modules anew.
+# If it were set, every Airflow process would compile thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
 export KEEP YES
 
-# A name on the path is not enough: a shim of a version manager may be there and not run.
+# A name on the path is not enough: it may be the shim of a version manager, which fails when it is run.
 FIND_PYTHON := for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.10 python; do \
 	if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
 	then echo "$$p"; exit 0; fi; done; \
-	echo "No Python 3.10 to 3.13 with venv was found. Name one: make PYTHON=/path/to/python" >&2; exit 1
+	echo "No Python 3.10 to 3.13 with venv found. Set one: make PYTHON=/path/to/python" >&2; exit 1
 
 .PHONY: help demo test lint docs sheets bench bench-local bench-batch bench-parse test-matrix crash install clean
 
-help: ## what there is to make
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## .venv with pinned dependencies and this package, editable
+install: $(STAMP) ## create .venv with pinned dependencies and this package, editable
 
-# The pins are complete, so there is nothing to resolve; "pip check" proves that they fit.
+# The pins are complete, so nothing is resolved; "pip check" confirms that they are compatible.
 $(STAMP): $(CONSTRAINTS) pyproject.toml
 	@python=$$($(FIND_PYTHON)); \
 	echo "Installing into $(VENV) with $$("$$python" -V) (once, a few minutes)"; \
@@ -40,12 +40,12 @@ $(STAMP): $(CONSTRAINTS) pyproject.toml
 	@$(BIN)/python -m pip check
 	@touch $@
 
-demo: $(STAMP) ## a movie file becomes an MP4 in a real Airflow on this machine (KEEP=1 keeps the pages open)
+demo: $(STAMP) ## render a movie file in a real Airflow on this machine (KEEP=1 keeps the pages open)
 	@$(BIN)/python -m tools.demo
 
 # Most tests wait more than they compute, so six processes share them, whatever the number of cores. Timed tests and the
 # real Airflow run afterwards, one at a time. With ARGS, "make test" is one plain pytest: ARGS="-m long" runs the rest.
-test: $(STAMP) ## the unit tests, and the demo in a real Airflow (ARGS="-m long": what only CI runs)
+test: $(STAMP) ## run the unit tests, and the demo in a real Airflow (ARGS="-m long": what only CI runs)
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
@@ -53,18 +53,25 @@ else
 	$(BIN)/python -m pytest -m "(integration or timed) and not long"
 endif
 
-lint: $(STAMP) ## ruff and mypy
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+# Prints the name of a check, then runs it: $(call check,name,command).
+define check
+	@printf '== %s\n' '$(1)'
+	@$(2)
 
-docs: $(STAMP) ## the documentation, in docs/_build/html
+endef
+
+lint: $(STAMP) ## run ruff, mypy and the import contracts
+	$(call check,ruff check: rules,$(BIN)/ruff check .)
+	$(call check,ruff format: layout,$(BIN)/ruff format --check .)
+	$(call check,mypy: types of the package (strict),$(BIN)/mypy)
+
+docs: $(STAMP) ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-sheets: $(STAMP) ## the contact sheets of docs/movies, for the page that shows them
+sheets: $(STAMP) ## draw the contact sheets of docs/movies, which the docs show
 	@$(BIN)/python docs/movies/make_sheets.py
 
-# The peers want versions of their own, so they are measured in an environment of their own.
+# The peers require other versions, so they are installed into an environment of their own.
 BENCH := .venv-bench
 $(BENCH)/installed: benchmarks/peers.txt pyproject.toml
 	@python=$$($(FIND_PYTHON)); \
@@ -73,10 +80,10 @@ $(BENCH)/installed: benchmarks/peers.txt pyproject.toml
 	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -r benchmarks/peers.txt -e .
 	@touch $@
 
-bench: $(BENCH)/installed ## what waiting costs, beside the triggers of other providers (half an hour)
+bench: $(BENCH)/installed ## measure what waiting costs, next to the triggers of other providers (half an hour)
 	@$(BENCH)/bin/python -m benchmarks.polling $(ARGS)
 
-# moviepy wants an older Pillow, and none of them needs Airflow.
+# moviepy requires an older Pillow, and none of the peers needs Airflow.
 DRAWING := .venv-bench-local
 $(DRAWING)/installed: benchmarks/local/peers.txt
 	@python=$$($(FIND_PYTHON)); \
@@ -86,20 +93,20 @@ $(DRAWING)/installed: benchmarks/local/peers.txt
 	@$(DRAWING)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-bench-local: $(DRAWING)/installed ## how fast ten movies are drawn here, beside moviepy and an FFmpeg filter graph
+bench-local: $(DRAWING)/installed ## measure how fast ten movies are drawn, next to moviepy and an FFmpeg filter graph
 	@$(DRAWING)/bin/python -m benchmarks.local $(ARGS)
 
-bench-batch: $(STAMP) ## a batch of 2,000 in a real Airflow, answers broken and workers killed (ARGS=border: beside .expand())
+bench-batch: $(STAMP) ## run a batch of 2,000 in a real Airflow with faults and killed workers (ARGS=border: next to .expand())
 	@$(BIN)/python -m benchmarks.batch $(ARGS)
 
-bench-parse: $(BENCH)/installed ## what importing the operator costs a DAG file, beside the operators of other providers
+bench-parse: $(BENCH)/installed ## measure what importing the operator costs a DAG file, next to other providers
 	@$(BENCH)/bin/python benchmarks/parse_time.py $(ARGS)
 
-crash: $(STAMP) ## a real Airflow, killed at every point of the path; exits non-zero if anything is paid twice or lost
+crash: $(STAMP) ## kill a real Airflow at every point of the path; fails if a render is paid for twice or lost
 	$(BIN)/python -m tests.crash $(ARGS)
 
-test-matrix: $(STAMP) ## the suite on Airflow 2.11 to 3.3 and Python 3.10 to 3.13 (long)
+test-matrix: $(STAMP) ## run the tests on Airflow 2.11 to 3.3 and Python 3.10 to 3.13 (long)
 	$(BIN)/python -m tools.matrix $(ARGS)
 
-clean: ## remove all that was made
-	rm -rf $(VENV) $(BENCH) $(DRAWING) .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove everything that these targets created
+	rm -rf $(VENV) $(BENCH) $(DRAWING) .crash .demo .matrix build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache
