@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
     from airflow.providers.common.compat.sdk import Asset
 
-__all__ = ["SCHEME", "convert_asset_to_openlineage", "create_asset", "sanitize_uri", "triggering_videos"]
+__all__ = ["create_asset", "triggering_videos"]
 
 SCHEME = "json2video"
 

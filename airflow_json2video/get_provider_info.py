@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = ["get_provider_info"]
+
 _ASSET_URI = {
     "schemes": ["json2video"],
     "handler": "airflow_json2video.assets.sanitize_uri",

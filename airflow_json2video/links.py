@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
-__all__ = ["Json2VideoRenderLink", "dashboard_url"]
+__all__ = ["Json2VideoRenderLink"]
 
 DASHBOARD = "https://json2video.com/dashboard/"
 

@@ -29,7 +29,7 @@ import pytest
 if TYPE_CHECKING:
     from airflow_json2video.local.service import LocalService
 
-__all__ = ["json2video_connection", "json2video_scenario", "json2video_service", "pytest_configure"]
+__all__ = ["json2video_connection", "json2video_scenario", "json2video_service"]
 
 _MAX_DELAY_S = 0.02
 """Real seconds, at most, between two polls of a waiting task, and between two attempts to submit."""

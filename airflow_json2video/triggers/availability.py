@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
 
-__all__ = ["Json2VideoAvailabilityTrigger", "defer_until_answering"]
+__all__ = ["Json2VideoAvailabilityTrigger"]
 
 _FIRST_DELAY = 5.0
 """Seconds before the first request."""

@@ -17,7 +17,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow_json2video.core.render_status import RenderOutcome
 from airflow_json2video.triggers.base import Json2VideoTrigger
 
-__all__ = ["Json2VideoBatchTrigger", "defer_batch", "ended_of_batch"]
+__all__ = ["Json2VideoBatchTrigger"]
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
 
-__all__ = ["Json2VideoCreditsTrigger", "defer_until_credits"]
+__all__ = ["Json2VideoCreditsTrigger"]
 
 _FIRST_DELAY = 30.0
 """Seconds before the first request."""

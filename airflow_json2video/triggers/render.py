@@ -15,7 +15,7 @@ from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["Json2VideoRenderTrigger", "defer_until_rendered", "event_from_outcome", "outcome_from_event"]
+__all__ = ["Json2VideoRenderTrigger"]
 
 
 class Json2VideoRenderTrigger(Json2VideoTrigger):
