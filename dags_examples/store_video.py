@@ -29,8 +29,8 @@ with DAG(
         task_id="render",
         movie=MOVIE,
         output_path="{{ params.output_dir }}/{project}.mp4",
-        store_subtitles=True,
-        delete_after_store=True,
+        store=("video", "subtitles"),
+        delete_remote=True,
         max_credits=10,
         min_remaining_credits=50,
         retries=2,
@@ -38,7 +38,7 @@ with DAG(
     # [END store_video]
 
     # [START transfer]
-    submit = Json2VideoRenderOperator(task_id="submit", movie=MOVIE, wait=False)
+    submit = Json2VideoRenderOperator(task_id="submit", movie=MOVIE, wait_for_completion=False)
     wait = Json2VideoRenderSensor(task_id="wait", project="{{ ti.xcom_pull('submit')['project'] }}", poke_interval=5)
     store = Json2VideoToObjectStorageOperator(
         task_id="store",

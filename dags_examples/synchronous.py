@@ -23,7 +23,7 @@ with DAG(
     # [END synchronous]
 
     # [START sensor]
-    submit = Json2VideoRenderOperator(task_id="submit", movie=MOVIE, wait=False)
+    submit = Json2VideoRenderOperator(task_id="submit", movie=MOVIE, wait_for_completion=False)
     wait = Json2VideoRenderSensor(task_id="wait", project="{{ ti.xcom_pull(task_ids='submit')['project'] }}")
     render >> submit >> wait
     # [END sensor]

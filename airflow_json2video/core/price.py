@@ -193,7 +193,7 @@ def wait_deadline(until: QuotaWait | None, *, now: float) -> float:
         today = datetime.fromtimestamp(now, zone)
         moment = datetime.combine(today.date(), until.replace(tzinfo=zone))
         return (moment if moment > today else moment + timedelta(days=1)).timestamp()
-    raise ConfigurationError(f"quota_wait_until must be a time or a timedelta, not {until!r}.")
+    raise ConfigurationError(f"wait_for_credits must be a time or a timedelta, got {until!r}.")
 
 
 def _from_text(text: str) -> datetime | time:
@@ -204,7 +204,7 @@ def _from_text(text: str) -> datetime | time:
         except ValueError:
             continue
     raise ConfigurationError(
-        f"quota_wait_until {text!r} is no time.", advice="Write it as 06:00 or 2026-05-12T06:00:00+00:00."
+        f"wait_for_credits {text!r} is not a time.", advice="Write it as 06:00 or 2026-05-12T06:00:00+00:00."
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, XComArg
     from airflow.sdk.bases.decorator import Task
-    from typing_extensions import NotRequired, ParamSpec
+    from typing_extensions import NotRequired, ParamSpec, Unpack
 
     from airflow_json2video.core.result import RenderResult
     from airflow_json2video.movie import Movie
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
-__all__ = ["TemplateRender", "json2video_task"]
+__all__ = ["RenderOptions", "TemplateRender", "json2video_task"]
 
 
 class TemplateRender(TypedDict):
@@ -42,6 +42,89 @@ class TemplateRender(TypedDict):
 
     template: str
     variables: NotRequired[Mapping[str, Any]]
+
+
+class _TaskOptions(TypedDict, total=False):
+    """The arguments of every Airflow operator, of 2.11 and of 3.0 to 3.3, that a decorator takes."""
+
+    allow_nested_operators: bool
+    default_args: dict[str, Any] | None
+    depends_on_past: bool
+    do_xcom_push: bool
+    doc: str | None
+    doc_json: str | None
+    doc_md: str | None
+    doc_rst: str | None
+    doc_yaml: str | None
+    email: str | Sequence[str] | None
+    email_on_failure: bool
+    email_on_retry: bool
+    end_date: dt.datetime | None
+    execution_timeout: timedelta | None
+    executor: str | None
+    executor_config: dict[str, Any] | None
+    ignore_first_depends_on_past: bool
+    inlets: Any
+    logger_name: str | None
+    map_index_template: str | None
+    max_active_tis_per_dag: int | None
+    max_active_tis_per_dagrun: int | None
+    max_retry_delay: timedelta | float | None
+    on_execute_callback: Any
+    on_failure_callback: Any
+    on_retry_callback: Any
+    on_skipped_callback: Any
+    on_success_callback: Any
+    outlets: Any
+    owner: str
+    params: Mapping[str, Any] | None
+    pool: str | None
+    pool_slots: int
+    post_execute: Any
+    pre_execute: Any
+    priority_weight: int
+    queue: str
+    render_template_as_native_obj: bool | None
+    resources: dict[str, Any] | None
+    retries: int | None
+    retry_delay: timedelta | float
+    retry_exponential_backoff: bool | float
+    retry_policy: Any
+    returns_dag_result: bool
+    run_as_user: str | None
+    sla: timedelta | None
+    start_date: dt.datetime | None
+    task_display_name: str | None
+    task_group: Any
+    task_id: str
+    trigger_rule: str
+    wait_for_downstream: bool
+    wait_for_past_depends_before_skipping: bool
+    weight_rule: Any
+
+
+class RenderOptions(_TaskOptions, total=False):
+    """The arguments of ``@task.json2video``: those of
+    :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator` without *movie* and *template*.
+    """
+
+    variables: Mapping[str, Any] | XComArg | None
+    output_path: str | os.PathLike[str] | XComArg | None
+    json2video_conn_id: str
+    max_credits: float | None
+    store: Sequence[Literal["video", "subtitles", "thumbnail"]]
+    delete_remote: bool
+    webhook: str | Mapping[str, Any] | XComArg | None
+    min_remaining_credits: float | None
+    wait_for_credits: timedelta | dt.datetime | dt.time | str | XComArg | None
+    wait_for_completion: bool
+    render_timeout: float | timedelta
+    poll_interval: float
+    deferrable: bool | None
+    end_from_trigger: bool
+    on_clear: Literal["reuse", "resubmit"]
+    on_lost_response: Literal["resubmit", "fail"]
+    durable: bool
 
 
 if TYPE_CHECKING:
@@ -100,7 +183,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
     def _fill_fields(self, fields: Fields) -> None:
         from airflow_json2video.operators._document import fill_variables
 
-        self._hand_on(fields.context)
+        self._begin(fields.context).carry_over_history()
         fields.fill(*(name for name in fields.names if name not in ("op_kwargs", "variables")))
         fields.fill_arguments("op_kwargs")
         given = fields.given("variables")
@@ -117,7 +200,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         self,
         context: Context,
         event: Any = None,
-        outage: dict[str, Any] | None = None,
+        outage: Mapping[str, Any] | None = None,
         document: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> RenderResult:
@@ -128,7 +211,8 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
             self.movie, self.variables = document, None
         return super().resume_submission(context, event, outage)
 
-    def _resume_kwargs(self) -> dict[str, Any]:
+    def resume_arguments(self) -> dict[str, Any]:
+        """Return what the function returned, since it does not run again."""
         return {"document": self.movie}
 
     def _run_function(self, context: Context) -> None:
@@ -173,34 +257,7 @@ if TYPE_CHECKING:
 
     @overload
     def json2video_task(
-        *,
-        variables: Mapping[str, Any] | XComArg | None = ...,
-        check_template_variables: bool = ...,
-        webhook: str | Mapping[str, Any] | XComArg | None = ...,
-        json2video_conn_id: str = ...,
-        poll_interval: float = ...,
-        render_timeout: float | timedelta = ...,
-        timeout_starts: Literal["submission", "attempt"] = ...,
-        deferrable: bool = ...,
-        end_from_trigger: bool = ...,
-        wait: bool = ...,
-        durable: bool = ...,
-        on_lost_response: Literal["resubmit", "fail"] = ...,
-        on_clear: Literal["reuse", "resubmit"] = ...,
-        output_path: str | os.PathLike[str] | XComArg | None = ...,
-        store_subtitles: bool = ...,
-        store_thumbnail: bool = ...,
-        delete_after_store: bool = ...,
-        max_credits: float | None = ...,
-        min_remaining_credits: float | None = ...,
-        on_quota_exhausted: Literal["fail", "wait"] = ...,
-        quota_wait_until: timedelta | dt.datetime | dt.time | str | None = ...,
-        multiple_outputs: bool = ...,
-        task_id: str = ...,
-        retries: int | None = ...,
-        retry_delay: timedelta | float = ...,
-        execution_timeout: timedelta | None = ...,
-        **kwargs: Any,
+        *, multiple_outputs: bool = ..., **options: Unpack[RenderOptions]
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 

@@ -1,4 +1,4 @@
-"""Waiting without a worker slot for what has to pass before anything can be submitted: an outage, an empty account.
+"""Waits in the triggerer that come before a submission: for the service to respond, for the account to have credits.
 
 Loaded when a task runs, not when its DAG file is parsed.
 """
@@ -6,19 +6,15 @@ Loaded when a task runs, not when its DAG file is parsed.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from airflow_json2video.core.price import Price, required_credits, wait_deadline
-from airflow_json2video.exceptions import (
-    Billing,
-    CreditReserveReached,
-    Json2VideoError,
-    QuotaExhausted,
-)
-from airflow_json2video.submission.budget import Budget, get_remaining_credits
+from airflow_json2video.exceptions import Billing, CreditReserveReached, Json2VideoError, QuotaExhausted
+from airflow_json2video.submission.budget import get_remaining_credits
 from airflow_json2video.triggers.availability import defer_until_answering
 from airflow_json2video.triggers.credits import defer_until_credits
 from airflow_json2video.version_compat import execution_deadline
@@ -28,31 +24,55 @@ if TYPE_CHECKING:
 
     from airflow_json2video.core.submission_state import SubmissionPaused
     from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.task_log import ErrorLog
 
-__all__ = ["WAITED", "ResumeState", "defer_for_credits", "defer_until_available", "wait_for_credits"]
+__all__ = [
+    "CREDIT_WAIT_ENDED",
+    "DeferrableTask",
+    "ResumeState",
+    "defer_for_credits",
+    "defer_until_affordable",
+    "defer_until_available",
+]
 
-_LONGEST_WAIT = 86_400.0
+_MAX_OUTAGE = 86_400.0
+"""Seconds after which a deferred task checks again on a worker, however long the service does not respond."""
 
 _BY_MACHINE = frozenset({"unresolved_since", "list_refused_since"})
-"""Moments in the state of a submission that are by the machine's clock; the others are the service's."""
+"""Times in the state of a submission that are by the machine's clock; the others are by the service's."""
 
-WAITED = "Credits were waited for until the time of quota_wait_until."
-"""Advice of an error that ends such a wait."""
+CREDIT_WAIT_ENDED = "The time of wait_for_credits is over."
+"""Advice of an error that ends a wait for credits."""
+
+
+class DeferrableTask(Protocol):
+    """What a deferral needs of an operator."""
+
+    json2video_conn_id: str
+    execution_timeout: timedelta | None
+
+    @property
+    def hook(self) -> Json2VideoHook: ...
+
+    @property
+    def log(self) -> ErrorLog: ...
+
+    def defer(self, *, trigger: Any, method_name: str, kwargs: Any = None, timeout: Any = None) -> NoReturn: ...
 
 
 @dataclass(frozen=True)
 class ResumeState:
-    """What an attempt remembers while it waits for the service or for credits.
+    """The state of an attempt that waits for the service or for credits; the deferral stores it.
 
-    :ivar until: epoch seconds at which it gives up a service that does not answer.
-    :ivar delivered: see ``hooks.deliveries``.
+    :ivar until: epoch seconds at which the attempt gives up on a service that does not respond.
+    :ivar delivered: see :func:`.last_delivered_attempt`.
     :ivar hard_until: epoch seconds at which the task's execution_timeout ends; None if it has none.
-    :ivar waits: how often it has waited for the service in the triggerer.
-    :ivar quota_until: epoch seconds until which credits are waited for, once they were.
-    :ivar quota_waits: how often they were.
-    :ivar deployment: as which the attempt submits; None if it was not noted.
-    :ivar submission: the state of the submission; see ``core.submission_state.SubmissionState``.
-    :ivar is_service_time: whether its moments are the service's time, for another machine.
+    :ivar waits: number of waits for the service in the triggerer.
+    :ivar quota_until: epoch seconds at which the wait for credits ends; None before the first such wait.
+    :ivar quota_waits: number of waits for credits.
+    :ivar deployment: the deployment that submits; None if it is not recorded.
+    :ivar submission: the state of the submission; see :class:`.SubmissionState`.
+    :ivar is_service_time: whether the times are by the service's clock, for another machine.
     """
 
     until: float
@@ -66,14 +86,14 @@ class ResumeState:
     is_service_time: bool = False
 
     def in_service_time(self, skew: float) -> ResumeState:
-        """Return it with deadlines that mean the same on every machine.
+        """Return a copy with times by the service's clock, which are the same on every machine.
 
         :param skew: seconds by which the service's clock is ahead of this machine's.
         """
         return self._moved(skew, is_service_time=True)
 
     def on_this_machine(self, hook: Json2VideoHook) -> ResumeState:
-        """Return it with deadlines of this machine's clock."""
+        """Return a copy with times by this machine's clock."""
         return self._moved(-hook.learn_time().skew, is_service_time=False) if self.is_service_time else self
 
     def _moved(self, seconds: float, *, is_service_time: bool) -> ResumeState:
@@ -93,8 +113,8 @@ class ResumeState:
         )
 
     @classmethod
-    def of_event(cls, event: dict[str, Any], *, render_timeout: float) -> ResumeState:
-        """Build it from a trigger's event, for ``dag.test()``, which loses the arguments of the method to resume."""
+    def of_event(cls, event: Mapping[str, Any], *, render_timeout: float) -> ResumeState:
+        """Build the state from a trigger's event, for ``dag.test()``, which drops the method's arguments."""
         if "min_credits" in event:
             until = event["deadline"]
             return cls(
@@ -107,76 +127,106 @@ class ResumeState:
         return cls.from_json(event["repeat"])
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> ResumeState:
-        """Read what ``dataclasses.asdict`` returned; fields of a newer version are ignored."""
+    def from_json(cls, facts: Mapping[str, Any]) -> ResumeState:
+        """Build the state from the result of ``dataclasses.asdict``; fields of newer versions are ignored."""
         return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
 
 
-def defer_until_available(operator: Any, paused: SubmissionPaused, pause: ResumeState, context: Context) -> NoReturn:
-    """Free the worker slot until the submission may go on."""
-    skew = operator.hook.clock.skew
-    # Also for version_compat.previous_attempt_ended_at: it says that this attempt may have sent something.
+def defer_until_available(
+    task: DeferrableTask, paused: SubmissionPaused, state: ResumeState, context: Context, *, kwargs: Mapping[str, Any]
+) -> NoReturn:
+    """Free the worker slot until the submission can continue.
+
+    :param kwargs: arguments of ``resume_submission`` in addition to the state.
+    """
+    skew = task.hook.clock.skew
+    # version_compat.previous_attempt_ended_at reads this too: this attempt may have sent something.
     context["ti"].xcom_push(key="json2video_waits_for", value=str(paused))
-    operator.log.info("Continuing in %.0f s, once the service answers; the worker slot is free.", paused.seconds)
-    kept = replace(pause, waits=pause.waits + 1, submission=paused.state.to_json())
-    facts = asdict(kept.in_service_time(skew))
+    task.log.info("Continuing in %.0f s, when the service responds; the worker slot is free meanwhile.", paused.seconds)
+    state = replace(state, waits=state.waits + 1, submission=paused.state.to_json())
+    facts = asdict(state.in_service_time(skew))
     defer_until_answering(
-        operator,
-        # The last word has the worker: at this moment it fails the task, or submits after a confirmed absence.
-        deadline=min(paused.until, time.time() + _LONGEST_WAIT) + skew,
+        task,
+        # At this time a worker decides: it fails the task, or submits after a confirmed absence.
+        deadline=min(paused.until, time.time() + _MAX_OUTAGE) + skew,
         after=paused.seconds,
-        kwargs={"outage": facts, **operator._resume_kwargs()},
+        kwargs={"outage": facts, **kwargs},
         repeat=facts,
     )
 
 
-def wait_for_credits(
-    operator: Any, error: Json2VideoError, budget: Budget, pause: ResumeState, context: Context
+def defer_until_affordable(
+    task: DeferrableTask,
+    error: Json2VideoError,
+    *,
+    limit: Any,
+    price: Price,
+    min_remaining: float | None,
+    render_timeout: float,
+    state: ResumeState,
+    context: Context,
+    kwargs: Mapping[str, Any],
 ) -> Json2VideoError:
-    """Defer until the account can pay, if it could not, the wait was requested, and there is time left.
+    """Defer until the account can pay, if *error* says that it could not and there is time left.
 
-    Both errors mean that it is certain that no render was started.
+    Both errors that say so mean that certainly no render was started.
 
-    :returns: the error that fails the task if it does not wait.
+    :param limit: the task's ``wait_for_credits``. :param price: of the render.
+    :param min_remaining: the task's ``min_remaining_credits``. :param kwargs: as of :func:`defer_until_available`.
+    :returns: the error to fail with, if the task does not wait.
     """
-    could_not_pay = isinstance(error, (QuotaExhausted, CreditReserveReached)) and error.billing is Billing.NOT_CHARGED
-    if operator.on_quota_exhausted != "wait" or not could_not_pay:
+    if not isinstance(error, (QuotaExhausted, CreditReserveReached)) or error.billing is not Billing.NOT_CHARGED:
         return error
-    clock = operator.hook.clock
-    pause, now = pause.in_service_time(clock.skew), clock.now()
-    until = pause.quota_until
+    clock = task.hook.clock
+    state, now = state.in_service_time(clock.skew), clock.now()
+    until = state.quota_until
     if until is None:
-        until = wait_deadline(operator.quota_wait_until, now=now)
-    # Only then does the service have to answer.
-    limit = until + operator.render_timeout
-    if operator.execution_timeout is not None:
+        until = wait_deadline(limit, now=now)
+    # Only from then on does the service have to respond.
+    last = until + render_timeout
+    if task.execution_timeout is not None:
         here = time.time()  # Airflow has no other clock
-        limit = min(limit, execution_deadline(context["ti"], operator.execution_timeout, now=here) + clock.skew)
-        until = min(until, limit)
+        last = min(last, execution_deadline(context["ti"], task.execution_timeout, now=here) + clock.skew)
+        until = min(until, last)
     if now < until:
-        kept = replace(pause, until=limit, quota_until=until, quota_waits=pause.quota_waits + 1)
-        kwargs = {"outage": asdict(kept), **operator._resume_kwargs()}
-        defer_for_credits(operator, error, budget.price, until=until, attempt=pause.quota_waits, kwargs=kwargs)
-    return error.with_context(advice=f"{error.advice} {WAITED}".strip())
+        state = replace(state, until=last, quota_until=until, quota_waits=state.quota_waits + 1)
+        defer_for_credits(
+            task,
+            error,
+            price=price,
+            min_remaining=min_remaining,
+            until=until,
+            attempt=state.quota_waits - 1,
+            kwargs={"outage": asdict(state), **kwargs},
+        )
+    return error.with_context(advice=f"{error.advice} {CREDIT_WAIT_ENDED}".strip())
 
 
 def defer_for_credits(
-    operator: Any, error: Json2VideoError, price: Price, *, until: float, attempt: int, kwargs: dict[str, Any]
+    task: DeferrableTask,
+    error: Json2VideoError,
+    *,
+    price: Price,
+    min_remaining: float | None,
+    until: float,
+    attempt: int,
+    kwargs: dict[str, Any],
 ) -> NoReturn:
     """Free the worker slot until the account has credits for a render that it could not pay for.
 
     :param error: the refusal. :param price: of the render.
+    :param min_remaining: the task's ``min_remaining_credits``.
     :param until: epoch seconds by the service's clock at which the wait ends.
-    :param attempt: how often the task has waited for credits before. :param kwargs: handed to ``resume_submission``.
+    :param attempt: number of waits for credits before this one. :param kwargs: arguments of ``resume_submission``.
     """
     left = None
     with suppress(Json2VideoError):
-        left = get_remaining_credits(operator.hook.client)
-    needed = required_credits(price, min_remaining=operator.min_remaining_credits, left=left)
-    operator.log.warning(
+        left = get_remaining_credits(task.hook.client)
+    needed = required_credits(price, min_remaining=min_remaining, left=left)
+    task.log.warning(
         "%s Waiting in the triggerer until the account has %g credits, at most until %s; the worker slot is free.",
         error,
         needed,
         datetime.fromtimestamp(until).astimezone().isoformat(timespec="seconds"),
     )
-    defer_until_credits(operator, deadline=until, min_credits=needed, attempt=attempt, kwargs=kwargs)
+    defer_until_credits(task, deadline=until, min_credits=needed, attempt=attempt, kwargs=kwargs)

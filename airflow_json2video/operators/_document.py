@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import TemplateNotFound
 
+from airflow_json2video.api.config import is_loopback
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.json_values import NotJsonError, to_plain_json
 from airflow_json2video.movie.documents import load_document
@@ -200,3 +202,78 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _folders(fields: Fields) -> str:
     return ", ".join(searched_folders(fields.jinja_env)) or "nowhere, since the task has no DAG"
+
+
+def add_webhook(document: Mapping[str, Any], webhook: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Give a copy of *document* whose exports call *webhook* when the render has ended.
+
+    It is put behind the destinations of the movie's first export, so that it is called after them; a document that
+    calls this address already stays as it is.
+
+    :param webhook: the address, or a whole destination: ``{"endpoint": ..., "content-type": ...}``, or the ``id``
+        of a connection of the dashboard.
+    :raises ConfigurationError: it is no https address, or no destination.
+    """
+    destination = _webhook_destination(webhook)
+    exports = document.get("exports")
+    if exports is not None and not isinstance(exports, list):
+        raise ConfigurationError("A webhook cannot be added: the movie's 'exports' are no array.", advice=_NOTHING)
+    first, *others = exports or [{}]
+    if not isinstance(first, Mapping) or not isinstance(first.get("destinations", []), list):
+        raise ConfigurationError(
+            "A webhook cannot be added: the movie's first export has no array of 'destinations'.", advice=_NOTHING
+        )
+    before = list(first.get("destinations", []))
+    if any(_is_same_destination(other, destination) for other in before):
+        return dict(document)
+    return {**document, "exports": [{**first, "destinations": [*before, destination]}, *others]}
+
+
+def _webhook_destination(webhook: Any) -> dict[str, Any]:
+    if isinstance(webhook, str):
+        return {"type": "webhook", "endpoint": _webhook_address(webhook)}
+    if not isinstance(webhook, Mapping):
+        raise ConfigurationError(
+            f"'webhook' must be an https address or a destination object, not {type(webhook).__name__}.",
+            advice=_NOTHING,
+        )
+    if webhook.get("type", "webhook") != "webhook":
+        raise ConfigurationError(
+            f"'webhook' is a destination of type {webhook['type']!r}.",
+            advice=f"Write other destinations into the movie's 'exports'. {_NOTHING}",
+        )
+    if "id" in webhook:
+        return {key: value for key, value in webhook.items() if key != "type"}
+    if "endpoint" not in webhook:
+        raise ConfigurationError(
+            "'webhook' has neither an 'endpoint' nor the 'id' of a dashboard connection.", advice=_NOTHING
+        )
+    return {"type": "webhook", **webhook, "endpoint": _webhook_address(webhook["endpoint"])}
+
+
+def _webhook_address(address: Any) -> str:
+    text = address.strip() if isinstance(address, str) else ""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+        local = is_loopback(host)
+        with_login = bool(parts.username or parts.password)
+    except ValueError:
+        host, local, with_login, parts = None, False, False, urlsplit("")
+    if not host or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not local):
+        raise ConfigurationError(
+            f"'webhook' must be an address that begins with https://, and this is {text[:80]!r}.", advice=_NOTHING
+        )
+    if with_login:
+        raise ConfigurationError(
+            "'webhook' has a user or a password in its address, which the service would store and list.",
+            advice=f"Put an unguessable token into its path instead. {_NOTHING}",
+        )
+    return text
+
+
+def _is_same_destination(other: Any, destination: Mapping[str, Any]) -> bool:
+    if not isinstance(other, Mapping):
+        return False
+    key = "id" if "id" in destination else "endpoint"
+    return bool(other.get(key) == destination[key])

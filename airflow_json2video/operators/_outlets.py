@@ -1,4 +1,4 @@
-"""What a task that has made videos says to Airflow of them: the events of its outlets.
+"""The asset events of a task that rendered videos, for its outlets.
 
 Airflow sends the events when the task has succeeded. Loaded when a task runs, not when its DAG file is parsed.
 """
@@ -6,101 +6,103 @@ Airflow sends the events when the task has succeeded. Loaded when a task runs, n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.assets import create_asset
-from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.core.result import asset_event_extra, without_credentials
-from airflow_json2video.exceptions import Json2VideoError
-from airflow_json2video.operators._document import build_document
 
-__all__ = ["document_hash", "emit_asset_event", "emit_asset_events", "emit_to_outlets"]
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_json2video.task_log import TaskLog
+
+__all__ = ["emit_asset_event", "emit_asset_events"]
 
 
-def emit_asset_event(operator: Any, context: Any, result: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell the outlets of a render task of its video, and give what they were told.
+def emit_asset_event(
+    result: Mapping[str, Any],
+    *,
+    movie_hash: str | None,
+    outlets: Iterable[Any] | None,
+    account: str,
+    template: Any,
+    context: Context,
+    log: TaskLog,
+) -> dict[str, Any]:
+    """Emit the events of a render task's video, and return what they say.
 
-    :param operator: a render operator whose fields have been rendered.
     :param result: of the task; ``stored_path`` in it if the video was stored.
+    :param movie_hash: fingerprint of the document; None if it is unknown.
+    :param account: the id of the connection. :param template: id of the stored template, if there is one.
     """
-    facts = asset_event_extra(result, movie_hash=document_hash(operator))
+    extra = asset_event_extra(result, movie_hash=movie_hash)
     try:
-        emit_to_outlets(
-            operator, context, [facts], account=operator.json2video_conn_id, name=_name_of(operator, context)
-        )
-    except Exception as error:  # the video is there and paid for
-        operator.log.warning("The outlets could not be told of video %s: %r.", facts["project"], error)
-    return facts
+        _emit(context, outlets, [extra], account=account, name=_asset_name(template, context))
+    except Exception as error:  # the video exists and is paid for
+        log.warning("Could not emit the asset event for render %s: %r.", extra["project"], error)
+    return extra
 
 
 def emit_asset_events(
-    operator: Any, context: Any, results: Iterable[Mapping[str, Any]], *, summary: Mapping[str, Any]
+    results: Iterable[Mapping[str, Any]],
+    *,
+    summary: Mapping[str, Any],
+    outlets: Iterable[Any] | None,
+    account: str,
+    template: Any,
+    context: Context,
+    log: TaskLog,
 ) -> None:
-    """Tell the outlets of a batch of its videos: an asset gets *summary*, an alias an event for each video.
+    """Emit the events of a batch's videos: an asset gets *summary*, an alias gets one event per video.
 
-    :param results: of the items that have a video, as of a render task, with its ``movie_hash``.
+    :param results: of the items that have a video, as of a render task, each with its ``movie_hash``.
     :param summary: the batch's own result.
     """
-    if not operator.outlets:
+    if not outlets:
         return
     try:
         videos = [asset_event_extra(result, movie_hash=result["movie_hash"]) for result in results]
-        names = ("items", "done", "failed", "seconds", "credits", "report_path")
-        extra = {name: summary[name] for name in names}
+        extra = {name: summary[name] for name in ("items", "done", "failed", "seconds", "credits", "report_path")}
         if extra["report_path"]:
             extra["report_path"] = without_credentials(extra["report_path"])
-        name = _name_of(operator, context)
-        emit_to_outlets(operator, context, videos, account=operator.json2video_conn_id, name=name, extra=extra)
+        _emit(context, outlets, videos, account=account, name=_asset_name(template, context), summary=extra)
     except Exception as error:
-        operator.log.warning("The outlets could not be told of the batch's videos: %r.", error)
+        log.warning("Could not emit the asset events of the batch's videos: %r.", error)
 
 
-def emit_to_outlets(
-    operator: Any,
-    context: Any,
+def _emit(
+    context: Context,
+    outlets: Iterable[Any] | None,
     videos: Sequence[Mapping[str, Any]],
     *,
     account: str,
     name: str,
-    extra: Mapping[str, Any] | None = None,
+    summary: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put the facts of *videos* into the events of a task's outlets.
+    """Add the facts of *videos* to the events of a task's outlets.
 
-    An asset gets one event from a task, whatever it made: with the facts of the video, or with *extra* where there
-    are several. An alias gets one event for each video, of the asset ``json2video://<account>/<name>``.
-
-    :param videos: :func:`~airflow_json2video.core.result.asset_event_extra` of each.
-    :param extra: what an event that stands for all of them says; default: the facts of the last one.
+    An asset gets one event per task, with *summary*, or else with the facts of the last video. An alias gets one event
+    per video, of the asset ``json2video://<account>/<name>``.
     """
     from airflow.providers.common.compat.sdk import AssetAlias
 
     events = context.get("outlet_events")
     if events is None or not videos:
         return
-    for outlet in operator.outlets or ():
+    for outlet in outlets or ():
         if isinstance(outlet, AssetAlias):
             for facts in videos:
                 events[outlet].add(create_asset(account=account, name=name), extra=dict(facts))
         elif _is_asset(outlet):
-            # What the author has put there already, as in a pre_execute hook, is kept.
+            # What the DAG's author added, such as in a pre_execute hook, stays.
             accessor = events[outlet]
-            accessor.extra = {**(videos[-1] if extra is None else extra), **(accessor.extra or {})}
+            accessor.extra = {**(videos[-1] if summary is None else summary), **(accessor.extra or {})}
 
 
-def _name_of(operator: Any, context: Any) -> str:
-    template = operator.template
+def _asset_name(template: Any, context: Context) -> str:
     return template if isinstance(template, str) else f"{context['ti'].dag_id}/{context['ti'].task_id}"
 
 
-def document_hash(operator: Any) -> str | None:
-    """Give the fingerprint of the document that the operator's fields stand for now; None if they stand for none."""
-    try:
-        document = build_document(movie=operator.movie, template=operator.template, variables=operator.variables)
-    except Json2VideoError:
-        return None
-    return fingerprint(document)
-
-
 def _is_asset(outlet: Any) -> bool:
-    # An asset, a dataset, or a reference to one by name or address; outlets may be of other kinds too.
+    # An asset, a dataset, or a reference to one by name or URI. Outlets may also be of other types.
     return hasattr(outlet, "uri") or type(outlet).__name__ in ("AssetNameRef", "AssetUriRef")

@@ -46,10 +46,10 @@ def require_unoccupied(
     for path in paths_written(format_path(template, fields or {}), subtitles=subtitles, thumbnail=thumbnail):
         if get_destination(path).stat() is not None:
             raise ConfigurationError(
-                f"{path!r} exists already. With delete_after_store it may be the only copy of another video, and this "
+                f"{path!r} exists already. With delete_remote it may be the only copy of another video, and this "
                 "render would overwrite it.",
                 advice="Write {project} into output_path, so that each video has a name of its own; or move the file "
-                "away; or leave delete_after_store out. Nothing was submitted.",
+                "away; or leave delete_remote out. Nothing was submitted.",
             )
 
 
@@ -60,7 +60,7 @@ def warn_of_local_path(template: str, *, executor: str | None, log: TaskLog) -> 
     """
     if executor is not None and is_local(template):
         log.warning(
-            "output_path %s is on the disk of this worker (%s), and with delete_after_store it is the only copy. If "
+            "output_path %s is on the disk of this worker (%s), and with delete_remote it is the only copy. If "
             "that disk is not shared and lasting (a pod's is not), the video is lost with it. Use object storage or a "
             "volume.",
             template,

@@ -141,7 +141,7 @@ def _require_own_file(destination: Destination, movie: Mapping[str, Any], *, pro
     if there is not None and not may_be_overwritten(movie, modified=there.modified):
         raise DestinationFailed(
             f"{destination.path!r} was written by another task or run while render {project} ran. With "
-            "delete_after_store it may be the only copy of another video, so it is not overwritten.",
+            "delete_remote it may be the only copy of another video, so it is not overwritten.",
             project=project,
             retryable=False,
             advice="Move that file away and clear the task: it stores this render without paying again, while its file "

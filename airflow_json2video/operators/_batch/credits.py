@@ -15,7 +15,7 @@ from airflow_json2video.core.batch import BatchLedger
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.core.price import Price, wait_deadline
 from airflow_json2video.exceptions import Json2VideoError, QuotaExhausted
-from airflow_json2video.operators._deferral import WAITED, defer_for_credits
+from airflow_json2video.operators._deferral import CREDIT_WAIT_ENDED, defer_for_credits
 
 if TYPE_CHECKING:
     from airflow_json2video.batch.submitter import BatchSubmission
@@ -78,7 +78,7 @@ class BatchCredits:
             memory.quota_waits += 1
             return
         if waits:
-            refusal = refusal.with_context(advice=f"{refusal.advice} {WAITED}".strip())
+            refusal = refusal.with_context(advice=f"{refusal.advice} {CREDIT_WAIT_ENDED}".strip())
         log.error("Nothing more is submitted: %s", refusal)
         self.batch.halt(refusal)
 
@@ -92,7 +92,13 @@ class BatchCredits:
         with suppress(Json2VideoError):  # of a stored template that cannot be read now
             price = self.balance.price(self.batch.next_items()[0])
         defer_for_credits(
-            self.operator, refusal, price, until=self._deadline, attempt=self.memory.quota_waits - 1, kwargs={}
+            self.operator,
+            refusal,
+            price=price,
+            min_remaining=self.operator.min_remaining_credits,
+            until=self._deadline,
+            attempt=self.memory.quota_waits - 1,
+            kwargs={},
         )
 
     @property

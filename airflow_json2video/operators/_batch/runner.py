@@ -146,7 +146,15 @@ class BatchStep:
         result = end_batch(batch, self._items, report_path=self._report_path)
         if self._operator.on_clear == "resubmit":
             record_delivery(self._ti)
-        emit_asset_events(self._operator, self._context, self._videos(batch), summary=result)
+        emit_asset_events(
+            self._videos(batch),
+            summary=result,
+            outlets=self._operator.outlets,
+            account=self._operator.json2video_conn_id,
+            template=self._operator.template,
+            context=self._context,
+            log=self._log,
+        )
         return result
 
     def _videos(self, batch: BatchLedger) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""What a render says to OpenLineage: the files that it was made of, the video, and what it was.
+"""The OpenLineage metadata of a render: the files it is made of, the video, and its facts.
 
-Called by Airflow's OpenLineage provider, if that is installed and switched on; nothing here is loaded otherwise.
+Called by Airflow's OpenLineage provider if that is installed and enabled; otherwise nothing here is loaded.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from airflow.providers.common.compat.openlineage.facet import Dataset, OutputDat
 from airflow_json2video.core.identity import fingerprint
 from airflow_json2video.core.media_sources import sources_of
 from airflow_json2video.core.result import lineage_dataset
-from airflow_json2video.exceptions import Json2VideoError
-from airflow_json2video.operators._document import build_document
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -22,21 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["lineage_of"]
 
 
-def lineage_of(operator: Any, video: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
-    """Give the lineage of a render task.
+def lineage_of(document: Mapping[str, Any] | None, video: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
+    """Return the lineage of a render task.
 
-    :param operator: a render operator whose fields have been rendered.
-    :param video: :func:`~airflow_json2video.core.result.asset_event_extra` of what it made; None if it made nothing.
+    :param document: the task's movie; None if its arguments do not describe one, which the task itself reports.
+    :param video: :func:`~airflow_json2video.core.result.asset_event_extra` of the video; None if there is none.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_json2video.operators._lineage.facets import RenderJobFacet, RenderRunFacet
 
-    try:
-        document = build_document(movie=operator.movie, template=operator.template, variables=operator.variables)
-    except Json2VideoError:
-        document = {}  # the task has failed for it, and says so itself
-    facts = video or {}
+    document, facts = document or {}, video or {}
     return OperatorLineage(
         inputs=_inputs(document),
         outputs=_outputs(facts),

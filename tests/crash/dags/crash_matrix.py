@@ -88,6 +88,6 @@ crash_sync = dag("crash_sync", deferrable=False)
 crash_mapped = dag("crash_mapped", mapped=3)
 crash_delete = dag(
     "crash_delete",
-    **({} if NAIVE else {"output_path": f"{VIDEOS}/{{project}}.mp4", "delete_after_store": True}),
+    **({} if NAIVE else {"output_path": f"{VIDEOS}/{{project}}.mp4", "delete_remote": True}),
 )
 crash_soak = dag("crash_soak", mapped=SOAK, stored=False)

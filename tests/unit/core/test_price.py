@@ -149,7 +149,7 @@ def test_until_when_credits_are_waited_for(until, seconds):
 
 @pytest.mark.parametrize("until", ["soon", "", "2026-05-12T25:00", None, 7])
 def test_what_is_no_time_is_refused(until):
-    with pytest.raises(ConfigurationError, match="quota_wait_until"):
+    with pytest.raises(ConfigurationError, match="wait_for_credits"):
         wait_deadline(until, now=NOON)
 
 

@@ -158,7 +158,7 @@ def test_after_an_outage_what_the_function_had_returned_is_submitted_and_it_does
     log = []
     arguments = {"variables": {"day": "{{ ds }}"}, "webhook": "https://example.com/{{ ds }}"}
     names = {"ds": "2026-05-01"}
-    monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
+    monkeypatch.setattr("airflow_json2video.operators._render._MAX_HOLD", 0.005)
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host="http://127.0.0.1:9/v2", retries=0))
     first = Attempt(operator_of(counting(log), **arguments), names=names).render_templates()
     first.start()
@@ -179,7 +179,7 @@ def test_after_an_outage_what_the_function_had_returned_is_submitted_and_it_does
 
 def test_after_a_wait_for_credits_what_the_function_had_returned_is_submitted_too(service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_DELAY", 0.1)
-    log, waiting = [], {"on_quota_exhausted": "wait", "quota_wait_until": timedelta(hours=1)}
+    log, waiting = [], {"wait_for_credits": timedelta(hours=1)}
     service.settings.update({"credits": 0})
     first = Attempt(operator_of(counting(log), **waiting)).render_templates()
     first.start()

@@ -121,7 +121,7 @@ def test_what_a_killed_task_says(monkeypatch):
     operator = Json2VideoRenderOperator(task_id="render", movie={"scenes": []})
     said = []
     monkeypatch.setattr(type(operator), "log", SimpleNamespace(warning=lambda text, *args: said.append(text % args)))
-    operator._waiting_for = PROJECT
+    operator._begin({})._waiting_for = PROJECT
     operator.on_kill()
     assert_quoted("what-happens-when", *said)
     assert said

@@ -26,7 +26,7 @@ import socket
 from region_report import dag
 
 from airflow_json2video.local import LocalService
-from airflow_json2video.operators import _deferral as pausing, render
+from airflow_json2video.operators import _deferral as pausing, _render as render
 from airflow_json2video.triggers import availability as outage
 
 
@@ -36,7 +36,7 @@ def test_outage(tmp_path, monkeypatch):
     host = f"http://127.0.0.1:{port}"
     connection = {"conn_type": "json2video", "host": host, "password": "k", "extra": {"retries": 0}}
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(render, "_LONGEST_HOLD", 0.005)
+    monkeypatch.setattr(render, "_MAX_HOLD", 0.005)
     monkeypatch.setattr(outage, "_FIRST_DELAY", 0.1)
     defer, services = pausing.defer_until_answering, []
     with contextlib.ExitStack() as stack:

@@ -213,7 +213,7 @@ def test_the_wait_only_reads_and_holds_no_secret(patient, service):
 def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path, reserve, error):
     service.settings.update({"credits": reserve or 0})
     make = lambda: patient(min_remaining_credits=reserve, quota_wait_until=timedelta(seconds=0.5))  # noqa: E731
-    with pytest.raises(AirflowFailException, match="Credits were waited for until") as caught:
+    with pytest.raises(AirflowFailException, match="The time of wait_for_credits is over") as caught:
         BatchAttempt(make).run()
     assert isinstance(find_error(caught.value), error)
     assert {line["status"] for line in lines(tmp_path)} == {"left"}
@@ -322,7 +322,7 @@ def test_until_when_can_be_a_template(batch, service):
 
 
 def test_a_time_that_is_none_is_found_out_before_anything_is_submitted(patient, service):
-    with pytest.raises(AirflowFailException, match="is no time"):
+    with pytest.raises(AirflowFailException, match="is not a time"):
         BatchAttempt(lambda: patient(quota_wait_until="tomorrow")).run()
     assert service.posts == 0
 

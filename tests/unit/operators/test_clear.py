@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_json2video.operators._render import RenderAttempt
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
@@ -38,7 +39,7 @@ def projects(*results):
     return len({result["project"] for result in results})
 
 
-@pytest.mark.parametrize("arguments", [{}, {"do_xcom_push": False}, {"wait": False}], ids=str)
+@pytest.mark.parametrize("arguments", [{}, {"do_xcom_push": False}, {"wait_for_completion": False}], ids=str)
 def test_a_clear_of_a_task_that_gave_its_result_pays_for_a_new_render(render, service, arguments):
     first = Attempt(render(**arguments))
     before = first.run()
@@ -131,7 +132,7 @@ def test_a_retry_after_a_clear_knows_what_the_clear_was_for(render, service, mon
     second = cleared(render(), after=first)
     if dies_at == "before it submits":
         with monkeypatch.context() as dying:
-            dying.setattr(Json2VideoRenderOperator, "_checked_document", lambda self: exit())
+            dying.setattr(RenderAttempt, "_checked_document", lambda self: exit())
             with pytest.raises(SystemExit):
                 second.start()
     elif dies_at == "while it waits":

@@ -142,7 +142,7 @@ with DAG("ways_in", schedule=None) as ways_in:
 
 with DAG("refused", schedule=None) as refused:
     values = {
-        "template": {"template": CANARY, "check_template_variables": False},
+        "template": {"template": CANARY},
         "webhook": {"movie": MOVIE, "webhook": CANARY},
         "webhook_like_a_file": {"movie": MOVIE, "webhook": CANARY + ".json"},
         "output_path": {"movie": MOVIE, "output_path": "/nowhere/" + CANARY},
@@ -152,7 +152,7 @@ with DAG("refused", schedule=None) as refused:
     (FOLDER / "canary.json").write_text(json.dumps({**MOVIE, "comment": CANARY}))
     for name, kwargs in values.items():
         render.partial(task_id="kwargs_" + name).expand_kwargs(given("kwargs_" + name, [kwargs]))
-        field = next(reversed([key for key in kwargs if key != "check_template_variables"]))
+        field = next(reversed(kwargs))
         rest = {key: value for key, value in kwargs.items() if key != field}
         render(task_id="xcom_" + name, **rest, **{field: given("xcom_" + name, kwargs[field])})
         render.partial(task_id="map_" + name, **rest).expand(**{field: given("map_" + name, [kwargs[field]])})

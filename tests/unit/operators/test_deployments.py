@@ -112,7 +112,7 @@ def test_a_video_that_another_deployment_stores_and_deletes_is_its_own(in_, serv
     running.start()
     (theirs,) = projects(service)
     in_("staging")
-    stored = Attempt(render(output_path=path, delete_after_store=True), try_number=2).run()
+    stored = Attempt(render(output_path=path, delete_remote=True), try_number=2).run()
     assert stored["project"] != theirs
     in_("production")
     assert running.fire().resume()["project"] == theirs
@@ -196,7 +196,7 @@ def test_a_later_attempt_creates_no_id_where_an_earlier_one_may_have_had_another
 
 
 def test_a_lost_response_is_not_repeated_under_an_id_that_has_changed_meanwhile(in_, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
+    monkeypatch.setattr("airflow_json2video.operators._render._MAX_HOLD", 0.005)
     in_("first")
     service.settings.update({"list_delay": 30.0})
     service.add_fault("lost", method="POST", path="/v2/movies")
@@ -242,7 +242,7 @@ def test_a_task_does_not_delete_the_render_of_another_deployment(in_, service, t
             return Json2VideoDeleteRenderOperator(task_id="delete", project=project)
         path = f"{tmp_path}/{{project}}.mp4"
         return Json2VideoToObjectStorageOperator(
-            task_id="delete", project=project, output_path=path, delete_after_store=True
+            task_id="delete", project=project, output_path=path, delete_remote=True
         )
 
     in_("production")

@@ -113,7 +113,7 @@ def test_an_upload_that_another_is_making_is_waited_for_and_not_disturbed(hook, 
 
 def test_a_transfer_that_fails_leaves_no_record_that_blocks_the_name_and_a_retry_sends_it(hook, service, logo):
     service.add_fault("lost", method="PUT", path="/storage/*", when="before")
-    with pytest.raises(TransportError, match="A retry sends the file anew") as failed:
+    with pytest.raises(TransportError, match="A retry sends the file again") as failed:
         upload(logo)
     assert failed.value.retryable
     with pytest.raises(MediaNotFound):

@@ -22,7 +22,7 @@ DOUBTFUL = {"14-zero-length-movie", "22-s3-destination"}
 def submit(path):
     """Read the file as a DAG does, render it, and submit it without waiting."""
     with DAG("a_dag", schedule=None, template_searchpath=[str(path.parent)]) as dag:
-        operator = Json2VideoRenderOperator(task_id="render", movie=path.name, wait=False)
+        operator = Json2VideoRenderOperator(task_id="render", movie=path.name, wait_for_completion=False)
     attempt = Attempt(operator, names={"ds": "2026-11-22", "params": {}})
     operator._do_render_template_fields(
         operator, operator.template_fields, attempt.context, dag.get_template_env(), set()

@@ -53,7 +53,7 @@ def test_a_refusal_of_the_validator_ends_the_task_for_good_and_shows_what_stands
         "A failed render is not charged.",
         "The document is at fault: correct it; a retry of the same document would fail again.",
         "This was attempt 1 of 3.",
-        "A retry cannot help, so none is made.",
+        "A retry cannot help, so the task is not retried.",
     ]
     error = find_error({"exception": caught.value})
     assert (error.code, error.path, error.project) == ("RenderFailed", "scenes[0].elements[0].text", project)
@@ -105,7 +105,7 @@ def test_an_element_type_that_is_certainly_wrong_is_not_submitted(service):
 
 
 def test_an_unknown_template_is_named(service):
-    operator = Json2VideoRenderOperator(task_id="r", template="abc123def456ghi789jk", check_template_variables=False)
+    operator = Json2VideoRenderOperator(task_id="r", template="abc123def456ghi789jk")
     with pytest.raises(AirflowFailException, match=r"^Template 'abc123def456ghi789jk' was not found in this account"):
         Attempt(operator).run()
 

@@ -123,10 +123,12 @@ def test_a_task_runs_without_openlineage_and_loads_nothing_of_it():
     code = (
         "import sys\n"
         "sys.modules['openlineage'] = None\n"  # as if it were not installed
-        "from airflow_json2video.operators import _outlets, render\n"
-        "operator = render.Json2VideoRenderOperator(task_id='render', movie={'scenes': [{'duration': 2}]})\n"
+        "import logging\n"
+        "from airflow_json2video.operators import _render\n"
         "context = {'ti': type('TI', (), {'dag_id': 'a', 'task_id': 'render'})()}\n"
-        "_outlets.emit_asset_event(operator, context, {'project': 'Qk3vT9zLm2XcB7wA'})\n"
+        "facts = {'movie_hash': None, 'outlets': [], 'account': 'a', 'template': None}\n"
+        "result = {'project': 'Qk3vT9zLm2XcB7wA'}\n"
+        "_render.emit_asset_event(result, context=context, log=logging.getLogger(), **facts)\n"
         "print([m for m in sys.modules if m.startswith('airflow_json2video.operators._lineage.extractor')])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

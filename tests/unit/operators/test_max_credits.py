@@ -46,7 +46,7 @@ def patient(render):
     """A task that waits for credits."""
 
     def make(**arguments):
-        waits = {"on_quota_exhausted": "wait", "quota_wait_until": timedelta(hours=1)}
+        waits = {"wait_for_credits": timedelta(hours=1)}
         return render(**{**waits, **arguments})
 
     return make
@@ -71,7 +71,7 @@ def test_the_cost_is_an_xcom_before_and_after(render, service, times_logged, def
 
 
 def test_without_waiting_the_cost_is_the_estimate(render):
-    attempt = Attempt(render(wait=False))
+    attempt = Attempt(render(wait_for_completion=False))
     attempt.run()
     assert attempt.xcoms["json2video_cost"]["estimated_credits"] == 2
     assert attempt.xcoms["json2video_cost"]["charged_seconds"] is None
@@ -105,7 +105,7 @@ def test_under_a_limit_the_movie_of_a_stored_template_is_read_and_estimated(rend
 
 
 def test_without_a_limit_nothing_is_asked_for_it(render, service):
-    Attempt(render(wait=False)).run()
+    Attempt(render(wait_for_completion=False)).run()
     assert calls_of(service) == [("POST", "/v2/movies")]
 
 
@@ -129,7 +129,7 @@ def test_a_render_that_would_take_of_the_reserve_is_never_sent(render, service):
 
 
 def test_the_account_is_asked_right_before_the_submission(render, service):
-    Attempt(render(min_remaining_credits=1, wait=False)).run()
+    Attempt(render(min_remaining_credits=1, wait_for_completion=False)).run()
     assert calls_of(service) == [("GET", "/v2/movies"), ("POST", "/v2/movies")]
 
 
@@ -220,9 +220,9 @@ def test_the_trigger_waits_while_there_is_too_little_and_over_an_outage(patient,
 
 def test_the_wait_has_an_end_and_says_so(patient, service):
     service.settings.update({"credits": 0})
-    attempt = Attempt(patient(quota_wait_until=timedelta(seconds=0.5)))
+    attempt = Attempt(patient(wait_for_credits=timedelta(seconds=0.5)))
     attempt.start()
-    with pytest.raises(AirflowFailException, match="Credits were waited for until"):
+    with pytest.raises(AirflowFailException, match="The time of wait_for_credits is over"):
         attempt.fire().resume()
     assert not service.submitted
 
@@ -256,11 +256,11 @@ def test_an_execution_timeout_ends_the_wait(patient, service):
 
 def test_until_when_can_be_a_template(patient, service):
     service.settings.update({"credits": 0})
-    attempt = Attempt(patient(quota_wait_until="{{ until }}"), names={"until": "2099-01-01T06:00:00Z"})
+    attempt = Attempt(patient(wait_for_credits="{{ until }}"), names={"until": "2099-01-01T06:00:00Z"})
     attempt.render_templates().start()
     assert attempt.deferred.trigger.deadline == datetime(2099, 1, 1, 6, tzinfo=timezone.utc).timestamp()
-    untouched = Attempt(patient(quota_wait_until=timedelta(hours=3))).render_templates()
-    assert untouched.operator.quota_wait_until == timedelta(hours=3)
+    untouched = Attempt(patient(wait_for_credits=timedelta(hours=3))).render_templates()
+    assert untouched.operator.wait_for_credits == timedelta(hours=3)
 
 
 @pytest.mark.parametrize("sent", [False, True])
@@ -295,7 +295,7 @@ def test_a_death_between_the_balance_and_the_submission_pays_for_nothing(render,
         raise Died
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_json2video.version_compat.attempt_is_current", die)
+        patch.setattr("airflow_json2video.operators._render.attempt_is_current", die)
         with pytest.raises(Died):
             first.start()
     assert calls_of(service) == [("GET", "/v2/movies")]
@@ -314,10 +314,7 @@ def test_a_lost_answer_is_never_taken_for_an_account_without_credits(patient, se
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"on_quota_exhausted": "wait"}, "need each other"),
-        ({"quota_wait_until": timedelta(hours=1)}, "need each other"),
-        ({"on_quota_exhausted": "hope", "quota_wait_until": "06:00"}, "must be one of"),
-        ({"on_quota_exhausted": "wait", "quota_wait_until": "06:00", "deferrable": False}, "deferrable=True"),
+        ({"wait_for_credits": "06:00", "deferrable": False}, "deferrable=True"),
         ({"max_credits": -1}, "max_credits must be a number of credits"),
         ({"max_credits": True}, "max_credits must be a number of credits"),
         ({"min_remaining_credits": "ten"}, "min_remaining_credits must be a number of credits"),
@@ -330,5 +327,5 @@ def test_arguments_that_make_no_sense_are_refused_when_the_dag_is_read(render, a
 
 def test_a_time_that_is_none_is_found_out_before_the_wait(patient, service):
     service.settings.update({"credits": 0})
-    with pytest.raises(Json2VideoError, match="is no time"):
-        Attempt(patient(quota_wait_until="tomorrow")).run()
+    with pytest.raises(Json2VideoError, match="is not a time"):
+        Attempt(patient(wait_for_credits="tomorrow")).run()

@@ -48,7 +48,7 @@ def upload(tmp_path, folder=""):
 
 
 def movie_create(hook, service, _):
-    result = run(Json2VideoRenderOperator, movie=MOVIE, wait=False)
+    result = run(Json2VideoRenderOperator, movie=MOVIE, wait_for_completion=False)
     assert hook.get_movie(result["project"]).movie.project == result["project"]
     assert service.posts == 1
 
@@ -196,7 +196,7 @@ def test_an_operation_of_the_table_is_done_from_a_task(row, hook, service, tmp_p
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}: {row[1]}")
 def test_what_the_table_names_is_there(row):
-    named = re.findall(r"`(hook\.\w+|Json2Video\w+)", row[2])
+    named = re.findall(r"`(hook\.\w+|\w*Json2Video\w+)", row[2])
     assert named
     for name in named:
         if name.startswith("hook."):

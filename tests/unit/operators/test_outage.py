@@ -27,7 +27,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
-    monkeypatch.setattr("airflow_json2video.operators.render._LONGEST_HOLD", 0.005)
+    monkeypatch.setattr("airflow_json2video.operators._render._MAX_HOLD", 0.005)
     monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_DELAY", 0.1)
 
 

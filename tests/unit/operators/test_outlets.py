@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_json2video.core.identity import fingerprint
-from airflow_json2video.operators._outlets import emit_to_outlets
+from airflow_json2video.operators._outlets import _emit
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt, alias_events, outlet_event_accessors
 
@@ -93,7 +93,7 @@ def test_what_the_author_put_into_an_event_is_kept(render):
 
 
 def test_a_task_that_does_not_wait_tells_the_project(render, service):
-    result, told = run(render(outlets=[VIDEOS], wait=False))
+    result, told = run(render(outlets=[VIDEOS], wait_for_completion=False))
     facts = told[VIDEOS].extra
     assert facts["project"] == result["project"]
     assert facts["url"] is None
@@ -115,15 +115,15 @@ def test_outlets_that_cannot_be_told_do_not_fail_a_task_whose_video_is_there(ren
 
     attempt = Attempt(render(outlets=[VIDEOS]), names={"outlet_events": Broken()})
     assert attempt.run()["url"]
-    assert times_logged("The outlets could not be told of video") == 1
+    assert times_logged("Could not emit the asset event for render") == 1
 
 
 def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(render):
     outlet_events = outlet_event_accessors()
-    operator = render(outlets=[VIDEOS, AssetAlias("videos")])
+    outlets = [VIDEOS, AssetAlias("videos")]
     videos = [{"project": "a", "movie_hash": None}, {"project": "b", "movie_hash": None}]
     context = {"outlet_events": outlet_events}
-    emit_to_outlets(operator, context, videos, account="marketing", name="lot", extra={"videos": 2})
+    _emit(context, outlets, videos, account="marketing", name="lot", summary={"videos": 2})
     assert outlet_events[VIDEOS].extra == {"videos": 2}
     told = alias_events(outlet_events[AssetAlias("videos")])
     assert [extra["project"] for _, extra in told] == ["a", "b"]

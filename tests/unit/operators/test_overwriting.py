@@ -1,4 +1,4 @@
-"""With delete_after_store what is stored is the only copy, and no other render takes its place."""
+"""With delete_remote what is stored is the only copy, and no other render takes its place."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _quick(monkeypatch):
 @pytest.fixture
 def render(connection, tmp_path):
     def make(**arguments):
-        arguments = {"output_path": f"{tmp_path}/film.mp4", "delete_after_store": True, **arguments}
+        arguments = {"output_path": f"{tmp_path}/film.mp4", "delete_remote": True, **arguments}
         return Json2VideoRenderOperator(**{"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments})
 
     return make
@@ -50,7 +50,7 @@ def test_another_run_or_task_never_overwrites_the_only_copy_and_is_refused_befor
 
 def test_without_a_deletion_or_with_the_project_in_the_name_each_run_stores_its_video(render, service, tmp_path):
     for run in ("manual__1", "manual__2"):
-        Attempt(render(delete_after_store=False), run_id=run).run()
+        Attempt(render(delete_remote=False), run_id=run).run()
         Attempt(render(output_path=f"{tmp_path}/{{project}}.mp4"), run_id=run).run()
     assert service.posts == 4
 
@@ -58,7 +58,7 @@ def test_without_a_deletion_or_with_the_project_in_the_name_each_run_stores_its_
 def test_subtitles_of_another_video_are_not_overwritten_either(render, service, tmp_path):
     (tmp_path / "film.ass").write_text("[Script Info]")
     with pytest.raises(AirflowFailException, match=r"film\.ass' exists already"):
-        Attempt(render(store_subtitles=True)).run()
+        Attempt(render(store=("video", "subtitles"))).run()
     assert service.posts == 0
 
 
@@ -157,16 +157,12 @@ def test_two_items_never_share_a_file(connection, service, tmp_path, path, items
 
 
 def test_a_transfer_never_overwrites_the_only_copy_of_another_video(render, service, tmp_path):
-    projects = [
-        Attempt(render(output_path=None, delete_after_store=False), run_id=run).run()["project"] for run in "ab"
-    ]
+    projects = [Attempt(render(output_path=None, delete_remote=False), run_id=run).run()["project"] for run in "ab"]
 
     def transfer(project):
         path = f"{tmp_path}/latest.mp4"
         return Attempt(
-            Json2VideoToObjectStorageOperator(
-                task_id="store", project=project, output_path=path, delete_after_store=True
-            )
+            Json2VideoToObjectStorageOperator(task_id="store", project=project, output_path=path, delete_remote=True)
         ).run()
 
     transfer(projects[0])

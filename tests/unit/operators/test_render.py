@@ -18,6 +18,7 @@ from airflow_json2video.exceptions import (
     SubmissionUnconfirmed,
     find_error,
 )
+from airflow_json2video.operators._render import RenderAttempt
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
@@ -96,7 +97,7 @@ def test_a_movie_that_is_not_durable_is_sent_exactly_as_it_is(render, service):
 
 def test_submit_only_ends_at_once_with_the_project(render, service):
     service.settings.update({"render_seconds": 600})
-    result = Attempt(render(wait=False)).run()
+    result = Attempt(render(wait_for_completion=False)).run()
     assert result["project"] == service.renders()[0]["project"]
     assert result["url"] is None
 
@@ -237,15 +238,6 @@ def test_the_deadline_of_an_adopted_render_counts_from_its_submission(render, se
         Attempt(render(render_timeout=1), try_number=2).start()
 
 
-def test_an_author_may_give_each_attempt_a_deadline_of_its_own(render, service):
-    service.settings.update({"render_seconds": 600})
-    Attempt(render()).start()
-    time.sleep(1.1)
-    second = Attempt(render(render_timeout=1, timeout_starts="attempt"), try_number=2)
-    second.start()
-    assert second.trigger().deadline > time.time()
-
-
 def test_the_execution_timeout_is_honoured_while_deferred(render, service):
     service.settings.update({"render_seconds": 600})
     attempt = Attempt(render(execution_timeout=timedelta(seconds=1)))
@@ -339,14 +331,14 @@ def test_a_key_that_is_replaced_while_a_worker_waits_is_used(render, service, mo
         forget(hook)
 
     monkeypatch.setattr(type(operator.hook), "forget_connection", rotated)
-    submit = type(operator)._submit
+    submit = RenderAttempt._run
 
     def submitted(self, *arguments, **more):
         render = submit(self, *arguments, **more)
         service.settings.update({"api_keys": ("the-new-key",)})
         return render
 
-    monkeypatch.setattr(type(operator), "_submit", submitted)
+    monkeypatch.setattr(RenderAttempt, "_run", submitted)
     assert Attempt(operator).run()["url"]
 
 
@@ -419,7 +411,10 @@ def test_an_event_of_another_shape_is_never_taken_for_success(render):
         ({"movie": MOVIE, "poll_interval": "often"}, "poll_interval"),
         ({"movie": MOVIE, "on_lost_response": "retry"}, "on_lost_response.*'resubmit', 'fail'"),
         ({"movie": MOVIE, "on_clear": "again"}, "on_clear"),
-        ({"movie": MOVIE, "timeout_starts": "now"}, "timeout_starts"),
+        ({"movie": MOVIE, "wait_for_credits": 5}, "wait_for_credits must be a timedelta"),
+        ({"movie": MOVIE, "output_path": "/v/", "store": "video"}, "store must be a tuple of 'video'"),
+        ({"movie": MOVIE, "output_path": "/v/", "store": ["video", "poster"]}, "store must be a tuple of 'video'"),
+        ({"movie": MOVIE, "output_path": "/v/", "store": ["subtitles"]}, "store must include 'video'"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_dag_is_parsed(arguments, words):
@@ -446,9 +441,9 @@ def test_a_video_that_is_paid_for_is_delivered_even_if_the_connection_has_gone_m
 
 def test_a_failure_says_which_attempt_it_was_and_whether_another_follows(render, service):
     service.add_fault("render", status="error", message="Failed to download x", times=None)
-    with pytest.raises(RenderFailed, match=r"attempt 1 of 3\. Airflow tries again"):
+    with pytest.raises(RenderFailed, match=r"attempt 1 of 3\. Airflow will retry"):
         Attempt(render(), max_tries=2).run()
-    with pytest.raises(RenderFailed, match=r"attempt 3 of 3\. No attempt is left"):
+    with pytest.raises(RenderFailed, match=r"attempt 3 of 3\. No retries left"):
         Attempt(render(), try_number=3, max_tries=2).run()
 
 
@@ -480,7 +475,7 @@ def test_a_later_attempt_waits_for_a_list_that_shows_a_new_project_late(render, 
 
 def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing(render, service, monkeypatch):
     exits = []
-    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: False)
+    monkeypatch.setattr("airflow_json2video.operators._render.attempt_is_current", lambda ti: False)
     monkeypatch.setattr("airflow_json2video.version_compat.os._exit", exits.append)
     monkeypatch.setattr("airflow_json2video.version_compat.logging.shutdown", lambda: None)
     with pytest.raises(AirflowFailException, match="no longer the running one"):
@@ -499,7 +494,7 @@ def test_an_outage_of_airflows_database_of_seconds_costs_no_attempt(render, serv
             raise error
         return True
 
-    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", current)
+    monkeypatch.setattr("airflow_json2video.operators._render.attempt_is_current", current)
     assert Attempt(render()).run()["url"]
     assert service.posts == 1
 
@@ -515,7 +510,7 @@ def test_an_attempt_that_cannot_ask_airflow_sends_nothing_and_may_be_retried(ren
         raise ConnectionError("the API server is gone")
 
     monkeypatch.setattr("airflow_json2video.submission.attempt._RETRY_DELAYS", (0.01, 0.01))
-    monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", unreachable)
+    monkeypatch.setattr("airflow_json2video.operators._render.attempt_is_current", unreachable)
     with pytest.raises(Json2VideoError, match=r"the API server is gone.*Nothing was submitted") as caught:
         Attempt(render()).run()
     assert caught.value.retryable
@@ -580,15 +575,15 @@ def test_an_attempt_that_airflow_put_off_and_runs_anew_under_the_same_number_ado
 
 def test_the_last_attempts_failure_says_how_to_take_the_render_that_goes_on(render, service):
     service.settings.update({"render_seconds": 600})
-    with pytest.raises(RenderDeadlineExceeded, match="Clear the task to take this render"):
+    with pytest.raises(RenderDeadlineExceeded, match="Clear the task to reuse this render"):
         Attempt(render(render_timeout=0.5), max_tries=0).run()
 
 
 def test_without_a_stamp_no_failure_promises_that_the_render_is_adopted(render, service):
     service.settings.update({"render_seconds": 600})
-    with pytest.raises(RenderDeadlineExceeded, match="With durable=False nothing adopts it") as caught:
+    with pytest.raises(RenderDeadlineExceeded, match="With durable=False no later attempt reattaches to it") as caught:
         Attempt(render(render_timeout=0.5, durable=False)).run()
-    assert "adopts it:" in str(caught.value)
+    assert "reattaches to it:" in str(caught.value)
     assert "retry of this task adopts" not in str(caught.value)
 
 

@@ -58,7 +58,7 @@ def kept_in(folder):
 
 @pytest.mark.parametrize("deferrable", [True, False])
 def test_the_result_says_where_the_video_is_kept(render, service, tmp_path, deferrable):
-    result = Attempt(render(movie=SPOKEN, deferrable=deferrable, store_subtitles=True)).run()
+    result = Attempt(render(movie=SPOKEN, deferrable=deferrable, store=("video", "subtitles"))).run()
     project = result["project"]
     assert result["stored_path"] == f"{tmp_path}/kept/{project}.mp4"
     assert result["stored_bytes"] == result["size"] == Path(result["stored_path"]).stat().st_size
@@ -100,7 +100,7 @@ def test_a_store_that_does_not_answer_is_refused_before_the_submission_and_tried
 def test_a_video_that_could_not_be_kept_is_kept_by_the_retry_without_a_new_render(render, service, tmp_path):
     service.add_fault("file", status="missing", times=None)
     first = Attempt(render())
-    with pytest.raises(DownloadFailed, match="Airflow tries again") as failure:
+    with pytest.raises(DownloadFailed, match="Airflow will retry") as failure:
         first.run()
     assert "not known" not in str(failure.value)
     assert kept_in(tmp_path / "kept") == []
@@ -112,7 +112,7 @@ def test_a_video_that_could_not_be_kept_is_kept_by_the_retry_without_a_new_rende
 
 def test_when_no_attempt_is_left_the_advice_says_how_the_paid_video_is_still_had(render, service):
     service.add_fault("file", status="missing", times=None)
-    with pytest.raises(DownloadFailed, match="Clear the task to take this render"):
+    with pytest.raises(DownloadFailed, match="Clear the task to reuse this render"):
         Attempt(render(), try_number=3).run()
 
 
@@ -132,7 +132,7 @@ def test_a_death_right_after_the_services_file_was_deleted_pays_for_nothing_more
     render, service, tmp_path, monkeypatch, path
 ):
     operator = render(
-        output_path=f"{tmp_path}/kept/{path}", movie=SPOKEN, delete_after_store=True, store_subtitles=True
+        output_path=f"{tmp_path}/kept/{path}", movie=SPOKEN, delete_remote=True, store=("video", "subtitles")
     )
     first = Attempt(operator)
     delete = Json2VideoHook.delete_movie
@@ -146,7 +146,9 @@ def test_a_death_right_after_the_services_file_was_deleted_pays_for_nothing_more
         first.run()
     monkeypatch.setattr(Json2VideoHook, "delete_movie", delete)
     assert Json2VideoHook().get_movie(first.xcoms["json2video_project"]).movie.deleted_at
-    again = render(output_path=f"{tmp_path}/kept/{path}", movie=SPOKEN, delete_after_store=True, store_subtitles=True)
+    again = render(
+        output_path=f"{tmp_path}/kept/{path}", movie=SPOKEN, delete_remote=True, store=("video", "subtitles")
+    )
     result = Attempt(again, try_number=2, before=first).run()
     assert service.posts == 1
     assert result["project"] == first.xcoms["json2video_project"]
@@ -156,10 +158,10 @@ def test_a_death_right_after_the_services_file_was_deleted_pays_for_nothing_more
 
 
 def test_a_render_that_was_deleted_and_is_not_kept_is_rendered_anew(render, service, tmp_path):
-    first = Attempt(render(delete_after_store=True))
+    first = Attempt(render(delete_remote=True))
     project = first.run()["project"]
     (tmp_path / "kept" / f"{project}.mp4").unlink()
-    assert Attempt(render(delete_after_store=True), try_number=2, before=first).run()["project"] != project
+    assert Attempt(render(delete_remote=True), try_number=2, before=first).run()["project"] != project
     assert service.posts == 2
 
 
@@ -168,7 +170,7 @@ def test_whether_a_deleted_render_is_kept_is_unknown_while_the_store_is_down_and
 ):
     store = attach("s3", FolderStore(root=tmp_path))
     (tmp_path / "bucket").mkdir()
-    first = Attempt(render(output_path="s3://bucket/", delete_after_store=True))
+    first = Attempt(render(output_path="s3://bucket/", delete_remote=True))
     first.run()
     info = store.info
 
@@ -180,14 +182,14 @@ def test_whether_a_deleted_render_is_kept_is_unknown_while_the_store_is_down_and
     store.info = down
     # Deferring would wait for a service that answers; how long the worker waits is not what this is about.
     monkeypatch.setattr("airflow_json2video.submission.submitter._CONFIRMATION_GRACE", 0.1)
-    operator = render(output_path="s3://bucket/", delete_after_store=True, deferrable=False, render_timeout=0.05)
+    operator = render(output_path="s3://bucket/", delete_remote=True, deferrable=False, render_timeout=0.05)
     with pytest.raises(Json2VideoError, match="no route"):
         Attempt(operator, try_number=2, before=first).run()
     assert service.posts == 1
 
 
 def test_after_a_deletion_the_button_leads_to_the_services_pages_and_the_result_has_no_address(render, service):
-    attempt = Attempt(render(delete_after_store=True))
+    attempt = Attempt(render(delete_remote=True))
     result = attempt.run()
     assert result["url"] is None
     assert attempt.xcoms["json2video_link"] == f"{service.url.removesuffix('/v2')}/#{result['project']}"
@@ -215,15 +217,15 @@ def test_a_task_that_keeps_its_video_ends_on_a_worker_and_says_why(render, times
     attempt = Attempt(render(end_from_trigger=True))
     attempt.start()
     assert attempt.deferred.trigger.task_end is None
-    assert times_logged("it keeps the video (output_path)") == 1
+    assert times_logged("the task stores the video (output_path)") == 1
 
 
 def test_the_options_of_keeping_need_a_place(render):
-    for option in ("store_subtitles", "store_thumbnail", "delete_after_store"):
+    for options in ({"store": ["video", "subtitles"]}, {"store": ["video", "thumbnail"]}, {"delete_remote": True}):
         with pytest.raises(ConfigurationError, match="need an output_path"):
-            render(output_path=None, **{option: True})
-    with pytest.raises(ConfigurationError, match="with wait=False"):
-        render(wait=False)
+            render(output_path=None, **options)
+    with pytest.raises(ConfigurationError, match="with wait_for_completion=False"):
+        render(wait_for_completion=False)
 
 
 def test_a_render_whose_file_goes_within_a_day_is_warned_of(render, service, times_logged):
@@ -256,8 +258,8 @@ def test_a_transfer_keeps_what_a_render_task_has_rendered(render, transfer, serv
 
 def test_a_transfer_of_a_render_that_goes_on_fails_so_that_it_is_retried(render, transfer, service):
     service.settings.update({"render_seconds": 600})
-    project = Attempt(render(output_path=None, wait=False)).run()["project"]
-    with pytest.raises(Json2VideoError, match="is running, and its video is not there yet") as failure:
+    project = Attempt(render(output_path=None, wait_for_completion=False)).run()["project"]
+    with pytest.raises(Json2VideoError, match="is running and has no video yet") as failure:
         Attempt(transfer(project)).run()
     assert failure.value.retryable
 
@@ -295,7 +297,7 @@ def test_a_refusal_of_a_moment_fails_no_transfer(render, transfer, service, monk
     monkeypatch.setattr("airflow_json2video.core.refusal.CONFIRM_REFUSAL_AFTER", (0.05, 30.0))
     result = Attempt(render(output_path=None)).run()
     service.add_fault("answer", status=status, method="GET", path="/v2/movies", times=1)
-    kept = Attempt(transfer(result["project"], delete_after_store=delete)).run()
+    kept = Attempt(transfer(result["project"], delete_remote=delete)).run()
     assert kept["stored_bytes"] == result["size"]
 
 

@@ -177,11 +177,6 @@ def test_a_variable_of_the_wrong_kind_fails_the_task_by_its_name_and_nothing_is_
     assert service.posts == 0
 
 
-def test_the_check_can_be_switched_off(hook, service):
-    assert render(sync(), {"headline": 7}, check_template_variables=False).run()["url"]
-    assert service.posts == 1
-
-
 def test_a_template_inside_a_movie_document_is_checked_too(hook, service):
     operator = Json2VideoRenderOperator(task_id="render", movie={"template": sync(), "variables": {"headline": []}})
     with pytest.raises(AirflowFailException, match=r"variables\.headline: must be a text .*, and is an array"):

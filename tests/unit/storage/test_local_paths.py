@@ -48,7 +48,7 @@ def test_the_only_copy_on_the_disk_of_one_worker_is_warned_of(
     path = f"{tmp_path}/{{project}}.mp4"
     Attempt(
         Json2VideoRenderOperator(
-            task_id="render", movie=MOVIE, poll_interval=0.3, output_path=path, delete_after_store=delete
+            task_id="render", movie=MOVIE, poll_interval=0.3, output_path=path, delete_remote=delete
         )
     ).run()
     assert times_logged("is on the disk of this worker") == times * delete

@@ -111,7 +111,7 @@ def test_a_wrong_clock_neither_delays_a_render_nor_ends_its_waiting(machine, wor
 @pytest.mark.parametrize(("worker", "triggerer"), WRONG)
 def test_a_wrong_clock_does_not_move_the_end_of_a_sensors_waiting(machine, worker, triggerer):
     with DAG("a_dag", schedule=None):
-        submit = Json2VideoRenderOperator(task_id="render", movie=MOVIE, wait=False)
+        submit = Json2VideoRenderOperator(task_id="render", movie=MOVIE, wait_for_completion=False)
     project = Attempt(submit).run()["project"]
     with DAG("a_dag", schedule=None):
         sensor = Json2VideoRenderSensor(task_id="wait", project=project, poke_interval=0.2, timeout=60)
@@ -202,15 +202,15 @@ def test_the_end_of_a_wait_for_credits_means_the_same_on_every_machine(machine, 
         "task_id": "render",
         "movie": MOVIE,
         "min_remaining_credits": 1e12,
-        "on_quota_exhausted": "wait",
-        "quota_wait_until": timedelta(seconds=60),
         "render_timeout": 600,
     }
     with DAG("a_dag", schedule=None):
         if is_batch:
-            operator = Json2VideoBatchRenderOperator(**arguments, items=[{"n": 1}])
+            operator = Json2VideoBatchRenderOperator(
+                **arguments, items=[{"n": 1}], on_quota_exhausted="wait", quota_wait_until=timedelta(seconds=60)
+            )
         else:
-            operator = Json2VideoRenderOperator(**arguments)
+            operator = Json2VideoRenderOperator(**arguments, wait_for_credits=timedelta(seconds=60))
     attempt = Attempt(operator)
     machine(ahead)
     attempt.start()

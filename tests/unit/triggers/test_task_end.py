@@ -89,7 +89,7 @@ def test_a_render_that_fails_ends_on_a_worker_which_says_what_a_retry_does(conne
 @needs_airflow_3
 def test_a_sensor_ends_from_its_trigger_in_the_same_way(connection, service, pushed):
     service.settings.update({"render_seconds": 1.0})
-    project = Attempt(render(wait=False)).run()["project"]
+    project = Attempt(render(wait_for_completion=False)).run()["project"]
     with DAG("a_dag", schedule=None):
         sensor = Json2VideoRenderSensor(task_id="wait", project=project, poke_interval=0.3, end_from_trigger=True)
     attempt = Attempt(sensor)
@@ -101,7 +101,7 @@ def test_a_sensor_ends_from_its_trigger_in_the_same_way(connection, service, pus
 @needs_airflow_3
 def test_a_sensor_that_pushes_no_result_pushes_only_its_link(connection, service, pushed):
     service.settings.update({"render_seconds": 1.0})
-    project = Attempt(render(wait=False)).run()["project"]
+    project = Attempt(render(wait_for_completion=False)).run()["project"]
     arguments = {"task_id": "wait", "project": project, "poke_interval": 0.3, "do_xcom_push": False}
     with DAG("a_dag", schedule=None):
         attempt = Attempt(Json2VideoRenderSensor(**arguments, end_from_trigger=True))
