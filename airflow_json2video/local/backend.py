@@ -18,8 +18,8 @@ from airflow_json2video.local.exports import Exporter, destinations_of
 from airflow_json2video.local.fault_layer import Journal
 from airflow_json2video.local.faults import Call, Faults, marker_text
 from airflow_json2video.local.ledger import Ledger
-from airflow_json2video.local.lifecycle import Sight, sight
-from airflow_json2video.local.render_queue import Places, RenderQueue
+from airflow_json2video.local.lifecycle import RenderState, state_at
+from airflow_json2video.local.render_queue import RenderQueue, ServicePaths
 from airflow_json2video.local.settings import Settings
 from airflow_json2video.local.store import Render, Store
 from airflow_json2video.local.templates import Templates
@@ -48,14 +48,14 @@ class Backend:
         self.store = Store(home)
         self.faults = Faults()
         self.journal = Journal()
-        self.ledger = Ledger(held=lambda render: self.sight(render).status != "done")
+        self.ledger = Ledger(held=lambda render: self.state_at(render).status != "done")
         self.ledger.rebuild(self.store.all())
         self.queue = RenderQueue(
             store=self.store,
             clock=clock,
             settings=settings,
             ledger=self.ledger,
-            places=Places(origin=origin, assets=assets, drive=home / "drive"),
+            paths=ServicePaths(origin=origin, assets=assets, drive=home / "drive"),
         )
         self.templates = Templates(store=self.store, clock=clock, settings=settings)
         self.drive = Drive(store=self.store, clock=clock, settings=settings, remaining=self.remaining)
@@ -64,7 +64,7 @@ class Backend:
             clock=clock,
             settings=settings,
             faults=self.faults,
-            sight=self.sight,
+            state_at=self.state_at,
             view=lambda render: self._view(render, base_url=origin),
             origin=origin,
         )
@@ -131,7 +131,7 @@ class Backend:
 
     def _forced(self, document: Mapping[str, Any], project: str) -> dict[str, Any] | None:
         call = Call(method="POST", path="/v2/movies", project=project, client_data=marker_text(document))
-        for rule in self.faults.striking(call, kinds=("render",)):
+        for rule in self.faults.matching(call, kinds=("render",)):
             return {"rule": rule.id, "status": rule.status, "message": rule.message}
         return None
 
@@ -158,39 +158,39 @@ class Backend:
             self.ledger.rebuild(self.store.all())
         return fault.describe()
 
-    def sight(self, render: Render, *, ago: float = 0.0) -> Sight:
+    def state_at(self, render: Render, *, ago: float = 0.0) -> RenderState:
         """Look at a render now, or as it was *ago* seconds before."""
         rule = (render.forced or {}).get("rule")
         now = self.clock.now() - ago
-        return sight(render, now=now, settings=self.settings, fault_active=self.faults.in_force(rule))
+        return state_at(render, now=now, settings=self.settings, fault_active=self.faults.is_active(rule))
 
     def _view(self, render: Render, *, base_url: str, with_document: bool = True) -> dict[str, Any]:
-        return contract.movie_view(render, self.sight(render), base_url=base_url, with_document=with_document)
+        return contract.movie_view(render, self.state_at(render), base_url=base_url, with_document=with_document)
 
     def status(self, project: str, *, simple: bool, base_url: str) -> dict[str, Any]:
         """Answer GET /movies?project=."""
         render = self.store.get(project)
         if render is None or self.clock.now() < render.created_at + self.settings.status_delay:
             raise Refusal(400, contract.UNKNOWN_PROJECT)
-        seen = self._look(render)
-        view = contract.movie_view(render, seen, base_url=base_url, with_document=not simple)
+        state = self._look(render)
+        view = contract.movie_view(render, state, base_url=base_url, with_document=not simple)
         return {"success": True, "movie": view, "remaining_quota": self.quota()}
 
-    def _look(self, render: Render) -> Sight:
+    def _look(self, render: Render) -> RenderState:
         """Look at a render as one call does, which a fault rule may deceive."""
-        if not self.faults.any_live:
-            return self.sight(render)  # without reading the document, which may be large
+        if not self.faults.has_live_rules:
+            return self.state_at(render)  # without reading the document, which may be large
         call = Call(
             method="GET", path="/v2/movies", project=render.project, client_data=marker_text(render.submitted())
         )
-        for rule in self.faults.striking(call, kinds=("look",)):
+        for rule in self.faults.matching(call, kinds=("poll",)):
             if rule.status == "unknown":
                 raise Refusal(400, contract.UNKNOWN_PROJECT)
             if rule.status == "late":
-                return self.sight(render, ago=rule.seconds)
+                return self.state_at(render, ago=rule.seconds)
             status: Any = rule.status
-            return Sight(status=status, message=rule.message or "", started_at=render.started_at)
-        return self.sight(render)
+            return RenderState(status=status, message=rule.message or "", started_at=render.started_at)
+        return self.state_at(render)
 
     def list_movies(self, params: Mapping[str, str], *, base_url: str) -> dict[str, Any]:
         """Answer GET /movies without a project; ``format=simple`` is ignored here, as observed."""
@@ -247,7 +247,7 @@ class Backend:
     def file_of(self, project: str, *, subtitles: bool = False) -> Path | None:
         """Give the video of a render that can be fetched now, or its subtitles."""
         render = self.store.get(project)
-        if render is None or not self.sight(render).available:
+        if render is None or not self.state_at(render).available:
             return None
         path = self.store.subtitles(project) if subtitles else self.store.video(project)
         return path if path.is_file() else None
@@ -256,11 +256,11 @@ class Backend:
 
     def describe_render(self, render: Render) -> dict[str, Any]:
         """Give what the control endpoint tells of a render, more than the API does."""
-        seen = self.sight(render)
+        state = self.state_at(render)
         return {
             "project": render.project,
-            "status": seen.status,
-            "message": seen.message,
+            "status": state.status,
+            "message": state.message,
             "phase": render.phase,
             "mode": render.mode,
             "created_at": iso(render.created_at),

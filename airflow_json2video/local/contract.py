@@ -21,7 +21,7 @@ from airflow_json2video.movie.estimation import estimate
 from airflow_json2video.movie.frames import preset_size
 
 if TYPE_CHECKING:
-    from airflow_json2video.local.lifecycle import Sight
+    from airflow_json2video.local.lifecycle import RenderState
     from airflow_json2video.local.settings import Role, Settings
     from airflow_json2video.local.store import Render
 
@@ -152,22 +152,22 @@ def quota_view(remaining: float, *, movies: int, settings: Settings) -> dict[str
     return {"time": time}
 
 
-def movie_view(render: Render, seen: Sight, *, base_url: str, with_document: bool) -> dict[str, Any]:
+def movie_view(render: Render, state: RenderState, *, base_url: str, with_document: bool) -> dict[str, Any]:
     """Give the movie object of GET /movies.
 
     ``success`` while a render is not over is not documented; here it is true unless the render failed.
     """
-    done = seen.status == "done"
+    done = state.status == "done"
     view: dict[str, Any] = {
-        "success": seen.status not in ("error", "timeout"),
-        "status": seen.status,
-        "message": seen.message,
+        "success": state.status not in ("error", "timeout"),
+        "status": state.status,
+        "message": state.message,
         "project": render.project,
-        "url": f"{base_url}/renders/{render.project}.mp4" if seen.available else None,
-        "ass": f"{base_url}/renders/{render.project}.ass" if seen.available and render.ass else False,
+        "url": f"{base_url}/renders/{render.project}.mp4" if state.available else None,
+        "ass": f"{base_url}/renders/{render.project}.ass" if state.available and render.ass else False,
         "created_at": iso(render.created_at),
         # The observed failure had null here.
-        "ended_at": iso(seen.ended_at) if done and seen.ended_at is not None else None,
+        "ended_at": iso(state.ended_at) if done and state.ended_at is not None else None,
     }
     if done:
         view |= {
@@ -178,7 +178,7 @@ def movie_view(render: Render, seen: Sight, *, base_url: str, with_document: boo
         }
         # Ours alone, so only where there is something to say; the operator puts it into the task's log.
         view |= {"warnings": render.warnings} if render.warnings else {}
-    elapsed = (seen.ended_at or 0.0) - (seen.started_at or 0.0)
+    elapsed = (state.ended_at or 0.0) - (state.started_at or 0.0)
     view |= {
         "rendering_time": max(1, round(elapsed)) if done else None,
         "client-data": render.client_data,

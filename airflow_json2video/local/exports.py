@@ -22,13 +22,13 @@ from airflow_json2video.local.planning.resolve import MovieFault, resolve
 
 if TYPE_CHECKING:
     from airflow_json2video.local.clock import Clock
-    from airflow_json2video.local.lifecycle import Sight
+    from airflow_json2video.local.lifecycle import RenderState
     from airflow_json2video.local.settings import Settings
     from airflow_json2video.local.store import Render, Store
 
-__all__ = ["Exporter", "destinations_of", "payload_of", "stand_ins"]
+__all__ = ["Exporter", "describe_unserved", "destinations_of", "payload_of"]
 
-PATIENCE = 5.0
+RESPONSE_TIMEOUT_S = 5.0
 """Real seconds for an answer; the guide wants it within 5."""
 _TICK = 0.02
 _URLENCODED = "application/x-www-form-urlencoded"
@@ -53,7 +53,7 @@ def destinations_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def stand_ins(destinations: Sequence[Mapping[str, Any]], *, allow_webhooks: bool) -> list[str]:
+def describe_unserved(destinations: Sequence[Mapping[str, Any]], *, allow_webhooks: bool) -> list[str]:
     """Say what the destinations that are not served here would do; no user name, no password, no whole address."""
     said = []
     for one in destinations:
@@ -123,7 +123,7 @@ class Exporter:
 
     A fault rule of the kind ``webhook`` makes the call come twice, late, or not at all.
 
-    :param sight: looks at a render now.
+    :param state_at: looks at a render now.
     :param view: gives the movie object of a render.
     :param origin: the service's own address, which no webhook may call.
     """
@@ -135,7 +135,7 @@ class Exporter:
         clock: Clock,
         settings: Settings,
         faults: Faults,
-        sight: Callable[[Render], Sight],
+        state_at: Callable[[Render], RenderState],
         view: Callable[[Render], dict[str, Any]],
         origin: str,
     ) -> None:
@@ -143,7 +143,7 @@ class Exporter:
         self._clock = clock
         self._settings = settings
         self._faults = faults
-        self._sight = sight
+        self._state_at = state_at
         self._view = view
         self._origin = origin
         self._own = urlsplit(origin).port
@@ -171,7 +171,7 @@ class Exporter:
             self._stopping = True
             self._change.notify()
         if self._thread.is_alive():
-            self._thread.join(timeout=PATIENCE)
+            self._thread.join(timeout=RESPONSE_TIMEOUT_S)
 
     def clear(self) -> None:
         """Forget what is waited for."""
@@ -200,14 +200,14 @@ class Exporter:
             if self._clock.now() >= due:
                 self._export(render, times=1)
             return
-        seen = self._sight(render)
-        if seen.status not in ("done", "error"):
+        state = self._state_at(render)
+        if state.status not in ("done", "error"):
             return
         call = Call(method="POST", path="/webhook", project=project, client_data=marker_text(render.submitted()))
-        rule = next(iter(self._faults.striking(call, kinds=("webhook",))), None)
+        rule = next(iter(self._faults.matching(call, kinds=("webhook",))), None)
         if rule is not None and rule.status == "late":
             with self._change:
-                self._waiting[project] = (seen.ended_at or self._clock.now()) + rule.seconds
+                self._waiting[project] = (state.ended_at or self._clock.now()) + rule.seconds
             return
         missing = rule is not None and rule.status == "missing"
         self._export(render, times=0 if missing else 2 if rule is not None else 1)
@@ -281,8 +281,8 @@ def post(url: str, body: bytes, *, content_type: str, allow_any: bool, own_port:
         raise ValueError(f"{parts.hostname} is not this machine; switch allow_webhooks on to call it")
     if local and port == own_port:
         raise ValueError("a webhook does not call the service itself")
-    plain = socket.create_connection((address, port), timeout=PATIENCE)
-    connection = http.client.HTTPConnection(parts.hostname, port, timeout=PATIENCE)
+    plain = socket.create_connection((address, port), timeout=RESPONSE_TIMEOUT_S)
+    connection = http.client.HTTPConnection(parts.hostname, port, timeout=RESPONSE_TIMEOUT_S)
     connection.sock = plain
     try:
         if parts.scheme == "https":

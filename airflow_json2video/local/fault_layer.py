@@ -103,7 +103,7 @@ class FaultLayer:
         """Serve one connection event."""
         if scope["type"] != "http" or not scope["path"].startswith(("/v2/", *FILES)):
             await self._app(scope, receive, send)
-        elif scope["path"].startswith(FILES) and not self._faults.any_live:
+        elif scope["path"].startswith(FILES) and not self._faults.has_live_rules:
             await self._app(scope, receive, send)  # a file is passed on piece by piece, not held back whole
         else:
             await _Exchange(self, scope, receive, send).run()
@@ -134,7 +134,7 @@ class _Exchange:
         kinds: tuple[Kind, ...] = ("answer", "delay", "slow", "lost", "cut")
         if self._scope["path"].startswith(VIDEOS):
             kinds = (*kinds, "file")
-        rules = self._layer._faults.striking(await self._call(), kinds=kinds)
+        rules = self._layer._faults.matching(await self._call(), kinds=kinds)
         if not rules and "file" in kinds:
             await self._layer._app(self._scope, self._receive, self._send)
             return

@@ -15,7 +15,7 @@ kind         what happens
 ``render``   what becomes of the renders submitted: ``status="error"`` with *message*; ``"pending"`` or
              ``"running"``: stuck there until cleared; ``"timeout"``: shown as such until cleared;
              ``"crash"``: the worker process kills itself
-``look``     what a look at one render shows, whatever is true and whatever the list says:
+``poll``     what a look at one render shows, whatever is true and whatever the list says:
              ``status="pending"``, ``"running"`` or ``"timeout"`` (with ``nth``, a status that goes
              backwards); ``"unknown"``: no such project; ``"late"``: as it was *seconds* ago on the
              service's clock
@@ -44,10 +44,10 @@ from airflow_json2video.local.contract import MOVIE_QUOTA
 
 __all__ = ["Call", "Fault", "Faults", "Kind"]
 
-Kind = Literal["answer", "delay", "slow", "lost", "cut", "render", "look", "file", "webhook"]
+Kind = Literal["answer", "delay", "slow", "lost", "cut", "render", "poll", "file", "webhook"]
 _STATUSES: Mapping[str, tuple[str, ...]] = {
     "render": ("error", "pending", "running", "timeout", "crash"),
-    "look": ("pending", "running", "timeout", "unknown", "late"),
+    "poll": ("pending", "running", "timeout", "unknown", "late"),
     "file": ("missing", "truncated", "wrong-length"),
     "webhook": ("missing", "twice", "late"),
 }
@@ -122,15 +122,15 @@ class Fault:
             self.nth = tuple(self.nth)
 
     @property
-    def spent(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether it has struck as often as it may."""
         return self.times is not None and self.struck >= self.times
 
-    def fits(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         """Whether the rule is about this call, counts left aside."""
         if self.method and self.method.upper() != call.method:
             return False
-        if self.path and not _path_fits(self.path, call.path):
+        if self.path and not _path_matches(self.path, call.path):
             return False
         if self.path is None and self.kind in _CALLS and not call.path.startswith("/v2/"):
             return False
@@ -143,7 +143,7 @@ class Fault:
         return {k: v for k, v in asdict(self).items() if v not in (None, {}, "")}
 
 
-def _path_fits(pattern: str, path: str) -> bool:
+def _path_matches(pattern: str, path: str) -> bool:
     return any(fnmatch.fnmatchcase(path, p) for p in (pattern, f"/v2{pattern}", f"/v2/{pattern}"))
 
 
@@ -180,7 +180,7 @@ class Faults:
             else:
                 self._rules.pop(id_, None)
 
-    def in_force(self, id_: str | None) -> bool:
+    def is_active(self, id_: str | None) -> bool:
         """Whether a rule has not been cleared; a spent one still holds the renders that it struck."""
         return id_ in self._rules
 
@@ -189,13 +189,13 @@ class Faults:
         with self._lock:
             return list(self._rules.values())
 
-    def striking(self, call: Call, *, kinds: Iterable[Kind]) -> list[Fault]:
+    def matching(self, call: Call, *, kinds: Iterable[Kind]) -> list[Fault]:
         """Give the rules that strike this call now, and count it."""
         wanted = set(kinds)
         hits = []
         with self._lock:
             for rule in self._rules.values():
-                if rule.kind not in wanted or rule.spent or not rule.fits(call):
+                if rule.kind not in wanted or rule.is_exhausted or not rule.matches(call):
                     continue
                 rule.seen += 1
                 nths = (rule.nth,) if isinstance(rule.nth, int) else rule.nth
@@ -205,16 +205,16 @@ class Faults:
         return hits
 
     @property
-    def any_live(self) -> bool:
+    def has_live_rules(self) -> bool:
         """Whether a rule can still strike."""
         with self._lock:
-            return any(not rule.spent for rule in self._rules.values())
+            return any(not rule.is_exhausted for rule in self._rules.values())
 
     @property
     def need_body(self) -> bool:
         """Whether a live rule looks for a marker, for which a submitted document has to be read."""
         with self._lock:
-            return any(rule.marker and not rule.spent for rule in self._rules.values())
+            return any(rule.marker and not rule.is_exhausted for rule in self._rules.values())
 
 
 def marker_text(document: Any) -> str:

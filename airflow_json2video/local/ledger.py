@@ -36,9 +36,9 @@ class Ledger:
             self._touched.clear()
             self._totals = None
         for render in renders:
-            self.note(render)
+            self.add(render)
 
-    def note(self, render: Render) -> None:
+    def add(self, render: Render) -> None:
         """Enter a render that has finished."""
         end = visible_end(render)
         if not render.credits or end is None:

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from airflow_json2video.local.settings import Settings
     from airflow_json2video.local.store import Render
 
-__all__ = ["Sight", "Status", "sight", "visible_end"]
+__all__ = ["RenderState", "Status", "state_at", "visible_end"]
 
 Status = Literal["pending", "running", "done", "error", "timeout"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
+class RenderState:
     """A render as it looks now. Moments are epoch seconds."""
 
     status: Status
@@ -26,7 +26,7 @@ class Sight:
     """The file can be fetched: done, not deleted, not expired."""
 
 
-def sight(render: Render, *, now: float, settings: Settings, fault_active: bool = True) -> Sight:
+def state_at(render: Render, *, now: float, settings: Settings, fault_active: bool = True) -> RenderState:
     """Look at *render* at the moment *now*.
 
     ``pending`` lasts until a worker has started and the render's minimum queueing time has passed;
@@ -38,18 +38,18 @@ def sight(render: Render, *, now: float, settings: Settings, fault_active: bool 
     forced = (render.forced or {}) if fault_active else {}
     held = forced.get("status")
     if held == "pending" or render.started_at is None:
-        return Sight(status="pending")
+        return RenderState(status="pending")
     start = _start(render, render.started_at)
     if now < start:
-        return Sight(status="pending")
+        return RenderState(status="pending")
     if held == "timeout":
-        return Sight(status="timeout", message=str(forced.get("message") or ""), started_at=start)
+        return RenderState(status="timeout", message=str(forced.get("message") or ""), started_at=start)
     if held != "running":
         end = visible_end(render)
         if end is not None and now >= end:
             return _ended(render, start=start, end=end, now=now, settings=settings)
     overdue = settings.timeout_after is not None and now - start > settings.timeout_after
-    return Sight(status="timeout" if overdue else "running", started_at=start)
+    return RenderState(status="timeout" if overdue else "running", started_at=start)
 
 
 def _start(render: Render, started_at: float) -> float:
@@ -63,8 +63,8 @@ def visible_end(render: Render) -> float | None:
     return max(render.finished_at, _start(render, render.started_at) + render.render_seconds)
 
 
-def _ended(render: Render, *, start: float, end: float, now: float, settings: Settings) -> Sight:
+def _ended(render: Render, *, start: float, end: float, now: float, settings: Settings) -> RenderState:
     if render.outcome != "done":
-        return Sight(status="error", message=render.message, started_at=start, ended_at=end)
+        return RenderState(status="error", message=render.message, started_at=start, ended_at=end)
     kept = render.deleted_at is None and now < end + settings.expire_after
-    return Sight(status="done", message=render.message, started_at=start, ended_at=end, available=kept)
+    return RenderState(status="done", message=render.message, started_at=start, ended_at=end, available=kept)

@@ -172,9 +172,9 @@ def _account(backend: Backend, *, renders: int, working: int) -> dict[str, Any]:
 
 
 def _card(backend: Backend, render: Render) -> dict[str, Any]:
-    seen = backend.sight(render)
+    state = backend.state_at(render)
     document = render.submitted()
-    done = seen.status == "done"
+    done = state.status == "done"
     video = backend.file_of(render.project) is not None
     submitted = datetime.fromtimestamp(render.created_at, timezone.utc)
     facts = []
@@ -183,18 +183,18 @@ def _card(backend: Backend, render: Render) -> dict[str, Any]:
         facts.append(f"{render.credits:g} credit{'' if render.credits == 1 else 's'}")
     card: dict[str, Any] = {
         "project": render.project,
-        "status": seen.status,
+        "status": state.status,
         "title": _title(document),
         "submitted": iso(render.created_at),
         "submitted_in_words": submitted.strftime("%d %b %Y, %H:%M:%S UTC"),
         "facts": ", ".join(facts),
-        "message": seen.message if seen.status in ("error", "timeout") else "",
+        "message": state.message if state.status in ("error", "timeout") else "",
         "warnings": render.warnings if done else [],
         "video": f"renders/{render.project}.mp4" if video else "",
         "thumbnail": f"thumbnails/{render.project}",
-        "instead": _instead(render, status=seen.status),
+        "instead": _instead(render, status=state.status),
     }
-    if seen.status == "running":
+    if state.status == "running":
         card |= _progress(backend.store.folder(render.project) / "progress.json")
     return card
 

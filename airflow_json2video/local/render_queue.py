@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.contract import length_problem
 from airflow_json2video.local.drawing.instant import render_instantly
-from airflow_json2video.local.exports import stand_ins
+from airflow_json2video.local.exports import describe_unserved
 from airflow_json2video.local.limits import Limits
 from airflow_json2video.local.pricing import charge
 from airflow_json2video.local.result_cache import ResultCache
@@ -34,12 +34,12 @@ __all__ = ["RenderQueue"]
 log = logging.getLogger(__name__)
 
 
-class JobDamaged(Exception):
+class JobUnreadable(Exception):
     """What was kept of a render cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class ServicePaths:
     """Where a worker may find things on this machine."""
 
     origin: str
@@ -55,12 +55,12 @@ class RenderQueue:
     ``instant`` renders decode nothing and take a few milliseconds, so they are made in the service itself.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, settings: Settings, ledger: Ledger, places: Places) -> None:
+    def __init__(self, *, store: Store, clock: Clock, settings: Settings, ledger: Ledger, paths: ServicePaths) -> None:
         self._store = store
         self._ledger = ledger
         self._clock = clock
         self._settings = settings
-        self._places = places
+        self._paths = paths
         self._results = ResultCache(store.folder)
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -150,7 +150,7 @@ class RenderQueue:
         else:
             try:
                 result = self._rendered(render, forced)
-            except JobDamaged as damage:
+            except JobUnreadable as damage:
                 result = {"outcome": "error", "message": f"Error rendering movie: {damage}"}
             except Exception as error:
                 log.exception("The render %s failed", project)
@@ -168,9 +168,9 @@ class RenderQueue:
             return self._in_child(render)
         document = self._document(render)
         drawn = self._drawn(render)
-        result = self._results.take(render.project, document, drawn=drawn) or self._in_child(render)
+        result = self._results.restore(render.project, document, drawn=drawn) or self._in_child(render)
         if result.get("outcome") == "done":
-            self._results.note(render.project, document, drawn=drawn)
+            self._results.add(render.project, document, drawn=drawn)
         return result
 
     def _drawn(self, render: Render) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class RenderQueue:
         try:
             document = json.loads(expanded.read_text()) if expanded.exists() else render.submitted()
         except (OSError, ValueError) as error:
-            raise JobDamaged(f"{expanded} is damaged ({error}); submit the movie again") from None
+            raise JobUnreadable(f"{expanded} is damaged ({error}); submit the movie again") from None
         return document if isinstance(document, dict) else {}
 
     def _in_child(self, render: Render) -> dict[str, Any]:
@@ -198,9 +198,9 @@ class RenderQueue:
         job = {
             "document": self._document(render),
             **self._drawn(render),
-            "origin": self._places.origin,
-            "assets": str(self._places.assets) if self._places.assets else None,
-            "drive": str(self._places.drive),
+            "origin": self._paths.origin,
+            "assets": str(self._paths.assets) if self._paths.assets else None,
+            "drive": str(self._paths.drive),
             "service": os.getpid(),
             "crash": (render.forced or {}).get("status") == "crash",
         }
@@ -269,7 +269,7 @@ class RenderQueue:
             result = {"outcome": "error", "message": too_long}
         names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings", "ass")
         facts = {name: result[name] for name in names if result.get(name) is not None}
-        told = stand_ins(render.destinations, allow_webhooks=self._settings.allow_webhooks)
+        told = describe_unserved(render.destinations, allow_webhooks=self._settings.allow_webhooks)
         facts["warnings"] = [*facts.get("warnings", []), *told]
         if result.get("outcome") == "done":
             facts["credits"] = charge(result, store=self._store, settings=self._settings, now=self._clock.now())
@@ -279,7 +279,7 @@ class RenderQueue:
             self._store.subtitles(render.project).unlink(missing_ok=True)
         finished = self._store.change(render.project, phase="finished", finished_at=self._clock.now(), **facts)
         if finished is not None:
-            self._ledger.note(finished)
+            self._ledger.add(finished)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -29,7 +29,7 @@ class ResultCache:
         self._folder = folder
         self._projects: dict[str, str] = {}
 
-    def take(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> dict[str, Any] | None:
+    def restore(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> dict[str, Any] | None:
         """Lay an earlier result into the folder of *project* and give it; None if there is none.
 
         :param drawn: how it is drawn: the mode, and every switch that decides what a movie may use.
@@ -50,7 +50,7 @@ class ResultCache:
             return None
         return result if isinstance(result, dict) else None
 
-    def note(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> None:
+    def add(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> None:
         """Remember that *project* holds the result of a movie."""
         self._projects[_key(document, drawn)] = project
 

@@ -26,7 +26,7 @@ def main(job_file: Path) -> int:
     """Render the job and give the exit code: 0 also for a movie that failed."""
     folder = job_file.parent
     job: dict[str, Any] = json.loads(job_file.read_text())
-    threading.Thread(target=_end_with, args=(job.get("service"),), daemon=True).start()
+    threading.Thread(target=_exit_with_service, args=(job.get("service"),), daemon=True).start()
     if job.get("crash"):
         os.kill(os.getpid(), signal.SIGKILL)
     limits = Limits.of(job.get("limits"))
@@ -46,10 +46,10 @@ def main(job_file: Path) -> int:
 
 def _rendered(job: dict[str, Any], folder: Path, limits: Limits) -> dict[str, Any]:
     from airflow_json2video.local.drawing.assets import Assets
-    from airflow_json2video.local.drawing.memory import keep_freed_memory
+    from airflow_json2video.local.drawing.malloc import retain_freed_memory
     from airflow_json2video.local.drawing.render import render
 
-    keep_freed_memory()
+    retain_freed_memory()
     assets = Assets(
         cache=folder / "assets",
         origin=job.get("origin") or "",
@@ -88,7 +88,7 @@ def _is_for_memory(error: BaseException) -> bool:
     return False
 
 
-def _end_with(service: int | None) -> None:
+def _exit_with_service(service: int | None) -> None:
     """End when the service was killed and could not end us; whoever starts it again renders this anew.
 
     The id comes with the job: the service may be gone before this process could have looked it up.

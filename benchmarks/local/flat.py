@@ -144,10 +144,10 @@ def _layer(layer: Layer, timeline: Timeline, files: Assets, scratch: Path) -> Fl
 def _drawn(layer: Layer, timeline: Timeline, scratch: Path) -> tuple[Path, int, int, int, int]:
     size = (timeline.width, timeline.height)
     opened = open_layer(layer, size=size, fps=timeline.fps, find=lambda _: None, warn=lambda _: None)
-    shot = opened.shot(layer.first)
+    sprite = opened.sprite(layer.first)
     path = scratch / f"text-{abs(hash((layer.where, str(layer.element))))}.png"
-    shot.picture.save(path, compress_level=1)
-    return path, shot.x, shot.y, shot.picture.width, shot.picture.height
+    sprite.picture.save(path, compress_level=1)
+    return path, sprite.x, sprite.y, sprite.picture.width, sprite.picture.height
 
 
 def _natural(path: Path) -> tuple[int, int]:

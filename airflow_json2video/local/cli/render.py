@@ -63,10 +63,10 @@ def _draw(document: dict[str, Any], options: argparse.Namespace) -> dict[str, An
         before="reading media files",
     )
     with open_assets(options) as assets, bar as progress:
-        from airflow_json2video.local.drawing.memory import keep_freed_memory
+        from airflow_json2video.local.drawing.malloc import retain_freed_memory
         from airflow_json2video.local.drawing.render import render
 
-        keep_freed_memory()
+        retain_freed_memory()
         return render(document, options.output, mode=options.mode, assets=assets, progress=progress, html=options.html)
 
 

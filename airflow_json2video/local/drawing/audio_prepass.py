@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
-from airflow_json2video.local.drawing.voice import Voices
+from airflow_json2video.local.drawing.voice import SpeechSynthesizer
 from airflow_json2video.local.planning.resolve import MovieFault
 
 if TYPE_CHECKING:
     from airflow_json2video.local.drawing.audiogram import Levels
     from airflow_json2video.local.planning.timeline import Layer, Sound, Timeline
 
-__all__ = ["KINDS", "Heard"]
+__all__ = ["KINDS", "AudioPrepass"]
 
 KINDS = ("voice", "audiogram", "subtitles")
 
 
-class Heard:
+class AudioPrepass:
     """Makes what is heard, and files of what is drawn of it.
 
     :param assets: what captions are fetched with; what is made is kept in its cache.
@@ -31,13 +31,13 @@ class Heard:
         self._assets = assets
         self._folder = assets.cache
         self._warn = warn
-        self._voices = Voices(folder=assets.cache / "voices", warn=warn)
+        self._voices = SpeechSynthesizer(folder=assets.cache / "voices", warn=warn)
         self._levels: Levels | None = None
         self._ass: Path | None = None
 
     def seconds(self, where: str, element: Mapping[str, Any]) -> float:
         """Give the length of a voice; it is made for that."""
-        return self._voices.spoken(where, element).seconds
+        return self._voices.synthesize(where, element).seconds
 
     def prepare(self, timeline: Timeline, *, find: Callable[[Sound], Path | None]) -> None:
         """Make the subtitles of a planned movie, and get ready to measure its sound.
@@ -54,7 +54,9 @@ class Heard:
             from airflow_json2video.local.planning.subtitling import subtitles_ass
 
             layer = timeline.overlays[-1]
-            text = subtitles_ass(timeline, layer, fetched=self._captions, spoken=self._voices.spoken, warn=self._warn)
+            text = subtitles_ass(
+                timeline, layer, fetched=self._captions, synthesize=self._voices.synthesize, warn=self._warn
+            )
             if text is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._ass = self._folder / "subtitles.ass"
@@ -73,12 +75,12 @@ class Heard:
         """Give the file for a voice, an audiogram or the subtitles; the latter two only once prepared."""
         kind = one.element.get("type")
         if kind == "voice":
-            return self._voices.spoken(one.where, one.element).path
+            return self._voices.synthesize(one.where, one.element).path
         if kind == "subtitles":
             return self._ass
         return self._levels.file(one.element) if self._levels else None
 
-    def keep_subtitles(self, video: Path) -> bool:
+    def save_subtitles(self, video: Path) -> bool:
         """Put the subtitles beside the video, and away what an earlier render left there; False: there are none."""
         beside = video.with_suffix(".ass")
         beside.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from airflow_json2video.local.drawing.layout import placed
 from airflow_json2video.local.drawing.open_layers import OpenLayer
-from airflow_json2video.local.drawing.placement import Shot
+from airflow_json2video.local.drawing.placement import Sprite
 from airflow_json2video.local.planning.colors import parse_color
 from airflow_json2video.local.planning.plan import number
 
@@ -111,7 +111,7 @@ class AudiogramLayer(OpenLayer):
         self._bars = min(_BARS, max(1, self._area[0] // 4) // 2 * 2 + 1)
         self._pitch = self._area[0] / self._bars
         self._thick = max(1, round(self._pitch * 0.6))
-        self._made: tuple[Hashable, Shot] | None = None
+        self._made: tuple[Hashable, Sprite] | None = None
 
     def _look(self, frame: int) -> Hashable:
         return tuple(self._height(frame + n - self._bars // 2) for n in range(self._bars))
@@ -122,14 +122,14 @@ class AudiogramLayer(OpenLayer):
         # A silent bar is a dot; heights are even, so that the middle line is one.
         return max(min(self._thick, self._area[1]), round(height / 2) * 2)
 
-    def shot(self, frame: int) -> Shot:
+    def sprite(self, frame: int) -> Sprite:
         """Give the bars at a frame."""
         heights = self._look(frame)
         if self._made is None or self._made[0] != heights:
             self._made = (heights, self._drawn(frame))
         return self._made[1]
 
-    def _drawn(self, frame: int) -> Shot:
+    def _drawn(self, frame: int) -> Sprite:
         width, height = self._area
         mask = Image.new("L", (width, height), 0)
         pen = ImageDraw.Draw(mask)
@@ -145,7 +145,7 @@ class AudiogramLayer(OpenLayer):
                 pen.rectangle((left, top + half, left + self._thick - 1, top + tall - 1 - half), fill=self._alpha)
         picture = Image.new("RGBA", (width, height), (*self._ink, 0))
         picture.putalpha(mask)
-        return Shot(picture, self._place.x, self._place.y)
+        return Sprite(picture, self._place.x, self._place.y)
 
 
 def _disc(size: int, value: int) -> Image.Image:

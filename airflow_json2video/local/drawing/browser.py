@@ -95,10 +95,10 @@ class Browser:
         with tempfile.TemporaryDirectory(prefix="json2video-html-", ignore_cleanup_errors=True) as scratch:
             folder = Path(scratch)
             (folder / "page.html").write_text(_wrapped(page), encoding="utf-8")
-            shot = folder / "shot.png"
-            self._run(page, folder, shot)
+            sprite = folder / "sprite.png"
+            self._run(page, folder, sprite)
             try:
-                with Image.open(shot, formats=("PNG",)) as taken:
+                with Image.open(sprite, formats=("PNG",)) as taken:
                     picture = taken.convert("RGBA")
             except (OSError, SyntaxError):
                 raise BrowserFault(f"{Path(self.program).name} took no picture: {_last_line(folder)}") from None
@@ -111,14 +111,14 @@ class Browser:
         picture.save(partial, format="PNG", compress_level=1)
         partial.replace(target)
 
-    def _run(self, page: Page, folder: Path, shot: Path) -> None:
+    def _run(self, page: Page, folder: Path, sprite: Path) -> None:
         command = [
             self.program,
             *_SWITCHES,
             # Its own sandbox does not work for root; ours, made of the policy and the frame, does.
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
             f"--user-data-dir={folder / 'profile'}",
-            f"--screenshot={shot}",
+            f"--screenshot={sprite}",
             # A window is not let be as small as some elements, and some versions count their frame in.
             f"--window-size={max(page.width, 500)},{page.height + 200}",
             f"--force-device-scale-factor={page.dpi:g}",

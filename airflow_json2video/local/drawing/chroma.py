@@ -72,7 +72,7 @@ class ChromaKey:
         alpha = self._kept[blue, red]
         if self._by_light is not None:
             alpha = np.maximum(alpha, self._by_light[y])
-        alpha = self._without_shine(alpha, blue, red)
+        alpha = self._without_spill(alpha, blue, red)
         pixels = np.array(rgb)
         partly = (alpha > 0) & (alpha < 255)
         if partly.any():
@@ -86,7 +86,7 @@ class ChromaKey:
         result.putalpha(solid)
         return result
 
-    def _without_shine(self, alpha: Any, blue: Any, red: Any) -> Any:
+    def _without_spill(self, alpha: Any, blue: Any, red: Any) -> Any:
         """Take out of the rim of what stays the part that looks like the key.
 
         A lens, and the coarse colors of a video, mix the screen into the pixels beside it, farther than the soft
@@ -94,7 +94,7 @@ class ChromaKey:
         """
         if self._by_light is not None:
             return alpha
-        rim = (alpha > 0) & _beside(alpha < 255)
+        rim = (alpha > 0) & _adjacent(alpha < 255)
         tint = (blue[rim] - 128.0) * self._chroma[0] + (red[rim] - 128.0) * self._chroma[1]
         mixed = np.clip(tint / (self._chroma @ self._chroma), 0, 1)
         result = alpha.copy()
@@ -102,7 +102,7 @@ class ChromaKey:
         return result
 
 
-def _beside(gone: Any) -> Any:
+def _adjacent(gone: Any) -> Any:
     """Mark what is at most :data:`_RIM` pixels away from a mark."""
     marked = gone.copy()
     for axis in (0, 1):

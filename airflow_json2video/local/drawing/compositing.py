@@ -6,10 +6,10 @@ from PIL import Image, ImageDraw
 
 from airflow_json2video.local.planning.colors import RGBA
 
-__all__ = ["lay", "rounded_box"]
+__all__ = ["blend", "rounded_box"]
 
 
-def lay(picture: Image.Image, shape: Image.Image, shade: RGBA, at: tuple[int, int] = (0, 0)) -> None:
+def blend(picture: Image.Image, shape: Image.Image, shade: RGBA, at: tuple[int, int] = (0, 0)) -> None:
     """Lay a color over an RGBA picture where a mask, whose corner stands at *at*, has it."""
     layer = Image.new("RGBA", shape.size, (*shade[:3], 0))
     layer.putalpha(shape if shade[3] == 255 else shape.point([round(v * shade[3] / 255) for v in range(256)]))

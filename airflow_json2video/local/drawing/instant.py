@@ -40,7 +40,7 @@ def _subtitles(timeline: Timeline) -> str | None:
     layer = timeline.overlays[-1] if timeline.overlays else None
     if layer is None or layer.kind != "subtitles":
         return None
-    return subtitles_ass(timeline, layer, fetched=lambda *_: None, spoken=estimated, warn=timeline.warnings.append)
+    return subtitles_ass(timeline, layer, fetched=lambda *_: None, synthesize=estimated, warn=timeline.warnings.append)
 
 
 def picture_of(document: Mapping[str, Any]) -> str:

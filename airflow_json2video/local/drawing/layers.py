@@ -12,9 +12,9 @@ from airflow_json2video.local.drawing.clips import NotMedia
 from airflow_json2video.local.drawing.image_loader import NotAPicture, open_still
 from airflow_json2video.local.drawing.layout import motion_of, turn_of
 from airflow_json2video.local.drawing.masks import Mask, mask_of
-from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, Staged, Warn
+from airflow_json2video.local.drawing.open_layers import Find, OpenLayer, TransformedLayer, Warn
 from airflow_json2video.local.drawing.picture_layers import ClipLayer, ImageLayer
-from airflow_json2video.local.drawing.placement import Shot
+from airflow_json2video.local.drawing.placement import Sprite
 from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
 from airflow_json2video.local.drawing.text_layers import TextLayer
 from airflow_json2video.local.planning.resolve import MovieFault
@@ -30,26 +30,26 @@ _BASE = {
     "type", "id", "comment", "start", "duration", "extra-time", "z-index", "cache", "fade-in", "fade-out",
     "save-to-media", "position", "x", "y", "width", "height", "_element",
 }  # fmt: skip
-_STAGED = {"mask", "rotate", "pan", "pan-distance", "pan-crop", "zoom"}
+_TRANSFORM_KEYS = {"mask", "rotate", "pan", "pan-distance", "pan-crop", "zoom"}
 _PICTURE = {
-    *_STAGED, "src", "resize", "crop", "flip-horizontal", "flip-vertical", "correction", "chroma-key", "scale",
+    *_TRANSFORM_KEYS, "src", "resize", "crop", "flip-horizontal", "flip-vertical", "correction", "chroma-key", "scale",
 }  # fmt: skip
 _GENERATED = {"prompt", "model", "aspect-ratio", "model-settings", "connection"}
 _DRAWN = {
-    "text": {*_STAGED, "text", "settings", "style"},
+    "text": {*_TRANSFORM_KEYS, "text", "settings", "style"},
     "image": _PICTURE,
     "video": {*_PICTURE, "seek", "loop", "muted", "volume"},
-    "audiogram": {*_STAGED, "color", "opacity", "amplitude"},
+    "audiogram": {*_TRANSFORM_KEYS, "color", "opacity", "amplitude"},
 }
 
 
 class _Still(OpenLayer):
-    def __init__(self, layer: Layer, shot: Shot, *, size: Size, fps: Fraction) -> None:
+    def __init__(self, layer: Layer, sprite: Sprite, *, size: Size, fps: Fraction) -> None:
         super().__init__(layer, size=size, fps=fps)
-        self._shot = shot
+        self._sprite = sprite
 
-    def shot(self, frame: int) -> Shot:  # noqa: ARG002 - it is the same at all
-        return self._shot
+    def sprite(self, frame: int) -> Sprite:  # noqa: ARG002 - it is the same at all
+        return self._sprite
 
 
 def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: Warn) -> OpenLayer:
@@ -68,7 +68,7 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
     if ignored := sorted(set(element) - _BASE - told - _DRAWN.get(layer.kind, set(element))):
         note(f"not drawn: {', '.join(ignored)}")
     opened = _opened(layer, size=size, fps=fps, find=find, note=note)
-    return _staged(opened, size=size, fps=fps, find=find)
+    return _transformed(opened, size=size, fps=fps, find=find)
 
 
 def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) -> OpenLayer:
@@ -80,7 +80,7 @@ def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) 
     if path is None and layer.kind in ("image", "video"):
         return ImageLayer(layer, picture_card(layer, size, note), size=size, fps=fps, note=note)
     if path is None:
-        return _Still(layer, Shot(*box_card(layer, size, note)), size=size, fps=fps)
+        return _Still(layer, Sprite(*box_card(layer, size, note)), size=size, fps=fps)
     wrong = f"The URL provided is not a {layer.kind} file and cannot be used as a source for a {layer.kind} element"
     try:
         if layer.kind == "video":
@@ -93,7 +93,7 @@ def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) 
     return ImageLayer(layer, still.picture, size=size, fps=fps, note=note)
 
 
-def _staged(opened: OpenLayer, *, size: Size, fps: Fraction, find: Find) -> OpenLayer:
+def _transformed(opened: OpenLayer, *, size: Size, fps: Fraction, find: Find) -> OpenLayer:
     """Add what every kind of element can have: a mask, a turn, and a motion of the whole."""
     layer = opened.layer
     motion, turn, mask = motion_of(layer.element), turn_of(layer.element), _mask(opened, find)
@@ -102,7 +102,7 @@ def _staged(opened: OpenLayer, *, size: Size, fps: Fraction, find: Find) -> Open
         motion = None if motion.crop or not motion.distance else replace(motion, scale=(1.0, 1.0))
     if motion is None and turn is None and mask is None:
         return opened
-    return Staged(opened, size=size, fps=fps, mask=mask, motion=motion, turn=turn)
+    return TransformedLayer(opened, size=size, fps=fps, mask=mask, motion=motion, turn=turn)
 
 
 def _mask(opened: OpenLayer, find: Find) -> Mask | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_json2video.local.drawing.layout import Box, Motion, placed
 from airflow_json2video.local.drawing.masks import Mask
-from airflow_json2video.local.drawing.placement import Shot, masked, set_at, turned
+from airflow_json2video.local.drawing.placement import Sprite, masked, set_at, turned
 from airflow_json2video.local.planning.plan import number
 from airflow_json2video.movie.frames import MAX_SIDE
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_json2video.local.drawing.layout import Turn
     from airflow_json2video.local.planning.timeline import Layer
 
-__all__ = ["Find", "OpenLayer", "Staged", "Warn", "area_of"]
+__all__ = ["Find", "OpenLayer", "TransformedLayer", "Warn", "area_of"]
 
 Size = tuple[int, int]
 Warn = Callable[[str], None]
@@ -66,7 +66,7 @@ class OpenLayer:
         """Give how much of its time has passed, 0 at its first frame and 1 at its last."""
         return max(0.0, min(1.0, (frame - self.layer.first) / max(1, self.layer.frames - 1)))
 
-    def shot(self, frame: int) -> Shot:
+    def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
         raise NotImplementedError
 
@@ -74,7 +74,7 @@ class OpenLayer:
         """Let go of files."""
 
 
-class Staged(OpenLayer):
+class TransformedLayer(OpenLayer):
     """Another layer, masked, moved and turned as a whole.
 
     :param motion: moves the layer as a whole; a picture that moves inside its own box is not told here.
@@ -95,7 +95,7 @@ class Staged(OpenLayer):
         self._mask = mask
         self._motion = motion
         self._turn = turn
-        self._made: tuple[Hashable, Shot] | None = None
+        self._made: tuple[Hashable, Sprite] | None = None
 
     @property
     def box(self) -> Box:
@@ -107,22 +107,22 @@ class Staged(OpenLayer):
         mask = self._mask.at(self.seconds(frame))[0] if self._mask else None
         return (self._inner.key(frame), frame if moves else 0, mask)
 
-    def shot(self, frame: int) -> Shot:
+    def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
         key = self._look(frame)
         if self._made is None or self._made[0] != key:
-            self._made = (key, self._staged(frame))
+            self._made = (key, self._transformed(frame))
         return self._made[1]
 
-    def _staged(self, frame: int) -> Shot:
-        shot, box = self._inner.shot(frame), self.box
+    def _transformed(self, frame: int) -> Sprite:
+        sprite, box = self._inner.sprite(frame), self.box
         if self._mask is not None:
-            shot = masked(shot, self._mask.at(self.seconds(frame))[1], (box.x, box.y))
+            sprite = masked(sprite, self._mask.at(self.seconds(frame))[1], (box.x, box.y))
         if self._motion is not None:
-            shot = _moved(shot, self._motion, self.progress(frame), box)
+            sprite = _moved(sprite, self._motion, self.progress(frame), box)
         if self._turn is not None and (angle := self._turn.at(self.seconds(frame)) % 360):
-            shot = turned(shot, angle, (box.x + box.width / 2, box.y + box.height / 2))
-        return shot
+            sprite = turned(sprite, angle, (box.x + box.width / 2, box.y + box.height / 2))
+        return sprite
 
     def close(self) -> None:
         """Close its files."""
@@ -140,11 +140,11 @@ def area_of(layer: Layer, size: Size) -> Size:
     return width, height
 
 
-def _moved(shot: Shot, motion: Motion, progress: float, box: Box) -> Shot:
+def _moved(sprite: Sprite, motion: Motion, progress: float, box: Box) -> Sprite:
     """Move what stands in a box as the motion's view of that box tells."""
     left, top, right, bottom = motion.window(progress, (box.width, box.height))
     across, down = box.width / (right - left), box.height / (bottom - top)
     aside, below = motion.offset(progress, (box.width, box.height))
-    x = box.x + aside + (shot.x - box.x - left) * across
-    y = box.y + below + (shot.y - box.y - top) * down
-    return set_at(shot.picture, (x, y, x + shot.picture.width * across, y + shot.picture.height * down))
+    x = box.x + aside + (sprite.x - box.x - left) * across
+    y = box.y + below + (sprite.y - box.y - top) * down
+    return set_at(sprite.picture, (x, y, x + sprite.picture.width * across, y + sprite.picture.height * down))

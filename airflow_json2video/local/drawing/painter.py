@@ -9,7 +9,7 @@ from PIL import Image
 
 from airflow_json2video.local.drawing.layers import open_layer
 from airflow_json2video.local.drawing.open_layers import OpenLayer
-from airflow_json2video.local.drawing.transitions import STYLES, Crossing
+from airflow_json2video.local.drawing.transitions import STYLES, TransitionBlend
 from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Timeline
 
 __all__ = ["Painter"]
@@ -93,7 +93,7 @@ class Painter:
         under = self._open(x for x in timeline.overlays if x.z_index < 0)
         over = self._open(x for x in timeline.overlays if x.z_index >= 0)
         scenes: dict[int, _OpenScene] = {}
-        crossing: tuple[int, Crossing] | None = None
+        crossing: tuple[int, TransitionBlend] | None = None
         last: Hashable = None
         try:
             for frame in range(timeline.frames) if order is None else order:
@@ -162,7 +162,7 @@ class Painter:
                 _paste(canvas, layer, frame)
         return canvas
 
-    def _crossing(self, index: int, scenes: dict[int, _OpenScene], under: list[OpenLayer]) -> Crossing:
+    def _crossing(self, index: int, scenes: dict[int, _OpenScene], under: list[OpenLayer]) -> TransitionBlend:
         scene = self._timeline.scenes[index]
         if scene.transition is None:
             raise ValueError("a scene without a transition does not cross")
@@ -177,7 +177,7 @@ class Painter:
                 self._scene_picture(index, scenes, under, frame),
             )
 
-        return Crossing(
+        return TransitionBlend(
             style, frames=scene.transition.frames, size=self._size, fps=self._timeline.fps, pictures=pictures
         )
 
@@ -190,10 +190,10 @@ def _paste(canvas: Image.Image, layer: OpenLayer, frame: int) -> None:
     opacity = layer.opacity(frame)
     if opacity <= 0:
         return
-    shot = layer.shot(frame)
-    picture = shot.picture
+    sprite = layer.sprite(frame)
+    picture = sprite.picture
     mask = picture.getchannel("A") if picture.mode == "RGBA" else None
     if opacity < 1:
         level = [round(v * opacity) for v in range(256)]
         mask = Image.new("L", picture.size, level[255]) if mask is None else mask.point(level)
-    canvas.paste(picture.convert("RGB") if picture.mode == "RGBA" else picture, (shot.x, shot.y), mask)
+    canvas.paste(picture.convert("RGB") if picture.mode == "RGBA" else picture, (sprite.x, sprite.y), mask)

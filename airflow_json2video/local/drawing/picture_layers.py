@@ -12,9 +12,9 @@ from PIL import Image
 from airflow_json2video.local.drawing.clips import ClipReader
 from airflow_json2video.local.drawing.layout import Box
 from airflow_json2video.local.drawing.open_layers import OpenLayer, Warn
-from airflow_json2video.local.drawing.pictures import Arrangement
-from airflow_json2video.local.drawing.placement import Shot
-from airflow_json2video.local.drawing.prefetch import Ahead
+from airflow_json2video.local.drawing.pictures import PictureProcessor
+from airflow_json2video.local.drawing.placement import Sprite
+from airflow_json2video.local.drawing.prefetch import Prefetcher
 from airflow_json2video.local.planning.plan import number
 
 if TYPE_CHECKING:
@@ -30,25 +30,25 @@ class ImageLayer(OpenLayer):
 
     def __init__(self, layer: Layer, picture: Image.Image, *, size: Size, fps: Fraction, note: Warn) -> None:
         super().__init__(layer, size=size, fps=fps)
-        self._way = Arrangement(layer.element, picture.size, size, note=note)
-        self._prepared = self._way.prepared(picture)
-        self._moving = Ahead(last=layer.first + layer.frames - 1)
+        self._processor = PictureProcessor(layer.element, picture.size, size, note=note)
+        self._prepared = self._processor.prepared(picture)
+        self._moving = Prefetcher(last=layer.first + layer.frames - 1)
 
     @property
     def box(self) -> Box:
         """Where it stands on the canvas."""
-        return self._way.box
+        return self._processor.box
 
     def _look(self, frame: int) -> Hashable:
-        return frame if self._way.motion else 0
+        return frame if self._processor.motion else 0
 
     def _seen(self, frame: int) -> Image.Image:
-        return self._way.still(self._prepared, self.progress(frame))
+        return self._processor.still(self._prepared, self.progress(frame))
 
-    def shot(self, frame: int) -> Shot:
+    def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
-        picture = self._moving.at(frame, self._seen) if self._way.motion else self._prepared
-        return Shot(picture, self.box.x, self.box.y)
+        picture = self._moving.at(frame, self._seen) if self._processor.motion else self._prepared
+        return Sprite(picture, self.box.x, self.box.y)
 
     def close(self) -> None:
         """Let go of the pictures that were made ahead."""
@@ -66,23 +66,23 @@ class ClipLayer(OpenLayer):
         element = layer.element
         loops = int(number(element.get("loop"), 1))
         self._reader = ClipReader(path, seek=number(element.get("seek"), 0), loops=loops or 1)
-        self._way = Arrangement(element, self._reader.size, size, note=note)
-        self._made: tuple[Hashable, Shot] | None = None
+        self._processor = PictureProcessor(element, self._reader.size, size, note=note)
+        self._made: tuple[Hashable, Sprite] | None = None
 
     @property
     def box(self) -> Box:
         """Where it stands on the canvas."""
-        return self._way.box
+        return self._processor.box
 
     def _look(self, frame: int) -> Hashable:
-        return (self._reader.at(self.seconds(frame))[0], frame if self._way.motion else 0)
+        return (self._reader.at(self.seconds(frame))[0], frame if self._processor.motion else 0)
 
-    def shot(self, frame: int) -> Shot:
+    def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
         key = self._look(frame)
         if self._made is None or self._made[0] != key:
             picture = self._reader.at(self.seconds(frame))[1]
-            self._made = (key, Shot(self._way.frame(picture, self.progress(frame)), self.box.x, self.box.y))
+            self._made = (key, Sprite(self._processor.frame(picture, self.progress(frame)), self.box.x, self.box.y))
         return self._made[1]
 
     def close(self) -> None:

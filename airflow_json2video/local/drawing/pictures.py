@@ -14,7 +14,7 @@ from airflow_json2video.local.planning.plan import number
 if TYPE_CHECKING:
     from airflow_json2video.local.drawing.chroma import ChromaKey
 
-__all__ = ["Arrangement", "opaque"]
+__all__ = ["PictureProcessor", "opaque"]
 
 Size = tuple[int, int]
 Part = tuple[float, float, float, float]
@@ -23,7 +23,7 @@ Part = tuple[float, float, float, float]
 _ALL: Part = (0.0, 0.0, 1.0, 1.0)
 
 
-class Arrangement:
+class PictureProcessor:
     """The way of an element's pictures to the canvas, worked out once.
 
     :param natural: size of the source, pixels.

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
-__all__ = ["Shot", "masked", "set_at", "turned"]
+__all__ = ["Sprite", "masked", "set_at", "turned"]
 
 _SEEN = Image.Resampling.BILINEAR
 
 
 @dataclass(frozen=True)
-class Shot:
+class Sprite:
     """A picture at its place; RGB if it is opaque all over, which is quicker, else RGBA."""
 
     picture: Image.Image
@@ -21,7 +21,7 @@ class Shot:
     y: int
 
 
-def set_at(picture: Image.Image, place: tuple[float, float, float, float]) -> Shot:
+def set_at(picture: Image.Image, place: tuple[float, float, float, float]) -> Sprite:
     """Draw a picture into a place (left, top, right, bottom) whose edges may lie between pixels."""
     left, top, right, bottom = place
     x, y = math.floor(left) - 1, math.floor(top) - 1
@@ -36,16 +36,16 @@ def set_at(picture: Image.Image, place: tuple[float, float, float, float]) -> Sh
         edge + (x + size[0] - left) * across,
         edge + (y + size[1] - top) * down,
     )
-    return Shot(wide.resize(size, _SEEN, box=box), x, y)
+    return Sprite(wide.resize(size, _SEEN, box=box), x, y)
 
 
-def turned(shot: Shot, angle: float, pivot: tuple[float, float]) -> Shot:
-    """Turn a shot clockwise about a point of the canvas.
+def turned(sprite: Sprite, angle: float, pivot: tuple[float, float]) -> Sprite:
+    """Turn a sprite clockwise about a point of the canvas.
 
     :param angle: degrees.
     """
-    picture = shot.picture
-    center = (shot.x + picture.width / 2, shot.y + picture.height / 2)
+    picture = sprite.picture
+    center = (sprite.x + picture.width / 2, sprite.y + picture.height / 2)
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     away = (center[0] - pivot[0], center[1] - pivot[1])
     goes = (pivot[0] + away[0] * cos - away[1] * sin, pivot[1] + away[0] * sin + away[1] * cos)
@@ -57,14 +57,14 @@ def turned(shot: Shot, angle: float, pivot: tuple[float, float]) -> Shot:
     wide.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
     rest = (goes[0] - size[0] / 2 - x, goes[1] - size[1] / 2 - y)
     done = wide.rotate(-angle, Image.Resampling.BICUBIC, translate=rest)  # type: ignore[arg-type]
-    return Shot(done, x, y)
+    return Sprite(done, x, y)
 
 
-def masked(shot: Shot, mask: Image.Image, origin: tuple[int, int]) -> Shot:
-    """Keep of a shot what a grey mask, whose corner stands at *origin* on the canvas, has white."""
-    picture = shot.picture.convert("RGBA")
-    left, top = shot.x - origin[0], shot.y - origin[1]
+def masked(sprite: Sprite, mask: Image.Image, origin: tuple[int, int]) -> Sprite:
+    """Keep of a sprite what a grey mask, whose corner stands at *origin* on the canvas, has white."""
+    picture = sprite.picture.convert("RGBA")
+    left, top = sprite.x - origin[0], sprite.y - origin[1]
     part = mask.crop((left, top, left + picture.width, top + picture.height))
-    alpha = part if shot.picture.mode == "RGB" else ImageChops.multiply(picture.getchannel("A"), part)
+    alpha = part if sprite.picture.mode == "RGB" else ImageChops.multiply(picture.getchannel("A"), part)
     picture.putalpha(alpha)
-    return Shot(picture, shot.x, shot.y)
+    return Sprite(picture, sprite.x, sprite.y)

@@ -10,14 +10,14 @@ from functools import cache
 
 from PIL import Image
 
-__all__ = ["Ahead"]
+__all__ = ["Prefetcher"]
 
 # One picture of all layers together, so that many layers need no more memory than one. A single processor is busy
 # enough with the current frame.
 _room = threading.Semaphore(1 if (os.cpu_count() or 1) > 1 else 0)
 
 
-class Ahead:
+class Prefetcher:
     """Has the next picture made if frames are asked for one after another.
 
     :param last: the last frame that there is.

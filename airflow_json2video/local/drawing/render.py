@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.local.drawing.assets import AssetFault, Assets
-from airflow_json2video.local.drawing.audio_prepass import KINDS, Heard
+from airflow_json2video.local.drawing.audio_prepass import KINDS, AudioPrepass
 from airflow_json2video.local.drawing.clips import NotMedia, measure
 from airflow_json2video.local.drawing.encode import Encoder
 from airflow_json2video.local.drawing.html import HtmlStills
@@ -84,7 +84,7 @@ class _Render:
         self._progress = progress
         self._html = HtmlStills(assets=assets, enabled=html, warn=self._warn)
         self._warnings: dict[str, None] = {}
-        self._heard = Heard(assets=assets, warn=self._warn)
+        self._heard = AudioPrepass(assets=assets, warn=self._warn)
 
     def run(self) -> dict[str, Any]:
         if self._mode == "slate":
@@ -95,7 +95,7 @@ class _Render:
             timeline = self.prepared()
             with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
                 self._draw(timeline, Path(scratch) / "track")
-        ass = self._heard.keep_subtitles(self._path)
+        ass = self._heard.save_subtitles(self._path)
         return {**result_of(timeline, self._path), "warnings": list(self._warnings), "ass": ass}
 
     def prepared(self) -> Timeline:

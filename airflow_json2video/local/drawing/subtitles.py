@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageFont, features
 
-from airflow_json2video.local.drawing.compositing import lay, rounded_box
+from airflow_json2video.local.drawing.compositing import blend, rounded_box
 from airflow_json2video.local.drawing.layout import GAP
 from airflow_json2video.local.drawing.lettering import draw_piece
 from airflow_json2video.local.drawing.open_layers import OpenLayer
-from airflow_json2video.local.drawing.placement import Shot
+from airflow_json2video.local.drawing.placement import Sprite
 from airflow_json2video.local.drawing.typefaces import Piece
 from airflow_json2video.local.planning.captions import Line, read_captions
-from airflow_json2video.local.planning.subtitle_style import SubtitleLook, look_of
+from airflow_json2video.local.planning.subtitle_style import SubtitleStyle, read_style
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer
@@ -49,10 +49,10 @@ class SubtitlesLayer(OpenLayer):
 
     def __init__(self, layer: Layer, captions: Path | None, *, size: tuple[int, int], fps: Fraction) -> None:
         super().__init__(layer, size=size, fps=fps)
-        self._style = look_of(layer.element, width=size[0], warn=lambda _: None)
+        self._style = read_style(layer.element, width=size[0], warn=lambda _: None)
         self._lines = read_captions(captions.read_text(encoding="utf-8")) if captions is not None else []
         self._next = 0
-        self._made: tuple[Hashable, Shot] | None = None
+        self._made: tuple[Hashable, Sprite] | None = None
 
     def _now(self, frame: int) -> tuple[int, int] | None:
         """Give the line that shows at a frame, and the word that is said; -1: none yet, or not known."""
@@ -82,17 +82,17 @@ class SubtitlesLayer(OpenLayer):
         """Give the line and the word at a frame."""
         return self._now(frame)
 
-    def shot(self, frame: int) -> Shot:
+    def sprite(self, frame: int) -> Sprite:
         """Give the line at a frame, its word highlighted."""
         now = self._now(frame)
         if now is None:
-            return Shot(Image.new("RGBA", (1, 1), (0, 0, 0, 0)), 0, 0)
+            return Sprite(Image.new("RGBA", (1, 1), (0, 0, 0, 0)), 0, 0)
         if self._made is None or self._made[0] != now:
             self._made = (now, _drawn(self._lines[now[0]], now[1], self._style, self._size))
         return self._made[1]
 
 
-def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -> Shot:
+def _drawn(line: Line, said: int, look: SubtitleStyle, canvas: tuple[int, int]) -> Sprite:
     """Draw a line; *said* is the number of the word that is said, or -1."""
     style = look.style if line.timed else {"boxed-line": "boxed-line"}.get(look.style, "classic")
     texts = [word.text for word in line.words]
@@ -123,7 +123,7 @@ def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -
 
     def box(left: float, right: float, row: int) -> None:
         at = (round(left), top(row) - pad_y)
-        lay(picture, rounded_box((round(right) - at[0], step), look.size * 0.15), look.box, at)
+        blend(picture, rounded_box((round(right) - at[0], step), look.size * 0.15), look.box, at)
 
     if style == "boxed-line":
         for row, long in enumerate(widths):
@@ -144,12 +144,12 @@ def _drawn(line: Line, said: int, look: SubtitleLook, canvas: tuple[int, int]) -
         return mask
 
     if look.shadow_offset:
-        lay(picture, letters(shown.values(), look.outline_width, look.shadow_offset), look.shadow)
+        blend(picture, letters(shown.values(), look.outline_width, look.shadow_offset), look.shadow)
     if look.outline_width:
-        lay(picture, letters(shown.values(), look.outline_width), look.outline)
-    lay(picture, letters(w for i, w in shown.items() if i != said), look.line)
-    lay(picture, letters(w for i, w in shown.items() if i == said), look.word)
-    return Shot(picture, *_position(look, (width, height), (margin_x, margin_y), canvas))
+        blend(picture, letters(shown.values(), look.outline_width), look.outline)
+    blend(picture, letters(w for i, w in shown.items() if i != said), look.line)
+    blend(picture, letters(w for i, w in shown.items() if i == said), look.word)
+    return Sprite(picture, *_position(look, (width, height), (margin_x, margin_y), canvas))
 
 
 def _spare(room: float, column: str) -> float:
@@ -182,7 +182,7 @@ def _rows(
 
 
 def _position(
-    look: SubtitleLook, size: tuple[int, int], margin: tuple[int, int], canvas: tuple[int, int]
+    look: SubtitleStyle, size: tuple[int, int], margin: tuple[int, int], canvas: tuple[int, int]
 ) -> tuple[int, int]:
     """Give the place of a block: 5 % of the frame stay free around its letters, and it never leaves the frame."""
     width, height = size[0] - 2 * margin[0], size[1] - 2 * margin[1]

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageFilter
 
-from airflow_json2video.local.drawing.compositing import lay, rounded_box
+from airflow_json2video.local.drawing.compositing import blend, rounded_box
 from airflow_json2video.local.drawing.layout import GAP, css_length
 from airflow_json2video.local.drawing.lettering import draw_piece
 from airflow_json2video.local.drawing.text_settings import read_settings
@@ -173,17 +173,17 @@ class TextBlock:
         if look.background[3]:
             shape = Image.new("L", size, 0)
             shape.paste(rounded_box(self._box, self._radius), (margin, margin))
-            lay(picture, shape, look.background)
+            blend(picture, shape, look.background)
         letters = self._mask(size, 0, state)
         outer = self._mask(size, look.outline[0], state) if look.outline else letters
         for shadow in reversed(look.shadows):
             fallen = Image.new("L", size, 0)
             fallen.paste(outer, (round(shadow.x), round(shadow.y)))
             soft = fallen.filter(ImageFilter.GaussianBlur(shadow.blur / 2)) if shadow.blur else fallen
-            lay(picture, soft, shadow.shade)
+            blend(picture, soft, shadow.shade)
         if look.outline:
-            lay(picture, outer, look.outline[1])
-        lay(picture, letters, look.ink)
+            blend(picture, outer, look.outline[1])
+        blend(picture, letters, look.ink)
         return picture
 
     def _mask(self, size: Size, stroke: int, state: State | None) -> Image.Image:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from airflow_json2video.local.drawing.open_layers import OpenLayer, Warn, area_of
-from airflow_json2video.local.drawing.placement import Shot, set_at
+from airflow_json2video.local.drawing.placement import Sprite, set_at
 from airflow_json2video.local.drawing.text import TextBlock
 from airflow_json2video.local.planning.animation import PLAIN, animation_of
 from airflow_json2video.local.planning.evaluation import text_of
@@ -52,32 +52,32 @@ class TextLayer(OpenLayer):
         shown = float(layer.frames / fps) * _PART
         self._hurry = takes / shown if takes > shown > 0 else 1.0
         self._moving = math.ceil(takes / self._hurry * fps)
-        self._made: tuple[Hashable, Shot] | None = None
+        self._made: tuple[Hashable, Sprite] | None = None
 
     def _look(self, frame: int) -> Hashable:
         return max(0, min(self._moving, frame - self.layer.first))
 
-    def shot(self, frame: int) -> Shot:
+    def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
         key = self._look(frame)
         if self._made is None or self._made[0] != key:
             self._made = (key, self._drawn(frame))
         return self._made[1]
 
-    def _drawn(self, frame: int) -> Shot:
+    def _drawn(self, frame: int) -> Sprite:
         block, animation = self._block, self._animation
         x, y = self.box.x + block.x, self.box.y + block.y
         # Half a frame in, so that the first frame of a fade is not wholly empty.
         now = (self.seconds(frame) + 0.5 / float(self._fps)) * self._hurry
         if animation is None or frame - self.layer.first >= self._moving:
-            return Shot(block.picture(), x, y)
+            return Sprite(block.picture(), x, y)
         if animation.by != "whole":
 
             def state(unit: int) -> tuple[float, float]:
                 done = animation.progress(unit, now)
                 return min(1.0, done * 2), self._low * (1 - _springing(done))
 
-            return Shot(block.picture(state), x, y)
+            return Sprite(block.picture(state), x, y)
         done = animation.progress(0, now)
         picture = block.picture()
         solid = min(1.0, done * 2) if animation.effect == "pop" else done
@@ -89,7 +89,7 @@ class TextLayer(OpenLayer):
             scale = 0.6 + 0.4 * _springing(done)
             aside, over = picture.width * (1 - scale) / 2, picture.height * (1 - scale) / 2
             return set_at(picture, (x + aside, y + over, x + picture.width - aside, y + picture.height - over))
-        return Shot(picture, x, y)
+        return Sprite(picture, x, y)
 
 
 def _springing(done: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_json2video.local.drawing.layout import css_length
 from airflow_json2video.local.planning.colors import RGBA, parse_color
 
-__all__ = ["Shadow", "TextLook", "read_settings"]
+__all__ = ["Shadow", "TextStyle", "read_settings"]
 
 Size = tuple[int, int]
 _KNOWN = {
@@ -35,7 +35,7 @@ class Shadow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextLook:
+class TextStyle:
     """How a text is drawn; lengths in pixels."""
 
     size: int
@@ -58,7 +58,7 @@ class TextLook:
     transform: str
 
 
-def read_settings(settings: Mapping[str, Any], *, area: Size, canvas: Size, warn: Callable[[str], None]) -> TextLook:
+def read_settings(settings: Mapping[str, Any], *, area: Size, canvas: Size, warn: Callable[[str], None]) -> TextStyle:
     """Read the settings of a text.
 
     ``em`` and ``%`` of a font size are of the 16 pixels that CSS starts from; elsewhere of the font size.
@@ -88,7 +88,7 @@ def read_settings(settings: Mapping[str, Any], *, area: Size, canvas: Size, warn
     # As in CSS: one for all, or vertical and horizontal, or top, sides, bottom, or clockwise from the top.
     order = {1: (0, 0, 0, 0), 2: (0, 1, 0, 1), 3: (0, 1, 2, 1), 4: (0, 1, 2, 3)}[len(sides)]
     top, right, bottom, left = (max(0, min(canvas[0] // 2, sides[i])) for i in order)
-    return TextLook(
+    return TextStyle(
         size=size,
         bold=weight in ("bold", "bolder") or (weight.isdigit() and int(weight) >= 600),
         italic=str(settings.get("font-style") or "").startswith(("italic", "oblique")),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from airflow_json2video.local.drawing.frames import from_image, to_image
 
-__all__ = ["STYLES", "Crossing"]
+__all__ = ["STYLES", "TransitionBlend"]
 
 # fmt: off
 STYLES = frozenset({
@@ -29,7 +29,7 @@ STYLES = frozenset({
 Pictures = Callable[[int], "tuple[Image.Image, Image.Image]"]
 
 
-class Crossing:
+class TransitionBlend:
     """One transition of *frames* frames; its pictures are asked for once each, in order.
 
     :param pictures: gives both scenes at a frame of the transition, from 0 up to and including *frames*.
@@ -85,9 +85,9 @@ class Crossing:
 
     def _feed(self) -> None:
         for node, picture in zip(self._inputs, self._pictures(self._fed), strict=True):
-            shot = from_image(picture)
-            shot.pts = self._fed
-            node.push(shot)
+            sprite = from_image(picture)
+            sprite.pts = self._fed
+            node.push(sprite)
         self._fed += 1
 
 

@@ -23,7 +23,7 @@ from airflow_json2video.local.planning.speech import (
     spoken_text,
 )
 
-__all__ = ["Spoken", "Voices"]
+__all__ = ["SpeechClip", "SpeechSynthesizer"]
 
 TIME_LIMIT = 60.0
 """Real seconds that espeak-ng has for one text."""
@@ -36,7 +36,7 @@ _LOUD = 400  # of 32768: softer is silence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spoken:
+class SpeechClip:
     """A voice's sound. Times are seconds.
 
     :param seconds: of the file.
@@ -50,7 +50,7 @@ class Spoken:
     ends: float
 
 
-class Voices:
+class SpeechSynthesizer:
     """Makes each voice once and keeps it for the length, the sound and the captions.
 
     :param folder: where the sounds are kept; made when it is needed.
@@ -61,9 +61,9 @@ class Voices:
         self._folder = folder
         self._warn = warn
         self._speaker = shutil.which("espeak-ng")
-        self._made: dict[str, tuple[Spoken, str]] = {}
+        self._made: dict[str, tuple[SpeechClip, str]] = {}
 
-    def spoken(self, where: str, element: Mapping[str, Any]) -> Spoken:
+    def synthesize(self, where: str, element: Mapping[str, Any]) -> SpeechClip:
         """Give the sound of a ``voice`` element."""
         text, name, speed = spoken_text(element), _language(element), speed_of(element)
         key = hashlib.sha256(f"{name}\n{element.get('voice')}\n{speed}\n{text}".encode()).hexdigest()[:24]
@@ -74,10 +74,10 @@ class Voices:
             if lack:
                 _hum(element, path)
             self._made[key] = (_measured(path), lack)
-        spoken, lack = self._made[key]
+        synthesize, lack = self._made[key]
         if lack:
             self._warn(f"{where}: a tone stands for this voice: {lack}")
-        return spoken
+        return synthesize
 
     def _speak(self, text: str, path: Path, *, language: str, speed: float) -> str:
         """Let espeak-ng say a text into a file; gives what kept it from doing so, or nothing."""
@@ -153,7 +153,7 @@ def _tone(pitch: float, count: int) -> bytes:
     return samples.tobytes()
 
 
-def _measured(path: Path) -> Spoken:
+def _measured(path: Path) -> SpeechClip:
     with wave.open(str(path), "rb") as sound:
         rate, count, channels = sound.getframerate(), sound.getnframes(), sound.getnchannels()
         # espeak-ng leaves the length in a file's head unknown when it could not go back to write it.
@@ -171,4 +171,4 @@ def _measured(path: Path) -> Spoken:
     first = next((i for i in steps if loud(i)), 0)
     last = next((i for i in reversed(steps) if loud(i)), count)
     seconds = count / rate
-    return Spoken(path=path, seconds=seconds, begins=first / rate, ends=min(seconds, (last + step) / rate))
+    return SpeechClip(path=path, seconds=seconds, begins=first / rate, ends=min(seconds, (last + step) / rate))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.colors import RGBA
-    from airflow_json2video.local.planning.subtitle_style import SubtitleLook
+    from airflow_json2video.local.planning.subtitle_style import SubtitleStyle
 
 __all__ = ["CaptionFault", "Line", "Speech", "Word", "arranged", "lines_of_speech", "read_captions", "write_ass"]
 
@@ -291,7 +291,7 @@ def _bare(word: str) -> tuple[str, str, str]:
 # Writing
 
 
-def write_ass(lines: Iterable[Line], look: SubtitleLook, *, width: int, height: int) -> str:
+def write_ass(lines: Iterable[Line], look: SubtitleStyle, *, width: int, height: int) -> str:
     """Give an ASS file that a player shows much like the render; words that have times carry karaoke tags."""
     boxed = look.boxes_line
     outline = look.box if boxed else look.outline

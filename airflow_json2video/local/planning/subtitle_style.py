@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_json2video.local.planning.colors import RGBA, parse_color
 
-__all__ = ["STYLES", "SubtitleLook", "look_of"]
+__all__ = ["STYLES", "SubtitleStyle", "read_style"]
 
 STYLES = ("classic", "classic-progressive", "classic-one-word", "boxed-line", "boxed-word")
 _ROWS = {"top": 7, "mid-top": 7, "center": 4, "mid-bottom": 1, "bottom": 1}
@@ -22,7 +22,7 @@ _BUNDLED = ("roboto", "dejavu sans")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubtitleLook:
+class SubtitleStyle:
     """Sizes are pixels of the movie."""
 
     style: str = "classic"
@@ -58,7 +58,7 @@ class SubtitleLook:
         return _ROWS[self.row] + _COLUMNS[self.column]
 
 
-def look_of(element: Mapping[str, Any], *, width: int, warn: Callable[[str], None]) -> SubtitleLook:
+def read_style(element: Mapping[str, Any], *, width: int, warn: Callable[[str], None]) -> SubtitleStyle:
     """Read the settings of a ``subtitles`` element.
 
     :param width: of the movie; 5 % of it is the size of the letters if nothing is said.
@@ -90,7 +90,7 @@ def look_of(element: Mapping[str, Any], *, width: int, warn: Callable[[str], Non
 
     black = (0, 0, 0, 255)
     replacements = settings.get("replace")
-    return SubtitleLook(
+    return SubtitleStyle(
         style=style,
         family=family,
         bold=bold,

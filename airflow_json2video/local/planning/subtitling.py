@@ -18,7 +18,7 @@ from airflow_json2video.local.planning.captions import (
 from airflow_json2video.local.planning.plan import number
 from airflow_json2video.local.planning.resolve import MovieFault
 from airflow_json2video.local.planning.speech import estimated_seconds, spoken_text
-from airflow_json2video.local.planning.subtitle_style import look_of
+from airflow_json2video.local.planning.subtitle_style import read_style
 
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer, Timeline
@@ -41,7 +41,7 @@ class Span(Protocol):
         """The end of the last."""
 
 
-Spoken = Callable[[str, Mapping[str, Any]], Span]
+Synthesize = Callable[[str, Mapping[str, Any]], Span]
 Fetched = Callable[[str, str], "Path | None"]
 
 
@@ -60,30 +60,30 @@ def subtitles_ass(
     layer: Layer,
     *,
     fetched: Fetched,
-    spoken: Spoken,
+    synthesize: Synthesize,
     warn: Callable[[str], None],
 ) -> str | None:
     """Give the subtitles of a movie as ASS; None if nothing is said in it.
 
     :param fetched: gives the file of an address; it is told the place of the element and the address.
-    :param spoken: gives the sound of a voice.
+    :param synthesize: gives the sound of a voice.
     :raises MovieFault: the captions cannot be read.
     """
 
     def note(text: str) -> None:
         warn(f"{layer.where}: {text}")
 
-    look = look_of(layer.element, width=timeline.width, warn=note)
+    look = read_style(layer.element, width=timeline.width, warn=note)
     captions = layer.element.get("captions")
     if captions not in (None, ""):
-        lines = _given_lines(layer, str(captions), fetched)
+        lines = _caption_lines(layer, str(captions), fetched)
         if lines and not any(line.timed for line in lines) and look.style not in ("classic", "boxed-line"):
-            note(f"these captions do not say when each word is spoken; '{look.style}' shows them line by line")
+            note(f"these captions do not say when each word is synthesize; '{look.style}' shows them line by line")
         max_words = look.max_words if look.max_words_given else None
     else:
         if any(s.element.get("type") != "voice" for s in timeline.sounds):
             note("only what 'voice' elements say becomes subtitles here; other sound is not transcribed")
-        lines = lines_of_speech(_speeches(timeline, spoken), max_words=look.max_words)
+        lines = lines_of_speech(_speeches(timeline, synthesize), max_words=look.max_words)
         if not lines:
             note("no voice is heard in the movie: there are no subtitles")
         max_words = look.max_words
@@ -92,7 +92,7 @@ def subtitles_ass(
     return write_ass(lines, look, width=timeline.width, height=timeline.height) if lines else None
 
 
-def _given_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
+def _caption_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
     if captions.strip().lower().startswith(("http://", "https://")):
         path = fetched(layer.where, captions.strip())
         if path is None:
@@ -106,12 +106,12 @@ def _given_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
         raise MovieFault(f"{layer.where}: {fault}") from None
 
 
-def _speeches(timeline: Timeline, spoken: Spoken) -> Iterator[Speech]:
+def _speeches(timeline: Timeline, synthesize: Synthesize) -> Iterator[Speech]:
     """Give what the movie's voices say, and when."""
     for sound in timeline.sounds:
         if sound.element.get("type") != "voice" or number(sound.element.get("volume"), 1) <= 0:
             continue
-        voice = spoken(sound.where, sound.element)
+        voice = synthesize(sound.where, sound.element)
         start = float(sound.first / timeline.fps)
         yield Speech(
             text=spoken_text(sound.element),

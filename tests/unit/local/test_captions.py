@@ -18,7 +18,7 @@ from airflow_json2video.local.planning.captions import (
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 from airflow_json2video.local.planning.speech import estimated_seconds, spoken_text
-from airflow_json2video.local.planning.subtitle_style import look_of
+from airflow_json2video.local.planning.subtitle_style import read_style
 
 SRT = "1\n00:00:00,000 --> 00:00:02,000\nFirst line\n\n2\n00:00:02,000 --> 00:00:04,500\n<i>Second</i> line\nof two\n"
 VTT = """\ufeffWEBVTT
@@ -132,7 +132,7 @@ def test_capitals_and_a_number_of_words_that_is_asked_for_hold_for_given_caption
 
 @pytest.mark.parametrize("position", ["bottom-center", "mid-top-center", "custom"])
 def test_what_is_written_is_read_back_as_it_was(position):
-    look = look_of({"settings": {"position": position, "x": 10, "y": 20}}, width=640, warn=pytest.fail)
+    look = read_style({"settings": {"position": position, "x": 10, "y": 20}}, width=640, warn=pytest.fail)
     lines = lines_of_speech([Speech(text="a {b} c\\d e f", start=0.333, end=4, until=9)], max_words=3)
     lines += read_captions("1\n00:01:10,000 --> 01:00:12,340\nplain, with\ntwo rows\n")
     text = write_ass(lines, look, width=640, height=360)
@@ -147,7 +147,7 @@ def test_what_is_written_is_read_back_as_it_was(position):
 
 def test_the_written_file_says_colors_place_and_frame():
     settings = {"word-color": "#102030", "outline-width": 3, "position": "top-right", "font-weight": "900"}
-    look = look_of({"settings": settings}, width=1000, warn=pytest.fail)
+    look = read_style({"settings": settings}, width=1000, warn=pytest.fail)
     text = write_ass(read_captions(SRT), look, width=1000, height=500)
     style = next(row for row in text.splitlines() if row.startswith("Style:")).split(",")
     assert "PlayResX: 1000\nPlayResY: 500" in text
@@ -161,7 +161,7 @@ def test_a_look_says_what_it_replaces():
         "style": "fancy", "font-family": "Oswald Bold", "font-url": "https://a.example/a.ttf", "position": "nowhere",
         "word-color": "blurple", "glow": 1,
     }  # fmt: skip
-    look = look_of({"settings": settings}, width=1920, warn=told.append)
+    look = read_style({"settings": settings}, width=1920, warn=told.append)
     assert (look.style, look.bold, look.size, look.row, look.column) == ("classic", True, 96, "bottom", "center")
     for words_ in ("glow", "style 'fancy'", "font 'Oswald Bold'", "position 'nowhere'", "'blurple' is not a color"):
         assert any(words_ in t for t in told), words_

@@ -53,7 +53,7 @@ def run(capsys):
     return run
 
 
-def near(one, other, by=12):
+def is_close(one, other, by=12):
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= by
 
 
@@ -202,7 +202,7 @@ def test_one_frame_is_the_one_that_the_video_shows_at_that_time(run, write, tmp_
         drawn, shown = Image.open(tmp_path / "f.png"), video[min(64, int(moment * 25 + 1e-6))]
         assert drawn.size == (160, 90)
         for x in range(8, 160, 16):  # a frame of the wipe moves by 16
-            assert near(drawn.getpixel((x, 45)), shown.getpixel((x, 45)), by=16), (moment, x, out)
+            assert is_close(drawn.getpixel((x, 45)), shown.getpixel((x, 45)), by=16), (moment, x, out)
 
 
 def test_a_frame_says_what_it_did_not_draw_as_asked(run, write, tmp_path):
@@ -227,7 +227,7 @@ def test_a_sheet_shows_frames_of_a_movie_or_a_video_in_order(run, write, tmp_pat
     assert code == 0
     assert "700x300, 6 frames of 2.60 s" in out
     found = colors_of(tmp_path / "sheet.png", [0, 1, 3, 4, 5])
-    assert all(near(a, b) for a, b in zip(found, [BLUE, BLUE, GREEN, RED, RED], strict=True)), found
+    assert all(is_close(a, b) for a, b in zip(found, [BLUE, BLUE, GREEN, RED, RED], strict=True)), found
 
 
 def test_a_render_leaves_its_sheet_beside_it_and_gives_its_result_to_a_program(run, write, tmp_path):
@@ -238,7 +238,7 @@ def test_a_render_leaves_its_sheet_beside_it_and_gives_its_result_to_a_program(r
     assert (result["frames"], result["width"], result["outcome"]) == (65, 160, "done")
     with Image.open(sheet) as picture:
         assert picture.size == (700, 426)
-    assert near(colors_of(sheet, [11])[0], RED)
+    assert is_close(colors_of(sheet, [11])[0], RED)
     assert "frame 65 of 65" in err  # no terminal, so a line a quarter
     assert err.count("\n") <= 4
 

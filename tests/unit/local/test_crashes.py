@@ -180,8 +180,8 @@ def test_what_a_worker_leaves_running_is_ended_with_it(tmp_path):
 
 def test_a_worker_whose_service_was_killed_takes_along_what_it_started():
     code = (
-        "import subprocess; from airflow_json2video.local.worker import _end_with;"
-        "print(subprocess.Popen(['sleep', '60']).pid, flush=True); _end_with(999_999_999)"
+        "import subprocess; from airflow_json2video.local.worker import _exit_with_service;"
+        "print(subprocess.Popen(['sleep', '60']).pid, flush=True); _exit_with_service(999_999_999)"
     )
     env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     ran = subprocess.run(

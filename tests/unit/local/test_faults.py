@@ -203,7 +203,7 @@ def test_a_body_can_trickle_in(client, service):
 
 def test_a_status_can_go_backwards_for_a_look_while_the_list_tells_the_truth(client, service):
     project = client.finished()["project"]
-    service.add_fault("look", status="running", nth=2)
+    service.add_fault("poll", status="running", nth=2)
     assert client.status(project) == "done"
     back = client.movie(project)
     assert (back["status"], back["url"], "duration" in back) == ("running", None, False)
@@ -213,7 +213,7 @@ def test_a_status_can_go_backwards_for_a_look_while_the_list_tells_the_truth(cli
 
 def test_a_project_can_vanish_from_its_status_and_stay_in_the_list(client, service):
     project, other = client.finished()["project"], client.finished()["project"]
-    service.add_fault("look", status="unknown", project=project, times=None)
+    service.add_fault("poll", status="unknown", project=project, times=None)
     answer = client.get(project=project)
     assert (answer.status_code, answer.json()["message"]) == (
         400, "TypeError: Cannot read properties of null (reading 'success')",
@@ -227,7 +227,7 @@ def test_a_project_can_vanish_from_its_status_and_stay_in_the_list(client, servi
 def test_a_status_can_lag_behind_the_list(client, service):
     service.clock.freeze()
     service.settings.render_seconds = 10
-    service.add_fault("look", status="late", seconds=60, times=None)
+    service.add_fault("poll", status="late", seconds=60, times=None)
     project = client.submit()
     assert service.wait_idle(10)
     service.clock.advance(11)
@@ -286,7 +286,7 @@ def test_rules_are_set_listed_and_cleared_over_http(client, service):
         {"kind": "answer", "color": 1},
         {"kind": "render", "status": "done"},
         {"status": 500},
-        {"kind": "look", "status": "done"},
+        {"kind": "poll", "status": "done"},
         {"kind": "file", "status": 404},
         {"kind": "webhook"},
         {"kind": "answer", "canned": "nonsense"},

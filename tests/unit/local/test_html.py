@@ -448,8 +448,8 @@ def test_a_generated_picture_is_resized_and_placed_as_a_real_one():
     opened = open_layer(
         layer("image", **element), size=CANVAS, fps=Fraction(25), find=lambda _: None, warn=lambda _: None
     )
-    shot = opened.shot(0)
-    assert (shot.picture.size, shot.x, shot.y) == ((90, 90), 320 - 90 - 16, 180 - 90 - 9)
+    sprite = opened.sprite(0)
+    assert (sprite.picture.size, sprite.x, sprite.y) == ((90, 90), 320 - 90 - 16, 180 - 90 - 9)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from airflow_json2video.local.drawing.chroma import ChromaKey
 from airflow_json2video.local.drawing.correction import Correction
 from airflow_json2video.local.planning.resolve import MovieFault
-from tests.unit.local.looking import BLACK, BLUE, GREEN, HOST, RED, WHITE, Drawn, hexed, movie, near
+from tests.unit.local.drawn_movie import BLACK, BLUE, GREEN, HOST, RED, WHITE, DrawnMovie, is_close, movie, to_hex
 
 
 def clip(path, pictures, *, fps=10, codec="libx264", pix_fmt="yuv420p", size=None):
@@ -76,7 +76,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def draw(folder):
     def draw(*elements, **more):
-        return Drawn(movie(*elements, **more), folder)
+        return DrawnMovie(movie(*elements, **more), folder)
 
     return draw
 
@@ -94,17 +94,17 @@ def video(name, **more):
 def test_a_picture_that_covers_fills_the_frame_and_loses_its_sides(draw, kind, fit):
     drawn = draw({**kind, "resize": fit})
     seen = [drawn.pixel(*at) for at in ((2, 2), (97, 2), (2, 97), (97, 97))]
-    assert all(near(a, b, by=8) for a, b in zip(seen, (RED, GREEN, BLUE, WHITE), strict=True)), seen
+    assert all(is_close(a, b, by=8) for a, b in zip(seen, (RED, GREEN, BLUE, WHITE), strict=True)), seen
 
 
 @pytest.mark.parametrize("kind", [image("quarters.png"), video("quarters.mp4")], ids=["image", "video"])
 @pytest.mark.parametrize("fit", ["contain", "fit"])
 def test_a_picture_that_is_contained_is_whole_and_leaves_bands(draw, kind, fit):
     drawn = draw({**kind, "resize": fit})
-    assert near(drawn.pixel(50, 20), BLACK)
-    assert near(drawn.pixel(50, 80), BLACK)
+    assert is_close(drawn.pixel(50, 20), BLACK)
+    assert is_close(drawn.pixel(50, 80), BLACK)
     seen = [drawn.pixel(*at) for at in ((2, 30), (97, 30), (2, 70), (97, 70))]
-    assert all(near(a, b, by=8) for a, b in zip(seen, (RED, GREEN, BLUE, WHITE), strict=True)), seen
+    assert all(is_close(a, b, by=8) for a, b in zip(seen, (RED, GREEN, BLUE, WHITE), strict=True)), seen
 
 
 @pytest.mark.parametrize(
@@ -124,38 +124,38 @@ def test_a_side_of_minus_one_keeps_the_proportions(draw, given, size):
 @pytest.mark.parametrize("kind", [image("quarters.png"), video("quarters.mp4")], ids=["image", "video"])
 def test_a_crop_shows_that_part_of_the_source(draw, kind):
     drawn = draw({**kind, "crop": {"x": 40, "y": 20, "width": 40, "height": 20}})
-    assert near(drawn.pixel(20, 10), WHITE)
-    assert near(drawn.pixel(45, 10), BLACK)
+    assert is_close(drawn.pixel(20, 10), WHITE)
+    assert is_close(drawn.pixel(45, 10), BLACK)
 
 
 @pytest.mark.parametrize("kind", [image("quarters.png"), video("quarters.mp4")], ids=["image", "video"])
 def test_flips_swap_the_sides(draw, kind):
     flipped = draw({**kind, "flip-horizontal": True})
-    assert near(flipped.pixel(10, 10), GREEN)
+    assert is_close(flipped.pixel(10, 10), GREEN)
     flipped = draw({**kind, "flip-vertical": True})
-    assert near(flipped.pixel(10, 10), BLUE)
+    assert is_close(flipped.pixel(10, 10), BLUE)
     flipped = draw({**kind, "flip-horizontal": True, "flip-vertical": True})
-    assert near(flipped.pixel(10, 10), WHITE)
+    assert is_close(flipped.pixel(10, 10), WHITE)
 
 
 def test_a_static_angle_turns_clockwise_about_the_middle(draw):
     drawn = draw(image("quarters.png", x=10, y=30, rotate={"angle": 90}))
     # It stood at 10..90 x 30..70; a quarter turn makes it 30..70 x 10..90, and its left upper corner comes right.
-    assert near(drawn.pixel(60, 20), RED)
-    assert near(drawn.pixel(60, 80), GREEN)
-    assert near(drawn.pixel(40, 20), BLUE)
-    assert near(drawn.pixel(15, 50), BLACK)
+    assert is_close(drawn.pixel(60, 20), RED)
+    assert is_close(drawn.pixel(60, 80), GREEN)
+    assert is_close(drawn.pixel(40, 20), BLUE)
+    assert is_close(drawn.pixel(15, 50), BLACK)
     assert drawn.frames[0].tobytes() == drawn.frames[9].tobytes()
 
 
 @pytest.mark.parametrize("kind", [image("quarters.png"), video("quarters.mp4")], ids=["image", "video"])
 def test_a_speed_is_the_seconds_that_a_turn_by_the_angle_takes(draw, kind):
     drawn = draw({**kind, "x": 10, "y": 30, "rotate": {"angle": 180, "speed": 1}, "duration": 1})
-    assert near(drawn.pixel(15, 35), RED)
-    assert near(drawn.pixel(60, 20, frame=5), RED)  # half a second: a quarter of a circle
-    assert near(drawn.pixel(60, 80, frame=5), GREEN)
+    assert is_close(drawn.pixel(15, 35), RED)
+    assert is_close(drawn.pixel(60, 20, frame=5), RED)  # half a second: a quarter of a circle
+    assert is_close(drawn.pixel(60, 80, frame=5), GREEN)
     back = draw({**kind, "x": 10, "y": 30, "rotate": {"angle": -180, "speed": 1}, "duration": 1})
-    assert near(back.pixel(40, 80, frame=5), RED)
+    assert is_close(back.pixel(40, 80, frame=5), RED)
 
 
 def center(picture):
@@ -184,7 +184,7 @@ def test_a_pan_moves_the_view_that_way_and_never_shows_an_edge(draw, kind, way):
     first, last = drawn.pixel(50, 50), drawn.pixel(50, 50, frame=9)
     for channel, direction in enumerate(WAYS[way]):
         assert (last[channel] - first[channel]) == pytest.approx(direction * 255 * 0.3 / 1.3, abs=5)
-    assert near(first[2:], (0,), by=8)
+    assert is_close(first[2:], (0,), by=8)
 
 
 @pytest.mark.parametrize("distance", [0.05, 0.2, 0.5])
@@ -197,11 +197,11 @@ def test_a_pan_goes_as_far_as_its_distance(draw, distance):
 @pytest.mark.parametrize("kind", [image("ramp.png"), video("ramp.mp4")], ids=["image", "video"])
 def test_a_pan_without_crop_leaves_an_empty_band(draw, kind):
     element = {**kind, "resize": "cover", "pan": "right", "pan-distance": 0.2, "pan-crop": False, "duration": 1}
-    drawn = draw(element, background=hexed(BLUE))
-    assert near(drawn.pixel(3, 50), BLUE)
-    assert not near(drawn.pixel(97, 50), BLUE, by=30)
-    assert near(drawn.pixel(97, 50, frame=9), BLUE)
-    assert not near(drawn.pixel(3, 50, frame=9), BLUE, by=30)
+    drawn = draw(element, background=to_hex(BLUE))
+    assert is_close(drawn.pixel(3, 50), BLUE)
+    assert not is_close(drawn.pixel(97, 50), BLUE, by=30)
+    assert is_close(drawn.pixel(97, 50, frame=9), BLUE)
+    assert not is_close(drawn.pixel(3, 50, frame=9), BLUE, by=30)
 
 
 def test_a_zoom_comes_nearer_and_a_negative_one_goes_away(draw):
@@ -237,20 +237,20 @@ def test_a_zoom_into_a_large_picture_stays_sharp(draw):
 @pytest.mark.parametrize("kind", [image("red.png"), video("quarters.mp4")], ids=["image", "video"])
 def test_a_mask_hides_what_is_black_and_shows_what_is_white(draw, kind):
     drawn = draw(
-        {**kind, "width": 60, "height": 60, "x": 20, "y": 20, "mask": HOST + "mask.png"}, background=hexed(BLUE)
+        {**kind, "width": 60, "height": 60, "x": 20, "y": 20, "mask": HOST + "mask.png"}, background=to_hex(BLUE)
     )
-    assert near(drawn.pixel(30, 30), RED)
-    assert near(drawn.pixel(70, 30), BLUE)
+    assert is_close(drawn.pixel(30, 30), RED)
+    assert is_close(drawn.pixel(70, 30), BLUE)
     half = draw({**kind, "width": 60, "height": 60, "mask": HOST + "grey.png"})
-    assert near(half.pixel(10, 10), [v * 128 / 255 for v in RED])
+    assert is_close(half.pixel(10, 10), [v * 128 / 255 for v in RED])
 
 
 def test_a_clip_as_a_mask_moves(draw):
     drawn = draw(image("red.png", width=60, height=60, mask=HOST + "mask.mp4"))
-    assert near(drawn.pixel(15, 30, frame=1), RED)
-    assert near(drawn.pixel(45, 30, frame=1), BLACK)
-    assert near(drawn.pixel(15, 30, frame=8), BLACK)
-    assert near(drawn.pixel(45, 30, frame=8), RED)
+    assert is_close(drawn.pixel(15, 30, frame=1), RED)
+    assert is_close(drawn.pixel(45, 30, frame=1), BLACK)
+    assert is_close(drawn.pixel(15, 30, frame=8), BLACK)
+    assert is_close(drawn.pixel(45, 30, frame=8), RED)
 
 
 def test_a_text_is_masked_by_its_own_canvas(draw):
@@ -275,7 +275,7 @@ def test_a_mask_that_is_no_picture_fails_the_render_and_says_where(draw, folder)
 )  # fmt: skip
 def test_a_correction_changes_the_levels_as_it_says(correction, grey):
     made = Correction.read({"correction": correction}, lambda _: None)
-    assert near(made.corrected(Image.new("RGB", (1, 1), (100, 100, 100))).getpixel((0, 0)), (grey,) * 3, by=1)
+    assert is_close(made.corrected(Image.new("RGB", (1, 1), (100, 100, 100))).getpixel((0, 0)), (grey,) * 3, by=1)
 
 
 def test_saturation_goes_from_grey_to_thrice(draw):
@@ -288,16 +288,16 @@ def test_saturation_goes_from_grey_to_thrice(draw):
 
 def test_a_correction_out_of_range_is_cut_and_told(draw):
     drawn = draw(image("red.png", correction={"gamma": 50, "saturation": -1}))
-    assert "the gamma of a correction is from 0.1 to 10, not 50" in drawn.told()
-    assert "the saturation of a correction is from 0 to 3, not -1" in drawn.told()
+    assert "the gamma of a correction is from 0.1 to 10, not 50" in drawn.warning_text()
+    assert "the saturation of a correction is from 0 to 3, not -1" in drawn.warning_text()
 
 
 @pytest.mark.parametrize("kind", [image("screen.png"), video("screen.mp4")], ids=["image", "video"])
 def test_a_chroma_key_takes_the_screen_and_its_shadow_and_leaves_the_person(draw, kind):
-    drawn = draw({**kind, "chroma-key": {"color": "#00b140"}}, background=hexed(BLUE))
-    assert near(drawn.pixel(10, 60), BLUE)
-    assert near(drawn.pixel(40, 4), BLUE)
-    assert near(drawn.pixel(40, 40), (224, 172, 140), by=10)
+    drawn = draw({**kind, "chroma-key": {"color": "#00b140"}}, background=to_hex(BLUE))
+    assert is_close(drawn.pixel(10, 60), BLUE)
+    assert is_close(drawn.pixel(40, 4), BLUE)
+    assert is_close(drawn.pixel(40, 40), (224, 172, 140), by=10)
     # The rim is neither wholly there nor green.
     rim = [drawn.pixel(x, 40) for x in range(20, 30)]
     assert not any(g > r + 40 and g > b + 40 for r, g, b in rim), rim
@@ -312,8 +312,8 @@ def test_the_rim_of_what_a_chroma_key_leaves_does_not_shine_in_the_key_color(dra
     pixels = np.asarray(draw(video("rim.mp4", **{"chroma-key": key}), background="#808080").frames[2]).astype(int)
     green = pixels[:80, :80, 1] - pixels[:80, :80, [0, 2]].mean(axis=2)
     assert green.max() <= 20
-    assert near(pixels[40, 40], (214, 72, 60), by=10)
-    assert near(pixels[5, 5], (128, 128, 128))
+    assert is_close(pixels[40, 40], (214, 72, 60), by=10)
+    assert is_close(pixels[5, 5], (128, 128, 128))
 
 
 def test_a_higher_tolerance_takes_more_and_the_edge_is_soft():
@@ -336,10 +336,10 @@ def test_a_key_without_a_hue_looks_at_brightness_too():
 
 def test_a_chroma_key_that_cannot_be_read_is_told(draw):
     drawn = draw(image("red.png", **{"chroma-key": {"color": "greenish", "tolerance": 5}}))
-    assert "the color of the chroma-key is not a color: 'greenish'" in drawn.told()
+    assert "the color of the chroma-key is not a color: 'greenish'" in drawn.warning_text()
     drawn = draw(image("red.png", **{"chroma-key": {"color": "#00ff00", "tolerance": 500}}))
-    assert "the tolerance of a chroma-key is from 1 to 100, not 500; 100 is used" in drawn.told()
-    assert near(drawn.pixel(5, 5), RED, by=40)
+    assert "the tolerance of a chroma-key is from 1 to 100, not 500; 100 is used" in drawn.warning_text()
+    assert is_close(drawn.pixel(5, 5), RED, by=40)
 
 
 @pytest.mark.parametrize(
@@ -364,22 +364,22 @@ def test_a_text_that_has_the_whole_frame_is_not_pushed_out_of_it_by_a_preset(dra
 
 def test_a_higher_z_index_lies_above_whatever_the_order(draw):
     drawn = draw(image("red.png", **{"z-index": 2}), image("quarters.png", **{"z-index": -3}, x=20, y=0))
-    assert near(drawn.pixel(30, 10), RED)
-    assert near(drawn.pixel(50, 10), RED)
-    assert near(drawn.pixel(70, 10), GREEN)
+    assert is_close(drawn.pixel(30, 10), RED)
+    assert is_close(drawn.pixel(50, 10), RED)
+    assert is_close(drawn.pixel(70, 10), GREEN)
 
 
 def test_a_fade_blends_with_what_lies_below(draw):
-    drawn = draw(image("red.png", **{"fade-in": 1}), background=hexed(BLUE), seconds=2)
+    drawn = draw(image("red.png", **{"fade-in": 1}), background=to_hex(BLUE), seconds=2)
     middle = [(a + b) / 2 for a, b in zip(RED, BLUE, strict=True)]
-    assert near(drawn.pixel(5, 5, frame=4), middle, by=12)
-    assert near(drawn.pixel(5, 5, frame=15), RED)
+    assert is_close(drawn.pixel(5, 5, frame=4), middle, by=12)
+    assert is_close(drawn.pixel(5, 5, frame=15), RED)
 
 
 def test_an_animated_gif_shows_its_first_frame_and_says_so(draw):
     drawn = draw(image("moving.gif"))
-    assert near(drawn.pixel(5, 5, frame=9), RED)
-    assert "an animated picture shows its first frame" in drawn.told()
+    assert is_close(drawn.pixel(5, 5, frame=9), RED)
+    assert "an animated picture shows its first frame" in drawn.warning_text()
 
 
 @pytest.mark.parametrize(
@@ -394,9 +394,9 @@ def test_a_clip_with_transparency_shows_what_lies_below(draw, folder, name, code
     half = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     ImageDraw.Draw(half).rectangle((0, 0, 31, 63), fill=(*RED, 255))
     clip(folder / "media.example.com" / name, [half] * 5, codec=codec, pix_fmt=pix_fmt)
-    drawn = draw(video(name, duration=0.5), seconds=1, background=hexed(BLUE))
-    assert near(drawn.pixel(10, 30, frame=2), RED, by=10)
-    assert near(drawn.pixel(55, 30, frame=2), BLUE, by=10)
+    drawn = draw(video(name, duration=0.5), seconds=1, background=to_hex(BLUE))
+    assert is_close(drawn.pixel(10, 30, frame=2), RED, by=10)
+    assert is_close(drawn.pixel(55, 30, frame=2), BLUE, by=10)
 
 
 @pytest.mark.parametrize("width", [162, 178, 180, 194, 196])
@@ -404,18 +404,18 @@ def test_a_transparent_clip_of_any_width_is_clean_to_its_last_column(draw, folde
     dot = Image.new("RGBA", (width, 40), (*RED, 0))
     ImageDraw.Draw(dot).rectangle((20, 10, 40, 30), fill=(*RED, 255))
     clip(folder / "media.example.com" / "dot.webm", [dot] * 5, codec="libvpx-vp9", pix_fmt="yuva420p")
-    drawn = draw(video("dot.webm", duration=0.5), seconds=1, width=200, background=hexed(BLUE))
+    drawn = draw(video("dot.webm", duration=0.5), seconds=1, width=200, background=to_hex(BLUE))
     beside = np.asarray(drawn.frames[2].crop((60, 0, 200, 40))).astype(int)
     assert abs(beside - BLUE).max() <= 6
-    assert near(drawn.pixel(30, 20, frame=2), RED, by=10)
+    assert is_close(drawn.pixel(30, 20, frame=2), RED, by=10)
 
 
 def test_a_transparent_scene_shows_the_movie_elements_behind_it(draw, folder):
     document = movie(image("red.png"), background="transparent")
     document["elements"] = [image("quarters.png", resize="cover", **{"z-index": -1}, duration=-2)]
-    drawn = Drawn(document, folder)
-    assert near(drawn.pixel(10, 10), RED)
-    assert near(drawn.pixel(90, 10), GREEN)
+    drawn = DrawnMovie(document, folder)
+    assert is_close(drawn.pixel(10, 10), RED)
+    assert is_close(drawn.pixel(90, 10), GREEN)
 
 
 def test_what_is_the_same_is_not_drawn_twice(draw, folder, monkeypatch):

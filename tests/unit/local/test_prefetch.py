@@ -18,10 +18,10 @@ from airflow_json2video.local.drawing.encode import Encoder
 from airflow_json2video.local.drawing.frames import to_image
 from airflow_json2video.local.drawing.painter import Painter
 from airflow_json2video.local.drawing.picture_layers import ImageLayer
-from airflow_json2video.local.drawing.prefetch import Ahead
+from airflow_json2video.local.drawing.prefetch import Prefetcher
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import resolve
-from tests.unit.local.looking import HOST, movie
+from tests.unit.local.drawn_movie import HOST, movie
 
 FRAMES = 50
 two_processors = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="on one processor nothing is made ahead")
@@ -76,7 +76,7 @@ def test_the_next_frame_is_made_by_another_thread_and_none_after_the_last():
         makers[frame] = threading.current_thread()
         return Image.new("L", (1, 1), frame)
 
-    ahead = Ahead(last=5)
+    ahead = Prefetcher(last=5)
     assert [ahead.at(frame, make).getpixel((0, 0)) for frame in range(6)] == list(range(6))
     here = threading.current_thread()
     assert [makers[frame] is here for frame in range(6)] == [True, True, False, False, False, False]
@@ -86,7 +86,7 @@ def test_the_next_frame_is_made_by_another_thread_and_none_after_the_last():
 @two_processors
 def test_a_layer_that_closes_makes_room_for_the_next_one():
     for _ in range(5):
-        ahead, makers = Ahead(last=50), {}
+        ahead, makers = Prefetcher(last=50), {}
 
         def make(frame, makers=makers):
             makers[frame] = threading.current_thread()
@@ -104,7 +104,7 @@ def test_a_picture_that_cannot_be_made_fails_where_it_is_asked_for():
             raise MemoryError("no room for a picture")
         return Image.new("L", (1, 1))
 
-    ahead = Ahead(last=5)
+    ahead = Prefetcher(last=5)
     for frame in range(3):
         ahead.at(frame, make)
     with pytest.raises(MemoryError, match="no room for a picture"):
@@ -118,11 +118,11 @@ def test_a_closed_layer_is_gone_at_once_and_does_not_wait_for_the_garbage_collec
     try:
         opened = ImageLayer(layer, Image.open(line), size=(400, 400), fps=Fraction(10), note=lambda _: None)
         for frame in range(5):
-            opened.shot(frame)
+            opened.sprite(frame)
         opened.close()
         gone = weakref.ref(opened)
         # Its last picture may be under way still; the thread lets go of it when the next is done.
-        other = Ahead(last=5)
+        other = Prefetcher(last=5)
         for frame in range(4):
             other.at(frame, lambda _: Image.new("L", (1, 1)))
         other.close()

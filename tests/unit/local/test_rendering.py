@@ -22,7 +22,7 @@ from airflow_json2video.local.planning.resolve import MovieFault
 BLUE, GREEN, RED = (67, 146, 241), (11, 132, 87), (200, 30, 30)
 
 
-def hexed(rgb):
+def to_hex(rgb):
     return "#{:02x}{:02x}{:02x}".format(*rgb)
 
 
@@ -77,7 +77,7 @@ class Video:
         return tuple(int(v) for v in self.frames[frame][y, x])
 
 
-def near(seen, wanted, by=6):
+def is_close(seen, wanted, by=6):
     return all(abs(a - b) <= by for a, b in zip(seen, wanted, strict=True))
 
 
@@ -95,8 +95,8 @@ def test_a_preview_has_the_right_size_rate_length_count_tags_and_colors(rendered
     movie = {
         "width": 320, "height": 180, "fps": 30,
         "scenes": [
-            {"duration": 1.5, "background-color": hexed(BLUE), "elements": [text("Hi")]},
-            {"duration": 1, "background-color": hexed(GREEN)},
+            {"duration": 1.5, "background-color": to_hex(BLUE), "elements": [text("Hi")]},
+            {"duration": 1, "background-color": to_hex(GREEN)},
         ],
     }  # fmt: skip
     seen, video = rendered(movie)
@@ -104,9 +104,9 @@ def test_a_preview_has_the_right_size_rate_length_count_tags_and_colors(rendered
     assert video.seconds == pytest.approx(2.5, abs=0.04)
     assert video.tags == (1, 1, 1, 1)
     assert (seen["width"], seen["height"], seen["duration"]) == (320, 180, 2.5)
-    assert near(video.pixel(0, 5, 5), BLUE)
-    assert near(video.pixel(44, 5, 5), BLUE)
-    assert near(video.pixel(45, 5, 5), GREEN)
+    assert is_close(video.pixel(0, 5, 5), BLUE)
+    assert is_close(video.pixel(44, 5, 5), BLUE)
+    assert is_close(video.pixel(45, 5, 5), GREEN)
     # White ink stands in the middle of the first scene only.
     assert video.frames[20][70:110, 130:190].min(axis=2).max() > 230
     assert video.frames[60][70:110, 130:190].min(axis=2).max() < 40
@@ -124,18 +124,18 @@ def test_a_transition_overlaps_the_scenes_and_shortens_the_movie(rendered, style
     movie = {
         "width": 160, "height": 90,
         "scenes": [
-            {"duration": 1, "background-color": hexed(BLUE)},
-            {"duration": 1, "background-color": hexed(RED), "transition": {"style": style, "duration": 0.4}},
+            {"duration": 1, "background-color": to_hex(BLUE)},
+            {"duration": 1, "background-color": to_hex(RED), "transition": {"style": style, "duration": 0.4}},
         ],
     }  # fmt: skip
     seen, video = rendered(movie)
     assert seen["duration"] == 1.6
     assert len(video.frames) == 40
-    assert near(video.pixel(14, 80, 45), BLUE)
-    assert near(video.pixel(26, 80, 45), RED)
+    assert is_close(video.pixel(14, 80, 45), BLUE)
+    assert is_close(video.pixel(26, 80, 45), RED)
     middle = video.frames[20].reshape(-1, 3).astype(int)
     if style in ("fade", "no-such-style"):
-        assert near(middle.mean(axis=0), [(a + b) / 2 for a, b in zip(BLUE, RED, strict=True)], by=12)
+        assert is_close(middle.mean(axis=0), [(a + b) / 2 for a, b in zip(BLUE, RED, strict=True)], by=12)
     else:
         reds = (middle[:, 0] > 150).mean()
         assert 0.2 < reds < 0.9
@@ -154,14 +154,14 @@ def test_an_image_covers_is_contained_and_is_placed(rendered, service):
     }  # fmt: skip
     _, video = rendered(movie)
     black = (0, 0, 0)
-    assert near(video.pixel(5, 2, 2), RED)
-    assert near(video.pixel(5, 197, 197), RED)
-    assert near(video.pixel(15, 100, 100), RED)
-    assert near(video.pixel(15, 100, 30), black)
-    assert near(video.pixel(25, 160, 180), RED)  # a gap of 5 % to both edges
-    assert near(video.pixel(25, 196, 196), black)
-    assert near(video.pixel(35, 25, 35), RED)
-    assert near(video.pixel(35, 40, 50), black)
+    assert is_close(video.pixel(5, 2, 2), RED)
+    assert is_close(video.pixel(5, 197, 197), RED)
+    assert is_close(video.pixel(15, 100, 100), RED)
+    assert is_close(video.pixel(15, 100, 30), black)
+    assert is_close(video.pixel(25, 160, 180), RED)  # a gap of 5 % to both edges
+    assert is_close(video.pixel(25, 196, 196), black)
+    assert is_close(video.pixel(35, 25, 35), RED)
+    assert is_close(video.pixel(35, 40, 50), black)
 
 
 def test_a_file_under_its_hosts_name_stands_for_the_remote_one(rendered):
@@ -173,7 +173,7 @@ def test_a_file_under_its_hosts_name_stands_for_the_remote_one(rendered):
             "scenes": [{"duration": 1, "elements": [{"type": "image", "src": src, "resize": "cover"}]}],
         }
     )
-    assert near(video.pixel(3, 50, 50), GREEN)
+    assert is_close(video.pixel(3, 50, 50), GREEN)
 
 
 def test_a_clip_as_a_mask_opens_and_closes_in_the_finished_video(rendered, assets):
@@ -192,10 +192,10 @@ def test_a_clip_as_a_mask_opens_and_closes_in_the_finished_video(rendered, asset
         "src": "https://media.example.com/green.png",
         "mask": "https://media.example.com/mask.mp4",
     }
-    scene = {"duration": 2, "background-color": hexed(BLUE), "elements": [{**masked, "resize": "cover"}]}
+    scene = {"duration": 2, "background-color": to_hex(BLUE), "elements": [{**masked, "resize": "cover"}]}
     _, video = rendered({"width": 160, "height": 80, "fps": 10, "scenes": [scene]})
-    assert near(video.pixel(3, 80, 40), GREEN)
-    assert near(video.pixel(15, 80, 40), BLUE)
+    assert is_close(video.pixel(3, 80, 40), GREEN)
+    assert is_close(video.pixel(15, 80, 40), BLUE)
 
 
 def test_a_mask_of_another_kind_fails_the_render_before_anything_is_drawn(client, service):
@@ -211,11 +211,11 @@ def test_transparency_shows_what_is_below(rendered, service):
         {
             "width": 100,
             "height": 100,
-            "scenes": [{"duration": 1, "background-color": hexed(BLUE), "elements": [element]}],
+            "scenes": [{"duration": 1, "background-color": to_hex(BLUE), "elements": [element]}],
         }
     )
-    assert near(video.pixel(3, 20, 50), RED, by=10)
-    assert near(video.pixel(3, 80, 50), BLUE, by=10)
+    assert is_close(video.pixel(3, 20, 50), RED, by=10)
+    assert is_close(video.pixel(3, 80, 50), BLUE, by=10)
 
 
 def test_movie_elements_lie_over_scenes_and_below_transparent_ones(rendered, service):
@@ -224,7 +224,7 @@ def test_movie_elements_lie_over_scenes_and_below_transparent_ones(rendered, ser
         "width": 100, "height": 100,
         "scenes": [
             {"duration": 0.4, "background-color": "transparent"},
-            {"duration": 0.6, "background-color": hexed(BLUE)},
+            {"duration": 0.6, "background-color": to_hex(BLUE)},
         ],
         "elements": [
             {"type": "image", "src": src, "resize": "cover", "z-index": -1, "duration": -2},
@@ -232,9 +232,9 @@ def test_movie_elements_lie_over_scenes_and_below_transparent_ones(rendered, ser
         ],
     }  # fmt: skip
     _, video = rendered(movie)
-    assert [near(video.pixel(n, 60, 60), c) for n, c in ((5, RED), (20, BLUE))] == [True, True]
-    assert near(video.pixel(5, 8, 8), GREEN, by=10)
-    assert near(video.pixel(20, 8, 8), GREEN, by=10)
+    assert [is_close(video.pixel(n, 60, 60), c) for n, c in ((5, RED), (20, BLUE))] == [True, True]
+    assert is_close(video.pixel(5, 8, 8), GREEN, by=10)
+    assert is_close(video.pixel(20, 8, 8), GREEN, by=10)
 
 
 def test_fades_begin_and_end_in_nothing(rendered, service):
@@ -259,8 +259,8 @@ def test_a_clip_plays_with_its_sound_and_its_length_is_measured(rendered, client
         "width": 100,
         "height": 100,
         "scenes": [
-            {"duration": 0.6, "background-color": hexed(RED)},
-            {"duration": 0.6, "background-color": hexed(GREEN)},
+            {"duration": 0.6, "background-color": to_hex(RED)},
+            {"duration": 0.6, "background-color": to_hex(GREEN)},
         ],
     }
     seen, _ = rendered(inner)
@@ -268,14 +268,14 @@ def test_a_clip_plays_with_its_sound_and_its_length_is_measured(rendered, client
     clip = {"type": "video", "src": f"{service.url}/assets/clip.mp4"}
     seen, video = rendered({"width": 100, "height": 100, "scenes": [{"elements": [clip]}]})
     assert seen["duration"] == pytest.approx(1.2, abs=0.05)
-    assert near(video.pixel(5, 50, 50), RED, by=10)
-    assert near(video.pixel(20, 50, 50), GREEN, by=10)
+    assert is_close(video.pixel(5, 50, 50), RED, by=10)
+    assert is_close(video.pixel(20, 50, 50), GREEN, by=10)
     assert video.sounds == 1
     seen, video = rendered(
         {"width": 100, "height": 100, "scenes": [{"elements": [{**clip, "loop": 2, "muted": True}]}]}
     )
     assert seen["duration"] == pytest.approx(2.4, abs=0.08)
-    assert near(video.pixel(35, 50, 50), RED, by=10)
+    assert is_close(video.pixel(35, 50, 50), RED, by=10)
     assert video.sounds == 0
 
 
@@ -404,9 +404,9 @@ def test_a_clip_masks_in_the_service_too(rendered, assets):
         assets / "media.example.com" / "mask.mp4", [Run(5, (0, 0, 0))], width=64, height=64, fps=Fraction(5)
     )
     element = {**MASKED, "mask": "https://media.example.com/mask.mp4"}
-    scene = {"duration": 1, "background-color": hexed(BLUE), "elements": [element]}
+    scene = {"duration": 1, "background-color": to_hex(BLUE), "elements": [element]}
     _, video = rendered({"width": 200, "height": 100, "fps": 5, "scenes": [scene]})
-    assert near(video.pixel(2, 20, 20), BLUE)
+    assert is_close(video.pixel(2, 20, 20), BLUE)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from airflow_json2video.local.drawing.clips import read_sound
 from airflow_json2video.local.drawing.encode import Encoder
 from airflow_json2video.local.drawing.layers import open_layer
 from airflow_json2video.local.drawing.sound import CEILING, SoundTrack
-from airflow_json2video.local.drawing.voice import Voices
+from airflow_json2video.local.drawing.voice import SpeechSynthesizer
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
 
@@ -303,7 +303,7 @@ def test_a_sound_that_is_none_fails_in_the_words_of_the_service(hear, tmp_path):
         hear({"scenes": [{"duration": 1, "elements": [audio("a.wav")]}]})
 
 
-# Voices
+# SpeechSynthesizer
 
 VOICE = {"type": "voice", "text": "one two three four five", "voice": "en-GB-LibbyNeural"}
 
@@ -317,14 +317,14 @@ def wav(path):
 @pytest.fixture
 def voices(tmp_path):
     told = []
-    made = Voices(folder=tmp_path / "voices", warn=told.append)
+    made = SpeechSynthesizer(folder=tmp_path / "voices", warn=told.append)
     return made, told
 
 
 def test_without_espeak_a_tone_with_a_pause_for_each_word_stands_for_a_voice(monkeypatch, tmp_path):
     monkeypatch.setattr(voice_module.shutil, "which", lambda name: None)
     told = []
-    spoken = Voices(folder=tmp_path, warn=told.append).spoken("Scene #1, element #2", VOICE)
+    spoken = SpeechSynthesizer(folder=tmp_path, warn=told.append).spoken("Scene #1, element #2", VOICE)
     assert told == ["Scene #1, element #2: a tone stands for this voice: espeak-ng is not installed"]
     assert spoken.seconds == pytest.approx(2.0, abs=0.001)
     samples, rate = wav(spoken.path)
@@ -422,7 +422,7 @@ def bars(tmp_path, movie):
 
 def tall(layer, frame):
     """Give the height of the bars in the middle third, which is what is heard about now."""
-    picture = layer.shot(frame).picture.getchannel("A")
+    picture = layer.sprite(frame).picture.getchannel("A")
     middle = picture.crop((picture.width * 2 // 5, 0, picture.width * 3 // 5, picture.height))
     box = middle.getbbox()
     return box[3] - box[1]
@@ -442,10 +442,10 @@ def test_an_audiogram_rises_with_its_sound_and_lies_flat_in_silence(tmp_path):
     assert tall(layer, 140) == silent
     assert layer.key(5) == layer.key(10)
     assert layer.key(74) != layer.key(60)
-    shot = layer.shot(75)
-    assert (shot.x, shot.y, shot.picture.size) == (20, 100, (240, 60))
-    assert shot.picture.getchannel("A").getextrema() == (0, 204)
-    assert shot.picture.getpixel((120, 30)) == (0x2E, 0xA4, 0xFF, 204)
+    sprite = layer.sprite(75)
+    assert (sprite.x, sprite.y, sprite.picture.size) == (20, 100, (240, 60))
+    assert sprite.picture.getchannel("A").getextrema() == (0, 204)
+    assert sprite.picture.getpixel((120, 30)) == (0x2E, 0xA4, 0xFF, 204)
 
 
 def test_amplitude_multiplies_and_nought_is_flat(tmp_path):
@@ -475,9 +475,9 @@ def test_an_audiogram_is_masked_and_turned_as_any_element_and_tells_what_it_cann
         told = []
         (layer,) = timeline.scenes[0].layers
         opened = open_layer(layer, size=(640, 360), fps=timeline.fps, find=find, warn=told.append)
-        shot = opened.shot(50)
-        left, top, right, bottom = shot.picture.getchannel("A").getbbox()
-        return (shot.x + left, shot.y + top, shot.x + right, shot.y + bottom), told
+        sprite = opened.sprite(50)
+        left, top, right, bottom = sprite.picture.getchannel("A").getbbox()
+        return (sprite.x + left, sprite.y + top, sprite.x + right, sprite.y + bottom), told
 
     whole, none = seen()
     (left, _, right, _), _ = seen(mask="mask.png")

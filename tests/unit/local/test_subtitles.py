@@ -68,9 +68,9 @@ def painted(layer, seconds):
     frame = round(seconds * 25)
     if not layer.visible(frame):
         return None
-    shot = layer.shot(frame)
+    sprite = layer.sprite(frame)
     canvas = Image.new("RGB", layer._size)
-    canvas.paste(shot.picture.convert("RGB"), (shot.x, shot.y), shot.picture.getchannel("A"))
+    canvas.paste(sprite.picture.convert("RGB"), (sprite.x, sprite.y), sprite.picture.getchannel("A"))
     return np.asarray(canvas).astype(int)
 
 

@@ -14,7 +14,7 @@ from airflow_json2video.local.drawing.typefaces import Piece, Typeface
 from airflow_json2video.local.planning.animation import STYLES
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import resolve
-from tests.unit.local.looking import BLUE, RED, Drawn, hexed, inked, movie, near
+from tests.unit.local.drawn_movie import BLUE, RED, DrawnMovie, bright_box, is_close, movie, to_hex
 
 SILENT = {"warn": lambda _: None}
 
@@ -27,7 +27,7 @@ def words(text, *, style="001", element=(), **settings):
 @pytest.fixture
 def draw(tmp_path):
     def draw(*elements, **more):
-        return Drawn(movie(*elements, **{"width": 200, "height": 100, **more}), tmp_path)
+        return DrawnMovie(movie(*elements, **{"width": 200, "height": 100, **more}), tmp_path)
 
     return draw
 
@@ -50,7 +50,7 @@ def lines_of(picture):
 def test_a_text_wraps_at_its_width_and_keeps_inside_it(draw):
     frame = draw(words("one two three four five six", element={"width": 100, "height": 100})).frames[0]
     assert len(lines_of(frame)) == 3
-    left, _, right, _ = inked(frame)
+    left, _, right, _ = bright_box(frame)
     assert left >= 0
     assert right <= 100
 
@@ -79,8 +79,8 @@ def test_line_breaks_and_those_of_old_templates_are_kept(draw):
 @pytest.mark.parametrize("align", ["left", "center", "right"])
 def test_lines_are_aligned(draw, align):
     frame = draw(words("a long first line\nab", text_align=align)).frames[0]
-    long_left, _, long_right, _ = inked(frame.crop((0, 0, 200, 50)))
-    left, _, right, _ = inked(frame.crop((0, 50, 200, 100)))
+    long_left, _, long_right, _ = bright_box(frame.crop((0, 0, 200, 50)))
+    left, _, right, _ = bright_box(frame.crop((0, 50, 200, 100)))
     at = {
         "left": left - long_left,
         "right": long_right - right,
@@ -94,7 +94,7 @@ def test_justified_lines_reach_both_sides_but_not_the_last(draw):
     text = "the quick brown fox jumps over the lazy dog and rests"
     frame = draw(words(text, text_align="justify", font_size="16px"), height=200).frames[0]
     rows = lines_of(frame)
-    bounds = [inked(frame.crop((0, top, 200, bottom))) for top, bottom in rows]
+    bounds = [bright_box(frame.crop((0, top, 200, bottom))) for top, bottom in rows]
     assert len(bounds) >= 3
     assert all(abs(left - 10) <= 3 and abs(right - 190) <= 3 for left, _, right, _ in bounds[:-1]), bounds
     assert bounds[-1][2] < 180
@@ -104,14 +104,14 @@ def test_justified_lines_reach_both_sides_but_not_the_last(draw):
 @pytest.mark.parametrize(("horizontal", "columns"), [("left", (0, 60)), ("center", (70, 130)), ("right", (140, 200))])
 def test_the_box_stands_where_its_position_says(draw, vertical, rows, horizontal, columns):
     frame = draw(words("abc", vertical_position=vertical, horizontal_position=horizontal)).frames[0]
-    left, top, right, bottom = inked(frame)
+    left, top, right, bottom = bright_box(frame)
     assert columns[0] < left < right < columns[1]
     assert rows[0] < top < bottom < rows[1]
 
 
 def test_a_box_has_padding_a_color_that_shows_through_and_round_corners(draw):
     box = {"background_color": "rgba(200,30,30,0.5)", "padding": "10px 20px", "border_radius": "12px"}
-    drawn = draw(words("abc", **box), background=hexed(BLUE))
+    drawn = draw(words("abc", **box), background=to_hex(BLUE))
     mixed = [(a + b) / 2 for a, b in zip(RED, BLUE, strict=True)]
     frame = drawn.frames[0]
     changed = (
@@ -120,9 +120,9 @@ def test_a_box_has_padding_a_color_that_shows_through_and_round_corners(draw):
         .point([255 * (v > 8) for v in range(256)])
     )
     left, top, right, bottom = changed.getbbox()
-    assert near(drawn.pixel(left + 10, (top + bottom) // 2), mixed)
-    assert near(drawn.pixel(left + 1, top + 1), BLUE)  # outside the round corner
-    text_left, _, text_right, _ = inked(frame, over=200)
+    assert is_close(drawn.pixel(left + 10, (top + bottom) // 2), mixed)
+    assert is_close(drawn.pixel(left + 1, top + 1), BLUE)  # outside the round corner
+    text_left, _, text_right, _ = bright_box(frame, over=200)
     assert text_left - left == pytest.approx(20, abs=3)
     assert right - text_right == pytest.approx(20, abs=3)
     assert bottom - top == pytest.approx(25 + 20, abs=1)  # a line of 1.25 and the padding
@@ -165,7 +165,7 @@ def test_an_outline_runs_round_the_letters(outline):
 
 
 def test_letter_spacing_spreads_letters_and_line_height_lines():
-    close, wide = inked(ink("HHHH")), inked(ink("HHHH", letter_spacing="10px"))
+    close, wide = bright_box(ink("HHHH")), bright_box(ink("HHHH", letter_spacing="10px"))
     assert (wide[2] - wide[0]) - (close[2] - close[0]) == pytest.approx(30, abs=1)
     single, double = (lines_of(ink("H\nH", line_height=h)) for h in ("1", "2"))
     assert (double[1][0] - double[0][0]) == pytest.approx(80, abs=1)
@@ -222,12 +222,12 @@ def test_a_script_is_drawn_without_a_missing_glyph_and_without_a_warning(draw, s
 @pytest.mark.skipif(not features.check("raqm"), reason="this Pillow was built without the layout engine")
 def test_arabic_is_joined_and_runs_from_right_to_left():
     # Joined letters are narrower than the same letters kept apart by a zero-width non-joiner.
-    joined, apart = inked(ink("سلام")), inked(ink("\u200c".join("سلام")))
+    joined, apart = bright_box(ink("سلام")), bright_box(ink("\u200c".join("سلام")))
     assert joined[2] - joined[0] < 0.9 * (apart[2] - apart[0])
     # The first letter stands right: a tall lamed before low yods reaches up at the right end.
     array = np.asarray(ink("ליייי")) > 128
     top = np.flatnonzero(array.any(axis=1))[0]
-    left, _, right, _ = inked(ink("ליייי"))
+    left, _, right, _ = bright_box(ink("ליייי"))
     assert np.flatnonzero(array[top + 1]).mean() > (left + right) / 2
 
 
@@ -273,8 +273,8 @@ def test_an_accent_that_is_written_as_a_mark_is_the_same_letter():
 @pytest.mark.parametrize("text", ["東京", "🎉"])
 def test_what_no_font_has_is_a_visible_box_and_a_warning(draw, text):
     drawn = draw(words(text))
-    assert inked(drawn.frames[0]) is not None
-    assert "no bundled font has" in drawn.told()
+    assert bright_box(drawn.frames[0]) is not None
+    assert "no bundled font has" in drawn.warning_text()
 
 
 def test_a_baseline_is_the_same_for_every_word_of_a_line():
@@ -293,13 +293,13 @@ def test_a_text_is_laid_out_alike_at_every_place(draw):
 
 def test_a_text_taller_than_its_area_is_told(draw):
     drawn = draw(words("a\nb\nc\nd\ne\nf\ng\nh\ni"))
-    assert "the text is taller than its area: 9 lines" in drawn.told()
+    assert "the text is taller than its area: 9 lines" in drawn.warning_text()
 
 
 def test_unknown_settings_and_fonts_are_told(draw):
     drawn = draw(words("a", font_family="'Comic Neue', cursive", writing_mode="vertical-rl"))
-    assert "the font 'Comic Neue' is replaced by a bundled one" in drawn.told()
-    assert "settings not drawn: writing-mode" in drawn.told()
+    assert "the font 'Comic Neue' is replaced by a bundled one" in drawn.warning_text()
+    assert "settings not drawn: writing-mode" in drawn.warning_text()
 
 
 def brightness(drawn):
@@ -327,13 +327,13 @@ def test_an_animated_text_begins_with_little_ends_as_the_plain_one_and_is_told(d
     assert np.asarray(apart).mean() < 1.5  # letters drawn one by one are rounded one by one
     light = brightness(drawn)
     assert light[0] < 0.5 * light[-1]
-    assert f"text style '{style}' is drawn as a simple animation" in drawn.told()
+    assert f"text style '{style}' is drawn as a simple animation" in drawn.warning_text()
 
 
 def test_words_appear_one_after_another_at_their_places(draw):
     drawn = draw(words("aaa bbb ccc", style="003"), seconds=3, fps=20)
-    whole = inked(drawn.frames[-1])
-    early = inked(drawn.frames[4])
+    whole = bright_box(drawn.frames[-1])
+    early = bright_box(drawn.frames[4])
     assert early[0] == whole[0]
     assert early[2] < whole[0] + (whole[2] - whole[0]) * 0.4
     light = brightness(drawn)
@@ -344,7 +344,7 @@ def test_a_letter_that_jumps_in_is_not_cut_off_where_it_stands_low(draw):
     drawn = draw(words("gggg", style="007", font_size="40px"), height=200, seconds=2, fps=25)
     ends = drawn.frames[-1].getbbox()
     # At the first frame the first letter is faint, and lower than it ends.
-    left, top, right, bottom = inked(drawn.frames[0], over=10)
+    left, top, right, bottom = bright_box(drawn.frames[0], over=10)
     assert top > ends[1] + 15
     assert bottom - top == pytest.approx(ends[3] - ends[1], abs=4)
     assert right - left < ends[2] - ends[0]
@@ -352,14 +352,14 @@ def test_a_letter_that_jumps_in_is_not_cut_off_where_it_stands_low(draw):
 
 def test_letters_appear_one_after_another(draw):
     drawn = draw(words("abcdefgh", style="004"), seconds=2, fps=25)
-    widths = [inked(f)[2] - inked(f)[0] for f in drawn.frames if inked(f)]
+    widths = [bright_box(f)[2] - bright_box(f)[0] for f in drawn.frames if bright_box(f)]
     assert len(set(widths)) >= 7
     assert widths == sorted(widths)
 
 
 def test_a_style_that_is_not_known_is_drawn_plain_and_told(draw):
     drawn = draw(words("a", style="009"))
-    assert "text style '009' is drawn plain" in drawn.told()
+    assert "text style '009' is drawn plain" in drawn.warning_text()
     assert drawn.frames[0].tobytes() == drawn.frames[-1].tobytes()
 
 

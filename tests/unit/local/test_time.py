@@ -130,13 +130,13 @@ def test_a_file_expires_in_a_millisecond(client, service):
     def expiry():
         began = time.perf_counter()
         service.clock.advance(7 * 86400)
-        seen = service.backend.sight(render)
+        seen = service.backend.state_at(render)
         taken = time.perf_counter() - began
         assert (seen.status, seen.available) == ("done", False)
         service.clock.advance(-7 * 86400)
         return taken
 
-    assert service.backend.sight(render).available
+    assert service.backend.state_at(render).available
     assert min(expiry() for _ in range(5)) < 0.001
     service.clock.advance(7 * 86400)
     assert client.session.get(movie["url"]).status_code == 404

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from airflow_json2video.local.drawing.transitions import STYLES
-from tests.unit.local.looking import BLUE, RED, Drawn, hexed
+from tests.unit.local.drawn_movie import BLUE, RED, DrawnMovie, to_hex
 
 FRAMES = 20
 
@@ -16,15 +16,15 @@ def two_scenes(style):
     return {
         "width": 64, "height": 64, "fps": 20,
         "scenes": [
-            {"duration": 1.5, "background-color": hexed(BLUE), "elements": [words]},
-            {"duration": 1.5, "background-color": hexed(RED), "transition": {"style": style, "duration": FRAMES / 20}},
+            {"duration": 1.5, "background-color": to_hex(BLUE), "elements": [words]},
+            {"duration": 1.5, "background-color": to_hex(RED), "transition": {"style": style, "duration": FRAMES / 20}},
         ],
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("style", sorted(STYLES))
 def test_a_transition_goes_from_the_old_scene_to_the_new_without_a_flash_at_its_cuts(tmp_path, style):
-    drawn = Drawn(two_scenes(style), tmp_path)
+    drawn = DrawnMovie(two_scenes(style), tmp_path)
     assert len(drawn.frames) == 40
     pictures = [np.asarray(frame, dtype=float) for frame in drawn.frames]
     old, new = pictures[0], pictures[-1]

@@ -645,7 +645,7 @@ def test_a_list_that_is_refused_for_a_moment_ends_nothing(renders, service):
 
 def test_a_render_that_the_service_does_not_know_for_a_moment_is_waited_for(renders, service):
     [project] = renders(1, ends_in=1.0)
-    service.add_fault("look", status="unknown", times=2)
+    service.add_fault("poll", status="unknown", times=2)
     log = Log()
     assert asyncio.run(waiting(project, log=log)).movie
     assert any("was not found in this account" in line for line in log.lines)

@@ -66,7 +66,7 @@ def test_a_refusal_of_a_moment_ends_no_sensor(sensor, service, deferrable):
     operator = sensor(deferrable=deferrable)
     assert service.wait_idle()
     service.add_fault("answer", status=401, method="GET", times=2)
-    service.add_fault("look", status="unknown", times=2)
+    service.add_fault("poll", status="unknown", times=2)
     assert Attempt(operator).run()["url"].endswith(".mp4")
 
 

@@ -14,7 +14,7 @@ HOST = "https://media.example.com/"
 RED, GREEN, BLUE, BLACK, WHITE = (200, 30, 30), (11, 132, 87), (67, 146, 241), (0, 0, 0), (255, 255, 255)
 
 
-class Drawn:
+class DrawnMovie:
     """The frames of a movie, and what the painter warned of."""
 
     def __init__(self, movie, folder: Path):
@@ -42,7 +42,7 @@ class Drawn:
     def pixel(self, x, y, frame=0):
         return self.frames[frame].getpixel((x, y))
 
-    def told(self):
+    def warning_text(self):
         return "\n".join(self.warnings)
 
 
@@ -51,14 +51,14 @@ def movie(*elements, width=100, height=100, seconds=1.0, fps=10, background="#00
     return {"width": width, "height": height, "fps": fps, "scenes": [scene], **more}
 
 
-def near(seen, wanted, by=6):
+def is_close(seen, wanted, by=6):
     return all(abs(a - b) <= by for a, b in zip(seen, wanted, strict=True))
 
 
-def hexed(rgb):
+def to_hex(rgb):
     return "#{:02x}{:02x}{:02x}".format(*rgb)
 
 
-def inked(picture, *, over=128):
+def bright_box(picture, *, over=128):
     """Give the box of what is bright in a picture: left, top, right, bottom."""
     return picture.convert("L").point([255 * (v > over) for v in range(256)]).getbbox()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["retain_freed_memory"]
 
 # Parameters of glibc's mallopt(3), by their numbers in malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -12,7 +12,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _KEPT = 32 * 2**20
 
 
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """Let this process keep up to 32 MiB that it has freed, where the C library is glibc; elsewhere do nothing.
 
     Each frame takes and frees pictures of some megabytes. Given back to the system, all their pages are fetched and
