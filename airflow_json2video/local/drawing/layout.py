@@ -101,7 +101,7 @@ class Motion:
     """How the view moves over a picture while it shows."""
 
     scale: tuple[float, float] = (1.0, 1.0)
-    """How is_close the view is at the start and at the end."""
+    """How close the view is at the start and at the end."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Direction of the camera: -1, 0 or 1 sideways and downwards."""
     distance: float = 0.0
@@ -146,9 +146,9 @@ def motion_of(element: Mapping[str, Any]) -> Motion | None:
     parts = [_SIDES[part] for part in str(element.get("pan") or "").split("-") if part in _SIDES]
     if not zoom and not parts:
         return None
-    is_close = 1 + abs(zoom) * 0.03
+    closest = 1 + abs(zoom) * 0.03
     return Motion(
-        scale=(1.0, is_close) if zoom >= 0 else (is_close, 1.0),
+        scale=(1.0, closest) if zoom >= 0 else (closest, 1.0),
         shift=(sum(p[0] for p in parts), sum(p[1] for p in parts)),
         distance=max(0.01, min(0.5, number(element.get("pan-distance"), 0.1))) if parts else 0.0,
         crop=element.get("pan-crop") is not False,

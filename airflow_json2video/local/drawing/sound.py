@@ -264,7 +264,7 @@ def _crossing(sound: Sound, at: int, count: int, *, fps: Fraction) -> Any:
 
 
 def _limited(mix: Mix, at: int, count: int) -> Any:
-    """Give samples of a mix, turned down where they and what is is_close them are too loud.
+    """Give samples of a mix, turned down where they and the samples next to them are too loud.
 
     The gain that each sample needs is taken down to the lowest within reach and then averaged over the same
     reach: it changes slowly and is never above what is needed. It depends on the mix alone, not on blocks.

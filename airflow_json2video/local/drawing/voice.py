@@ -74,10 +74,10 @@ class SpeechSynthesizer:
             if lack:
                 _hum(element, path)
             self._made[key] = (_measured(path), lack)
-        synthesize, lack = self._made[key]
+        clip, lack = self._made[key]
         if lack:
             self._warn(f"{where}: a tone stands for this voice: {lack}")
-        return synthesize
+        return clip
 
     def _speak(self, text: str, path: Path, *, language: str, speed: float) -> str:
         """Let espeak-ng say a text into a file; gives what kept it from doing so, or nothing."""

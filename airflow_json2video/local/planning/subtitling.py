@@ -78,7 +78,7 @@ def subtitles_ass(
     if captions not in (None, ""):
         lines = _caption_lines(layer, str(captions), fetched)
         if lines and not any(line.timed for line in lines) and look.style not in ("classic", "boxed-line"):
-            note(f"these captions do not say when each word is synthesize; '{look.style}' shows them line by line")
+            note(f"these captions do not say when each word is spoken; '{look.style}' shows them line by line")
         max_words = look.max_words if look.max_words_given else None
     else:
         if any(s.element.get("type") != "voice" for s in timeline.sounds):

@@ -324,7 +324,7 @@ def voices(tmp_path):
 def test_without_espeak_a_tone_with_a_pause_for_each_word_stands_for_a_voice(monkeypatch, tmp_path):
     monkeypatch.setattr(voice_module.shutil, "which", lambda name: None)
     told = []
-    spoken = SpeechSynthesizer(folder=tmp_path, warn=told.append).spoken("Scene #1, element #2", VOICE)
+    spoken = SpeechSynthesizer(folder=tmp_path, warn=told.append).synthesize("Scene #1, element #2", VOICE)
     assert told == ["Scene #1, element #2: a tone stands for this voice: espeak-ng is not installed"]
     assert spoken.seconds == pytest.approx(2.0, abs=0.001)
     samples, rate = wav(spoken.path)
@@ -336,8 +336,8 @@ def test_without_espeak_a_tone_with_a_pause_for_each_word_stands_for_a_voice(mon
 def test_a_voice_is_made_once_and_other_voices_sound_different(monkeypatch, voices):
     made, _ = voices
     monkeypatch.setattr(made, "_speaker", None)
-    first, again = made.spoken("a", VOICE), made.spoken("b", dict(VOICE))
-    other = made.spoken("c", {**VOICE, "voice": "de-DE-ConradNeural"})
+    first, again = made.synthesize("a", VOICE), made.synthesize("b", dict(VOICE))
+    other = made.synthesize("c", {**VOICE, "voice": "de-DE-ConradNeural"})
     assert first is again
     assert first.path.read_bytes() != other.path.read_bytes()
 
@@ -366,9 +366,9 @@ def test_a_speaker_that_hangs_or_fails_is_replaced_by_a_tone(monkeypatch, voices
     made, told = voices
     monkeypatch.setattr(voice_module, "TIME_LIMIT", 0.3)
     monkeypatch.setattr(made, "_speaker", speaker(tmp_path, "exec sleep 5"))
-    assert made.spoken("a", VOICE).seconds == pytest.approx(2, abs=0.001)
+    assert made.synthesize("a", VOICE).seconds == pytest.approx(2, abs=0.001)
     monkeypatch.setattr(made, "_speaker", speaker(tmp_path, "echo no voice >&2; exit 1"))
-    made.spoken("b", {**VOICE, "text": "other"})
+    made.synthesize("b", {**VOICE, "text": "other"})
     assert "took longer than" in told[0]
     assert "failed (no voice)" in told[1]
 
@@ -377,7 +377,7 @@ def test_the_text_of_a_voice_is_never_an_argument(monkeypatch, voices, tmp_path)
     made, _ = voices
     log = tmp_path / "log"
     monkeypatch.setattr(made, "_speaker", speaker(tmp_path, f'echo "$@" > {log}; cat >> {log}; exit 1'))
-    made.spoken("a", {**VOICE, "text": "-w /tmp/x <break/> $(touch y)"})
+    made.synthesize("a", {**VOICE, "text": "-w /tmp/x <break/> $(touch y)"})
     arguments, said = log.read_text().split("\n", 1)
     assert "touch" not in arguments
     assert "--stdin" in arguments
@@ -387,7 +387,7 @@ def test_the_text_of_a_voice_is_never_an_argument(monkeypatch, voices, tmp_path)
 @pytest.mark.skipif(ESPEAK is None, reason="espeak-ng is not installed")
 def test_espeak_says_the_text_and_its_length_is_measured(voices):
     made, told = voices
-    spoken = made.spoken("a", {**VOICE, "text": "<speak>Welcome to the garden. Listen to the bees.</speak>"})
+    spoken = made.synthesize("a", {**VOICE, "text": "<speak>Welcome to the garden. Listen to the bees.</speak>"})
     assert told == []
     samples, rate = wav(spoken.path)
     assert spoken.seconds == pytest.approx(len(samples) / rate)
@@ -395,15 +395,15 @@ def test_espeak_says_the_text_and_its_length_is_measured(voices):
     assert 0 <= spoken.begins < 0.3
     assert spoken.seconds - 1 < spoken.ends <= spoken.seconds
     assert np.abs(samples).max() > 0.1
-    slow = made.spoken("b", {**VOICE, "model-settings": {"voice_settings": {"speed": 0.7}}})
-    quick = made.spoken("c", {**VOICE, "model-settings": {"voice_settings": {"speed": 1.2}}})
+    slow = made.synthesize("b", {**VOICE, "model-settings": {"voice_settings": {"speed": 0.7}}})
+    quick = made.synthesize("c", {**VOICE, "model-settings": {"voice_settings": {"speed": 1.2}}})
     assert slow.seconds > quick.seconds * 1.2
 
 
 @pytest.mark.skipif(ESPEAK is None, reason="espeak-ng is not installed")
 def test_a_language_that_espeak_lacks_is_spoken_in_english(voices):
     made, told = voices
-    made.spoken("a", {**VOICE, "voice": "xx-XX-NobodyNeural"})
+    made.synthesize("a", {**VOICE, "voice": "xx-XX-NobodyNeural"})
     assert told == []
 
 

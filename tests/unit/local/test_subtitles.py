@@ -12,7 +12,7 @@ from PIL import Image
 
 from airflow_json2video.local import LocalService
 from airflow_json2video.local.drawing.subtitles import SubtitlesLayer
-from airflow_json2video.local.drawing.voice import Spoken
+from airflow_json2video.local.drawing.voice import SpeechClip
 from airflow_json2video.local.planning.captions import read_captions
 from airflow_json2video.local.planning.plan import plan
 from airflow_json2video.local.planning.resolve import MovieFault, resolve
@@ -34,9 +34,9 @@ def voice(text, **more):
 def layer(tmp_path):
     """Open the subtitles of a movie; a voice lasts one second for each word."""
 
-    def spoken(where, element):
+    def synthesize(where, element):
         seconds = float(len(element["text"].split()))
-        return Spoken(path=Path("none"), seconds=seconds, begins=0.0, ends=seconds)
+        return SpeechClip(path=Path("none"), seconds=seconds, begins=0.0, ends=seconds)
 
     def opened(settings, *, captions=None, scenes=None, size=(400, 225), warnings=None):
         element = {"type": "subtitles", "settings": {**INKS, **settings}}
@@ -47,12 +47,14 @@ def layer(tmp_path):
             "scenes": scenes or [{"duration": 8}],
             "elements": [element],
         }  # fmt: skip
-        timeline = plan(resolve(movie), probe=lambda where, e: spoken(where, e).seconds if e["type"] == "voice" else 4)
+        timeline = plan(
+            resolve(movie), probe=lambda where, e: synthesize(where, e).seconds if e["type"] == "voice" else 4
+        )
         text = subtitles_ass(
             timeline,
             timeline.overlays[-1],
             fetched=lambda where, e: None,
-            spoken=spoken,
+            synthesize=synthesize,
             warn=(warnings if warnings is not None else []).append,
         )
         path = tmp_path / "a.ass"
