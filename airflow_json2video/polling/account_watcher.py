@@ -1,4 +1,4 @@
-"""Following an account's list for renders that end, in the event loop of a triggerer: for ever, whatever happens."""
+"""Watching an account's list for renders that end, in the event loop of a triggerer. It never stops by itself."""
 
 from __future__ import annotations
 
@@ -22,109 +22,109 @@ from airflow_json2video.exceptions import (
     Json2VideoError,
     NotFound,
     ResponseLost,
-    TransportError,
 )
+from airflow_json2video.polling.wait import connection_error
 from airflow_json2video.task_log import TaskLog
 
 if TYPE_CHECKING:
     from airflow_json2video.api.async_client import AsyncJson2VideoClient
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["Memory", "follow"]
+__all__ = ["WatcherState", "watch_account"]
 
-_LARGEST_PAGE = 100
+_MAX_PAGE_SIZE = 100
 _PAGE_BYTES = 1_000_000
-"""What a page should weigh at most, so that reading it does not hold the event loop."""
-_PAUSE_A_PAGE = 0.4
-"""Shortest interval between two looks (5 s at JSON2Video) times this is the least pause for each page that a look has
-read: so a long list is not read all the time."""
-_SLOW = 300.0
-"""Seconds between two looks, at most in an outage, and always where only a person can help."""
-_TELL_EVERY = 12
-"""Failures between two lines in the log: an hour of slow looks."""
+"""Bytes that a page should have at most, so that parsing it does not block the event loop."""
+_MIN_DELAY_PER_PAGE = 0.4
+"""The shortest interval between two polls (5 s at JSON2Video) times this is the minimum delay for each page that a poll
+has read, so that a long list is not read all the time."""
+_SLOW_INTERVAL = 300.0
+"""Seconds between two polls: the maximum in an outage, and the interval where only a change of the setup can help."""
+_LOG_EVERY = 12
+"""Failures between two lines in the log: an hour of slow polls."""
 _RECHECK_EVERY = 300.0
-"""Seconds after which the connection is looked up anew."""
-_HANDED_ON = 3.0
-"""Seconds from an event until Airflow has stored it: the triggerer hands events on about every second. What was told
-is noted after that, so that a triggerer that dies in between tells it twice rather than never."""
-_SAVED_EVERY = 3600.0
-"""Seconds after which the state is kept also if nothing has ended, so that a restart does not have to read far back."""
+"""Seconds after which the connection is read again."""
+_EVENT_STORED_AFTER = 3.0
+"""Seconds from an event until Airflow has stored it: the triggerer passes events on about every second. The state is
+saved after that, so that a triggerer that dies in between fires an event twice rather than never."""
+_SAVE_EVERY = 3600.0
+"""Seconds after which the state is saved although nothing has ended, so that a restart need not read far back."""
 
 
-class Memory(Protocol):
-    """Keeps the state of one watcher beyond the life of a triggerer."""
+class WatcherState(Protocol):
+    """Stores the state of one watcher beyond the life of a triggerer."""
 
-    async def recall(self) -> Any:
-        """Give what was kept last, or None."""
+    async def load(self) -> Any:
+        """Return what was saved last, or None."""
 
-    async def remember(self, state: Mapping[str, Any]) -> None:
-        """Keep it."""
+    async def save(self, state: Mapping[str, Any]) -> None:
+        """Store the state."""
 
 
-async def follow(
+async def watch_account(
     hook: Json2VideoHook,
-    wanted: RenderFilter,
+    render_filter: RenderFilter,
     *,
     interval: float,
-    memory: Memory | None,
+    store: WatcherState | None,
     log: TaskLog,
     clock: Callable[[], float] | None = None,
 ) -> AsyncIterator[Mapping[str, Any]]:
-    """Give each render of the account that ends from now on, once, in the list's own names. It never ends.
+    """Yield each render of the account that ends from now on, once, in the list's own names. It never ends.
 
-    Whoever takes a render from here has told of it when he asks for the next.
+    A render counts as reported when the caller asks for the next one.
 
-    :param interval: seconds between two looks.
-    :param memory: where the state is kept; without it, what ends while nobody looks is not told.
-    :param clock: default: the service's, by which its list goes; another machine may read what is kept.
-    :param log: told of the beginning of an outage, about every hour while it lasts, and of its end.
+    :param interval: seconds between two polls.
+    :param store: where the state is saved; without it, renders that end while no watcher runs are not reported.
+    :param clock: default: the service's, which its list follows; another machine may read the saved state.
+    :param log: gets a line at the beginning of an outage, about every hour while it lasts, and at its end.
     """
-    renders = FinishedRenders(await memory.recall() if memory is not None else None)
-    log.info("Following the renders of connection %r; %s.", hook.json2video_conn_id, _from_when(renders))
-    look = _Look(hook, renders, wanted)
-    clock = look.now if clock is None else clock
+    renders = FinishedRenders(await store.load() if store is not None else None)
+    log.info("Watching the renders of connection %r; %s.", hook.json2video_conn_id, _start_of(renders))
+    poll = _ListPoll(hook, renders, render_filter)
+    clock = poll.now if clock is None else clock
     failures, saved_at = 0, -math.inf
     try:
         while True:
-            told = False
+            has_reported = False
             try:
-                async for movie in look.run(clock):
-                    told = True
+                async for movie in poll.run(clock):
+                    has_reported = True
                     yield movie
             except Json2VideoError as error:
                 failures += 1
-                pause = _pause(error, failures, max(interval, look.floor))
-                if failures % _TELL_EVERY == 1:
-                    log.warning("%s No event can be fired meanwhile. Next look in %.0fs.", error, pause)
-                await look.close()
+                delay = _delay_after(error, failures, max(interval, poll.floor))
+                if failures % _LOG_EVERY == 1:
+                    log.warning("%s No events can be fired meanwhile. Next poll in %.0fs.", error, delay)
+                await poll.close()
             else:
                 if failures:
-                    log.info("The list of the account's renders can be read again after %d failed looks.", failures)
-                failures, pause = 0, max(interval, look.floor, look.floor * look.pages * _PAUSE_A_PAGE)
-                pause *= random.uniform(0.9, 1.1)  # noqa: S311
-            is_due = told or look.has_news or clock() - saved_at >= _SAVED_EVERY
-            if memory is not None and is_due and renders.has_begun:
-                if told:
-                    await asyncio.sleep(_HANDED_ON)
-                await memory.remember(renders.state())
-                look.has_news, saved_at = False, clock()
-            await asyncio.sleep(pause)
+                    log.info("The list of the account's renders can be read again after %d failed polls.", failures)
+                failures, delay = 0, max(interval, poll.floor, poll.floor * poll.pages * _MIN_DELAY_PER_PAGE)
+                delay *= random.uniform(0.9, 1.1)  # noqa: S311
+            is_due = has_reported or poll.has_news or clock() - saved_at >= _SAVE_EVERY
+            if store is not None and is_due and renders.has_begun:
+                if has_reported:
+                    await asyncio.sleep(_EVENT_STORED_AFTER)
+                await store.save(renders.state())
+                poll.has_news, saved_at = False, clock()
+            await asyncio.sleep(delay)
     finally:
-        await look.close()
+        await poll.close()
 
 
-class _Look:
-    """Looks at the account: a client that is made anew when it has to be, and pages of the right size.
+class _ListPoll:
+    """Polls the account: with a client that is replaced when necessary, and pages of the right size.
 
-    :ivar has_news: whether a render has ended, wanted or not, since this was last set to False.
-    :ivar floor: seconds between two looks, at least.
-    :ivar pages: of the list, at the last look.
+    :ivar has_news: whether a render has ended, reported or not, since this was last set to False.
+    :ivar floor: seconds between two polls, at least.
+    :ivar pages: of the list, at the last poll.
     """
 
-    def __init__(self, hook: Json2VideoHook, renders: FinishedRenders, wanted: RenderFilter) -> None:
+    def __init__(self, hook: Json2VideoHook, renders: FinishedRenders, render_filter: RenderFilter) -> None:
         self._hook = hook
         self._renders = renders
-        self._wanted = wanted
+        self._filter = render_filter
         self._client: AsyncJson2VideoClient | None = None
         self._client_until = 0.0
         self._deployment: str | None = None
@@ -135,43 +135,43 @@ class _Look:
         self.pages = 0
 
     def now(self) -> float:
-        """Return the service's time, epoch seconds; this machine's before the service is first asked."""
+        """Return the service's time, epoch seconds; this machine's time before the first request."""
         return self._hook.clock.now() if self._has_opened else time.time()
 
     async def run(self, clock: Callable[[], float]) -> AsyncIterator[Mapping[str, Any]]:
-        """Look once, and give the renders that have ended and are wanted.
+        """Poll once, and yield the renders that have ended and match the filter.
 
-        :raises Json2VideoError: nothing of what was not given is taken for told.
+        :raises Json2VideoError: renders that were not yielded do not count as reported.
         """
         try:
             async for movie in self._run(clock):
                 yield movie
         except Json2VideoError:
             raise
-        except Exception as error:  # a fault of ours must not end what is to go on for ever
-            message = f"Looking for renders that have ended failed: {type(error).__name__}: {error}."
+        except Exception as error:  # an unexpected error must not end a watcher
+            message = f"Polling for finished renders failed: {type(error).__name__}: {error}."
             raise Json2VideoError(message) from error
 
     async def _run(self, clock: Callable[[], float]) -> AsyncIterator[Mapping[str, Any]]:
         client = await self._open()
         for project in self._renders.to_ask(clock()):
-            movie = await self._ask(client, project)
+            movie = await self._poll_one(client, project)
             deployment = await self._find_deployment()
             if movie is not None and self._renders.on_answer(movie, now=clock()):
                 self.has_news = True
-                if self._wanted.matches(movie, deployment=deployment):
+                if self._filter.matches(movie, deployment=deployment):
                     yield movie
         now = clock()
         listed = await self._list(client, *self._renders.span(now))
-        # After the list: the id of this deployment is older than any render in it that carries the id.
+        # After the list: the id of this deployment is older than any render in the list with this id.
         deployment = await self._find_deployment()
         for movie in self._renders.on_list(listed, now=now):
             self.has_news = True
-            if self._wanted.matches(movie, deployment=deployment):
+            if self._filter.matches(movie, deployment=deployment):
                 yield movie
 
     async def close(self) -> None:
-        """Close the client; the next look makes another, with the connection as it is then."""
+        """Close the client; the next poll creates another, with the connection as it is then."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -185,10 +185,8 @@ class _Look:
                 self._client = await self._hook.get_async_client(retries=0)
             except Json2VideoError:
                 raise
-            except Exception as error:  # the database or the supervisor may be back in a moment
-                raise TransportError(
-                    f"The connection could not be looked up: {type(error).__name__}: {error}."
-                ) from None
+            except Exception as error:
+                raise connection_error(error) from None
             self._client_until = loop.time() + _RECHECK_EVERY
             self._deployment = None
             if not self._hook.clock.is_known:
@@ -199,23 +197,23 @@ class _Look:
         return self._client
 
     async def _find_deployment(self) -> str | None:
-        # Kept for as long as the connection is: Airflow 3.0 to 3.1 do not bear many questions at once in a triggerer.
+        # Read as rarely as the connection: Airflow 3.0 and 3.1 cannot handle many concurrent requests in a triggerer.
         if self._deployment is None:
             self._deployment = await aget_deployment(self._hook.settings.namespace)
         return self._deployment
 
-    async def _ask(self, client: AsyncJson2VideoClient, project: str) -> Mapping[str, Any] | None:
+    async def _poll_one(self, client: AsyncJson2VideoClient, project: str) -> Mapping[str, Any] | None:
         try:
-            answer = await client.execute(get_movie(project, simple=False))
+            response = await client.execute(get_movie(project, simple=False))
         except NotFound:
             self._renders.on_unknown(project)
             self.has_news = True
             return None
-        return to_json(answer.movie)
+        return to_json(response.movie)
 
     async def _list(self, client: AsyncJson2VideoClient, start: float, end: float) -> list[Mapping[str, Any]]:
         listing = MovieListing(
-            # Explicit dates: the list's default start is the first of the month and hides last night's renders.
+            # Explicit dates: the list starts at the first of the month by default, which hides last night's renders.
             date_start=datetime.fromtimestamp(start, timezone.utc),
             date_end=datetime.fromtimestamp(end, timezone.utc),
             page_size=self._page_size,
@@ -235,19 +233,19 @@ class _Look:
             self.pages += 1
             await asyncio.sleep(0)
         if movies:
-            self._page_size = max(1, min(_LARGEST_PAGE, int(_PAGE_BYTES * len(movies) / max(size, 1))))
+            self._page_size = max(1, min(_MAX_PAGE_SIZE, int(_PAGE_BYTES * len(movies) / max(size, 1))))
         return movies
 
 
-def _from_when(renders: FinishedRenders) -> str:
+def _start_of(renders: FinishedRenders) -> str:
     if renders.has_begun:
-        return "those that have ended since a triggerer last looked are told, and those that end from now on"
-    return "those that end from now on are told"
+        return "renders that ended since a watcher last polled are reported, and those that end from now on"
+    return "renders that end from now on are reported"
 
 
-def _pause(error: Json2VideoError, failures: int, interval: float) -> float:
+def _delay_after(error: Json2VideoError, failures: int, interval: float) -> float:
     if not error.retryable or isinstance(error, AuthenticationFailed):
-        return _SLOW
-    pause = min(interval * 1.5 ** min(failures, 20), max(_SLOW, interval))
-    pause *= random.uniform(0.8, 1.2)  # noqa: S311
-    return max(pause, min(error.retry_after or 0.0, MAX_RETRY_AFTER))
+        return _SLOW_INTERVAL
+    delay = min(interval * 1.5 ** min(failures, 20), max(_SLOW_INTERVAL, interval))
+    delay *= random.uniform(0.8, 1.2)  # noqa: S311
+    return max(delay, min(error.retry_after or 0.0, MAX_RETRY_AFTER))

@@ -16,15 +16,15 @@ __all__ = ["WatcherStateStore"]
 log = logging.getLogger(__name__)
 
 _KEY = "airflow_json2video"
-_PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between the tries to read what a watcher has told: without it, events are missed."""
+_RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between the attempts to load a watcher's state: without it, events are missed."""
 
 
 class WatcherStateStore:
-    """Keeps what a watcher of assets has told. What cannot be kept costs an event twice after a restart, or one missed.
+    """Stores what a watcher of assets has reported. If that fails, a restart can repeat or miss an event.
 
-    :param stores: the store of each asset that the trigger watches; all hold the same.
-    :param key: of this trigger alone, since an asset may have several watchers.
+    :param stores: the store of each asset that the trigger watches; all have the same content.
+    :param key: of this trigger alone, because an asset may have several watchers.
     """
 
     def __init__(self, stores: list[Any], key: str) -> None:
@@ -32,35 +32,38 @@ class WatcherStateStore:
         self._key = key
 
     @classmethod
-    def of(cls, trigger: Any, *, told_apart_by: list[Any]) -> WatcherStateStore | None:
-        """Give the memory of an event trigger; None where Airflow keeps none (before 3.3).
+    def of(cls, trigger: Any, *, identity: list[Any]) -> WatcherStateStore | None:
+        """Return the store of an event trigger; None before Airflow 3.3, which has no such store.
 
-        :param told_apart_by: what makes it another watcher than another one of ours; plain JSON.
+        :param identity: what distinguishes this watcher from others of this package; plain JSON.
         """
         stores = asset_stores(trigger)
-        digest = sha256(json.dumps(told_apart_by, sort_keys=True).encode()).hexdigest()[:16]
+        digest = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         return cls(stores, f"{_KEY}.{digest}") if stores else None
 
-    async def recall(self) -> Any:
-        """Give what was kept last by any of the stores, or None."""
-        found = [kept for store in self._stores if isinstance(kept := await self._read(store), dict)]
-        return max(found, key=lambda kept: kept.get("start") or 0.0, default=None)
+    async def load(self) -> Any:
+        """Return what was saved last in any of the stores, or None."""
+        found = [state for store in self._stores if isinstance(state := await self._read(store), dict)]
+        return max(found, key=lambda state: state.get("start") or 0.0, default=None)
 
     async def _read(self, store: Any) -> Any:
-        for pause in (*_PAUSES, None):
+        for delay in (*_RETRY_DELAYS, None):
             try:
                 return await store.aget(self._key)
             except Exception as error:
-                if pause is None:
-                    log.warning("What this watcher has told could not be read: %r. It starts from now.", error)
+                if delay is None:
+                    log.warning(
+                        "Could not load the watcher's state (%r); starting from now, earlier renders are skipped.",
+                        error,
+                    )
                     return None
-            await asyncio.sleep(pause)
+            await asyncio.sleep(delay)
         return None
 
-    async def remember(self, state: Mapping[str, Any]) -> None:
-        """Keep the state in every store."""
+    async def save(self, state: Mapping[str, Any]) -> None:
+        """Save the state in every store."""
         for store in self._stores:
             try:
                 await store.aset(self._key, dict(state))
             except Exception as error:
-                log.warning("What this watcher has told could not be kept: %r.", error)
+                log.warning("Could not save the watcher's state (%r); a restart may repeat events.", error)

@@ -1,4 +1,4 @@
-"""The event trigger: a DAG starts when a render of this deployment, or of no Airflow, ends (Airflow 3)."""
+"""The event trigger: starts a DAG when a render ends that this deployment, or no Airflow, submitted (Airflow 3)."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from airflow_json2video.triggers._loading import load_in_thread
 
 __all__ = ["Json2VideoRenderEventTrigger"]
 
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE_LENGTH = 500
 
 
 class Json2VideoRenderEventTrigger(BaseEventTrigger):
     """Fires an event for each render of an account that ends. For an ``AssetWatcher``.
 
-    These are the renders of this deployment, and those that no Airflow submitted: of other tools, of the service's
-    own pages. What another deployment with the same account submitted fires nothing.
+    These are the renders that this deployment submitted, and those that no Airflow submitted: other tools, or the
+    service's own pages. Renders of another deployment with the same account fire nothing.
 
-    It reads the account's list, submits nothing and never ends: an outage or a refused key is waited out. An event
-    holds :func:`~airflow_json2video.core.result.asset_event_extra`, and ``status`` and ``message`` of the render.
+    It reads the account's list, submits nothing and never ends: during an outage, or while the key is refused, it keeps
+    trying. An event contains :func:`~airflow_json2video.core.result.asset_event_extra`, and ``status`` and ``message``
+    of the render.
 
-    Airflow 3.3 keeps for it what it has told, so that a restart tells nothing twice, and tells what has ended
-    meanwhile. Earlier versions keep nothing: there it starts from now, and what ends while no triggerer runs is missed.
+    Airflow 3.3 stores its state, so that after a restart nothing fires twice, and renders that ended meanwhile fire.
+    Earlier versions store nothing: it starts from now, and renders that end while no triggerer runs are missed.
 
     :param json2video_conn_id: the connection of the account.
     :param outcome: renders that are ``"done"``, that ``"failed"``, or ``"any"``.
     :param template: only renders of the stored template with this id.
-    :param client_data: only renders whose ``client-data`` holds all of this, as ``{"campaign": "spring"}``.
-    :param poll_interval: seconds between two looks at the list; at JSON2Video at least 5.
+    :param client_data: only renders whose ``client-data`` contains all of this, such as ``{"campaign": "spring"}``.
+    :param poll_interval: seconds between two polls of the list; at JSON2Video at least 5.
 
     .. code-block:: python
 
@@ -57,13 +58,13 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
         client_data: Mapping[str, Any] | None = None,
         poll_interval: float = 30.0,
     ) -> None:
-        # Unlike the other triggers this one takes no arguments that it does not know: one that chooses, left out of
-        # account, would start runs for renders that nobody chose.
+        # Unlike the other triggers, this one rejects unknown arguments: a filter that is ignored would start runs for
+        # renders that it excludes.
         super().__init__()  # type: ignore[no-untyped-call]
         if outcome not in ("done", "failed", "any"):
-            raise ValueError(f"outcome must be 'done', 'failed' or 'any', not {outcome!r}.")
+            raise ValueError(f"outcome must be 'done', 'failed' or 'any', got {outcome!r}.")
         if not poll_interval > 0:
-            raise ValueError(f"poll_interval must be a number of seconds above 0, not {poll_interval!r}.")
+            raise ValueError(f"poll_interval must be a number of seconds above 0, got {poll_interval!r}.")
         self.json2video_conn_id = json2video_conn_id
         self.outcome = outcome
         self.template = template
@@ -71,7 +72,7 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
         self.poll_interval = float(poll_interval)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what the triggerer makes this trigger from, and what Airflow tells it by from other triggers."""
+        """Return the class path and arguments to rebuild this trigger from; Airflow compares triggers by them."""
         return (
             "airflow_json2video.triggers.render_event.Json2VideoRenderEventTrigger",
             {
@@ -88,22 +89,22 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
         await load_in_thread("airflow_json2video.polling.account_watcher", "airflow_json2video.polling.watcher_store")
         from airflow_json2video.core.completed import RenderFilter
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.polling.account_watcher import follow
+        from airflow_json2video.polling.account_watcher import watch_account
         from airflow_json2video.polling.watcher_store import WatcherStateStore
 
-        wanted = RenderFilter(outcome=self.outcome, template=self.template, client_data=self.client_data)
-        memory = WatcherStateStore.of(
-            self, told_apart_by=[self.json2video_conn_id, self.outcome, self.template, self.client_data]
+        render_filter = RenderFilter(outcome=self.outcome, template=self.template, client_data=self.client_data)
+        store = WatcherStateStore.of(
+            self, identity=[self.json2video_conn_id, self.outcome, self.template, self.client_data]
         )
         hook = Json2VideoHook(self.json2video_conn_id)
-        async for movie in follow(hook, wanted, interval=self.poll_interval, memory=memory, log=self.log):
-            yield TriggerEvent(event_of(movie))  # type: ignore[no-untyped-call]
+        async for movie in watch_account(hook, render_filter, interval=self.poll_interval, store=store, log=self.log):
+            yield TriggerEvent(event_from_movie(movie))  # type: ignore[no-untyped-call]
 
 
-def event_of(movie: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a render that has ended as the payload of an event: plain JSON, none of the author's own data."""
+def event_from_movie(movie: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a finished render as the payload of an event: plain JSON without the author's own data."""
     from airflow_json2video.core.result import asset_event_extra, render_result, strip_query_strings
 
     result = render_result(dict(movie), remaining_quota=None, submission_key=None)
-    message = strip_query_strings(str(movie.get("message") or ""))[:_LONGEST_MESSAGE]
+    message = strip_query_strings(str(movie.get("message") or ""))[:_MAX_MESSAGE_LENGTH]
     return {**asset_event_extra(result), "status": movie.get("status"), "message": message or None}

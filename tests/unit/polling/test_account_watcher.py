@@ -11,7 +11,7 @@ import pytest
 
 from airflow_json2video.core.completed import RenderFilter
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.polling.account_watcher import follow
+from airflow_json2video.polling.account_watcher import watch_account
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 MINUTE = 60.0
@@ -24,17 +24,17 @@ def following(connection, service):
     @asynccontextmanager
     async def following():
         events = []
-        follower = follow(
+        watcher = watch_account(
             Json2VideoHook(),
             RenderFilter(),
             interval=0.2,
-            memory=None,
+            store=None,
             log=logging.getLogger(),
             clock=service.clock.now,
         )
 
         async def run():
-            async for movie in follower:
+            async for movie in watcher:
                 _keep(events, movie)
 
         async def look():
@@ -69,7 +69,7 @@ def _alone(service):
 async def _until(condition):
     end = time.monotonic() + 10
     while not condition():
-        assert time.monotonic() < end, "it has not come to that"
+        assert time.monotonic() < end, "timed out"
         await asyncio.sleep(0.02)
 
 

@@ -21,7 +21,7 @@ from airflow_json2video.operators._deferral import ResumeState
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.polling import registry as accounts
-from airflow_json2video.polling.account_watcher import follow
+from airflow_json2video.polling.account_watcher import watch_account
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
 from airflow_json2video.submission import submitter as submission
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
@@ -170,7 +170,7 @@ def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, a
     async def first_event():
         hook = Json2VideoHook("json2video_default")
         log = logging.getLogger(__name__)
-        follower = follow(hook, RenderFilter(), interval=0.2, memory=None, log=log)
+        follower = watch_account(hook, RenderFilter(), interval=0.2, store=None, log=log)
         event = asyncio.ensure_future(anext(follower))
         await asyncio.sleep(2)
         project = (await asyncio.to_thread(hook.submit_movie, MOVIE)).project

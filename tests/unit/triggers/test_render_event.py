@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("airflow.sdk", reason="assets are watched from Airflow 3 on")
 
+from airflow_json2video.core.completed import FinishedRenders
 from airflow_json2video.core.identity import Stamp, TaskIdentity, add_stamp
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
@@ -46,8 +47,8 @@ class Store:
 @pytest.fixture
 def quick(monkeypatch):
     """How long Airflow needs to store an event, and how slow the slow looks are, is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.polling.account_watcher._HANDED_ON", 0.05)
-    monkeypatch.setattr("airflow_json2video.polling.account_watcher._SLOW", 0.3)
+    monkeypatch.setattr("airflow_json2video.polling.account_watcher._EVENT_STORED_AFTER", 0.05)
+    monkeypatch.setattr("airflow_json2video.polling.account_watcher._SLOW_INTERVAL", 0.3)
 
 
 @pytest.fixture
@@ -59,21 +60,28 @@ def lists(service):
 
 
 @pytest.fixture
-def watching(connection, quick, lists):
-    """A running trigger: ``async with watching(...) as events``, after its first look."""
+def watching(connection, quick, monkeypatch):
+    """A running trigger: ``async with watching(...) as events``, after its first poll."""
+    on_list, polls = FinishedRenders.on_list, []
+
+    def counted(renders, movies, **times):
+        polls.append(renders)
+        return on_list(renders, movies, **times)
+
+    monkeypatch.setattr(FinishedRenders, "on_list", counted)
 
     @asynccontextmanager
     async def watching(store=None, **arguments):
         trigger = _remade(Json2VideoRenderEventTrigger(poll_interval=0.2, **arguments))
         trigger.asset_state_store = store
-        before, events = lists(), []
+        before, events = len(polls), []
 
         async def run():
             async for event in trigger.run():
                 _keep(events, event)
 
         task = asyncio.create_task(run())
-        await _until(lambda: lists() > before or task.done())
+        await _until(lambda: len(polls) > before or task.done())
         try:
             yield events
         finally:
@@ -99,7 +107,7 @@ def _keep(events, event):
 async def _until(condition, timeout=60.0):
     end = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, "it has not come to that"
+        assert time.monotonic() < end, "timed out"
         await asyncio.sleep(0.02)
 
 
@@ -265,7 +273,7 @@ async def test_an_outage_is_waited_out_with_a_line_at_its_beginning_and_one_at_i
         project = await _submit()
         await _looks(lists, 4)
         assert not events
-        assert times_logged("No event can be fired meanwhile") == 1
+        assert times_logged("No events can be fired meanwhile") == 1
         service.clear_faults()
         await _until(lambda: events)
         await _looks(lists)
@@ -278,7 +286,7 @@ async def test_a_refused_key_is_waited_out_and_a_new_one_is_found(watching, list
     async with watching() as events:
         service.settings.update({"api_keys": ["another-key"]})
         await _looks(lists, 3)
-        lines = times_logged("No event can be fired meanwhile")
+        lines = times_logged("No events can be fired meanwhile")
         assert lines == 1
         monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(key="another-key", host=service.url))
         project = await _submit()
@@ -307,14 +315,12 @@ async def test_a_connection_that_is_not_there_yet_is_waited_for(connection, quic
 
 
 async def test_a_fault_of_ours_does_not_end_it(watching, lists, service, monkeypatch, times_logged):
-    from airflow_json2video.core import completed as finished
-
-    real = finished.FinishedRenders.on_list
-    monkeypatch.setattr(finished.FinishedRenders, "on_list", lambda *_, **__: 1 / 0)
     async with watching() as events:
+        on_list = FinishedRenders.on_list
+        monkeypatch.setattr(FinishedRenders, "on_list", lambda *_, **__: 1 / 0)
         await _looks(lists, 2)
         assert times_logged("ZeroDivisionError") == 1
-        monkeypatch.setattr(finished.FinishedRenders, "on_list", real)
+        monkeypatch.setattr(FinishedRenders, "on_list", on_list)
         await _looks(lists, 2)
         await _submit()
         await _until(lambda: events)
@@ -350,7 +356,7 @@ async def test_after_a_restart_without_a_store_it_starts_from_now(watching, list
 
 
 async def test_a_triggerer_that_dies_before_airflow_has_the_event_fires_it_again(watching, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.polling.account_watcher._HANDED_ON", 60)
+    monkeypatch.setattr("airflow_json2video.polling.account_watcher._EVENT_STORED_AFTER", 60)
     store = Store()
     async with watching(store) as events:
         await _until(lambda: store.kept)
@@ -362,7 +368,7 @@ async def test_a_triggerer_that_dies_before_airflow_has_the_event_fires_it_again
 
 
 async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.polling.watcher_store._PAUSES", (0.3,))
+    monkeypatch.setattr("airflow_json2video.polling.watcher_store._RETRY_DELAYS", (0.3,))
     store = Store()
     async with watching(store):
         await _until(lambda: store.kept)
@@ -378,7 +384,7 @@ async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service,
 async def test_a_store_that_fails_costs_no_event_while_the_triggerer_runs(
     watching, lists, service, times_logged, monkeypatch
 ):
-    monkeypatch.setattr("airflow_json2video.polling.watcher_store._PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("airflow_json2video.polling.watcher_store._RETRY_DELAYS", (0.01, 0.01))
     store = Store()
     store.is_broken = True
     async with watching(store) as events:
@@ -386,7 +392,8 @@ async def test_a_store_that_fails_costs_no_event_while_the_triggerer_runs(
         await _until(lambda: events)
         await _looks(lists)
     assert projects(events) == [project]
-    assert times_logged("could not be read") + times_logged("could not be kept") >= 1
+    assert times_logged("Could not load the watcher's state") == 1
+    assert times_logged("Could not save the watcher's state") >= 1
 
 
 async def test_two_watchers_of_one_asset_do_not_share_what_they_have_told(watching, lists, service):
@@ -438,4 +445,4 @@ def test_wrong_arguments_are_refused_where_the_dag_is_written():
 
 def test_before_airflow_3_3_there_is_no_memory():
     trigger = Json2VideoRenderEventTrigger()
-    assert WatcherStateStore.of(trigger, told_apart_by=[]) is None
+    assert WatcherStateStore.of(trigger, identity=[]) is None
