@@ -1,4 +1,4 @@
-"""A render operator as it is usually written, for the crash matrix to fail on: ``python -m tests.crash --naive``.
+"""A render operator as usually written, which the crash matrix must fail: ``python -m tests.crash --naive``.
 
 It does what most providers do: a session that repeats every request on 5xx and on a lost answer, the
 POST included; nothing that says whose render it is; a retry of the task submits again.
@@ -37,21 +37,21 @@ class Service:
         return str(answer.json()["project"])
 
     def status(self, project: str) -> dict[str, Any]:
-        """Look at a render."""
+        """Poll a render."""
         answer = self.session.get(self.url, params={"project": project}, timeout=30)
         answer.raise_for_status()
         return dict(answer.json()["movie"])
 
 
 class NaiveRenderTrigger(BaseTrigger):
-    """Looks at a render until it ends, or a look fails."""
+    """Polls a render until it ends or a poll fails."""
 
     def __init__(self, conn_id: str, project: str, poll_interval: float) -> None:
         super().__init__()
         self.arguments = {"conn_id": conn_id, "project": project, "poll_interval": poll_interval}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what the triggerer makes this trigger from."""
+        """Return the class path and arguments the triggerer rebuilds this trigger from."""
         return "benchmarks.naive_operator.NaiveRenderTrigger", self.arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -118,7 +118,7 @@ class NaiveRenderOperator(BaseOperator):
         return self.execute_complete(context, movie)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Give the result."""
+        """Return the result."""
         if event["status"] != "done":
             raise AirflowException(f"The render failed: {event.get('message')}")
         return {"project": event["project"], "url": event["url"]}

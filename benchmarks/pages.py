@@ -14,11 +14,11 @@ __all__ = ["put_between"]
 
 
 def put_between(page: Path, kind: str, written: Mapping[str, str], *, known: Container[str]) -> list[str]:
-    """Replace what is between the markers of a kind, and give the names of the blocks that were put there.
+    """Replace the text between the markers of a kind, and return the names of the replaced blocks.
 
     :param written: the blocks that there is something for; the others stay as they are.
     :param known: the names of all blocks.
-    :raises ValueError: a marker has no block, or is not closed.
+    :raises ValueError: a marker is without a block, or is not closed.
     """
     text = page.read_text(encoding="utf-8")
     done: list[str] = []

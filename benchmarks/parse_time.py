@@ -1,4 +1,4 @@
-"""What our operator and sensor add to the parsing of a DAG file, beside other providers' operators.
+"""What our operator and sensor add to the parsing of a DAG file, next to other providers' operators.
 
 Run it with the Python of an environment that has Airflow 3 and, for the comparison, ``benchmarks/peers.txt``::
 
@@ -7,7 +7,7 @@ Run it with the Python of an environment that has Airflow 3 and, for the compari
 Each measurement is a fresh interpreter that first pays what every DAG file pays (``import airflow.sdk`` and a
 DAG with one ``BaseOperator`` task), and only then imports the contender and builds its task in a DAG. Contenders
 take turns, and each round begins with another one, so that a busy moment of the machine falls on all of them.
-One run of each is thrown away first, so that nobody is charged for compiling byte code.
+The first run of each is discarded, so that compiling byte code is not counted.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Contender:
     tasks: str
 
     def version(self) -> str | None:
-        """Give the installed version, or ``None`` where the package is not installed."""
+        """Return the installed version, or ``None`` where the package is not installed."""
         if self.distribution is None:
             return "checkout"
         try:
@@ -200,7 +200,7 @@ def measure(contender: Contender, *, home: Path) -> dict[str, Any]:
 
 
 def rounds(contenders: Sequence[Contender], *, runs: int) -> Iterator[Contender]:
-    """Give every contender *runs* turns; each round begins one place further on."""
+    """Run every contender *runs* times; each round begins with the next one."""
     for run in range(runs):
         start = run % len(contenders)
         yield from contenders[start:]

@@ -1,4 +1,4 @@
-"""What every test stands on: an Airflow home of its own, and nothing of the user's environment."""
+"""For every test: a temporary Airflow home, and nothing of the user's environment."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 
 from tests.skipped_files import SkippedFiles
 
-# Before anything imports airflow: it reads its environment, and makes its home, when it is imported.
+# Before anything imports airflow, which reads its environment and creates its home when it is imported.
 assert "airflow" not in sys.modules, "airflow was imported before its home was set"
 for name in list(os.environ):
     if re.match(r"_?AIRFLOW_|JSON2VIDEO_API_KEY$|(https?|all)_proxy$", name, re.IGNORECASE):
         del os.environ[name]
 
-# A shell's background job ignores it, and so would all that the tests start and interrupt.
+# A background job of a shell ignores SIGINT, and so would every process that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -30,7 +30,7 @@ _owner = os.getpid()
 
 
 def _remove_home() -> None:
-    if os.getpid() == _owner:  # a fork of the tests must not remove it under them
+    if os.getpid() == _owner:  # a fork of the test process must not remove it
         shutil.rmtree(_home, ignore_errors=True)
 
 
@@ -49,13 +49,13 @@ os.environ.update(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # of pytest-xdist, which reports to the one that writes
+    if not hasattr(config, "workerinput"):  # a worker of pytest-xdist reports to the process that prints
         config.pluginmanager.register(SkippedFiles())
 
 
 @pytest.fixture(scope="session")
 def airflow_db() -> Path:
-    """Make Airflow's database in the tests' home; for tests of what reads or writes it."""
+    """Create Airflow's database in the temporary home."""
     from airflow.utils.db import initdb
 
     initdb()

@@ -1,1 +1,1 @@
-"""What is run by hand: the demo and the version matrix."""
+"""Commands for developers: the demo and the version matrix."""

@@ -1,7 +1,7 @@
-"""``make demo``: a movie file becomes an MP4 in a real Airflow, told as it happens.
+"""``make demo``: a movie file becomes an MP4 in a real Airflow, with a line for each step.
 
-Environment: ``KEEP=1`` keeps Airflow's pages open at the end; ``JSON2VIDEO_API_KEY`` uses the real
-service, which costs credits, after a pause that ``YES=1`` spares.
+Environment: ``KEEP=1`` leaves Airflow's pages open at the end; ``JSON2VIDEO_API_KEY`` uses the real
+service, which costs credits, after a delay that ``YES=1`` skips.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ DAG_ID = "json2video_movie_from_file"
 MOVIE = ROOT / "dags_examples" / "movies" / "weekly_report.json"
 FOLDER = ROOT / ".demo"
 KEY_VARIABLE = "JSON2VIDEO_API_KEY"
-PAUSE_BEFORE_PAYING = 8  # seconds
-# A preview of this movie is drawn in a few seconds. A little waiting shows the worker slot being free, and each status
-# lasts long enough to be seen on a busy machine too.
+DELAY_BEFORE_PAYING = 8  # seconds
+# A preview of this movie is drawn in a few seconds. The waiting time shows the free worker slot, and each status lasts
+# long enough to be seen on a busy machine.
 LOCAL_SETTINGS = {"queue_seconds": 4.0, "render_seconds": 6.0}
 
 
 class DemoFailed(Exception):
-    """The demo did not reach its end; the message says why and holds the log that matters."""
+    """The demo failed; the message contains the reason and the relevant log."""
 
 
 def main() -> int:
-    """Run the demo and give its exit code."""
+    """Run the demo and return its exit code."""
     began = time.monotonic()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    api_key = os.environ.pop(KEY_VARIABLE, "").strip()  # popped: no child needs it but through the connection
+    api_key = os.environ.pop(KEY_VARIABLE, "").strip()  # removed: children get it through the connection only
     home = FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     try:
         with raise_on_signals(), contextlib.ExitStack() as stack:
@@ -85,10 +85,10 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
 
     run_id = airflow.trigger(DAG_ID, conf={"output_dir": str(FOLDER / "videos")})
     timeline = Timeline()
-    for happening in _happenings(airflow, run_id, key=api_key or "any-key-will-do", host=host):
-        timeline.tell(happening)
-        if isinstance(happening, StateChange) and happening.state == "up_for_retry":
-            _explain(airflow, run_id, timeline)  # whoever watches wants the reason now, not the retry in five minutes
+    for event in _events(airflow, run_id, key=api_key or "any-key-will-do", host=host):
+        timeline.add(event)
+        if isinstance(event, StateChange) and event.state == "up_for_retry":
+            _explain(airflow, run_id, timeline)  # print the reason now instead of waiting five minutes for the retry
     if timeline.run_state != "success":
         _explain(airflow, run_id, timeline)
 
@@ -96,7 +96,7 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
     facts = read_back(Path(result["stored_path"]))
     held = worker_slot_seconds(airflow.task_log(DAG_ID, run_id, "render", triggers=False))
     _report(facts, timeline, held=held, result=result)
-    print(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+    print(f"\nTotal time: {time.monotonic() - began:.0f} s.")
     if os.environ.get("KEEP", "") not in ("", "0"):
         print(f"\nAirflow's pages: {airflow.url}/dags/{DAG_ID}/runs/{run_id}\nCtrl-C ends everything.")
         with contextlib.suppress(KeyboardInterrupt):
@@ -104,13 +104,13 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
                 time.sleep(1)
                 airflow.processes.check()
     stack.close()
-    shutil.rmtree(home, ignore_errors=True)  # after a failure it stays, for its logs
+    shutil.rmtree(home, ignore_errors=True)  # kept after a failure, for its logs
 
 
-def _happenings(
+def _events(
     airflow: Airflow, run_id: str, *, key: str, host: str | None
 ) -> Iterator[StateChange | Submission | RenderStatus]:
-    """Give what happens in Airflow and at the service, in the order in which it is seen."""
+    """Yield what happens in Airflow and at the service, in the order in which it is observed."""
     seen: queue.SimpleQueue[StateChange | Submission | RenderStatus | BaseException] = queue.SimpleQueue()
     ended = threading.Event()
 
@@ -123,8 +123,8 @@ def _happenings(
 
     def follow_service() -> None:
         try:
-            for happening in _watch_render(airflow, run_id, key=key, host=host, ended=ended):
-                seen.put(happening)
+            for event in _watch_render(airflow, run_id, key=key, host=host, ended=ended):
+                seen.put(event)
         except BaseException as error:
             seen.put(error)
 
@@ -133,18 +133,18 @@ def _happenings(
     submitted, early = False, None
     try:
         while True:
-            happening = seen.get()
-            if isinstance(happening, BaseException):
-                raise happening
-            if isinstance(happening, StateChange) and happening.state == "deferred" and not submitted:
-                early = happening  # Airflow was looked at first, but nothing defers that has not been submitted
+            event = seen.get()
+            if isinstance(event, BaseException):
+                raise event
+            if isinstance(event, StateChange) and event.state == "deferred" and not submitted:
+                early = event  # Airflow was polled first, but a task defers only after it has submitted
                 continue
-            yield happening
-            if isinstance(happening, Submission):
+            yield event
+            if isinstance(event, Submission):
                 submitted = True
                 if early is not None:
                     yield early
-            if isinstance(happening, StateChange) and happening.task_id is None:
+            if isinstance(event, StateChange) and event.task_id is None:
                 return
     finally:
         ended.set()
@@ -153,7 +153,7 @@ def _happenings(
 def _watch_render(
     airflow: Airflow, run_id: str, *, key: str, host: str | None, ended: threading.Event
 ) -> Iterator[Submission | RenderStatus]:
-    """Ask the service for the render's status, beside the trigger and only to show it."""
+    """Poll the render's status in addition to the trigger, only to print it."""
     from airflow_json2video.api.calls import get_movie
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.config import DEFAULT_HOST
@@ -179,7 +179,7 @@ def _watch_render(
                     yield Submission(project, stamp.submission_key if stamp else None)
                 status = movie.status
                 yield RenderStatus(status)
-            # The real service wants five seconds between two looks at one render.
+            # The real service asks for five seconds between two polls of one render.
             if ended.wait(0.2 if host else 5.0):
                 return
 
@@ -195,7 +195,7 @@ def _explain(airflow: Airflow, run_id: str, timeline: Timeline) -> NoReturn:
 
 
 def _complaints(log: Path) -> str:
-    """Give what a task's log warns of: Airflow writes JSON, one object a line, which nobody reads with pleasure."""
+    """Return the warnings and errors of a task's log, which has one JSON object a line."""
     lines = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError, AttributeError):
@@ -212,10 +212,8 @@ def _announce_cost() -> None:
     price = "an unknown number of credits" if guess.credits is None else f"about {guess.credits} credits"
     print(f"{KEY_VARIABLE} is set: this renders {_short(MOVIE)} at JSON2Video and costs {price}.")
     if os.environ.get("YES", "") in ("", "0"):
-        print(
-            f"Starting in {PAUSE_BEFORE_PAYING} s; Ctrl-C stops it here, before anything is paid for (YES=1: no wait)."
-        )
-        time.sleep(PAUSE_BEFORE_PAYING)
+        print(f"Starting in {DELAY_BEFORE_PAYING} s; Ctrl-C stops it before anything is paid for (YES=1: no wait).")
+        time.sleep(DELAY_BEFORE_PAYING)
 
 
 def _report(facts: VideoFacts, timeline: Timeline, *, held: float | None, result: dict[str, object]) -> None:
@@ -224,7 +222,7 @@ def _report(facts: VideoFacts, timeline: Timeline, *, held: float | None, result
     print(f"  service   says {result['duration']} s, {result['width']} x {result['height']}, {result['size']} bytes")
     print("  phases    " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timeline.phases()))
     whole = timeline.render_task_seconds()
-    slot = "not known" if held is None else f"{held:.1f} s of the {whole:.1f} s that the render task took"
+    slot = "unknown" if held is None else f"{held:.1f} s of the {whole:.1f} s that the render task took"
     print(f"  slot      a worker slot was held for {slot}")
 
 

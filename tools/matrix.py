@@ -1,7 +1,7 @@
 """``make test-matrix``: the unit tests and the example DAGs on every line of Airflow, as a table.
 
-Each row gets a virtual environment under ``.matrix/``, with the pins of ``constraints/``; it is kept
-and made anew only when the pins or the package's requirements change.
+Each row gets a virtual environment under ``.matrix/``, with the pins of ``constraints/``. It is
+reused until the pins or the package's requirements change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ET  # of our own pytest's making
+import xml.etree.ElementTree as ET  # reads only reports of our own pytest
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ TEST_TIMEOUT = 1800.0
 class Row:
     """A line of Airflow on a Python.
 
-    :param interpreter: an environment that has it all installed already; None to make one.
+    :param interpreter: a Python with everything installed; None to create an environment.
     """
 
     airflow: str
@@ -61,7 +61,7 @@ ROWS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of pytest came to; *problem* if it did not come to a count."""
+    """The counts of a run of pytest, or the *problem* that prevented them."""
 
     passed: int = 0
     failed: int = 0
@@ -70,7 +70,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether something passed and nothing failed."""
+        """Return whether something passed and nothing failed."""
         return self.problem is None and self.failed == 0 and self.passed > 0
 
     def __str__(self) -> str:
@@ -91,12 +91,12 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether both suites passed."""
+        """Return whether both suites passed."""
         return self.unit.ok and self.integration.ok
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the matrix; the exit code is 0 if every row that could be run passed, and any could."""
+    """Run the matrix; the exit code is 0 if at least one row ran and all that ran passed."""
     options = _parser().parse_args(arguments)
     rows = [_row_of(path) for path in options.python] or [
         row for row in ROWS if not options.only or row.airflow in options.only
@@ -130,10 +130,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def find_python(version: str) -> str | None:
-    """Find an interpreter of *version* (as ``3.12``) that runs and can make virtual environments.
+    """Return an interpreter of *version* (such as ``3.12``) that can create virtual environments, or None.
 
-    A name on the path may be a version manager's shim that fails when it is run, so each is tried;
-    the versions that pyenv and uv keep are looked at too.
+    A name on the path may be a version manager's shim that fails when it is run, so each is tried,
+    and so are the versions that pyenv and uv installed.
     """
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     kept = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
@@ -181,7 +181,7 @@ def _processes(row: Row) -> Iterator[ProcessSet]:
 
 
 def _environment(row: Row, base: str, processes: ProcessSet) -> str:
-    """Make the row's virtual environment, unless it is there and up to date, and give its interpreter."""
+    """Create the row's virtual environment unless it is up to date, and return its interpreter."""
     folder = FOLDER / str(row)
     pins = ROOT / "constraints" / f"airflow-{row.airflow}.txt"
     wanted = hashlib.sha256(pins.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()

@@ -1,1 +1,1 @@
-"""How fast movies are drawn on this machine, beside moviepy and a plain FFmpeg filter graph."""
+"""How fast movies are drawn on this machine, next to moviepy and a plain FFmpeg filter graph."""

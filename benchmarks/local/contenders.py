@@ -31,7 +31,7 @@ class Contender:
         return self.styles is None or subject.styles <= self.styles
 
     def command(self, *, movie: Path, out: Path, assets: Path) -> list[str]:
-        """Give the command that draws a movie file."""
+        """Return the command that draws a movie file."""
         filled = [a.format(movie=movie, out=out, assets=assets) for a in self.arguments]
         return [sys.executable, "-m", self.module, *filled]
 

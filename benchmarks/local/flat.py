@@ -75,7 +75,7 @@ class FlatMovie:
 
 
 def flatten(movie: Path, *, assets: Path, scratch: Path) -> FlatMovie:
-    """Plan a movie file, draw its texts to *scratch*, and give what is left to do."""
+    """Plan a movie file, draw its texts to *scratch*, and return what is left to do."""
     files = Assets(cache=scratch, folder=assets, fetch=False)
 
     def probe(_where: str, element: Mapping[str, Any]) -> float:

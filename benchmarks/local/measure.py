@@ -26,7 +26,7 @@ class Cost:
     wall: float
     cpu: float
     memory: int
-    """Bytes: the largest sum of what its processes held, looked at every 50 ms."""
+    """Bytes: the largest sum of its processes' memory, sampled every 50 ms."""
     error: str = ""
 
 
@@ -44,7 +44,7 @@ def run(command: Sequence[str], *, log: Path, cwd: Path) -> Cost:
     late = threading.Timer(LIMIT, os.killpg, (process.pid, signal.SIGKILL))
     late.daemon = True
     late.start()
-    # wait4 and not wait: it tells the CPU of this child and of those that it waited for.
+    # wait4 instead of wait: it returns the CPU time of this child and of the children that it waited for.
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -24,9 +24,9 @@ def blocks(results: Results) -> dict[str, str]:
 
 
 def put_into(page: Path, results: Results) -> list[str]:
-    """Replace what is between our markers of *page*, and give the names of the blocks that were put there.
+    """Replace the text between our markers in *page*, and return the names of the replaced blocks.
 
-    :raises ValueError: a marker of ours has no block, or is not closed.
+    :raises ValueError: a marker is without a block, or is not closed.
     """
     return put_between(page, "bench-local", blocks(results), known=BLOCKS)
 

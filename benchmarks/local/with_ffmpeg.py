@@ -16,7 +16,7 @@ __all__ = ["arguments"]
 
 
 def arguments(movie: FlatMovie, target: Path) -> list[str]:
-    """Give the arguments of the one command that draws *movie* with the encoder settings of our ``preview``."""
+    """Return the arguments of the one command that draws *movie* with the encoder settings of our ``preview``."""
     graph = _Graph(movie)
     graph.build()
     command = ["-hide_banner", "-loglevel", "error", "-y", *graph.inputs, "-filter_complex", ";".join(graph.chains)]

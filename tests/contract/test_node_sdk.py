@@ -82,5 +82,5 @@ def test_it_builds_submits_waits_and_finds_the_video(service, sdk):
     assert service.posts == 1
 
 
-def test_a_bad_key_reaches_it_with_the_services_words(service, sdk):
+def test_an_invalid_key_reaches_it_with_the_services_text(service, sdk):
     assert sdk(service, key="invalid")["started"]["message"] == "Error: Invalid API Key"

@@ -87,7 +87,7 @@ def test_a_template_is_rendered_with_variables(service, movie, looks):
     assert movie.wait_to_finish()["movie"]["duration"] == 4
 
 
-def test_a_status_can_be_asked_for_by_project(service, movie):
+def test_a_status_can_be_polled_by_project(service, movie):
     movie.add_scene(scene(1))
     project = asyncio.run(movie.render())["project"]
     other = json2video.Movie()
@@ -110,7 +110,7 @@ def test_refusals_reach_it_as_its_own_error(service, movie, key, project):
     assert service.submitted == []
 
 
-def test_a_failed_render_is_told_in_the_movie(service, movie):
+def test_a_failed_render_is_reported_in_the_movie(service, movie):
     movie.set("resolution", "sd")
     asyncio.run(movie.render())
     assert service.wait_idle(10)

@@ -1,4 +1,4 @@
-"""One real Airflow and one local service for all integration tests of a session."""
+"""Fixtures: one real Airflow and one local service for all integration tests of a session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def running_service(tmp_path_factory) -> Iterator[ServiceProcess]:
 
 @pytest.fixture
 def service(running_service: ServiceProcess) -> ServiceProcess:
-    """The local service, with nothing in it and quick renders that are long enough to defer for."""
+    """The local service, empty, with renders that are short but long enough to defer."""
     running_service.reset()
     running_service.control("DELETE", "faults")
     running_service.control("DELETE", "requests")
@@ -36,7 +36,7 @@ def airflow(tmp_path_factory, running_service: ServiceProcess) -> Iterator[Airfl
         home,
         dags_folder=ROOT / "dags_examples",
         connections={"json2video_default": running_service.connection},
-        # A busy scheduler may take a task that resumes at once for one that was killed. Its retry adopts the render.
+        # A busy scheduler may mistake a task that resumes immediately for a killed one; its retry reattaches.
         environment={"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "5"},
     ) as running:
         yield running

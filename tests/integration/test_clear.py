@@ -1,4 +1,4 @@
-"""What a person's clear does in a real Airflow, whose own records tell whether the task had given its result."""
+"""What clearing a task does in a real Airflow, whose own records show whether the task had returned its result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def render_is(airflow: Airflow, run_id: str, *states: str, attempt: int = 1) -> 
 
 
 def cleared(airflow: Airflow, run_id: str) -> str:
-    """Clear the task, wait until it has succeeded once more, and give the project of its result."""
+    """Clear the task, wait until it has succeeded once more, and return the project of its result."""
     airflow.clear(DAG_ID, run_id, "render")
     try:
         wait_for(render_is(airflow, run_id, "success", attempt=2), "success after the clear")
@@ -42,7 +42,7 @@ def cleared(airflow: Airflow, run_id: str) -> str:
     return project
 
 
-def test_a_clear_of_a_task_that_returned_its_result_pays_for_nothing(airflow: Airflow, service: ServiceProcess):
+def test_clearing_a_task_that_returned_its_result_pays_for_nothing(airflow: Airflow, service: ServiceProcess):
     run_id = airflow.trigger(DAG_ID, conf={})
     airflow.wait_for_run(DAG_ID, run_id)  # a clear just as the scheduler ends the run leaves the task without a state
     before = airflow.xcom(DAG_ID, run_id, "render")["project"]
@@ -51,7 +51,7 @@ def test_a_clear_of_a_task_that_returned_its_result_pays_for_nothing(airflow: Ai
 
 
 @pytest.mark.parametrize("mark", ["failed", "success"])
-def test_a_task_that_a_person_marked_while_it_waited_adopts_its_render_after_a_clear(
+def test_a_task_marked_by_hand_while_it_waited_reattaches_to_its_render_after_a_clear(
     airflow: Airflow, service: ServiceProcess, mark: str
 ):
     service.set(render_seconds=8.0)

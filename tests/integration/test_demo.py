@@ -1,4 +1,4 @@
-"""``make demo`` as a stranger meets it: it ends well or says why, and leaves no process behind."""
+"""``make demo`` succeeds or says why it failed, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def demo(tmp_path) -> Iterator[Demo]:
         yield Demo(processes)
 
 
-def test_the_demo_tells_the_whole_story_and_ends_with_a_playable_file(demo: Demo):
+def test_the_demo_prints_every_step_and_ends_with_a_playable_file(demo: Demo):
     assert demo.wait(timeout=180) == 0, demo.text
     assert demo.left_behind(within=0) == []
     told = re.findall(r"(?m)^ +[\d.]+ s +(submitted|deferred|pending|running|done|resumed|stored)\b", demo.text)
     assert [what for what in told if what != "deferred"] == [
         *("submitted", "pending", "running", "done", "resumed", "stored")
     ], demo.text
-    # Airflow and the service are looked at side by side, so these two may be seen in either order.
+    # Airflow and the service are polled in parallel, so these two may be seen in either order.
     assert told.index("deferred") in (1, 2), demo.text
     path = ROOT / re.search(r"video +(\S+\.mp4)", demo.text).group(1)
     facts = read_back(path)
@@ -104,7 +104,7 @@ def test_a_demo_interrupted_while_it_starts_leaves_no_process_behind(demo: Demo)
 
 
 @pytest.mark.long
-def test_a_demo_that_fails_shows_the_log_that_matters_and_leaves_no_process_behind(demo: Demo):
+def test_a_demo_that_fails_prints_the_relevant_log_and_leaves_no_process_behind(demo: Demo):
     demo.wait_for("render started")
     scheduler = [p for p in demo.processes.survivors() if "scheduler" in p.cmdline()]
     assert scheduler

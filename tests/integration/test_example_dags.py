@@ -1,4 +1,4 @@
-"""Each DAG of dags_examples as it is, in a real Airflow against the local service."""
+"""Each DAG of dags_examples, unchanged, in a real Airflow against the local service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESULT_FIELDS = {
 
 
 def run(airflow: Airflow, dag_id: str, **conf) -> str:
-    """Run a DAG to its end, which has to be success, and give the run's id."""
+    """Run a DAG, which must succeed, and return the run's id."""
     run_id = airflow.trigger(dag_id, conf=conf)
     changes = airflow.wait_for_run(dag_id, run_id, timeout=120)
     assert changes[-1].state == "success", told(airflow, dag_id, run_id)
@@ -31,7 +31,7 @@ def run(airflow: Airflow, dag_id: str, **conf) -> str:
 
 
 def told(airflow: Airflow, dag_id: str, run_id: str) -> str:
-    """What the tasks of a run that went wrong have to say."""
+    """Return the logs of a failed run's tasks."""
     instances = airflow.task_instances(dag_id, run_id)
     return "\n".join(
         f"=== {ti.task_id}[{ti.map_index}] {ti.state}\n"
@@ -41,7 +41,7 @@ def told(airflow: Airflow, dag_id: str, run_id: str) -> str:
 
 
 def deferred(airflow: Airflow, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> bool:
-    """Whether a task was handed to the triggerer: only then does a trigger write a log of its own."""
+    """Return whether a task was deferred: only then is there a log of a trigger."""
     logs = airflow.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
     return any((logs if map_index < 0 else logs / f"map_index={map_index}").glob("attempt=*.trigger.*"))
 
@@ -231,7 +231,7 @@ def test_any_render(airflow: Airflow, service: ServiceProcess):
 
 
 @pytest.mark.skipif(airflow_version() < (3, 0), reason="assets are watched from Airflow 3 on")
-def test_what_ends_while_no_triggerer_runs_is_told_afterwards_and_missed_before_3_3(
+def test_a_render_that_ends_while_no_triggerer_runs_fires_its_event_afterwards_and_is_missed_before_3_3(
     airflow: Airflow, service: ServiceProcess
 ):
     dag_id = "json2video_any_render"
@@ -242,7 +242,7 @@ def test_what_ends_while_no_triggerer_runs_is_told_afterwards_and_missed_before_
     expected = [*_told_of(airflow, dag_id, runs=runs + 1)]
     assert expected[-1] == first
 
-    time.sleep(6)  # until what was told is noted
+    time.sleep(6)  # until the watcher has stored which events it fired
     airflow.kill("triggerer")
     missed = service.call("POST", "movies", SPRING)["project"]
     time.sleep(3)
@@ -260,15 +260,15 @@ def test_what_ends_while_no_triggerer_runs_is_told_afterwards_and_missed_before_
 
 
 def _wait_for_a_look(service: ServiceProcess, *, timeout: float = 60.0) -> None:
-    """Wait until the watcher has read the list; the triggerer is told of a DAG's watchers some time after the DAG."""
+    """Wait until the watcher has read the list; the triggerer starts a DAG's watchers after it has parsed the DAG."""
     end = time.monotonic() + timeout
     while not [r for r in service.requests(method="GET", path="/v2/movies") if "date_start" in r["query"]]:
-        assert time.monotonic() < end, "nobody has read the list"
+        assert time.monotonic() < end, "the watcher has not read the list"
         time.sleep(0.5)
 
 
 def _told_of(airflow: Airflow, dag_id: str, *, runs: int) -> list[str]:
-    """The renders that the runs of a DAG were started for, in their order."""
+    """Return the renders that the runs of a DAG were started for, in their order."""
     videos = []
     for run_id in airflow.wait_for_runs(dag_id, runs):
         assert airflow.wait_for_run(dag_id, run_id)[-1].state == "success", told(airflow, dag_id, run_id)

@@ -1,4 +1,4 @@
-"""``reconcile`` in a real Airflow, whose own database says what became of each task."""
+"""``reconcile`` in a real Airflow, whose own database says how each task ended."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def reconciled(airflow: Airflow, *module: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_what_nobody_took_and_what_was_paid_for_twice_is_found(
-    airflow: Airflow, service: ServiceProcess, tmp_path: Path
-):
+def test_unused_renders_and_renders_paid_for_twice_are_found(airflow: Airflow, service: ServiceProcess, tmp_path: Path):
     conf = {"output_dir": str(tmp_path)}
     taken = airflow.trigger(DAG_ID, conf=conf)
     wait_for(lambda: render_is(airflow, taken, "success"), "success")

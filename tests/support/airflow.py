@@ -1,4 +1,4 @@
-"""A whole, real Airflow in a throwaway home: started, asked, broken and ended from Python.
+"""A real Airflow in a temporary home: started, queried, interrupted and stopped from Python.
 
 ::
 
@@ -8,7 +8,7 @@
             print(change)
         airflow.xcom("my_dag", run_id, "render")
 
-The same class runs Airflow 2.11 and 3.x, whichever the running interpreter has installed. Components
+The same class runs Airflow 2.11 and 3.x, whichever is installed. Components
 are separate processes on free ports of loopback, over SQLite with the LocalExecutor; each can be
 killed and started again alone.
 """
@@ -38,12 +38,12 @@ FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
 class AirflowTimeout(TimeoutError):
-    """Airflow has not done in time what was waited for."""
+    """Airflow did not reach the expected state in time."""
 
 
 @dataclass(frozen=True)
 class StateChange:
-    """A task instance, or the run itself (``task_id`` None), is seen in a new state.
+    """A new state of a task instance, or of the run itself (``task_id`` None).
 
     :param at: Unix time when it was seen, up to one poll after it happened.
     :param seconds: seconds since the run was first followed.
@@ -58,22 +58,22 @@ class StateChange:
 
 
 def airflow_version() -> tuple[int, int]:
-    """Major and minor version of the Airflow that this interpreter has installed."""
+    """Return the major and minor version of the installed Airflow."""
     major, minor = metadata.version("apache-airflow").split(".")[:2]
     return int(major), int(minor)
 
 
 def free_port() -> int:
-    """Give a port of loopback that is free now."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
 
 
 class Airflow:
-    """An Airflow of its own.
+    """A separate Airflow.
 
-    :param home: its folder; made if missing. Configuration, database, logs and output of components.
+    :param home: its folder, created if missing, for configuration, database, logs and the components' output.
     :param dags_folder: where the DAG files are.
     :param connections: connection id to its value for ``AIRFLOW_CONN_<ID>``, as JSON or URI.
     :param variables: name to value for ``AIRFLOW_VAR_<NAME>``.
@@ -93,7 +93,7 @@ class Airflow:
         self.dags_folder = dags_folder.resolve()
         self.version = airflow_version()
         self.port = free_port()
-        # Nothing in a throwaway home is worth a long wait for an orderly end.
+        # A temporary home needs no orderly shutdown.
         self.processes = ProcessSet(self.home / "components", grace=2.0)
         self.environment = {
             **_clean_environment(),
@@ -104,7 +104,7 @@ class Airflow:
         }
         self._api: AirflowApi | None = None
 
-    # --- life ---------------------------------------------------------------------------------
+    # --- start and stop ---------------------------------------------------------------------------------
 
     def __enter__(self) -> Airflow:
         try:
@@ -119,7 +119,7 @@ class Airflow:
 
     @property
     def components(self) -> Mapping[str, Sequence[str]]:
-        """Name of each component and the arguments of the ``airflow`` command that runs it."""
+        """Return the arguments of the ``airflow`` command of each component, by its name."""
         common = {
             "scheduler": ("scheduler", "--skip-serve-logs"),
             "triggerer": ("triggerer", "--skip-serve-logs"),
@@ -130,12 +130,12 @@ class Airflow:
 
     @property
     def url(self) -> str | None:
-        """Address of Airflow's pages; None on 2.11, where no web server is started."""
+        """Return the URL of Airflow's pages; None on 2.11, where no web server is started."""
         return f"http://127.0.0.1:{self.port}" if self.version >= (3, 0) else None
 
     @property
     def api(self) -> AirflowApi:
-        """What can be asked of this Airflow.
+        """Return the interface to this running Airflow.
 
         :raises RuntimeError: it is not started.
         """
@@ -145,10 +145,10 @@ class Airflow:
         return self._api
 
     def start(self, *, timeout: float = 180.0) -> None:
-        """Make the database, start every component and wait until all are healthy.
+        """Create the database, start every component and wait until all are healthy.
 
-        :param timeout: seconds for all of it.
-        :raises ChildEnded: a component ended; the message has the tail of its log.
+        :param timeout: seconds in total.
+        :raises ChildEnded: a component ended; the message contains the end of its log.
         :raises AirflowTimeout: it took too long.
         """
         deadline = time.monotonic() + timeout
@@ -170,22 +170,22 @@ class Airflow:
         self.wait_healthy(timeout=deadline - time.monotonic())
 
     def stop(self) -> None:
-        """End every process of this Airflow. Its files stay. Safe to call twice."""
+        """End every process of this Airflow; its files remain. May be called twice."""
         self._api = None
         self.processes.stop_all()
 
     def start_component(self, name: str) -> None:
-        """Start one component; it is not waited for."""
+        """Start one component without waiting for it."""
         self.processes.start(name, self._command(*self.components[name]), env=self.environment)
 
     def kill(self, name: str, *, descendants: bool = True) -> None:
-        """Kill one component with SIGKILL, by default with all that it started (running tasks too)."""
+        """Kill one component with SIGKILL, by default with every process that it started, running tasks included."""
         self.processes.kill(name, descendants=descendants)
 
-    # --- asking -------------------------------------------------------------------------------
+    # --- queries -------------------------------------------------------------------------------
 
     def wait_healthy(self, *, timeout: float = 120.0) -> None:
-        """Wait until every component reports itself healthy."""
+        """Wait until every component reports that it is healthy."""
         wanted = {c.replace("-", "_") for c in self.components if c != "api-server"}
         if self.version >= (3, 0):
             wanted |= {"metadatabase", "execution_api"}
@@ -208,14 +208,14 @@ class Airflow:
             raise AirflowTimeout("\n".join([str(error), *problems])) from None
 
     def trigger(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
-        """Start a run of a DAG, waiting for the DAG if it has not been read yet, and give the run's id."""
+        """Start a run of a DAG, after waiting for the DAG to be parsed, and return the run's id."""
         self.wait_for_dag(dag_id)
-        run_id = run_id or f"lab__{time.strftime('%Y%m%dT%H%M%S')}_{secrets.token_hex(3)}"
+        run_id = run_id or f"test__{time.strftime('%Y%m%dT%H%M%S')}_{secrets.token_hex(3)}"
         self.api.trigger(dag_id, run_id=run_id, conf=dict(conf or {}))
         return run_id
 
     def wait_for_runs(self, dag_id: str, count: int, *, timeout: float = 60.0) -> list[str]:
-        """Wait until a DAG has so many runs, whoever started them, and give their ids.
+        """Wait until a DAG has *count* runs, and return their ids.
 
         :raises AirflowTimeout: it has fewer.
         """
@@ -229,20 +229,20 @@ class Airflow:
         return found
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
-        """State of a run: ``queued``, ``running``, ``success`` or ``failed``."""
+        """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``."""
         return self.api.run_state(dag_id, run_id)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """Every task instance of a run as it is now."""
+        """Return the current state of every task instance of a run."""
         return self.api.task_instances(dag_id, run_id)
 
     def follow(self, dag_id: str, run_id: str, *, timeout: float, interval: float = 0.25) -> Iterator[StateChange]:
-        """Give each change of state of a run's task instances as it is seen, the run's own end last.
+        """Yield each change of state of a run's task instances as it is seen, and last the end of the run.
 
-        :param timeout: seconds until it gives up.
-        :param interval: seconds between looks; a state that lasts less may be missed.
+        :param timeout: seconds until AirflowTimeout is raised.
+        :param interval: seconds between polls; a shorter state may be missed.
         :raises AirflowTimeout: the run has not ended.
-        :raises ChildEnded: a component ended meanwhile.
+        :raises ChildEnded: a component ended.
         """
         started = time.time()
         known: dict[tuple[str, int], tuple[int, str | None]] = {}
@@ -266,30 +266,30 @@ class Airflow:
             time.sleep(interval)
 
     def wait_for_run(self, dag_id: str, run_id: str, *, timeout: float = 120.0) -> list[StateChange]:
-        """Follow a run to its end and give all changes of state; the last is the run's own."""
+        """Follow a run to its end and return all changes of state; the last is the run's own."""
         return list(self.follow(dag_id, run_id, timeout=timeout))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
-        """Give an XCom of a task, by default what it returned.
+        """Return an XCom of a task, by default its return value.
 
-        :raises LookupError: there is none.
+        :raises LookupError: it does not exist.
         """
         return self.api.xcom(dag_id, run_id, task_id, key=key, map_index=map_index)
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task of a run and what is below it, as a person does on Airflow's page."""
+        """Clear a task of a run and its downstream tasks, as the button on Airflow's page does."""
         self.api.clear(dag_id, run_id, task_id)
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Mark a task of a run as ``success`` or ``failed``, as a person does on Airflow's page."""
+        """Mark a task of a run as ``success`` or ``failed``, as the button on Airflow's page does."""
         self.api.mark(dag_id, run_id, task_id, state)
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, triggers: bool = True) -> str:
-        """Give what every attempt of a task wrote, read from the log files.
+        """Return the logs of every attempt of a task, read from the log files.
 
         Lines of 3.x are JSON objects, those of 2.11 plain text.
 
-        :param triggers: with what its triggers wrote, after the attempt that they belong to.
+        :param triggers: include the logs of its triggers, each after its attempt.
         """
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
         if map_index >= 0:
@@ -298,7 +298,7 @@ class Airflow:
         files.sort(key=lambda f: [int(n) for n in re.findall(r"\d+", f.name)])
         return "".join(f.read_text(errors="replace") for f in files)
 
-    # --- inside -------------------------------------------------------------------------------
+    # --- internals -------------------------------------------------------------------------------
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "airflow", *arguments]
@@ -357,7 +357,7 @@ class Airflow:
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             # Without one, 3.0 signs with the issuer None, which today's PyJWT refuses.
-            "AIRFLOW__API_AUTH__JWT_ISSUER": "json2video-lab",
+            "AIRFLOW__API_AUTH__JWT_ISSUER": "json2video-tests",
             # A worker may notice so many seconds late that its task has deferred; a trigger holds its event back for
             # them and five more (docs/versions.md). The default of 5 would make each short render take ten.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -365,9 +365,9 @@ class Airflow:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Give this process's environment without anything that would reach into the new Airflow.
+    """Return this process's environment without variables that would affect the new Airflow.
 
-    PYTHONDONTWRITEBYTECODE would make every process compile some 4,000 modules anew.
+    PYTHONDONTWRITEBYTECODE would make every process compile some 4,000 modules again.
     """
     dropped = re.compile(r"_?AIRFLOW_|PYTEST_|COV_CORE_|PYTHONDONTWRITEBYTECODE$|PYTHONWARNINGS$")
     env = {k: v for k, v in os.environ.items() if not dropped.match(k)}

@@ -21,7 +21,7 @@ class ApiUnavailable(ConnectionError):
 
 @dataclass(frozen=True)
 class TaskInstance:
-    """A task instance at one moment. Times are ISO 8601 as Airflow gives them."""
+    """A task instance at one point in time. Times are ISO 8601 strings, as in Airflow."""
 
     task_id: str
     map_index: int
@@ -35,34 +35,34 @@ class AirflowApi(Protocol):
     """The questions; :class:`RestApi` and :class:`OrmApi` answer them."""
 
     def health(self) -> Mapping[str, str]:
-        """Give each component's health by its name with underscores."""
+        """Return each component's health by its name with underscores."""
 
     def has_dag(self, dag_id: str) -> bool:
-        """Tell whether the DAG has been read."""
+        """Return whether the DAG has been parsed."""
 
     def import_errors(self) -> list[str]:
-        """Give the errors that reading the DAG files met."""
+        """Return the import errors of the DAG files."""
 
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run."""
 
     def runs(self, dag_id: str) -> list[str]:
-        """Give the ids of a DAG's runs."""
+        """Return the ids of a DAG's runs."""
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
-        """Give a run's state."""
+        """Return a run's state."""
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """Give a run's task instances."""
+        """Return a run's task instances."""
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, key: str, map_index: int) -> Any:
-        """Give an XCom; LookupError if there is none."""
+        """Return an XCom; raise LookupError if it does not exist."""
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task and what is below it."""
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Mark a task as ``success`` or ``failed``, as a person does."""
+        """Mark a task as ``success`` or ``failed``, as the button on Airflow's page does."""
 
 
 class RestApi:
@@ -148,7 +148,7 @@ class RestApi:
             answer = self._session.request(method, self.url + path, json=body, timeout=30)
         except requests.RequestException as error:
             raise ApiUnavailable(str(error)) from error
-        if answer.status_code == 401:  # an API server that was started anew, or a token that is a day old
+        if answer.status_code == 401:  # the API server was restarted, or the token is a day old
             self._session.headers.pop("Authorization", None)
         if answer.status_code == 404:
             raise LookupError(answer.text)

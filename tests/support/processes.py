@@ -126,16 +126,16 @@ class ProcessSet:
             raise ChildEnded(msg)
 
     def marked(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Give *env* with the marker by which a descendant is found.
+        """Return *env* with the marker that identifies descendants.
 
-        SPT_NOENV keeps setproctitle, which Airflow uses, from writing a title over the marker.
+        SPT_NOENV stops setproctitle, which Airflow uses, from overwriting the marker with a title.
         """
         # A set within a child of another set (a test run within the matrix) belongs to both.
         markers = ":".join(filter(None, (os.environ.get(MARKER), self.marker)))
         return {**env, MARKER: markers, "SPT_NOENV": "1"}
 
     def log_path(self, name: str) -> Path:
-        """Give the file that the output of the child *name* goes to."""
+        """Return the file to which the output of the child *name* is written."""
         return self.logs / f"{name}.log"
 
     def pid(self, name: str) -> int:
@@ -192,7 +192,7 @@ class ProcessSet:
                 atexit.unregister(self.stop_all)
 
     def survivors(self) -> list[psutil.Process]:
-        """Give the processes that carry this set's marker now, its own watchdog aside."""
+        """Return the running processes that have this set's marker, except its own watchdog."""
         skip = self._watchdog.pid if self._watchdog else None
         return [p for p in marked_processes(self.marker) if p.pid != skip]
 
@@ -242,7 +242,7 @@ def _signal_group(pgid: int, sig: signal.Signals) -> None:
 
 
 def marked_processes(marker: str) -> list[psutil.Process]:
-    """Give the processes of this user whose environment carries *marker*, the calling one aside."""
+    """Return this user's processes whose environment contains *marker*, except the calling one."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -252,7 +252,7 @@ def marked_processes(marker: str) -> list[psutil.Process]:
 
 
 def sweep(marker: str) -> int:
-    """Kill every process that carries *marker*, and give how many there were."""
+    """Kill every process whose environment contains *marker*, and return their number."""
     killed = 0
     for _ in range(20):  # one that is about to fork may slip through a round
         found = marked_processes(marker)
@@ -282,7 +282,7 @@ def raise_on_signals() -> Iterator[None]:
 
 
 def tail(log: Path, *, lines: int = 30) -> str:
-    """Give the last lines of a log under a heading that names it."""
+    """Return the last lines of a log under a heading that names it."""
     try:
         text = log.read_text(errors="replace").splitlines()[-lines:]
     except OSError as error:

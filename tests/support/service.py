@@ -91,13 +91,13 @@ class ServiceProcess:
         return json.dumps({"conn_type": "json2video", "host": self.host, "password": "any-key-will-do"})
 
     def control(self, method: str, path: str, body: object = None) -> Any:
-        """Call ``/_control/<path>`` and give its JSON."""
+        """Call ``/_control/<path>`` and return its JSON."""
         answer = self._session.request(method, f"{self.url}/_control/{path}", json=body, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Call the API itself, as ``call("POST", "templates", {...})``, and give its JSON."""
+        """Call the API itself, as ``call("POST", "templates", {...})``, and return its JSON."""
         answer = self._session.request(
             method, f"{self.host}/{path}", json=body, headers={"x-api-key": "any-key-will-do"}, timeout=10
         )
@@ -109,7 +109,7 @@ class ServiceProcess:
         self.control("POST", "settings", settings)
 
     def requests(self, *, method: str | None = None, path: str | None = None) -> list[dict[str, Any]]:
-        """Give the requests that the service has had, oldest first, filtered by method and path."""
+        """Return the requests that the service received, oldest first, filtered by method and path."""
         found: list[dict[str, Any]] = self.control("GET", "requests")["requests"]
         return [r for r in found if method in (None, r["method"]) and path in (None, r["path"])]
 
@@ -118,7 +118,7 @@ class ServiceProcess:
         return len(self.requests(method="POST", path="/v2/movies"))
 
     def renders(self) -> list[dict[str, Any]]:
-        """Give every render with what the service knows of it."""
+        """Return every render with all its facts."""
         found: list[dict[str, Any]] = self.control("GET", "renders")["renders"]
         return found
 

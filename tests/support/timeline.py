@@ -1,4 +1,4 @@
-"""The demo's story: what was seen, told line by line, and what it adds up to."""
+"""The demo's timeline: what was observed, printed line by line, and its summary."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ class Submission:
 
 @dataclass(frozen=True)
 class RenderStatus:
-    """The service gives the render a new status."""
+    """The render has a new status at the service."""
 
     status: str
 
 
 @dataclass
 class Timeline:
-    """Tells what happens as it is seen, and keeps when."""
+    """Prints each event when it is observed, and stores its time."""
 
     started: float = field(default_factory=time.time)
     moments: dict[str, float] = field(default_factory=dict)
     task_states: dict[str, str] = field(default_factory=dict)
     run_state: str | None = None
 
-    def tell(self, happening: StateChange | Submission | RenderStatus) -> None:
+    def add(self, event: StateChange | Submission | RenderStatus) -> None:
         """Print one line for what happened, if it means something to the reader."""
-        if isinstance(happening, Submission):
-            self._line("submitted", f"project {happening.project}, submission key {happening.key}")
-        elif isinstance(happening, RenderStatus):
-            self._line(happening.status, "says JSON2Video")
-        elif happening.task_id is None:
-            self.run_state = happening.state
-            self._line("run ended", happening.state or "")
-        elif happening.task_id == "render":
-            self._render(happening)
+        if isinstance(event, Submission):
+            self._line("submitted", f"project {event.project}, submission key {event.key}")
+        elif isinstance(event, RenderStatus):
+            self._line(event.status, "says JSON2Video")
+        elif event.task_id is None:
+            self.run_state = event.state
+            self._line("run ended", event.state or "")
+        elif event.task_id == "render":
+            self._render(event)
         else:
-            self._task(happening)
+            self._task(event)
 
     def phases(self) -> list[tuple[str, float]]:
-        """Give the phases that were seen in full, with their seconds."""
+        """Return the phases whose beginning and end were observed, with their seconds."""
         borders = [
             ("waiting for a worker", "run", "render started"),
             ("submitting", "render started", "submitted"),
@@ -100,11 +100,11 @@ class Timeline:
 
 
 def worker_slot_seconds(task_log: str) -> float | None:
-    """Add up how long a task was on a worker, from what it wrote there.
+    """Return how many seconds a task ran on a worker, from its log.
 
-    A stretch on a worker begins with the line ``::group::Pre Execute``. None if the log has no such line.
+    Each stay on a worker begins with the line ``::group::Pre Execute``. None if the log does not contain it.
 
-    :param task_log: lines of JSON as Airflow 3 writes them, without those of the triggers.
+    :param task_log: JSON lines as Airflow 3 writes them, without those of the triggers.
     """
     stretches: list[list[datetime]] = []
     for line in task_log.splitlines():

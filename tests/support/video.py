@@ -1,4 +1,4 @@
-"""What a video file truly is, found by decoding all of it."""
+"""The facts of a video file, read by decoding all of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["VideoFacts", "read_back"]
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """Facts of a file, not claims about it.
+    """Facts that were read from the file itself.
 
     :param duration: seconds from the start of the first frame to the end of the last.
     :param size: bytes.
-    :param audio: codec of the sound; None if there is none.
+    :param audio: codec of the sound; None without sound.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class VideoFacts:
 def read_back(path: Path) -> VideoFacts:
     """Decode every frame of *path*.
 
-    :raises av.error.FFmpegError: it is no playable video.
+    :raises av.error.FFmpegError: the file is not a playable video.
     """
     import av
 

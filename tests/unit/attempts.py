@@ -49,7 +49,7 @@ class Attempt:
         return self
 
     def start(self):
-        """Run execute() and give its result, or how it deferred."""
+        """Run execute() and return its result or its TaskDeferred."""
         return self._outcome(lambda: self.operator.execute(self.context))
 
     def _outcome(self, step):

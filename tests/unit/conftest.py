@@ -1,4 +1,4 @@
-"""A real JSON2Video API on loopback, and a connection to it."""
+"""Fixtures: the JSON2Video API on loopback, and a connection to it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from airflow_json2video.local import LocalService
 
 @pytest.fixture
 def service(tmp_path):
-    """The local service in its quickest mode; renders end as soon as they are drawn."""
+    """Run the local service in its fastest mode: a render ends as soon as it is drawn."""
     with LocalService(mode="instant", home=tmp_path / "service") as running:
         yield running
 
 
 @pytest.fixture
 def connection(monkeypatch, service):
-    """The default connection, to the local service."""
+    """Set the default connection to the local service."""
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url))
     return "json2video_default"
 
 
 @pytest.fixture(autouse=True)
 def deployment(monkeypatch):
-    """The id of this deployment, as its database would hold it; tests of the id itself have databases of their own."""
+    """Set this deployment's id, which is a Variable in Airflow's database; tests of the id itself use a database."""
     value = "the-deployment-of-the-tests"
     monkeypatch.setattr("airflow_json2video.deployment.read_variable", lambda key: value)
     return value
@@ -31,7 +31,7 @@ def deployment(monkeypatch):
 
 @pytest.fixture
 def times_logged(caplog, capsys):
-    """How often a text has been logged since the last look: Airflow's own loggers print, where they are set up."""
+    """Return a function that counts how often a text was logged or printed since its last call."""
 
     def times_logged(text):
         times = max(caplog.text.count(text), capsys.readouterr().out.count(text))
@@ -50,9 +50,9 @@ def connection_json(*, key="a-key-of-the-tests", host="", **extra):
 
 @pytest.fixture(autouse=True)
 def whole_messages(monkeypatch):
-    """Let the exception of a failed task say all that its log says, so that a test can ask it.
+    """Make the exception of a failed task contain everything that its log says, so that a test can read it.
 
-    Without this it says the first line only; ``operators/test_failing.py`` tests that as it is.
+    Otherwise it contains the first line only, which ``operators/test_failing.py`` tests.
     """
 
     def whole(error):

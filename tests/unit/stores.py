@@ -1,4 +1,4 @@
-"""File systems for tests: an object store and one that is none, both kept in a folder of this machine."""
+"""File systems for tests: an object store and a plain one, both in a local folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fsspec import AbstractFileSystem
 
 
 class FolderStore(AbstractFileSystem):
-    """An object store: what is put appears whole, and not before the last block has been sent.
+    """An object store: an object appears as a whole, after its last block was sent.
 
     :ivar on_block: called with the bytes sent so far, before each block.
     :ivar puts: the paths that were put under, in order.

@@ -1,4 +1,4 @@
-"""A host of one large MP4, which knows ranges and misbehaves as it is told."""
+"""A host of one large MP4 that supports ranges and can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def mp4_head(seconds: float, *, version: int = 0) -> bytes:
 
 
 class VideoHost:
-    """Serves an MP4 of *size* bytes that lasts *seconds*, made as it is sent.
+    """Serves an MP4 of *size* bytes and *seconds*, generated while it is sent.
 
     :ivar breaks: the connections still to break, each after so many bytes of its answer.
     :ivar pause: seconds before each block. :ivar ranges: whether ranges are known.

@@ -1,4 +1,4 @@
-"""Four renders that start together in a deployment that has no id yet, and who it is to a worker and a triggerer."""
+"""Four renders that start together in a deployment without an id, and the id that a worker and a triggerer read."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_render_is_pending_then_running_then_done():
     assert told[2].ended_at.timestamp() == AT + 30
 
 
-def test_a_single_look_has_the_document_only_without_format_simple():
+def test_a_single_poll_has_the_document_only_without_format_simple():
     world = world_of((0.0, 30.0, 0.0))
     assert ask(world, get_movie(project_of(0)), second=5).movie.json_text is None
     whole = ask(world, get_movie(project_of(0), simple=False), second=5).movie
@@ -62,7 +62,7 @@ def test_a_single_look_has_the_document_only_without_format_simple():
     assert ask(world, get_movie(project_of(0)), second=5).remaining_quota.time > 0
 
 
-def test_a_project_that_is_not_there_is_answered_as_the_service_does():
+def test_an_unknown_project_gets_the_services_response():
     with pytest.raises(ProjectNotFound):
         ask(world_of((0.0, 30.0, 0.0)), get_movie("abcdefghijklmnop"), second=5)
 
@@ -75,7 +75,7 @@ def test_the_list_is_read_to_its_end_in_pages_and_shows_each_render_once():
     assert all(movie.json_text for movie in movies), "the list has the documents always"
 
 
-def test_the_list_shows_what_was_submitted_in_its_range_only():
+def test_the_list_shows_only_renders_submitted_in_its_range():
     world = world_of((-500.0, 600.0, 0.0), (-100.0, 600.0, 0.0))
     _, movies = listed(world, second=10, since=-200.0)
     assert [movie.project for movie in movies] == [project_of(1)]
@@ -88,7 +88,7 @@ def test_a_list_without_a_range_or_with_pages_over_a_hundred_is_refused():
         ask(world, list_movies(), second=1)
 
 
-def test_the_account_of_ours_alone_lists_nothing_that_nobody_waits_for_yet():
+def test_the_account_of_ours_alone_lists_only_renders_that_are_waited_for():
     world = world_of((-50.0, 600.0, 0.0), (-50.0, 600.0, 8.0))
     assert [len(listed(world, second=second)[1]) for second in (1, 9)] == [1, 2]
 
@@ -107,7 +107,7 @@ def test_the_documents_of_a_heavy_account_weigh_more_than_a_request():
     assert all(len(movie.json_text) > 48 * 1024 for movie in movies)
 
 
-def test_a_status_counts_until_the_render_was_told_to_be_over_and_not_more_often_than_of_use():
+def test_a_status_counts_until_the_end_of_the_render_was_reported_and_no_more_often_than_useful():
     world = world_of((0.0, 30.0, 5.0))
     counted = []
     for second in (4, 6, 7, 11, 31, 32, 50):
@@ -122,7 +122,7 @@ def test_every_render_on_a_page_counts_as_a_status():
     assert (world.statuses, world.requests["json2video.list"]) == (7, 1)
 
 
-def test_a_submission_is_answered_with_a_project_that_can_be_asked_for_and_is_listed():
+def test_a_submission_returns_a_project_that_can_be_polled_and_is_listed():
     world = world_of((0.0, 600.0, 0.0))
     submitted = ask(world, submit_movie({"scenes": [{"duration": 1}]}), second=10)
     assert ask(world, get_movie(submitted.project), second=20).movie.status == "running"
@@ -130,7 +130,7 @@ def test_a_submission_is_answered_with_a_project_that_can_be_asked_for_and_is_li
     assert len(listed(world, second=31)[1]) == 2
 
 
-def test_renders_can_be_told_to_end_evenly_within_a_time():
+def test_renders_can_be_set_to_end_evenly_within_a_time():
     world = world_of(*[(0.0, 7200.0, 0.0)] * 100)
     numbers = world.finish(4, since=AT + 100, until=AT + 140)
     ends = world.ends()
@@ -148,7 +148,7 @@ def test_renders_can_be_told_to_end_evenly_within_a_time():
         ("/v1/batches/batch_0", b"", b'"in_progress"', b'"completed"'),
     ],
 )
-def test_each_peer_is_told_running_and_done_in_its_own_words(target, body, running, done):
+def test_each_peer_gets_running_and_done_in_its_own_words(target, body, running, done):
     world = world_of((0.0, 30.0, 0.0))
     assert running in world.answer(target, body, now=AT + 10)[1]
     assert done in world.answer(target, body, now=AT + 31)[1]

@@ -1,4 +1,4 @@
-"""The benchmark's command: what it keeps of an earlier measurement."""
+"""The benchmark's command: what it preserves of an earlier measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def run(contender, size, cost):
     return {"contender": contender, "size": size, "cost": cost}
 
 
-def test_what_is_measured_anew_takes_the_place_of_the_same_run_and_the_rest_stays():
+def test_a_new_measurement_replaces_the_same_run_and_leaves_the_rest():
     results = {"runs": [run("ours-list", 100, 1), run("bare", 100, 2), run("ours-list", 500, 3)], "planned": ["old"]}
     _add(results, {"runs": [run("bare", 100, 9)]})
     _add(results, {"planned": ["new"]})

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.polling.mix import Plan, Render, make_plan, record, recorded
 
 
-def test_the_recorded_mix_is_what_its_seed_gives():
+def test_the_recorded_mix_is_what_its_seed_produces():
     assert recorded() == record()
 
 
@@ -21,12 +21,12 @@ def test_the_recorded_mix_goes_from_seconds_to_many_minutes_with_a_heavy_tail():
     assert statistics.mean(times) > 2 * statistics.median(times)
 
 
-def test_two_who_make_a_plan_from_the_same_numbers_make_the_same_plan():
+def test_the_same_numbers_make_the_same_plan():
     assert make_plan(50, horizon=40, ramp=10) == make_plan(50, horizon=40, ramp=10)
     assert make_plan(50, horizon=40, ramp=10) != make_plan(51, horizon=40, ramp=10)
 
 
-def test_as_many_renders_are_under_way_at_any_time_as_the_plan_says():
+def test_as_many_renders_are_running_at_any_time_as_the_plan_says():
     plan = make_plan(400, horizon=60, ramp=10)
     for moment in (10, 25, 59):
         under_way = sum(render.watched <= moment < render.end for render in plan.renders)

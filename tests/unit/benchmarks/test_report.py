@@ -59,7 +59,7 @@ def results():
     }
 
 
-def test_the_whole_table_has_a_row_for_everybody_and_says_who_could_not_be_measured(results):
+def test_the_whole_table_has_a_row_for_each_contender_and_names_those_without_a_measurement(results):
     text = blocks(results)["full"]
     assert "**500 renders waiting**" in text
     assert "| Databricks | 1 | 3 | 3,000 | 500 | 30 (10) | 20 | 5.0 / > 12 | 100 % | 50 % |" in text
@@ -74,12 +74,12 @@ def test_the_best_peer_is_the_cheapest_of_those_that_keep_up(results):
     assert "connections at 500 renders, list: 2 (at most 3): **reached**" in text
 
 
-def test_a_goal_that_is_missed_is_called_so(results):
+def test_a_missed_goal_is_named(results):
     results["runs"][0]["cpu_per_status_ms"] = 0.3
     assert "CPU per status at 500 renders, list: 0.30 ms (at most 0.12 ms): **missed**" in blocks(results)["goals"]
 
 
-def test_a_page_gets_the_tables_between_its_markers_and_keeps_the_rest(results, tmp_path):
+def test_a_page_gets_the_tables_between_its_markers_and_the_rest_stays(results, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- bench:summary -->\nold\n<!-- /bench:summary -->\nafter\n")
     assert put_into(page, results, plots=tmp_path / "results") == ["summary"]

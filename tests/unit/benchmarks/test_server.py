@@ -21,7 +21,7 @@ def server():
         yield running
 
 
-async def test_our_trigger_learns_over_tls_that_a_render_is_done_and_the_server_counts_it(server, monkeypatch):
+async def test_our_trigger_sees_over_tls_that_a_render_is_done_and_the_server_counts_it(server, monkeypatch):
     contender = CONTENDERS["ours-list"]
     connection = contender.connection(server.url, str(server.certificate.bundle))
     monkeypatch.setenv("AIRFLOW_CONN_BENCH", json.dumps(connection))
@@ -35,6 +35,6 @@ async def test_our_trigger_learns_over_tls_that_a_render_is_done_and_the_server_
     assert (found["statuses"], found["requests"]["json2video.single"], found["opened"]) == (1, 1, 1)
 
 
-def test_at_the_interval_of_the_benchmark_this_machine_is_asked_no_more_often_than_json2video():
+def test_at_the_benchmarks_interval_this_machine_is_polled_no_more_often_than_json2video():
     here, there = (poll_schedule(INTERVAL, is_loopback=is_loopback) for is_loopback in (True, False))
     assert here.floor == there.floor == MIN_POLL_INTERVAL

@@ -19,7 +19,7 @@ def test_without_a_cut_they_are_the_ordinary_quantiles():
     assert quantile(seen(*range(1, 101)), 0.95) == 95
 
 
-def test_an_end_that_nobody_saw_makes_the_median_later_and_not_earlier():
+def test_an_unobserved_end_makes_the_median_later():
     delays = [*seen(1, 2, 3), Delay(9, seen=False), Delay(9, seen=False)]
     assert quantile(delays, 0.5) == 3
     assert quantile([*delays, Delay(9, seen=False)], 0.5) == 3
@@ -42,7 +42,7 @@ def test_the_share_that_was_seen_counts_up_to_the_moment():
     assert seen_within(delays, 15) == pytest.approx(0.75)
 
 
-def test_a_poll_every_ten_seconds_is_measured_rightly_in_a_window_of_twelve():
+def test_a_poll_every_ten_seconds_is_measured_correctly_in_a_window_of_twelve():
     rng = random.Random(1)
     delays = []
     for _ in range(4000):

@@ -46,13 +46,13 @@ def test_every_class_of_the_tree_has_its_row_and_no_other_has():
 
 
 @pytest.mark.parametrize("row", CLASSES, ids=lambda row: row[0])
-def test_a_row_says_of_its_class_whether_a_retry_can_help_and_what_became_of_the_money(row):
+def test_a_row_says_of_its_class_whether_a_retry_can_help_and_what_is_billed(row):
     name, _, retryable, billing, _ = row
     cls = public_classes()[name]
     assert (retryable, billing) == ("yes" if cls.retryable else "no", cls.billing.value)
 
 
-def test_rows_are_indented_as_the_tree_is():
+def test_rows_are_indented_like_the_tree():
     lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if re.match(r"\| [↳ *]*`\w+`\*? \|", line)]
     depths = {re.search(r"`(\w+)`", line).group(1): line.count("↳") for line in lines}
     for name, cls in public_classes().items():

@@ -54,7 +54,7 @@ def connection(**fields):
     ],
     ids=lambda fields: next(iter(fields)),
 )
-def test_what_a_connection_is_refused_with(fields):
+def test_the_errors_of_an_invalid_connection(fields):
     with pytest.raises(ConfigurationError) as refused:
         connection_settings(connection(**fields))
     assert_quoted("connection", refused.value)
@@ -77,13 +77,13 @@ MINE = Stamp(
 )
 
 
-def test_what_a_name_is_refused_with_that_the_drive_would_rewrite():
+def test_the_error_of_a_name_that_the_drive_would_change():
     with pytest.raises(ConfigurationError) as refused:
         check_stored_name("my logo.png")
     assert_quoted("operations", refused.value)
 
 
-def test_what_is_said_of_variables_that_do_not_fit_the_templates_schema():
+def test_the_errors_of_variables_that_do_not_match_the_templates_schema():
     schema = {"type": "object", "properties": {"seconds": {"type": "number", "default": 2}}}
     client = SimpleNamespace(execute=lambda call: schema)
     document = {"template": "abc123def456ghi789jk", "variables": {"seconds": "soon"}}
@@ -92,7 +92,7 @@ def test_what_is_said_of_variables_that_do_not_fit_the_templates_schema():
     assert_quoted("operations", refused.value)
 
 
-def test_what_a_later_attempt_says_of_the_renders_it_finds():
+def test_the_messages_of_a_later_attempt_about_the_renders_it_finds():
     facts = {"mine": MINE, "unconfirmed": None, "read_at": 0.0, "confirmation_time": 300.0}
     adopted = decide_submission([render(status="running")], **facts)
     changed = decide_submission([render(status="done", print_="another")], **facts)
@@ -102,22 +102,22 @@ def test_what_a_later_attempt_says_of_the_renders_it_finds():
     assert_quoted("what-happens-when", "Several renders carry submission key ")
 
 
-def test_what_a_render_says_that_missed_its_deadline():
+def test_the_error_of_a_render_that_missed_its_deadline():
     watch = RenderTracker(PROJECT, submitted_at=0.0, deadline=3600.0, schedule=PollSchedule())
     ended = watch.on_status({"status": "running"}, now=3600.0)
     assert_quoted("what-happens-when", ended.error)
 
 
-def test_what_a_failed_render_says():
+def test_the_error_of_a_failed_render():
     words = "Scene #1, element #1: Failed to download 'https://example.com/a.png' (404)"
     assert_quoted("what-happens-when", *error_from_render(words, project=PROJECT).format_report().splitlines())
 
 
-def test_what_an_empty_account_says():
+def test_the_error_of_an_empty_account():
     assert_quoted("errors", error_from_response(400, "Insufficient credits", call="movies.submit").format_report())
 
 
-def test_what_a_killed_task_says(monkeypatch):
+def test_the_message_of_a_killed_task(monkeypatch):
     operator = Json2VideoRenderOperator(task_id="render", movie={"scenes": []})
     said = []
     monkeypatch.setattr(type(operator), "log", SimpleNamespace(warning=lambda text, *args: said.append(text % args)))
@@ -128,7 +128,7 @@ def test_what_a_killed_task_says(monkeypatch):
 
 
 @pytest.mark.parametrize("expression", ["heading", "ds", "headline ~ ds"])
-def test_what_doubtful_braces_are_refused_with(expression):
+def test_the_errors_of_ambiguous_braces(expression):
     variables = {"headline": "", **({"ds": ""} if expression == "ds" else {})}
     document = {"variables": variables, "scenes": [{"comment": f"{{{{ {expression} }}}}"}]}
     with pytest.raises(InvalidMovie) as refused:
@@ -137,7 +137,7 @@ def test_what_doubtful_braces_are_refused_with(expression):
     assert_quoted("movie", finding.message)
 
 
-def test_what_a_slip_in_a_constructor_says():
+def test_the_errors_of_mistakes_in_a_constructor():
     with pytest.raises(TypeError) as unknown:
         Scene(duraton=2)
     with pytest.raises(ValueError) as wrong:
@@ -146,13 +146,13 @@ def test_what_a_slip_in_a_constructor_says():
     assert_quoted("movie", "ValidationError: " + re.sub(r" \[type=.*", "", str(wrong.value)))
 
 
-def test_what_a_file_says_that_is_not_json():
+def test_the_error_of_a_file_that_is_not_json():
     with pytest.raises(InvalidMovie) as refused:
         load_document('{\n"a": 1,\n\n  b', source="weekly_report.json")
     assert_quoted("movie", str(refused.value).partition("not JSON: ")[0] + "not JSON: ")
 
 
-def test_what_an_estimate_says():
+def test_the_lines_of_an_estimate():
     movie = json.loads((DOCS.parent / "dags_examples" / "movies" / "weekly_report.json").read_text())
     guess = estimate(movie)
     assert_quoted("costs", f"Estimated: {guess.duration:.1f} s of video, about {guess.credits} credits.")
@@ -161,7 +161,7 @@ def test_what_an_estimate_says():
     assert_quoted("costs", f"The cost cannot be estimated in advance ({path}: {reason}).")
 
 
-def test_what_the_local_service_says_when_it_is_up():
+def test_the_first_lines_of_the_local_service():
     address = "http://127.0.0.1:8899"
     service = SimpleNamespace(
         settings=Settings(), host=f"{address}/v2", url=address, home=Path("/tmp/json2video-u5hbhb71")
@@ -169,7 +169,7 @@ def test_what_the_local_service_says_when_it_is_up():
     assert f"{serve._announcement(service)}\n" == (DOCS / "snippets" / "serve.txt").read_text()
 
 
-def test_every_option_that_the_page_of_the_local_service_names_is_there(capsys):
+def test_every_option_in_the_page_about_the_local_service_exists(capsys):
     known = ""
     for command in (["check"], *(["local", name] for name in ("serve", "render", "frame", "sheet", "plan"))):
         with pytest.raises(SystemExit):
@@ -180,12 +180,12 @@ def test_every_option_that_the_page_of_the_local_service_names_is_there(capsys):
     assert [option for option in options if option not in known] == []
 
 
-def test_what_a_path_is_refused_with():
+def test_the_errors_of_an_invalid_path():
     with pytest.raises(ConfigurationError) as refused:
         check_path_template("/videos/{film}.mp4", known=())
     assert_quoted("store", refused.value)
 
 
-def test_what_a_limit_refuses_with():
+def test_the_errors_of_a_limit():
     price = Price.of({"resolution": "sd", "scenes": [{"duration": 2}]})
     assert_quoted("costs", check_max_credits(price, max_credits=1))

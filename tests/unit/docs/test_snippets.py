@@ -15,7 +15,7 @@ PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda path: path.stem)
-def test_a_snippet_runs_and_prints_what_stands_beside_it(snippet, tmp_path, monkeypatch, capsys):
+def test_a_snippet_runs_and_prints_the_documented_output(snippet, tmp_path, monkeypatch, capsys):
     (tmp_path / "dags_examples").symlink_to(ROOT / "dags_examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", "")  # put back afterwards, whatever the snippet sets

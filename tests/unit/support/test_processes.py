@@ -30,7 +30,7 @@ with raise_on_signals(), ProcessSet(Path(sys.argv[1]), grace=0.2) as processes:
         time.sleep(0.02)
     print(processes.marker, flush=True)
     if sys.argv[2] == "fails":
-        raise RuntimeError("as it was told to")
+        raise RuntimeError("as requested")
     time.sleep(600)
 """
 
@@ -45,7 +45,7 @@ def wait_until(condition, *, timeout: float = 20.0) -> bool:
 
 
 @pytest.mark.parametrize("end", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL", "fails"])
-def test_nothing_is_left_behind_however_the_parent_ends(end, tmp_path):
+def test_no_process_is_left_behind_however_the_parent_ends(end, tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path), end],
         cwd=ROOT,
@@ -61,7 +61,7 @@ def test_nothing_is_left_behind_however_the_parent_ends(end, tmp_path):
         assert wait_until(lambda: not marked_processes(marker)), marked_processes(marker)
 
 
-def test_a_child_that_ends_by_itself_is_reported_with_its_last_words(tmp_path):
+def test_a_child_that_ends_by_itself_is_reported_with_the_end_of_its_log(tmp_path):
     with ProcessSet(tmp_path, grace=0.2) as processes:
         processes.start("talker", [sys.executable, "-c", "print('my last words'); raise SystemExit(3)"], env={})
         assert wait_until(lambda: not processes.is_running("talker"))
