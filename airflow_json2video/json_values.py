@@ -1,6 +1,6 @@
-"""What JSON can hold: find a value that it cannot, name the place and what to write instead.
+"""Convert a value to plain JSON, or name the place that JSON cannot represent and what to write instead.
 
-A leaf: knows nothing of movies, HTTP or Airflow. Used before anything is submitted.
+A leaf module, without movies, HTTP or Airflow. It is used before anything is submitted.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ __all__ = ["NotJsonError", "replace_surrogates", "to_plain_json"]
 
 _MAX_DEPTH = 200
 _MAX_INTEGER_BITS = 13_000
-"""About 3,900 digits: Python writes no more than 4,300 of them as text."""
+"""About 3,900 digits; Python converts at most 4,300 of them to text."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_STEP = re.compile(r"[A-Za-z_][\w-]*\Z")
 
 
 class NotJsonError(ValueError):
-    """A value has no place in JSON.
+    """A value that JSON cannot represent.
 
-    :ivar path: where, as ``scenes[0].duration``; empty for the value itself.
-    :ivar what: what is there, such as ``a value of type date``.
+    :ivar path: its place, such as ``scenes[0].duration``; empty for the outermost value.
+    :ivar what: what the value is, such as ``a value of type date``.
     :ivar remedy: what to write instead, such as ``write value.isoformat()``.
     """
 
@@ -40,13 +40,13 @@ class NotJsonError(ValueError):
         self._steps: list[str | int] = []
 
     def at(self, step: str | int) -> NotJsonError:
-        """Return this error, one level further out."""
+        """Add the key or index of the enclosing value to the path, and return this error."""
         self._steps.append(step)
         return self
 
     @property
     def path(self) -> str:
-        """Where the value stands."""
+        """The place of the value."""
         path = ""
         for step in reversed(self._steps):
             if isinstance(step, int):
@@ -62,19 +62,19 @@ class NotJsonError(ValueError):
 
 
 def to_plain_json(value: Any) -> Any:
-    """Return *value* as JSON reads it back: dict, list, str, int, float, bool and None.
+    """Return *value* as decoded JSON: dict, list, str, int, float, bool and None.
 
-    What converts without loss is converted: a number of NumPy, a mapping, a tuple, an enumeration of strings.
+    Values that can be converted without loss are converted: NumPy numbers, mappings, tuples and string enums.
 
-    :raises NotJsonError: anything else is in it.
+    :raises NotJsonError: *value* contains anything else.
     """
     return _plain(value, 0)
 
 
 def replace_surrogates(value: Any) -> Any:
-    """Return *value*, decoded JSON or text, with U+FFFD for each half of a surrogate pair.
+    """Return *value*, decoded JSON or text, with U+FFFD for each lone surrogate.
 
-    JSON can escape half a character; no file, log or database of Airflow takes it.
+    JSON can contain a lone surrogate, but files, logs and Airflow's database cannot.
     """
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
@@ -92,7 +92,7 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         if not value.isascii() and _SURROGATE.search(value):
             raise NotJsonError(
-                "text with half a character (a lone surrogate)", "write the whole character, or leave it out"
+                "text with a lone surrogate (half a character)", "write the whole character, or remove it"
             )
         return value if kind is str else str.__str__(value)
     if isinstance(value, int):
@@ -115,7 +115,7 @@ def _plain(value: Any, depth: int) -> Any:
             try:
                 items.append(_plain(item, depth + 1))
             except NotJsonError as error:
-                raise error.at(index)  # noqa: B904 - the same error, with its place
+                raise error.at(index)  # noqa: B904 - the same error, with a longer path
         return items
     return _plain_scalar(value)
 
@@ -128,12 +128,12 @@ def _plain_mapping(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
                 raise NotJsonError(f"under a key of type {type(key).__name__}", "write the key as text")
             found[_plain(key, depth)] = _plain(item, depth + 1)
         except NotJsonError as error:
-            raise error.at(replace_surrogates(str(key)))  # noqa: B904 - the same error, with its place
+            raise error.at(replace_surrogates(str(key)))  # noqa: B904 - the same error, with a longer path
     return found
 
 
 def _plain_scalar(value: Any) -> Any:
-    # NumPy is not imported for this: a number of it says what it is.
+    # Recognized without importing NumPy.
     if (
         getattr(getattr(value, "dtype", None), "kind", "") in ("b", "i", "u", "f")
         and getattr(value, "shape", None) == ()
@@ -144,12 +144,12 @@ def _plain_scalar(value: Any) -> Any:
     raise NotJsonError(f"a value of type {type(value).__name__}", _remedy(value))
 
 
-_INSTEAD_OF_NAN = "write None where there is no value"
+_INSTEAD_OF_NAN = "write None for a missing value"
 
 
 def _remedy(value: Any) -> str:
     name = type(value).__name__
-    if name in ("NAType", "NaTType"):  # of pandas; the second is a datetime, too
+    if name in ("NAType", "NaTType"):  # of pandas; NaTType is also a datetime
         return _INSTEAD_OF_NAN
     for kinds, remedy in _REMEDIES:
         if isinstance(value, kinds):
@@ -169,7 +169,7 @@ def _remedy(value: Any) -> str:
 _REMEDIES: tuple[tuple[Any, str], ...] = (
     ((date, time), "write value.isoformat()"),
     (timedelta, "write value.total_seconds()"),
-    (Decimal, "write float(value), or str(value) to keep every digit"),
+    (Decimal, "write float(value), or str(value) to preserve every digit"),
     ((UUID, PathLike), "write str(value)"),
     ((bytes, bytearray, memoryview), "write it as text, such as value.decode()"),
     (Enum, "write value.value"),

@@ -39,21 +39,21 @@ T = TypeVar("T")
 
 _CHUNK_SIZE = 64 * 1024
 _TRUST_FOR = 60.0
-"""Seconds after which the CA file is looked at again; after a certificate that was refused, at once."""
+"""Seconds after which the CA file is checked for changes; after a refused certificate, immediately."""
 
 
 class AsyncJson2VideoClient:
-    """Executes the calls of :mod:`airflow_json2video.api.calls` without blocking; as many at a time as asked.
+    """Execute the calls of :mod:`airflow_json2video.api.calls` in an event loop, any number at a time.
 
-    One client belongs to one event loop: its connections are opened in the loop of the first call. A call
-    that must not be repeated gets a connection of its own.
+    The connections of a client belong to the loop of its first call. A call that must not be repeated uses a new
+    connection.
 
-    Parameters as of :class:`~airflow_json2video.api.client.Json2VideoClient`; *sleep* is awaited.
+    For the parameters see :class:`~airflow_json2video.api.client.Json2VideoClient`; *sleep* is awaited.
 
     ::
 
         async with AsyncJson2VideoClient(key) as client:
-            answer = await client.execute(get_movie(project))
+            response = await client.execute(get_movie(project))
     """
 
     def __init__(
@@ -111,24 +111,24 @@ class AsyncJson2VideoClient:
                 await session.close()
 
     async def execute(self, call: Call[T]) -> T:
-        """Send *call*, again if that is safe and may help, and give its result.
+        """Send *call*, retry it if that is safe and may help, and return its result.
 
-        :raises TransportError: no usable answer came.
-        :raises ApiError: the service refused.
-        :raises ConfigurationError: the call cannot be sent as it is.
+        :raises TransportError: no usable response was received.
+        :raises ApiError: the service refused the request.
+        :raises ConfigurationError: the arguments of the call are not valid.
         """
         request = self._base.request(call)
         attempt = 0
         while True:
             attempt += 1
-            answer = await self._send(call, request)
-            outcome = self._base.read(call, answer)
+            response = await self._send(call, request)
+            outcome = self._base.read(call, response)
             if not isinstance(outcome, Json2VideoError):
                 return outcome
             delay = self._base.retry_delay(call, outcome, attempt=attempt, jitter=self._rng())
             if delay is None:
                 raise outcome
-            log.debug("%s; sending it again in %.1fs", outcome.message, delay)
+            log.debug("%s Retrying in %.1f s.", outcome.message, delay)
             await self._sleep(delay)
 
     async def movies(
@@ -138,10 +138,10 @@ class AsyncJson2VideoClient:
         *,
         page_size: int = 100,
     ) -> AsyncIterator[MovieStatus]:
-        """Iterate over all the account's renders in a range of at most 93 days, in no particular order.
+        """Iterate over all the account's renders in a range of at most 93 days, in undefined order.
 
-        :param page_size: renders to a request, 1 to 100; fewer when the documents are large.
-        :raises InvalidResponse: the list could not be read to its end; what is missing is *unknown*, not absent.
+        :param page_size: renders per request, 1 to 100; use fewer if the documents are large.
+        :raises InvalidResponse: the list could not be read to its end; missing renders are *unknown*, not absent.
         """
         listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
         while call := listing.next_call():
@@ -157,7 +157,7 @@ class AsyncJson2VideoClient:
         content_type: str | None = None,
         size: int | None = None,
     ) -> UploadedFile:
-        """Send a file to the drive, chunk by chunk; as :meth:`.Json2VideoClient.upload_file`.
+        """Upload a file to the drive; see :meth:`.Json2VideoClient.upload_file`.
 
         The file is read in a thread.
         """
@@ -169,29 +169,29 @@ class AsyncJson2VideoClient:
         return content.uploaded(folder=folder, url=ticket.file_url)
 
     async def _trusted(self) -> ssl.SSLContext:
-        """Return the authorities to trust, as their file is now."""
+        """Return the trusted authorities; the file is checked for changes once a minute."""
         if self._trust is not None and time.monotonic() < self._trust_until:
             return self._trust
         try:
-            # Loading them reads a file of 200 KB and takes tens of milliseconds: not on the loop.
+            # In a thread, since loading 200 KB takes tens of milliseconds.
             self._trust = await asyncio.to_thread(_tls, self.config.ca_bundle(), self._certificate_failures)
         except OSError as error:  # ssl.SSLError is one
             if self._trust is None:
                 raise
-            log.warning("The CA file cannot be read (%s), so the authorities read before are used.", error)
+            log.warning("Could not read the CA file (%s). Using the authorities that were read before.", error)
         self._trust_until = time.monotonic() + _TRUST_FOR
         return self._trust
 
     def _session(self, *, keep: bool) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            # The loop of the first sessions is gone, and their connections with it.
+            # The loop of the first sessions has ended, and their connections are closed.
             self._loop, self._reusable, self._single_use = loop, None, None
         session = self._reusable if keep else self._single_use
         if session is None or session.closed:
             session = aiohttp.ClientSession(
                 connector=(
-                    # Outlives the pause between two looks at a render, so that a look costs no handshake.
+                    # Longer than the time between two polls of a render, so that a poll needs no handshake.
                     aiohttp.TCPConnector(keepalive_timeout=55.0) if keep else aiohttp.TCPConnector(force_close=True)
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -202,8 +202,8 @@ class AsyncJson2VideoClient:
             if keep:
                 self._reusable = session
             else:
-                # aiohttp sends a PUT or a DELETE again by itself when the connection breaks; there is no
-                # public switch. A POST it never repeats.
+                # aiohttp retries a PUT or a DELETE if the connection breaks, and has no public option for it. It does
+                # not retry a POST.
                 session._retry_connection = False
                 self._single_use = session
         return session
@@ -213,7 +213,7 @@ class AsyncJson2VideoClient:
         headers = dict(request.headers)
         if call.url is None:
             headers["Accept-Encoding"] = "gzip, deflate"
-        watch = SimpleNamespace(sent=False)
+        tracker = SimpleNamespace(sent=False)
         started = time.monotonic()
         max_bytes = min(config.max_body, call.max_bytes or config.max_body)
         problem: BaseException | str
@@ -222,19 +222,19 @@ class AsyncJson2VideoClient:
             trust: ssl.SSLContext | bool = await self._trusted() if is_tls else True
             async with self._session(keep=call.repeatable).request(
                 request.method,
-                # As it is: yarl would quote anew, and a signed address is signed as it is.
+                # Not quoted again by yarl, which would break the signature of a URL.
                 URL(request.url, encoded=True),
                 headers=headers,
-                data=request.body if call.content is None else _pieces(call.content),
+                data=request.body if call.content is None else _read_chunks(call.content),
                 timeout=aiohttp.ClientTimeout(
                     total=request.time_limit,
                     sock_connect=config.connect_timeout,
                     sock_read=config.read_timeout,
                 ),
                 proxy=request.proxy,
-                ssl=trust,  # connections that were made with other authorities are not used again
+                ssl=trust,  # connections with other authorities are not reused
                 allow_redirects=False,
-                trace_request_ctx=watch,
+                trace_request_ctx=tracker,
             ) as response:
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(_CHUNK_SIZE):
@@ -244,21 +244,21 @@ class AsyncJson2VideoClient:
                 else:
                     seconds = time.monotonic() - started
                     log.debug("%s answered %d in %.2fs", call.name, response.status, seconds)
-                    answer = Response(
+                    received = Response(
                         status=response.status,
                         reason=response.reason or "",
                         headers=response.headers,
                         body=bytes(body),
                     )
-                    self._base.record_time(call, answer, seconds=seconds)
-                    return answer
-                problem = f"the answer is larger than {max_bytes} bytes"
+                    self._base.record_time(call, received, seconds=seconds)
+                    return received
+                problem = f"the response is larger than {max_bytes} bytes"
         except ConfigurationError as error:
             return error
         except Exception as error:
-            # What nobody foresaw is no reason to forget that a render may have been started.
+            # After an unexpected exception too, a render may have been started.
             expected = (asyncio.TimeoutError, aiohttp.ClientError, OSError)
-            if not watch.sent and not isinstance(error, expected):
+            if not tracker.sent and not isinstance(error, expected):
                 raise
             root = root_cause(error)
             if isinstance(root, ConfigurationError):
@@ -267,33 +267,33 @@ class AsyncJson2VideoClient:
                 self._certificate_failures, self._trust_until = self._certificate_failures + 1, 0.0
             problem = error
         if time.monotonic() - started >= request.time_limit:
-            problem = f"it took longer than {request.time_limit:g} seconds"
-        return self._base.transport_error(call, problem, sent=watch.sent)
+            problem = f"it took more than {request.time_limit:g} seconds"
+        return self._base.transport_error(call, problem, sent=tracker.sent)
 
 
 def _trace() -> aiohttp.TraceConfig:
-    """Learn whether a request may have left: it has a connection, or it has not."""
+    """Record whether a request may have been sent: whether it has a connection."""
 
-    async def connected(_: object, context: SimpleNamespace, __: object) -> None:
+    async def on_connected(_: object, context: SimpleNamespace, __: object) -> None:
         context.trace_request_ctx.sent = True
 
     trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(connected)
-    trace.on_connection_reuseconn.append(connected)
+    trace.on_connection_create_end.append(on_connected)
+    trace.on_connection_reuseconn.append(on_connected)
     return trace
 
 
-async def _pieces(content: FileContent) -> AsyncIterator[bytes]:
-    """Read a file in a thread, chunk by chunk."""
+async def _read_chunks(content: FileContent) -> AsyncIterator[bytes]:
+    """Read a file in chunks, in a thread."""
     chunks = content.chunks()
     while chunk := await asyncio.to_thread(next, chunks, b""):
         yield chunk
 
 
 def _tls(ca_file: str | None, failures: int) -> ssl.SSLContext:
-    """Load the authorities, unless their file is the one loaded before.
+    """Load the authorities, unless their file is unchanged.
 
-    :param failures: certificates that were refused so far: after each the file is read again, however it looks.
+    :param failures: number of refused certificates so far; after each one the file is read again.
     """
     path = ca_file or certifi.where()
     found = os.stat(path)  # noqa: PTH116

@@ -1,7 +1,7 @@
-"""What the two clients share: building a request, reading an answer, deciding on a repeat. No I/O.
+"""What the two clients share: building a request, reading a response, deciding on a retry. No I/O.
 
-One exchange is one :class:`~airflow_json2video.api.calls.Call` sent and answered. The clients only move
-the bytes; what the bytes mean is decided here, so that they cannot drift apart.
+The clients only transfer the bytes of a :class:`~airflow_json2video.api.calls.Call`. What the bytes mean is decided
+here, so that the two cannot differ.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ __all__ = [
 T = TypeVar("T")
 
 MAX_RETRY_AFTER = 120.0
-"""Longest pause between two sendings that the service can ask for, in seconds."""
+"""Longest delay before a retry, in seconds, that the service can request with ``Retry-After``."""
 
 _FIRST_RETRY_DELAY = 0.5
 _MAX_RETRY_DELAY = 30.0
 _MAX_SNIPPET = 200
 _MAX_REDACTED_BYTES = 64 * 1024
-"""Bytes of an unreadable answer from which secrets are taken before its beginning is shown."""
-_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
-"""What may be one half of a surrogate pair, escaped or as bytes."""
+"""Bytes of an invalid response that are redacted before its beginning is shown."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""What may be half of a surrogate pair, escaped or as bytes."""
 _MIN_UPLOAD_RATE = 64 * 1024
-"""Bytes a second below which an upload is given up."""
+"""Bytes per second below which an upload is aborted."""
 
-_LOOK_FIRST = "Whether a render was started is not known until the account's list has been read."
-_ADVICE_LOST = {
+_CHECK_LIST_FIRST = "Whether a render was started is unknown until the account's list of renders has been read."
+_RESPONSE_LOST_ADVICE = {
     "drive.put": "The drive keeps a pending record of the name: delete the file there, then upload it again.",
     "drive.upload": "If the name is blocked now, delete the file in the drive, then upload it again.",
 }
@@ -71,7 +71,7 @@ _NOTHING_SENT = "Nothing was submitted. Check the network, the proxy and the hos
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The bytes of one call. The headers carry the key and are in no repr."""
+    """The bytes of one call. The headers contain the API key and are not part of the repr."""
 
     method: str
     url: str = field(repr=False)
@@ -83,7 +83,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """The bytes that came back."""
+    """The bytes of a response."""
 
     status: int
     reason: str
@@ -92,29 +92,29 @@ class Response:
 
 
 class BaseClient:
-    """Turns calls into requests and answers into results, for one :class:`ClientConfig`."""
+    """Turns calls into requests, and responses into results, for one :class:`ClientConfig`."""
 
     def __init__(self, config: ClientConfig) -> None:
         self.config = config
         self._clock = get_clock(config.host)
 
-    def record_time(self, call: Call[Any], answer: Response, *, seconds: float) -> None:
-        """Read the service's time from an answer that has just arrived.
+    def record_time(self, call: Call[Any], response: Response, *, seconds: float) -> None:
+        """Record the service's time from a response that has just been received.
 
-        :param seconds: how long the request took.
+        :param seconds: duration of the request.
         """
         if call.url is None:
-            self._clock.record(answer.status, answer.headers, seconds=seconds)
+            self._clock.record(response.status, response.headers, seconds=seconds)
 
     def request(self, call: Call[Any]) -> Request:
         """Build the request of *call*.
 
-        :raises ConfigurationError: when the body cannot be written as JSON, with the path of what cannot.
+        :raises ConfigurationError: the body cannot be written as JSON; names the path of the value.
         """
         config = self.config
         limit = config.total_timeout
         if call.url is not None:
-            # Outside the API: the storage refuses every header that its address was not signed for.
+            # Outside the API: the storage refuses every header that the URL was not signed for.
             headers = {}
             if call.content is not None:
                 headers = {
@@ -143,106 +143,114 @@ class BaseClient:
             time_limit=limit,
         )
 
-    def read(self, call: Call[T], answer: Response | Json2VideoError) -> T | Json2VideoError:
-        """Read an answer: the result of the call, or the error that it means.
+    def read(self, call: Call[T], response: Response | Json2VideoError) -> T | Json2VideoError:
+        """Return the result of the call, or the error that the response means.
 
-        Errors are given and not raised, so that none of them carries the bytes' exception as its context.
-        An error is what the client says when there is no answer, and is passed on.
+        An error is returned and not raised, so that it does not have the exception of the parser as its context.
+
+        :param response: the response, or the client's error if there is none, which is returned unchanged.
         """
-        if isinstance(answer, Json2VideoError):
-            return answer
-        status = answer.status
+        if isinstance(response, Json2VideoError):
+            return response
+        status = response.status
         if call.read is not None and 200 <= status < 300:
             with suppress(ValueError, TypeError, KeyError):
-                return call.read(answer.body)
-        document = _decode(answer.body)
+                return call.read(response.body)
+        document = _decode(response.body)
         if call.url is not None:
             if 200 <= status < 300:
                 return call.parse({})
-            return self._refused(call, answer, _storage_words(answer) or f"{status} {answer.reason}".strip())
-        words = _words(document)
+            return self._refused(call, response, _storage_message(response) or f"{status} {response.reason}".strip())
+        message = _service_message(document)
         if status >= 500 or status in (408, 413, 414, 429):
-            # These come from gateways as well, which do not speak the service's JSON.
-            return self._refused(call, answer, words or answer.reason or f"HTTP {status}")
+            # Gateways send these statuses too, without the service's JSON.
+            return self._refused(call, response, message or response.reason or f"HTTP {status}")
         if not isinstance(document, Mapping):
-            return self._unreadable(call, answer, _nature(answer.body))
+            return self._invalid_response(call, response, _describe_body(response.body))
         if 300 <= status < 400:
-            return self._unreadable(call, answer, "a redirect, which is not followed since the key would go with it")
+            return self._invalid_response(call, response, "a redirect, which is not followed because of the API key")
         if status >= 400:
-            return self._refused(call, answer, words or answer.reason or f"HTTP {status}")
+            return self._refused(call, response, message or response.reason or f"HTTP {status}")
         if document.get("success") is False and not (call.name == "movies.submit" and document.get("project")):
-            return self._refused(call, answer, words or "the service says success: false and no more")
+            return self._refused(call, response, message or "success: false without a message")
         try:
             return call.parse(document)
         except (ValueError, TypeError, KeyError) as error:
-            problem = _problem(error)
-        return self._unreadable(call, answer, problem)
+            problem = _describe_mismatch(error)
+        return self._invalid_response(call, response, problem)
 
     def transport_error(self, call: Call[Any], cause: BaseException | str, *, sent: bool) -> TransportError:
-        """Say that no answer came.
+        """Build the error of a request without a response.
 
-        :param cause: what went wrong; its words are shown, it is not chained, since it may hold the request.
-        :param sent: False only when the request certainly never left.
+        :param cause: what went wrong. Its text is part of the message; it is not chained, since it may contain the
+            request.
+        :param sent: False only if the request was certainly not sent.
         """
-        words = self._shown(cause if isinstance(cause, str) else _root_words(cause))
+        reason = self._clean(cause if isinstance(cause, str) else _describe_root_cause(cause))
         where = urlsplit(call.url or self.config.host).netloc.rpartition("@")[2]
         request = describe_request(call.name, call.subject)
         submit = call.name == "movies.submit"
-        advice = _LOOK_FIRST if submit else "Try again later." if call.repeatable else _ADVICE_LOST.get(call.name)
+        advice = (
+            _CHECK_LIST_FIRST
+            if submit
+            else "Try again later."
+            if call.repeatable
+            else _RESPONSE_LOST_ADVICE.get(call.name)
+        )
         if not sent:
             unresolved = not isinstance(cause, str) and isinstance(root_cause(cause), socket.gaierror)
             error_class = HostNotResolved if unresolved else ServiceUnreachable
             return error_class(
-                f"No connection to {where} could be made for {request}: {words}.",
+                f"No connection to {where} could be made for {request}: {reason}.",
                 project=_project(call),
                 advice=_NOTHING_SENT if submit else None,
             )
         return ResponseLost(
-            f"No complete response to {request} came from {where}: {words}.",
+            f"No complete response to {request} came from {where}: {reason}.",
             project=_project(call),
             billing=Billing.UNKNOWN if submit else None,
             advice=advice,
         )
 
     def retry_delay(self, call: Call[Any], error: Json2VideoError, *, attempt: int, jitter: float) -> float | None:
-        """Give the seconds until *call* may be sent again, or None when it must not be.
+        """Return the seconds until *call* may be sent again; None if it must not be.
 
-        :param attempt: how often it has been sent.
-        :param jitter: a random number from 0 to 1: full jitter, so that many clients do not return together.
+        :param attempt: how many times it has been sent.
+        :param jitter: a random number from 0 to 1 (full jitter), so that many clients do not retry at the same time.
         """
-        if not call.repeatable or attempt > self.config.retries or not _may_pass(error):
+        if not call.repeatable or attempt > self.config.retries or not _is_transient(error):
             return None
         delay = jitter * min(_MAX_RETRY_DELAY, _FIRST_RETRY_DELAY * 2.0 ** (attempt - 1))
         if error.retry_after is not None:
             delay += min(error.retry_after, MAX_RETRY_AFTER)
         return delay
 
-    def _shown(self, words: str) -> str:
-        """Return words of the service or of a library as they may stand in a message."""
+    def _clean(self, words: str) -> str:
+        """Return a text of the service or of a library without secrets and without lone surrogates."""
         return self.config.redact(replace_surrogates(words))
 
-    def _refused(self, call: Call[Any], answer: Response, words: str) -> ApiError:
+    def _refused(self, call: Call[Any], response: Response, words: str) -> ApiError:
         return error_from_response(
-            answer.status,
-            self._shown(words),
+            response.status,
+            self._clean(words),
             call=call.name,
             subject=call.subject,
-            retry_after=_retry_after(answer.headers),
+            retry_after=_retry_after(response.headers),
         )
 
-    def _unreadable(self, call: Call[Any], answer: Response, problem: str) -> InvalidResponse:
+    def _invalid_response(self, call: Call[Any], response: Response, problem: str) -> InvalidResponse:
         submit = call.name == "movies.submit"
-        # Redacted before it is cut to what is shown: half a key is a key's half.
-        came = " ".join(self._shown(answer.body[:_MAX_REDACTED_BYTES].decode("utf-8", "replace")).split())
-        shown = f"It begins: {came[:_MAX_SNIPPET]}" if came else "It is empty."
+        # Redacted before it is shortened, so that no part of a key remains.
+        beginning = " ".join(self._clean(response.body[:_MAX_REDACTED_BYTES].decode("utf-8", "replace")).split())
+        shown = f"It begins: {beginning[:_MAX_SNIPPET]}" if beginning else "It is empty."
         request = describe_request(call.name, call.subject)
         return InvalidResponse(
-            f"The response to {request} must be {call.expects}, got HTTP {answer.status}"
-            f" with {self._shown(problem)}. {shown}{'...' if len(came) > _MAX_SNIPPET else ''}",
-            http_status=answer.status,
+            f"The response to {request} must be {call.expects}, got HTTP {response.status}"
+            f" with {self._clean(problem)}. {shown}{'...' if len(beginning) > _MAX_SNIPPET else ''}",
+            http_status=response.status,
             project=_project(call),
             billing=Billing.UNKNOWN if submit else None,
-            advice=_LOOK_FIRST if submit else None,
+            advice=_CHECK_LIST_FIRST if submit else None,
         )
 
 
@@ -250,7 +258,7 @@ def _project(call: Call[Any]) -> str | None:
     return call.subject if call.name in ("movies.get", "movies.delete") else None
 
 
-def _may_pass(error: Json2VideoError) -> bool:
+def _is_transient(error: Json2VideoError) -> bool:
     if isinstance(error, (ServiceUnreachable, ResponseLost)):
         return error.retryable
     status = error.http_status or 0
@@ -278,11 +286,11 @@ def _decode(body: bytes) -> Any:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return replace_surrogates(document) if _HALF_CHARACTER.search(body) else document
+    return replace_surrogates(document) if _SURROGATE.search(body) else document
 
 
-def _words(document: Any) -> str | None:
-    """Take the service's words out of any of its three shapes of error."""
+def _service_message(document: Any) -> str | None:
+    """Return the service's message from any of its three forms of error; None if there is none."""
     if not isinstance(document, Mapping):
         return None
     for name in ("message", "Message", "error"):
@@ -294,34 +302,34 @@ def _words(document: Any) -> str | None:
     return None
 
 
-def _storage_words(answer: Response) -> str | None:
-    text = answer.body[:2000].decode("utf-8", "replace")
+def _storage_message(response: Response) -> str | None:
+    text = response.body[:2000].decode("utf-8", "replace")
     found = [m.group(1) for tag in ("Code", "Message") if (m := re.search(rf"<{tag}>([^<]*)</{tag}>", text))]
     return ": ".join(found) or None
 
 
-def _nature(body: bytes) -> str:
+def _describe_body(body: bytes) -> str:
     text = body[:1000].lstrip()
     if not text:
         return "an empty body"
     if text[:1] == b"<":
         return "HTML or XML"
     if text[:1] in b"{[":
-        return "JSON that is cut short or damaged" if _decode(body) is None else "a JSON list"
-    return "something that is no JSON object"
+        return "JSON that is incomplete or damaged" if _decode(body) is None else "a JSON list"
+    return "something other than a JSON object"
 
 
-def _problem(error: Exception) -> str:
-    """Describe why an answer has another shape, without the values in it."""
+def _describe_mismatch(error: Exception) -> str:
+    """Describe why a response has another structure, without the values in it."""
     errors = getattr(error, "errors", None)
     if errors is None:
-        return f"another shape: {error}"
+        return f"another structure: {error}"
     first = errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"another shape: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return f"another structure: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After``, in seconds or as an HTTP date, which is compared with the answer's own ``Date``."""
+    """Read ``Retry-After``: seconds, or an HTTP date, which is compared with the ``Date`` of the response."""
     value = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", value, re.ASCII):
         return float(value)
@@ -336,7 +344,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Find the innermost reason: the libraries wrap it up to three times."""
+    """Return the innermost cause of *error*: the libraries wrap it up to three times."""
     seen: set[int] = set()
     while id(error) not in seen:
         seen.add(id(error))
@@ -348,8 +356,8 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _root_words(error: BaseException) -> str:
+def _describe_root_cause(error: BaseException) -> str:
     root = root_cause(error)
-    # urllib3 writes the connection object, with its address in memory, before the words.
+    # urllib3 writes the repr of the connection, with its address in memory, before the message.
     words = re.sub(r"<[^<>]* object at 0x[0-9a-f]+>:?\s*", "", str(root)).strip().rstrip(".")
     return f"{type(root).__name__}: {words}" if words else type(root).__name__

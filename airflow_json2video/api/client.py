@@ -40,13 +40,13 @@ _CHUNK_SIZE = 64 * 1024
 
 
 class Json2VideoClient:
-    """Executes the calls of :mod:`airflow_json2video.api.calls`, one at a time.
+    """Execute the calls of :mod:`airflow_json2video.api.calls`, one at a time.
 
-    Keeps a connection open between calls that may be repeated. A call that must not be repeated gets a
-    connection of its own, so that it never rides on one which the service has just closed.
+    Calls that may be repeated share a connection. A call that must not be repeated uses a new connection, since the
+    service may just have closed an open one.
 
-    For the parameters see :class:`~airflow_json2video.api.config.ClientConfig`; *sleep* and *rng* are the
-    pause between two sendings and its jitter.
+    For the parameters see :class:`~airflow_json2video.api.config.ClientConfig`; *sleep* waits before a retry, and *rng*
+    returns the jitter of the delay.
 
     ::
 
@@ -101,24 +101,24 @@ class Json2VideoClient:
         self._session.close()
 
     def execute(self, call: Call[T]) -> T:
-        """Send *call*, again if that is safe and may help, and give its result.
+        """Send *call*, retry it if that is safe and may help, and return its result.
 
-        :raises TransportError: no usable answer came.
-        :raises ApiError: the service refused.
-        :raises ConfigurationError: the call cannot be sent as it is.
+        :raises TransportError: no usable response was received.
+        :raises ApiError: the service refused the request.
+        :raises ConfigurationError: the arguments of the call are not valid.
         """
         request = self._base.request(call)
         attempt = 0
         while True:
             attempt += 1
-            answer = self._send(call, request)
-            outcome = self._base.read(call, answer)
+            response = self._send(call, request)
+            outcome = self._base.read(call, response)
             if not isinstance(outcome, Json2VideoError):
                 return outcome
             delay = self._base.retry_delay(call, outcome, attempt=attempt, jitter=self._rng())
             if delay is None:
                 raise outcome
-            log.debug("%s; sending it again in %.1fs", outcome.message, delay)
+            log.debug("%s Retrying in %.1f s.", outcome.message, delay)
             self._sleep(delay)
 
     def movies(
@@ -128,10 +128,10 @@ class Json2VideoClient:
         *,
         page_size: int = 100,
     ) -> Iterator[MovieStatus]:
-        """Iterate over all the account's renders in a range of at most 93 days, in no particular order.
+        """Iterate over all the account's renders in a range of at most 93 days, in undefined order.
 
-        :param page_size: renders to a request, 1 to 100; fewer when the documents are large.
-        :raises InvalidResponse: the list could not be read to its end; what is missing is *unknown*, not absent.
+        :param page_size: renders per request, 1 to 100; use fewer if the documents are large.
+        :raises InvalidResponse: the list could not be read to its end; missing renders are *unknown*, not absent.
         """
         listing = MovieListing(date_start=date_start, date_end=date_end, page_size=page_size)
         while call := listing.next_call():
@@ -146,18 +146,18 @@ class Json2VideoClient:
         content_type: str | None = None,
         size: int | None = None,
     ) -> UploadedFile:
-        """Send a file to the drive, chunk by chunk: announce it, then put it where the service says.
+        """Upload a file to the drive: announce it, then send it to the URL that the service returns.
 
-        When the second step fails, the drive keeps a ``pending`` record that blocks the name until it is
-        deleted (:func:`~airflow_json2video.api.calls.delete_file`).
+        If the second step fails, the drive keeps a ``pending`` record, which blocks the name until it is deleted
+        (:func:`~airflow_json2video.api.calls.delete_file`).
 
-        :param source: a path, or a file opened for reading bytes.
-        :param folder: where to put it; ``temp`` for files that may go.
-        :param name: needed when the file has none; the service replaces what is not ``[a-zA-Z0-9._-]``.
-        :param content_type: MIME type; guessed from the name without it.
-        :param size: bytes; needed for a file that cannot be measured by seeking.
-        :raises ConfigurationError: the file is missing, empty or larger than 500 MB.
-        :raises AlreadyExists: a file of this name is in the folder.
+        :param source: a path, or a file opened in binary mode.
+        :param folder: the folder; the service deletes files in ``temp``.
+        :param name: required if the file has no name; the service replaces characters other than ``[a-zA-Z0-9._-]``.
+        :param content_type: MIME type; the default is derived from the name.
+        :param size: bytes; required if the file is not seekable.
+        :raises ConfigurationError: the file does not exist, is empty, or is larger than 500 MB.
+        :raises AlreadyExists: the folder has a file of this name.
         """
         content = FileContent.from_source(source, name=name, content_type=content_type, size=size)
         ticket = self.execute(start_upload(content, folder=folder))
@@ -186,30 +186,30 @@ class Json2VideoClient:
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    # urllib3 1.26 takes a body that is cut short for the whole of it, unless told.
+                    # Without this, urllib3 1.26 accepts an incomplete body.
                     response.raw.enforce_content_length = True
                     body = bytearray()
                     for chunk in response.iter_content(_CHUNK_SIZE):
                         body += chunk
                         if len(body) > max_bytes:
                             break
-                    # A connection that was shut in the headers reads as an answer with nothing in it.
+                    # A connection that was shut down during the headers looks like an empty response.
                     if not tracker.expired and len(body) <= max_bytes:
                         seconds = time.monotonic() - started
                         log.debug("%s answered %d in %.2fs", call.name, response.status_code, seconds)
-                        answer = Response(
+                        received = Response(
                             status=response.status_code,
                             reason=response.reason or "",
                             headers=response.headers,
                             body=bytes(body),
                         )
-                        self._base.record_time(call, answer, seconds=seconds)
-                        return answer
-                    problem = f"the answer is larger than {max_bytes} bytes"
+                        self._base.record_time(call, received, seconds=seconds)
+                        return received
+                    problem = f"the response is larger than {max_bytes} bytes"
             except ConfigurationError as error:
                 return error
             except Exception as error:
-                # What nobody foresaw is no reason to forget that a render may have been started.
+                # After an unexpected exception too, a render may have been started.
                 if not tracker.sent and not isinstance(error, (requests.RequestException, HTTPError, OSError)):
                     raise
                 problem = error
@@ -217,19 +217,19 @@ class Json2VideoClient:
                 if session is not self._session:
                     session.close()
         if tracker.expired:
-            problem = f"it took longer than {request.time_limit:g} seconds"
+            problem = f"it took more than {request.time_limit:g} seconds"
         return self._base.transport_error(call, problem, sent=tracker.sent)
 
 
 class _NoNetrc(AuthBase):
-    """Keeps ``requests`` from adding the credentials of a ``.netrc``."""
+    """Prevents ``requests`` from adding the credentials of a ``.netrc``."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
 
 
 class _Body:
-    """A file as ``requests`` wants it: of known length, and iterable."""
+    """A file in the form that ``requests`` expects: iterable, and with a length."""
 
     def __init__(self, content: FileContent) -> None:
         self._content = content
@@ -242,9 +242,9 @@ class _Body:
 
 
 def new_session() -> requests.Session:
-    """Give a session that sends nothing by itself: no credentials, no headers, no redirect followed, no second try."""
+    """Return a session that adds no credentials and no headers, and does not follow redirects or retry."""
     session = requests.Session()
-    # Proxies and authorities of the environment are found by ClientConfig, for both clients in the same way.
+    # ClientConfig reads proxies and CA files from the environment, for both clients.
     session.trust_env = False
     session.auth = _NoNetrc()
     session.headers.clear()

@@ -1,8 +1,7 @@
-"""Which error a refusal of the service is.
+"""Map a refusal of the service to an error.
 
-The messages are no stable identifiers, so they are read here and nowhere else: the status first, then the
-family of the message. Sources: the API's error tables, answers seen live, and what users of the service
-wrote down (each family of the validator's messages was quoted by several of them).
+The messages are not stable identifiers, so they are read here and nowhere else: the status first, then the kind of
+message. Sources: the API's error tables, and responses of the live service.
 """
 
 from __future__ import annotations
@@ -57,9 +56,9 @@ _REQUESTS = {
 
 
 def describe_request(call: str, subject: str | None = None) -> str:
-    """Return what a request is called in a message, such as ``the submission``.
+    """Return the name of a request in a message, such as ``the submission``.
 
-    :param call: name of the call, as ``movies.submit``. :param subject: the id or name that it is about.
+    :param call: name of the call, such as ``movies.submit``. :param subject: the id or name that it is about.
     """
     words = _REQUESTS.get(call, f"the request {call!r}")
     return words.format(subject) if subject else words.replace(" {}", "")
@@ -76,10 +75,10 @@ _KEY_REFUSED = re.compile(
     r"|^unauthori[sz]ed\b"
 )
 _NOT_STARTED = re.compile(r"^\s*error (?:creating movie|starting subprocess)\b", re.IGNORECASE)
-"""The errors of ``POST /movies`` of which the service's page says "retry with exponential backoff"."""
+"""The errors of ``POST /movies`` for which the API reference says "retry with exponential backoff"."""
 _QUOTA = ("insufficient credits", "not enough credits", "exceeded the quota")
-_LOOK_FIRST = "Whether a render was started is not known until the account's list has been read."
-_SAYS_NO_MORE = re.compile(r"template(?: \S+)? not found\.?\Z", re.IGNORECASE)
+_CHECK_LIST_FIRST = "Whether a render was started is unknown until the account's list of renders has been read."
+_TEMPLATE_NOT_FOUND = re.compile(r"template(?: \S+)? not found\.?\Z", re.IGNORECASE)
 
 
 def error_from_response(
@@ -90,26 +89,26 @@ def error_from_response(
     subject: str | None = None,
     retry_after: float | None = None,
 ) -> ApiError:
-    """Turn a refusal into the member of the tree that says what it means.
+    """Return the error that a refusal means.
 
-    :param http_status: status of the answer; anything but a usable 200.
-    :param message: the service's words (``message``, else ``error``, else the HTTP reason).
-    :param call: name of the call, as ``movies.submit``; it decides what may have been spent and what an
-        unknown id is the id of.
+    :param http_status: status of the response; anything but a usable 200.
+    :param message: the service's message (``message``, else ``error``, else the HTTP reason).
+    :param call: name of the call, such as ``movies.submit``. It decides whether something may have been billed, and
+        of what kind an unknown id is.
     :param subject: the id or name that the call was about, for the message.
     :param retry_after: seconds from the ``Retry-After`` header.
 
-    Classification after the API's error tables and live observations: a wrong key answers 400 and not
-    401; 401 is a quota; an unknown project answers 400 with a leaked ``TypeError``.
+    The classification follows the API's error tables and the live service: a wrong key is answered with 400 and not
+    with 401; 401 is a quota; an unknown project is answered with 400 and a leaked ``TypeError``.
     """
     about = f" {subject!r}" if subject else ""
     cls, what, advice = _classify(http_status, message, call=call, about=about)
-    shown = message.strip() or "no message"
-    said = f"JSON2Video answered HTTP {http_status} to {describe_request(call, subject)}: {shown}"
-    if cls is TemplateNotFound and subject and _SAYS_NO_MORE.match(shown):
-        said = f"JSON2Video answered HTTP {http_status}."
+    quoted = message.strip() or "no message"
+    response = f"JSON2Video answered HTTP {http_status} to {describe_request(call, subject)}: {quoted}"
+    if cls is TemplateNotFound and subject and _TEMPLATE_NOT_FOUND.match(quoted):
+        response = f"JSON2Video answered HTTP {http_status}."
     error = cls(
-        f"{what}. {said}{'' if said[-1] in '.!?' else '.'}",
+        f"{what}. {response}{'' if response[-1] in '.!?' else '.'}",
         advice=advice,
         service_message=message,
         http_status=http_status,
@@ -117,12 +116,12 @@ def error_from_response(
         retry_after=retry_after,
     )
     if call == "movies.submit" and _may_have_been_accepted(error):
-        return error.with_context(billing=Billing.UNKNOWN, advice=_LOOK_FIRST)
+        return error.with_context(billing=Billing.UNKNOWN, advice=_CHECK_LIST_FIRST)
     return error
 
 
 def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type[ApiError], str, str | None]:
-    """Return the class, the sentence, and an advice where the class's own does not fit."""
+    """Return the class, the first sentence, and the advice if it is not the default of the class."""
     text = message.lower()
     leaked = bool(_RUNTIME_ERROR.search(message))
     family = call.partition(".")[0]
@@ -134,7 +133,7 @@ def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type
         return RateLimited, "Too many requests were sent", None
     if call == "drive.put":
         advice = (
-            "The upload address is good for two minutes. The drive keeps a pending record of the name:"
+            "The upload URL is valid for two minutes. The drive keeps a pending record of the name:"
             " delete the file there, then upload it again."
         )
         return InvalidRequest, f"The storage refused the file{about}", advice
@@ -143,14 +142,14 @@ def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type
     if "account_suspended" in text or ("account" in text and "suspended" in text):
         return AccountSuspended, "The account is suspended", None
     if "quota of drafts" in text:
-        advice = "Leave out 'draft' in the movie, or wait until the plan's drafts are renewed. Nothing was submitted."
+        advice = "Remove 'draft' from the movie, or wait until the plan's drafts are renewed. Nothing was submitted."
         return QuotaExhausted, "The drafts of the account's plan are used up", advice
     if status == 402 or any(words in text for words in _QUOTA):
         return QuotaExhausted, "The account cannot pay for this render", None
     if call == "movies.submit" and status in (413, 414):
         advice = (
-            "A document may have 2 MB, and the HTML of one element about 8 kB: put large parts at an address of their "
-            "own and name it in 'src'. Nothing was submitted."
+            "A document may have 2 MB, and the HTML of one element about 8 kB. Publish large parts at a URL and "
+            "write it in 'src'. Nothing was submitted."
         )
         return InvalidRequest, "The document is too large", advice
     if "16-character" in text:
@@ -172,20 +171,24 @@ def _classify(status: int, message: str, *, call: str, about: str) -> tuple[type
     if "not found" in text or status == 404:
         return _missing(call, about)
     if status == 401:
-        # The tables keep 401 for plans, older pages for keys.
+        # The error tables use 401 for plans, older pages for keys.
         if "plan" in text or "quota" in text:
-            return PlanLimitExceeded, "The plan does not allow it", "Make the movie smaller, or move to a larger plan."
+            return (
+                PlanLimitExceeded,
+                "The plan does not allow this request",
+                "Make the movie smaller, or move to a larger plan.",
+            )
         return AuthenticationFailed, "The API key was refused", None
     if status == 403:
-        return PermissionDenied, "The API key may not do this", None
-    return InvalidRequest, "The service refused it", None
+        return PermissionDenied, "The API key does not permit this request", None
+    return InvalidRequest, "The service refused the request", None
 
 
 def _may_have_been_accepted(error: ApiError) -> bool:
     """Whether a submission may have become a render although it was answered with *error*."""
     if isinstance(error, (ServerError, RateLimited)):
         return not isinstance(error, RenderNotStarted)
-    # A conflict, or a "no" in an answer of success that is none of the refusals known.
+    # A conflict, or an unknown refusal in a response with a status of success.
     status = error.http_status or 0
     return type(error) in (InvalidRequest, NotFound) and (status < 400 or status == 409)
 
@@ -200,4 +203,4 @@ def _missing(call: str, about: str) -> tuple[type[NotFound], str, str | None]:
         return MediaNotFound, f"{about.strip() or 'The file'} was not found in the drive", None
     if family == "templates":
         return TemplateNotFound, f"Template{about} was not found in this account", None
-    return NotFound, "The service does not know this address", "Check the host of the connection."
+    return NotFound, "The service does not know this URL", "Check the host of the connection."

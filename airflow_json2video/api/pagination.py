@@ -14,7 +14,7 @@ __all__ = ["MovieListing"]
 M_co = TypeVar("M_co", covariant=True)
 
 MAX_PAGES = 1000
-"""Pages after which a list is taken for one without an end."""
+"""Pages after which a list is assumed to be endless."""
 
 
 class _Page(Protocol[M_co]):
@@ -27,12 +27,12 @@ class _Page(Protocol[M_co]):
 
 
 class MovieListing:
-    """The account's renders, page after page: a cursor that asks for calls and takes pages.
+    """The account's renders, page after page: a cursor that returns the next call and accepts its page.
 
-    Goes to the end always, since the order is not documented. A list that cannot be read whole is an
-    error and never a short list: what is not in it would be taken for absent.
+    It always reads to the end, since the order is not documented. A list that cannot be read completely is an error
+    and never a short list: a render that is missing from it would be considered absent.
 
-    :param call: makes the call for a page; :func:`.list_movies`, or another with its arguments.
+    :param call: builds the call for a page: :func:`.list_movies`, or another function with its arguments.
     """
 
     def __init__(
@@ -52,26 +52,26 @@ class MovieListing:
         self._call: Call[Any] | None = call(**self._range, limit=page_size)
 
     def next_call(self) -> Call[Any] | None:
-        """Give the call for the next page; None after the last."""
+        """Return the call for the next page; None after the last one."""
         return self._call
 
     def accept(self, page: _Page[M_co]) -> Iterator[M_co]:
-        """Read a page.
+        """Return the renders of a page, and move the cursor behind it.
 
-        :raises InvalidResponse: when the cursor repeats, or the pages do not end.
+        :raises InvalidResponse: the cursor repeats, or the pages do not end.
         """
         self._call = None
         token = page.next_token
-        # Only an explicit false ends a list that has a cursor: what is on a page that was not read would be taken for
+        # Only an explicit false ends a list that has a cursor: a render on a page that was not read would be considered
         # absent, and paid for again.
         if page.has_next is not False and token is not None:
             if token in self._tokens:
-                raise InvalidResponse("The cursor of the list of renders repeats, so its end cannot be reached.")
+                raise InvalidResponse("The cursor of the list of renders repeats, so the list has no end.")
             self._tokens.add(token)
             if len(self._tokens) >= self._max_pages:
                 raise InvalidResponse(
                     f"The list of renders has not ended after {self._max_pages} pages of {self._page_size}.",
-                    advice="Ask for fewer days.",
+                    advice="Request fewer days.",
                 )
             self._call = self._make(**self._range, limit=self._page_size, next_token=token)
         return iter(page.movies)

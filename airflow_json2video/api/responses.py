@@ -1,8 +1,8 @@
-"""What the API answers, typed. Unknown fields are kept, odd ones are tolerated where nothing hangs on them.
+"""The responses of the API as models. Unknown fields are preserved.
 
-A field that only decorates (a duration, a size) never makes an answer unreadable: a value of another
-kind reads as None. What a decision hangs on (project, status, the list of movies, the cursor) must be there.
-Sources: the API reference, and answers seen live in July 2026.
+A field that is only informative (a duration, a size) never makes a response invalid: a value of another type becomes
+None. A field that a decision depends on (project, status, the list of movies, the cursor) is required.
+Sources: the API reference, and responses of the live service in July 2026.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def _or_none(value: object, handler: ValidatorFunctionWrapHandler) -> object:
 
 
 def _with_zone(value: datetime | None) -> datetime | None:
-    # Every time of the service is in UTC.
+    # All times of the service are in UTC.
     return value.replace(tzinfo=timezone.utc) if value is not None and value.tzinfo is None else value
 
 
 def _text_or_none(value: object) -> str | None:
-    # ``ass`` is false when there are no subtitles, ``url`` null before the end and after expiry.
+    # ``ass`` is false if there are no subtitles, ``url`` is null before the render ends and after its file expired.
     return value if isinstance(value, str) and value else None
 
 
@@ -100,23 +100,23 @@ class _ResponseModel(BaseModel):
 
 
 class Acknowledged(_ResponseModel):
-    """The service did what was asked and says no more than that."""
+    """The service confirmed a request without further data."""
 
     message: Text = None
     timestamp: Timestamp = None
 
 
 class SubmittedMovie(_ResponseModel):
-    """A render was accepted and will be paid for if it succeeds."""
+    """A render was accepted, and will be billed if it succeeds."""
 
     project: Word
     timestamp: Timestamp = None
 
 
 class RemainingQuota(_ResponseModel):
-    """What the account has left; the only balance information in the API.
+    """The account's balance; the API has no other source for it.
 
-    :ivar time: credits left (one credit is one second of video); None on plans that do not count them.
+    :ivar time: credits left (one credit is one second of video); None on plans without credits.
     :ivar movies: movies left, on legacy plans.
     :ivar drafts: drafts left, on legacy plans.
     """
@@ -130,17 +130,17 @@ Quota = Annotated[RemainingQuota | None, WrapValidator(_or_none)]
 
 
 class MovieStatus(_ResponseModel):
-    """One render as the service sees it.
+    """One render.
 
     :ivar project: the render's id.
     :ivar status: ``pending``, ``running``, ``done``, ``error`` or ``timeout``; an open set.
-    :ivar success: outcome of the render; its meaning before the end is not documented.
-    :ivar url: the video; None before the end, after seven days, and after a deletion.
-    :ivar ass: address of the generated subtitles; None when there are none.
-    :ivar thumbnail: address of a picture of it; in one sample of the service's guides only.
+    :ivar success: outcome of the render; its meaning before the render ends is not documented.
+    :ivar url: URL of the video; None before the render ends, after seven days, and after a deletion.
+    :ivar ass: URL of the generated subtitles; None if there are none.
+    :ivar thumbnail: URL of an image; documented in one example of the service's guides only.
     :ivar duration: seconds of video. :ivar size: bytes. :ivar rendering_time: seconds.
-    :ivar client_data: what the submitter put under ``client-data``, verbatim.
-    :ivar json_text: the submitted document as text (``json`` on the wire); always in a list.
+    :ivar client_data: the document's ``client-data``, verbatim.
+    :ivar json_text: the submitted document as text (``json`` in the API's JSON); always present in a list.
     """
 
     project: Word
@@ -175,7 +175,7 @@ class MovieStatus(_ResponseModel):
 
 
 class MovieResponse(_ResponseModel):
-    """The answer to a look at one render."""
+    """The response to a request for one render."""
 
     movie: MovieStatus
     remaining_quota: Quota = None
@@ -184,7 +184,7 @@ class MovieResponse(_ResponseModel):
 class MoviePage(_ResponseModel):
     """One page of the account's renders. The order of ``movies`` is not documented.
 
-    :ivar start: first instant of the range (``from`` on the wire). :ivar end: its last (``to``).
+    :ivar start: beginning of the range (``from`` in the API's JSON). :ivar end: its end (``to``).
     """
 
     movies: list[MovieStatus]
@@ -198,7 +198,7 @@ class MoviePage(_ResponseModel):
 
 
 class PolledMovie(TypedDict, total=False):
-    """What the service says of how one render stands, as it came."""
+    """The status of one render, without validation."""
 
     project: Any
     status: Any
@@ -214,22 +214,22 @@ class PolledMovie(TypedDict, total=False):
     width: Any
     height: Any
     rendering_time: Any
-    warnings: Any  # of the local service alone
+    warnings: Any  # sent by the local service only
 
 
 def normalize_movie(movie: PolledMovie) -> PolledMovie:
-    """Read what is said of a render as :class:`MovieStatus` does, odd values as None, unless it merely goes on.
+    """Return *movie* with the values that :class:`MovieStatus` reads; a render in progress is returned unchanged.
 
-    :raises ValueError: it is no movie object.
+    :raises ValueError: it is not a movie object.
     """
-    if movie.get("status") in ("pending", "running"):  # nearly all that is said, and nothing hangs on it
+    if movie.get("status") in ("pending", "running"):  # most polls, and no other field matters
         return movie
     known = MovieStatus.model_validate(movie).model_dump(mode="json", by_alias=True, exclude_unset=True)
     return cast("PolledMovie", known)
 
 
 class PolledResponse(BaseModel):
-    """The answer to a look at one render, as it came."""
+    """The response to a poll of one render, without validation of the movie."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -239,7 +239,7 @@ class PolledResponse(BaseModel):
 
 
 class PolledPage(BaseModel):
-    """One page of the account's renders, without the documents in it."""
+    """One page of the account's renders, without their documents."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -252,12 +252,12 @@ class PolledPage(BaseModel):
 
     @property
     def bytes_read(self) -> int:
-        """What the page weighed, with the documents; 0 if that is not known."""
+        """Size of the page in bytes, documents included; 0 if unknown."""
         return self._bytes_read
 
 
 class TemplateSummary(_ResponseModel):
-    """A template as a list shows it: without its movie. The library adds size and preview addresses."""
+    """A template in a list: without its movie. The library adds its size and preview URLs."""
 
     id: Word
     name: Text = None
@@ -273,8 +273,8 @@ class TemplateSummary(_ResponseModel):
 class Template(TemplateSummary):
     """A stored template.
 
-    :ivar movie: text or object, exactly as stored; write it back as it came.
-    :ivar owner: whether it is this account's. :ivar prompt: a flag, not the text of the prompt.
+    :ivar movie: text or object, exactly as stored; write it back unchanged.
+    :ivar owner: whether it belongs to this account. :ivar prompt: a flag, not the text of the prompt.
     """
 
     movie: Any = None
@@ -285,7 +285,7 @@ class Template(TemplateSummary):
 
 
 class TemplateSaved(_ResponseModel):
-    """A template was created, changed or copied; ``id`` is ``templateId`` on the wire."""
+    """A template was created, changed or copied; ``id`` is ``templateId`` in the API's JSON."""
 
     id: Word = Field(alias="templateId")
     name: Text = None
@@ -293,7 +293,10 @@ class TemplateSaved(_ResponseModel):
 
 
 class Storage(_ResponseModel):
-    """How full the drive is. :ivar used_bytes: bytes. :ivar credits_per_week: cost of what is above the allowance."""
+    """The usage of the drive, in bytes.
+
+    :ivar credits_per_week: price of the bytes above the allowance.
+    """
 
     used_bytes: Whole = None
     free_allowance: Whole = None
@@ -329,7 +332,7 @@ class Folder(_ResponseModel):
 
 
 class FolderSummary(_ResponseModel):
-    """One folder in the flat list of all of them. :ivar size: bytes."""
+    """One folder in the flat list of all folders. :ivar size: bytes."""
 
     path: str
     files: Whole = None
@@ -337,7 +340,7 @@ class FolderSummary(_ResponseModel):
 
 
 class UploadTicket(_ResponseModel):
-    """Where to send a file. ``upload_url`` carries a signature and is good for ``expires_in`` seconds."""
+    """The destination of an upload. ``upload_url`` contains a signature and is valid for ``expires_in`` seconds."""
 
     upload_url: Word = Field(alias="uploadUrl", repr=False)
     file_url: Text = Field(default=None, alias="fileUrl")
@@ -345,7 +348,7 @@ class UploadTicket(_ResponseModel):
 
 
 class UploadedFile(_ResponseModel):
-    """A file that was sent to the drive. :ivar url: for ``src`` in a movie; the service may have changed the name."""
+    """A file that was uploaded to the drive. :ivar url: for ``src`` in a movie; the service may change the name."""
 
     name: str
     folder: str

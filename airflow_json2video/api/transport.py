@@ -1,10 +1,10 @@
-"""A ``requests`` transport that knows two things which ``requests`` does not tell.
+"""A ``requests`` transport that adds two features to ``requests``.
 
-Whether a request was sent: a TLS handshake that is reset and a request that is reset raise the same
-exception, and only one of them may have started a render. And when to give up: ``requests`` bounds the
-time between two bytes, so a server that sends one byte a second is waited for without an end.
+It records whether a request was sent: a reset during the TLS handshake and a reset after the request raise the same
+exception, but only the second one may have started a render. And it limits the total time of a request: ``requests``
+limits the time between two bytes, so a server that sends one byte per second never times out.
 
-Both are learnt at urllib3's documented seam, the connection class of a pool.
+Both use urllib3's documented extension point, the connection class of a pool.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = ["SendTracker", "TrackingAdapter", "track_request"]
 
 
 class SendTracker:
-    """What happens to one request.
+    """The state of one request.
 
-    :param redact: takes the secrets out of a text.
-    :ivar sent: whether its first byte may have left. :ivar expired: whether its time is over.
+    :param redact: removes the secrets from a text.
+    :ivar sent: whether its first byte may have been sent. :ivar expired: whether its time limit was exceeded.
     """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
@@ -41,12 +41,12 @@ class SendTracker:
         self._sockets: list[Any] = []
 
     def mark_sent(self, sock: Any) -> None:
-        """Note that the request is about to be written to *sock*."""
+        """Record that the request is about to be written to *sock*."""
         self.sent = True
         self.add_socket(sock)
 
     def add_socket(self, sock: Any) -> None:
-        """Note a socket that must be shut when the time is over."""
+        """Add a socket that is shut down when the time limit is exceeded."""
         with self._lock:
             if sock not in self._sockets:
                 self._sockets.append(sock)
@@ -54,7 +54,7 @@ class SendTracker:
                 _shut(sock)
 
     def expire(self) -> None:
-        """End the request now, wherever it is: a read or a write that blocks returns with an error."""
+        """Abort the request: a read or a write that blocks returns with an error."""
         with self._lock:
             self.expired = True
             for sock in self._sockets:
@@ -62,7 +62,7 @@ class SendTracker:
 
 
 def _shut(sock: Any) -> None:
-    # Not the TLS socket's own shutdown, which would pull the TLS state from under the thread that reads.
+    # Not the TLS socket's own shutdown, which would discard the TLS state that the reading thread uses.
     with suppress(OSError, TypeError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
@@ -72,9 +72,9 @@ _current: ContextVar[SendTracker | None] = ContextVar("json2video_send_tracker",
 
 @contextmanager
 def track_request(time_limit: float, *, redact: Callable[[str], str]) -> Iterator[SendTracker]:
-    """Watch the one request that is made inside, and end it after *time_limit* seconds.
+    """Track the one request that is made in this context, and abort it after *time_limit* seconds.
 
-    :param redact: takes the secrets out of what urllib3 logs of it.
+    :param redact: removes the secrets from what urllib3 logs about it.
     """
     tracker = SendTracker(redact)
     token = _current.set(tracker)
@@ -89,12 +89,12 @@ def track_request(time_limit: float, *, redact: Callable[[str], str]) -> Iterato
 
 
 class _RedactingFilter(logging.Filter):
-    """Takes the secrets of the request out of what urllib3 logs: it shows headers that it could not read."""
+    """Removes the secrets of the request from urllib3's log, which shows headers that it could not parse."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if tracker := _current.get():
             record.msg, record.args = tracker.redact(record.getMessage()), None
-            # The traceback ends in the same words.
+            # The traceback ends with the same text.
             record.exc_info = record.exc_text = None
         return True
 
@@ -104,7 +104,7 @@ for _name in ("connection", "connectionpool", "response", "util.retry"):
 
 
 class _TrackingMixin:
-    """Mixed into urllib3's connections, before them."""
+    """A mixin for urllib3's connections."""
 
     sock: Any
     _connecting = False
@@ -123,7 +123,7 @@ class _TrackingMixin:
         return sock
 
     def send(self, data: Any) -> None:
-        # What is sent while connecting is the CONNECT to a proxy, and no part of the request.
+        # While connecting, only the CONNECT to a proxy is sent, which is not part of the request.
         if not self._connecting:
             if self.sock is None:
                 self.connect()
@@ -152,18 +152,18 @@ _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class TrackingAdapter(HTTPAdapter):
-    """Sends a request once: urllib3 retries nothing underneath."""
+    """An adapter that sends a request once: urllib3 does not retry."""
 
     def __init__(self) -> None:
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of direct connections."""
+        """Create the pools of direct connections."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the pools of connections through a proxy."""
+        """Create the pools of connections through a proxy."""
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -1,4 +1,4 @@
-"""A file on its way to the drive: its name, type and size, read chunk by chunk and never whole."""
+"""The content of an upload to the drive: its name, type and size, read in chunks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK_SIZE = 256 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class FileContent:
-    """What an upload sends.
+    """The file of an upload.
 
     :param size: bytes, as announced to the service.
     :param content_type: MIME type, as announced to the service.
@@ -41,19 +41,19 @@ class FileContent:
         content_type: str | None = None,
         size: int | None = None,
     ) -> FileContent:
-        """Look at a path or an open binary file.
+        """Build the content from a path or an open binary file.
 
-        :param size: bytes; needed only for a file that cannot be measured by seeking.
-        :raises ConfigurationError: when the file is missing, or has no name, type or size.
+        :param size: bytes; required only if the file is not seekable.
+        :raises ConfigurationError: the file does not exist, or has no name, type or size.
         """
         if isinstance(source, (str, os.PathLike)):
             path = Path(source)
             if not path.is_file():
-                raise ConfigurationError(f"There is no file {str(path)!r} to upload.")
+                raise ConfigurationError(f"File not found: {str(path)!r}.")
             name, size, opened = name or path.name, path.stat().st_size, path
             return cls._checked(name, content_type, size, opened)
         if not hasattr(source, "read"):
-            raise ConfigurationError(f"Neither a path nor an open binary file: {type(source).__name__}.")
+            raise ConfigurationError(f"The file must be a path or an open binary file, got {type(source).__name__}.")
         if name is None:
             name = Path(str(getattr(source, "name", ""))).name or None
         if size is None:
@@ -62,20 +62,20 @@ class FileContent:
                 size = source.seek(0, os.SEEK_END) - position
                 source.seek(position)
             except (OSError, AttributeError):
-                raise ConfigurationError("The size of this file cannot be found by seeking; give size.") from None
+                raise ConfigurationError("The file is not seekable; pass its size.") from None
         return cls._checked(name, content_type, size, source)
 
     @classmethod
     def _checked(cls, name: str | None, content_type: str | None, size: int, source: Path | BinaryIO) -> FileContent:
         if not name:
-            raise ConfigurationError("The file has no name of its own; give name.")
+            raise ConfigurationError("The file has no name; pass name.")
         content_type = content_type or mimetypes.guess_type(name)[0]
         if not content_type:
-            raise ConfigurationError(f"The type of {name!r} cannot be told from its name; give content_type.")
+            raise ConfigurationError(f"The type of {name!r} cannot be derived from its name; pass content_type.")
         return cls(name=name, content_type=content_type, size=size, source=source)
 
     def uploaded(self, *, folder: str, url: str | None) -> UploadedFile:
-        """Describe the file after it has been sent."""
+        """Return the description of the file after the upload."""
         return UploadedFile(
             name=self.name, folder=folder.strip("/"), content_type=self.content_type, size=self.size, url=url
         )
@@ -83,7 +83,7 @@ class FileContent:
     def chunks(self) -> Iterator[bytes]:
         """Read exactly ``size`` bytes.
 
-        :raises ConfigurationError: when the file ends before, which would leave the upload hanging.
+        :raises ConfigurationError: the file ends before, which would stall the upload.
         """
         if isinstance(self.source, Path):
             with self.source.open("rb") as opened:
@@ -92,10 +92,10 @@ class FileContent:
             yield from self._read(self.source)
 
     def _read(self, opened: BinaryIO) -> Iterator[bytes]:
-        left = self.size
-        while left:
-            chunk = opened.read(min(_CHUNK_SIZE, left))
+        remaining = self.size
+        while remaining:
+            chunk = opened.read(min(_CHUNK_SIZE, remaining))
             if not chunk:
-                raise ConfigurationError(f"{self.name!r} ended {left} bytes before the announced {self.size}.")
-            left -= len(chunk)
+                raise ConfigurationError(f"{self.name!r} is {remaining} bytes shorter than announced ({self.size}).")
+            remaining -= len(chunk)
             yield chunk

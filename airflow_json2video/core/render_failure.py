@@ -1,7 +1,7 @@
-"""What the message of a failed render means. Pure.
+"""Classify the message of a failed render. Pure.
 
-The service has no codes for it, so its words are read, here and nowhere else. Sources: the API's error tables, answers
-seen live, and what users of the service wrote down (several of them quoted each family of the validator's messages).
+The service has no error codes for renders, so its messages are read, here and nowhere else. Sources: the API's error
+tables, responses of the live service, and messages that users of the service have quoted (each kind by several).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _DOCUMENT_FAULT = re.compile(
 
 
 def error_from_render(message: str | None, *, project: str) -> RenderFailed:
-    """Turn the message of a render that ended in ``error`` into an error that says where and what next.
+    """Return the error of a render that ended in ``error``, with its place in the document and what to do.
 
-    :param message: the service's words, verbatim; may be empty.
+    :param message: the service's message, verbatim; may be empty.
     :param project: the render.
     """
     words = (message or "").strip() or "(the service gave no reason)"
@@ -37,14 +37,14 @@ def error_from_render(message: str | None, *, project: str) -> RenderFailed:
     unavailable = bool(_SOURCE_UNAVAILABLE.search(words))
     retryable = False
     if unavailable:
-        advice = "Check that the source's address is public and answers; a retry submits a new render."
+        advice = "Check that the source's URL is public and responds; a retry submits a new render."
         retryable = True
     elif _QUOTA_OF_RENDER.search(words):
-        advice = "Add credits, or shorten the movie; a retry before that fails in the same way."
+        advice = "Add credits, or shorten the movie; until then a retry fails in the same way."
     elif _DOCUMENT_FAULT.search(words):
-        advice = "The document is at fault: correct it; a retry of the same document would fail again."
+        advice = "Correct the document; a retry with the same document fails again."
     else:
-        advice = "The reason may pass; a retry submits a new render."
+        advice = "The reason may be temporary; a retry submits a new render."
         retryable = True
     return RenderFailed(
         f"Render {project} failed{f' at {path}' if path else ''}. JSON2Video says: {words}"

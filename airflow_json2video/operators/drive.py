@@ -124,7 +124,7 @@ def _looked_at(source: str) -> tuple[Any, str, int]:
             advice="Check the address and its connection. Nothing was sent.",
         ) from error
     if size is None:
-        raise ConfigurationError(f"There is no file {source!r} to upload.", advice="Nothing was sent.")
+        raise ConfigurationError(f"File not found: {source!r}.", advice="Nothing was sent.")
     return storage, path, size
 
 

@@ -328,7 +328,7 @@ def test_an_error_reads_as_short_lines_what_and_where_what_to_do_what_it_cost():
     assert error.format_report().splitlines() == [
         "The service failed.",
         "JSON2Video answered HTTP 500 to the submission: no reason.",
-        "Whether a render was started is not known until the account's list has been read.",
+        "Whether a render was started is unknown until the account's list of renders has been read.",
         "It is unknown whether a render was started. If one was, it is billed.",
     ]
     long = Json2VideoError("It failed in 0.5 s. " + "word " * 100, advice="Try it. Or not.")

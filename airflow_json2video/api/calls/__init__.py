@@ -1,11 +1,11 @@
-"""Every endpoint once, as data: what to send, whether a repeat is safe, and what the answer reads as.
+"""Every endpoint of the API as data: what to send, whether a retry is safe, and how the response is parsed.
 
-Both clients execute these, and a test can read them without a socket. The functions here check their
-arguments and raise :class:`~airflow_json2video.exceptions.ConfigurationError` before anything is sent.
+Both clients execute these calls, and a test can read them without a socket. The functions check their arguments and
+raise :class:`~airflow_json2video.exceptions.ConfigurationError` before anything is sent.
 
-Whether a repeat is safe follows the service's reference: nothing that makes something new is repeated
-(POST /movies never, creating and duplicating templates, the two steps of an upload), and neither is
-what answers "not found" the second time, since that would turn a success into an error.
+Whether a retry is safe follows the API reference. A call that creates something is not repeated (POST /movies, creating
+and duplicating templates, the two steps of an upload). Neither is a call that is answered with "not found" the second
+time, since that would turn a success into an error.
 """
 
 from __future__ import annotations

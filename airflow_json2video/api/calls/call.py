@@ -1,4 +1,4 @@
-"""What a call is."""
+"""The description of one request to the API."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[T]):
-    """One request to the API, and how its answer is read.
+    """One request to the API, and how its response is parsed.
 
-    :param name: as ``movies.submit``; used in messages and to tell what an error means.
-    :param path: below the API's base, as ``/movies``.
-    :param repeatable: whether sending it again does no harm.
-    :param parse: reads the JSON object of a success; raises ``ValueError`` on another shape.
-    :param expects: the shape in words, for the error when it is another.
-    :param query: only what is set.
+    :param name: such as ``movies.submit``; used in messages and to classify errors.
+    :param path: relative to the API's base URL, such as ``/movies``.
+    :param repeatable: whether it is safe to send it again.
+    :param parse: reads the JSON object of a success; raises ``ValueError`` for another structure.
+    :param expects: the expected structure in words, for the error.
+    :param query: the query parameters that are set.
     :param body: sent as JSON.
     :param subject: the id or name that it is about, for messages.
-    :param url: a whole address instead of ``path``, outside the API: it is sent no key.
-    :param content: a file as the body.
-    :param read: reads the bytes of a success without building all that is in them; may raise ``ValueError``, and
-        then ``parse`` says what is wrong.
-    :param max_bytes: bytes above which an answer is given up, where that is less than the client's own limit.
+    :param url: a complete URL outside the API, instead of ``path``; the API key is not sent to it.
+    :param content: a file that is sent as the body.
+    :param read: reads the bytes of a success without building all objects in it. If it raises ``ValueError``,
+        ``parse`` reports what is wrong.
+    :param max_bytes: maximum size of the response, if it is less than the client's limit.
     """
 
     name: str
@@ -51,26 +51,26 @@ class Call(Generic[T]):
     def with_parser(
         self, *, parse: Callable[[Mapping[str, Any]], U], read: Callable[[bytes], U], max_bytes: int
     ) -> Call[U]:
-        """Give the same request, of whose answer something else is read."""
+        """Return the same request with another parser of its response."""
         return Call(**{**vars(self), "parse": parse, "read": read, "max_bytes": max_bytes})
 
 
 def drop_none(**query: str | None) -> dict[str, str]:
-    """Leave out what is None."""
+    """Return the parameters that are not None."""
     return {name: value for name, value in query.items() if value is not None}
 
 
-def require_object(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Give the object that stands under *name*."""
-    part = answer.get(name)
+def require_object(response: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the object with the key *name*; raise ``ValueError`` if there is none."""
+    part = response.get(name)
     if not isinstance(part, Mapping):
-        raise ValueError(f"{name!r} is missing or no object")
+        raise ValueError(f"{name!r} is missing or not an object")
     return part
 
 
-def require_list(answer: Mapping[str, Any], name: str) -> list[Any]:
-    """Give the list that stands under *name*."""
-    part = answer.get(name)
+def require_list(response: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the list with the key *name*; raise ``ValueError`` if there is none."""
+    part = response.get(name)
     if not isinstance(part, list):
-        raise ValueError(f"{name!r} is missing or no list")
+        raise ValueError(f"{name!r} is missing or not a list")
     return part

@@ -1,4 +1,4 @@
-"""The drive: files that movies use. An upload takes two steps, the second of them to the storage behind the API."""
+"""The calls of the drive, which stores files for movies. An upload takes two steps; the second one bypasses the API."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ __all__ = [
 ]
 
 MAX_FILE_SIZE = 524_288_000
-"""Bytes that one file of the drive may have at most (500 MB)."""
+"""Maximum size of a file in the drive, in bytes (500 MB)."""
 
 
 def get_storage() -> Call[Storage]:
-    """Read how full the drive is and what that costs."""
+    """Read the usage of the drive and its price."""
     return Call(
         name="drive.storage",
         method="GET",
         path="/media",
         repeatable=True,
-        parse=lambda answer: Storage.model_validate(require_object(answer, "storage")),
+        parse=lambda response: Storage.model_validate(require_object(response, "storage")),
         expects="a 'storage'",
     )
 
 
 def get_file(path: str) -> Call[DriveFile]:
-    """Read what is known of one file.
+    """Read the properties of one file.
 
-    :param path: folder and name, as ``videos/clip.mp4``.
+    :param path: folder and name, such as ``videos/clip.mp4``.
     """
     path = check_folder(check_text(path, "path"), "path")
     return Call(
@@ -57,7 +57,7 @@ def get_file(path: str) -> Call[DriveFile]:
         path="/media/file",
         repeatable=True,
         query={"path": path},
-        parse=lambda answer: DriveFile.model_validate(require_object(answer, "file")),
+        parse=lambda response: DriveFile.model_validate(require_object(response, "file")),
         expects="a 'file'",
         subject=path,
     )
@@ -79,7 +79,7 @@ def get_folder(
     """
     path = check_folder(path, "path") or "/"
     if file_type not in (None, "image", "video", "audio", "other"):
-        raise ConfigurationError(f"file_type must be image, video, audio or other, and not {file_type!r}.")
+        raise ConfigurationError(f"file_type must be image, video, audio or other, got {file_type!r}.")
     return Call(
         name="drive.folder",
         method="GET",
@@ -98,20 +98,20 @@ def get_folder(
     )
 
 
-def _folder(answer: Mapping[str, Any]) -> Folder:
-    require_list(answer, "files")
-    return Folder.model_validate(answer)
+def _folder(response: Mapping[str, Any]) -> Folder:
+    require_list(response, "files")
+    return Folder.model_validate(response)
 
 
 def list_folders() -> Call[list[FolderSummary]]:
-    """List all folders with their sizes, ``temp`` among them, as one flat list."""
+    """List all folders with their sizes, ``temp`` included, as one flat list."""
     return Call(
         name="drive.folders",
         method="GET",
         path="/media/folder",
         repeatable=True,
         query={"tree": "true"},
-        parse=lambda answer: [FolderSummary.model_validate(entry) for entry in require_list(answer, "tree")],
+        parse=lambda response: [FolderSummary.model_validate(entry) for entry in require_list(response, "tree")],
         expects="a 'tree'",
     )
 
@@ -119,15 +119,15 @@ def list_folders() -> Call[list[FolderSummary]]:
 def start_upload(content: FileContent, *, folder: str = "") -> Call[UploadTicket]:
     """Announce a file: the first of the two steps of an upload.
 
-    The service keeps a ``pending`` record from here on, which blocks the name until the file has arrived
-    or the record is deleted.
+    From now on the service has a ``pending`` record, which blocks the name until the file has been received or the
+    record is deleted.
 
     :param content: name, type and size; 1 to 524,288,000 bytes.
-    :param folder: without a slash before it; files in ``temp`` are deleted by the service and not counted.
+    :param folder: without a leading slash; the service deletes files in ``temp`` and does not count them.
     """
     if not 1 <= content.size <= MAX_FILE_SIZE:
         raise ConfigurationError(
-            f"{content.name!r} has {content.size} bytes; a file of the drive has 1 to {MAX_FILE_SIZE} (500 MB)."
+            f"{content.name!r} must have from 1 to {MAX_FILE_SIZE} bytes (500 MB), got {content.size}."
         )
     body = {
         "name": check_name(content.name),
@@ -137,8 +137,8 @@ def start_upload(content: FileContent, *, folder: str = "") -> Call[UploadTicket
     if folder := check_folder(folder):
         body["folder"] = folder
 
-    def parse(answer: Mapping[str, Any]) -> UploadTicket:
-        ticket = UploadTicket.model_validate(answer)
+    def parse(response: Mapping[str, Any]) -> UploadTicket:
+        ticket = UploadTicket.model_validate(response)
         check_upload_url(ticket.upload_url)
         return ticket
 
@@ -155,9 +155,9 @@ def start_upload(content: FileContent, *, folder: str = "") -> Call[UploadTicket
 
 
 def put_file(ticket: UploadTicket, content: FileContent) -> Call[None]:
-    """Send the file: the second step, to the address of the ticket, which is good for two minutes.
+    """Send the file to the URL of the ticket, which is valid for two minutes: the second step of an upload.
 
-    The storage behind it is not the API. It is sent no key, and no header but the type and the size.
+    The URL is not part of the API. The only headers that are sent are the type and the size, and not the API key.
     """
     return Call(
         name="drive.put",
@@ -166,16 +166,16 @@ def put_file(ticket: UploadTicket, content: FileContent) -> Call[None]:
         url=ticket.upload_url,
         content=content,
         repeatable=False,
-        parse=lambda answer: None,  # noqa: ARG005 - the storage answers an empty body
+        parse=lambda response: None,  # noqa: ARG005 - the storage returns an empty body
         expects="success",
         subject=content.name,
     )
 
 
 def move_file(name: str, *, folder: str, destination: str) -> Call[Acknowledged]:
-    """Move a file to another folder; an empty text is the root.
+    """Move a file to another folder; an empty string is the root.
 
-    A file that is still ``pending`` can get lost by this; wait until it is ``uploaded``.
+    A file that is still ``pending`` may be lost; wait until it is ``uploaded``.
     """
     return Call(
         name="drive.move",
@@ -194,7 +194,7 @@ def move_file(name: str, *, folder: str, destination: str) -> Call[Acknowledged]
 
 
 def delete_file(name: str, *, folder: str = "") -> Call[Acknowledged]:
-    """Remove a file, or the pending record of an upload that failed."""
+    """Delete a file, or the pending record of a failed upload."""
     return Call(
         name="drive.delete",
         method="DELETE",
@@ -208,7 +208,7 @@ def delete_file(name: str, *, folder: str = "") -> Call[Acknowledged]:
 
 
 def create_folder(folder: str) -> Call[Acknowledged]:
-    """Make a folder; one that is there already is a success, and ``message`` says so."""
+    """Create a folder; if it already exists, the call succeeds, and ``message`` says so."""
     return Call(
         name="drive.create_folder",
         method="POST",
@@ -222,7 +222,7 @@ def create_folder(folder: str) -> Call[Acknowledged]:
 
 
 def delete_folder(folder: str) -> Call[Acknowledged]:
-    """Remove an empty folder."""
+    """Delete an empty folder."""
     return Call(
         name="drive.delete_folder",
         method="DELETE",

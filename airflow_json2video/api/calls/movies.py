@@ -1,4 +1,4 @@
-"""Renders: submit, look, list, delete."""
+"""The calls for renders: submit, get, list, delete."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ __all__ = [
 P = TypeVar("P", MoviePage, PolledPage)
 
 MAX_PAGE_SIZE = 100
-"""Renders to a page of the list, at most."""
+"""Maximum number of renders on a page of the list."""
 MAX_LIST_RANGE = timedelta(days=93)
-"""Longest range of one list."""
+"""Maximum range of one list."""
 _MAX_PAGE_BYTES = 16 * 1024 * 1024
-"""Bytes of an answer that is read while others wait: it holds the event loop, for 2 ms a megabyte."""
+"""Maximum size of a polled response: parsing it blocks the event loop, for 2 ms per megabyte."""
 
 
 def submit_movie(document: Mapping[str, Any]) -> Call[SubmittedMovie]:
-    """Submit a render. It is paid for, it cannot be cancelled, and each sending starts another one.
+    """Submit a render. It is billed, it cannot be canceled, and each request starts another one.
 
     :param document: Movie JSON, or ``{"template": id, "variables": {...}}``.
     """
     if not isinstance(document, Mapping) or not document:
-        raise ConfigurationError(f"A movie must be a JSON object with content, and this is {describe_type(document)}.")
+        raise ConfigurationError(f"A movie must be a JSON object that is not empty, got {describe_type(document)}.")
     return Call(
         name="movies.submit",
         method="POST",
@@ -60,17 +60,17 @@ def submit_movie(document: Mapping[str, Any]) -> Call[SubmittedMovie]:
 
 
 def get_movie(project: str, *, simple: bool = True) -> Call[MovieResponse]:
-    """Look at one render.
+    """Get the status of one render.
 
-    :param project: the 16 characters that the submission answered.
-    :param simple: leave the submitted document out of the answer.
+    :param project: the id that the submission returned.
+    :param simple: omit the submitted document from the response.
     """
     check_project(project)
 
-    def parse(answer: Mapping[str, Any]) -> MovieResponse:
-        movie = require_object(answer, "movie")
+    def parse(response: Mapping[str, Any]) -> MovieResponse:
+        movie = require_object(response, "movie")
         _check_status(movie, project)
-        return MovieResponse.model_validate({**answer, "movie": {"project": project, **movie}})
+        return MovieResponse.model_validate({**response, "movie": {"project": project, **movie}})
 
     return Call(
         name="movies.get",
@@ -85,17 +85,17 @@ def get_movie(project: str, *, simple: bool = True) -> Call[MovieResponse]:
 
 
 def poll_movie(project: str) -> Call[PolledResponse]:
-    """Look at one render as :func:`get_movie` does, and read of it only how it stands."""
+    """Poll one render: :func:`get_movie`, of which only the status is parsed."""
 
-    def checked(answer: PolledResponse) -> PolledResponse:
-        if answer.success is False:
-            raise ValueError("a refusal in an answer of success")
-        _check_status(answer.movie, project)
-        answer.movie = normalize_movie({"project": project, **answer.movie})
-        return answer
+    def checked(response: PolledResponse) -> PolledResponse:
+        if response.success is False:
+            raise ValueError("a refusal in a response with a status of success")
+        _check_status(response.movie, project)
+        response.movie = normalize_movie({"project": project, **response.movie})
+        return response
 
     return get_movie(project).with_parser(
-        parse=lambda answer: checked(PolledResponse.model_validate(answer)),
+        parse=lambda response: checked(PolledResponse.model_validate(response)),
         read=lambda body: checked(PolledResponse.model_validate_json(body)),
         max_bytes=_MAX_PAGE_BYTES,
     )
@@ -104,7 +104,7 @@ def poll_movie(project: str) -> Call[PolledResponse]:
 def _check_status(movie: Mapping[str, Any], project: str) -> None:
     if not isinstance(movie.get("status"), str) or not movie["status"]:
         raise ValueError("'movie' has no 'status'")
-    # Another render's state must never be taken for this one's.
+    # The status of another render must never be used for this one.
     if movie.get("project", project) != project:
         raise ValueError(f"it is about project {movie['project']!r}")
 
@@ -118,18 +118,18 @@ def list_movies(
 ) -> Call[MoviePage]:
     """List one page of the account's renders, each with the document that was submitted.
 
-    :param date_start: first instant; an aware datetime or ISO 8601 text with a zone. Without it the service
-        starts at the first day of the current month.
-    :param date_end: last instant; without it, the end of today. At most 93 days after *date_start*.
-    :param limit: renders to a page, 1 to 100.
-    :param next_token: where the page before ended.
+    :param date_start: beginning of the range: an aware datetime or ISO 8601 text with a time zone. The default of the
+        service is the first day of the current month.
+    :param date_end: end of the range, at most 93 days after *date_start*; the default is the end of today.
+    :param limit: renders per page, 1 to 100.
+    :param next_token: cursor of the previous page.
     """
     check_int(limit, "limit", low=1, high=MAX_PAGE_SIZE)
     start, end = parse_datetime(date_start, "date_start"), parse_datetime(date_end, "date_end")
     if start and end and end < start:
-        raise ConfigurationError("date_end is before date_start.")
+        raise ConfigurationError("date_end must not be before date_start.")
     if start and (end or datetime.now(timezone.utc)) - start > MAX_LIST_RANGE:
-        raise ConfigurationError(f"The list covers at most {MAX_LIST_RANGE.days} days; move date_start or date_end.")
+        raise ConfigurationError(f"The list covers at most {MAX_LIST_RANGE.days} days; change date_start or date_end.")
     return Call(
         name="movies.list",
         method="GET",
@@ -153,43 +153,44 @@ def poll_movies(
     limit: int = MAX_PAGE_SIZE,
     next_token: str | None = None,
 ) -> Call[PolledPage]:
-    """List one page as :func:`list_movies` does, and read of it only what says how each render stands.
+    """Poll one page: :func:`list_movies`, of which only the status of each render is parsed.
 
-    The documents in it are not built as objects, which makes reading a page two to three times as quick.
+    The documents are not built as objects, so a page is parsed two to three times as fast.
     """
     call = list_movies(date_start=date_start, date_end=date_end, limit=limit, next_token=next_token)
     return call.with_parser(parse=_polled_page, read=_polled_page_from, max_bytes=_MAX_PAGE_BYTES)
 
 
-def _movie_page(answer: Mapping[str, Any]) -> MoviePage:
-    require_list(answer, "movies")
-    return _with_cursor(MoviePage.model_validate(answer))
+def _movie_page(response: Mapping[str, Any]) -> MoviePage:
+    require_list(response, "movies")
+    return _with_cursor(MoviePage.model_validate(response))
 
 
-def _polled_page(answer: Mapping[str, Any]) -> PolledPage:
-    require_list(answer, "movies")
-    return _with_cursor(PolledPage.model_validate(answer))
+def _polled_page(response: Mapping[str, Any]) -> PolledPage:
+    require_list(response, "movies")
+    return _with_cursor(PolledPage.model_validate(response))
 
 
 def _polled_page_from(body: bytes) -> PolledPage:
     page = PolledPage.model_validate_json(body)
     if page.success is False:
-        raise ValueError("a refusal in an answer of success")
+        raise ValueError("a refusal in a response with a status of success")
     page._bytes_read = len(body)
     return _with_cursor(page)
 
 
 def _with_cursor(page: P) -> P:
     if page.has_next and page.next_token is None:
-        # A list that is not whole must not be taken for one that is: absence from it would prove nothing.
-        raise ValueError("it has a next page and no 'next_token' to fetch it with")
+        # An incomplete list must not be used as a complete one: a render missing from it need not be absent.
+        raise ValueError("it has a next page, but no 'next_token'")
     return page
 
 
 def delete_movie(project: str) -> Call[Acknowledged]:
-    """Remove a render's file now instead of after seven days. It stops no render, and gives nothing back.
+    """Delete the file of a render before its seven days are over. It does not stop a render, and refunds nothing.
 
-    The entry, its figures and its credits stay. May be repeated: a file that is gone already is a success.
+    The render stays in the list, with its figures and credits. May be repeated: if the file was already deleted, the
+    call succeeds.
     """
     check_project(project)
     return Call(

@@ -1,4 +1,4 @@
-"""Stored templates, the account's own and the library's."""
+"""The calls for stored templates, of the account and of the library."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ MAX_TEMPLATE_NAME = 100
 
 
 def list_templates(*, tag: str | None = None, shared: str | None = None) -> Call[list[TemplateSummary]]:
-    """List the account's templates, the last changed first. There are no pages.
+    """List the account's templates, the most recently changed first, without pages.
 
-    :param tag: only those that carry this tag. The service's own filter is not relied upon: the vendor's
-        client does not use it, so what comes back is filtered here again (upper and lower case are equal).
+    :param tag: only templates with this tag, ignoring case. The response is filtered again, since the vendor's client
+        does not use the service's filter.
     :param shared: ``tools`` lists the shared library of Make.com instead.
     """
 
-    def parse(answer: Mapping[str, Any]) -> list[TemplateSummary]:
-        found = [TemplateSummary.model_validate(entry) for entry in require_list(answer, "templates")]
+    def parse(response: Mapping[str, Any]) -> list[TemplateSummary]:
+        found = [TemplateSummary.model_validate(entry) for entry in require_list(response, "templates")]
         return [t for t in found if tag is None or tag.lower() in {name.lower() for name in t.tags}]
 
     return Call(
@@ -62,21 +62,21 @@ def get_template(template: str, *, scopes: Iterable[str] | None = None) -> Call[
         path="/templates",
         repeatable=True,
         query=drop_none(id=check_template_id(template), scopes=None if scopes is None else ",".join(scopes)),
-        parse=lambda answer: Template.model_validate(require_object(answer, "template")),
+        parse=lambda response: Template.model_validate(require_object(response, "template")),
         expects="a 'template'",
         subject=template,
     )
 
 
 def get_template_variables(template: str) -> Call[dict[str, Any]]:
-    """Read what a template can be given, as a JSON Schema of its ``variables``."""
+    """Read the variables of a template, as a JSON Schema."""
 
-    def parse(answer: Mapping[str, Any]) -> dict[str, Any]:
-        schema = require_object(answer, "template").get("variables", answer.get("variables"))
+    def parse(response: Mapping[str, Any]) -> dict[str, Any]:
+        schema = require_object(response, "template").get("variables", response.get("variables"))
         if isinstance(schema, str):
             schema = json.loads(schema)
         if not isinstance(schema, Mapping):
-            raise ValueError("'template' has no 'variables' that are an object")
+            raise ValueError("'template' has no object 'variables'")
         return dict(schema)
 
     return Call(
@@ -92,18 +92,18 @@ def get_template_variables(template: str) -> Call[dict[str, Any]]:
 
 
 def list_library(*, tags: Iterable[str] = ()) -> Call[list[TemplateSummary]]:
-    """List the published gallery, with sizes and previews and without the movies themselves.
+    """List the published library, with sizes and previews, without the movies.
 
-    :param tags: *adds* templates with these tags to the published ones; it does not narrow the list.
+    :param tags: *adds* templates with these tags to the published ones; it is not a filter.
     """
-    wanted = ",".join(check_text(tag, "tags") for tag in tags)
+    joined = ",".join(check_text(tag, "tags") for tag in tags)
     return Call(
         name="templates.library",
         method="GET",
         path="/templates/library",
         repeatable=True,
-        query=drop_none(tags=wanted or None),
-        parse=lambda answer: [TemplateSummary.model_validate(t) for t in require_list(answer, "templates")],
+        query=drop_none(tags=joined or None),
+        parse=lambda response: [TemplateSummary.model_validate(t) for t in require_list(response, "templates")],
         expects="a list of 'templates'",
     )
 
@@ -119,7 +119,7 @@ def _template_body(
         body["name"] = check_text(name, "name", longest=MAX_TEMPLATE_NAME)
     if movie is not None:
         if not isinstance(movie, (Mapping, str)):
-            raise ConfigurationError(f"movie must be an object or its JSON text, and this is {describe_type(movie)}.")
+            raise ConfigurationError(f"movie must be an object or JSON text, got {describe_type(movie)}.")
         body["movie"] = movie
     if tags is not None:
         body["tags"] = tags if isinstance(tags, str) else list(tags)
@@ -135,10 +135,10 @@ def create_template(
     tags: Iterable[str] | str | None = None,
     prompt: str | None = None,
 ) -> Call[TemplateSaved]:
-    """Store a new template. Needs a key with the role ``editor``. Each sending makes another template.
+    """Create a template. Requires a key with the role ``editor``. Each request creates another template.
 
     :param name: at most 100 characters.
-    :param movie: an object or its JSON text, about 100 KB at most; kept as it is.
+    :param movie: an object or JSON text, about 100 KB at most; stored unchanged.
     """
     check_text(name, "name")
     return Call(
@@ -161,10 +161,10 @@ def update_template(
     tags: Iterable[str] | str | None = None,
     prompt: str | None = None,
 ) -> Call[TemplateSaved]:
-    """Change a template: only what is given, and ``movie`` as a whole. Needs the role ``editor``."""
+    """Change the given properties of a template; ``movie`` is replaced. Requires the role ``editor``."""
     body = _template_body(name, movie, tags, prompt)
     if not body:
-        raise ConfigurationError("Nothing to change: give name, movie, tags or prompt.")
+        raise ConfigurationError("Nothing to change: pass name, movie, tags or prompt.")
     return Call(
         name="templates.update",
         method="POST",
@@ -172,7 +172,7 @@ def update_template(
         repeatable=True,
         query={"id": check_template_id(template)},
         body=body,
-        parse=lambda answer: TemplateSaved.model_validate({"templateId": template, **answer}),
+        parse=lambda response: TemplateSaved.model_validate({"templateId": template, **response}),
         expects="an object with a 'templateId'",
         subject=template,
     )
@@ -181,10 +181,10 @@ def update_template(
 def duplicate_template(
     template: str, *, name: str | None = None, variables: Mapping[str, Any] | None = None
 ) -> Call[TemplateSaved]:
-    """Copy a template of the account or of the library. Needs the role ``editor``. Each sending makes a copy.
+    """Copy a template of the account or the library. Requires the role ``editor``. Each request creates a copy.
 
-    :param name: of the copy; without it the service takes the original's and ``(custom)``.
-    :param variables: merged into the copy's.
+    :param name: of the copy; the default is the name of the original with ``(custom)``.
+    :param variables: merged into the variables of the copy.
     """
     body = _template_body(name, None, None, None)
     if variables is not None:
@@ -203,7 +203,7 @@ def duplicate_template(
 
 
 def delete_template(template: str) -> Call[Acknowledged]:
-    """Remove a template. Renders that use it go on. Needs the role ``editor``."""
+    """Delete a template. Renders that use it keep running. Requires the role ``editor``."""
     return Call(
         name="templates.delete",
         method="DELETE",

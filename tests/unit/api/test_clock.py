@@ -115,9 +115,9 @@ def test_a_difference_above_a_minute_is_warned_of_once(caplog):
     noted(50.0, 50.0)
     assert caplog.text == ""
     noted(-TWO_HOURS, -TWO_HOURS, -TWO_HOURS)
-    assert caplog.text.count("ahead of that of api.json2video.com") == 1
+    assert caplog.text.count("ahead of the clock of api.json2video.com") == 1
     noted(TWO_HOURS)
-    assert "behind that of api.json2video.com" in caplog.text
+    assert "behind the clock of api.json2video.com" in caplog.text
 
 
 def test_a_wish_to_wait_until_a_moment_is_measured_by_the_services_clock():

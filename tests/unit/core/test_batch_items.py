@@ -23,15 +23,15 @@ def test_a_value_that_json_cannot_hold_is_named_with_its_row_its_column_and_what
     assert str(caught.value).splitlines() == [
         "4 values of rooms.csv have no place in JSON:",
         "  row 4 (last): 'day' is a value of type date; write value.isoformat()",
-        "  row 4 (last): 'price' is a value of type Decimal; write float(value), or str(value) to keep every digit",
-        "  row 4 (last): 'deep.x[0]' is nan (float); write None where there is no value",
+        "  row 4 (last): 'price' is a value of type Decimal; write float(value), or str(value) to preserve every digit",
+        "  row 4 (last): 'deep.x[0]' is nan (float); write None for a missing value",
         "  row 5: 'day' is a value of type date; write value.isoformat()",
         "Convert them where the rows are made; in a file, make such a column text. Nothing was submitted.",
     ]
 
 
 def test_a_column_whose_name_is_half_a_character_is_refused():
-    with pytest.raises(ConfigurationError, match=r"row 1: .* is text with half a character"):
+    with pytest.raises(ConfigurationError, match=r"row 1: .* is text with a lone surrogate"):
         rows_of([{"a\ud83d": 1}], source="items")
 
 

@@ -701,7 +701,7 @@ def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_withou
         ({"items": [*ROWS, {"sku": "x", "city": math.nan}]}, r"row 8 \(x\): 'city' is nan \(float\)"),
         (
             {"items": [*ROWS, {"sku": "x", "city": ["\ud83d"]}]},
-            r"row 8 \(x\): 'city\[0\]' is text with half a character",
+            r"row 8 \(x\): 'city\[0\]' is text with a lone surrogate",
         ),
         (
             {"variables": {"day": date(2026, 11, 26)}},

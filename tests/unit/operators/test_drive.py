@@ -140,7 +140,7 @@ def test_a_file_above_500_mb_is_refused_before_the_first_call(hook, service, tmp
     [
         ({"name": "my logo.png"}, "would store 'my logo.png' as 'my_logo.png'"),
         ({"name": "Café.png"}, "would store 'Café.png' as 'Caf_.png'"),
-        ({"name": "a/b.png"}, "contains a '/'; give the folder as folder"),
+        ({"name": "a/b.png"}, "must not contain '/', got 'a/b.png'. Pass the folder as folder"),
         ({"folder": "my files"}, "would store the folder 'my files' as 'myfiles'"),
     ],
     ids=["a space", "an accent", "a slash", "a folder"],
@@ -174,9 +174,9 @@ def test_the_rule_for_folders_is_the_services_own(folder):
 
 
 def test_a_source_that_is_not_there_is_refused_before_the_first_call(hook, service, tmp_path):
-    with pytest.raises(AirflowFailException, match="There is no file"):
+    with pytest.raises(AirflowFailException, match="File not found"):
         upload(tmp_path / "nothing.png")
-    with pytest.raises(AirflowFailException, match="There is no file"):
+    with pytest.raises(AirflowFailException, match="File not found"):
         upload(tmp_path)
     assert service.requests == []
 

@@ -51,7 +51,7 @@ def test_a_refusal_of_the_validator_ends_the_task_for_good_and_shows_what_stands
         f"JSON2Video says: {REFUSED}.",
         'In the document, scenes[0].elements[0].text is "x".',
         "A failed render is not charged.",
-        "The document is at fault: correct it; a retry of the same document would fail again.",
+        "Correct the document; a retry with the same document fails again.",
         "This was attempt 1 of 3.",
         "A retry cannot help, so the task is not retried.",
     ]
