@@ -51,3 +51,13 @@ def test_the_readmes_dag_stores_its_video_and_has_at_most_six_lines():
     exec(compile(source.replace("):\n", ") as dag:\n"), "README.md", "exec"), names)
     assert names["dag"].get_task("render").output_path == "s3://videos/{project}.mp4"
     assert len(source.strip().splitlines()) <= 6
+
+
+def test_every_link_of_the_readme_leads_to_a_file_and_a_heading():
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        assert (ROOT / name).is_file(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+            # the slugs of GitHub, which shows the page
+            assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, target
