@@ -81,7 +81,7 @@ def in_fresh_interpreter(code: str, *, home: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory):
-    """Return the modules that a fresh interpreter loads for a DAG file with our tasks, beyond those of a BaseOperator task."""
+    """Return the modules that a DAG file with our tasks loads, beyond those of a BaseOperator task."""
     pytest.importorskip("airflow")
     return in_fresh_interpreter(FLOOR + DAG_FILE + ANSWER, home=tmp_path_factory.mktemp("airflow"))
 
