@@ -38,7 +38,6 @@ with DAG(
             ],
         },
         max_in_flight=50,
-        on_item_failure="continue",
         max_failures=0.01,
         report_path="{{ params.report_dir }}/{{ run_id }}.jsonl",
         retries=2,

@@ -1,4 +1,4 @@
-"""What the account has left for the next item of a batch, less what the batch has under way. Free calls only."""
+"""What the account has left for the next item of a batch, minus the cost of the items in flight. Free calls only."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ if TYPE_CHECKING:
     from airflow_json2video.core.batch import BatchLedger
     from airflow_json2video.core.batch_items import BatchItems
 
-__all__ = ["MAY_STILL_COST", "BatchBudget"]
+__all__ = ["UNBILLED_STATES", "BatchBudget"]
 
-MAY_STILL_COST = (ItemState.UNDER_WAY, ItemState.LOST, ItemState.UNKNOWN)
-"""Items that are renders now, or may be: what they cost may not be in the balance yet."""
+UNBILLED_STATES = (ItemState.IN_FLIGHT, ItemState.UNCONFIRMED, ItemState.UNKNOWN)
+"""States of items that are renders, or may be, and whose cost may not be deducted from the balance yet."""
 
 
 @dataclass(kw_only=True)
 class BatchBudget:
-    """The balance during one slice: asked for once, and anew before each item whose price is not known.
+    """The balance of the account during one step. It is read once, and again before each item of unknown price.
 
-    :param min_remaining: credits that have to be left in the account; None: it is not asked at all.
+    :param min_remaining: credits that must remain in the account; None: the balance is not read.
     """
 
     client: Json2VideoClient
     items: BatchItems
     batch: BatchLedger
     min_remaining: float | None
-    _left: float | None = None
-    _asked: bool = False
+    _credits_left: float | None = None
+    _is_read: bool = False
     _committed: float = 0.0
     _prices: dict[int, Price] = field(default_factory=dict)
 
     def price(self, index: int) -> Price:
-        """Estimate an item; the movie of a stored template is read for it, once.
+        """Estimate an item. The movie of a stored template is read once.
 
         :raises Json2VideoError: the template cannot be read.
         """
         if index not in self._prices:
-            self._prices[index] = Price.of(self._whole.document(index))
+            self._prices[index] = Price.of(self._complete_items.document(index))
         return self._prices[index]
 
-    def require(self, index: int) -> None:
-        """Make sure that enough is left in the account if this item is submitted now.
+    def ensure_affordable(self, index: int) -> None:
+        """Raise unless enough credits remain in the account if this item is submitted now.
 
-        :raises CreditReserveReached: there is not. :raises Json2VideoError: the account could not be asked.
+        :raises CreditReserveReached: too few would remain. :raises Json2VideoError: the balance could not be read.
         """
         if self.min_remaining is None:
             return
         price = self.price(index)
-        if not self._asked or price.credits is None:
-            self._left = get_remaining_credits(self.client)
-            self._asked = True
-            self._committed = sum(self.price(other).billable_credits for other in self.batch.indices(*MAY_STILL_COST))
+        if not self._is_read or price.credits is None:
+            self._credits_left = get_remaining_credits(self.client)
+            self._is_read = True
+            self._committed = sum(self.price(other).billable_credits for other in self.batch.items_in(*UNBILLED_STATES))
         refusal = check_reserve(
-            self._left,
+            self._credits_left,
             price,
             min_remaining=self.min_remaining,
             committed=self._committed,
@@ -68,13 +68,13 @@ class BatchBudget:
         if refusal is not None:
             raise refusal
 
-    def note(self, index: int) -> None:
-        """Note that an item was submitted, or may have been, since the balance was asked for."""
+    def record(self, index: int) -> None:
+        """Record that an item was submitted, or may have been, since the balance was read."""
         if self.min_remaining is not None:
             self._committed += self.price(index).billable_credits
 
     @cached_property
-    def _whole(self) -> BatchItems:
+    def _complete_items(self) -> BatchItems:
         base = self.items.base
         if base is None or base.get("template") is None:
             return self.items

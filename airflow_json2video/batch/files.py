@@ -1,4 +1,4 @@
-"""Keeping the videos of a batch: where each goes, checked beforehand, and stored several at a time."""
+"""Store the videos of a batch: the path of each, the checks before anything is submitted, parallel downloads."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from airflow_json2video.storage.store import find_stored, store_video
 
 if TYPE_CHECKING:
     from airflow_json2video.api.responses import MovieStatus
-    from airflow_json2video.batch.item_log import ItemLog
     from airflow_json2video.core.batch_items import BatchItems
     from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.task_log import ItemLog
 
 __all__ = ["BatchFiles"]
 
-_AT_ONCE = 4
-"""Downloads side by side: enough to keep a line busy, few enough for a small worker."""
-_LOOKS_AT_ONCE = 16
-_MOST_FAILED_IN_A_ROW = 3
-"""Files that cannot be written one after the other before nothing more is submitted: the disk may be full."""
-_SHOWN = 10
-_LONGEST_ENDING = 5.0
+_MAX_CONCURRENT_DOWNLOADS = 4
+"""Enough to use a network connection fully, few enough for a small worker."""
+_MAX_CONCURRENT_CHECKS = 16
+_MAX_WRITE_FAILURES_IN_A_ROW = 3
+"""Files in a row that cannot be written before nothing more is submitted: the disk may be full."""
+_MAX_PROBLEMS_SHOWN = 10
+_CLEANUP_TIMEOUT_S = 5.0
 """Seconds that a task which is being ended waits for its downloads to remove their temporary files."""
-_FIELDS = ("item", "row")
+_PLACEHOLDERS = ("item", "row")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFiles:
-    """Where the videos go, and what else is kept.
+    """Stores the videos of a batch, and what belongs to them.
 
-    :ivar template: see :func:`.store_video`; its fields are ``project``, ``item`` (the key) and ``row``.
+    :ivar template: see :func:`.store_video`; its placeholders are ``project``, ``item`` (the key) and ``row``.
     """
 
     template: str
@@ -52,19 +52,19 @@ class BatchFiles:
     subtitles: bool = False
     thumbnail: bool = False
     delete: bool = False
-    _ours: set[int] = field(default_factory=set, init=False)
-    """Items at whose path the video of an earlier render of the same item stands."""
+    _own: set[int] = field(default_factory=set, init=False)
+    """Items at whose path the video of an earlier render of the same item is stored."""
 
     def check(self) -> None:
-        """Refuse paths at which not every item's files can be stored. Nothing is asked.
+        """Check that every item has files of its own. No store is accessed.
 
-        :raises ConfigurationError: a key cannot be part of a file's name, or two items have a file in common.
+        :raises ConfigurationError: a key cannot be part of a file name, or two items share a file.
         """
-        check_path_template(self.template, known=_FIELDS)
+        check_path_template(self.template, known=_PLACEHOLDERS)
         names = placeholders(self.template)
         if not names & {"project", "item", "row"}:
             raise ConfigurationError(
-                f"output_path {self.template!r} gives all items of the batch the same file.",
+                f"output_path {self.template!r} is the same file for all items of the batch.",
                 advice="Use {item}, {row} or {project} in it. Nothing was submitted.",
             )
         problems, paths = [], []
@@ -82,23 +82,24 @@ class BatchFiles:
                 for place in places
                 if times[place] > 1
             ]
-        self._refuse(problems, "cannot be kept under their keys", advice="Use {row} or {project} instead of {item}")
+        self._refuse(problems, "cannot be stored by their keys", advice="Use {row} or {project} instead of {item}")
 
-    def check_before_paying(self, unpaid: Sequence[int], *, executor: str | None) -> None:
-        """Check that videos can be stored there, and would not overwrite others.
+    def check_before_submit(self, unpaid: Sequence[int], *, executor: str | None) -> None:
+        """Check that the videos can be stored and would not overwrite others.
 
         :param unpaid: the items that may be submitted. :param executor: see :func:`.remote_executor`.
-        :raises ConfigurationError: they cannot, or would. :raises DestinationFailed: the place does not answer.
+        :raises ConfigurationError: they cannot be stored, or would overwrite other videos.
+        :raises DestinationFailed: the store does not answer.
         """
-        check_destination(self.template, log=self.log.task_log, known=_FIELDS, deletes=self.delete)
+        check_destination(self.template, log=self.log.task_log, known=_PLACEHOLDERS, deletes=self.delete)
         if self.delete:
             warn_of_local_path(self.template, executor=executor, log=self.log.task_log)
             self._require_unoccupied(unpaid)
 
     def _refuse(self, problems: Sequence[str], what: str, *, advice: str) -> None:
         if problems:
-            more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-            shown = "\n  ".join([*problems[:_SHOWN], *more])
+            more = [f"and {len(problems) - _MAX_PROBLEMS_SHOWN} more"] if len(problems) > _MAX_PROBLEMS_SHOWN else []
+            shown = "\n  ".join([*problems[:_MAX_PROBLEMS_SHOWN], *more])
             raise ConfigurationError(
                 f"{len(problems)} of {len(self.items)} items {what}:\n  {shown}",
                 advice=f"{advice}, or other keys. Nothing was submitted.",
@@ -117,58 +118,61 @@ class BatchFiles:
                 return f"{self.items.where(index)}: {error.message}"
             return None
 
-        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as threads:
-            found = threads.map(problem, [index for index in indices if index not in self._ours])
+        with ThreadPoolExecutor(_MAX_CONCURRENT_CHECKS) as threads:
+            found = threads.map(problem, [index for index in indices if index not in self._own])
             problems = [text for text in found if text is not None]
-        self._refuse(problems, "would be stored over other videos", advice="Use {project} in output_path")
+        self._refuse(problems, "would overwrite other videos", advice="Use {project} in output_path")
 
-    def has(self, index: int, movie: MovieStatus) -> bool:
-        """Whether an item's render is kept already, though the service has lost its file."""
+    def is_stored(self, index: int, movie: MovieStatus) -> bool:
+        """Return whether the video of an item's render is stored, for a render whose file the service deleted."""
         found = find_stored(to_json(movie), template=self.template, log=self.log, fields=self._fields(index))
         if found is not None:
-            self._ours.add(index)
+            self._own.add(index)
         return found is not None
 
     def store(self, batch: BatchLedger) -> None:
-        """Store the video of every item that is done and not stored yet; one that cannot be is a failed item."""
-        wanted = [index for index in batch.indices(ItemState.DONE) if batch.records[index].stored is None]
+        """Store the video of every item that is done and not stored yet; an item whose video cannot be stored fails."""
+        wanted = [index for index in batch.items_in(ItemState.DONE) if batch.records[index].stored is None]
         if not wanted:
             return
-        # The first by itself: it looks up the store's connection, which must not happen in several threads.
-        failed_in_a_row = self._note(batch, wanted[:1], [self._kept(batch, wanted[0])], 0)
+        # The first one alone: it reads the store's connection, which must not happen in several threads.
+        failed_in_a_row = self._record(batch, wanted[:1], [self._store_one(batch, wanted[0])], 0)
         cancellation, running = Cancellation(), list[Future[str | Json2VideoError]]()
-        threads = ThreadPoolExecutor(_AT_ONCE)
+        threads = ThreadPoolExecutor(_MAX_CONCURRENT_DOWNLOADS)
         try:
-            for start in range(1, len(wanted), _AT_ONCE):
-                some = wanted[start : start + _AT_ONCE]
-                running = [threads.submit(self._kept, batch, index, cancellation) for index in some]
-                failed_in_a_row = self._note(batch, some, [one.result() for one in running], failed_in_a_row)
-        except BaseException:  # execution_timeout, a kill: leaving a pool would wait for its downloads to end
+            for start in range(1, len(wanted), _MAX_CONCURRENT_DOWNLOADS):
+                some = wanted[start : start + _MAX_CONCURRENT_DOWNLOADS]
+                running = [threads.submit(self._store_one, batch, index, cancellation) for index in some]
+                failed_in_a_row = self._record(batch, some, [one.result() for one in running], failed_in_a_row)
+        except BaseException:  # execution_timeout or a kill; leaving the pool would wait for its downloads
             cancellation.set()
-            wait(running, _LONGEST_ENDING)
+            wait(running, _CLEANUP_TIMEOUT_S)
             raise
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _note(
+    def _record(
         self, batch: BatchLedger, indices: Sequence[int], paths: Sequence[str | Json2VideoError], failed: int
     ) -> int:
-        """Note where the videos are stored; return how many in a row could not be written."""
+        """Record where the videos are stored; return how many in a row could not be written."""
         for index, path in zip(indices, paths, strict=True):
             if isinstance(path, str):
                 batch.records[index].stored, failed = path, 0
                 continue
             video_not_stored()
             self.log.error("%s: %s", self.items.where(index), path)
-            batch.failed(index, path)
+            batch.mark_failed(index, path)
             failed = failed + 1 if isinstance(path, DestinationFailed) else 0
-            if failed >= _MOST_FAILED_IN_A_ROW:
-                batch.halt(path)
+            if failed >= _MAX_WRITE_FAILURES_IN_A_ROW:
+                batch.stop(path)
         return failed
 
-    def _kept(self, batch: BatchLedger, index: int, cancellation: Cancellation | None = None) -> str | Json2VideoError:
+    def _store_one(
+        self, batch: BatchLedger, index: int, cancellation: Cancellation | None = None
+    ) -> str | Json2VideoError:
         began, record = time.monotonic(), batch.records[index]
-        submitted = datetime.fromtimestamp(record.at, timezone.utc).isoformat() if record.at else None
+        at = record.submitted_at
+        submitted = datetime.fromtimestamp(at, timezone.utc).isoformat() if at else None
         movie = {"project": record.project, "status": "done", "created_at": submitted, **record.facts}
         try:
             stored = store_video(

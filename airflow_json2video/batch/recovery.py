@@ -1,7 +1,7 @@
-"""Finding the renders of a batch in the account's list: those of earlier attempts, and those whose response was lost.
+"""Find the renders of a batch in the account's list: those of earlier attempts, and those whose response was lost.
 
-What a find means is decided for each item by :func:`~airflow_json2video.core.submission.decide_submission`,
-exactly as for a single render. One reading of the list serves all items.
+:func:`~airflow_json2video.core.submission.decide_submission` decides about each item exactly as about a single render.
+One reading of the list serves all items.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_json2video.core.batch import BatchLedger, ItemState
 from airflow_json2video.core.identity import (
@@ -20,7 +20,7 @@ from airflow_json2video.core.identity import (
     format_deployment,
     read_stamp,
 )
-from airflow_json2video.core.result import select_fields
+from airflow_json2video.core.result import select_fields, to_json
 from airflow_json2video.core.storage_path import FileState, file_state
 from airflow_json2video.core.submission import (
     Action,
@@ -43,38 +43,28 @@ from airflow_json2video.submission.lookup import (
 
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
+    from airflow_json2video.api.clock import ServiceClock
     from airflow_json2video.api.responses import MovieStatus
-    from airflow_json2video.batch.item_log import ItemLog
     from airflow_json2video.core.batch_items import BatchItems
+    from airflow_json2video.task_log import ItemLog
 
-__all__ = ["BatchRecovery", "ServiceTime"]
-
-
-class ServiceTime(Protocol):
-    """The service's clock, as :class:`~airflow_json2video.api.clock.ServiceClock` knows it."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the service has answered this process."""
-
-    def now(self) -> float:
-        """Return the service's time, epoch seconds."""
+__all__ = ["BatchRecovery"]
 
 
 @dataclass(kw_only=True)
 class BatchRecovery:
-    """The readings of the list in one step of a batch.
+    """Reads the account's list for the items of a batch during one step.
 
-    :param identity: of the task instance; each item's is made from it.
-    :param attempt_before: the attempt that may have submitted what nobody knows of, if there is one. It is *attempt*
-        itself where the ledger was lost.
+    :param identity: of the task instance; the identity of each item is derived from it.
+    :param attempt_before: the attempt that may have submitted items that are not recorded, if there is one. It is
+        *attempt* itself if the ledger was lost.
     :param attempt_before_ended_at: when Airflow ended that attempt, if it is known.
-    :param service_time: what time it is there. :param clock: of this machine, for durations.
-    :param render_timeout: seconds for which an item is submitted again.
-    :param last_delivered_attempt: see :func:`.decide_submission`; so are the options.
-    :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
-    :param kept: asked of an item's finished render whose file the service has no more: whether it is kept elsewhere.
-    :ivar trouble: why the list could not be read for lost responses, if it could not.
+    :param clock: of this machine, for durations.
+    :param render_timeout: seconds during which a refused item is submitted again.
+    :param last_delivered_attempt: see :func:`.decide_submission`, also for ``confirmation_time`` and the options.
+    :param run_began_at: epoch seconds before which this run submitted nothing; the list is read back to it.
+    :param is_stored: returns whether the video of a finished render is stored, if the service no longer has its file.
+    :ivar failure: the error that interrupted the reading of the list for lost responses.
     """
 
     client: Json2VideoClient
@@ -83,7 +73,7 @@ class BatchRecovery:
     identity: TaskIdentity
     attempt: int
     attempt_before: int | None
-    service_time: ServiceTime
+    service_clock: ServiceClock
     log: ItemLog
     render_timeout: float
     attempt_before_ended_at: float | None = None
@@ -91,188 +81,195 @@ class BatchRecovery:
     last_delivered_attempt: int = 0
     on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "reuse"
-    since: float | None = None
-    kept: Callable[[int, MovieStatus], bool] | None = None
+    run_began_at: float | None = None
+    is_stored: Callable[[int, MovieStatus], bool] | None = None
     clock: Callable[[], float] = time.monotonic
-    trouble: Json2VideoError | None = None
-    _seen: dict[int, dict[str, FoundRender]] = field(default_factory=dict)
+    failure: Json2VideoError | None = None
+    _found: dict[int, dict[str, FoundRender]] = field(default_factory=dict)
     _movies: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _indices: dict[str, int] = field(default_factory=dict)
+    _index_by_key: dict[str, int] = field(default_factory=dict)
     _name_keys: frozenset[str] = frozenset()
     _reports_other_deployment: bool = False
 
-    def mark(self, index: int) -> Stamp:
+    def stamp_for(self, index: int) -> Stamp:
         """Return the stamp of an item."""
         identity = replace(self.identity, item=self.items.keys[index])
         return Stamp.of(identity, fingerprint(self.items.document(index)), attempt=self.attempt)
 
     def now(self) -> float:
         """Return the service's time."""
-        return self.service_time.now()
+        return self.service_clock.now()
 
-    # --- what earlier attempts started ----------------------------------------------------------
+    # --- renders of earlier attempts ------------------------------------------------------------
 
-    def recovery_in(self) -> float | None:
-        """Return the seconds until the list is to be read for what earlier attempts sent; None if all is known."""
-        return self._seconds_to(self.batch.recovery.due) if self.batch.indices(ItemState.UNKNOWN) else None
+    def next_lookup_at(self) -> float | None:
+        """Return when to read the list for renders of earlier attempts; None if no item is unknown."""
+        unknown = self.batch.items_in(ItemState.UNKNOWN)
+        return self._not_before_now(self.batch.recovery.next_read_at) if unknown else None
 
-    def recover(self) -> bool:
-        """Read the list once, if it is time to, for the renders of all items that are unknown; return whether it was.
+    def recover_previous_attempts(self) -> bool:
+        """Read the list once, if it is time to, for the renders of all unknown items; return whether it was read.
 
         :raises SubmissionUnconfirmed: the list could not be read, so nothing may be submitted.
         """
-        recovery, pending = self.batch.recovery, self.batch.indices(ItemState.UNKNOWN)
-        if self.recovery_in() != 0.0:
+        recovery, unknown = self.batch.recovery, self.batch.items_in(ItemState.UNKNOWN)
+        if not self._is_due(self.next_lookup_at()):
             return False
         self._reports_other_deployment = not recovery.first_read_at
         try:
-            read_at = self._read_list(self.since if recovery.reads_far else recovery.read_at - LOOKUP_WINDOW)
+            read_at = self._read_list(
+                self.run_began_at if recovery.reads_whole_run else recovery.read_at - LOOKUP_WINDOW
+            )
         except Json2VideoError as error:
             raise SubmissionUnconfirmed(
-                f"The account's list could not be read, so it is unknown which of {len(pending):,} items have been "
-                f"submitted already. Nothing is submitted meanwhile. ({error.message})",
+                f"The account's list could not be read, so it is unknown which of {len(unknown):,} items have been "
+                f"submitted already. Nothing is submitted until the list can be read. ({error.message})",
                 retryable=error.retryable,
             ) from error
-        recovery.sent_until = recovery.sent_until or min(read_at, self.attempt_before_ended_at or read_at)
-        again = self._decide_all(pending, read_at)
+        recovery.last_sent_at = recovery.last_sent_at or min(read_at, self.attempt_before_ended_at or read_at)
+        undecided = self._decide_all(unknown, read_at)
         recovery.first_read_at, recovery.read_at = recovery.first_read_at or read_at, read_at
-        # What is much older than the longest lag and was not shown at first does not exist.
-        recovery.reads_far = any(index in self._seen for index in again)
-        self.log.task_log.info("What earlier attempts left: %s.", self.batch.in_words())
+        # A render that is much older than the longest lag and was not in the first list does not exist.
+        recovery.reads_whole_run = any(index in self._found for index in undecided)
+        self.log.task_log.info("Recovered the renders of earlier attempts: %s.", self.batch.summarize())
         return True
 
-    def _decide_all(self, pending: list[int], read_at: float) -> list[int]:
-        """Decide about each; return those that the list is to be read for again."""
+    def _decide_all(self, unknown: list[int], read_at: float) -> list[int]:
+        """Decide about each item; return those for which the list is to be read again."""
         recovery = self.batch.recovery
         unconfirmed = Unconfirmed(
             attempt=self.attempt if self.attempt_before is None else self.attempt_before,
-            last_sent_at=recovery.sent_until,
+            last_sent_at=recovery.last_sent_at,
             # In an attempt whose ledger was lost, an item may have been submitted again after its render failed.
             one_render=False,
         )
         earlier = recovery.first_read_at or None
-        # All items without a render are in the same case; to make the stamp of each would take seconds.
+        # The decision is the same for all items without a render; the stamps of all of them would take seconds.
         absent = self._decide([], self._bare_stamp(), unconfirmed, read_at=read_at, earlier_read_at=earlier)
-        again, check_in = [], self.confirmation_time
-        for index in pending:
+        undecided, check_in = [], self.confirmation_time
+        for index in unknown:
             decision = absent
-            if found := list(self._seen.get(index, {}).values()):
-                mine = self.mark(index)
+            if found := list(self._found.get(index, {}).values()):
+                mine = self.stamp_for(index)
                 decision = self._decide(found, mine, unconfirmed, read_at=read_at, earlier_read_at=earlier)
             if decision.action is Action.CHECK_AGAIN:
-                again.append(index)
+                undecided.append(index)
                 check_in = min(check_in, decision.check_in)
                 continue
             if decision.action is Action.ADOPT:
                 self._adopt(index, decision)
             else:
-                self.batch.back(index)
-            self._remark(decision)
-        recovery.due = read_at + check_in
-        return again
+                self.batch.reset_item(index)
+            self._log_notes(decision)
+        recovery.next_read_at = read_at + check_in
+        return undecided
 
     # --- submissions that were refused, or whose response was lost ------------------------------
 
-    def settlement_in(self) -> float | None:
-        """Return the seconds until the list is to be read for items that were refused or lost, if any."""
-        due = min((self.batch.records[index].due for index in self._unsettled()), default=None)
-        return None if due is None else self._seconds_to(due)
+    def next_resolve_at(self) -> float | None:
+        """Return when to read the list for items that were refused or are unconfirmed; None if there are none."""
+        check_at = min((self.batch.records[index].check_at for index in self._unresolved()), default=None)
+        return None if check_at is None else self._not_before_now(check_at)
 
-    def settle(self) -> None:
-        """Read the list once for all items that were refused or whose response was lost, if it is time to."""
-        if self.settlement_in() != 0.0:
+    def resolve_unconfirmed(self) -> None:
+        """Read the list once, if it is time to, for all items that were refused or whose response was lost."""
+        if not self._is_due(self.next_resolve_at()):
             return
-        unsettled, now = self._unsettled(), self.now()
-        oldest = min(min(self.batch.records[index].since or now, now) for index in unsettled)
+        unresolved, now = self._unresolved(), self.now()
+        oldest = min(min(self.batch.records[index].failing_since or now, now) for index in unresolved)
         try:
             read_at = self._read_list(oldest - LOOKUP_WINDOW)
         except Json2VideoError as error:
-            self.log.task_log.warning("The account's list could not be read, so nothing is decided: %s", error.message)
-            self.trouble = error
+            self.log.task_log.warning("Could not read the account's list, so nothing is resolved: %s", error.message)
+            self.failure = error
             return
-        for index in unsettled:
-            self._settle(index, read_at)
-        left = len(self._unsettled())
+        for index in unresolved:
+            self._resolve(index, read_at)
+        resolved = len(unresolved) - len(self._unresolved())
         self.log.task_log.info(
-            "Of %d submissions without a project, the account's list settles %d.", len(unsettled), len(unsettled) - left
+            "Resolved %d of %d submissions without a project from the account's list.", resolved, len(unresolved)
         )
 
-    def _unsettled(self) -> list[int]:
-        if self.batch.is_stopping:  # what was refused is not submitted again
-            return self.batch.indices(ItemState.LOST)
-        return self.batch.indices(ItemState.LOST, ItemState.REFUSED)
+    def _unresolved(self) -> list[int]:
+        if self.batch.is_stopping:  # refused items are not submitted again
+            return self.batch.items_in(ItemState.UNCONFIRMED)
+        return self.batch.items_in(ItemState.UNCONFIRMED, ItemState.REFUSED)
 
-    def _settle(self, index: int, read_at: float) -> None:
+    def _resolve(self, index: int, read_at: float) -> None:
         record = self.batch.records[index]
         unconfirmed = None
-        if record.state is ItemState.LOST:
-            record.at = record.at or read_at  # after it was sent, in any case
-            unconfirmed = Unconfirmed(attempt=self.attempt, last_sent_at=record.at, response_lost=True)
-        elif record.due > read_at:
+        if record.state is ItemState.UNCONFIRMED:
+            record.submitted_at = record.submitted_at or read_at  # certainly later than it was sent
+            unconfirmed = Unconfirmed(attempt=self.attempt, last_sent_at=record.submitted_at, response_lost=True)
+        elif record.check_at > read_at:
             return
         decision = self._decide(
-            list(self._seen.get(index, {}).values()),
-            self.mark(index),
+            list(self._found.get(index, {}).values()),
+            self.stamp_for(index),
             unconfirmed,
             read_at=read_at,
-            earlier_read_at=record.since,
+            earlier_read_at=record.failing_since,
         )
         if decision.action is Action.CHECK_AGAIN:
-            record.due = read_at + decision.check_in
+            record.check_at = read_at + decision.check_in
             return
         if decision.action is Action.ADOPT:
             self._adopt(index, decision)
         elif decision.action is Action.STOP:
-            self.batch.unsure(index, self._ambiguous(index, decision.reason))
+            self.batch.mark_unresolved(index, self._unresolved_error(index, decision.reason))
             self.log.error("%s: %s", self.items.where(index), decision.reason)
-        elif read_at - record.since >= self.render_timeout:
+        elif read_at - record.failing_since >= self.render_timeout:
             error = error_from_dict(record.error or {}).with_context(billing=Billing.NOT_CHARGED, retryable=True)
-            self.batch.failed(index, error)
+            self.batch.mark_failed(index, error)
             self.log.error("%s: %s", self.items.where(index), error.message)
         else:
-            self.batch.back(index)
-        self._remark(decision)
+            self.batch.reset_item(index)
+        self._log_notes(decision)
 
-    def _seconds_to(self, due: float) -> float:
-        # A process that has not heard of the service yet does not know when that is: reading the list is free.
-        return max(0.0, due - self.now()) if self.service_time.is_known else 0.0
+    def _not_before_now(self, moment: float) -> float:
+        # Before the service has answered, its time is unknown to this process. Reading the list is free.
+        now = self.now()
+        return max(moment, now) if self.service_clock.is_known else now
 
-    def _ambiguous(self, index: int, message: str) -> SubmissionUnconfirmed:
+    def _is_due(self, moment: float | None) -> bool:
+        return moment is not None and moment <= self.now()
+
+    def _unresolved_error(self, index: int, message: str) -> SubmissionUnconfirmed:
         key = replace(self.identity, item=self.items.keys[index]).submission_key
         return SubmissionUnconfirmed(
             message,
             retryable=False,
-            advice=f"Look for 'submission_key': '{key}' in the client-data of the account's renders. Then clear the "
-            "task: it adopts the render if the list shows it, and submits again if it does not.",
+            advice=f"Search the client-data of the account's renders for 'submission_key': '{key}'. Then clear the "
+            "task: it reattaches to the render if the list shows it, and submits again if not.",
         )
 
     # --- the list -------------------------------------------------------------------------------
 
     def _read_list(self, since: float | None) -> float:
-        """Note all renders of this batch's items that the list shows; return when the reading began.
+        """Record all renders of this batch's items in the list; return when the reading began.
 
         :param since: see :func:`.find_stamped_renders`.
         """
         began = self.clock()
-        self._seen.clear()
-        if not self._indices:
+        self._found.clear()
+        if not self._index_by_key:
             for index, key in enumerate(self.items.keys):
-                self._indices[replace(self.identity, item=key).task_key] = index
+                self._index_by_key[replace(self.identity, item=key).task_key] = index
             self._name_keys = self.identity.name_keys(self.items.keys)
 
         def read(movie: MovieStatus) -> tuple[int, FoundRender, Mapping[str, Any]] | None:
             theirs = read_stamp(movie.client_data, movie.json_text)
-            index = self._indices.get(theirs.task_key) if theirs is not None else None
+            index = self._index_by_key.get(theirs.task_key) if theirs is not None else None
             if theirs is None or index is None:
                 if theirs is not None and theirs.name_key in self._name_keys:
                     self._report_other_deployment(movie.project, theirs)
                 return None
             movie = refetch_if_incomplete(self.client, movie, now=self.now())
-            found = to_found_render(movie, theirs, now=self.now(), is_stored=partial(self._is_kept, index))
+            found = to_found_render(movie, theirs, now=self.now(), is_stored=partial(self._is_stored, index))
             return index, found, _facts(movie)
 
         for index, found, facts in find_stamped_renders(self.client, read, now=self.now, since=since):
-            self._seen.setdefault(index, {})[found.project] = found
+            self._found.setdefault(index, {})[found.project] = found
             self._movies[found.project] = dict(facts)
         # By now the service has answered, so that its time is known.
         return self.now() - (self.clock() - began)
@@ -280,13 +277,14 @@ class BatchRecovery:
     def _report_other_deployment(self, project: str, theirs: Stamp) -> None:
         if self._reports_other_deployment:
             self._reports_other_deployment = False
-            whose = format_deployment(theirs.deployment)
             self.log.task_log.info(
-                "Render %s of the same batch of another deployment (%s) was found and left alone.", project, whose
+                "Ignored render %s: it belongs to the same batch of another deployment (%s).",
+                project,
+                format_deployment(theirs.deployment),
             )
 
-    def _is_kept(self, index: int, movie: MovieStatus) -> bool:
-        return self.kept is not None and self.kept(index, movie)
+    def _is_stored(self, index: int, movie: MovieStatus) -> bool:
+        return self.is_stored is not None and self.is_stored(index, movie)
 
     def _decide(
         self,
@@ -311,16 +309,16 @@ class BatchRecovery:
 
     def _adopt(self, index: int, decision: Decision) -> None:
         project = str(decision.project)
-        found = self._seen[index][project]
+        found = self._found[index][project]
         created = found.created_at.timestamp() if found.created_at else self.now()
-        self.batch.submitted(index, project, at=created)
+        self.batch.mark_submitted(index, project, at=created)
         render_adopted()
         movie = self._movies[project]
-        # A file that has not appeared yet is waited for in the triggerer, as a render that is running.
+        # A file that is not available yet is waited for in the triggerer, as a running render is.
         if found.status == "done" and file_state(movie, now=self.now()) is not FileState.LATE:
-            self.batch.done(index, movie)
+            self.batch.mark_done(index, movie)
 
-    def _remark(self, decision: Decision) -> None:
+    def _log_notes(self, decision: Decision) -> None:
         for warning in decision.warnings:
             self.log.warning("%s", warning)
 
@@ -329,6 +327,4 @@ class BatchRecovery:
 
 
 def _facts(movie: MovieStatus) -> Mapping[str, Any]:
-    from airflow_json2video.core.result import to_json
-
     return select_fields(to_json(movie.model_copy(update={"json_text": None}))) if movie.status == "done" else {}

@@ -1,4 +1,4 @@
-"""The report of a batch: JSON Lines on object storage, one line an item."""
+"""Write the report of a batch to object storage: JSON Lines, one line per item."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ __all__ = ["report_lines", "write_report"]
 
 
 def write_report(path: str, items: BatchItems, batch: BatchLedger) -> None:
-    """Write how every item stands. What is there already is replaced, in one step.
+    """Write the state of every item. An existing file is replaced atomically.
 
-    :param path: path or address, as :class:`~airflow.sdk.ObjectStoragePath` takes it.
-    :raises ConfigurationError: it cannot be written.
+    :param path: path or address, in the form that :class:`~airflow.sdk.ObjectStoragePath` accepts.
+    :raises ConfigurationError: the report cannot be written.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow.providers.common.compat.sdk import ObjectStoragePath  # Airflow loads fsspec with it
 
     try:
         final: Any = ObjectStoragePath(path)
-        # An object store shows a file when it is whole. A disk shows it at once, so there it gets its name last.
+        # An object store shows a file only when it is complete; on a disk the file is renamed when it is complete.
         is_disk = final.protocol in ("file", "local", "")
         target = final.with_name(f".{final.name}.part") if is_disk else final
         if is_disk:
             target.parent.mkdir(parents=True, exist_ok=True)
-        # Half a character is written as JSON escapes it.
+        # Unpaired surrogates are written as JSON escapes.
         with target.open("w", encoding="utf-8", errors="backslashreplace") as file:
             for line in report_lines(items, batch):
                 file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
         if is_disk:
             Path(target.path).replace(final.path)
-    except Exception as error:  # each store has errors of its own
+    except Exception as error:  # each store raises errors of its own
         raise ConfigurationError(
             f"The report {path!r} cannot be written: {type(error).__name__}: {error}.",
-            advice="Check the path, and the connection of the store.",
+            advice="Check the path and the store's connection.",
         ) from error
 
 
 def report_lines(items: BatchItems, batch: BatchLedger) -> list[dict[str, Any]]:
-    """Give the lines of a report, in the order of the rows."""
+    """Return the lines of a report, in the order of the rows."""
     lines = []
     for number, (key, record) in enumerate(zip(items.keys, batch.records, strict=True), 1):
         line: dict[str, Any] = {"key": key, "row": number, "status": record.state.value, "project": record.project}

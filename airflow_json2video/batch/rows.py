@@ -1,34 +1,44 @@
-"""Reading the rows of a batch from object storage: CSV, JSON Lines, Parquet."""
+"""Read the rows of a batch from object storage: CSV, JSON Lines or Parquet."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from airflow_json2video.core.batch_items import rows_of
 from airflow_json2video.exceptions import ConfigurationError
 
-__all__ = ["read_rows"]
+__all__ = ["load_rows", "read_rows"]
 
 _NOTHING = "Nothing was submitted."
 
 
+def load_rows(items: Iterable[Any], *, source: str | None, key: str | None) -> list[dict[str, Any]]:
+    """Return the rows of the file *source*, or of *items* if it is None, as plain JSON.
+
+    :param key: name of the column that identifies a row, for messages.
+    :raises ConfigurationError: the file cannot be read, or a row is wrong.
+    """
+    return rows_of(items if source is None else read_rows(source), source=source or "items", key=key)
+
+
 def read_rows(source: str) -> Iterator[dict[str, Any]]:
-    """Give the rows of a file, one by one.
+    """Yield the rows of a file.
 
-    An empty cell of a CSV file and a null of the others are no value: the movie's own counts then.
+    An empty cell of a CSV file and a null in the other formats count as missing: the movie's own value is used.
 
-    :param source: path or address, as :class:`~airflow.sdk.ObjectStoragePath` takes it; ends in ``.csv``, ``.jsonl``
-        or ``.parquet``. Text is UTF-8.
-    :raises ConfigurationError: the file cannot be read, or is not what its name says; names the line.
+    :param source: path or address, in the form that :class:`~airflow.sdk.ObjectStoragePath` accepts; ends in
+        ``.csv``, ``.jsonl``, ``.ndjson`` or ``.parquet``. Text is UTF-8.
+    :raises ConfigurationError: the file cannot be read, or its content does not match its name; names the line.
     """
     readers = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet}
     reader = next((read for end, read in readers.items() if source.lower().endswith(end)), None)
     if reader is None:
         raise ConfigurationError(
-            f"The source {source!r} has no name that says what it is.",
-            advice=f"Use one that ends in {', '.join(readers)}. {_NOTHING}",
+            f"The format of the source {source!r} is unknown: its name must end in {', '.join(readers)}.",
+            advice=_NOTHING,
         )
     try:
         yield from reader(source)
@@ -36,10 +46,10 @@ def read_rows(source: str) -> Iterator[dict[str, Any]]:
         raise
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"The source {source!r} is not UTF-8: {error}.", advice=_NOTHING) from error
-    except Exception as error:  # each store has errors of its own
+    except Exception as error:  # each store raises errors of its own
         raise ConfigurationError(
             f"The source {source!r} cannot be read: {type(error).__name__}: {error}.",
-            advice=f"Check the path, and the connection of the store. {_NOTHING}",
+            advice=f"Check the path and the store's connection. {_NOTHING}",
         ) from error
 
 
@@ -51,7 +61,7 @@ def _csv(source: str) -> Iterator[dict[str, Any]]:
             return
         if len(set(header)) < len(header) or not all(header):
             raise ConfigurationError(
-                f"The first line of {source!r} has to name each column once, and it is {header!r}.", advice=_NOTHING
+                f"The first line of {source!r} must name each column exactly once, got {header!r}.", advice=_NOTHING
             )
         try:
             for cells in lines:
@@ -59,12 +69,14 @@ def _csv(source: str) -> Iterator[dict[str, Any]]:
                     continue
                 if len(cells) > len(header):
                     raise ConfigurationError(
-                        f"{source}: line {lines.line_num} has {len(cells)} cells, and there are {len(header)} columns.",
+                        f"{source}: line {lines.line_num} has {len(cells)} cells for {len(header)} columns.",
                         advice=_NOTHING,
                     )
                 yield {name: cell or None for name, cell in zip(header, cells, strict=False)}
         except csv.Error as error:
-            raise ConfigurationError(f"{source}: line {lines.line_num} is no CSV: {error}.", advice=_NOTHING) from error
+            raise ConfigurationError(
+                f"{source}: line {lines.line_num} is not valid CSV: {error}.", advice=_NOTHING
+            ) from error
 
 
 def _json_lines(source: str) -> Iterator[dict[str, Any]]:
@@ -75,15 +87,17 @@ def _json_lines(source: str) -> Iterator[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ConfigurationError(f"{source}: line {number} is no JSON: {error}.", advice=_NOTHING) from error
+                raise ConfigurationError(
+                    f"{source}: line {number} is not valid JSON: {error}.", advice=_NOTHING
+                ) from error
             if not isinstance(row, dict):
-                raise ConfigurationError(f"{source}: line {number} is no JSON object.", advice=_NOTHING)
+                raise ConfigurationError(f"{source}: line {number} is not a JSON object.", advice=_NOTHING)
             yield row
 
 
 def _parquet(source: str) -> Iterator[dict[str, Any]]:
     try:
-        import pyarrow.parquet
+        import pyarrow.parquet  # optional
     except ImportError:
         raise ConfigurationError(
             f"The source {source!r} is a Parquet file, which needs pyarrow: pip install pyarrow.", advice=_NOTHING
@@ -94,12 +108,12 @@ def _parquet(source: str) -> Iterator[dict[str, Any]]:
 
 
 def _lines(file: Any) -> Iterator[str]:
-    # What Airflow wraps around a file to note lineage is no iterator in every version.
+    # Airflow's file object that records lineage is not an iterator in every version.
     return iter(file.readline, "")
 
 
 def _open(source: str, mode: str, **options: Any) -> Any:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow.providers.common.compat.sdk import ObjectStoragePath  # Airflow loads fsspec with it
 
     path: Any = ObjectStoragePath(source)
     return path.open(mode, **options)

@@ -16,9 +16,9 @@ from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.json_values import NotJsonError, to_plain_json
 from airflow_json2video.movie.lexer import has_expression, names_in, placeholders
 
-__all__ = ["MOST_ITEMS", "BatchItems", "columns_of", "needed_names", "rows_of"]
+__all__ = ["MAX_ITEMS", "BatchItems", "columns_of", "needed_names", "rows_of"]
 
-MOST_ITEMS = 10_000
+MAX_ITEMS = 10_000
 """Items to a batch. More of them are more batches: what one task has done has to stay in sight."""
 _LONGEST_KEY = 200
 _SHOWN = 10
@@ -30,12 +30,12 @@ def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list
 
     :param source: what they are called in a message, such as the file's path.
     :param key: the name under which a row has its key, for the message.
-    :raises ConfigurationError: there are more than :data:`MOST_ITEMS`, one is not a mapping, or has a value that JSON
+    :raises ConfigurationError: there are more than :data:`MAX_ITEMS`, one is not a mapping, or has a value that JSON
         cannot hold; lists the first rows concerned.
     """
     taken: list[dict[str, Any]] = []
     problems: list[str] = []
-    for row in islice(rows, MOST_ITEMS + 1):
+    for row in islice(rows, MAX_ITEMS + 1):
         to_document = getattr(row, "to_document", None)
         row = row if to_document is None else to_document()
         if not isinstance(row, Mapping):
@@ -46,9 +46,9 @@ def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list
         plain, unfit = _plain_row({str(name): value for name, value in row.items()})
         taken.append(plain)
         problems += [f"{_where(len(taken), plain.get(key) if key else None)}: {each}" for each in unfit]
-    if len(taken) > MOST_ITEMS:
+    if len(taken) > MAX_ITEMS:
         raise ConfigurationError(
-            f"{source} has more than {MOST_ITEMS:,} rows, the most that one batch renders.",
+            f"{source} has more than {MAX_ITEMS:,} rows, the most that one batch renders.",
             advice=f"Split it, and give each part to a batch of its own. {_NOTHING}",
         )
     if problems:
@@ -160,9 +160,9 @@ class BatchItems:
         problems = []
         for index in range(len(self)):
             errors = []
-            for finding in check(self.document(index)):
-                text = f"{finding.path or 'movie'}: {finding.message}"
-                if finding.severity is Severity.ERROR:
+            for recovery in check(self.document(index)):
+                text = f"{recovery.path or 'movie'}: {recovery.message}"
+                if recovery.severity is Severity.ERROR:
                     errors.append(text)
                 else:
                     doubts[text] = doubts.get(text, 0) + 1

@@ -1,30 +1,30 @@
-"""When a batch submits again, and when that is worth a worker. Pure."""
+"""The rate of a batch's submissions, and when a deferred batch needs a worker again. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 
-__all__ = ["RateLimiter", "is_worth_resuming"]
+__all__ = ["RateLimiter", "should_resume"]
 
 _WINDOW = 60
 
 
 class RateLimiter:
-    """At most so many submissions within any minute.
+    """Limits the submissions within any minute.
 
-    :param sent: of those before: epoch seconds and how many were sent then, each.
+    :param sent: earlier submissions: pairs of epoch seconds and the number sent in that second.
     """
 
     def __init__(self, per_minute: float, sent: Iterable[Sequence[int]] = ()) -> None:
-        self._most = max(1, int(per_minute))
+        self._per_minute = max(1, int(per_minute))
         self.sent = [[second, count] for second, count in sent]
 
     def wait(self, now: float) -> float:
-        """Seconds until the next submission may be sent; 0: now."""
-        return max(0.0, self._room_at(1, now=now) - now)
+        """Return the seconds until the next submission is allowed; 0 if it is allowed now."""
+        return max(0.0, self._free_at(1, now=now) - now)
 
-    def note(self, now: float) -> None:
+    def record(self, now: float) -> None:
         """Count a submission."""
         second = math.ceil(now)
         if self.sent and self.sent[-1][0] == second:
@@ -32,13 +32,13 @@ class RateLimiter:
         else:
             self.sent.append([second, 1])
 
-    def free_at(self, now: float, *, wanted: int) -> float:
-        """Give the moment from which *wanted* submissions, or a quarter of a minute's, may be sent in a row."""
-        return self._room_at(min(max(1, wanted), max(1, self._most // 4)), now=now)
+    def next_free(self, now: float, *, wanted: int) -> float:
+        """Return the moment from which *wanted* submissions, or a quarter of a minute's, are allowed in a row."""
+        return self._free_at(min(max(1, wanted), max(1, self._per_minute // 4)), now=now)
 
-    def _room_at(self, room: int, *, now: float) -> float:
+    def _free_at(self, wanted: int, *, now: float) -> float:
         self.sent = [[second, count] for second, count in self.sent if now - second < _WINDOW]
-        surplus = sum(count for _, count in self.sent) + room - self._most
+        surplus = sum(count for _, count in self.sent) + wanted - self._per_minute
         for second, count in self.sent:
             if surplus <= 0:
                 break
@@ -47,13 +47,13 @@ class RateLimiter:
         return now
 
 
-def is_worth_resuming(*, ended: int, waiting: int, more_to_submit: bool, since_first: float, linger: float) -> bool:
-    """Whether a worker is to be asked for: a slice costs some seconds of one, however little there is to do.
+def should_resume(*, ended: int, waiting: int, more_to_submit: bool, since_first: float, max_delay: float) -> bool:
+    """Return whether to resume on a worker. A step takes seconds of a worker slot, however little there is to do.
 
-    :param ended: renders that have ended since the batch was deferred. :param waiting: those that go on.
-    :param more_to_submit: items wait for the places of those that ended.
-    :param since_first: seconds since the first of them ended. :param linger: seconds that it may wait.
+    :param ended: renders that ended since the batch was deferred. :param waiting: those that are still running.
+    :param more_to_submit: whether items wait for free slots.
+    :param since_first: seconds since the first render ended. :param max_delay: seconds that it may wait.
     """
     if not waiting:
         return True
-    return more_to_submit and ended > 0 and (ended >= waiting or since_first >= linger)
+    return more_to_submit and ended > 0 and (ended >= waiting or since_first >= max_delay)

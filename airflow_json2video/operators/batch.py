@@ -1,4 +1,4 @@
-"""The operator for many: a batch of renders is one task, each of them paid for once."""
+"""The operator that renders many movies in one task."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+from airflow_json2video.exceptions import AttemptSuperseded, ConfigurationError, Json2VideoError
 from airflow_json2video.links import Json2VideoRenderLink
 from airflow_json2video.operators.base import (
     Json2VideoBaseOperator,
     fail_task,
     path_to_str,
     refuse_arguments,
-    require_end_of_wait,
     validate_choice,
     validate_credits,
+    validate_store,
+    validate_wait_for_credits,
 )
 
 if TYPE_CHECKING:
@@ -26,67 +27,80 @@ if TYPE_CHECKING:
 
     from airflow_json2video.core.batch import BatchResult
     from airflow_json2video.movie import Movie
+    from airflow_json2video.operators._batch.settings import BatchSettings
     from airflow_json2video.operators._templating import Fields
 
 __all__ = ["Json2VideoBatchRenderOperator"]
 
-_MOST_IN_FLIGHT = 1000
+_MAX_IN_FLIGHT = 1000
 
 
 class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
-    """Renders up to 10,000 movies in one task, each paid for once, and without holding a worker slot.
+    """Renders up to 10,000 movies in one task. Each item is paid for once, and no worker slot is held while it renders.
 
     The rows come from *items* or *source*. With *movie* or *template*, each row is the variables of one render; without
-    either, each row is a whole Movie JSON. All of them are read and checked before anything is submitted. Then the
-    task goes on in slices: a worker submits until *max_in_flight* renders are under way, and the triggerer waits until
-    enough of them have ended. A retry, or a run after a crash, finds what earlier attempts started and renders only
-    what is missing.
+    either, each row is a whole Movie JSON. All rows are read and checked before anything is submitted. Then the task
+    runs in steps: a worker submits until *max_in_flight* renders are in flight, and the triggerer waits until enough
+    of them have ended. A retry, or a run after a crash, finds the renders of earlier attempts and renders only what
+    is missing.
 
-    The result is a summary (:class:`~airflow_json2video.core.batch.BatchResult`); how each item ended stands in
-    the report.
+    The result is a summary (:class:`~airflow_json2video.core.batch.BatchResult`); the report lists every item.
 
-    :param items: the rows: a list, any iterable, a function that gives one, or an XCom. Data, and no template.
+    The arguments you need:
+
+    :param items: the rows: a list, any iterable, a function that returns one, or an XCom. It is data and not templated.
     :param source: instead of *items*, the path or address of a ``.csv``, ``.jsonl`` or ``.parquet`` file on object
         storage (templated).
     :param movie: Movie JSON that uses the rows' names as variables, in any of the forms that
-        :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator` takes (templated).
+        :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator` accepts (templated).
     :param template: id of a stored template, instead of *movie* (templated).
-    :param variables: variables that all items share; a row's own go before them (templated).
-    :param item_key: the name under which a row has its key, by which a retry knows it. Default: the row's number.
-    :param max_in_flight: renders under way at a time, at most 1,000.
+    :param output_path: path of each video, such as ``s3://aws_default@videos/{{ run_id }}/{item}.mp4`` (templated). In
+        single braces: ``item``, the key; ``row``, its number; ``project``. A video is stored completely or not at all.
+    :param report_path: path or address on object storage of the report: JSON Lines, one line per item (templated).
+
+    Rows:
+
+    :param variables: variables that all items share; a row's own values take precedence (templated).
+    :param item_key: name of the column that identifies a row across retries. Default: the row's number.
+
+    Rate and failures:
+
+    :param max_in_flight: renders in flight at a time, at most 1,000.
     :param submissions_per_minute: submissions within any minute.
-    :param on_item_failure: ``"fail"``: after the first failure nothing more is submitted, what is under way is waited
-        for, and the task fails. ``"continue"``: all items are tried.
-    :param max_failures: with ``"continue"``, how many may fail without the task failing: a number, or a share below 1
-        of all items. Default: any number.
-    :param output_path: where to keep each video, as ``s3://aws_default@videos/{{ run_id }}/{item}.mp4`` (templated). In
-        single braces: ``item``, the key; ``row``, its number; ``project``. Each stands there whole or not at all.
-    :param store_subtitles: keep each render's ASS subtitles beside its video.
-    :param store_thumbnail: keep each render's picture beside its video, where the service names one.
-    :param delete_after_store: delete each file at JSON2Video, once what was stored has been looked at.
-    :param max_credits: refuse to submit anything if the whole batch may cost more credits, by the estimate; a batch
-        that cannot be estimated is refused too.
-    :param min_remaining_credits: submit nothing more if fewer credits would be left in the account after what is under
-        way. It is asked right before the submissions of each slice, which is free.
-    :param on_quota_exhausted: when the account cannot pay, or has come to that reserve, and nothing is under way any
-        more: ``"fail"``, or ``"wait"`` in the triggerer until it can, at most until *quota_wait_until*. With
-        ``"fail"`` a refusal of the service's own ends the submissions at once.
-    :param quota_wait_until: how long from the first refusal (a timedelta), or until when: a moment, or a time of day;
-        UTC where it names no zone. Also as ISO text (templated). One for all waits of an attempt.
-    :param report_path: path or address on object storage for the report: JSON Lines, one line an item (templated).
-    :param json2video_conn_id: the connection that holds the API key (templated).
-    :param poll_interval: seconds; scales the plan of looks.
-    :param render_timeout: seconds (or a timedelta) from the submission of an item until it counts as failed.
+    :param max_failures: how many items may fail without failing the task. With 0, the first failure stops the batch:
+        nothing more is submitted, the renders in flight are waited for, and the task fails. With another number, a
+        share below 1 of all items, or None for any number, all items are submitted.
+    :param render_timeout: seconds, or a timedelta, from the submission of an item until it counts as failed.
     :param on_lost_response: when the response to the submission of an item was lost and the account's list has not
         shown the render for the connection's ``confirmation_time`` (five minutes): ``"resubmit"`` submits the item
         again, ``"fail"`` submits nothing more for it and fails the task without a retry.
-    :param on_clear: what a person's clearing of a batch that had given its result means: ``"reuse"`` renders only what
-        is missing or has changed, ``"resubmit"`` pays for everything anew.
+    :param on_clear: when the task is cleared after it succeeded: ``"reuse"`` renders only what is missing or has
+        changed, ``"resubmit"`` renders, and bills, everything again.
+
+    Stored files:
+
+    :param store: files to store for each render: ``"video"``, and with it ``"subtitles"`` (ASS) and ``"thumbnail"``.
+    :param delete_remote: delete JSON2Video's copy after the stored file has been verified.
+
+    Cost:
+
+    :param max_credits: refuse to submit anything if the estimated cost of the whole batch is higher, or unknown.
+    :param min_remaining_credits: submit nothing more if fewer credits would remain in the account after the renders in
+        flight. The balance is read immediately before the submissions of each step, which is free.
+    :param wait_for_credits: wait in the triggerer for credits when the account cannot pay, or has reached the reserve,
+        and no render is in flight. It is the limit of the wait: a timedelta from the first refusal, a moment or a time
+        of day (UTC without a time zone), or either as ISO text (templated). One limit holds for all waits of an
+        attempt. Default: do not wait; a refusal by the service stops the submissions immediately.
+
+    Connection:
+
+    :param json2video_conn_id: the connection with the API key (templated).
+    :param poll_interval: seconds; scales the intervals at which renders are polled.
     """
 
     template_fields: Sequence[str] = (
         *("items", "source", "movie", "template", "variables", "item_key"),
-        *("output_path", "report_path", "json2video_conn_id", "quota_wait_until"),
+        *("output_path", "report_path", "json2video_conn_id", "wait_for_credits"),
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"movie": "json", "variables": "json"}
     operator_extra_links = (Json2VideoRenderLink(),)
@@ -98,26 +112,23 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         source: str | os.PathLike[str] | XComArg | None = None,
         movie: Movie | Mapping[str, Any] | str | XComArg | None = None,
         template: str | XComArg | None = None,
+        output_path: str | os.PathLike[str] | XComArg | None = None,
+        report_path: str | os.PathLike[str] | XComArg | None = None,
         variables: Mapping[str, Any] | XComArg | None = None,
         item_key: str | None = None,
         max_in_flight: int = 100,
         submissions_per_minute: float = 300,
-        on_item_failure: Literal["fail", "continue"] = "fail",
-        max_failures: float | None = None,
-        output_path: str | os.PathLike[str] | XComArg | None = None,
-        store_subtitles: bool = False,
-        store_thumbnail: bool = False,
-        delete_after_store: bool = False,
-        max_credits: float | None = None,
-        min_remaining_credits: float | None = None,
-        on_quota_exhausted: Literal["fail", "wait"] = "fail",
-        quota_wait_until: timedelta | dt.datetime | dt.time | str | None = None,
-        report_path: str | os.PathLike[str] | XComArg | None = None,
-        json2video_conn_id: str = "json2video_default",
-        poll_interval: float = 10.0,
+        max_failures: float | None = 0,
         render_timeout: float | timedelta = 3600.0,
         on_lost_response: Literal["resubmit", "fail"] = "resubmit",
         on_clear: Literal["reuse", "resubmit"] = "reuse",
+        store: Sequence[str] = ("video",),
+        delete_remote: bool = False,
+        max_credits: float | None = None,
+        min_remaining_credits: float | None = None,
+        wait_for_credits: timedelta | dt.datetime | dt.time | str | XComArg | None = None,
+        json2video_conn_id: str = "json2video_default",
+        poll_interval: float = 10.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(json2video_conn_id=json2video_conn_id, **kwargs)
@@ -128,26 +139,23 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         self.template: Any = template
         self.variables: Any = variables
         self.item_key = item_key
-        self.max_in_flight = int(_within("max_in_flight", max_in_flight, 1, _MOST_IN_FLIGHT))
-        self.submissions_per_minute = _within("submissions_per_minute", submissions_per_minute, 1, 60_000)
-        self.on_item_failure = validate_choice("on_item_failure", on_item_failure, ("fail", "continue"))
-        self.max_failures = None if max_failures is None else _within("max_failures", max_failures, 0, 10_000)
+        self.max_in_flight = int(_number("max_in_flight", max_in_flight, 1, _MAX_IN_FLIGHT))
+        self.submissions_per_minute = _number("submissions_per_minute", submissions_per_minute, 1, 60_000)
+        self.max_failures = None if max_failures is None else _number("max_failures", max_failures, 0, 10_000)
         self.output_path: Any = path_to_str(output_path)
-        self.store_subtitles = store_subtitles
-        self.store_thumbnail = store_thumbnail
-        self.delete_after_store = delete_after_store
+        self.store = validate_store(store, delete_remote=delete_remote, output_path=output_path)
+        self.delete_remote = delete_remote
         self.max_credits = validate_credits("max_credits", max_credits)
         self.min_remaining_credits = validate_credits("min_remaining_credits", min_remaining_credits)
-        self.on_quota_exhausted = validate_choice("on_quota_exhausted", on_quota_exhausted, ("fail", "wait"))
-        self.quota_wait_until = quota_wait_until
+        self.wait_for_credits: Any = validate_wait_for_credits(wait_for_credits)
         self.report_path: Any = path_to_str(report_path)
-        self.poll_interval = _within("poll_interval", poll_interval, 0.01, 86400)
+        self.poll_interval = _number("poll_interval", poll_interval, 0.01, 86400)
         seconds = render_timeout.total_seconds() if isinstance(render_timeout, timedelta) else render_timeout
-        self.render_timeout = _within("render_timeout", seconds, 0.01, 7 * 86400)
+        self.render_timeout = _number("render_timeout", seconds, 0.01, 7 * 86400)
         self.on_lost_response = validate_choice("on_lost_response", on_lost_response, ("resubmit", "fail"))
         self.on_clear = validate_choice("on_clear", on_clear, ("resubmit", "reuse"))
         self._rows: list[dict[str, Any]] | None = None
-        self._handed_on = False
+        self._is_history_carried_over = False
         if (items is None) == (source is None):
             refuse_arguments(
                 self,
@@ -155,56 +163,83 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
                 f"{'neither' if items is None else 'both'}.",
             )
         if movie is not None and template is not None:
-            raise ConfigurationError(f"Task {self.task_id!r}: a batch takes 'movie' or 'template', and got both.")
-        require_end_of_wait(self.task_id, on_quota_exhausted=self.on_quota_exhausted, quota_wait_until=quota_wait_until)
+            raise ConfigurationError(f"Task {self.task_id!r}: a batch takes 'movie' or 'template', got both.")
 
     def _fill_fields(self, fields: Fields) -> None:
         from airflow_json2video.core.batch_items import columns_of
         from airflow_json2video.operators._document import fill_document, fill_source
 
-        self._hand_on(fields.context)
+        self._carry_over_history(fields.context)
         fields.fill(*(name for name in fields.names if name not in ("movie", "variables", "items", "source")))
         fill_source(fields)
         self.items = fields.given("items").value
         rows = self._read_rows(fields.context)
-        if rows:  # without any, the movie's expressions belong to nobody, and the task is skipped
+        if rows:  # without rows, nothing gives the movie's expressions a value, and the task is skipped
             fill_document(fields, columns=columns_of(rows) if self.movie is not None else ())
-        # What Airflow stores of a rendered field is for people to see.
+        # Airflow stores the rendered field only to show it.
         self.items = f"{len(rows):,} rows" if self.items is not None else None
 
     def execute(self, context: Context) -> BatchResult:
-        """Check all items, find what earlier attempts started, and do the first slice."""
-        self._hand_on(context)
+        """Check all items, find the renders of earlier attempts, and run the first step."""
+        self._carry_over_history(context)
         self._skip_if_empty(context)
-        return self._slice(context, event=None, is_resumed=False)
+        return self._run_step(context, event=None, is_resumed=False)
 
     def resume_batch(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
-        """Go on after the trigger has fired."""
-        return self._slice(context, event=event, is_resumed=True)
+        """Run the next step after the trigger has fired."""
+        return self._run_step(context, event=event, is_resumed=True)
 
     def resume_submission(self, context: Context, event: Any = None, **_: Any) -> BatchResult:
-        """Go on after an outage, or a time without credits."""
-        return self._slice(context, event=event, is_resumed=True)
+        """Run the next step after an outage, or after a wait for credits."""
+        return self._run_step(context, event=event, is_resumed=True)
 
     def on_kill(self) -> None:
-        """Say what becomes of the renders when a person or a timeout ends the task on the worker."""
+        """Log that the renders keep running when the task is ended on the worker, by a user or a timeout."""
         self.log.warning(
-            "Renders that were submitted cannot be cancelled: they go on and are billed. The next attempt of this task "
-            "adopts them."
+            "Submitted renders cannot be cancelled: they keep running and will be billed. The next attempt of this "
+            "task reattaches to them."
         )
 
-    def _slice(self, context: Context, *, event: Any, is_resumed: bool) -> BatchResult:
+    def _run_step(self, context: Context, *, event: Any, is_resumed: bool) -> BatchResult:
         from airflow_json2video.operators._batch.runner import BatchStep
         from airflow_json2video.version_compat import as_outputs
 
         try:
-            done = BatchStep(self, context, rows=self._read_rows(context)).run(event, is_resumed=is_resumed)
-            return as_outputs(self, done)
+            step = BatchStep(self._settings(), task=self, context=context, rows=self._read_rows(context))
+            return as_outputs(self, step.run(event, is_resumed=is_resumed))
         except Json2VideoError as error:
             self._fail(error, context)
 
+    def _settings(self) -> BatchSettings:
+        from airflow_json2video.operators._batch.settings import BatchSettings
+        from airflow_json2video.version_compat import remote_executor
+
+        return BatchSettings(
+            source=None if self.source is None else str(self.source),
+            movie=self.movie,
+            template=self.template,
+            variables=self.variables,
+            item_key=self.item_key,
+            max_in_flight=self.max_in_flight,
+            submissions_per_minute=self.submissions_per_minute,
+            max_failures=self.max_failures,
+            output_path=None if self.output_path is None else str(self.output_path),
+            store=self.store,
+            delete_remote=self.delete_remote,
+            max_credits=self.max_credits,
+            min_remaining_credits=self.min_remaining_credits,
+            wait_for_credits=self.wait_for_credits,
+            report_path=str(self.report_path) if self.report_path else None,
+            poll_interval=self.poll_interval,
+            render_timeout=self.render_timeout,
+            on_lost_response=self.on_lost_response,
+            on_clear=self.on_clear,
+            executor=remote_executor(self),
+            execution_timeout=self.execution_timeout,
+        )
+
     def _skip_if_empty(self, context: Context) -> None:
-        """Skip a batch of no rows, as Airflow skips a task that is mapped over nothing."""
+        """Skip a batch without rows, as Airflow skips a task that is mapped over an empty list."""
         from airflow.providers.common.compat.sdk import AirflowSkipException
 
         try:
@@ -216,61 +251,57 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
 
     def _read_rows(self, context: Context) -> list[dict[str, Any]]:
         if self._rows is None:
-            from airflow_json2video.core.batch_items import rows_of
+            from airflow_json2video.batch.rows import load_rows
 
-            if self.source is not None:
-                from airflow_json2video.batch.rows import read_rows
-
-                self._rows = rows_of(read_rows(str(self.source)), source=str(self.source), key=self.item_key)
-            else:
-                self._rows = rows_of(_resolved(self.items, context), source="items", key=self.item_key)
+            source = None if self.source is None else str(self.source)
+            items = () if source is not None else _resolved(self.items, context)
+            self._rows = load_rows(items, source=source, key=self.item_key)
         return self._rows
 
-    def _hand_on(self, context: Context) -> None:
-        ti = context.get("ti")  # fields are also rendered for show, by no attempt
-        if self.on_clear == "resubmit" and ti is not None and not self._handed_on:
+    def _carry_over_history(self, context: Context) -> None:
+        ti = context.get("ti")  # fields are also rendered for display, outside of an attempt
+        if self.on_clear == "resubmit" and ti is not None and not self._is_history_carried_over:
             from airflow_json2video.submission.attempt import carry_over_history
 
             carry_over_history(ti)
-            self._handed_on = True
+            self._is_history_carried_over = True
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:
-        """Fail the task: for good where a retry cannot help, else so that Airflow retries it."""
-        from airflow_json2video.exceptions import AttemptSuperseded
+        """Fail the task: without a retry if that cannot help, else so that Airflow retries it."""
         from airflow_json2video.version_compat import end_superseded_attempt
 
-        attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
-        if error.retryable:
-            then = "Airflow tries again." if attempt < attempts else "No attempt is left."
-            error = error.with_context(
-                advice=f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
-            )
         if isinstance(error, AttemptSuperseded):
             error.report(self.log)
             end_superseded_attempt()
+        if error.retryable:
+            attempt, attempts = context["ti"].try_number, context["ti"].max_tries + 1
+            then = "Airflow will retry." if attempt < attempts else "No retries left."
+            error = error.with_context(
+                advice=f"{error.advice} This was attempt {attempt} of {attempts}. {then}".strip()
+            )
         fail_task(error, log=self.log)
 
 
 class _Rows:
-    """Rows that are given one by one. Airflow stores and copies an operator's fields: this has the same text whenever
-    the DAG file is parsed, and a copy is the thing itself.
+    """Rows of an iterable or a function. Airflow stores and copies an operator's fields: the text of this one is the
+    same whenever the DAG file is parsed, and a copy is the object itself.
     """
 
-    def __init__(self, given: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
-        self._given = given
+    def __init__(self, source: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
+        self._source = source
 
     @classmethod
     def of(cls, items: Any) -> Any:
-        """Wrap what gives rows one by one; leave lists, XComs and what is no source of rows at all."""
+        """Wrap iterables and functions; return lists, XComs and values that are not rows unchanged."""
         if isinstance(items, (list, tuple, str, bytes, Mapping)) or hasattr(items, "resolve"):
             return items
         return cls(items) if callable(items) or isinstance(items, Iterable) else items
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(_iterable(self._given() if callable(self._given) else self._given))
+        return iter(_iterable(self._source() if callable(self._source) else self._source))
 
     def __repr__(self) -> str:
-        return f"<rows of {getattr(self._given, '__qualname__', type(self._given).__name__)}>"
+        return f"<rows of {getattr(self._source, '__qualname__', type(self._source).__name__)}>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Rows:
         return self
@@ -284,12 +315,12 @@ def _resolved(items: Any, context: Context) -> Iterable[Any]:
 def _iterable(items: Any) -> Iterable[Any]:
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise ConfigurationError(
-            f"'items' must be a list of rows, and it is {type(items).__name__}.", advice="Nothing was submitted."
+            f"'items' must be a list of rows, got {type(items).__name__}.", advice="Nothing was submitted."
         )
     return items
 
 
-def _within(name: str, value: Any, low: float, high: float) -> float:
+def _number(name: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ConfigurationError(f"{name} must be a number from {low:,} to {high:,}, not {value!r}.")
+        raise ConfigurationError(f"{name} must be a number from {low:,} to {high:,}, got {value!r}.")
     return float(value)

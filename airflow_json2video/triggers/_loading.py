@@ -19,7 +19,7 @@ _NEEDED_BY_ALL = (
     "airflow.providers.common.compat.connection",
     "airflow.providers.common.compat.sdk",
     "airflow_json2video.api.calls",
-    "airflow_json2video.core.packing",
+    "airflow_json2video.core.batch",
     "airflow_json2video.core.price",
     "airflow_json2video.core.rate_limit",
     "airflow_json2video.hooks.json2video",

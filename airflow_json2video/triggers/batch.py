@@ -1,6 +1,6 @@
-"""The trigger of a batch: waits for all renders that are under way, and fires when it is worth a worker's while.
+"""The trigger of a batch: waits for all renders in flight, and fires when a worker has enough to do.
 
-It never submits; Airflow may run a trigger twice.
+It never submits, since Airflow may run a trigger twice.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ __all__ = ["Json2VideoBatchTrigger"]
 
 log = logging.getLogger(__name__)
 
-_LINGER = 60.0
-"""Seconds that a render which has ended waits for others before its place is filled again."""
+_MAX_RESUME_DELAY_S = 60.0
+"""Seconds that a render which has ended waits for others before its slot is filled again."""
 
-_NET = timedelta(minutes=5)
+_TIMEOUT_MARGIN = timedelta(minutes=5)
 
 
 class Json2VideoBatchTrigger(Json2VideoTrigger):
-    """Waits for renders through the account's shared poller, and fires one event that says which have ended and how.
+    """Waits for renders through the account's shared poller, and fires one event with the outcomes of those that ended.
 
-    It fires when half of them have ended while items wait for their places, a minute after the first of them, when
-    all have, or at *resume_at*. It holds no secret.
+    It fires when all have ended or at *resume_at*; with *more_to_submit* also when half of them have ended, or a minute
+    after the first one. Its arguments contain no secret.
 
     All moments are by the service's clock, which is the same on every machine.
 
-    :param renders: project and epoch seconds of its submission, each.
+    :param renders: pairs of a project and the epoch seconds of its submission.
     :param json2video_conn_id: the connection.
-    :param render_timeout: seconds from each submission until its waiting ends.
+    :param render_timeout: seconds from the submission of a render until it counts as failed.
     :param deadline: epoch seconds at which all waiting ends, if earlier.
     :param poll_interval: seconds; see :class:`~airflow_json2video.triggers.render.Json2VideoRenderTrigger`.
-    :param more_to_submit: items wait for the places of those that end.
+    :param more_to_submit: whether items wait for free slots.
     :param resume_at: epoch seconds at which the worker has something to do in any case.
     """
 
@@ -66,7 +66,7 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         self.resume_at = resume_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what the triggerer makes this trigger from."""
+        """Return the class path and arguments the triggerer rebuilds this trigger from."""
         return (
             "airflow_json2video.triggers.batch.Json2VideoBatchTrigger",
             {
@@ -82,32 +82,32 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
 
     async def wait(self) -> TriggerEvent:
         """Wait until a worker has enough to do."""
-        from airflow_json2video.core.packing import pack
+        from airflow_json2video.core.batch import encode
 
         ended = await self._wait()
-        return TriggerEvent({"ended": pack(ended), "count": len(ended)})  # type: ignore[no-untyped-call]
+        return TriggerEvent({"ended": encode(ended), "count": len(ended)})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> list[dict[str, Any]]:
-        from airflow_json2video.core.rate_limit import is_worth_resuming
+        from airflow_json2video.core.rate_limit import should_resume
         from airflow_json2video.triggers.render import event_from_outcome
 
         loop = asyncio.get_running_loop()
         first = 0.0
         ended: list[dict[str, Any]] = []
-        waiting = {asyncio.ensure_future(self._watch(project, at)): project for project, at in self.renders}
+        waiting = {asyncio.ensure_future(self._await(project, at)): project for project, at in self.renders}
         try:
             resume_at = await self._resume_at()
             while True:
                 now = loop.time()
-                if is_worth_resuming(
+                if should_resume(
                     ended=len(ended),
                     waiting=len(waiting),
                     more_to_submit=self.more_to_submit,
                     since_first=now - first if ended else 0.0,
-                    linger=_LINGER,
+                    max_delay=_MAX_RESUME_DELAY_S,
                 ):
                     break
-                due = min(resume_at, first + _LINGER) if ended and self.more_to_submit else resume_at
+                due = min(resume_at, first + _MAX_RESUME_DELAY_S) if ended and self.more_to_submit else resume_at
                 pause = None if due == math.inf else max(0.0, due - now)
                 done, _ = await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -122,8 +122,8 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
             ended += [event_from_outcome(task.result(), project=waiting.pop(task)) for task in late]
         except asyncio.CancelledError:
             self.log.info(
-                "Stopped watching %d renders here: the task was cleared, marked or timed out, or its trigger moves to "
-                "another triggerer. They go on and are billed. The next attempt of the task adopts them.",
+                "Stopped polling %d renders (task cleared, marked or timed out, or trigger moved). They keep "
+                "running and will be billed; the next attempt reattaches.",
                 len(waiting),
             )
             raise
@@ -135,7 +135,7 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         return ended
 
     async def _resume_at(self) -> float:
-        """Return when to fire in any case, on the event loop's own clock: what is measured on it cannot be off."""
+        """Return when to fire in any case, by the event loop's clock, which nothing corrects or sets."""
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.async_wait import learn_time
 
@@ -144,14 +144,14 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         clock = await learn_time(Json2VideoHook(self.json2video_conn_id), log=self.log)
         return asyncio.get_running_loop().time() + self.resume_at - clock.now()
 
-    async def _watch(self, project: str, at: float) -> RenderOutcome:
+    async def _await(self, project: str, at: float) -> RenderOutcome:
         from airflow_json2video.core.poll_schedule import PollSchedule
         from airflow_json2video.core.render_status import RenderTracker, outcome_from_exception
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.async_wait import await_render
 
         deadline = at + self.render_timeout
-        watch = RenderTracker(
+        tracker = RenderTracker(
             project,
             submitted_at=at,
             deadline=deadline if self.deadline is None else min(deadline, self.deadline),
@@ -159,45 +159,46 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
         )
         hook = Json2VideoHook(self.json2video_conn_id)
         try:
-            # What each of a hundred is doing is no line for the log of the task.
-            return await await_render(hook, watch, poll_interval=self.poll_interval, log=_Quiet())
-        except Exception as error:  # a fault of ours must not leave the task waiting for ever
+            # With hundreds of renders, the progress of each does not belong in the task's log.
+            return await await_render(hook, tracker, poll_interval=self.poll_interval, log=_DebugLog())
+        except Exception as error:  # a bug of this package must not make the task wait without an end
             self.log.exception("Waiting for render %s failed", project)
             return outcome_from_exception(project, error)
 
 
-class _Quiet:
-    """A log for renders of which there are many."""
+class _DebugLog:
+    """Logs everything at debug level."""
 
     def info(self, event: str, *args: Any) -> None:
-        """Leave it to those who debug."""
+        """Log at debug level."""
         log.debug(event, *args)
 
     def warning(self, event: str, *args: Any) -> None:
-        """Leave it to those who debug."""
+        """Log at debug level."""
         log.debug(event, *args)
 
 
 def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float) -> NoReturn:
-    """Free the worker slot until the trigger fires; then ``resume_batch`` goes on.
+    """Free the worker slot until the trigger fires; then ``resume_batch`` continues.
 
-    :param until: epoch seconds by the service's clock at which the trigger has fired for certain.
+    :param operator: the operator of the batch.
+    :param until: epoch seconds by the service's clock at which the trigger has certainly fired.
     """
     operator.defer(
         trigger=trigger,
         method_name="resume_batch",
-        timeout=timedelta(seconds=max(until - operator.hook.clock.now(), 0.0)) + _NET,
+        timeout=timedelta(seconds=max(until - operator.hook.clock.now(), 0.0)) + _TIMEOUT_MARGIN,
     )
     raise AssertionError("defer() always raises")
 
 
-def ended_of_batch(event: Any) -> list[tuple[str, RenderOutcome]]:
-    """Read the payload of an event. Nothing unknown is taken for an end: it is looked up again."""
-    from airflow_json2video.core.packing import unpack
+def outcomes_from_event(event: Any) -> list[tuple[str, RenderOutcome]]:
+    """Read the payload of an event. An event that cannot be read has no outcomes: the renders are polled again."""
+    from airflow_json2video.core.batch import decode
     from airflow_json2video.triggers.render import outcome_from_event
 
     try:
-        found = unpack(event["ended"])
+        found = decode(event["ended"])
         return [(str(each["project"]), outcome_from_event(each, project=str(each["project"]))) for each in found]
     except (ValueError, KeyError, TypeError):
         return []

@@ -1,7 +1,4 @@
-"""Everything that can be found wrong with a batch before it is paid for.
-
-Loaded when a task runs, not when its DAG file is parsed.
-"""
+"""Find the mistakes of a batch before anything is paid for."""
 
 from __future__ import annotations
 
@@ -15,81 +12,82 @@ from airflow_json2video.core.price import Price, check_max_credits, total_price,
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.storage.destinations import is_local
 from airflow_json2video.submission.budget import merge_stored_template
-from airflow_json2video.version_compat import remote_executor
 
 if TYPE_CHECKING:
     from airflow_json2video.batch.files import BatchFiles
     from airflow_json2video.core.batch import BatchLedger
     from airflow_json2video.core.batch_items import BatchItems
-    from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
+    from airflow_json2video.hooks.json2video import Json2VideoHook
+    from airflow_json2video.operators._batch.settings import BatchSettings
+    from airflow_json2video.task_log import TaskLog
 
-__all__ = ["check_batch", "check_before_paying"]
+__all__ = ["check_batch", "check_before_submit"]
 
-_MOST_DOUBTS = 10
+_MAX_WARNINGS = 10
 
 
 def check_batch(
-    operator: Json2VideoBatchRenderOperator,
-    batch: BatchLedger,
-    items: BatchItems,
-    *,
-    files: BatchFiles | None,
-    report_path: str | None,
+    settings: BatchSettings, batch: BatchLedger, items: BatchItems, *, files: BatchFiles | None, log: TaskLog
 ) -> None:
-    """Refuse a batch that is certainly wrong, and log what is doubtful. The service is not asked.
+    """Raise if the batch certainly contains a mistake, and log possible ones. No request is sent to the service.
 
     :raises Json2VideoError: a row lacks a variable, a document is wrong, or the videos could not be stored; nothing
         was submitted.
     """
-    executor = remote_executor(operator)
-    if executor is not None and operator.source is not None and is_local(str(operator.source)):
-        operator.log.warning(
-            "source %s is on the disk of this worker, and with %s each step of the batch may run on another one. Let "
-            "all workers mount that folder, or put the file on object storage.",
-            operator.source,
-            executor,
+    if settings.executor is not None and settings.source is not None and is_local(settings.source):
+        log.warning(
+            "source %s is on the disk of this worker, and with %s each step of the batch may run on another worker. "
+            "Mount that directory on all workers, or put the file on object storage.",
+            settings.source,
+            settings.executor,
         )
-    if operator.quota_wait_until is not None:
-        wait_deadline(operator.quota_wait_until, now=time.time())
-    if operator.template is None:
+    if settings.wait_for_credits is not None:
+        wait_deadline(settings.wait_for_credits, now=time.time())
+    if settings.template is None:
         items.require_complete()
-    for doubt in items.require_valid()[:_MOST_DOUBTS]:
-        operator.log.warning("%s", doubt)
+    for warning in items.require_valid()[:_MAX_WARNINGS]:
+        log.warning("%s", warning)
     if files is not None:
         files.check()
-    if report_path is not None:
+    if settings.report_path is not None:
         try:
-            write_report(report_path, items, batch)
+            write_report(settings.report_path, items, batch)
         except ConfigurationError as error:
             raise error.with_context(advice=f"{error.advice} Nothing was submitted.") from error
 
 
-def check_before_paying(
-    operator: Json2VideoBatchRenderOperator, items: BatchItems, *, files: BatchFiles | None, unpaid: Sequence[int]
+def check_before_submit(
+    settings: BatchSettings,
+    items: BatchItems,
+    *,
+    files: BatchFiles | None,
+    unpaid: Sequence[int],
+    hook: Json2VideoHook,
+    log: TaskLog,
 ) -> None:
-    """Refuse what only a submission depends on: the price, what the template requires of the rows, and the place.
+    """Check what only a submission depends on: the variables that the template requires, the price, the destination.
 
-    Not checked earlier, since what an earlier attempt has paid for is taken however its template or the limit has
-    changed since.
+    This is not checked earlier: renders that an earlier attempt paid for are reused even if the template or a limit
+    has changed since.
 
     :param unpaid: the items that may be submitted.
     :raises Json2VideoError: nothing more may be submitted, or the service could not be asked.
     """
-    if operator.template is not None:
-        schema = operator.hook.get_template_variables(str(operator.template))
+    if settings.template is not None:
+        schema = hook.get_template_variables(settings.template)
         items.require_complete(schema=schema, only=unpaid)
-    _check_price(operator, items)
+    _check_price(settings, items, hook=hook, log=log)
     if files is not None:
-        files.check_before_paying(unpaid, executor=remote_executor(operator))
+        files.check_before_submit(unpaid, executor=settings.executor)
 
 
-def _check_price(operator: Json2VideoBatchRenderOperator, items: BatchItems) -> None:
+def _check_price(settings: BatchSettings, items: BatchItems, *, hook: Json2VideoHook, log: TaskLog) -> None:
     if items.base is not None and items.base.get("template") is not None:
-        items = replace(items, base=merge_stored_template(items.base, operator.hook.client))
+        items = replace(items, base=merge_stored_template(items.base, hook.client))
     price = total_price(Price.of(items.document(index)) for index in range(len(items)))
     if price.credits is not None and price.seconds is not None:
-        operator.log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
+        log.info("Estimated: %.1f s of video, about %s credits.", price.seconds, f"{price.credits:,}")
     else:
-        operator.log.info("The cost cannot be estimated in advance (%s).", price.why_unknown)
-    if refusal := check_max_credits(price, max_credits=operator.max_credits):
+        log.info("The cost cannot be estimated in advance (%s).", price.why_unknown)
+    if refusal := check_max_credits(price, max_credits=settings.max_credits):
         raise refusal

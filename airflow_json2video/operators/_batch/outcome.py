@@ -1,7 +1,8 @@
-"""How a batch ends: its report, its result, or the error that says what failed and what is kept."""
+"""The end of a batch: its report, and its result or the error that says what failed."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from airflow_json2video.batch.report import write_report
@@ -11,26 +12,26 @@ from airflow_json2video.exceptions import BatchFailed, Billing, ConfigurationErr
 
 __all__ = ["end_batch"]
 
+_REUSED = "Finished renders are reused: the next attempt, or a clear of the task, renders only what is missing."
+
 
 def end_batch(batch: BatchLedger, items: BatchItems, *, report_path: str | None) -> BatchResult:
-    """Write the report and give the result.
+    """Write the report and return the result.
 
     :raises Json2VideoError: the batch failed, or its report could not be written.
     """
-    trouble = None
+    report_error = None
     if report_path:
         try:
             write_report(report_path, items, batch)
         except ConfigurationError as error:
-            trouble = error
+            report_error = error
     result = _result(batch, items, report_path)
     if not batch.is_success:
         raise _failure(batch, items, result)
-    if trouble is not None:
-        raise trouble.with_context(
-            retryable=True,
-            advice=f"{trouble.advice} All renders are kept: the next attempt takes them and pays for none.",
-        )
+    if report_error is not None:
+        reused = "All renders are reused: the next attempt pays for none."
+        raise report_error.with_context(retryable=True, advice=f"{report_error.advice} {reused}")
     return result
 
 
@@ -40,8 +41,8 @@ def _result(batch: BatchLedger, items: BatchItems, report_path: str | None) -> B
         items=len(items),
         done=tally[ItemState.DONE],
         failed=tally[ItemState.FAILED],
-        unsure=tally[ItemState.UNSURE] + tally[ItemState.LOST],
-        left=tally[ItemState.LEFT] + tally[ItemState.REFUSED] + tally[ItemState.UNKNOWN],
+        unresolved=tally[ItemState.UNRESOLVED] + tally[ItemState.UNCONFIRMED],
+        pending=tally[ItemState.PENDING] + tally[ItemState.REFUSED] + tally[ItemState.UNKNOWN],
         seconds=round(batch.seconds(), 3),
         credits=batch.credits(),
         report_path=report_path,
@@ -51,30 +52,29 @@ def _result(batch: BatchLedger, items: BatchItems, report_path: str | None) -> B
 
 
 def _failure(batch: BatchLedger, items: BatchItems, result: BatchResult) -> Json2VideoError:
-    kept = "What was rendered is kept: the next attempt, or a clear of the task, renders only what is missing."
-    where = f" The report says how each stands: {result['report_path']}" if result["report_path"] else ""
+    where = f" Report: {result['report_path']}" if result["report_path"] else ""
     billing = (
         Billing.UNKNOWN
-        if result["unsure"]
+        if result["unresolved"]
         else Billing.CHARGED
         if result["done"] or result["credits"]
         else Billing.NOT_CHARGED
     )
-    if batch.stop is not None:
-        error = error_from_dict(batch.stop)
+    if batch.stop_error is not None:
+        error = error_from_dict(batch.stop_error)
         return error.with_context(
-            message=f"{error.message} The batch stopped there: {batch.in_words()}.",
-            advice=f"{error.advice} {kept}{where}".strip(),
+            message=f"{error.message} The batch stopped there: {batch.summarize()}.",
+            advice=f"{error.advice} {_REUSED}{where}".strip(),
             billing=billing,
         )
     errors: list[dict[str, Any]] = [batch.records[index].error or {} for index in batch.failures]
-    bound = batch.rules.bound(len(items))
+    allowed = batch.rules.allowed_failures(len(items))
     first = "; ".join(f"{each['key']}: {each['error']}" for each in result["failures"][:3])
     return BatchFailed(
-        f"{len(batch.failures):,} of {len(items):,} items failed, and "
-        f"{f'at most {bound:g} may' if bound else 'none may'}: {batch.in_words()}. {first}",
-        # What is unsure is for a person, and a document at fault fails again.
-        retryable=not result["unsure"] and any(error.get("retryable") for error in errors),
+        f"{len(batch.failures):,} of {len(items):,} items failed, max_failures allows {math.floor(allowed):,}: "
+        f"{batch.summarize()}. {first}",
+        # An unresolved item needs an operator, and an item whose document is wrong fails again.
+        retryable=not result["unresolved"] and any(error.get("retryable") for error in errors),
         billing=billing,
-        advice=kept + where,
+        advice=_REUSED + where,
     )

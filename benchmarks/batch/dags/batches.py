@@ -31,8 +31,7 @@ with DAG("bench_batch", **DAY):
         item_key="number",
         max_in_flight=100,
         submissions_per_minute=6000,
-        on_item_failure="continue",
-        max_failures=0,
+        max_failures=0.0001,  # submit all rows, and fail if any of them failed
         on_lost_response="resubmit",
         output_path=str(FOLDER / "videos" / "{item}.mp4") if STORED else None,
         report_path=str(FOLDER / "report.jsonl"),

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_json2video.api.responses import MovieStatus
-from airflow_json2video.batch.item_log import ItemLog
 from airflow_json2video.batch.recovery import BatchRecovery
 from airflow_json2video.core.batch import BatchLedger, BatchRules, ItemState
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.core.identity import TaskIdentity, add_stamp
 from airflow_json2video.exceptions import AuthenticationFailed, RenderNotStarted, ResponseLost, SubmissionUnconfirmed
+from airflow_json2video.task_log import ItemLog
 
 START = 1_800_000_000.0
 ROWS = [{"id": name, "scenes": [{"duration": 1}]} for name in "ab"]
@@ -43,12 +43,12 @@ class Account:
         self.is_known = True
         return [MovieStatus.model_validate(movie) for movie in self.listed]
 
-    def shows(self, finding, index, status, *, attempt=None):
+    def shows(self, recovery, index, status, *, attempt=None):
         """List a render of an item, as that attempt submitted it."""
-        mark = finding.mark(index)
+        mark = recovery.stamp_for(index)
         if attempt is not None:
             mark = type(mark)(**{**mark.__dict__, "attempt": attempt})
-        document = add_stamp(finding.items.document(index), mark)
+        document = add_stamp(recovery.items.document(index), mark)
         project = f"{len(self.listed):016}"
         url = f"https://x/{project}.mp4" if status == "done" else None
         facts = {"success": True, "project": project, "status": status, "url": url, "duration": 1.0}
@@ -70,7 +70,7 @@ def find(account):
             items=BatchItems.of(ROWS, base=None, key="id"),
             batch=batch,
             identity=TASK,
-            service_time=account,
+            service_clock=account,
             clock=account.monotonic,
             log=ItemLog(logging.getLogger(__name__)),
             **arguments,
@@ -90,36 +90,36 @@ def states(batch):
 
 def recovered(batch):
     """The ledger as the next step of the attempt reads it."""
-    return BatchLedger.unpacked(batch.packed(), rules=batch.rules)
+    return BatchLedger.from_text(batch.to_text(), rules=batch.rules)
 
 
 @pytest.mark.parametrize("attempt_before", [1, 2], ids=["of the attempt before", "of an attempt whose ledger is lost"])
 def test_a_render_that_failed_settles_nothing(account, find, batch, attempt_before):
     """The item may have been submitted again after it failed, and the list may not show that yet."""
-    batch.suspect_all()
-    finding = find(batch, attempt_before=attempt_before)
-    account.shows(finding, 0, "error", attempt=attempt_before)
-    finding.recover()
+    batch.mark_all_unknown()
+    recovery = find(batch, attempt_before=attempt_before)
+    account.shows(recovery, 0, "error", attempt=attempt_before)
+    recovery.recover_previous_attempts()
     assert states(batch) == [ItemState.UNKNOWN] * 2
     account.time += 299.0
-    account.shows(finding, 0, "running", attempt=attempt_before)  # the second one, late
+    account.shows(recovery, 0, "running", attempt=attempt_before)  # the second one, late
     batch = recovered(batch)
-    finding = find(batch, attempt_before=attempt_before)
-    assert finding.recover()
-    assert states(batch) == [ItemState.UNDER_WAY, ItemState.UNKNOWN]
+    recovery = find(batch, attempt_before=attempt_before)
+    assert recovery.recover_previous_attempts()
+    assert states(batch) == [ItemState.IN_FLIGHT, ItemState.UNKNOWN]
     account.time += 1.0
-    finding.recover()
-    assert states(batch) == [ItemState.UNDER_WAY, ItemState.LEFT]
+    recovery.recover_previous_attempts()
+    assert states(batch) == [ItemState.IN_FLIGHT, ItemState.PENDING]
 
 
 def test_an_item_whose_file_the_list_does_not_name_is_taken_if_the_render_by_itself_names_it(account, find, batch):
-    batch.suspect_all()
-    finding = find(batch)
-    project = account.shows(finding, 0, "done")
+    batch.mark_all_unknown()
+    recovery = find(batch)
+    project = account.shows(recovery, 0, "done")
     whole = MovieStatus.model_validate(account.listed[0])
     account.listed[0] |= {"url": None, "ended_at": "2027-01-15T05:00:00Z"}  # three hours before
     account.execute = lambda call: SimpleNamespace(movie=whole if call.subject == project else None)
-    finding.recover()
+    recovery.recover_previous_attempts()
     record = batch.records[0]
     assert (record.state, record.project, record.facts["url"]) == (ItemState.DONE, project, whole.url)
 
@@ -128,95 +128,95 @@ def test_an_item_whose_file_the_list_does_not_name_is_taken_if_the_render_by_its
 def test_absence_is_confirmed_from_the_end_of_the_attempt_before_where_airflow_knows_it(
     account, find, batch, ended_ago, left
 ):
-    batch.suspect_all()
-    finding = find(batch, attempt_before_ended_at=None if ended_ago is None else START - ended_ago)
-    finding.recover()
-    assert (finding.recovery_in() is None) == (left == 0.0)
+    batch.mark_all_unknown()
+    recovery = find(batch, attempt_before_ended_at=None if ended_ago is None else START - ended_ago)
+    recovery.recover_previous_attempts()
+    assert (recovery.next_lookup_at() is None) == (left == 0.0)
     account.time += left
-    finding.recover()
-    assert states(batch) == [ItemState.LEFT] * 2
+    recovery.recover_previous_attempts()
+    assert states(batch) == [ItemState.PENDING] * 2
 
 
 def test_the_list_is_read_again_only_when_it_may_say_more(account, find, batch):
-    batch.suspect_all()
-    finding = find(batch)
-    assert finding.recover()
-    assert not finding.recover()
-    assert finding.recovery_in() == 5.0
+    batch.mark_all_unknown()
+    recovery = find(batch)
+    assert recovery.recover_previous_attempts()
+    assert not recovery.recover_previous_attempts()
+    assert recovery.next_lookup_at() == account.time + 5.0
     account.is_known = False  # another process, whose clock may be wrong by hours
-    assert find(recovered(batch)).recover()
+    assert find(recovered(batch)).recover_previous_attempts()
 
 
 @pytest.mark.parametrize("error", [7200.0, -7200.0])
 def test_a_first_answer_that_corrects_the_clock_moves_no_moment(account, find, batch, error):
     account.is_known, account.error_of_machine = False, error
-    batch.suspect_all()
-    find(batch).recover()
-    assert batch.recovery.sent_until == batch.recovery.read_at == START
+    batch.mark_all_unknown()
+    find(batch).recover_previous_attempts()
+    assert batch.recovery.last_sent_at == batch.recovery.read_at == START
 
 
 def test_a_lost_response_is_settled_by_the_list_or_by_time(account, find, batch):
     for index in (0, 1):
-        batch.lost(index, ResponseLost("x"), at=account.time, due=account.time + 5)
-    finding = find(batch)
-    finding.settle()
+        batch.mark_unconfirmed(index, ResponseLost("x"), sent_at=account.time, check_at=account.time + 5)
+    recovery = find(batch)
+    recovery.resolve_unconfirmed()
     assert account.time == START
-    assert states(batch) == [ItemState.LOST] * 2
+    assert states(batch) == [ItemState.UNCONFIRMED] * 2
     account.time += 5.0
-    account.shows(finding, 0, "running")
-    finding.settle()
-    assert states(batch) == [ItemState.UNDER_WAY, ItemState.LOST]
+    account.shows(recovery, 0, "running")
+    recovery.resolve_unconfirmed()
+    assert states(batch) == [ItemState.IN_FLIGHT, ItemState.UNCONFIRMED]
     account.time = START + 299.0
-    finding.settle()
-    assert states(batch)[1] is ItemState.LOST
+    recovery.resolve_unconfirmed()
+    assert states(batch)[1] is ItemState.UNCONFIRMED
     account.time = START + 300.0
-    finding.settle()
-    assert states(batch)[1] is ItemState.LEFT
+    recovery.resolve_unconfirmed()
+    assert states(batch)[1] is ItemState.PENDING
 
 
 def test_a_moment_of_sending_that_is_unknown_counts_from_the_first_reading(account, find, batch):
-    batch.lost(0, ResponseLost("x"), at=0.0, due=START)
+    batch.mark_unconfirmed(0, ResponseLost("x"), sent_at=0.0, check_at=START)
     account.time += 40.0
-    finding = find(batch)
-    finding.settle()
+    recovery = find(batch)
+    recovery.resolve_unconfirmed()
     account.time = START + 339.0
-    finding.settle()
-    assert states(batch)[0] is ItemState.LOST
+    recovery.resolve_unconfirmed()
+    assert states(batch)[0] is ItemState.UNCONFIRMED
     account.time += 1.0
-    finding.settle()
-    assert states(batch)[0] is ItemState.LEFT
+    recovery.resolve_unconfirmed()
+    assert states(batch)[0] is ItemState.PENDING
 
 
 def test_under_fail_a_lost_item_is_submitted_no_more(account, find, batch):
-    batch.lost(0, ResponseLost("x"), at=START, due=START)
+    batch.mark_unconfirmed(0, ResponseLost("x"), sent_at=START, check_at=START)
     account.time += 300.0
-    find(batch, on_lost_response="fail").settle()
-    assert states(batch)[0] is ItemState.UNSURE
+    find(batch, on_lost_response="fail").resolve_unconfirmed()
+    assert states(batch)[0] is ItemState.UNRESOLVED
     assert not batch.records[0].error["retryable"]
 
 
 def test_a_refused_item_waits_for_its_own_moment_and_is_looked_up_once(account, find, batch):
-    batch.refused(0, RenderNotStarted("Error creating movie"), due=START + 5)
-    batch.refused(1, RenderNotStarted("Error creating movie"), due=START + 50)
-    finding = find(batch)
-    assert finding.settlement_in() == 5.0
+    batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=START + 5)
+    batch.mark_refused(1, RenderNotStarted("Error creating movie"), check_at=START + 50)
+    recovery = find(batch)
+    assert recovery.next_resolve_at() == account.time + 5.0
     account.time += 5.0
-    account.shows(finding, 0, "running")  # it was started after all
-    finding.settle()
-    assert states(batch) == [ItemState.UNDER_WAY, ItemState.REFUSED]
+    account.shows(recovery, 0, "running")  # it was started after all
+    recovery.resolve_unconfirmed()
+    assert states(batch) == [ItemState.IN_FLIGHT, ItemState.REFUSED]
     account.time += 45.0
-    finding.settle()
-    assert states(batch) == [ItemState.UNDER_WAY, ItemState.LEFT]
+    recovery.resolve_unconfirmed()
+    assert states(batch) == [ItemState.IN_FLIGHT, ItemState.PENDING]
 
 
 def test_an_item_that_is_refused_for_the_render_timeout_fails_and_a_retry_may_submit_it(account, find, batch):
-    batch.refused(0, RenderNotStarted("Error creating movie"), due=START + 5)
+    batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=START + 5)
     account.time += 5.0
-    find(batch).settle()
-    assert states(batch)[0] is ItemState.LEFT
-    batch.refused(0, RenderNotStarted("Error creating movie"), due=START + 3605)
+    find(batch).resolve_unconfirmed()
+    assert states(batch)[0] is ItemState.PENDING
+    batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=START + 3605)
     account.time = START + 3605.0
-    find(batch).settle()
+    find(batch).resolve_unconfirmed()
     assert states(batch)[0] is ItemState.FAILED
     assert batch.records[0].error["retryable"]
     assert batch.records[0].error["billing"] == "not_charged"
@@ -225,13 +225,13 @@ def test_an_item_that_is_refused_for_the_render_timeout_fails_and_a_retry_may_su
 @pytest.mark.parametrize("error", [AuthenticationFailed("Invalid API Key"), ResponseLost("x")])
 def test_a_list_that_cannot_be_read_decides_nothing(account, find, batch, error):
     account.trouble = error
-    batch.lost(0, ResponseLost("x"), at=START, due=START)
+    batch.mark_unconfirmed(0, ResponseLost("x"), sent_at=START, check_at=START)
     batch.records[1].state = ItemState.UNKNOWN
     account.time += 1000.0
-    finding = find(batch)
-    finding.settle()
-    assert finding.trouble is error
+    recovery = find(batch)
+    recovery.resolve_unconfirmed()
+    assert recovery.failure is error
     with pytest.raises(SubmissionUnconfirmed) as caught:
-        finding.recover()
+        recovery.recover_previous_attempts()
     assert caught.value.retryable == error.retryable
-    assert states(batch) == [ItemState.LOST, ItemState.UNKNOWN]
+    assert states(batch) == [ItemState.UNCONFIRMED, ItemState.UNKNOWN]

@@ -37,14 +37,14 @@ def test_an_empty_file_has_no_rows(rows):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", "a,b\n1,2,3\n", r"line 2 has 3 cells, and there are 2 columns"),
-        ("a.csv", "a,a\n1,2\n", r"has to name each column once"),
-        ("a.csv", "a,\n1,2\n", r"has to name each column once"),
-        ("a.csv", 'a\n"x', r"line 2 is no CSV"),
+        ("a.csv", "a,b\n1,2,3\n", r"line 2 has 3 cells for 2 columns"),
+        ("a.csv", "a,a\n1,2\n", r"must name each column exactly once"),
+        ("a.csv", "a,\n1,2\n", r"must name each column exactly once"),
+        ("a.csv", 'a\n"x', r"line 2 is not valid CSV"),
         ("a.csv", b"a\n\xff\xfe\n", r"is not UTF-8"),
-        ("a.jsonl", '{"a": 1}\n{"a"\n', r"line 2 is no JSON"),
-        ("a.jsonl", "[1]\n", r"line 1 is no JSON object"),
-        ("a.xlsx", "x", r"has no name that says what it is.*\.csv, \.jsonl"),
+        ("a.jsonl", '{"a": 1}\n{"a"\n', r"line 2 is not valid JSON"),
+        ("a.jsonl", "[1]\n", r"line 1 is not a JSON object"),
+        ("a.xlsx", "x", r"format of the source .* must end in \.csv, \.jsonl"),
     ],
 )
 def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_line(rows, name, content, words):

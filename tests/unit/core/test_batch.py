@@ -8,9 +8,10 @@ from airflow_json2video.core.batch import (
     ItemRecord,
     ItemState,
     Recovery,
+    decode,
+    encode,
     first_failures,
 )
-from airflow_json2video.core.packing import pack, unpack
 from airflow_json2video.exceptions import (
     InvalidRequest,
     QuotaExhausted,
@@ -39,10 +40,10 @@ def movie(number, **more):
 def test_as_many_are_submitted_as_may_be_under_way_in_the_order_of_the_rows():
     batch = made(max_in_flight=3)
     assert batch.next_items() == [0, 1, 2]
-    batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.lost(1, SubmissionUnconfirmed("x"), at=0, due=5)
+    batch.mark_submitted(0, f"{PROJECT}0", at=0)
+    batch.mark_unconfirmed(1, SubmissionUnconfirmed("x"), sent_at=0, check_at=5)
     assert batch.next_items() == [2]
-    batch.done(0, movie(0))
+    batch.mark_done(0, movie(0))
     assert batch.next_items() == [2, 3]
 
 
@@ -53,33 +54,44 @@ def test_a_hundred_are_under_way_at_most_unless_the_author_says_otherwise():
 def test_of_a_batch_whose_ledger_is_new_or_lost_no_moment_is_known_so_that_nothing_counts_as_confirmed():
     """A moment that is taken for known would confirm at once that no earlier attempt has sent anything."""
     batch = made(1)
-    assert batch.records == [ItemRecord(at=0.0, sent=0, since=0.0, due=0.0)]
-    batch.recovery = Recovery(sent_until=3.5, first_read_at=4.0, read_at=12.5, due=20.0, reads_far=False)
-    batch.suspect_all()
-    assert batch.recovery == Recovery(sent_until=0.0, first_read_at=0.0, read_at=0.0, due=0.0, reads_far=True)
-    assert not any([batch.recovery.sent_until, batch.records[0].at, batch.records[0].due, batch.records[0].sent])
+    assert batch.records == [ItemRecord(submitted_at=0.0, submissions=0, failing_since=0.0, check_at=0.0)]
+    batch.recovery = Recovery(
+        last_sent_at=3.5, first_read_at=4.0, read_at=12.5, next_read_at=20.0, reads_whole_run=False
+    )
+    batch.mark_all_unknown()
+    assert batch.recovery == Recovery(
+        last_sent_at=0.0, first_read_at=0.0, read_at=0.0, next_read_at=0.0, reads_whole_run=True
+    )
+    assert not any(
+        [
+            batch.recovery.last_sent_at,
+            batch.records[0].submitted_at,
+            batch.records[0].check_at,
+            batch.records[0].submissions,
+        ]
+    )
 
 
 def test_an_item_has_been_failing_since_its_first_failure_whatever_follows():
     batch = made(2)
-    batch.lost(0, SubmissionUnconfirmed("x"), at=50, due=55)
-    batch.refused(1, RenderNotStarted("Error creating movie"), due=60)
-    assert [record.since for record in batch.records] == [50, 60]
-    batch.refused(0, RenderNotStarted("Error creating movie"), due=90)
-    batch.back(1)
-    batch.lost(1, SubmissionUnconfirmed("x"), at=95, due=100)
-    assert [record.since for record in batch.records] == [50, 60]
+    batch.mark_unconfirmed(0, SubmissionUnconfirmed("x"), sent_at=50, check_at=55)
+    batch.mark_refused(1, RenderNotStarted("Error creating movie"), check_at=60)
+    assert [record.failing_since for record in batch.records] == [50, 60]
+    batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=90)
+    batch.reset_item(1)
+    batch.mark_unconfirmed(1, SubmissionUnconfirmed("x"), sent_at=95, check_at=100)
+    assert [record.failing_since for record in batch.records] == [50, 60]
 
 
 @pytest.mark.parametrize(
     ("state", "has_paid"),
     [
-        (ItemState.LEFT, False),
+        (ItemState.PENDING, False),
         (ItemState.REFUSED, False),
         (ItemState.FAILED, False),
         (ItemState.UNKNOWN, True),
-        (ItemState.LOST, True),
-        (ItemState.UNDER_WAY, True),
+        (ItemState.UNCONFIRMED, True),
+        (ItemState.IN_FLIGHT, True),
         (ItemState.DONE, True),
     ],
 )
@@ -91,75 +103,75 @@ def test_a_batch_has_something_to_lose_once_a_render_may_exist(state, has_paid):
 
 def test_a_failed_item_names_its_render_whether_the_ledger_or_the_error_knows_it():
     batch = made(2)
-    batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.failed(0, RenderFailed("no"))
-    batch.failed(1, RenderFailed("no", project=f"{PROJECT}1"))
+    batch.mark_submitted(0, f"{PROJECT}0", at=0)
+    batch.mark_failed(0, RenderFailed("no"))
+    batch.mark_failed(1, RenderFailed("no", project=f"{PROJECT}1"))
     assert [record.project for record in batch.records] == [f"{PROJECT}0", f"{PROJECT}1"]
 
 
 def test_a_finished_item_names_its_render_whether_the_ledger_or_the_movie_knows_it():
     batch = made(2)
-    batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.done(0, movie(0, project=None))
-    batch.done(1, movie(1))
+    batch.mark_submitted(0, f"{PROJECT}0", at=0)
+    batch.mark_done(0, movie(0, project=None))
+    batch.mark_done(1, movie(1))
     assert [record.project for record in batch.records] == [f"{PROJECT}0", f"{PROJECT}1"]
 
 
 def test_a_failed_item_keeps_the_advice_of_its_error_for_the_report():
     batch = made(2)
-    batch.failed(0, RenderFailed("no", advice="Nothing was charged."))
-    batch.failed(1, RenderFailed("no", advice=""))
+    batch.mark_failed(0, RenderFailed("no", advice="Nothing was charged."))
+    batch.mark_failed(1, RenderFailed("no", advice=""))
     assert [(record.error or {}).get("advice") for record in batch.records] == ["Nothing was charged.", None]
 
 
 def test_what_the_account_has_left_is_what_the_service_said_last():
     batch = made(3)
-    batch.done(0, movie(0), remaining_quota={"time": 7})
-    batch.done(1, movie(1), remaining_quota={"time": 5})
-    batch.done(2, movie(2))
+    batch.mark_done(0, movie(0), remaining_quota={"time": 7})
+    batch.mark_done(1, movie(1), remaining_quota={"time": 5})
+    batch.mark_done(2, movie(2))
     assert batch.remaining_quota == {"time": 5}
 
 
 def test_an_item_whose_answer_is_lost_or_that_may_have_been_sent_before_is_never_among_them():
     batch = made(2)
-    batch.suspect_all()
+    batch.mark_all_unknown()
     assert batch.next_items() == []
     assert not batch.is_over
-    batch.back(0)
+    batch.reset_item(0)
     assert batch.next_items() == [0]
 
 
 def test_under_fail_nothing_more_is_submitted_after_the_first_failure_and_what_is_under_way_is_waited_for():
     batch = made(3, max_in_flight=2)
-    batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.submitted(1, f"{PROJECT}1", at=0)
-    batch.failed(0, RenderFailed("no"))
+    batch.mark_submitted(0, f"{PROJECT}0", at=0)
+    batch.mark_submitted(1, f"{PROJECT}1", at=0)
+    batch.mark_failed(0, RenderFailed("no"))
     assert batch.next_items() == []
     assert not batch.is_over
-    batch.done(1, movie(1))
+    batch.mark_done(1, movie(1))
     assert batch.is_over
     assert not batch.is_success
 
 
 def test_under_fail_a_batch_without_a_failure_has_ended_well():
     batch = made(1)
-    batch.done(0, movie(0))
+    batch.mark_done(0, movie(0))
     assert batch.is_over
     assert batch.is_success
 
 
 def test_nothing_more_is_submitted_while_more_are_under_way_than_may_be_as_after_a_lower_limit():
     batch = made(5, max_in_flight=1)
-    batch.submitted(0, f"{PROJECT}0", at=0)
-    assert (batch.room, batch.next_items()) == (0, [])
-    batch.submitted(1, f"{PROJECT}1", at=0)
-    batch.lost(2, SubmissionUnconfirmed("x"), at=0, due=5)
-    assert (batch.room, batch.next_items()) == (0, [])
+    batch.mark_submitted(0, f"{PROJECT}0", at=0)
+    assert (batch.free_slots, batch.next_items()) == (0, [])
+    batch.mark_submitted(1, f"{PROJECT}1", at=0)
+    batch.mark_unconfirmed(2, SubmissionUnconfirmed("x"), sent_at=0, check_at=5)
+    assert (batch.free_slots, batch.next_items()) == (0, [])
 
 
 def test_under_continue_all_are_tried():
-    batch = made(3, on_item_failure="continue")
-    batch.failed(0, InvalidRequest("no"))
+    batch = made(3, max_failures=None)
+    batch.mark_failed(0, InvalidRequest("no"))
     assert batch.next_items() == [1, 2]
 
 
@@ -177,16 +189,16 @@ def test_under_continue_all_are_tried():
     ],
 )
 def test_the_threshold_is_a_number_or_a_share(most, failures, is_success):
-    batch = made(4, on_item_failure="continue", max_failures=most)
+    batch = made(4, max_failures=most)
     for index in range(4):
-        batch.failed(index, InvalidRequest("no")) if index < failures else batch.done(index, movie(index))
+        batch.mark_failed(index, InvalidRequest("no")) if index < failures else batch.mark_done(index, movie(index))
     assert batch.is_success == is_success
 
 
 def test_a_failure_of_the_account_stops_under_either_rule():
-    batch = made(3, on_item_failure="continue")
-    batch.done(0, movie(0))
-    batch.halt(QuotaExhausted("no credits"))
+    batch = made(3, max_failures=None)
+    batch.mark_done(0, movie(0))
+    batch.stop(QuotaExhausted("no credits"))
     assert batch.next_items() == []
     assert batch.is_over
     assert not batch.is_success
@@ -194,52 +206,54 @@ def test_a_failure_of_the_account_stops_under_either_rule():
 
 def test_credits_are_those_of_finished_renders_by_the_published_prices():
     batch = made(3)
-    batch.done(0, movie(0))
-    batch.done(1, movie(1, width=3840, height=2160))
-    batch.failed(2, RenderFailed("no"))
+    batch.mark_done(0, movie(0))
+    batch.mark_done(1, movie(1, width=3840, height=2160))
+    batch.mark_failed(2, RenderFailed("no"))
     assert batch.credits() == 3 + 12
     assert batch.seconds() == 5.0
 
 
 def test_what_is_packed_comes_back_whole():
-    batch = made(6, on_item_failure="continue")
-    batch.suspect_all()
-    batch.recovery = Recovery(sent_until=3.5, first_read_at=4.0, read_at=12.5, due=20.0, reads_far=False)
+    batch = made(6, max_failures=None)
+    batch.mark_all_unknown()
+    batch.recovery = Recovery(
+        last_sent_at=3.5, first_read_at=4.0, read_at=12.5, next_read_at=20.0, reads_whole_run=False
+    )
     for index in range(1, 6):
-        batch.back(index)
-    batch.submitted(1, f"{PROJECT}1", at=100)
-    batch.done(2, movie(2), remaining_quota={"time": 7})
-    batch.failed(3, RenderFailed("Failed to download"))
-    batch.records[4].sent = 1
-    batch.lost(4, SubmissionUnconfirmed("where is it"), at=50, due=55)
-    batch.refused(5, RenderNotStarted("Error creating movie"), due=60)
-    batch.halt(QuotaExhausted("no credits"))
-    again = BatchLedger.unpacked(batch.packed(), rules=batch.rules)
+        batch.reset_item(index)
+    batch.mark_submitted(1, f"{PROJECT}1", at=100)
+    batch.mark_done(2, movie(2), remaining_quota={"time": 7})
+    batch.mark_failed(3, RenderFailed("Failed to download"))
+    batch.records[4].submissions = 1
+    batch.mark_unconfirmed(4, SubmissionUnconfirmed("where is it"), sent_at=50, check_at=55)
+    batch.mark_refused(5, RenderNotStarted("Error creating movie"), check_at=60)
+    batch.stop(QuotaExhausted("no credits"))
+    again = BatchLedger.from_text(batch.to_text(), rules=batch.rules)
     assert again.records == batch.records
-    assert (again.stop, again.remaining_quota) == (batch.stop, batch.remaining_quota)
+    assert (again.stop_error, again.remaining_quota) == (batch.stop_error, batch.remaining_quota)
     assert again.recovery == batch.recovery
     assert again.index_of(f"{PROJECT}1") == 1
     assert again.digest == "d"
 
 
-@pytest.mark.parametrize("text", ["", "x", "nonsense!", pack({"digest": 1}), pack([1])])
+@pytest.mark.parametrize("text", ["", "x", "nonsense!", encode({"digest": 1}), encode([1])])
 def test_what_cannot_be_read_is_no_ledger(text):
-    assert BatchLedger.unpacked(text, rules=BatchRules()) is None
+    assert BatchLedger.from_text(text, rules=BatchRules()) is None
 
 
 def test_a_ledger_of_which_a_part_is_missing_is_no_ledger_since_an_item_without_a_record_would_be_paid_for_again():
     batch = made(2)
-    batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.submitted(1, f"{PROJECT}1", at=0)
-    whole = unpack(batch.packed())
-    assert BatchLedger.unpacked(pack(whole), rules=batch.rules) is not None
+    batch.mark_submitted(0, f"{PROJECT}0", at=0)
+    batch.mark_submitted(1, f"{PROJECT}1", at=0)
+    whole = decode(batch.to_text())
+    assert BatchLedger.from_text(encode(whole), rules=batch.rules) is not None
     *others, last = whole["columns"]
-    assert BatchLedger.unpacked(pack({**whole, "columns": [*others, last[:-1]]}), rules=batch.rules) is None
+    assert BatchLedger.from_text(encode({**whole, "columns": [*others, last[:-1]]}), rules=batch.rules) is None
 
 
 def test_a_fact_that_the_service_does_not_know_is_not_noted():
     batch = made(1)
-    batch.done(0, movie(0, ass=False, thumbnail=None))
+    batch.mark_done(0, movie(0, ass=False, thumbnail=None))
     assert set(batch.records[0].facts) == {"url", "duration", "width", "height"}
 
 
@@ -254,47 +268,47 @@ def test_ten_thousand_items_are_packed_in_half_a_megabyte():
         url = f"https://assets.json2video.com/clients/abcd1234/renders/2026-05-12-{30000 + index}.mp4"
         size = rng.randrange(10**6, 10**7)
         facts = {"project": project, "url": url, "duration": round(rng.uniform(5, 90), 2), "size": size}
-        batch.done(index, facts | {"width": 1080, "height": 1920, "rendering_time": rng.randrange(20, 200)})
-    assert len(batch.packed()) < 500_000
+        batch.mark_done(index, facts | {"width": 1080, "height": 1920, "rendering_time": rng.randrange(20, 200)})
+    assert len(batch.to_text()) < 500_000
 
 
 def test_a_refused_item_leaves_its_place_to_others_and_keeps_a_batch_alive_unless_it_is_stopping():
     batch = made(2, max_in_flight=1)
-    batch.refused(0, RenderNotStarted("Error creating movie"), due=60)
+    batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=60)
     assert batch.next_items() == [1]
-    batch.submitted(1, f"{PROJECT}1", at=0)
-    batch.done(1, movie(1))
+    batch.mark_submitted(1, f"{PROJECT}1", at=0)
+    batch.mark_done(1, movie(1))
     assert not batch.is_over
-    batch.halt(QuotaExhausted("no credits"))
+    batch.stop(QuotaExhausted("no credits"))
     assert batch.is_over
 
 
 def test_a_moment_of_sending_is_never_packed_as_an_earlier_one():
     batch = made(1)
-    batch.lost(0, SubmissionUnconfirmed("x"), at=50.4, due=55.4)
-    [record] = BatchLedger.unpacked(batch.packed(), rules=batch.rules).records
-    assert record.at >= 50.4
+    batch.mark_unconfirmed(0, SubmissionUnconfirmed("x"), sent_at=50.4, check_at=55.4)
+    [record] = BatchLedger.from_text(batch.to_text(), rules=batch.rules).records
+    assert record.submitted_at >= 50.4
 
 
 def test_the_first_failures_are_named_by_their_keys():
-    batch = made(3, on_item_failure="continue")
-    batch.failed(2, RenderFailed("Failed to download"))
+    batch = made(3, max_failures=None)
+    batch.mark_failed(2, RenderFailed("Failed to download"))
     assert first_failures(batch, ["a", "b", "c"]) == [{"key": "c", "project": None, "error": "Failed to download"}]
 
 
 def test_five_failures_are_enough_for_the_result_of_a_task():
-    batch = made(7, on_item_failure="continue")
+    batch = made(7, max_failures=None)
     for index in range(7):
-        batch.failed(index, RenderFailed("no"))
+        batch.mark_failed(index, RenderFailed("no"))
     assert [failure["key"] for failure in first_failures(batch, "abcdefg")] == list("abcde")
 
 
 def test_where_it_stands_in_words():
     batch = made(2000)
-    batch.submitted(0, f"{PROJECT}0", at=0)
-    batch.done(1, movie(1))
-    batch.lost(2, SubmissionUnconfirmed("x"), at=0, due=5)
-    assert batch.in_words() == ("1 of 2,000 done, 0 failed, 1 with a lost answer, 1 under way, 1,997 left; 3 credits")
-    assert batch.tally()[ItemState.LEFT] == 1997
-    batch.unsure(3, SubmissionUnconfirmed("x"))
-    assert ", 2 with a lost answer, " in batch.in_words()
+    batch.mark_submitted(0, f"{PROJECT}0", at=0)
+    batch.mark_done(1, movie(1))
+    batch.mark_unconfirmed(2, SubmissionUnconfirmed("x"), sent_at=0, check_at=5)
+    assert batch.summarize() == ("1 of 2,000 done, 0 failed, 1 unconfirmed, 1 in flight, 1,997 pending; 3 credits")
+    assert batch.tally()[ItemState.PENDING] == 1997
+    batch.mark_unresolved(3, SubmissionUnconfirmed("x"))
+    assert ", 1 unconfirmed, 1 unresolved, " in batch.summarize()

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from airflow_json2video.core.batch_items import MOST_ITEMS, BatchItems, columns_of, needed_names, rows_of
+from airflow_json2video.core.batch_items import MAX_ITEMS, BatchItems, columns_of, needed_names, rows_of
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 
 MOVIE = {"variables": {"color": "#000000"}, "scenes": [{"duration": 1, "comment": "{{ city }} {{ color }}"}]}
@@ -46,7 +46,7 @@ def test_more_rows_than_a_batch_renders_are_refused_without_reading_them_all():
 
     with pytest.raises(ConfigurationError, match=r"more than 10,000 rows.*Split it.*Nothing was submitted"):
         rows_of(endless(), source="items")
-    assert taken == MOST_ITEMS + 1
+    assert taken == MAX_ITEMS + 1
 
 
 def test_a_row_that_is_no_object_is_named_by_its_number():

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, Asset, AssetAlias
 
-from airflow_json2video.batch.submitter import BatchSubmission
+from airflow_json2video.batch.submitter import BatchSubmitter
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
     BatchFailed,
@@ -45,9 +45,9 @@ def _quick(monkeypatch):
 def quick(monkeypatch):
     """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
     monkeypatch.setattr("airflow_json2video.batch.submitter.backoff", lambda failures, *, jitter: 0.01)
-    monkeypatch.setattr("airflow_json2video.operators._batch.runner._HOLD", 0.1)
-    monkeypatch.setattr("airflow_json2video.operators._batch.runner._NO_HURRY", 0.0)
-    monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.3)
+    monkeypatch.setattr("airflow_json2video.operators._batch.deferral._HOLD_S", 0.1)
+    monkeypatch.setattr("airflow_json2video.operators._batch.deferral._LOOKUP_SLACK_S", 0.0)
+    monkeypatch.setattr("airflow_json2video.triggers.batch._MAX_RESUME_DELAY_S", 0.3)
     monkeypatch.setattr("airflow_json2video.triggers.availability._FIRST_DELAY", 0.1)
 
 
@@ -63,7 +63,8 @@ def batch(connection, tmp_path):
             "report_path": str(tmp_path / "report.jsonl"),
             **arguments,
         }
-        return Json2VideoBatchRenderOperator(**{k: v for k, v in arguments.items() if v is not None})
+        given = {name: value for name, value in arguments.items() if value is not None or name == "max_failures"}
+        return Json2VideoBatchRenderOperator(**given)
 
     return make
 
@@ -148,10 +149,10 @@ def test_the_log_shows_the_progress_and_not_each_of_many_videos(batch, service, 
 def test_of_many_failures_the_log_shows_the_first_and_counts_the_others(batch, service, tmp_path, lines_logged):
     rows = [{"city": "x", "sku": f"sku-{n}"} for n in range(30)]
     service.add_fault("render", status="error", message="Failed to download x", times=12)
-    BatchAttempt(partial(batch, items=rows, on_item_failure="continue")).run()
+    BatchAttempt(partial(batch, items=rows, max_failures=None)).run()
     shown = lines_logged()
     assert sum("Failed to download x" in line for line in shown) == 5
-    assert sum("And 7 more lines about single items" in line for line in shown) == 1
+    assert sum("and 7 more problems of single items" in line for line in shown) == 1
     assert sum(line["status"] == "failed" for line in lines(tmp_path)) == 12
 
 
@@ -207,7 +208,7 @@ def test_half_a_character_in_the_services_words_breaks_neither_the_batch_nor_its
     refused = '{"success": false, "message": "No \\ud83d"}'
     service.add_fault("answer", method="POST", path="/v2/movies", status=400, nth=1, body=refused)
     ended = '{"success": true, "movie": {"project": "%s", "status": "error", "message": "Failed to download \\ud83d"}}'
-    make = partial(batch, items=ROWS[:2], on_item_failure="continue")
+    make = partial(batch, items=ROWS[:2], max_failures=None)
     attempt = BatchAttempt(make)
     attempt.render_templates().start()
     [render] = service.renders()
@@ -220,19 +221,19 @@ def test_half_a_character_in_the_services_words_breaks_neither_the_batch_nor_its
 
 
 def test_a_function_that_gives_no_rows_is_refused(batch, service):
-    with pytest.raises(AirflowFailException, match="must be a list of rows, and it is int"):
+    with pytest.raises(AirflowFailException, match="must be a list of rows, got int"):
         BatchAttempt(lambda: batch(items=lambda: 7)).run()
 
 
 def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
     most = []
-    submit = BatchSubmission.submit
+    submit = BatchSubmitter.submit
 
     def watched(self, *, until):
         submit(self, until=until)
         most.append(sum(r["status"] in ("pending", "running") for r in service.renders()))
 
-    monkeypatch.setattr(BatchSubmission, "submit", watched)
+    monkeypatch.setattr(BatchSubmitter, "submit", watched)
     service.settings.update({"render_seconds": 0.3})
     attempt = BatchAttempt(lambda: batch(max_in_flight=2))
     assert attempt.run()["done"] == 7
@@ -301,9 +302,11 @@ def test_a_memory_that_is_lost_is_brought_back_by_the_list(batch, service):
 
 def test_a_retry_renders_only_what_is_missing(batch, service):
     service.add_fault("render", status="error", message="Failed to download x", times=2)
-    rules = {"on_item_failure": "continue", "max_failures": 0}
+    rules = {"max_failures": 0.1}
     first = BatchAttempt(lambda: batch(**rules), max_tries=1)
-    with pytest.raises(BatchFailed, match=r"2 of 7 items failed, and none may.*attempt 1 of 2\. Airflow tries again"):
+    with pytest.raises(
+        BatchFailed, match=r"2 of 7 items failed, max_failures allows 0.*attempt 1 of 2\. Airflow will retry"
+    ):
         first.run()
     assert service.posts == 7
     assert BatchAttempt(lambda: batch(**rules), try_number=2, max_tries=1, before=first).run()["done"] == 7
@@ -317,7 +320,7 @@ def test_after_a_failure_nothing_more_is_submitted_and_what_is_under_way_is_wait
         BatchAttempt(lambda: batch(max_in_flight=2)).run()
     assert 2 <= service.posts < 7
     report = lines(tmp_path)
-    assert {line["status"] for line in report} == {"done", "failed", "left"}
+    assert {line["status"] for line in report} == {"done", "failed", "pending"}
     assert "Failed to download x" in next(line["error"]["message"] for line in report if line["status"] == "failed")
 
 
@@ -326,7 +329,7 @@ def test_after_a_failure_nothing_more_is_submitted_and_what_is_under_way_is_wait
 )
 def test_continue_tries_all_and_fails_only_over_the_threshold(batch, service, bound, fails):
     service.add_fault("render", status="error", message="Failed to download x", times=2)
-    attempt = BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=bound))
+    attempt = BatchAttempt(lambda: batch(max_failures=bound))
     if fails:
         with pytest.raises(BatchFailed):
             attempt.run()
@@ -355,9 +358,9 @@ def test_an_item_whose_response_was_lost_is_submitted_again_once_its_absence_is_
 def test_an_author_who_wants_no_second_submission_has_the_item_fail_for_good(batch, service, tmp_path):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
     with pytest.raises(AirflowFailException, match="1 of 7 items failed"):
-        BatchAttempt(lambda: batch(on_item_failure="continue", max_failures=0, on_lost_response="fail")).run()
+        BatchAttempt(lambda: batch(max_failures=0.1, on_lost_response="fail")).run()
     assert sent(service) == 7
-    unsure = [line for line in lines(tmp_path) if line["status"] == "unsure"]
+    unsure = [line for line in lines(tmp_path) if line["status"] == "unresolved"]
     assert [line["key"] for line in unsure] == ["sku-3"]
     assert "Then clear the task" in unsure[0]["error"]["advice"]
 
@@ -414,7 +417,7 @@ def test_a_used_up_quota_stops_the_batch_and_keeps_what_was_rendered(batch, serv
         first.run()
     assert isinstance(find_error(caught.value), QuotaExhausted)
     assert sent(service) == 4
-    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["left"] * 4
+    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["pending"] * 4
     service.clear_faults()
     assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
     assert len(service.renders()) == 7
@@ -453,7 +456,7 @@ def test_a_refused_list_of_a_moment_ends_no_retry(batch, service):
 def test_a_refusal_that_lasts_ends_the_attempt_for_a_retry_to_continue(batch, service, tmp_path):
     service.add_fault("answer", method="POST", path="/v2/movies", nth=tuple(range(3, 99)), times=None, **REFUSED)
     first = BatchAttempt(batch)
-    with pytest.raises(AuthenticationFailed, match=r"2 of 7 done.*Airflow tries again"):
+    with pytest.raises(AuthenticationFailed, match=r"2 of 7 done.*Airflow will retry"):
         first.run()
     assert service.posts == 2
     service.clear_faults()
@@ -506,7 +509,7 @@ def test_a_retry_takes_what_is_paid_for_before_it_looks_at_the_limit(batch, serv
     with pytest.raises(AirflowFailException, match=r"max_credits is 1.*stopped there: 4 of 7 done.*Nothing more was"):
         second.run()
     assert service.posts == 4
-    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 4 + ["left"] * 3
+    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 4 + ["pending"] * 3
 
 
 def test_a_retry_that_has_nothing_left_to_pay_for_does_not_look_at_the_limit(batch, service):
@@ -545,7 +548,7 @@ def test_rows_that_change_while_the_batch_is_under_way_end_it(batch, service):
     attempt = BatchAttempt(lambda: batch(items=rows))
     attempt.render_templates().start()
     rows.append({"city": "More", "sku": "more"})
-    with pytest.raises(AirflowFailException, match="changed while it was under way"):
+    with pytest.raises(AirflowFailException, match="changed while the batch was running"):
         attempt.fire().next_slice()
     assert service.posts == 7
 
@@ -589,7 +592,7 @@ def test_the_report_of_a_retry_says_what_is_not_known_yet(batch, service, tmp_pa
 
 def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_more(batch, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: service.posts < 3)
-    monkeypatch.setattr("airflow_json2video.batch.submitter._CURRENT_FOR", 0.0)
+    monkeypatch.setattr("airflow_json2video.batch.submitter._CURRENT_FOR_S", 0.0)
     monkeypatch.setattr("airflow_json2video.version_compat.os._exit", lambda code: None)
     monkeypatch.setattr("airflow_json2video.version_compat.logging.shutdown", lambda: None)
     with pytest.raises(AirflowFailException, match="no longer the running one"):
@@ -599,7 +602,7 @@ def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_mor
 
 def test_an_item_that_is_refused_is_one_failure_and_the_others_go_on(batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=400, body={"message": "bad"}, nth=2)
-    result = BatchAttempt(lambda: batch(on_item_failure="continue")).run()
+    result = BatchAttempt(lambda: batch(max_failures=None)).run()
     assert (result["done"], result["failed"]) == (6, 1)
     assert result["failures"][0]["key"] == "sku-2"
 
@@ -613,7 +616,7 @@ def test_no_secret_is_in_what_airflow_stores_of_a_batch(batch, service):
 @contextmanager
 def killed(*, after_posts):
     """End the process right after so many answered submissions, before the last is noted."""
-    post = BatchSubmission._post
+    post = BatchSubmitter._post
     count = 0
 
     def struck(self, index):
@@ -625,7 +628,7 @@ def killed(*, after_posts):
         return project
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BatchSubmission, "_post", struck)
+        patch.setattr(BatchSubmitter, "_post", struck)
         try:
             yield
         except SystemExit:
@@ -666,7 +669,7 @@ def test_a_retry_keeps_what_is_kept_and_stores_only_what_is_missing(batch, servi
 
 def test_a_batch_whose_files_were_deleted_at_the_service_finds_them_where_they_are_kept(batch, service, tmp_path):
     def make():
-        return batch(output_path=str(tmp_path / "videos" / "{project}.mp4"), delete_after_store=True)
+        return batch(output_path=str(tmp_path / "videos" / "{project}.mp4"), delete_remote=True)
 
     first = BatchAttempt(make)
     first.run()
@@ -676,7 +679,7 @@ def test_a_batch_whose_files_were_deleted_at_the_service_finds_them_where_they_a
 
 def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_without_paying(batch, service, tmp_path):
     def make():
-        return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"), on_item_failure="continue", max_failures=0)
+        return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"), max_failures=0.1)
 
     service.add_fault("file", status="truncated", nth=2)
     first = BatchAttempt(make, max_tries=1)
@@ -690,7 +693,7 @@ def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_withou
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"output_path": "/tmp/x.mp4"}, "gives all items of the batch the same file"),
+        ({"output_path": "/tmp/x.mp4"}, "is the same file for all items"),
         ({"output_path": "/tmp/{key}.mp4"}, r"\{key\}, which is not known"),
         (
             {"output_path": "/tmp/{item}.mp4", "items": [{"sku": "a/b", "city": "x"}]},
@@ -735,7 +738,7 @@ def test_a_mistake_in_the_last_row_or_in_what_all_share_costs_nothing(batch, ser
         ({"max_in_flight": 1001}, "max_in_flight"),
         ({"submissions_per_minute": 0}, "submissions_per_minute"),
         ({"max_failures": -1}, "max_failures"),
-        ({"on_item_failure": "stop"}, "on_item_failure.*'fail', 'continue'"),
+        ({"max_failures": "all"}, "max_failures"),
         ({"render_timeout": 0}, "render_timeout"),
         ({"on_clear": "x"}, "on_clear"),
     ],
@@ -760,7 +763,7 @@ def test_airflows_expressions_in_the_movie_are_rendered_and_those_of_the_rows_ar
 
 
 def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlier(batch, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.operators._batch.runner._HOLD", 60.0)
+    monkeypatch.setattr("airflow_json2video.operators._batch.deferral._HOLD_S", 60.0)
     service.add_fault("answer", method="POST", path="/v2/movies", status=429, nth=3)
     attempt = BatchAttempt(batch)
     attempt.render_templates().start()
@@ -775,7 +778,7 @@ def test_after_three_lost_responses_one_item_at_a_time_tries_whether_the_service
     batch, service, on_lost_response, done
 ):
     service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
-    attempt = BatchAttempt(lambda: batch(on_item_failure="continue", on_lost_response=on_lost_response))
+    attempt = BatchAttempt(lambda: batch(max_failures=None, on_lost_response=on_lost_response))
     attempt.render_templates().start()
     seen = [sent(service)]
     while sent(service) < 5:
@@ -786,7 +789,7 @@ def test_after_three_lost_responses_one_item_at_a_time_tries_whether_the_service
     outcome = attempt.deferred
     while outcome is attempt.deferred:
         outcome = attempt.fire().next_slice()
-    assert (outcome["done"], outcome["unsure"]) == (done, 7 - done)
+    assert (outcome["done"], outcome["unresolved"]) == (done, 7 - done)
     assert service.posts == done
 
 
@@ -838,7 +841,7 @@ def test_a_row_that_failed_and_was_sent_again_by_a_slice_that_died_is_not_sent_a
 ):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, confirmation_time=1.5))
     service.add_fault("render", status="error", message="Failed to download x", nth=1)
-    rules = {"on_item_failure": "continue", "max_failures": 0}
+    rules = {"max_failures": 0.1}
     first = BatchAttempt(lambda: batch(**rules))
     with pytest.raises(BatchFailed):
         first.run()

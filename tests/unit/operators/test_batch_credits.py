@@ -40,7 +40,7 @@ def patient(batch):
     """A batch that waits for credits."""
 
     def make(**arguments):
-        return batch(**{"on_quota_exhausted": "wait", "quota_wait_until": timedelta(hours=1), **arguments})
+        return batch(**{"wait_for_credits": timedelta(hours=1), **arguments})
 
     return make
 
@@ -73,7 +73,7 @@ def test_nothing_is_paid_for_beyond_the_reserve_and_what_was_rendered_is_kept(ba
     assert "Nothing more was submitted" in str(caught.value)
     assert sent(service) == 3
     assert service.credits_left == 100
-    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["left"] * 4
+    assert [line["status"] for line in lines(tmp_path)] == ["done"] * 3 + ["pending"] * 4
     service.settings.update({"credits": 107})
     second = BatchAttempt(lambda: batch(min_remaining_credits=100), try_number=2, max_tries=3, before=first)
     assert second.run()["done"] == 7
@@ -96,7 +96,7 @@ def test_renders_of_earlier_slices_count_against_the_reserve_until_they_have_end
 def test_a_reserve_that_only_renders_under_way_reach_is_asked_about_again_when_they_have_ended(batch, service):
     service.settings.update({"credits": 105, "render_seconds": 0.3})
     service.add_fault("render", status="error", message="Failed to download x", times=2)
-    rules = {"min_remaining_credits": 100, "on_item_failure": "continue"}
+    rules = {"min_remaining_credits": 100, "max_failures": None}
     result = BatchAttempt(lambda: batch(**rules)).run()
     assert (result["done"], result["failed"]) == (5, 2)
     assert service.credits_left == 100
@@ -212,11 +212,11 @@ def test_the_wait_only_reads_and_holds_no_secret(patient, service):
 @pytest.mark.parametrize(("reserve", "error"), [(None, QuotaExhausted), (100, CreditReserveReached)])
 def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path, reserve, error):
     service.settings.update({"credits": reserve or 0})
-    make = lambda: patient(min_remaining_credits=reserve, quota_wait_until=timedelta(seconds=0.5))  # noqa: E731
+    make = lambda: patient(min_remaining_credits=reserve, wait_for_credits=timedelta(seconds=0.5))  # noqa: E731
     with pytest.raises(AirflowFailException, match="The time of wait_for_credits is over") as caught:
         BatchAttempt(make).run()
     assert isinstance(find_error(caught.value), error)
-    assert {line["status"] for line in lines(tmp_path)} == {"left"}
+    assert {line["status"] for line in lines(tmp_path)} == {"pending"}
 
 
 def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_seldom(patient, service):
@@ -316,23 +316,21 @@ def test_a_lost_answer_is_never_taken_for_an_account_without_credits(patient, se
 
 def test_until_when_can_be_a_template(batch, service):
     service.settings.update({"credits": 0})
-    make = lambda: batch(on_quota_exhausted="wait", quota_wait_until="{{ until }}")  # noqa: E731
+    make = lambda: batch(wait_for_credits="{{ until }}")  # noqa: E731
     attempt = starts(BatchAttempt(make, names={"until": "2099-01-01T06:00:00Z"}))
     assert attempt.deferred.trigger.deadline == datetime(2099, 1, 1, 6, tzinfo=timezone.utc).timestamp()
 
 
 def test_a_time_that_is_none_is_found_out_before_anything_is_submitted(patient, service):
     with pytest.raises(AirflowFailException, match="is not a time"):
-        BatchAttempt(lambda: patient(quota_wait_until="tomorrow")).run()
+        BatchAttempt(lambda: patient(wait_for_credits="tomorrow")).run()
     assert service.posts == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"on_quota_exhausted": "wait"}, "need each other"),
-        ({"quota_wait_until": timedelta(hours=1)}, "need each other"),
-        ({"on_quota_exhausted": "hope", "quota_wait_until": "06:00"}, "must be one of"),
+        ({"wait_for_credits": 3600}, "wait_for_credits must be a timedelta"),
         ({"max_credits": -1}, "max_credits must be a number of credits"),
         ({"min_remaining_credits": "ten"}, "min_remaining_credits must be a number of credits"),
     ],

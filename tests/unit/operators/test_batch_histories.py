@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_json2video.api.responses import MovieStatus
 from airflow_json2video.batch.recovery import BatchRecovery
-from airflow_json2video.core.packing import pack
+from airflow_json2video.core.batch import encode
 from airflow_json2video.core.render_status import RenderOutcome
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
@@ -191,11 +191,8 @@ class Life:
         rng = world.rng
         self.rules = {
             "max_in_flight": rng.choice((1, 2, 5)),
-            "on_item_failure": rng.choice(("fail", "continue")),
-            "max_failures": None,
+            "max_failures": rng.choice((0, 0.1)),  # either the first failure ends the attempt, or any at its end
         }
-        if self.rules["on_item_failure"] == "continue":
-            self.rules["max_failures"] = 0
         self.rows = [{"id": name, "scenes": [{"duration": 1}]} for name in "abcd"[: rng.choice((1, 2, 4))]]
         patch.setattr(time, "time", lambda: self.process.clock())
         patch.setattr(time, "monotonic", lambda: self.world.now)
@@ -276,7 +273,7 @@ class Life:
             for render in waiting
             if render.ends_at <= world.now
         ]
-        return {"ended": pack(ended), "count": len(ended)}
+        return {"ended": encode(ended), "count": len(ended)}
 
     def end(self, render):
         if render.fails:
@@ -321,19 +318,19 @@ def test_no_history_of_a_batch_pays_twice_and_each_ends_with_every_item(end_is_k
 def test_the_histories_find_a_decision_that_is_wrong(monkeypatch, broken):
     """What they are worth: where absence is believed at once, some history pays twice."""
     if broken == "lost responses":
-        settle = BatchRecovery._settle
+        settle = BatchRecovery._resolve
 
         def settle_at_once(self, index, read_at):
             record = self.batch.records[index]
-            record.at = (record.at or read_at) - 300.0
+            record.submitted_at = (record.submitted_at or read_at) - 300.0
             settle(self, index, read_at)
 
-        monkeypatch.setattr(BatchRecovery, "_settle", settle_at_once)
+        monkeypatch.setattr(BatchRecovery, "_resolve", settle_at_once)
     else:
         decide = BatchRecovery._decide_all
 
         def decide_at_once(self, pending, read_at):
-            self.batch.recovery.sent_until -= 300.0
+            self.batch.recovery.last_sent_at -= 300.0
             return decide(self, pending, read_at)
 
         monkeypatch.setattr(BatchRecovery, "_decide_all", decide_at_once)

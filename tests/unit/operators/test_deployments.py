@@ -126,7 +126,7 @@ def test_a_batch_does_not_take_the_items_of_another_deployment(in_, service, tim
     in_("staging")
     times_logged("")
     assert BatchAttempt(batch, try_number=2).run()["done"] == 3
-    assert times_logged("of the same batch of another deployment (id production) was found and left alone.") == 1
+    assert times_logged("belongs to the same batch of another deployment (id production).") == 1
     assert service.posts == 6
     in_("production")
     assert BatchAttempt(batch, try_number=2).run()["done"] == 3

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_json2video.batch.files import BatchFiles
-from airflow_json2video.batch.item_log import ItemLog
 from airflow_json2video.core.batch import BatchLedger, BatchRules
 from airflow_json2video.core.batch_items import BatchItems
 from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.task_log import ItemLog
 from tests.unit.videohost import video_host
 
 
@@ -36,9 +36,9 @@ def test_a_timeout_does_not_wait_for_downloads_that_run(connection, tmp_path):
         batch = BatchLedger(9, digest="", rules=BatchRules())
         for index in range(9):
             project = f"{index:016}"
-            batch.submitted(index, project, at=time.time())
-            batch.done(index, host.movie(project))
-        first = SimpleNamespace(records=batch.records, indices=lambda state: [0], failed=batch.failed)
+            batch.mark_submitted(index, project, at=time.time())
+            batch.mark_done(index, host.movie(project))
+        first = SimpleNamespace(records=batch.records, items_in=lambda state: [0], mark_failed=batch.mark_failed)
         files.store(first)
         host.pause = 120.0
 

@@ -121,11 +121,11 @@ def test_another_run_of_a_batch_overwrites_nothing_and_is_refused_before_anythin
         item_key="name",
         poll_interval=0.3,
         output_path=f"{tmp_path}/{{item}}.mp4",
-        delete_after_store=True,
+        delete_remote=True,
     )
     first = BatchAttempt(make, max_tries=0)
     assert first.run()["done"] == 3
-    with pytest.raises(AirflowFailException, match=r"3 of 3 items would be stored over other videos"):
+    with pytest.raises(AirflowFailException, match=r"3 of 3 items would overwrite other videos"):
         BatchAttempt(make, run_id="manual__2").run()
     assert service.posts == 3
     changed = partial(make, movie={**MOVIE, "comment": "changed"})
@@ -136,9 +136,9 @@ def test_another_run_of_a_batch_overwrites_nothing_and_is_refused_before_anythin
 @pytest.mark.parametrize(
     ("path", "items", "more"),
     [
-        ("{item}", ["a.mp4", "a"], {"store_subtitles": True}),
-        ("{item}", ["a.ass", "a"], {"store_subtitles": True}),
-        ("{item}", ["a", "a.png"], {"store_thumbnail": True}),
+        ("{item}", ["a.mp4", "a"], {"store": ("video", "subtitles")}),
+        ("{item}", ["a.ass", "a"], {"store": ("video", "subtitles")}),
+        ("{item}", ["a", "a.png"], {"store": ("video", "thumbnail")}),
         ("{row}{item}.mp4", ["11", *(f"x{row}" for row in range(2, 11)), "1"], {}),
     ],
 )

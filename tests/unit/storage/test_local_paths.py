@@ -65,7 +65,7 @@ def test_a_batch_warns_of_rows_and_of_videos_on_the_disk_of_one_worker(
         movie={**MOVIE, "variables": {"name": ""}},
         source=str(tmp_path / "rows.csv"),
         output_path=f"{tmp_path}/{{item}}.mp4",
-        delete_after_store=True,
+        delete_remote=True,
     )
     Attempt(operator).render_templates().start()
     assert times_logged("is on the disk of this worker") == times

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from airflow_json2video.core.packing import pack, unpack
-from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, ended_of_batch
+from airflow_json2video.core.batch import decode, encode
+from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, outcomes_from_event
 
 MOVIE = {"width": 128, "height": 72, "scenes": [{"duration": 1}]}
 
@@ -37,7 +37,9 @@ def fire(made):
 def test_without_more_to_submit_it_fires_when_all_have_ended(submit):
     renders = [submit() for _ in range(3)]
     payload = fire(trigger(renders))
-    assert {project for project, ended in ended_of_batch(payload) if ended.movie} == {project for project, _ in renders}
+    assert {project for project, ended in outcomes_from_event(payload) if ended.movie} == {
+        project for project, _ in renders
+    }
 
 
 def test_with_more_to_submit_half_of_them_are_enough(submit, service):
@@ -47,7 +49,7 @@ def test_with_more_to_submit_half_of_them_are_enough(submit, service):
 
 
 def test_one_that_has_ended_waits_for_others_no_longer_than_its_bound(submit, service, monkeypatch):
-    monkeypatch.setattr("airflow_json2video.triggers.batch._LINGER", 0.5)
+    monkeypatch.setattr("airflow_json2video.triggers.batch._MAX_RESUME_DELAY_S", 0.5)
     service.add_fault("render", status="running", nth=[2, 3, 4], times=None)
     payload = fire(trigger([submit() for _ in range(4)], more_to_submit=True))
     assert payload["count"] == 1
@@ -70,13 +72,13 @@ def test_with_nothing_under_way_it_waits_for_that_moment(connection):
 def test_a_render_that_fails_or_is_too_late_is_an_end_with_its_reason(submit, service):
     service.add_fault("render", status="error", message="Failed to download x", nth=1)
     service.add_fault("render", status="running", nth=2, times=None)
-    ended = dict(ended_of_batch(fire(trigger([submit(), submit()], render_timeout=1.0))))
+    ended = dict(outcomes_from_event(fire(trigger([submit(), submit()], render_timeout=1.0))))
     assert sorted(type(end.error).__name__ for end in ended.values()) == ["RenderDeadlineExceeded", "RenderFailed"]
 
 
 def test_the_deadline_of_the_attempt_goes_before_that_of_the_renders(submit, service):
     service.add_fault("render", status="running", times=None)
-    (ended,) = ended_of_batch(fire(trigger([submit()], deadline=time.time() + 0.5)))
+    (ended,) = outcomes_from_event(fire(trigger([submit()], deadline=time.time() + 0.5)))
     assert type(ended[1].error).__name__ == "RenderDeadlineExceeded"
 
 
@@ -89,7 +91,7 @@ def test_a_trigger_that_is_cancelled_leaves_no_watch_behind(submit, service):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return [other for other in asyncio.all_tasks() if "Trigger._watch" in repr(other)]
+        return [other for other in asyncio.all_tasks() if "Trigger._await" in repr(other)]
 
     assert asyncio.run(cancelled()) == []
 
@@ -105,10 +107,12 @@ def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection
 def test_a_hundred_ends_travel_in_a_few_kilobytes(submit):
     project, _ = submit()
     payload = fire(trigger([(project, time.time())]))
-    (one,) = unpack(payload["ended"])
-    assert len(pack([{**one, "project": f"{n:016}"} for n in range(100)])) < 5000
+    (one,) = decode(payload["ended"])
+    assert len(encode([{**one, "project": f"{n:016}"} for n in range(100)])) < 5000
 
 
-@pytest.mark.parametrize("event", [None, {}, {"ended": 7}, {"ended": "nonsense"}, {"ended": pack([{"x": 1}])}, "text"])
+@pytest.mark.parametrize(
+    "event", [None, {}, {"ended": 7}, {"ended": "nonsense"}, {"ended": encode([{"x": 1}])}, "text"]
+)
 def test_an_event_that_cannot_be_read_ends_nothing(event):
-    assert ended_of_batch(event) == []
+    assert outcomes_from_event(event) == []

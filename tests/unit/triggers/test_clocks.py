@@ -207,7 +207,7 @@ def test_the_end_of_a_wait_for_credits_means_the_same_on_every_machine(machine, 
     with DAG("a_dag", schedule=None):
         if is_batch:
             operator = Json2VideoBatchRenderOperator(
-                **arguments, items=[{"n": 1}], on_quota_exhausted="wait", quota_wait_until=timedelta(seconds=60)
+                **arguments, items=[{"n": 1}], wait_for_credits=timedelta(seconds=60)
             )
         else:
             operator = Json2VideoRenderOperator(**arguments, wait_for_credits=timedelta(seconds=60))
