@@ -1,1 +1,1 @@
-"""What becomes of a rendered file: download, checks, destinations."""
+"""Store the file of a finished render: download, checks, destinations."""

@@ -1,4 +1,4 @@
-"""Finished renders of this deployment that nobody has stored: found in the account's list before they expire."""
+"""Find and store the finished renders of this deployment that are not stored yet, before the service deletes them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["ArchiveOutcome", "UnstoredRender", "archive_renders", "find_unstored"]
 
 _FIELDS = ("submission_key", "date")
-_LONGEST_RENDER = timedelta(days=1)
-"""The list goes by the submission, a file's seven days by the render's end."""
+_MAX_RENDER_TIME = timedelta(days=1)
+"""The list is ordered by submission, and a file's seven days start at the end of the render."""
 
 
 @dataclass(frozen=True)
 class UnstoredRender:
-    """A finished render that nobody keeps.
+    """A finished render that is not stored.
 
-    :ivar movie: the service's movie object, as an event carries it. :ivar stamp: which task asked for it.
-    :ivar seconds_left: until the service deletes the file; None if it does not say when the render ended.
+    :ivar movie: the service's movie object, as an event carries it. :ivar stamp: identifies the task that submitted it.
+    :ivar seconds_left: until the service deletes the file; None if it does not report when the render ended.
     """
 
     movie: Mapping[str, Any]
@@ -64,7 +64,7 @@ class UnstoredRender:
 
 @dataclass(frozen=True)
 class ArchiveOutcome:
-    """What became of one of them: ``stored``, or ``error``."""
+    """The result for one of them: ``stored``, or ``error``."""
 
     render: UnstoredRender
     stored: StoredVideo | None = None
@@ -82,34 +82,36 @@ def find_unstored(
 ) -> list[UnstoredRender]:
     """Return the finished renders of this deployment that are not stored, the next to expire first. Free.
 
-    :param template: where they would be kept; the fields are ``project``, ``submission_key`` and ``date``.
-    :param also_in: a folder: a file anywhere in it whose name has the project and whose length is right counts too.
-    :param wanted: asked for each stamp of this package; default: those of this deployment. :param now: epoch seconds.
+    :param template: where they would be stored; the placeholders are ``project``, ``submission_key`` and ``date``.
+    :param also_in: a directory: a file anywhere below it that has the project in its name and the right size counts
+        as stored too.
+    :param wanted: called with each stamp of this package; default: those of this deployment.
+    :param now: epoch seconds.
     :raises ConfigurationError: *template* cannot be used. :raises Json2VideoError: the list could not be read, or it is
         unknown which deployment this is.
-    :raises DestinationFailed: a place did not answer, so it is not known what is kept.
+    :raises DestinationFailed: a destination did not respond, so that it is unknown what is stored.
     """
     check_path_template(template, known=_FIELDS)
     if "project" not in placeholders(template):
         raise ConfigurationError(
-            f"{template!r} must have the field {{project}}: without it, several videos would be stored at one path, "
-            "each over the one before.",
-            advice="Write {project} into the name. Nothing was stored.",
+            f"{template!r} must contain the placeholder {{project}}: without it, several videos would be stored at one "
+            "path, each overwriting the one before.",
+            advice="Add {project} to the name. Nothing was stored.",
         )
     wanted = wanted if wanted is not None else _of_this_deployment(hook)
     moment = time.time() if now is None else now
     today = datetime.fromtimestamp(moment, timezone.utc)
-    elsewhere = _lengths_in(also_in) if also_in is not None else {}
+    elsewhere = _sizes_in(also_in) if also_in is not None else {}
     found = []
-    start = today - timedelta(seconds=RETENTION_SECONDS) - _LONGEST_RENDER
+    start = today - timedelta(seconds=RETENTION_SECONDS) - _MAX_RENDER_TIME
     for movie in hook.iter_movies(date_start=start, date_end=today + timedelta(days=1)):
         stamp = read_stamp(movie.client_data, movie.json_text)
         if stamp is None or movie.status != "done" or not movie.url or not wanted(stamp):
             continue
-        facts = select_fields(to_json(movie))
-        left = seconds_left(facts, now=moment)
+        fields = select_fields(to_json(movie))
+        left = seconds_left(fields, now=moment)
         if left is None or left > 0:
-            found.append(UnstoredRender(movie=facts, stamp=stamp, seconds_left=left))
+            found.append(UnstoredRender(movie=fields, stamp=stamp, seconds_left=left))
     found.sort(key=lambda render: (render.seconds_left is None, render.seconds_left or 0.0, render.project))
     return [
         render
@@ -129,13 +131,13 @@ def archive_renders(
     thumbnail: bool = False,
     now: float | None = None,
 ) -> Iterator[ArchiveOutcome]:
-    """Keep what :func:`find_unstored` gives, one after the other; one that cannot be kept does not stop the rest.
+    """Store what :func:`find_unstored` returns, one after the other; one that cannot be stored does not stop the rest.
 
-    Nothing is rendered, paid for or deleted, and a repeat keeps only what is still missing.
+    Nothing is rendered, paid for or deleted, and a repeat stores only what is still missing.
 
     .. code-block:: python
 
-        for render in archive_renders(Json2VideoHook(), template="s3://videos/rescued/{project}.mp4", log=log):
+        for render in archive_renders(Json2VideoHook(), template="s3://videos/archive/{project}.mp4", log=log):
             print(render.render.project, render.stored or render.error)
     """
     check_destination(template, known=_FIELDS, log=log)
@@ -164,29 +166,29 @@ def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
 def _is_stored(render: UnstoredRender, *, template: str, log: TaskLog) -> bool:
     try:
         format_path(template, {"project": render.project, **render.fields})
-    except ConfigurationError:  # a stamp may hold what cannot be a file name; storing it says so, and the others follow
+    except ConfigurationError:  # a stamp may hold what cannot be a file name: storing reports it, and the others follow
         return False
     return find_stored(render.movie, template=template, fields=render.fields, log=log) is not None
 
 
-def _lengths_in(folder: str) -> dict[str, set[int]]:
-    """Give the lengths of all files below *folder*, by name."""
-    whole = folder if "://" in folder else f"file://{folder}"
-    lengths: dict[str, set[int]] = {}
+def _sizes_in(folder: str) -> dict[str, set[int]]:
+    """Return the sizes of all files below *folder*, by name."""
+    url = folder if "://" in folder else f"file://{folder}"
+    sizes: dict[str, set[int]] = {}
     try:
-        fs, inside = object_storage(whole)
-        # find() would leave out what cannot be read.
-        for _, _, files in fs.walk(inside, detail=True, on_error="raise"):
-            for name, facts in files.items():
-                lengths.setdefault(name, set()).add(facts.get("size") or 0)
+        fs, path = object_storage(url)
+        # find() would skip what cannot be read.
+        for _, _, files in fs.walk(path, detail=True, on_error="raise"):
+            for name, info in files.items():
+                sizes.setdefault(name, set()).add(info.get("size") or 0)
     except Exception as error:
         raise DestinationFailed(
-            f"{folder!r} could not be looked through, so it is not known what is kept there: "
+            f"{folder!r} could not be searched, so it is unknown what is stored there: "
             f"{type(error).__name__}: {error}.",
         ) from error
-    return lengths
+    return sizes
 
 
-def _is_among(render: UnstoredRender, lengths: Mapping[str, set[int]]) -> bool:
-    length = expected_size(render.movie)
-    return any(render.project in name and length in sizes for name, sizes in lengths.items())
+def _is_among(render: UnstoredRender, files: Mapping[str, set[int]]) -> bool:
+    size = expected_size(render.movie)
+    return any(render.project in name and size in sizes for name, sizes in files.items())

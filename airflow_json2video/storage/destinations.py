@@ -1,8 +1,8 @@
-"""The places where a file can be kept, and how it gets there whole: never a part of it under its final name.
+"""Where a file can be stored, and how it is stored atomically: the final name never holds an incomplete file.
 
-On a local disk a file is written next to its place and moved there. In an object store a file appears whole when
-it is put. On any other file system it is put under a temporary name and moved. Before anything is paid for the same
-steps are taken with a file of a few bytes.
+On a local disk a file is written next to its final name and renamed. In an object store a file appears complete when
+it is uploaded. On any other file system it is uploaded under a temporary name and renamed. Before anything is paid for,
+the same steps are tried with a file of a few bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import inspect
 import os
 import secrets
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_json2video.exceptions import Billing, ConfigurationError, DestinationFailed
 from airflow_json2video.storage.temporary_files import temporary_file
@@ -32,23 +35,24 @@ __all__ = ["Destination", "StoredFile", "get_destination", "is_local"]
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "wasb", "wasbs", "oss", "oci", "r2", "cos", "obs", "tos"}
 )
-"""Schemes of stores where a put is whole or not at all, and a rename is a copy."""
-_NOT_THERE = (ValueError, ImportError, KeyError, TypeError, AttributeError, NotImplementedError)
-"""What Airflow and fsspec raise for a scheme, a package or an option that is not there."""
-_MAY_PASS = frozenset(
+"""Schemes of stores where an upload is atomic, and a rename is a copy."""
+_MISCONFIGURED = (ValueError, ImportError, KeyError, TypeError, AttributeError, NotImplementedError)
+"""What Airflow and fsspec raise for an unknown scheme, a missing package or an unknown option."""
+_TEMPORARY = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE}
 )
-"""Faults of a disk that a later attempt may find gone; any other is for the author of the path."""
+"""Errors of a disk that a later attempt may not meet; any other one is a mistake in the path."""
 _PROBE = b"JSON2Video for Apache Airflow checks that a video can be stored here. This file may be deleted.\n"
 _PROBE_NAME = ".json2video-write-check"
-"""Name of what is written to an object store to check that it can be; one name, so that never more than one is left."""
-_PUT_OPTIONS = {"chunksize": 8 * 1024 * 1024, "max_concurrency": 2}
-_NOTHING_SENT = "Nothing was submitted."
+"""Name of the file that is written to an object store to check that it is writable; one name, so that at most one
+remains."""
+_UPLOAD_OPTIONS = {"chunksize": 8 * 1024 * 1024, "max_concurrency": 2}
+_NOT_SUBMITTED = "Nothing was submitted."
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that is there: its length in bytes, and when it was written (epoch seconds, if the store says)."""
+    """An existing file: its size in bytes, and when it was written (epoch seconds, if the store says)."""
 
     size: int | None
     modified: float | None
@@ -57,56 +61,57 @@ class StoredFile:
 class Destination(ABC):
     """The final name of one file.
 
-    :ivar path: as its author wrote it.
+    :ivar path: as the DAG's author wrote it.
     """
 
     path: str
 
     @abstractmethod
     def check(self, log: TaskLog) -> None:
-        """Check that a file can be written there, by writing, moving and removing a small one.
+        """Check that a file can be stored there, by writing, renaming and removing a small one.
 
-        :raises ConfigurationError: it cannot. :raises DestinationFailed: it cannot now; a later attempt may.
+        :raises ConfigurationError: it cannot.
+        :raises DestinationFailed: it cannot at the moment; a later attempt may succeed.
         """
 
     @abstractmethod
     def stat(self, *, project: str | None = None) -> StoredFile | None:
-        """Return what is there now; None if nothing is.
+        """Return size and age of the file; None if it does not exist.
 
-        :param project: the render that it is asked for, if one is paid for.
-        :raises DestinationFailed: it is not known.
+        :param project: the render that the file belongs to, if it is already paid for.
+        :raises DestinationFailed: the file system did not respond.
         """
 
     @abstractmethod
     def open(self) -> BinaryIO:
-        """Open what is there for reading, able to seek."""
+        """Open the file for reading; it can seek."""
 
     @abstractmethod
     @contextmanager
     def temporary(self) -> Iterator[Path]:
-        """Give a local file to write to; whatever becomes of it, it is gone at the end."""
+        """Yield a local file to write to; it is removed at the end in any case."""
 
     @abstractmethod
     def commit(self, part: Path) -> None:
-        """Put the whole *part* under the final name.
+        """Store the complete file *part* under the final name.
 
-        :raises OSError: or whatever else the file system raises; nothing is under the final name then.
+        :raises OSError: or any other exception of the file system; nothing is stored under the final name then.
         """
 
-    def failed(self, error: BaseException, doing: str, *, project: str | None = None) -> DestinationFailed:
-        """Say in words what went wrong."""
-        words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    def failure(self, error: BaseException, what_failed: str, *, project: str | None = None) -> DestinationFailed:
+        """Return an error that says what failed, why, and what to do."""
+        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         remedy = advice = None
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            words = f"the disk is full ({error.strerror})" if isinstance(error, OSError) else words
-            remedy = "Make room"
+            cause = f"the disk is full ({error.strerror})" if isinstance(error, OSError) else cause
+            remedy = "Free some space"
         elif isinstance(error, PermissionError):
-            words = f"the worker has no permission: {error}"
-            remedy = "Give it that permission"
-        message = f"{self.path!r} {doing}: {words}."
+            cause = f"permission denied: {error}"
+            remedy = "Grant the worker that permission"
+        message = f"{self.path!r} {what_failed}: {cause}."
         if project is None:
-            nothing = f"{remedy}. {_NOTHING_SENT}" if remedy else _NOTHING_SENT
-            return DestinationFailed(message, advice=nothing, billing=Billing.NOT_CHARGED)
+            advice = f"{remedy}. {_NOT_SUBMITTED}" if remedy else _NOT_SUBMITTED
+            return DestinationFailed(message, advice=advice, billing=Billing.NOT_CHARGED)
         if remedy:
             advice = f"{remedy}; a retry stores the video without a new render."
         return DestinationFailed(message, project=project, advice=advice)
@@ -119,11 +124,11 @@ def is_local(path: str) -> bool:
 
 
 def get_destination(path: str) -> Destination:
-    """Give the destination for a path.
+    """Return the destination for a path.
 
-    :param path: a whole local path, ``file://``, or anything that Airflow's ``ObjectStoragePath`` reads.
-    :raises ConfigurationError: there is no such file system here, or no such connection.
-    :raises DestinationFailed: the file system does not answer.
+    :param path: an absolute local path, ``file://``, or any path that Airflow's ``ObjectStoragePath`` reads.
+    :raises ConfigurationError: the file system is not installed here, or the connection does not exist.
+    :raises DestinationFailed: the file system does not respond.
     """
     scheme, mark, rest = path.partition("://")
     if not mark:
@@ -131,23 +136,22 @@ def get_destination(path: str) -> Destination:
     if is_local(path):
         host, _, tail = rest.partition("/")
         if host and not host.endswith("@") and host != "localhost":
-            raise ConfigurationError(f"{path!r} names a folder where a machine's name stands.", advice="Write file:///")
+            raise ConfigurationError(f"{path!r} has a directory where a file URL has a host.", advice="Write file:///")
         return _Local(path, f"/{tail}")
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
     try:
         fs, inside = object_storage(path)
-    except (*_NOT_THERE, AirflowNotFoundException) as error:
+    except (*_MISCONFIGURED, AirflowNotFoundException) as error:
         raise ConfigurationError(
-            f"{path!r} cannot be written to from here: {type(error).__name__}: {error}.",
-            advice="Install the provider of this kind of storage, with its file system (as "
-            f"apache-airflow-providers-amazon[s3fs]), and create the connection that the path names. {_NOTHING_SENT}",
+            f"{path!r} cannot be used here: {type(error).__name__}: {error}.",
+            advice="Install the provider of this kind of storage, with its file system (such as "
+            "apache-airflow-providers-amazon[s3fs]), and create the connection that the path names. "
+            f"{_NOT_SUBMITTED}",
         ) from error
     except Exception as error:
         raise DestinationFailed(
-            f"{path!r} cannot be reached: {type(error).__name__}: {error}.",
+            f"{path!r} could not be reached: {type(error).__name__}: {error}.",
             billing=Billing.NOT_CHARGED,
-            advice=_NOTHING_SENT,
+            advice=_NOT_SUBMITTED,
         ) from error
     return (_ObjectStore if scheme in _OBJECT_STORES else _Remote)(path, fs, inside)
 
@@ -160,22 +164,24 @@ class _Local(Destination):
     def check(self, log: TaskLog) -> None:  # noqa: ARG002
         try:
             if self._final.is_dir():
-                raise ConfigurationError(f"{self.path!r} is a folder.", advice=f"Name a file in it. {_NOTHING_SENT}")
+                raise ConfigurationError(
+                    f"{self.path!r} is a directory.", advice=f"Write the path of a file in it. {_NOT_SUBMITTED}"
+                )
             folder = self._final.parent
             while not folder.exists() and folder != folder.parent:
                 folder = folder.parent
             if not folder.is_dir():
-                raise ConfigurationError(f"{self.path!r}: {str(folder)!r} is not a folder.", advice=_NOTHING_SENT)
-            # In the nearest folder that exists: making more of them takes the same right, and would leave them there.
+                raise ConfigurationError(f"{self.path!r}: {str(folder)!r} is not a directory.", advice=_NOT_SUBMITTED)
+            # In the nearest directory that exists: creating more takes the same permission, and would leave them there.
             with temporary_file(folder, of="check") as first, temporary_file(folder, of="check") as second:
                 first.write_bytes(_PROBE)
                 os.replace(first, second)  # noqa: PTH105 - its name says what it does
         except OSError as error:
-            if error.errno in _MAY_PASS:
-                raise self.failed(error, "cannot be written to") from error
+            if error.errno in _TEMPORARY:
+                raise self.failure(error, "is not writable") from error
             raise ConfigurationError(
                 f"{self.path!r}: the worker cannot write to {str(self._final.parent)!r}: {error.strerror or error}.",
-                advice=f"Name another folder, or let the user that runs the worker write there. {_NOTHING_SENT}",
+                advice=f"Use another directory, or give the worker's user write permission. {_NOT_SUBMITTED}",
             ) from error
 
     def stat(self, *, project: str | None = None) -> StoredFile | None:
@@ -184,7 +190,7 @@ class _Local(Destination):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self.failed(error, "could not be looked at", project=project) from error
+            raise self.failure(error, "could not be read", project=project) from error
         return StoredFile(size=found.st_size, modified=found.st_mtime)
 
     def open(self) -> BinaryIO:
@@ -198,7 +204,7 @@ class _Local(Destination):
 
     def commit(self, part: Path) -> None:
         os.replace(part, self._final)  # noqa: PTH105 - its name says what it does
-        with suppress(OSError):  # so that the name too outlives a power cut, where the system can promise that
+        with suppress(OSError):  # so that the name survives a power failure too, where the system can guarantee that
             folder = os.open(self._final.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -218,11 +224,11 @@ class _Remote(Destination):
         try:
             found = self._info(self._root())
         except PermissionError:
-            found = {}  # it may be written to and not read
+            found = {}  # permission to write does not include permission to read
         except DestinationFailed:
             raise
         except Exception as error:
-            raise self.failed(error, "cannot be reached") from error
+            raise self.failure(error, "could not be reached") from error
         if found is None:
             raise self._missing()
         try:
@@ -231,14 +237,14 @@ class _Remote(Destination):
         except FileNotFoundError as error:
             raise self._missing() from error
         except Exception as error:
-            raise self.failed(error, "cannot be written to") from error
+            raise self.failure(error, "is not writable") from error
         try:
             self._fs.rm_file(written)
         except FileNotFoundError:
             pass  # another task checked the same place at the same time
         except Exception as error:
             log.warning(
-                "%s can be written to, but %s, which was written to check that, cannot be deleted: %s.",
+                "%s is writable, but the file %s, written to check that, could not be deleted: %s.",
                 self.path,
                 written,
                 error,
@@ -247,20 +253,18 @@ class _Remote(Destination):
     def _missing(self) -> ConfigurationError:
         return ConfigurationError(
             f"{self.path!r}: {self._root()!r} does not exist.",
-            advice=f"Create it, or correct the path. {_NOTHING_SENT}",
+            advice=f"Create it, or correct the path. {_NOT_SUBMITTED}",
         )
 
     @staticmethod
     @contextmanager
     def _probe() -> Iterator[Path]:
-        import tempfile
-
         with temporary_file(Path(tempfile.gettempdir()), of="json2video") as probe:
             probe.write_bytes(_PROBE)
             yield probe
 
     def _write_probe(self, probe: Path) -> str:
-        """Write a small file as the video will be written, and return its name."""
+        """Write a small file in the way the video will be written, and return its name."""
         folder = self._inside.rpartition("/")[0]
         while folder and self._info(folder) is None:
             folder = folder.rpartition("/")[0]
@@ -278,7 +282,7 @@ class _Remote(Destination):
         try:
             found = self._info(self._inside)
         except Exception as error:
-            raise self.failed(error, "could not be looked at", project=project) from error
+            raise self.failure(error, "could not be read", project=project) from error
         if found is None or found.get("type") == "directory":
             return None
         size = found.get("size")
@@ -289,9 +293,7 @@ class _Remote(Destination):
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
-        import tempfile
-
-        # The name's ending tells a store what the content is.
+        # A store derives the content type from the suffix.
         with temporary_file(Path(tempfile.gettempdir()), of="json2video", ending=Path(self._inside).suffix) as part:
             yield part
 
@@ -302,7 +304,7 @@ class _Remote(Destination):
             self._fs.makedirs(folder, exist_ok=True)
         try:
             self._fs.put_file(str(part), temporary)
-            self._require(temporary, part.stat().st_size)
+            self._check_size(temporary, part.stat().st_size)
             self._move(temporary, self._inside)
         except BaseException:
             with suppress(Exception):
@@ -313,7 +315,7 @@ class _Remote(Destination):
         try:
             self._rename(temporary, final)
         except OSError:
-            # Some move only to a free name. What stood there was another video: this one is whole and ready.
+            # Some file systems rename only to a free name. The existing file is another video; this one is complete.
             if self._info(final) is None:
                 raise
             self._fs.rm_file(final)
@@ -324,18 +326,18 @@ class _Remote(Destination):
         if type(self._fs).mv is not generic.mv:
             self._fs.mv(old, new)
             return
-        # fsspec's own copies and deletes, and takes [, ? and * in a name for a pattern.
+        # fsspec's own mv() copies and deletes, and reads [, ? and * in a name as a pattern.
         self._fs.cp_file(old, new)
         self._fs.rm_file(old)
 
-    def _require(self, inside: str, size: int) -> None:
+    def _check_size(self, inside: str, size: int) -> None:
         found = self._info(inside)
-        there = None if found is None else found.get("size")
-        if there != size:
-            raise OSError(f"{there} of {size} bytes are there after they were written")
+        actual = None if found is None else found.get("size")
+        if actual != size:
+            raise OSError(f"{actual} of {size} bytes are stored")
 
     def _root(self) -> str:
-        """Give what has to exist for a file to be written: the file system itself."""
+        """Return what has to exist before a file can be written: the file system itself."""
         return "/"
 
     def _info(self, inside: str) -> dict[str, Any] | None:
@@ -360,24 +362,24 @@ class _Remote(Destination):
 
 
 class _ObjectStore(_Remote):
-    """A store where a file appears whole when it is put, and a rename would be a copy."""
+    """A store where a file appears complete when it is uploaded, and a rename would be a copy."""
 
     def commit(self, part: Path) -> None:
-        self._fs.put_file(str(part), self._inside, **self._pieces())
+        self._fs.put_file(str(part), self._inside, **self._upload_options())
         try:
-            self._require(self._inside, part.stat().st_size)
+            self._check_size(self._inside, part.stat().st_size)
         except PermissionError:
-            return  # it may be written to and not be looked at
+            return  # permission to write does not include permission to read
 
     def _write_probe(self, probe: Path) -> str:
         name = f"{self._inside.rpartition('/')[0]}/{_PROBE_NAME}"
-        self._fs.put_file(str(probe), name, **self._pieces())
+        self._fs.put_file(str(probe), name, **self._upload_options())
         return name
 
-    def _pieces(self) -> dict[str, int]:
-        """Give the options that keep a put small in memory: by default s3fs holds ten pieces of 50 MB at a time."""
+    def _upload_options(self) -> dict[str, int]:
+        """Return options that limit the memory of an upload: by default s3fs holds ten parts of 50 MB at a time."""
         put = inspect.signature(getattr(self._fs, "_put_file", self._fs.put_file)).parameters
-        return {name: value for name, value in _PUT_OPTIONS.items() if name in put}
+        return {name: value for name, value in _UPLOAD_OPTIONS.items() if name in put}
 
     def _root(self) -> str:
         return self._inside.lstrip("/").partition("/")[0]

@@ -18,10 +18,10 @@ __all__ = ["check_destination", "require_unoccupied", "warn_of_local_path"]
 def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = (), deletes: bool = False) -> None:
     """Check before anything is paid for that a video can be stored there, by writing a small file and removing it.
 
-    :param template: as of :func:`store_video`. :param known: names of the fields in addition to ``project``.
-    :param deletes: whether the original is deleted afterwards, for which what was stored has to be looked at.
-    :raises ConfigurationError: the path cannot be filled in, or cannot be written to.
-    :raises DestinationFailed: the place does not answer; a later attempt may find it well.
+    :param template: see :func:`.store_video`. :param known: names of the placeholders in addition to ``project``.
+    :param deletes: whether the original is deleted afterwards, which requires reading what was stored.
+    :raises ConfigurationError: the path cannot be formatted, or is not writable.
+    :raises DestinationFailed: the destination does not respond; a later attempt may succeed.
     """
     check_path_template(template, known=known)
     destination = get_destination(format_path(template, dict.fromkeys(placeholders(template), "0" * 16)))
@@ -33,36 +33,37 @@ def check_destination(template: str, *, log: TaskLog, known: Iterable[str] = (),
 def require_unoccupied(
     template: str, *, fields: Mapping[str, str] | None = None, subtitles: bool = False, thumbnail: bool = False
 ) -> None:
-    """Refuse before anything is paid for to store over what may be the only copy of another video.
+    """Raise, before anything is paid for, if the path holds what may be the only copy of another video.
 
-    To be asked where the original at JSON2Video is deleted afterwards, so that of each video at such a path there is
-    one copy. A path that contains the project is never another video's.
+    Call it if the original at JSON2Video is deleted afterwards, so that there is one copy of each stored video. A path
+    that contains the project never belongs to another video.
 
-    :param template: as of :func:`store_video`. :param fields: values of the fields.
-    :raises ConfigurationError: something is stored there. :raises DestinationFailed: the place does not answer.
+    :param template: see :func:`.store_video`. :param fields: values of the placeholders.
+    :raises ConfigurationError: a file exists there. :raises DestinationFailed: the destination does not respond.
     """
     if "project" in placeholders(template):
         return
     for path in paths_written(format_path(template, fields or {}), subtitles=subtitles, thumbnail=thumbnail):
         if get_destination(path).stat() is not None:
             raise ConfigurationError(
-                f"{path!r} exists already. With delete_remote it may be the only copy of another video, and this "
+                f"{path!r} already exists. With delete_remote it may be the only copy of another video, and this "
                 "render would overwrite it.",
-                advice="Write {project} into output_path, so that each video has a name of its own; or move the file "
-                "away; or leave delete_remote out. Nothing was submitted.",
+                advice="Add {project} to output_path, so that each video has its own name; or move the file; or "
+                "remove delete_remote. Nothing was submitted.",
             )
 
 
 def warn_of_local_path(template: str, *, executor: str | None, log: TaskLog) -> None:
-    """Warn where the only copy of a video will be on the disk of one worker.
+    """Log a warning if the only copy of a video will be on the disk of one worker.
 
-    :param template: as of :func:`store_video`. :param executor: that runs tasks on several machines; None: a local one.
+    :param template: see :func:`.store_video`.
+    :param executor: name of an executor that runs tasks on several machines; None for a local one.
     """
     if executor is not None and is_local(template):
         log.warning(
             "output_path %s is on the disk of this worker (%s), and with delete_remote it is the only copy. If "
-            "that disk is not shared and lasting (a pod's is not), the video is lost with it. Use object storage or a "
-            "volume.",
+            "that disk is not shared and permanent (a pod's disk is not), the video is lost with it. Use object "
+            "storage or a volume.",
             template,
             executor,
         )

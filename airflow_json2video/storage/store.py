@@ -1,4 +1,4 @@
-"""Keeping a finished video: downloaded whole, checked, and only then put under its final name."""
+"""Store a finished video: download it, check it, and only then write it under its final name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["find_stored", "store_video"]
 
 _MAX_EXTRA_BYTES = 64 * 1024 * 1024
-"""Bytes that subtitles or a thumbnail may have."""
+"""Size limit of subtitles and of a thumbnail, in bytes."""
 
 
 def store_video(
@@ -53,33 +53,35 @@ def store_video(
     time_limit: float = 3600.0,
     cancellation: Cancellation | None = None,
 ) -> StoredVideo:
-    """Keep the video of a finished render; not downloaded again if it is there already and whole.
+    """Store the video of a finished render; it is not downloaded again if it is already stored and complete.
 
-    Memory stays flat: the file goes through a temporary one on a local disk, in blocks. Whatever happens on the
-    way, a kill too, there is never a part of a file under the final name, and a repeat is safe.
+    Memory use is constant: the file passes through a temporary one on a local disk, in blocks. Whatever happens, even
+    a kill, the final name never holds an incomplete file, and a repeat is safe.
 
-    :param movie: a result, or the service's movie object in wire names, of a render that is done.
-    :param template: where to, as ``s3://my_connection@videos/{item}/{project}.mp4``; single braces are fields, a path
-        that ends in a slash gets the name ``{project}.mp4``.
-    :param hook: of the connection, for its proxy and authorities. The API key does not go to the file's host.
-    :param fields: values of the fields; ``project`` is known from *movie*.
-    :param subtitles: keep the render's ASS file beside it, if it has one. :param thumbnail: keep its picture likewise.
-    :param delete: delete the file at JSON2Video, once what was stored has been looked at.
+    :param movie: a result, or the service's movie object as JSON, of a render that is done.
+    :param template: the path, such as ``s3://my_connection@videos/{item}/{project}.mp4``; single braces are
+        placeholders, and ``{project}.mp4`` is added to a path that ends in a slash.
+    :param hook: its connection's proxy and certificate authorities are used. The API key is not sent to the file's
+        host.
+    :param fields: values of the placeholders; ``project`` is taken from *movie*.
+    :param subtitles: also store the render's ASS file next to the video, if it has one.
+    :param thumbnail: also store the render's thumbnail.
+    :param delete: delete JSON2Video's copy after the stored file has been verified.
     :param time_limit: seconds for the download of each file. :param cancellation: ends the downloads early.
-    :raises ConfigurationError: the path cannot be filled in, or there is no such file system.
-    :raises RenderExpired: the service does not have the file any more, and it is not there either.
-    :raises StoreError: it was not kept; ``retryable`` says whether another try can help.
+    :raises ConfigurationError: the path cannot be formatted, or its file system does not exist.
+    :raises RenderExpired: the service has deleted the file, and it is not stored either.
+    :raises StoreError: the video was not stored; ``retryable`` says whether another try can help.
     """
     project = str(movie["project"])
     path = format_path(template, {**(fields or {}), "project": project})
     destination = get_destination(path)
-    endpoint = hook.client.config
-    fetcher = _Fetcher(movie=movie, endpoint=endpoint, log=log, time_limit=time_limit, cancellation=cancellation)
+    config = hook.client.config
+    fetcher = _Fetcher(movie=movie, config=config, log=log, time_limit=time_limit, cancellation=cancellation)
     names_project = "project" in placeholders(template)
     try:
         stored = _find(destination, movie, names_project=names_project, log=log)
     except DestinationFailed as error:
-        # A place that may only be written to. What is deleted afterwards is looked at before that.
+        # The worker may only write there. Before a deletion the stored file must be readable.
         if delete or not isinstance(error.__cause__, PermissionError):
             raise
         stored = None
@@ -101,12 +103,12 @@ def store_video(
 def find_stored(
     movie: Mapping[str, Any], *, template: str, log: TaskLog, fields: Mapping[str, str] | None = None
 ) -> StoredVideo | None:
-    """Give what is kept of a render already; None if it is not there, not whole, or not certainly this render's.
+    """Return the stored video of a render; None if it does not exist, is incomplete, or may be another render's.
 
-    A render whose file the service has deleted need not be paid for again if this finds it.
+    A render whose file the service has deleted need not be paid for again if it is found here.
 
-    :param movie: as of :func:`store_video`; it may have lost its ``url``.
-    :raises StoreError: it is not known, since the place does not answer.
+    :param movie: as in :func:`store_video`; its ``url`` may be missing.
+    :raises StoreError: the destination does not respond, so that it is unknown.
     """
     path = format_path(template, {**(fields or {}), "project": str(movie["project"])})
     return _find(get_destination(path), movie, names_project="project" in placeholders(template), log=log)
@@ -116,12 +118,12 @@ def _find(
     destination: Destination, movie: Mapping[str, Any], *, names_project: bool, log: TaskLog
 ) -> StoredVideo | None:
     project = str(movie["project"])
-    there = destination.stat(project=project)
-    if there is None:
+    existing = destination.stat(project=project)
+    if existing is None:
         return None
-    size = there.size or 0
-    if not matches_stored_file(movie, names_project=names_project, size=size, modified=there.modified):
-        log.info("%s is there, and is not known to be the video of render %s.", destination.path, project)
+    size = existing.size or 0
+    if not matches_stored_file(movie, names_project=names_project, size=size, modified=existing.modified):
+        log.info("%s exists, but could not be identified as the video of render %s.", destination.path, project)
         return None
     try:
         with destination.open() as file:
@@ -129,23 +131,23 @@ def _find(
     except (InvalidMp4, PermissionError):
         return None
     except Exception as error:
-        raise destination.failed(error, "could not be read", project=project) from error
+        raise destination.failure(error, "could not be read", project=project) from error
     if not durations_match(duration, movie):
         return None
-    log.info("Render %s is kept already: %s, %d bytes.", project, destination.path, size)
+    log.info("Render %s is already stored: %s (%d bytes).", project, destination.path, size)
     return StoredVideo(path=destination.path, bytes=size, duration=duration, downloaded=False)
 
 
 def _require_own_file(destination: Destination, movie: Mapping[str, Any], *, project: str) -> None:
-    there = destination.stat(project=project)
-    if there is not None and not may_be_overwritten(movie, modified=there.modified):
+    existing = destination.stat(project=project)
+    if existing is not None and not may_be_overwritten(movie, modified=existing.modified):
         raise DestinationFailed(
             f"{destination.path!r} was written by another task or run while render {project} ran. With "
             "delete_remote it may be the only copy of another video, so it is not overwritten.",
             project=project,
             retryable=False,
-            advice="Move that file away and clear the task: it stores this render without paying again, while its file "
-            "is at JSON2Video (seven days). With {project} in output_path each video has a name of its own.",
+            advice="Move that file and clear the task: it stores this render without paying again, as long as its file "
+            "is available at JSON2Video (seven days). With {project} in output_path each video has its own name.",
         )
 
 
@@ -168,28 +170,28 @@ def _store_thumbnail(fetcher: _Fetcher, video: StoredVideo) -> str | None:
 
 
 def _stored_before(destination: Destination, video: StoredVideo, *, what: str, fetcher: _Fetcher) -> str | None:
-    """Give the path of what an earlier attempt kept, before it deleted the service's files."""
+    """Return the path of what an earlier attempt stored before it deleted the service's files."""
     if not video.downloaded and destination.stat(project=fetcher.project) is not None:
         return destination.path
-    fetcher.log.warning("The service names no %s of render %s, so none is kept.", what, fetcher.project)
+    fetcher.log.warning("Render %s has no %s; nothing to store.", fetcher.project, what)
     return None
 
 
 def _delete(destination: Destination, stored: StoredVideo, *, hook: Json2VideoHook, log: TaskLog, project: str) -> bool:
-    # There is no second copy afterwards.
-    there = destination.stat(project=project)
-    if there is None or there.size != stored.bytes:
+    # After the deletion there is no other copy.
+    existing = destination.stat(project=project)
+    if existing is None or existing.size != stored.bytes:
         raise DestinationFailed(
-            f"{stored.path!r} is not what was stored there ({stored.bytes} bytes), so the file of render {project} is "
-            "left at JSON2Video.",
+            f"{stored.path!r} has changed since it was stored ({stored.bytes} bytes), so JSON2Video's copy of render "
+            f"{project} was not deleted.",
             project=project,
         )
     try:
         hook.delete_movie(project)
     except Json2VideoError as error:
-        log.warning("The file of render %s could not be deleted at JSON2Video: %s", project, error)
+        log.warning("Could not delete JSON2Video's copy of render %s: %s", project, error)
         return False
-    log.info("The file of render %s is deleted at JSON2Video; it is kept at %s.", project, stored.path)
+    log.info("Deleted JSON2Video's copy of render %s; it is stored at %s.", project, stored.path)
     return True
 
 
@@ -199,14 +201,14 @@ def _text(movie: Mapping[str, Any], *names: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Fetcher:
-    """Fetches the files of one render.
+    """Downloads, checks and stores the files of one render.
 
-    :ivar movie: the service's movie object, or a result. :ivar endpoint: of the connection; its key is not used.
+    :ivar movie: the service's movie object, or a result. :ivar config: of the connection; its key is not used.
     :ivar time_limit: seconds for each file. :ivar cancellation: ends the downloads early.
     """
 
     movie: Mapping[str, Any]
-    endpoint: ClientConfig
+    config: ClientConfig
     log: TaskLog
     time_limit: float
     cancellation: Cancellation | None = None
@@ -217,45 +219,47 @@ class _Fetcher:
         return str(self.movie["project"])
 
     def fetch_video(self, destination: Destination) -> StoredVideo:
-        """Keep the video.
+        """Store the video.
 
-        :raises StoreError: it was not kept, and nothing of it stands under the final name.
+        :raises StoreError: it was not stored, and the final name does not hold an incomplete file.
         """
-        began = time.monotonic()
+        started = time.monotonic()
         duration: float | None = None
 
-        def check(got: DownloadResult, part: Path) -> None:
+        def check(downloaded: DownloadResult, part: Path) -> None:
             nonlocal duration
-            duration = self._check_video(got, part)
+            duration = self._check_video(downloaded, part)
 
         size = expected_size(self.movie)
-        got = self._download_checked(destination, str(self.movie["url"]), about="The video", check=check, expected=size)
+        downloaded = self._download_checked(
+            destination, str(self.movie["url"]), what="The video", check=check, expected=size
+        )
         self.log.info(
-            "Render %s is kept: %s, %d bytes, %s s of video, in %.1fs%s.",
+            "Stored render %s to %s (%d bytes, %s s of video) in %.1f s%s.",
             self.project,
             destination.path,
-            got.length,
+            downloaded.length,
             "an unknown number of" if duration is None else f"{duration:.1f}",
-            time.monotonic() - began,
-            f", resumed {got.resumed} times" if got.resumed else "",
+            time.monotonic() - started,
+            f", resumed {downloaded.resumed} times" if downloaded.resumed else "",
         )
-        return StoredVideo(path=destination.path, bytes=got.length, duration=duration, downloaded=True)
+        return StoredVideo(path=destination.path, bytes=downloaded.length, duration=duration, downloaded=True)
 
     def fetch_subtitles(self, destination: Destination, url: str) -> None:
-        """Keep the subtitles."""
+        """Store the subtitles."""
         self._download_checked(
-            destination, url, about="The subtitles", check=self._validator("subtitles"), max_bytes=_MAX_EXTRA_BYTES
+            destination, url, what="The subtitles", check=self._validator("subtitles"), max_bytes=_MAX_EXTRA_BYTES
         )
 
     def fetch_thumbnail(self, destination: Destination, url: str) -> None:
-        """Keep the picture."""
+        """Store the thumbnail."""
         self._download_checked(
-            destination, url, about="The thumbnail", check=self._validator("thumbnail"), max_bytes=_MAX_EXTRA_BYTES
+            destination, url, what="The thumbnail", check=self._validator("thumbnail"), max_bytes=_MAX_EXTRA_BYTES
         )
 
     @staticmethod
     def thumbnail_path(video: str, url: str) -> str:
-        """Give where the picture is kept: beside the video, with the ending of its address."""
+        """Return the path of the thumbnail: next to the video, with the suffix of its URL."""
         ending = Path(url.partition("?")[0]).suffix.lower()
         return sibling_path(video, ending if ending[1:] in IMAGE_EXTENSIONS else ".jpg")
 
@@ -264,7 +268,7 @@ class _Fetcher:
         destination: Destination,
         url: str,
         *,
-        about: str,
+        what: str,
         check: Callable[[DownloadResult, Path], None],
         expected: int | None = None,
         max_bytes: int | None = None,
@@ -276,53 +280,53 @@ class _Fetcher:
                     download = Download(
                         url,
                         file,
-                        endpoint=self.endpoint,
+                        config=self.config,
                         log=self.log,
-                        about=about,
+                        what=what,
                         project=self.project,
                         max_bytes=max_bytes,
                         time_limit=self.time_limit,
                         cancellation=self.cancellation,
                     )
-                    got = download.run()
+                    downloaded = download.run()
                     file.flush()
                     os.fsync(file.fileno())
-                check(got, part)
+                check(downloaded, part)
                 destination.commit(part)
-                return got
+                return downloaded
         except Json2VideoError:
             raise
-        except Exception as error:  # whatever a file system raises: nothing stands under the final name
-            raise destination.failed(error, "could not be written", project=self.project) from error
+        except Exception as error:  # whatever a file system raises: the final name is untouched
+            raise destination.failure(error, "could not be written", project=self.project) from error
 
-    def _check_video(self, got: DownloadResult, part: Path) -> float | None:
-        problem, duration = media_error(got.head, got.content_type), None
+    def _check_video(self, downloaded: DownloadResult, part: Path) -> float | None:
+        problem, duration = media_error(downloaded.head, downloaded.content_type), None
         size = expected_size(self.movie)
-        if problem is None and size is not None and got.length != size:
-            problem = f"it has {got.length} bytes, and the service says that the video has {size}"
+        if problem is None and size is not None and downloaded.length != size:
+            problem = f"it has {downloaded.length} bytes, expected {size}"
         if problem is None:
             try:
                 with part.open("rb") as file:
-                    duration = read_duration(file, got.length)
+                    duration = read_duration(file, downloaded.length)
             except InvalidMp4 as error:
                 problem = str(error)
         if problem is None and not durations_match(duration, self.movie):
             expected = self.movie.get("duration")
-            problem = f"it lasts {duration:.1f} s, and the service says that the video lasts {expected} s"
+            problem = f"it lasts {duration:.1f} s, expected {expected} s"
         if problem is not None:
             raise VideoCorrupted(
-                f"What arrived as the video of render {self.project} is not it: {problem}. It was not kept.",
+                f"The file downloaded for render {self.project} is not its video ({problem}). Nothing was stored.",
                 project=self.project,
             )
         return duration
 
     def _validator(self, what: str) -> Callable[[DownloadResult, Path], None]:
-        def check(got: DownloadResult, _: Path) -> None:
-            problem = media_error(got.head, got.content_type) if got.length else "it is empty"
+        def check(downloaded: DownloadResult, _: Path) -> None:
+            problem = media_error(downloaded.head, downloaded.content_type) if downloaded.length else "it is empty"
             if problem is not None:
                 raise VideoCorrupted(
-                    f"What arrived as the {what} of render {self.project} is not it: {problem}. The video itself is "
-                    "kept.",
+                    f"The file downloaded as the {what} of render {self.project} is not usable ({problem}). The video "
+                    "itself is stored.",
                     project=self.project,
                 )
 
@@ -334,4 +338,4 @@ def _require_room(folder: Path, needed: int | None) -> None:
         return
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise OSError(errno.ENOSPC, f"{folder} has {free} bytes free, and the video needs {needed}")
+        raise OSError(errno.ENOSPC, f"{folder} has {free} bytes free, the video needs {needed}")

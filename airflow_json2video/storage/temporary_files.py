@@ -1,4 +1,4 @@
-"""Temporary files that a killed process leaves behind only until the next one comes by."""
+"""Temporary files that the next process removes if theirs is killed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ __all__ = ["temporary_file"]
 _SUFFIX = "json2video-part"
 _PATTERN = re.compile(rf"\..+\.[0-9a-f]{{12}}\.{_SUFFIX}(\.\w+)?")
 _MIN_AGE = 60.0
-"""Seconds within which a file that nobody holds may still be about to be held."""
+"""Seconds within which a file that is not locked may still be about to be locked."""
 _CLEANUP_INTERVAL = 300.0
+"""Seconds."""
 _cleaned_at: dict[Path, float] = {}
 
 
 @contextmanager
 def temporary_file(folder: Path, *, of: str, ending: str = "") -> Iterator[Path]:
-    """Make an empty file in *folder* for a part of *of*, and remove it at the end if it is still there.
+    """Create an empty file in *folder* that will become *of*, and remove it at the end if it still exists.
 
-    The process that fills it holds a lock on it. One that nobody holds is of a process that was killed, and is removed.
+    The process that writes the file holds a lock on it. A file without a lock belongs to a process that was killed,
+    and is removed.
 
-    :param of: name of the file that it becomes. :param ending: of its own name, as ``.mp4``.
+    :param of: name of the final file. :param ending: of the temporary name, such as ``.mp4``.
     """
     _remove_stale(folder)
     short = os.fsencode(of)[:120].decode(errors="ignore")

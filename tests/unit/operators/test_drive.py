@@ -31,7 +31,7 @@ def hook(connection, service):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Looks at a file come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.storage.drive_upload._PAUSE", 0.01)
+    monkeypatch.setattr("airflow_json2video.storage.drive_upload._POLL_INTERVAL", 0.01)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_file_of_the_same_name_and_size_is_kept_and_not_sent_again(hook, servi
 def test_a_file_of_another_size_is_refused_unless_asked_and_nothing_is_changed(hook, logo):
     upload(logo)
     logo.write_bytes(b"another picture")
-    with pytest.raises(AirflowFailException, match="is in the drive with 9 bytes, and this file has 15"):
+    with pytest.raises(AirflowFailException, match="is in the drive with 9 bytes; this file has 15"):
         upload(logo)
     assert hook.get_file("logo.png").size == 9
 
@@ -93,9 +93,9 @@ def test_a_record_that_a_broken_off_upload_left_behind_is_cleared_away_once_its_
 ):
     hook.client.execute(calls.start_upload(FileContent.from_source(logo)))  # and the worker dies here
     service.clock.advance(200)
-    monkeypatch.setattr("airflow_json2video.storage.drive_upload._ADDRESS_LASTS", -1000.0)
+    monkeypatch.setattr("airflow_json2video.storage.drive_upload._UPLOAD_URL_LIFETIME", -1000.0)
     assert upload(logo)["uploaded"]
-    assert times_logged("was never finished. Its record is deleted.") == 1
+    assert times_logged("was never finished; deleting its record.") == 1
     assert hook.get_file("logo.png").status == "uploaded"
 
 
@@ -220,7 +220,7 @@ def test_a_move_may_be_repeated(hook, logo):
 def test_a_file_is_moved_only_once_the_storage_has_confirmed_it(hook, service, logo, monkeypatch):
     service.settings.update({"upload_confirm": 3600.0, "lose_moved_pending": True})
     monkeypatch.setattr("airflow_json2video.operators.drive._CONFIRMED_WITHIN", 0.1)
-    monkeypatch.setattr("airflow_json2video.storage.drive_upload._CONFIRMED_WITHIN", 0.1)
+    monkeypatch.setattr("airflow_json2video.storage.drive_upload._MAX_CONFIRMATION_WAIT", 0.1)
     upload(logo)
     with pytest.raises(MediaNotFound, match="A move now could lose it"):
         move(name="logo.png", destination="brand")

@@ -43,7 +43,7 @@ def mapped(operator, **written):
 def test_another_run_or_task_never_overwrites_the_only_copy_and_is_refused_before_it_is_paid_for(render, service):
     Attempt(render()).run()
     for other in (Attempt(render(), run_id="manual__2"), Attempt(render(task_id="another"))):
-        with pytest.raises(AirflowFailException, match=r"exists already.*only copy.*Nothing was submitted"):
+        with pytest.raises(AirflowFailException, match=r"already exists.*only copy.*Nothing was submitted"):
             other.run()
     assert service.posts == 1
 
@@ -57,7 +57,7 @@ def test_without_a_deletion_or_with_the_project_in_the_name_each_run_stores_its_
 
 def test_subtitles_of_another_video_are_not_overwritten_either(render, service, tmp_path):
     (tmp_path / "film.ass").write_text("[Script Info]")
-    with pytest.raises(AirflowFailException, match=r"film\.ass' exists already"):
+    with pytest.raises(AirflowFailException, match=r"film\.ass' already exists"):
         Attempt(render(store=("video", "subtitles"))).run()
     assert service.posts == 0
 
@@ -167,6 +167,6 @@ def test_a_transfer_never_overwrites_the_only_copy_of_another_video(render, serv
 
     transfer(projects[0])
     os.utime(tmp_path / "latest.mp4", (0, 0))
-    with pytest.raises(AirflowFailException, match=r"exists already.*only copy"):
+    with pytest.raises(AirflowFailException, match=r"already exists.*only copy"):
         transfer(projects[1])
     assert Json2VideoHook().get_movie(projects[1]).movie.url, "the other one is still at JSON2Video"

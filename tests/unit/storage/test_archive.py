@@ -102,7 +102,7 @@ def test_the_path_can_name_the_task_and_the_day(hook, rendered, tmp_path):
 def test_two_videos_are_never_rescued_to_one_path(hook, rendered, tmp_path, name):
     """The second would overwrite the first, which is the only copy once the service has deleted its file."""
     rendered("one")
-    with pytest.raises(ConfigurationError, match=r"must have the field \{project\}"):
+    with pytest.raises(ConfigurationError, match=r"must contain the placeholder \{project\}"):
         list(archive_renders(hook, template=f"{tmp_path}/{name}", log=Log()))
     assert list(tmp_path.glob("*.mp4")) == []
 
@@ -121,7 +121,7 @@ def test_a_place_that_does_not_answer_is_unknown_and_nothing_is_taken_for_missin
     store.ls = store.info = lambda path, *_, **__: (_ for _ in ()).throw(ConnectionError("no route"))
     with pytest.raises(DestinationFailed, match="no route"):
         unkept("s3://bucket/{project}.mp4")
-    with pytest.raises(DestinationFailed, match="it is not known what is kept there"):
+    with pytest.raises(DestinationFailed, match="it is unknown what is stored there"):
         unkept(f"{tmp_path}/{{project}}.mp4", also_in="s3://bucket/")
 
 

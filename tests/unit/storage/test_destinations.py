@@ -48,9 +48,9 @@ def test_a_place_that_can_be_written_to_is_left_as_it_is(tmp_path, bucket):
         ("/videos/{project.x}.mp4", "no plain name"),
         ("/videos/{}.mp4", "no plain name"),
         ("/videos/{project.mp4", "expected '}'"),
-        ("nonsense://videos/{project}.mp4", "cannot be written to from here"),
+        ("nonsense://videos/{project}.mp4", "cannot be used here"),
         ("s3://no-such-bucket/{project}.mp4", "'no-such-bucket' does not exist"),
-        ("file://videos/{project}.mp4", "where a machine's name stands"),
+        ("file://videos/{project}.mp4", "where a file URL has a host"),
     ],
 )
 def test_a_path_that_cannot_be_used_is_refused_with_the_reason(template, why, bucket):
@@ -61,13 +61,13 @@ def test_a_path_that_cannot_be_used_is_refused_with_the_reason(template, why, bu
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
     (tmp_path / "latest.mp4").mkdir()
-    with pytest.raises(ConfigurationError, match="is a folder"):
+    with pytest.raises(ConfigurationError, match="is a directory"):
         check(f"{tmp_path}/latest.mp4")
 
 
 def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
     (tmp_path / "videos").write_text("a file")
-    with pytest.raises(ConfigurationError, match="is not a folder"):
+    with pytest.raises(ConfigurationError, match="is not a directory"):
         check(f"{tmp_path}/videos/{{project}}.mp4")
 
 
@@ -83,7 +83,7 @@ def test_a_disk_that_is_full_may_have_room_for_the_next_attempt(tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("airflow_json2video.storage.destinations.os.replace", full)
-    with pytest.raises(DestinationFailed, match=r"the disk is full.*Make room\. Nothing was submitted") as failure:
+    with pytest.raises(DestinationFailed, match=r"the disk is full.*Free some space\. Nothing was submitted") as failure:
         check(f"{tmp_path}/{{project}}.mp4")
     assert failure.value.retryable
     assert list(tmp_path.iterdir()) == []
@@ -104,7 +104,7 @@ def test_where_nothing_may_be_deleted_one_small_file_is_left_and_reported(bucket
         raise PermissionError("s3:DeleteObject is not allowed")
 
     bucket.rm_file = forbidden
-    assert "cannot be deleted" in check("s3://bucket/videos/{project}.mp4")[0]
+    assert "could not be deleted" in check("s3://bucket/videos/{project}.mp4")[0]
     check("s3://bucket/videos/{project}.mp4")
     assert [found.name for found in (bucket.root / "bucket" / "videos").iterdir()] == [".json2video-write-check"]
 
@@ -145,7 +145,7 @@ def test_a_bucket_that_may_not_be_looked_at_may_still_be_written_to(bucket):
     bucket.info = forbidden
     check("s3://bucket/{project}.mp4")
     assert bucket.puts == ["bucket/.json2video-write-check"]
-    with pytest.raises(DestinationFailed, match=r"could not be looked at.*Nothing was submitted"):
+    with pytest.raises(DestinationFailed, match=r"could not be read.*Nothing was submitted"):
         check("s3://bucket/{project}.mp4", deletes=True)
 
 
@@ -154,7 +154,7 @@ def test_a_store_that_does_not_answer_may_answer_the_next_attempt(bucket):
         raise ConnectionError("Could not connect to the endpoint URL")
 
     bucket.info = down
-    with pytest.raises(DestinationFailed, match="cannot be reached") as failure:
+    with pytest.raises(DestinationFailed, match="could not be reached") as failure:
         check("s3://bucket/{project}.mp4")
     assert failure.value.retryable
     assert failure.value.billing is Billing.NOT_CHARGED
