@@ -83,7 +83,9 @@ def test_a_disk_that_is_full_may_have_room_for_the_next_attempt(tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("airflow_json2video.storage.destinations.os.replace", full)
-    with pytest.raises(DestinationFailed, match=r"the disk is full.*Free some space\. Nothing was submitted") as failure:
+    with pytest.raises(
+        DestinationFailed, match=r"the disk is full.*Free some space\. Nothing was submitted"
+    ) as failure:
         check(f"{tmp_path}/{{project}}.mp4")
     assert failure.value.retryable
     assert list(tmp_path.iterdir()) == []

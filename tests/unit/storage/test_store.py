@@ -295,7 +295,7 @@ def test_a_deletion_that_the_service_refuses_does_not_lose_what_is_kept(rendered
     service.add_fault("answer", method="DELETE", path="/v2/movies", status=403, body={"message": "No"}, times=None)
     kept = keep(movie, f"{tmp_path}/{{project}}.mp4", delete=True)
     assert not kept.deleted
-    assert any("could not be deleted" in line for line in log)
+    assert any("Could not delete" in line for line in log)
 
 
 @pytest.mark.parametrize("scheme", ["s3://bucket/", "sftp://host/films/"])
