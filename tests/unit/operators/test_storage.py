@@ -266,7 +266,7 @@ def test_a_transfer_of_a_render_that_goes_on_fails_so_that_it_is_retried(render,
 
 @pytest.mark.parametrize("project", ["short", {"url": "u"}])
 def test_a_transfer_of_what_is_no_render_fails_for_good(transfer, project):
-    with pytest.raises(AirflowFailException, match="no project id"):
+    with pytest.raises(AirflowFailException, match="Invalid project id"):
         Attempt(transfer(project)).run()
 
 
