@@ -191,7 +191,7 @@ def _kind(request: Mapping[str, Any]) -> str:
         return "submissions"
     if not request["path"].startswith("/v2/"):
         return "downloads"
-    return "looks at one render" if "project=" in request["query"] else "pages of the list"
+    return "polls of one render" if "project=" in request["query"] else "pages of the list"
 
 
 def _tell(told: Told, *, rows: int, killed: int, struck: int) -> None:

@@ -161,7 +161,7 @@ def test_batch_from_csv(airflow: Airflow, service: ServiceProcess, tmp_path: Pat
     assert [line["key"] for line in report] == [row.split(",")[0] for row in rows]
     assert all(line["status"] == "done" and line["url"] for line in report)
     log = airflow.task_log(dag_id, run_id, "batch", triggers=False)
-    assert log.count("What this attempt knew of the batch is lost") == 0
+    assert log.count("Batch state is missing") == 0
     assert airflow.xcom(dag_id, run_id, "summarize").startswith(
         f"{len(rows)} of {len(rows)} for {2 * len(rows)} credits"
     )
