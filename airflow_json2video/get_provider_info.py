@@ -38,7 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_json2video.operators.batch",
                     "airflow_json2video.operators.template",
                     "airflow_json2video.operators.drive",
-                    "airflow_json2video.operators.movies",
+                    "airflow_json2video.operators.renders",
                 ],
             },
         ],
@@ -62,6 +62,11 @@ def get_provider_info() -> dict[str, Any]:
                 "source-integration-name": "JSON2Video",
                 "target-integration-name": "JSON2Video",
                 "python-module": "airflow_json2video.transfers.json2video_to_object_storage",
+            },
+            {
+                "source-integration-name": "JSON2Video",
+                "target-integration-name": "JSON2Video",
+                "python-module": "airflow_json2video.transfers.object_storage_to_json2video",
             },
         ],
         "task-decorators": [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_json2video.operators.drive import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.operators.template import Json2VideoTemplateOperator
+from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 
 with DAG(
     "json2video_template_as_code",

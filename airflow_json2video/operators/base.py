@@ -105,18 +105,18 @@ class Json2VideoApiOperator(Json2VideoBaseOperator):
     """Calls JSON2Video and is done; what a retry cannot help fails the task without one."""
 
     def execute(self, context: Context) -> Any:
-        """Do what the class says."""
+        """Carry out the call; what a retry cannot help fails the task without one."""
         from airflow_json2video.version_compat import as_outputs
 
         try:
-            return as_outputs(self, self.carry_out(context))
+            return as_outputs(self, self._run(context))
         except Json2VideoError as error:
             fail_task(error, log=self.log)
 
-    def carry_out(self, context: Context) -> Any:
-        """Do it, and give the task's result.
+    def _run(self, context: Context) -> Any:
+        """Carry out the call, and return the task's result.
 
-        :raises Json2VideoError: it cannot be done; the error says whether a retry can help.
+        :raises Json2VideoError: it failed; the error says whether a retry can help.
         """
         raise NotImplementedError
 

@@ -58,7 +58,7 @@ class Json2VideoTemplateOperator(Json2VideoApiOperator):
         given, self._source = given_movie(fields)
         self.movie = given.value
 
-    def carry_out(self, context: Context) -> str:  # noqa: ARG002
+    def _run(self, context: Context) -> str:  # noqa: ARG002
         """Check the movie, create or update the template, and give its id."""
         from airflow_json2video.movie.checks import require_valid
         from airflow_json2video.operators._document import build_document

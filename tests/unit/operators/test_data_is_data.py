@@ -47,7 +47,8 @@ from airflow.providers.common.compat.sdk import DAG, task, task_group
 
 from airflow_json2video import operators
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.operators.drive import Json2VideoListFilesOperator, ObjectStorageToJson2VideoOperator
+from airflow_json2video.operators.drive import Json2VideoListFilesOperator
+from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.operators.template import Json2VideoTemplateOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor

@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.operators.movies import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.operators.renders import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.storage.archive import find_unstored
 from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt

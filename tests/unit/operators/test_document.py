@@ -8,8 +8,8 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
-from airflow_json2video.operators.drive import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 from tests.unit.attempts import Attempt
 
 

@@ -11,8 +11,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import ConfigurationError, InvalidMovie, RenderFailed, find_error
-from airflow_json2video.operators.drive import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 from tests.unit.attempts import Attempt
 
 pytestmark = pytest.mark.usefixtures("connection")

@@ -16,12 +16,12 @@ from airflow_json2video.operators.drive import (
     Json2VideoDeleteFolderOperator,
     Json2VideoListFilesOperator,
     Json2VideoMoveFileOperator,
-    ObjectStorageToJson2VideoOperator,
 )
-from airflow_json2video.operators.movies import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.operators.renders import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.operators.template import Json2VideoTemplateOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
+from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 from tests.unit.attempts import Attempt
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"

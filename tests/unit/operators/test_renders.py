@@ -10,8 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook
-from airflow_json2video.operators.movies import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.operators.renders import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
 from tests.unit.attempts import Attempt
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 1, "elements": [{"type": "text", "text": "Hi"}]}]}

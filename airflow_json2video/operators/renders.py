@@ -43,7 +43,7 @@ class Json2VideoListRendersOperator(Json2VideoApiOperator):
         self.date_end = date_end
         self.statuses = statuses
 
-    def carry_out(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
+    def _run(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
         """Read the list to its end."""
         from airflow_json2video.core.identity import is_of_another_deployment
         from airflow_json2video.core.result import select_fields, to_json
@@ -74,7 +74,7 @@ class Json2VideoDeleteRenderOperator(Json2VideoApiOperator):
         super().__init__(**kwargs)
         self.project: Any = project
 
-    def carry_out(self, context: Context) -> None:  # noqa: ARG002
+    def _run(self, context: Context) -> None:  # noqa: ARG002
         """Delete the file."""
         from airflow_json2video.deployment import require_not_of_another_deployment
 
