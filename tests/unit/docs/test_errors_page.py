@@ -1,4 +1,4 @@
-"""The page of errors says what exceptions.py does."""
+"""The page of errors agrees with exceptions.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
 
 
 def rows(heads: str) -> list[list[str]]:
-    """Cells of the table whose first line is *heads*, without marks."""
+    """Return the cells of the table whose first line is *heads*, without marks."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     start = lines.index(heads)
     table = []
@@ -41,12 +41,12 @@ def public_classes() -> dict[str, type[Json2VideoError]]:
     }
 
 
-def test_every_class_of_the_tree_has_its_row_and_no_other_has():
+def test_the_table_has_one_row_for_each_class():
     assert sorted(row[0] for row in CLASSES) == sorted(public_classes())
 
 
 @pytest.mark.parametrize("row", CLASSES, ids=lambda row: row[0])
-def test_a_row_says_of_its_class_whether_a_retry_can_help_and_what_is_billed(row):
+def test_a_row_states_whether_a_retry_can_help_and_what_is_billed(row):
     name, _, retryable, billing, _ = row
     cls = public_classes()[name]
     assert (retryable, billing) == ("yes" if cls.retryable else "no", cls.billing.value)
@@ -60,7 +60,7 @@ def test_rows_are_indented_like_the_tree():
 
 
 @pytest.mark.parametrize("row", WORDS, ids=lambda row: f"{row[0]} {row[1]} {row[2][:40]}")
-def test_the_services_words_become_the_class_that_the_page_names(row):
+def test_a_message_of_the_service_becomes_the_class_that_the_page_names(row):
     call, status, words, name = row
     error = error_from_response(int(status), words, call=call, subject="abc")
     assert type(error).__name__ == name
@@ -68,7 +68,7 @@ def test_the_services_words_become_the_class_that_the_page_names(row):
 
 
 @pytest.mark.parametrize("row", RENDERS, ids=lambda row: row[0][:40])
-def test_the_message_of_a_failed_render_means_what_the_page_says(row):
+def test_the_message_of_a_failed_render_has_the_path_and_the_retry_of_the_page(row):
     words, path, retryable = row
     error = error_from_render(words, project="Qk3vT9zLm2XcB7wA")
     assert (error.path or "none", error.retryable) == (path, retryable == "yes")

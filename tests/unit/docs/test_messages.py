@@ -1,4 +1,4 @@
-"""A message that a page quotes is one that the code says, word for word."""
+"""A message that a page quotes is a message of the code, word for word."""
 
 from __future__ import annotations
 

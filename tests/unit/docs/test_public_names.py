@@ -49,7 +49,7 @@ def is_private(module: str) -> bool:
 
 
 def is_boundary(path: Path) -> bool:
-    """Whether users could expect public names in a module: at the root, or in a folder that Airflow knows."""
+    """Return whether users could expect public names in a module: at the root, or in a folder that Airflow knows."""
     parts = path.relative_to(PACKAGE).parts
     return path.name != "__init__.py" and (len(parts) == 1 or (len(parts) == 2 and parts[0] in FOLDERS_OF_AIRFLOW))
 
@@ -75,7 +75,7 @@ def test_every_module_that_users_could_expect_is_listed_or_internal():
     assert {module_name(p) for p in MODULES if is_boundary(p)} - set(TABLE) == INTERNAL
 
 
-def test_every_module_that_airflow_is_told_of_is_public():
+def test_every_module_in_the_provider_metadata_is_public():
     info = get_provider_info()
     modules = [
         m

@@ -1,4 +1,4 @@
-"""What the docs and the README show runs, and prints what they say it prints."""
+"""The code in the docs and the README runs and prints the documented output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_snippet_runs_and_prints_the_documented_output(snippet, tmp_path, monk
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_every_marker_that_a_page_cuts_at_is_in_its_file(page):
+def test_every_marker_of_a_quoted_part_is_in_its_file(page):
     text = page.read_text(encoding="utf-8")
     for block in re.findall(r"```\{literalinclude\} (.*?)```", text, re.DOTALL):
         file = (page.parent / block.splitlines()[0].strip()).resolve()
@@ -39,7 +39,7 @@ def test_every_marker_that_a_page_cuts_at_is_in_its_file(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_python_in_a_page_is_python(page):
+def test_python_in_a_page_is_valid(page):
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
         ast.parse(block)
 
@@ -53,7 +53,7 @@ def test_the_readmes_dag_stores_its_video_and_has_at_most_six_lines():
     assert len(source.strip().splitlines()) <= 6
 
 
-def test_every_link_of_the_readme_leads_to_a_file_and_a_heading():
+def test_every_link_of_the_readme_points_to_a_file_and_a_heading():
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
         name, _, anchor = target.partition("#")
         assert (ROOT / name).is_file(), target
