@@ -1,4 +1,4 @@
-"""What a person reads: Markdown tables made from the raw numbers, and put into the documentation between markers.
+"""Markdown tables from the raw numbers, written into the documentation between markers.
 
 No figure is typed by hand. A page has ``<!-- bench:NAME -->`` and ``<!-- /bench:NAME -->``, and what is between them
 is replaced by the block of that name.
@@ -20,18 +20,18 @@ Results = Mapping[str, Any]
 Run = Mapping[str, Any]
 
 _PLOTS = "benchmarks/results"
-"""Where the plots are, from the root; a page gets the way from where it is."""
+"""Folder of the plots, from the root; a page gets the path relative to itself."""
 _KEEPS_UP = 0.9
-"""Share of its polls that a contender must deliver to be called one that keeps up."""
+"""Share of its polls that a contender must deliver to count as keeping pace."""
 
 
 def blocks(results: Results) -> dict[str, str]:
-    """Write every block that the results have something for."""
+    """Return every block for which there are results."""
     return {name: text for name, write in BLOCKS.items() if (text := write(results))}
 
 
 def put_into(page: Path, results: Results, *, plots: Path) -> list[str]:
-    """Replace what is between the markers of *page*, and give the names of the blocks that were put there.
+    """Replace the text between the markers of *page*, and return the names of the written blocks.
 
     :param plots: the folder with the plots, for the page to link to.
     :raises ValueError: a marker has no block, or is not closed.
@@ -42,7 +42,7 @@ def put_into(page: Path, results: Results, *, plots: Path) -> list[str]:
 
 
 def steadiness(several: Sequence[Results]) -> str:
-    """Write how far the same figures of several measurements lie apart, least to most."""
+    """Return the range of each figure over several measurements."""
 
     def span(runs: Sequence[Run], name: str, *, scale: float = 1.0) -> str:
         found = [run[name] * scale for run in runs if run[name] is not None]
@@ -75,14 +75,14 @@ def _conditions(results: Results) -> str:
     return (
         f"Measured {results['when'][:10]} on {results['machine']}; "
         f"Airflow {results['versions']['apache-airflow-core']}. "
-        f"TLS, {settings['latency_ms']:.0f} ms to each answer, a poll every {settings['interval']} s, windows of "
-        f"{settings['seconds']:g} s. Render times: {settings['mix']['median']:g} s in the middle, "
-        f"{settings['mix']['mean']:g} s on average, one in twenty over {settings['mix']['p95']:g} s."
+        f"TLS, {settings['latency_ms']:.0f} ms for each response, a poll every {settings['interval']} s, windows of "
+        f"{settings['seconds']:g} s. Render times: {settings['mix']['median']:g} s median, "
+        f"{settings['mix']['mean']:g} s mean, one in twenty over {settings['mix']['p95']:g} s."
     )
 
 
 def _full(results: Results) -> str:
-    """One table for each size."""
+    """Return one table for each size."""
     parts = []
     for size in _sizes(results):
         rows = [_row(run) for run in results["runs"] if run["size"] == size]
@@ -100,7 +100,7 @@ _COLUMNS = (
     "KB per trigger",
     "delay, s: median / p95",
     "polls delivered",
-    "ends seen in 15 s",
+    "completions noticed within 15 s",
 )
 
 
@@ -122,7 +122,7 @@ def _row(run: Run) -> Sequence[str]:
 
 
 def _summary(results: Results) -> str:
-    """One table: what it costs in the middle, and what becomes of it at the largest size."""
+    """One table: what it costs median, and what becomes of it at the largest size."""
     sizes = _sizes(results)
     if not sizes:
         return ""
@@ -136,7 +136,7 @@ def _summary(results: Results) -> str:
         "worst stall, ms (without GC)",
         "KB per trigger",
         "median delay, s",
-        "ends seen in 15 s",
+        "completions noticed within 15 s",
     )
     rows = []
     for key in _keys(results):
@@ -160,7 +160,7 @@ def _summary(results: Results) -> str:
 
 
 def _planned(results: Results) -> str:
-    """Planned looks beside a fixed interval."""
+    """Return the table of scheduled polls and a fixed interval."""
     runs = results.get("planned")
     if not runs:
         return ""
@@ -174,17 +174,17 @@ def _planned(results: Results) -> str:
         )
         for run in runs
     ]
-    columns = ("trigger", "ends seen", "delay, s: median / p95", "requests per render", "CPU ms per render")
+    columns = ("trigger", "completions", "delay, s: median / p95", "requests per render", "CPU ms per render")
     return _table(columns, rows)
 
 
 def crowd_in_words(run: Run) -> str:
-    """Tell what came of triggers that all start at once."""
+    """Return the text about triggers that all start at the same time."""
     return (
-        f"{run['size']:,} triggers that all start at once wait {run['started_seconds']:.1f} s later, with "
-        f"{_number(run['kb_per_trigger'])} KB each. Their renders end evenly within 30 s: {run['seen']:,} see it, "
+        f"{run['size']:,} triggers that start at the same time are waiting after {run['started_seconds']:.1f} s, with "
+        f"{_number(run['kb_per_trigger'])} KB each. Their renders end evenly within 30 s: {run['seen']:,} notice it, "
         f"{run['failed']:,} fail, the last {run['last_seconds']:.1f} s after its end, for {run['requests']:,} requests "
-        f"over {run['connections']:,} connections. Worst stall {_stall(run)} ms (without GC), while they start "
+        f"over {run['connections']:,} connections. Worst stall {_stall(run)} ms (without GC); during the start "
         f"{run['start_stall_ms']:,.0f} ms."
     )
 
@@ -194,14 +194,14 @@ def _crowd(results: Results) -> str:
 
 
 def _triggerer(results: Results) -> str:
-    """Tell of the real triggerer."""
+    """Return the table of the real triggerer."""
     run = results.get("triggerer")
     if not run:
         return ""
     rows = [
         ("triggers waiting", f"{run['alive']:,}"),
         ("CPU of the triggerer with all its processes, s per minute", _number(run["cpu_per_minute_ms"] / 1000)),
-        ("of it the process that runs the triggers", _number(run["runner_cpu_per_minute_ms"] / 1000)),
+        ("of this, the process that runs the triggers", _number(run["runner_cpu_per_minute_ms"] / 1000)),
         ("the same with no trigger, s per minute", _number(run["idle_cpu_per_minute_ms"] / 1000)),
         ("requests per minute", _number(run["requests_per_minute"])),
         ("connections", f"{run['connections']:,}"),
@@ -216,7 +216,7 @@ def _triggerer(results: Results) -> str:
 
 
 def _goals(results: Results) -> str:
-    """Tell what was aimed at, and what came of it."""
+    """Return the goals and whether they were reached."""
     lines: list[str] = []
 
     def goal(what: str, found: float | None, limit: float, *, most: bool, unit: str = "") -> None:
@@ -236,7 +236,7 @@ def _goals(results: Results) -> str:
         if best := _best_peer(results, 500):
             limit = best["cpu_per_status_ms"]
             goal(
-                f"the same beside the best peer ({_title(best)})",
+                f"the same, compared with the best peer ({_title(best)})",
                 single["cpu_per_status_ms"],
                 limit,
                 most=True,
@@ -245,17 +245,17 @@ def _goals(results: Results) -> str:
     large, best = _find(results, "ours-list", 10000), _best_peer(results, 10000)
     if large and best:
         name = _title(best)
-        needed = 10000 * 60 / results["settings"]["interval"]  # statuses a minute, for a peer that keeps up
+        needed = 10000 * 60 / results["settings"]["interval"]  # statuses a minute, for a peer that keeps pace
         requests = best["requests_per_minute"] * best["seconds"] / 60 / best["statuses"]
         goal(
-            f"CPU per minute at 10,000 renders, what {name} needs to keep up to ours",
+            f"CPU per minute at 10,000 renders, {name} at the same rate of polls, relative to ours",
             best["cpu_per_status_ms"] * needed / large["cpu_per_minute_ms"],
             30,
             most=False,
             unit="x",
         )
         goal(
-            f"requests per minute at 10,000 renders, what {name} needs to keep up to ours",
+            f"requests per minute at 10,000 renders, {name} at the same rate of polls, relative to ours",
             requests * needed / large["requests_per_minute"],
             50,
             most=False,
@@ -297,7 +297,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
 
 
 def _best_peer(results: Results, size: int) -> Run | None:
-    """Give the peer with the least CPU per status, among those that keep up if any does."""
+    """Return the peer with the least CPU per status, among those that keep pace if any does."""
     peers = [
         run
         for key in _keys(results)
