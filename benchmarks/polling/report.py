@@ -122,7 +122,7 @@ def _row(run: Run) -> Sequence[str]:
 
 
 def _summary(results: Results) -> str:
-    """One table: what it costs median, and what becomes of it at the largest size."""
+    """Return one table: the cost at 500 renders and at the largest size."""
     sizes = _sizes(results)
     if not sizes:
         return ""
