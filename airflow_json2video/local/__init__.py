@@ -1,4 +1,4 @@
-"""The JSON2Video HTTP API on this machine: no key, no credits, no network, and a real MP4.
+"""The JSON2Video HTTP API on this machine: real MP4 files without an API key, credits or a network.
 
 ::
 
@@ -7,10 +7,10 @@
     with LocalService(mode="instant") as service:
         requests.post(f"{service.host}/movies", headers={"x-api-key": "any"}, json=movie)
 
-The rooms: *contract* says what the service answers, *app* serves it, *store* keeps it, *lifecycle* and
-*clock* say when, *drive* holds files, *exports* calls webhooks, *faults* break it on request, *render_queue*
-and *worker* render, *planning* decides every frame and *drawing* paints it. *cli*, *page* and *pytest_plugin* are
-what a person uses. The HTTP rooms load neither PyAV nor Pillow.
+The parts: *contract* builds the responses, *app* serves them, *store* stores the state, *lifecycle* and *clock* decide
+what shows when, *drive* stores files, *exports* calls webhooks, *faults* make the service fail on request,
+*render_queue* and *worker* render, *planning* computes the timeline and *drawing* draws it. *cli* and *page* are the
+user interfaces. The service itself imports neither PyAV nor Pillow.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "LocalService", "Settings"]
 
-_HOMES = {
+_MODULES = {
     "Clock": "airflow_json2video.local.clock",
     "LocalService": "airflow_json2video.local.service",
     "Settings": "airflow_json2video.local.settings",
@@ -32,8 +32,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

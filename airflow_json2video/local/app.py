@@ -1,4 +1,4 @@
-"""The HTTP of the service: routes, headers, statuses. What it says is in :mod:`.contract`."""
+"""The HTTP of the service: routes, headers, statuses. The response bodies are in :mod:`.contract`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def build_app(backend: Backend) -> App:
-    """Give the ASGI application of a backend, the fault layer around it."""
+    """Return the ASGI application of a backend, wrapped in the fault layer."""
     serve_media = media(backend.drive)
     routes: list[Route | Mount] = [
         Route("/v2/movies", _keyed(backend, _movies(backend)), methods=_METHODS),
@@ -66,7 +66,7 @@ def build_app(backend: Backend) -> App:
 
 
 class _Assets(StaticFiles):
-    """A folder of files, in which nothing has a NUL in its name: Python before 3.11 refuses to look for one."""
+    """A folder of files. A name with a NUL is not found; Python before 3.11 raises an error for it."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         return ("", None) if "\0" in path else super().lookup_path(path)
@@ -76,7 +76,7 @@ Handler = Callable[["Request"], Awaitable[Response]]
 
 
 def _keyed(backend: Backend, handler: Handler) -> Handler:
-    """Check key and role first, on every path, and turn refusals into answers."""
+    """Check key and role first, on every path, and turn refusals into responses."""
 
     async def handle(request: Request) -> Response:
         try:
@@ -92,7 +92,7 @@ def _keyed(backend: Backend, handler: Handler) -> Handler:
 
 
 def _role_for(request: Request) -> Role:
-    """Give the lowest role that may make a call: ``editor`` to write templates, ``render`` for the rest."""
+    """Return the lowest role that is allowed to make a call: ``editor`` to write templates, else ``render``."""
     writes = request.method != "GET" and request.url.path.startswith("/v2/templates")
     return "editor" if writes else "render"
 
@@ -149,7 +149,7 @@ def _library(backend: Backend) -> Handler:
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a body up to the limit; the real service's limit is not known."""
+    """Read a body up to the limit. The limit of the real service is unknown."""
     body = b""
     async for chunk in request.stream():
         body += chunk

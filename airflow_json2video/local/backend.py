@@ -31,7 +31,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 class Backend:
-    """Store, clock, faults, journal and queue, joined; it raises :class:`.contract.Refusal` to refuse.
+    """Joins store, clock, faults, journal and queue. Raises :class:`.contract.Refusal` to refuse a call.
 
     :param home: folder of this service.
     :param origin: the service's own address.
@@ -69,15 +69,15 @@ class Backend:
             origin=origin,
         )
         self._lock = threading.Lock()
-        self._random = random.Random(settings.seed)  # noqa: S311 - names, no secrets
+        self._random = random.Random(settings.seed)  # noqa: S311 - ids, not secrets
 
     def start(self) -> None:
-        """Start rendering, and exporting what was rendered."""
+        """Start rendering and running exports."""
         self.queue.start()
         self.exporter.start()
 
     def stop(self) -> None:
-        """End the workers and close the store."""
+        """Stop the workers and close the store."""
         self.exporter.stop()
         self.queue.stop()
         self.store.close()
@@ -85,7 +85,7 @@ class Backend:
     # Movies
 
     def submit(self, body: bytes) -> dict[str, Any]:
-        """Accept a movie; nearly every object is accepted and fails late, if it fails."""
+        """Accept a movie. Nearly every object is accepted; an invalid one fails during the render."""
         document = contract.read_document(body)
         expanded = self._expanded(document)
         contract.check_frame(expanded, self.settings)
@@ -115,7 +115,7 @@ class Backend:
         return {"success": True, "project": project, "timestamp": iso(now)}
 
     def _expanded(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Give the document to render: the template laid under it, ``sd`` in the size that was chosen."""
+        """Return the document to render: merged with its template, and ``sd`` in the configured size."""
         if id_ := document.get("template"):
             try:
                 template = self.templates.movie_of(str(id_))
@@ -142,10 +142,10 @@ class Backend:
                 return id_
 
     def add_fault(self, rule: Mapping[str, Any]) -> dict[str, Any]:
-        """Put a fault rule in force; a ``render`` rule with a project strikes that render at once."""
+        """Add a fault rule. A ``render`` rule with a project affects that render immediately."""
         fault = self.faults.add(rule)
         if fault.kind == "render" and fault.project and self.store.get(fault.project):
-            fault.struck += 1
+            fault.applied += 1
             forced = {"rule": fault.id, "status": fault.status, "message": fault.message}
             if fault.status == "error":
                 now = self.clock.now()
@@ -159,7 +159,7 @@ class Backend:
         return fault.describe()
 
     def state_at(self, render: Render, *, ago: float = 0.0) -> RenderState:
-        """Look at a render now, or as it was *ago* seconds before."""
+        """Return the state of a render now, or *ago* seconds ago."""
         rule = (render.forced or {}).get("rule")
         now = self.clock.now() - ago
         return state_at(render, now=now, settings=self.settings, fault_active=self.faults.is_active(rule))
@@ -172,12 +172,12 @@ class Backend:
         render = self.store.get(project)
         if render is None or self.clock.now() < render.created_at + self.settings.status_delay:
             raise Refusal(400, contract.UNKNOWN_PROJECT)
-        state = self._look(render)
+        state = self._polled_state(render)
         view = contract.movie_view(render, state, base_url=base_url, with_document=not simple)
         return {"success": True, "movie": view, "remaining_quota": self.quota()}
 
-    def _look(self, render: Render) -> RenderState:
-        """Look at a render as one call does, which a fault rule may deceive."""
+    def _polled_state(self, render: Render) -> RenderState:
+        """Return the state of a render that one call sees; a fault rule can falsify it."""
         if not self.faults.has_live_rules:
             return self.state_at(render)  # without reading the document, which may be large
         call = Call(
@@ -217,7 +217,7 @@ class Backend:
     def delete(self, project: str | None) -> dict[str, Any]:
         """Answer DELETE /movies: the file goes, the entry stays, and a repeat succeeds.
 
-        What it does to a render that is not over is not documented; here it goes on and leaves no file.
+        The effect on an unfinished render is not documented; here it keeps running and leaves no file.
         """
         if not project or len(project) != 16:
             raise Refusal(400, contract.BAD_PROJECT_ID)
@@ -237,25 +237,25 @@ class Backend:
         }
 
     def remaining(self) -> float:
-        """Give the credits left: renders that are seen to be done are paid for, failed ones are free; and the drive."""
+        """Return the credits left: renders that show as done and the drive are billed, failed renders are free."""
         return max(0.0, self.settings.credits - self.ledger.spent(self.clock.now()) - self.drive.spent())
 
     def quota(self) -> dict[str, Any]:
-        """Give ``remaining_quota``."""
+        """Return ``remaining_quota``."""
         return contract.quota_view(self.remaining(), movies=len(self.store), settings=self.settings)
 
     def file_of(self, project: str, *, subtitles: bool = False) -> Path | None:
-        """Give the video of a render that can be fetched now, or its subtitles."""
+        """Return the video of a render, or its subtitles, if they can be downloaded now."""
         render = self.store.get(project)
         if render is None or not self.state_at(render).available:
             return None
         path = self.store.subtitles(project) if subtitles else self.store.video(project)
         return path if path.is_file() else None
 
-    # For tests and people
+    # For tests and the control endpoints
 
     def describe_render(self, render: Render) -> dict[str, Any]:
-        """Give what the control endpoint tells of a render, more than the API does."""
+        """Return what the control endpoint shows of a render, which is more than the API does."""
         state = self.state_at(render)
         return {
             "project": render.project,
@@ -278,7 +278,7 @@ class Backend:
         }
 
     def reset(self) -> None:
-        """Forget renders, templates, the drive, faults and journal; settings and clock stay."""
+        """Delete renders, templates, the drive, faults and journal. Settings and clock stay."""
         self.exporter.clear()
         self.queue.drop()
         self.faults.clear()

@@ -1,4 +1,4 @@
-"""The service's time, which can be scaled, frozen and moved. It never touches media time."""
+"""The service's time, which can be scaled, frozen and moved. It never affects media time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Clock", "from_iso", "iso"]
 
 
 EARLIEST, LATEST = 0.0, 221_845_392_000.0
-"""From the start of 1970 to that of 9000: dates that can be written, and the lists around them too."""
+"""From the start of 1970 to the start of 9000: dates that can be written, and the date ranges around them."""
 
 
 class Clock:
     """Seconds since the epoch as the service sees them.
 
     Everything simulated (queueing, minimum render time, expiry, dates) reads this clock. Waits that a
-    client feels on the wire (a delayed answer) are real.
+    client experiences (a delayed response) are in real time.
 
-    :param scale: simulated seconds per real second; 0 stands still.
+    :param scale: simulated seconds per real second; 0 freezes the clock.
     :param start: first reading, seconds since the epoch; the real time by default.
     """
 
@@ -33,21 +33,21 @@ class Clock:
     @staticmethod
     def _checked(scale: float) -> float:
         if not 0 <= scale < float("inf"):
-            raise ValueError(f"the scale of a clock is a number from 0 up, not {scale!r}")
+            raise ValueError(f"the scale of a clock must be a number of at least 0, got {scale!r}")
         return float(scale)
 
     @staticmethod
     def _moment(moment: float) -> float:
-        """Refuse what cannot be written as a date; every answer of the service holds one."""
+        """Check that a time can be written as a date, since every response contains one."""
         if not EARLIEST <= moment <= LATEST:
-            raise ValueError(f"a clock shows a time from the year 1970 to 9000, not {moment!r} seconds since 1970")
+            raise ValueError(f"a clock must show a time from the year 1970 to 9000, got {moment!r} seconds since 1970")
         return float(moment)
 
     def _now(self) -> float:
         return min(LATEST, self._base + (time.monotonic() - self._read) * self._scale)
 
     def now(self) -> float:
-        """Give the present moment, seconds since the epoch."""
+        """Return the current time, in seconds since the epoch."""
         with self._lock:
             return self._now()
 
@@ -64,19 +64,19 @@ class Clock:
                 self._scale = self._checked(scale)
 
     def set_scale(self, scale: float) -> None:
-        """Let time pass *scale* times as fast from now on."""
+        """Run *scale* times as fast from now on."""
         self._rebase(scale=self._checked(scale))
 
     def freeze(self) -> None:
-        """Stop the clock; :meth:`advance` and :meth:`move_to` still move it."""
+        """Freeze the clock; :meth:`advance` and :meth:`move_to` still move it."""
         self._rebase(scale=0.0)
 
     def resume(self) -> None:
-        """Let the clock run at real speed again, from where it stands."""
+        """Run at real speed again, from the current reading."""
         self._rebase(scale=1.0)
 
     def advance(self, seconds: float) -> float:
-        """Move by *seconds* and give the new time. Going back is allowed."""
+        """Move by *seconds*, also backwards, and return the new time."""
         with self._lock:
             self._base, self._read = self._moment(self._now() + seconds), time.monotonic()
             return self._base
@@ -90,20 +90,20 @@ class Clock:
         self._rebase(base=self._moment(moment))
 
     def describe(self) -> dict[str, Any]:
-        """Give the reading as JSON, for the control endpoints."""
+        """Return the reading as JSON, for the control endpoints."""
         now = self.now()
         return {"now": iso(now), "epoch": now, "scale": self._scale, "frozen": self._scale == 0}
 
 
 def iso(moment: float) -> str:
-    """Write epoch seconds as the service does: ISO-8601, milliseconds, ``Z``."""
+    """Format epoch seconds as the service does: ISO-8601, milliseconds, ``Z``."""
     return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_iso(text: str) -> float:
     """Read an ISO-8601 date or time as epoch seconds; without a zone it is UTC.
 
-    :raises ValueError: when *text* is no date.
+    :raises ValueError: *text* is not a date.
     """
     # A '+' that was not escaped in a query string arrives as a space.
     cleaned = text.strip()

@@ -1,7 +1,7 @@
-"""What the service says: every text and every shape of an answer, in one place.
+"""Every text and every shape of a response, in one place.
 
-Facts after the service's reference and the vendor's live notes of 2026-07-30; where those are silent the
-choice is said in a comment. Nothing here knows of HTTP servers.
+Based on the service's reference and the vendor's live notes of 2026-07-30. Where those do not say, a comment states
+the choice. Independent of the HTTP server.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _ROLES = ("none", "render", "editor", "manager", "admin")
 
 
 class Refusal(Exception):
-    """The service answers *status* with *message*."""
+    """A refused call: the response has *status* and *message*."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ class Refusal(Exception):
 
 
 def refusal_body(message: str, settings: Settings) -> dict[str, Any]:
-    """Give the body of a refusal, in one of the three shapes that a client has to read."""
+    """Return the body of a refusal, in one of the three shapes that clients must understand."""
     if settings.error_shape == "error":
         return {"error": message}
     if settings.error_shape == "message":
@@ -72,7 +72,7 @@ def refusal_body(message: str, settings: Settings) -> dict[str, Any]:
 
 
 def check_key(key: str | None, settings: Settings) -> None:
-    """Refuse a missing or wrong key, and every key of a suspended account."""
+    """Refuse a missing or invalid key, and every key of a suspended account."""
     if not key:
         raise Refusal(settings.key_status, "Error: API Key not provided")
     listed = key in settings.api_keys or key in settings.roles
@@ -83,14 +83,14 @@ def check_key(key: str | None, settings: Settings) -> None:
 
 
 def check_role(key: str | None, needed: Role, settings: Settings) -> None:
-    """Refuse a key whose role is too low for a call that wants *needed*."""
+    """Refuse a key whose role is lower than *needed*."""
     role = settings.roles.get(key or "", "admin")
     if _ROLES.index(role) < _ROLES.index(needed):
         raise Refusal(settings.role_status, "Insufficient permissions")
 
 
 def check_quota(*, remaining: float, movies: int, settings: Settings) -> None:
-    """Refuse a submission that the account cannot pay for."""
+    """Refuse a submission if the account has no credits or movies left."""
     if settings.quota_shape == "movies" and movies >= settings.movie_quota:
         raise Refusal(401, MOVIE_QUOTA)
     if remaining <= 0:
@@ -98,7 +98,7 @@ def check_quota(*, remaining: float, movies: int, settings: Settings) -> None:
 
 
 def read_document(body: bytes) -> dict[str, Any]:
-    """Read a submitted document with the three documented refusals; any non-empty object passes."""
+    """Read a submitted document, with the three documented refusals. Any non-empty object is accepted."""
     if not body.strip():
         raise Refusal(400, "No movie JSON received")
     try:
@@ -113,7 +113,7 @@ def read_document(body: bytes) -> dict[str, Any]:
 
 
 def check_frame(document: Mapping[str, Any], settings: Settings) -> None:
-    """Refuse a frame above the plan (401), as far as the document says its size in plain numbers."""
+    """Refuse a frame larger than the plan allows (401), if the document gives its size as plain numbers."""
     custom = (_integer(document.get("width")), _integer(document.get("height")))
     width, height = preset_size(document.get("resolution")) or custom
     if width > settings.max_width or height > settings.max_height:
@@ -122,7 +122,7 @@ def check_frame(document: Mapping[str, Any], settings: Settings) -> None:
 
 
 def check_length(document: Mapping[str, Any], settings: Settings) -> None:
-    """Refuse a movie that is longer than the plan allows (401), as far as its length is known before it is rendered."""
+    """Refuse a movie longer than the plan allows (401), if its length is known before it is rendered."""
     if settings.max_movie_seconds is None:
         return
     if problem := length_problem(estimate(document).at_least, settings):
@@ -130,7 +130,7 @@ def check_length(document: Mapping[str, Any], settings: Settings) -> None:
 
 
 def length_problem(seconds: float, settings: Settings) -> str | None:
-    """Say that a movie of *seconds* is longer than the plan allows. The service's words for it are not published."""
+    """Return the error for a movie longer than the plan allows, else None. The service's text is not published."""
     most = settings.max_movie_seconds
     if most is None or seconds <= most + 1e-6:
         return None
@@ -145,7 +145,7 @@ def _integer(value: Any) -> int:
 
 
 def quota_view(remaining: float, *, movies: int, settings: Settings) -> dict[str, Any]:
-    """Give ``remaining_quota`` in the shape of the plan."""
+    """Return ``remaining_quota`` in the shape of the plan."""
     time = int(remaining) if float(remaining).is_integer() else round(remaining, 3)
     if settings.quota_shape == "movies":
         return {"movies": max(0, settings.movie_quota - movies), "drafts": 1000, "time": time}
@@ -153,9 +153,9 @@ def quota_view(remaining: float, *, movies: int, settings: Settings) -> dict[str
 
 
 def movie_view(render: Render, state: RenderState, *, base_url: str, with_document: bool) -> dict[str, Any]:
-    """Give the movie object of GET /movies.
+    """Return the movie object of GET /movies.
 
-    ``success`` while a render is not over is not documented; here it is true unless the render failed.
+    ``success`` of an unfinished render is not documented; here it is true unless the render failed.
     """
     done = state.status == "done"
     view: dict[str, Any] = {
@@ -166,7 +166,7 @@ def movie_view(render: Render, state: RenderState, *, base_url: str, with_docume
         "url": f"{base_url}/renders/{render.project}.mp4" if state.available else None,
         "ass": f"{base_url}/renders/{render.project}.ass" if state.available and render.ass else False,
         "created_at": iso(render.created_at),
-        # The observed failure had null here.
+        # null in the failure that was observed.
         "ended_at": iso(state.ended_at) if done and state.ended_at is not None else None,
     }
     if done:
@@ -176,7 +176,7 @@ def movie_view(render: Render, state: RenderState, *, base_url: str, with_docume
             "width": render.width,
             "height": render.height,
         }
-        # Ours alone, so only where there is something to say; the operator puts it into the task's log.
+        # The real service has no such field. The operator logs its warnings.
         view |= {"warnings": render.warnings} if render.warnings else {}
     elapsed = (state.ended_at or 0.0) - (state.started_at or 0.0)
     view |= {
@@ -193,7 +193,7 @@ def movie_view(render: Render, state: RenderState, *, base_url: str, with_docume
 
 @dataclass(frozen=True, kw_only=True)
 class ListQuery:
-    """What GET /movies without a project asks for; moments are epoch seconds."""
+    """The query of GET /movies without a project; times are epoch seconds."""
 
     start: float
     end: float
@@ -202,7 +202,7 @@ class ListQuery:
 
 
 def list_query(params: Mapping[str, str], *, now: float) -> ListQuery:
-    """Read the query of a list; the default start is the first of the current month."""
+    """Read the query of a list. It starts at the first of the current month by default."""
     today = datetime.fromtimestamp(now, timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     start = _date(params.get("date_start") or params.get("from"), default=today.replace(day=1).timestamp())
     end_of_day = today.timestamp() + 86400 - 0.001
@@ -231,7 +231,7 @@ def _date(text: str | None, *, default: float, end_of_day: bool = False) -> floa
 def page_of(
     renders: Sequence[Render], query: ListQuery, *, settings: Settings
 ) -> tuple[list[Render], bool, str | None]:
-    """Give the renders of one page, whether more follow, and the cursor to them."""
+    """Return the renders of one page, whether more follow, and the cursor of the next page."""
 
     def key(render: Render) -> tuple[Any, ...]:
         if settings.list_order == "shuffled":

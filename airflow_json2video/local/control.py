@@ -1,4 +1,4 @@
-"""Endpoints under ``/_control`` that steer the service; they need no key and answer this machine only."""
+"""Endpoints under ``/_control`` that control the service. They need no key and serve only this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1", "localhost", "testclient"}
 
 
 def control_routes(backend: Backend) -> list[Route]:
-    """Give the routes that steer *backend*."""
+    """Return the routes that control *backend*."""
 
     async def requests(request: Request) -> Any:
         if request.method == "DELETE":
@@ -36,14 +36,14 @@ def control_routes(backend: Backend) -> list[Route]:
 
     async def clock(request: Request) -> Any:
         if request.method == "POST":
-            _steer(backend, await _json(request))
+            _set_clock(backend, await _json(request))
         return backend.clock.describe()
 
     async def settings(request: Request) -> Any:
         if request.method == "POST":
             changes = await _json(request)
             if not isinstance(changes, dict):
-                raise ValueError("settings are given as an object")
+                raise ValueError("settings must be an object")
             backend.settings.update(changes)
         return backend.settings.describe()
 
@@ -67,8 +67,8 @@ def control_routes(backend: Backend) -> list[Route]:
 def _guarded(handler: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         if request.client is None or request.client.host not in _LOOPBACK:
-            return JSONResponse({"message": "the control endpoints answer this machine only"}, status_code=403)
-        # A page in a browser on this machine must not steer the service.
+            return JSONResponse({"message": "the control endpoints serve only this machine"}, status_code=403)
+        # A web page in a browser on this machine must not control the service.
         if request.headers.get("origin"):
             return JSONResponse({"message": "the control endpoints do not serve web pages"}, status_code=403)
         try:
@@ -86,7 +86,7 @@ async def _json(request: Request) -> Any:
         raise ValueError("the body is not JSON") from None
 
 
-def _steer(backend: Backend, orders: Any) -> None:
+def _set_clock(backend: Backend, orders: Any) -> None:
     """Move the clock: ``scale``, ``freeze``, ``resume``, ``move_to``, ``advance``, in that order."""
     known = {"scale", "freeze", "resume", "move_to", "advance"}
     if not isinstance(orders, dict) or not set(orders) <= known:

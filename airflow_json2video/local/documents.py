@@ -1,4 +1,4 @@
-"""Reading JSON that strangers sent, so that what was read can be written again everywhere."""
+"""Strict reading of JSON from clients, so that every value can be written again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["read_json"]
 
 
 def read_json(body: bytes | str) -> Any:
-    """Read a JSON text as the standard has it.
+    """Read a JSON text strictly.
 
-    Python's reader takes more: NaN and numbers that become infinite, halves of surrogate pairs, nesting up to
-    where writing fails. Once stored, each of these would break every answer that shows it.
+    Python's reader also accepts NaN, numbers that become infinite, unpaired surrogates, and nesting too deep to be
+    written. Once stored, each of these would break every response that contains it.
 
     :raises ValueError: it is not JSON, or nested more than 100 deep.
     """
@@ -25,7 +25,7 @@ def read_json(body: bytes | str) -> Any:
         raise ValueError("nested too deeply") from None
     if is_deeper(value, LIMITS.depth):
         raise ValueError(f"nested more than {LIMITS.depth} deep")
-    # The only way to half a pair is an escape.
+    # An unpaired surrogate can only come from an escape.
     marker: Any = b"\\ud" if isinstance(body, bytes) else "\\ud"
     if marker in body.lower():
         json.dumps(value, ensure_ascii=False).encode()

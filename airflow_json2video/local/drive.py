@@ -1,4 +1,4 @@
-"""The drive: files that movies use, uploaded in two steps. Every rule of it; :mod:`.drive_routes` serves it."""
+"""The rules of the drive: files that movies use, uploaded in two steps. :mod:`.drive_routes` serves it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["FILES", "MAX_FILE", "UPLOADS", "Drive", "stored_name"]
 
 MAX_FILE = 524_288_000
 FILES = "/media/local/files/"
-"""Path below which the files are served, before folder and name."""
+"""Path prefix of the files, before folder and name."""
 UPLOADS = "/storage/"
 _TEMP = "temp"
 _GIB = 1024**3
@@ -36,17 +36,17 @@ _CREDITS_PER_GIB = 10
 
 
 def stored_name(path: str) -> str:
-    """Give the name on disk of the drive's file *path*. No part of a name that somebody chose gets there."""
+    """Return the name on disk of the drive's file *path*. It contains no part of the name that a client chose."""
     return hashlib.sha256(path.encode()).hexdigest()
 
 
 class Drive:
-    """What the calls under ``/media`` do; it raises :class:`.contract.Refusal` to refuse.
+    """Implements the calls under ``/media``. Raises :class:`.contract.Refusal` to refuse a call.
 
-    Folders are prefixes of paths, as in the storage behind the real service: a folder is there while a file is
-    in it, or once it was made by name.
+    Folders are prefixes of paths, as in the storage of the real service: a folder exists while it contains a file,
+    or if it was created by name.
 
-    :param remaining: gives the credits left.
+    :param remaining: returns the credits left.
     """
 
     def __init__(self, *, store: Store, clock: Clock, settings: Settings, remaining: Callable[[], float]) -> None:
@@ -58,7 +58,7 @@ class Drive:
         self._blocked_at: float | None = None
         self._bill = StorageBill(store.bills)
         self.place = store.home / "drive"
-        """Folder of the bytes, each file under its :func:`stored_name`."""
+        """Folder of the stored files, each under its :func:`stored_name`."""
         self.place.mkdir(exist_ok=True)
 
     # Storage
@@ -83,7 +83,7 @@ class Drive:
         return math.ceil(max(0, used - self._settings.free_storage) * _CREDITS_PER_GIB / _GIB)
 
     def spent(self) -> float:
-        """Give the credits that the storage has cost so far."""
+        """Return the credits that the storage has cost so far."""
         with self._lock:
             self._settle()
             return self._bill.spent(self._clock.now())
@@ -93,7 +93,7 @@ class Drive:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Change what is stored: alone, and what it has cost until now charged."""
+        """Hold the lock during a change of the files, and charge for the storage before and after it."""
         with self._lock:
             self._settle()
             yield
@@ -112,7 +112,7 @@ class Drive:
 
     def file(self, path: str | None, *, base_url: str) -> dict[str, Any]:
         """Answer GET /media/file?path=."""
-        return {"success": True, "file": self._view(self._found((path or "").strip("/")), base_url)}
+        return {"success": True, "file": self._view(self._require((path or "").strip("/")), base_url)}
 
     def start_upload(self, body: Mapping[str, Any], *, base_url: str) -> dict[str, Any]:
         """Answer POST /media/file: the first step of an upload."""
@@ -155,7 +155,7 @@ class Drive:
             raise Refusal(400, "destination is required")
         source, target = folder_name(body.get("folder")), folder_name(body["destination"])
         with self._changing():
-            record = self._found(_path(source, name))
+            record = self._require(_path(source, name))
             if source != target:
                 if self._record(_path(target, name)) is not None:
                     raise Refusal(
@@ -172,11 +172,11 @@ class Drive:
         return self._done()
 
     def delete(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer DELETE /media/file; a record that is still ``pending`` goes the same way."""
+        """Answer DELETE /media/file; also for a record that is still ``pending``."""
         path = _path(folder_name(body.get("folder")), file_name(body.get("name")))
         with self._changing():
-            self._found(path)
-            self._forget(path)
+            self._require(path)
+            self._delete(path)
         return self._done()
 
     # Folders
@@ -218,12 +218,12 @@ class Drive:
         ]
 
     def _all_folders(self) -> set[str]:
-        """Give every folder with those above it, ``temp`` among them."""
+        """Return every folder with its parents, including ``temp``."""
         named = {_TEMP, *(f["folder"] for f in self._store.folders.all()), *(f["folder"] for f in self._files())}
         return {"/".join(parts[:n]) for parts in (f.split("/") for f in named if f) for n in range(1, len(parts) + 1)}
 
     def make_folder(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer POST /media/folder; a folder that is there already is a success."""
+        """Answer POST /media/folder; succeeds if the folder exists."""
         folder = _required_folder(body)
         if not folder:
             raise Refusal(400, "Invalid folder name")
@@ -234,7 +234,7 @@ class Drive:
         return self._done()
 
     def delete_folder(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer DELETE /media/folder; folders below it that hold no file go with it."""
+        """Answer DELETE /media/folder; also deletes empty folders below it."""
         folder = _required_folder(body)
         if not folder:
             raise Refusal(400, "Cannot delete root folder")
@@ -243,15 +243,15 @@ class Drive:
         with self._lock:
             if any(_within(f["folder"], folder) for f in self._files()):
                 raise Refusal(400, "Folder is not empty. Delete all files first.")
-            # What becomes of a folder that is not there is not documented; here that is a success.
+            # The response for a folder that does not exist is not documented; here it is a success.
             for name in [f["folder"] for f in self._store.folders.all() if _within(f["folder"], folder)]:
                 self._store.folders.drop(name)
         return self._done()
 
-    # The storage behind the API
+    # The storage of the uploads
 
     def ticket(self, token: str) -> dict[str, Any] | None:
-        """Give the record that an upload address was made for, or None when it is unknown or too old."""
+        """Return the record of an upload address, or None if it is unknown or expired."""
         now = self._clock.now()
         for record in self._files():
             if secrets.compare_digest(record["token"].encode(), token.encode()):
@@ -259,7 +259,7 @@ class Drive:
         return None
 
     def receive(self, token: str, partial: Path) -> bool:
-        """Take the bytes of an upload that are in *partial*; False if its record has gone meanwhile."""
+        """Store an upload whose bytes are in *partial*; return False if its record was deleted meanwhile."""
         with self._lock:
             record = self.ticket(token)
             if record is None:
@@ -271,13 +271,13 @@ class Drive:
             return True
 
     def served(self, path: str) -> tuple[Path, str] | None:
-        """Give the bytes and the type of a file that can be fetched by its address."""
+        """Return path and content type of a file that can be downloaded, or None."""
         record = self._record(path)
         place = self.place / stored_name(path)
         return (place, record["contentType"]) if record is not None and place.is_file() else None
 
     def clear(self) -> None:
-        """Remove the bytes of every file."""
+        """Delete the bytes of every file."""
         for place in self.place.iterdir():
             place.unlink(missing_ok=True)
         self._blocked_at = None
@@ -285,27 +285,27 @@ class Drive:
     # Records
 
     def _files(self) -> list[dict[str, Any]]:
-        """Give every file, those of ``temp`` that are too old removed."""
+        """Return every file, after deleting expired ones in ``temp``."""
         now = self._clock.now()
-        kept = []
+        current = []
         for record in self._store.files.all():
             if _temporary(record["folder"]) and now > record["created_at"] + self._settings.temp_expire_after:
-                self._forget(_path(record["folder"], record["name"]))
+                self._delete(_path(record["folder"], record["name"]))
             else:
-                kept.append(record)
-        return kept
+                current.append(record)
+        return current
 
     def _record(self, path: str) -> dict[str, Any] | None:
         self._files()
         return self._store.files.get(path)
 
-    def _found(self, path: str) -> dict[str, Any]:
+    def _require(self, path: str) -> dict[str, Any]:
         record = self._record(path)
         if record is None:
             raise Refusal(self._settings.missing_status, "File not found")
         return record
 
-    def _forget(self, path: str) -> None:
+    def _delete(self, path: str) -> None:
         self._store.files.drop(path)
         (self.place / stored_name(path)).unlink(missing_ok=True)
 
@@ -333,7 +333,7 @@ class Drive:
 
 
 def file_name(name: Any) -> str:
-    """Give a file's name as the service writes it: what is not a letter, a digit or one of ``._-`` becomes ``_``."""
+    """Return a file name as the service writes it: each character but letters, digits and ``._-`` becomes ``_``."""
     if not isinstance(name, str) or not name.strip():
         raise Refusal(400, "name is required")
     written = re.sub(r"[^a-zA-Z0-9._-]", "_", name.strip())
@@ -341,7 +341,7 @@ def file_name(name: Any) -> str:
 
 
 def folder_name(folder: Any) -> str:
-    """Give a folder's path as the service writes it: letters, digits and ``/_-``, without a slash at its ends."""
+    """Return a folder path as the service writes it: letters, digits and ``/_-``, without a slash at either end."""
     if folder is None:
         return ""
     if not isinstance(folder, str):

@@ -1,4 +1,4 @@
-"""HTTP of the drive: the calls under ``/v2/media``, the storage that takes the bytes, and the files themselves."""
+"""The HTTP of the drive: the calls under ``/v2/media``, the storage for uploads, and the files themselves."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["media", "storage_routes"]
 
 MAX_BODY = 1024 * 1024
-# What every HTTP client sends by itself. The signature of the real address covers the type and the size alone, and
-# a header more, x-api-key above all, answers 403.
-_HARMLESS = {
+# Headers that every HTTP client sends. The signature of the real address covers only type and size; any other
+# header, such as x-api-key, is answered with 403.
+_STANDARD_HEADERS = {
     "accept", "accept-encoding", "accept-language", "connection", "content-length", "content-type", "expect", "host",
     "user-agent",
 }  # fmt: skip
 
 
 def media(drive: Drive) -> Callable[[Request], Awaitable[Response]]:
-    """Give the handler of ``/v2/media``, ``/v2/media/file`` and ``/v2/media/folder``."""
+    """Return the handler of ``/v2/media``, ``/v2/media/file`` and ``/v2/media/folder``."""
 
     async def handle(request: Request) -> Response:
         what = (request.path_params.get("what") or "", request.method)
@@ -77,7 +77,7 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 def storage_routes(drive: Drive) -> list[Route]:
-    """Give the routes outside of the API: where bytes are put, and where files are fetched. Neither takes a key."""
+    """Return the routes outside of the API: for uploads and downloads. Neither needs a key."""
 
     async def put(request: Request) -> Response:
         token = request.path_params["token"]
@@ -85,7 +85,7 @@ def storage_routes(drive: Drive) -> list[Route]:
         if record is None:
             return _denied("AccessDenied", "Request has expired")
         headers = request.headers
-        extra = sorted(set(headers.keys()) - _HARMLESS)
+        extra = sorted(set(headers.keys()) - _STANDARD_HEADERS)
         if extra:
             return _denied("SignatureDoesNotMatch", f"headers that were not signed: {', '.join(extra)}")
         if headers.get("content-type") != record["contentType"]:
@@ -109,7 +109,7 @@ def storage_routes(drive: Drive) -> list[Route]:
         found = drive.served(request.path_params["path"])
         if found is None:
             return Response("Not found", status_code=404, media_type="text/plain")
-        # A page that somebody uploaded must not act in the name of this address.
+        # An uploaded web page must not run with the origin of this service.
         guard = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
         return FileResponse(found[0], media_type=found[1], headers=guard)
 

@@ -1,7 +1,7 @@
-"""Exports: what a movie wants to happen once its render is over.
+"""Exports: where a movie is sent after its render has finished.
 
-Webhooks are really sent, to this machine unless more is allowed. FTP, SFTP and email are only told in the render's
-warnings: nobody wants mail from a rehearsal.
+Webhooks are sent, by default only to this machine. FTP, SFTP and email are not sent; a warning of the render says what
+would be sent.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 __all__ = ["Exporter", "describe_unserved", "destinations_of", "payload_of"]
 
 RESPONSE_TIMEOUT_S = 5.0
-"""Real seconds for an answer; the guide wants it within 5."""
+"""Timeout for the response of a webhook, in real seconds; the guide requires 5."""
 _TICK = 0.02
 _URLENCODED = "application/x-www-form-urlencoded"
 
 
 def destinations_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give the destinations of a movie in order, expressions computed, each with its place as ``where``.
+    """Return the destinations of a movie in order, with expressions filled in and the path as ``where``.
 
-    Several items of ``exports`` run one after another (an archived page allows only one).
+    Several items of ``exports`` run one after another (an archived page of the docs allows only one).
     """
     exports = document.get("exports")
     if not isinstance(exports, list):
@@ -54,7 +54,7 @@ def destinations_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def describe_unserved(destinations: Sequence[Mapping[str, Any]], *, allow_webhooks: bool) -> list[str]:
-    """Say what the destinations that are not served here would do; no user name, no password, no whole address."""
+    """Return a warning for each destination that is not served here, without user names and passwords."""
     said = []
     for one in destinations:
         where, kind = one["where"], one.get("type")
@@ -64,11 +64,11 @@ def describe_unserved(destinations: Sequence[Mapping[str, Any]], *, allow_webhoo
         elif kind == "email":
             said.append(f"{where}: would send an email to {one.get('to')}, subject {one.get('subject')!r}")
         elif kind is None and one.get("id"):
-            said.append(f"{where}: would use the connection {one['id']!r} of the dashboard, which is not known here")
+            said.append(f"{where}: would use the connection {one['id']!r} of the dashboard, which is unknown here")
         elif kind != "webhook":
-            said.append(f"{where}: there is no destination of type {kind!r}; use webhook, ftp, sftp or email")
+            said.append(f"{where}: unknown destination type {kind!r}; use webhook, ftp, sftp or email")
         elif not allow_webhooks and not _is_here(host := urlsplit(str(one.get("endpoint") or "")).hostname or ""):
-            said.append(f"{where}: would call a webhook at {host or 'no address'}; switch allow_webhooks on to send it")
+            said.append(f"{where}: would call a webhook at {host or 'no address'}; set allow_webhooks to send it")
     return said
 
 
@@ -80,13 +80,13 @@ def _is_here(host: str) -> bool:
 
 
 def payload_of(view: Mapping[str, Any], *, movie_id: Any, shape: str, thumbnail: str) -> dict[str, Any]:
-    """Give what a webhook sends, in one of the three published shapes.
+    """Return the payload of a webhook, in one of the three published shapes.
 
-    The reference's sample shows a success only and has neither ``success`` nor ``status``, although its text says
-    to look at them; here a failure has both.
+    The reference's sample shows only a success and has neither ``success`` nor ``status``, although its text refers to
+    them; here a failure has both.
 
     :param view: the movie object of GET /movies.
-    :param thumbnail: address of a picture of the video, which the production guide's sample has.
+    :param thumbnail: address of the video's thumbnail, which the production guide's sample contains.
     """
     failed = view["status"] == "error"
     if shape == "envelope":
@@ -109,7 +109,7 @@ def _text(value: Any) -> str:
 
 
 def encoded(payload: Mapping[str, Any], content_type: Any, *, types: str) -> tuple[bytes, str]:
-    """Give body and MIME type of a call; objects in a form are JSON texts, which is not documented."""
+    """Return body and MIME type of a call. Objects in a form are JSON texts, which is not documented."""
     wanted = str(content_type or "json").strip().lower()
     forms = {"both": ("urlencoded", _URLENCODED), "short": ("urlencoded",), "mime": (_URLENCODED,)}[types]
     if wanted not in forms:
@@ -119,13 +119,13 @@ def encoded(payload: Mapping[str, Any], content_type: Any, *, types: str) -> tup
 
 
 class Exporter:
-    """Runs the exports of each render once, after it is seen to be over.
+    """Runs the exports of each render once, after it shows as finished.
 
-    A fault rule of the kind ``webhook`` makes the call come twice, late, or not at all.
+    A fault rule of the kind ``webhook`` sends the call twice, late, or not at all.
 
-    :param state_at: looks at a render now.
-    :param view: gives the movie object of a render.
-    :param origin: the service's own address, which no webhook may call.
+    :param state_at: returns the current state of a render.
+    :param view: returns the movie object of a render.
+    :param origin: the service's own address, which a webhook is not allowed to call.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Exporter:
         self._thread = threading.Thread(target=self._run, name="json2video-exports", daemon=True)
 
     def start(self) -> None:
-        """Start, beginning with what an earlier life of the service left unsent."""
+        """Start, with the exports that were not sent before a restart."""
         for render in self._store.all():
             self.expect(render)
         self._thread.start()
@@ -166,7 +166,7 @@ class Exporter:
                 self._change.notify()
 
     def stop(self) -> None:
-        """Send nothing more; what is unsent stays in the store for the next start."""
+        """Stop sending. Unsent exports stay in the store for the next start."""
         with self._change:
             self._stopping = True
             self._change.notify()
@@ -174,7 +174,7 @@ class Exporter:
             self._thread.join(timeout=RESPONSE_TIMEOUT_S)
 
     def clear(self) -> None:
-        """Forget what is waited for."""
+        """Forget the renders that have not finished."""
         with self._change:
             self._waiting.clear()
 
@@ -186,15 +186,15 @@ class Exporter:
                     return
                 waiting = dict(self._waiting)
             for project, due in waiting.items():
-                self._look(project, due)
+                self._check(project, due)
             with self._change:
-                # The service's clock may be moved at any moment, so the end of a wait cannot be computed.
+                # The service's clock can be moved at any time, so the end of a wait cannot be computed.
                 self._change.wait_for(lambda: self._stopping, timeout=max(_TICK, len(waiting) * _TICK / 20))
 
-    def _look(self, project: str, due: float | None) -> None:
+    def _check(self, project: str, due: float | None) -> None:
         render = self._store.get(project)
         if render is None or render.exported_at is not None:
-            self._settle(project)
+            self._forget(project)
             return
         if due is not None:
             if self._clock.now() >= due:
@@ -212,13 +212,13 @@ class Exporter:
         missing = rule is not None and rule.status == "missing"
         self._export(render, times=0 if missing else 2 if rule is not None else 1)
 
-    def _settle(self, project: str) -> None:
+    def _forget(self, project: str) -> None:
         with self._change:
             self._waiting.pop(project, None)
 
     def _export(self, render: Render, *, times: int) -> None:
-        # Entered before anything is sent: a service that is killed here sends nothing twice.
-        self._settle(render.project)
+        # Recorded before anything is sent, so that a service that is killed here does not send it twice.
+        self._forget(render.project)
         if self._store.change(render.project, exported_at=self._clock.now()) is None:
             return
         threading.Thread(
@@ -229,15 +229,15 @@ class Exporter:
         deliveries: list[dict[str, Any]] = []
         for destination in render.destinations:
             if destination.get("type") != "webhook":
-                deliveries.append({"where": destination["where"], "outcome": "not sent: only told in the warnings"})
+                deliveries.append({"where": destination["where"], "outcome": "not sent: described in the warnings"})
                 continue
             for _ in range(times):
                 outcome = self._post(render, destination)
                 deliveries.append({"where": destination["where"], "outcome": outcome})
             if times == 0:
-                deliveries.append({"where": destination["where"], "outcome": "not sent: a fault rule took it"})
+                deliveries.append({"where": destination["where"], "outcome": "not sent: suppressed by a fault rule"})
         with self._change:
-            if not self._stopping:  # else the store is closed
+            if not self._stopping:  # otherwise the store is closed
                 self._store.change(render.project, deliveries=deliveries)
 
     def _post(self, render: Render, destination: Mapping[str, Any]) -> str:
@@ -262,25 +262,25 @@ class Exporter:
 
 
 def post(url: str, body: bytes, *, content_type: str, allow_any: bool, own_port: int | None) -> int:
-    """Send one webhook and give the HTTP status; redirects are not followed.
+    """Send one webhook and return the HTTP status. Redirects are not followed.
 
-    The name is looked up once, and the connection goes to the address that was looked at.
+    The name is resolved once, and the connection is made to the address that was checked.
 
-    :raises ValueError: an address that may not be called.
-    :raises OSError: it cannot be reached.
+    :raises ValueError: the address is not allowed.
+    :raises OSError: the address is unreachable.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no http or https address")
+        raise ValueError(f"{url!r} is not an http or https address")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = str(socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0][4][0])
     found = ipaddress.ip_address(address.split("%")[0])
     found = getattr(found, "ipv4_mapped", None) or found
     local = found.is_loopback or found.is_unspecified
     if not local and not allow_any:
-        raise ValueError(f"{parts.hostname} is not this machine; switch allow_webhooks on to call it")
+        raise ValueError(f"{parts.hostname} is not this machine; set allow_webhooks to call it")
     if local and port == own_port:
-        raise ValueError("a webhook does not call the service itself")
+        raise ValueError("a webhook cannot call the service itself")
     plain = socket.create_connection((address, port), timeout=RESPONSE_TIMEOUT_S)
     connection = http.client.HTTPConnection(parts.hostname, port, timeout=RESPONSE_TIMEOUT_S)
     connection.sock = plain

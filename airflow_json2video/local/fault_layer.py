@@ -1,6 +1,6 @@
-"""The outermost ASGI layer: it keeps the journal of calls and breaks answers as the rules say.
+"""The outermost ASGI layer: it records the calls in the journal and applies the fault rules.
 
-It has to stand outside Starlette's own error handling: an aborted answer inside comes out as a 500.
+It must be outside Starlette's error handling, which would turn an aborted response into a 500.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 VIDEOS = "/renders/"
 FILES = (VIDEOS, UPLOADS)
-"""Beginnings of the paths that are no calls of the API, and can be broken by a rule that names them."""
+"""Path prefixes outside of the API; a rule that names such a path applies to it."""
 _PIECES = 10
 
 
 @dataclass(kw_only=True)
 class JournalEntry:
-    """One call. It holds no header, so no API key."""
+    """One call. It contains no headers, and so no API key."""
 
     method: str
     path: str
@@ -39,7 +39,7 @@ class JournalEntry:
     time: float
     """Epoch seconds on the service's clock."""
     status: int | None = None
-    """What the client was sent; None if nothing."""
+    """The status that was sent to the client; None if nothing was sent."""
     project: str | None = None
     reached_app: bool = False
     faults: list[str] | None = None
@@ -53,12 +53,12 @@ class Journal:
         self._lock = threading.Lock()
 
     def add(self, entry: JournalEntry) -> None:
-        """Note a call."""
+        """Record a call."""
         with self._lock:
             self._entries.append(entry)
 
     def entries(self) -> list[JournalEntry]:
-        """Give the calls so far."""
+        """Return the calls so far."""
         with self._lock:
             return list(self._entries)
 
@@ -67,21 +67,21 @@ class Journal:
         return sum(e.reached_app and e.method == method and e.path == path for e in self.entries())
 
     def clear(self) -> None:
-        """Forget the calls."""
+        """Delete the calls."""
         with self._lock:
             self._entries.clear()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Give the calls as JSON."""
+        """Return the calls as JSON."""
         return [asdict(entry) for entry in self.entries()]
 
 
 class FaultLayer:
     """ASGI middleware around the whole application.
 
-    :param app: what it wraps.
+    :param app: the wrapped application.
     :param now: the service's clock.
-    :param client_data_of: gives the ``client-data`` text of a project, for rules with a marker.
+    :param client_data_of: returns the ``client-data`` text of a project, for rules with a marker.
     """
 
     def __init__(
@@ -100,17 +100,17 @@ class FaultLayer:
         self._client_data_of = client_data_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event."""
+        """Serve one connection."""
         if scope["type"] != "http" or not scope["path"].startswith(("/v2/", *FILES)):
             await self._app(scope, receive, send)
         elif scope["path"].startswith(FILES) and not self._faults.has_live_rules:
-            await self._app(scope, receive, send)  # a file is passed on piece by piece, not held back whole
+            await self._app(scope, receive, send)  # a file is streamed, not buffered
         else:
             await _Exchange(self, scope, receive, send).run()
 
 
 class _Exchange:
-    """One request on its way through the rules."""
+    """One request to which the rules are applied."""
 
     def __init__(self, layer: FaultLayer, scope: Scope, receive: Receive, send: Send) -> None:
         self._layer = layer
@@ -151,8 +151,8 @@ class _Exchange:
                 await self._abort()
                 return
         self.entry.reached_app = True
-        # The answer is held back whole: its end decides what the journal says, and a rule may replace it.
-        held = await self._run_app()
+        # The response is buffered, because the journal needs its content and a rule can replace it.
+        buffered = await self._run_app()
         for rule in rules:
             if rule.kind == "delay" and rule.when == "after":
                 await asyncio.sleep(rule.seconds)
@@ -164,15 +164,15 @@ class _Exchange:
                 await self._abort()
                 return
             if rule.kind == "cut":
-                await self._cut(held, rule.bytes)
+                await self._cut(buffered, rule.bytes)
                 return
             if rule.kind == "slow":
-                await self._trickle(held, rule.seconds)
+                await self._send_slowly(buffered, rule.seconds)
                 return
             if rule.kind == "file":
-                await self._spoil(held, rule)
+                await self._damage_file(buffered, rule)
                 return
-        for message in held:
+        for message in buffered:
             await self._forward(message)
 
     async def _call(self) -> Call:
@@ -190,7 +190,7 @@ class _Exchange:
         )
 
     async def _read_body(self) -> bytes:
-        """Take the body off the wire and arrange for the app to receive it again."""
+        """Read the body, and let the app receive it again."""
         messages: list[Message] = []
         body = b""
         while True:
@@ -207,17 +207,17 @@ class _Exchange:
         return body
 
     async def _run_app(self) -> list[Message]:
-        held: list[Message] = []
+        buffered: list[Message] = []
 
         async def hold(message: Message) -> None:
-            held.append(message)
+            buffered.append(message)
             if message["type"] == "http.response.body" and self.entry.project is None:
                 answer = _parsed(message.get("body", b""))
                 if isinstance(answer, dict) and isinstance(answer.get("project"), str):
                     self.entry.project = answer["project"]
 
         await self._layer._app(self._scope, self._receive, hold)
-        return held
+        return buffered
 
     async def _forward(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -234,49 +234,49 @@ class _Exchange:
         await self._forward({"type": "http.response.start", "status": rule.status, "headers": raw})
         await self._forward({"type": "http.response.body", "body": body})
 
-    async def _trickle(self, held: list[Message], seconds: float) -> None:
-        body = b"".join(m.get("body", b"") for m in held if m["type"] == "http.response.body")
-        await self._forward(next(m for m in held if m["type"] == "http.response.start"))
+    async def _send_slowly(self, buffered: list[Message], seconds: float) -> None:
+        body = b"".join(m.get("body", b"") for m in buffered if m["type"] == "http.response.body")
+        await self._forward(next(m for m in buffered if m["type"] == "http.response.start"))
         step = max(1, -(-len(body) // _PIECES))
         for at in range(0, len(body), step):
             await asyncio.sleep(seconds / _PIECES)
             await self._send({"type": "http.response.body", "body": body[at : at + step], "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _spoil(self, held: list[Message], rule: Fault) -> None:
-        body = b"".join(m.get("body", b"") for m in held if m["type"] == "http.response.body")
-        start = next(m for m in held if m["type"] == "http.response.start")
+    async def _damage_file(self, buffered: list[Message], rule: Fault) -> None:
+        body = b"".join(m.get("body", b"") for m in buffered if m["type"] == "http.response.body")
+        start = next(m for m in buffered if m["type"] == "http.response.start")
         if rule.status == "missing":
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"9")]
             await self._forward({"type": "http.response.start", "status": 404, "headers": headers})
             await self._forward({"type": "http.response.body", "body": b"Not found"})
         elif rule.status == "wrong-length":
-            await self._cut(held, len(body) // 2)
+            await self._cut(buffered, len(body) // 2)
         else:
-            # From the header, because the answer to HEAD has no body.
+            # From the header, because the response to HEAD has no body.
             half = int(dict(start["headers"]).get(b"content-length", len(body))) // 2
             headers = [(k, v) for k, v in start["headers"] if k not in (b"content-length", b"etag")]
             await self._forward({**start, "headers": [*headers, (b"content-length", str(half).encode())]})
             await self._forward({"type": "http.response.body", "body": body[:half]})
 
-    async def _cut(self, held: list[Message], length: int) -> None:
-        body = b"".join(m.get("body", b"") for m in held if m["type"] == "http.response.body")
-        await self._forward(next(m for m in held if m["type"] == "http.response.start"))
+    async def _cut(self, buffered: list[Message], length: int) -> None:
+        body = b"".join(m.get("body", b"") for m in buffered if m["type"] == "http.response.body")
+        await self._forward(next(m for m in buffered if m["type"] == "http.response.start"))
         await self._send({"type": "http.response.body", "body": body[:length], "more_body": True})
-        await asyncio.sleep(0.02)  # let the bytes leave before the connection goes
+        await asyncio.sleep(0.02)  # let the bytes be sent before the connection is aborted
         await self._abort()
 
     async def _abort(self) -> None:
-        """Drop the connection. The transport is internal to uvicorn, with httptools and with h11."""
+        """Abort the connection. The transport is internal to uvicorn, both with httptools and with h11."""
         cycle = getattr(self._send, "__self__", None)
         transport = getattr(cycle, "transport", None)
         if transport is not None:
             transport.abort()
-            # Once uvicorn has seen the connection go it does not complain of an answer that was not finished.
+            # After uvicorn has noticed the disconnect, it logs no error about an unfinished response.
             while (await self._wire())["type"] != "http.disconnect":
                 pass
         else:
-            raise ConnectionAbortedError("a fault rule dropped this connection")
+            raise ConnectionAbortedError("a fault rule aborted this connection")
 
 
 def _project_in(path: str) -> str | None:

@@ -1,33 +1,33 @@
-"""Rules that break the service on request: matched, counted, and cleared by one call.
+"""Fault rules: they make the service fail on request, are matched and counted, and can be cleared.
 
 ===========  =============================================================================================
 kind         what happens
 ===========  =============================================================================================
-``answer``   *status*, *body*, *headers*, *retry_after* instead of the app's answer; ``when="before"`` (the
-             default) without running the app, ``when="after"`` once it has run: a 500 with a project made.
-             *canned* gives status and body by name: ``invalid-json``, ``html``, ``empty`` (a 200 without a
+``answer``   *status*, *body*, *headers*, *retry_after* instead of the app's response; ``when="before"`` (the
+             default) without running the app, ``when="after"`` after it has run: a 500 although a render exists.
+             *canned* selects status and body by name: ``invalid-json``, ``html``, ``empty`` (a 200 without a
              body), ``no-movie`` (a 200 without its ``movie``), ``quota``, ``no-credits``, ``suspended``
-``delay``    *seconds* (real ones) ``before`` or ``after`` the app runs
-``slow``     the app runs, and its answer trickles out over *seconds* (real ones)
-``lost``     the app runs, the answer is thrown away and the connection is aborted; with ``when="before"``
-             it is aborted and the app never runs
+``delay``    waits *seconds* (real ones) ``before`` or ``after`` the app runs
+``slow``     the app runs, and its response is sent slowly over *seconds* (real ones)
+``lost``     the app runs, its response is dropped and the connection aborted; with ``when="before"``
+             the connection is aborted and the app never runs
 ``cut``      the app runs, the client gets *bytes* bytes of the body, then the connection is aborted
-``render``   what becomes of the renders submitted: ``status="error"`` with *message*; ``"pending"`` or
+``render``   the outcome of submitted renders: ``status="error"`` with *message*; ``"pending"`` or
              ``"running"``: stuck there until cleared; ``"timeout"``: shown as such until cleared;
              ``"crash"``: the worker process kills itself
-``poll``     what a look at one render shows, whatever is true and whatever the list says:
+``poll``     the status that polling one render returns, whatever its real status and the list:
              ``status="pending"``, ``"running"`` or ``"timeout"`` (with ``nth``, a status that goes
-             backwards); ``"unknown"``: no such project; ``"late"``: as it was *seconds* ago on the
+             backwards); ``"unknown"``: no such project; ``"late"``: that of *seconds* ago on the
              service's clock
-``file``     what the address of a video gives: ``status="missing"``: 404; ``"truncated"``: half of the file,
-             as if that were all; ``"wrong-length"``: the announced length is that of the whole file, and the
+``file``     the download of a video: ``status="missing"``: 404; ``"truncated"``: half of the file
+             as a complete response; ``"wrong-length"``: Content-Length is that of the whole file, and the
              connection ends after half of it
 ``webhook``  ``status="missing"``: never sent; ``"twice"``; ``"late"``: *seconds* after the end on the
              service's clock
 ===========  =============================================================================================
 
-Without a *path*, a rule about calls means those of the API; one with a path may name ``/renders/*`` and
-the uploads to the drive, ``/storage/*``, too.
+Without a *path*, a rule for calls applies to those of the API. With one, it can also apply to ``/renders/*`` and to
+uploads to the drive, ``/storage/*``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _CANNED: Mapping[str, tuple[int, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What is known of a request when the rules are asked."""
+    """The facts about a request that rules are matched against."""
 
     method: str
     path: str
@@ -76,19 +76,19 @@ class Call:
 
 @dataclass(kw_only=True)
 class Fault:
-    """One rule. Whatever is not given matches everything."""
+    """One rule. A field that is not set matches everything."""
 
     kind: Kind
     method: str | None = None
     path: str | None = None
-    """Exact path, or a pattern with ``*``; ``/v2`` may be left out."""
+    """Exact path, or a pattern with ``*``; ``/v2`` can be omitted."""
     project: str | None = None
     marker: str | None = None
-    """Text that ``client-data`` has to contain."""
+    """Text that ``client-data`` must contain."""
     nth: int | tuple[int, ...] | None = None
-    """Only these of the calls that match otherwise, counted from 1."""
+    """Only these of the matching calls, counted from 1."""
     times: int | None = 1
-    """How often it strikes; None: until it is cleared."""
+    """How often the rule applies; None: until it is cleared."""
     when: Literal["before", "after"] | None = None
     status: int | str | None = None
     body: Any = None
@@ -99,35 +99,35 @@ class Fault:
     bytes: int = 5
     message: str | None = None
     id: str = ""
-    seen: int = 0
-    struck: int = 0
+    matched: int = 0
+    applied: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ValueError(f"a fault is one of {', '.join(get_args(Kind))}, not {self.kind!r}")
+            raise ValueError(f"the kind of a fault must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
         if self.when not in (None, "before", "after"):
-            raise ValueError(f"when is 'before' or 'after', not {self.when!r}")
+            raise ValueError(f"when must be 'before' or 'after', got {self.when!r}")
         if self.kind in _STATUSES and self.status not in _STATUSES[self.kind]:
             known = ", ".join(_STATUSES[self.kind])
-            raise ValueError(f"a {self.kind} fault has a status of {known}, not {self.status!r}")
+            raise ValueError(f"the status of a {self.kind} fault must be one of {known}, got {self.status!r}")
         if self.canned is not None:
             if self.kind != "answer" or self.canned not in _CANNED:
-                raise ValueError(f"canned belongs to an answer and is one of {', '.join(_CANNED)}")
+                raise ValueError(f"canned requires the kind 'answer' and must be one of {', '.join(_CANNED)}")
             self.status, self.body = _CANNED[self.canned]
         if self.kind == "answer" and self.status is None:
             self.status = 200 if self.body is not None else 500
         if self.kind == "answer" and not isinstance(self.status, int):
-            raise ValueError(f"the status of an answer is a number, not {self.status!r}")
+            raise ValueError(f"the status of an answer must be a number, got {self.status!r}")
         if isinstance(self.nth, list):
             self.nth = tuple(self.nth)
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether it has struck as often as it may."""
-        return self.times is not None and self.struck >= self.times
+        """Whether the rule has been applied as often as it can be."""
+        return self.times is not None and self.applied >= self.times
 
     def matches(self, call: Call) -> bool:
-        """Whether the rule is about this call, counts left aside."""
+        """Return whether the rule matches this call, regardless of its counts."""
         if self.method and self.method.upper() != call.method:
             return False
         if self.path and not _path_matches(self.path, call.path):
@@ -139,7 +139,7 @@ class Fault:
         return not self.marker or self.marker in call.client_data
 
     def describe(self) -> dict[str, Any]:
-        """Give the rule and its counts as JSON."""
+        """Return the rule and its counts as JSON."""
         return {k: v for k, v in asdict(self).items() if v not in (None, {}, "")}
 
 
@@ -148,7 +148,7 @@ def _path_matches(pattern: str, path: str) -> bool:
 
 
 class Faults:
-    """The rules in force. Safe to call from several threads."""
+    """The active rules. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -156,16 +156,16 @@ class Faults:
         self._ids = itertools.count(1)
 
     def add(self, rule: Mapping[str, Any]) -> Fault:
-        """Put a rule in force.
+        """Add a rule.
 
         :param rule: the fields of :class:`Fault`; ``kind`` is required.
-        :raises ValueError: a field that does not exist, or a value that it cannot have.
+        :raises ValueError: an unknown field, or an invalid value.
         """
-        names = {f.name for f in fields(Fault)} - {"id", "seen", "struck"}
+        names = {f.name for f in fields(Fault)} - {"id", "matched", "applied"}
         if unknown := sorted(set(rule) - names):
-            raise ValueError(f"a fault has no {', '.join(unknown)}. It has: {', '.join(sorted(names))}")
+            raise ValueError(f"unknown field of a fault: {', '.join(unknown)}. Available: {', '.join(sorted(names))}")
         if "kind" not in rule:
-            raise ValueError(f"a fault needs a kind: {', '.join(get_args(Kind))}")
+            raise ValueError(f"a fault requires a kind: {', '.join(get_args(Kind))}")
         fault = Fault(**rule)
         with self._lock:
             fault.id = f"fault-{next(self._ids)}"
@@ -173,7 +173,7 @@ class Faults:
         return fault
 
     def clear(self, id_: str | None = None) -> None:
-        """Drop one rule, or all of them. Renders they held go on."""
+        """Clear one rule, or all of them. Renders that they held continue."""
         with self._lock:
             if id_ is None:
                 self._rules.clear()
@@ -181,44 +181,44 @@ class Faults:
                 self._rules.pop(id_, None)
 
     def is_active(self, id_: str | None) -> bool:
-        """Whether a rule has not been cleared; a spent one still holds the renders that it struck."""
+        """Return whether a rule has not been cleared; an exhausted one still holds its renders."""
         return id_ in self._rules
 
     def all(self) -> list[Fault]:
-        """Give every rule, spent ones included."""
+        """Return every rule, including exhausted ones."""
         with self._lock:
             return list(self._rules.values())
 
     def matching(self, call: Call, *, kinds: Iterable[Kind]) -> list[Fault]:
-        """Give the rules that strike this call now, and count it."""
+        """Return the rules that apply to this call, and count the call."""
         wanted = set(kinds)
         hits = []
         with self._lock:
             for rule in self._rules.values():
                 if rule.kind not in wanted or rule.is_exhausted or not rule.matches(call):
                     continue
-                rule.seen += 1
+                rule.matched += 1
                 nths = (rule.nth,) if isinstance(rule.nth, int) else rule.nth
-                if nths is None or rule.seen in nths:
-                    rule.struck += 1
+                if nths is None or rule.matched in nths:
+                    rule.applied += 1
                     hits.append(rule)
         return hits
 
     @property
     def has_live_rules(self) -> bool:
-        """Whether a rule can still strike."""
+        """Whether any rule can still apply."""
         with self._lock:
             return any(not rule.is_exhausted for rule in self._rules.values())
 
     @property
     def need_body(self) -> bool:
-        """Whether a live rule looks for a marker, for which a submitted document has to be read."""
+        """Whether a rule that can still apply has a marker, for which a submitted document must be read."""
         with self._lock:
             return any(rule.marker and not rule.is_exhausted for rule in self._rules.values())
 
 
 def marker_text(document: Any) -> str:
-    """Give the ``client-data`` of a document as JSON text, empty if there is none."""
+    """Return the ``client-data`` of a document as JSON text, empty if it has none."""
     if not isinstance(document, dict) or "client-data" not in document:
         return ""
     return json.dumps(document["client-data"], ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""Under which names the service may be reached: a page in a browser must not get at it under a name of its own.
+"""The host names that the service accepts, as a protection against DNS rebinding.
 
-Any page may give its own name the address of this machine (DNS rebinding); the browser then takes the service
-for a part of the page's site. What gives it away is the Host header.
+A web page can resolve its own host name to the address of this machine; the browser then treats the service as a part
+of the page's site. The Host header reveals it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ App = Callable[[Any, Callable[[], Awaitable[Message]], Callable[[Message], Await
 
 
 class HostCheck:
-    """An ASGI application that answers 403 to requests under a foreign name, and hands the others on.
+    """An ASGI application that refuses requests for a foreign host name with 403, and forwards the others.
 
-    :param listening: the address listened on, which is allowed too.
+    :param listening: the address that the service listens on, which is also allowed.
     """
 
     def __init__(self, app: App, *, listening: str) -> None:
@@ -31,13 +31,15 @@ class HostCheck:
     async def __call__(
         self, scope: Any, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
-        """Look at the Host header of an HTTP request."""
+        """Check the Host header of an HTTP request."""
         hosts = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
         if scope["type"] != "http" or (len(hosts) == 1 and self._is_allowed(hosts[0])):
             await self._app(scope, receive, send)
             return
-        said = f"under the name '{hosts[0][:100]}'" if len(hosts) == 1 else "without one Host header"
-        message = f"The local service does not answer {said}; use localhost, or start it with --allow-remote"
+        reason = (
+            f"host name '{hosts[0][:100]}' is not allowed" if len(hosts) == 1 else "exactly one Host header is required"
+        )
+        message = f"The local service refused this request: {reason}. Use localhost, or start it with --allow-remote."
         body = json.dumps({"success": False, "message": message}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 403, "headers": headers})
@@ -52,7 +54,7 @@ class HostCheck:
 
 
 def is_local_name(host: str) -> bool:
-    """Say whether *host* is ``localhost``, an address in 127.0.0.0/8, or ``::1``."""
+    """Return whether *host* is ``localhost``, an address in 127.0.0.0/8, or ``::1``."""
     if host == "localhost":
         return True
     try:

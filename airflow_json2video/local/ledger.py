@@ -1,4 +1,4 @@
-"""What the renders cost so far, answered quickly however many there are."""
+"""The credits of all renders so far, computed quickly for any number of renders."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """Credits by the moment from which a render is seen to be done; failed renders are free.
+    """The credits of renders by the time at which they show as done. Failed renders are free.
 
-    :param held: whether a fault rule keeps a render from being seen as done.
+    :param held: returns whether a fault rule prevents a render from showing as done.
     """
 
     def __init__(self, *, held: Callable[[Render], bool]) -> None:
@@ -30,7 +30,7 @@ class Ledger:
         self._touched: dict[str, Render] = {}
 
     def rebuild(self, renders: Iterable[Render]) -> None:
-        """Start again from these renders."""
+        """Rebuild the ledger from these renders."""
         with self._lock:
             self._ends.clear()
             self._touched.clear()
@@ -39,7 +39,7 @@ class Ledger:
             self.add(render)
 
     def add(self, render: Render) -> None:
-        """Enter a render that has finished."""
+        """Add a finished render."""
         end = visible_end(render)
         if not render.credits or end is None:
             return
@@ -51,7 +51,7 @@ class Ledger:
             self._totals = None
 
     def spent(self, now: float) -> float:
-        """Give the credits of every render that is seen to be done at *now*."""
+        """Return the credits of all renders that show as done at *now*."""
         with self._lock:
             if self._totals is None:
                 self._totals = [0.0, *itertools.accumulate(price for _, price in self._ends)]

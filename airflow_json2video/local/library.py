@@ -1,4 +1,4 @@
-"""Templates that everybody has: a small gallery of our own in place of the vendor's, which is not copied here."""
+"""Templates that every account has: a small gallery instead of the vendor's, which is not copied here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _words(text: str, *, size: str, y: int, **settings: Any) -> dict[str, Any]:
 
 _TITLE = {
     "resolution": "full-hd",
-    "variables": {"title": "A title", "subtitle": "And what it is about", "seconds": 5, "color": "#1F3A5F"},
+    "variables": {"title": "A title", "subtitle": "Its subtitle", "seconds": 5, "color": "#1F3A5F"},
     "scenes": [
         {
             "duration": "{{ seconds }}",
@@ -41,7 +41,7 @@ _TITLE = {
 }
 _QUOTE = {
     "resolution": "instagram-story",
-    "variables": {"quote": "Measure first.", "author": "A carpenter"},
+    "variables": {"quote": "Measure first.", "author": "An author"},
     "scenes": [
         {
             "duration": 6,
@@ -71,7 +71,7 @@ LIBRARY: Mapping[str, dict[str, Any]] = {
         _template("locallibraryhomes001", "Rooms", ["real estate"], _HOMES, size=(1920, 1080), published=False),
     )
 }
-"""The gallery of GET /templates/library, by id; one of them shows only when its tag is asked for."""
+"""The gallery of GET /templates/library, by id; one of them is listed only if its tag is requested."""
 
 TOOLS: Mapping[str, dict[str, Any]] = {
     t["id"]: t for t in (_template("localsharedtools0001", "Title card", ["make"], _TITLE, size=(1920, 1080)),)

@@ -1,4 +1,4 @@
-"""What a client sees of a render at a given moment. Pure: the render and the time in, the status out."""
+"""The state of a render that a client sees at a given time. Pure."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Status = Literal["pending", "running", "done", "error", "timeout"]
 
 @dataclass(frozen=True, kw_only=True)
 class RenderState:
-    """A render as it looks now. Moments are epoch seconds."""
+    """The state of a render at a given time. Times are epoch seconds."""
 
     status: Status
     message: str = ""
     started_at: float | None = None
     ended_at: float | None = None
     available: bool = False
-    """The file can be fetched: done, not deleted, not expired."""
+    """Whether the file can be downloaded: done, not deleted, not expired."""
 
 
 def state_at(render: Render, *, now: float, settings: Settings, fault_active: bool = True) -> RenderState:
-    """Look at *render* at the moment *now*.
+    """Return the state of *render* at the time *now*.
 
-    ``pending`` lasts until a worker has started and the render's minimum queueing time has passed;
+    It is ``pending`` until a worker has started and the render's minimum queueing time has passed;
     ``running`` until the worker has finished and the minimum render time has passed.
 
-    :param fault_active: whether the fault rule that holds this render is still in force; a render that
-        was stuck or shown as ``timeout`` goes on once its rule is cleared.
+    :param fault_active: whether the fault rule that holds this render is active; a render that was stuck or
+        shown as ``timeout`` continues after its rule is cleared.
     """
     forced = (render.forced or {}) if fault_active else {}
     held = forced.get("status")
@@ -57,7 +57,7 @@ def _start(render: Render, started_at: float) -> float:
 
 
 def visible_end(render: Render) -> float | None:
-    """Give the moment from which a render is seen to be over, fault rules left aside; None if not known yet."""
+    """Return when a render shows as finished, regardless of fault rules; None if unknown."""
     if render.started_at is None or render.finished_at is None:
         return None
     return max(render.finished_at, _start(render, render.started_at) + render.render_seconds)
@@ -66,5 +66,5 @@ def visible_end(render: Render) -> float | None:
 def _ended(render: Render, *, start: float, end: float, now: float, settings: Settings) -> RenderState:
     if render.outcome != "done":
         return RenderState(status="error", message=render.message, started_at=start, ended_at=end)
-    kept = render.deleted_at is None and now < end + settings.expire_after
-    return RenderState(status="done", message=render.message, started_at=start, ended_at=end, available=kept)
+    available = render.deleted_at is None and now < end + settings.expire_after
+    return RenderState(status="done", message=render.message, started_at=start, ended_at=end, available=available)

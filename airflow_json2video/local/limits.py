@@ -1,7 +1,7 @@
-"""Every limit of the local service, with its reason. Nothing is imported here, so every part may ask.
+"""Every limit of the local service, with its reason. Imports nothing, so that every part can use it.
 
-A limit is met by a clear refusal before the work is done, where that can be told, and by the operating
-system's bound on a render's own process where it cannot.
+Where possible, a limit is checked before the work is done; elsewhere the operating system enforces it for the worker
+process.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one request, one movie, one file and one render may cost."""
+    """The limits of one request, one movie, one file and one render."""
 
     # A request
     body_bytes: int = 20 * _MIB
     """A request's body. The real limit is not documented; a movie of 2,000 elements is far under 1 MiB."""
     depth: int = 100
-    """Objects and arrays inside each other. A movie needs eight; Python's own JSON fails at about a thousand."""
+    """Objects and arrays inside each other. A movie needs eight; Python's JSON module fails at about a thousand."""
 
     # A movie, before anything is drawn
     elements: int = 2_000
-    """Scenes and elements, repetitions counted. Each is a picture in memory while its scene shows."""
+    """Scenes and elements, including repetitions. Each is a picture in memory during its scene."""
     repetitions: int = 10_000
-    """Rounds of all ``iterate`` together, also of those whose condition leaves nothing."""
+    """Iterations of all ``iterate`` together, including those that a condition skips."""
     work: int = 30_000_000
-    """Characters read to fill expressions, those of a text times its placeholders: some seconds at the worst."""
+    """Characters processed to fill expressions: length of a text times its placeholders. Takes a few seconds at most."""
     resolve_seconds: float = 20.0
-    """Real time for all expressions of a movie, should the count be wrong."""
+    """Real time for all expressions of a movie, as a safeguard."""
     text: int = 10_000
-    """Characters of one text that are drawn; the rest is cut, with a warning. A full screen holds about 2,000."""
+    """Characters of one text that are drawn; the rest is cut off, with a warning. A full screen holds about 2,000."""
     movie_seconds: float = 1_800.0
     """Length of a movie. The sound of half an hour is a temporary file of 700 MB."""
     drawn_pixels: float = 100e9
@@ -47,25 +47,25 @@ class Limits:
     job_bytes: int = 1024 * _MIB
     """All downloads of one render together."""
     download_seconds: float = 30.0
-    """One download from looking its name up to its last byte, redirects and handshakes included (real time)."""
+    """One download, from name resolution to the last byte, including redirects and handshakes (real time)."""
     redirects: int = 3
     """Redirects of one download."""
     image_pixels: int = 50_000_000
-    """Width times height of an image: 200 MB once decoded. A file of 49 KB can claim 400 million."""
+    """Width times height of an image: 200 MB once decoded. A file of 49 KB can declare 400 million."""
     clip_pixels: int = 20_000_000
     """Width times height of a clip's pictures: above 5K. A decoder holds up to 16 of them."""
 
-    # A render's own process
+    # A worker process
     render_seconds: float = 1_800.0
     """Real time of a render."""
     worker_bytes: int = 2048 * _MIB
-    """Memory of a render's process; a movie of full HD takes under 250 MiB, one of 4K about 500."""
+    """Memory of a worker process; a movie of full HD takes under 250 MiB, one of 4K about 500."""
     output_bytes: int = 2048 * _MIB
-    """The largest file that a render's process may write."""
+    """The largest file that a worker process can write."""
 
     @classmethod
     def of(cls, given: Any) -> Limits:
-        """Read limits from a JSON object; what it lacks keeps its default, what it has too much is ignored."""
+        """Read limits from a JSON object. Missing ones have their defaults, unknown ones are ignored."""
         known = {f.name for f in fields(cls)}
         return cls(**{k: v for k, v in (given or {}).items() if k in known})
 
@@ -75,7 +75,7 @@ LIMITS = Limits()
 
 
 def is_deeper(value: Any, depth: int) -> bool:
-    """Say whether objects and arrays are nested more than *depth* deep; without recursion, level by level."""
+    """Return whether objects and arrays are nested more than *depth* deep. Without recursion."""
     level = [value]
     for _ in range(depth):
         level = [child for item in level for child in _children(item)]

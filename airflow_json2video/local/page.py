@@ -1,7 +1,7 @@
-"""The page at ``/``: the renders with their pictures, for a person in a browser on this machine.
+"""The page at ``/``: the renders with their thumbnails, for a browser on this machine.
 
-It needs nothing from elsewhere, and its list is whole without JavaScript. Everything that a movie names is text to
-it: Jinja escapes it, and the Content-Security-Policy lets run only the one script that is ours.
+It loads nothing from other servers, and lists everything without JavaScript. Every value of a movie is plain text:
+Jinja escapes it, and the Content-Security-Policy allows only the page's own script.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Handler = Callable[["Request"], Awaitable[Response]]
 
 
 def page_routes(backend: Backend) -> list[Route]:
-    """Give the routes of the page and its thumbnails."""
+    """Return the routes of the page and its thumbnails."""
     one_at_a_time = asyncio.Semaphore(1)
 
     async def page(request: Request) -> Response:
@@ -65,33 +65,33 @@ def page_routes(backend: Backend) -> list[Route]:
             return PlainTextResponse("Not found", status_code=404)
         picture = video.with_name("thumbnail.svg" if render.mode == "instant" else "thumbnail.jpg")
         if not picture.exists():
-            async with one_at_a_time:  # a first look at a long list must not take the machine from the renders
+            async with one_at_a_time:  # opening a long list must not slow down the renders
                 if not picture.exists():
                     await run_in_threadpool(_make_thumbnail, render, video, picture)
         if not picture.exists():
-            return PlainTextResponse("No picture could be made", status_code=404)
+            return PlainTextResponse("No thumbnail could be made", status_code=404)
         headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return FileResponse(picture, headers={**headers, "X-Content-Type-Options": "nosniff"})
 
     return [
-        Route("/", _of_this_machine(page), methods=["GET", "HEAD"]),
-        Route("/thumbnails/{project}", _of_this_machine(thumbnail), methods=["GET", "HEAD"]),
+        Route("/", _local_only(page), methods=["GET", "HEAD"]),
+        Route("/thumbnails/{project}", _local_only(thumbnail), methods=["GET", "HEAD"]),
     ]
 
 
-def _of_this_machine(handler: Handler) -> Handler:
+def _local_only(handler: Handler) -> Handler:
     async def handle(request: Request) -> Response:
         if request.client is None or request.client.host not in _LOOPBACK:
-            return PlainTextResponse("This page answers this machine only.", status_code=403)
-        # A name of someone else's that leads here would let their page read this one.
-        if not _is_our_name(request.url.hostname or ""):
-            return PlainTextResponse("This page answers to localhost and to addresses.", status_code=403)
+            return PlainTextResponse("This page is available only on this machine.", status_code=403)
+        # A foreign host name that resolves to this machine would let its web page read this one (DNS rebinding).
+        if not _is_local_host(request.url.hostname or ""):
+            return PlainTextResponse("This page is available only under localhost or an IP address.", status_code=403)
         return await handler(request)
 
     return handle
 
 
-def _is_our_name(host: str) -> bool:
+def _is_local_host(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost") or host == "testserver":
         return True
     try:
@@ -108,8 +108,8 @@ def _page(backend: Backend, number: int) -> str:
     shown = [_card(backend, render) for render in newest[start : start + _PER_PAGE]]
     working = sum(render.phase != "finished" for render in renders)
     return _template().render(
-        account=_versioned(_account(backend, renders=len(renders), working=working)),
-        renders=[_versioned(card) for card in shown],
+        account=_with_version(_account(backend, renders=len(renders), working=working)),
+        renders=[_with_version(card) for card in shown],
         page=number,
         more=len(newest) > start + _PER_PAGE,
     )
@@ -117,26 +117,26 @@ def _page(backend: Backend, number: int) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    # Jinja comes with every Airflow, and takes longer to load than a service to start.
+    # Imported here because it takes longer than the start of a service. Airflow installs Jinja.
     import jinja2
     from markupsafe import Markup
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FILES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"style": Markup(_own("page.css")), "script": Markup(_own("page.js"))}  # noqa: S704 - ours
+    environment.globals |= {"style": Markup(_page_file("page.css")), "script": Markup(_page_file("page.js"))}  # noqa: S704 - our own files
     return environment.get_template("page.html")
 
 
 @cache
-def _own(name: str) -> str:
+def _page_file(name: str) -> str:
     return (_FILES / name).read_text(encoding="utf-8")
 
 
 @cache
 def _headers() -> dict[str, str]:
     def hashed(name: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(_own(name).encode()).digest()).decode()}'"
+        return f"'sha256-{base64.b64encode(hashlib.sha256(_page_file(name).encode()).digest()).decode()}'"
 
     policy = (
         f"default-src 'none'; script-src {hashed('page.js')}; style-src {hashed('page.css')}; img-src 'self' data:; "
@@ -150,8 +150,8 @@ def _headers() -> dict[str, str]:
     }
 
 
-def _versioned(facts: dict[str, Any]) -> dict[str, Any]:
-    """Add a value that changes with what is shown, so that the page touches nothing else."""
+def _with_version(facts: dict[str, Any]) -> dict[str, Any]:
+    """Add a value that changes with the content, so that the page updates only what has changed."""
     return {**facts, "version": f"{zlib.crc32(repr(sorted(facts.items())).encode()):08x}"}
 
 
@@ -159,9 +159,9 @@ def _account(backend: Backend, *, renders: int, working: int) -> dict[str, Any]:
     clock = backend.clock
     moment = "" if clock.scale == 1 else iso(clock.now())[:19].replace("T", " ")
     if clock.scale == 0:
-        moment = f"stands at {moment}"
+        moment = f"frozen at {moment}"
     elif moment:
-        moment = f"{clock.scale:g} times as fast"
+        moment = f"{clock.scale:g} times real time"
     return {
         "credits": f"{backend.remaining():g}",
         "renders": renders,
@@ -192,7 +192,7 @@ def _card(backend: Backend, render: Render) -> dict[str, Any]:
         "warnings": render.warnings if done else [],
         "video": f"renders/{render.project}.mp4" if video else "",
         "thumbnail": f"thumbnails/{render.project}",
-        "instead": _instead(render, status=state.status),
+        "placeholder": _placeholder(render, status=state.status),
     }
     if state.status == "running":
         card |= _progress(backend.store.folder(render.project) / "progress.json")
@@ -200,7 +200,7 @@ def _card(backend: Backend, render: Render) -> dict[str, Any]:
 
 
 def _title(document: dict[str, Any]) -> str:
-    """Give what its author calls a movie, or what asked for it."""
+    """Return the title of a movie: its comment, id, task or template."""
     data = document.get("client-data")
     stamp = data.get("airflow_json2video") if isinstance(data, dict) else None
     key = stamp.get("submission_key") if isinstance(stamp, dict) else None
@@ -214,16 +214,16 @@ def _title(document: dict[str, Any]) -> str:
     return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 3]}..."
 
 
-def _instead(render: Render, *, status: str) -> str:
+def _placeholder(render: Render, *, status: str) -> str:
     if status != "done":
-        return {"pending": "waiting", "running": "rendering"}.get(status, "no video")
-    return "deleted" if render.deleted_at is not None else "the file has expired"
+        return {"pending": "Pending", "running": "Rendering"}.get(status, "No video")
+    return "Video deleted" if render.deleted_at is not None else "Video expired"
 
 
 def _progress(file: Path) -> dict[str, int]:
     try:
-        told = json.loads(file.read_text())
-        return {"frames": int(told["frames"]), "frames_done": int(told["frames_done"])}
+        progress = json.loads(file.read_text())
+        return {"frames": int(progress["frames"]), "frames_done": int(progress["frames_done"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -238,7 +238,7 @@ def _bytes(size: int) -> str:
 
 
 def _make_thumbnail(render: Render, video: Path, picture: Path) -> None:
-    """Make the picture beside the video: by a process of its own, since this one loads nothing that decodes."""
+    """Make the thumbnail next to the video, in a subprocess, since this process does not load the decoders."""
     if picture.suffix == ".svg":
         from airflow_json2video.local.drawing.instant import picture_of
 

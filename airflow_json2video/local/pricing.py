@@ -1,4 +1,4 @@
-"""What a render costs: its seconds, and what a model would have made for it."""
+"""The price of a render: its seconds, and what models would have generated for it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["charge"]
 
 _CACHED = 3 * 86400.0
-"""Seconds for which the service keeps what it generated, unless it is saved to the drive."""
+"""Seconds for which the service caches a generated asset, unless it is saved to the drive."""
 
 
 def charge(result: Mapping[str, Any], *, store: Store, settings: Settings, now: float) -> float:
-    """Give the credits of a finished render, and remember which assets are paid for.
+    """Return the credits of a finished render, and record which assets have been paid.
 
-    An asset that was paid for in the last three days, or was saved to the drive, is free: a cache hit.
+    An asset that was paid in the last three days, or is saved to the drive, is free: a cache hit.
 
-    :param result: what a renderer gave, its ``outcome`` being ``done``.
+    :param result: the result of a renderer, with the ``outcome`` ``done``.
     :param now: epoch seconds on the service's clock.
     """
     large = settings.large_frame_price == 4

@@ -1,4 +1,4 @@
-"""First in, first out: each render in its own process, so that a crash costs that render alone."""
+"""The queue of renders, first in, first out. Each runs in its own process, so that a crash affects only that render."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ log = logging.getLogger(__name__)
 
 
 class JobUnreadable(Exception):
-    """What was kept of a render cannot be read."""
+    """The stored document of a render cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServicePaths:
-    """Where a worker may find things on this machine."""
+    """The paths on this machine that a worker reads from."""
 
     origin: str
-    """The service's own address, whose ``/assets/`` are read from the folder."""
+    """The service's own address; its ``/assets/`` are read from the folder."""
     assets: Path | None
     drive: Path
-    """The bytes of the drive's files."""
+    """Folder of the drive's files."""
 
 
 class RenderQueue:
-    """Starts a worker for each queued render, ``settings.workers`` at once.
+    """Starts a worker for each queued render, ``settings.workers`` in parallel.
 
-    ``instant`` renders decode nothing and take a few milliseconds, so they are made in the service itself.
+    ``instant`` renders decode nothing and take a few milliseconds, so they run in the service itself.
     """
 
     def __init__(self, *, store: Store, clock: Clock, settings: Settings, ledger: Ledger, paths: ServicePaths) -> None:
@@ -74,7 +74,7 @@ class RenderQueue:
         ]
 
     def start(self) -> None:
-        """Start, beginning with what an earlier life of the service left unfinished."""
+        """Start, with the renders that were unfinished before a restart."""
         for render in self._store.all():
             if render.phase != "finished":
                 self._store.change(render.project, phase="queued", started_at=None)
@@ -83,23 +83,23 @@ class RenderQueue:
             thread.start()
 
     def submit(self, project: str) -> None:
-        """Queue a render that the store knows."""
+        """Queue a stored render."""
         with self._idle:
             self._open += 1
         self._waiting.put(project)
 
     def wait_idle(self, timeout: float) -> bool:
-        """Wait for the workers to have nothing left (real seconds); False if they still have."""
+        """Wait up to *timeout* real seconds for all renders to finish; return False if some have not."""
         with self._idle:
             return self._idle.wait_for(lambda: self._open == 0, timeout)
 
     def processes(self) -> dict[str, int]:
-        """Give the process id of each render in work."""
+        """Return the process id of each running render."""
         with self._lock:
             return {project: process.pid for project, process in self._processes.items()}
 
     def drop(self) -> None:
-        """End the renders in work and forget those that wait."""
+        """Kill the running renders and drop the queued ones."""
         with contextlib.suppress(queue.Empty):
             while True:
                 if self._waiting.get_nowait() is not None:
@@ -107,7 +107,7 @@ class RenderQueue:
         self._kill_all()
 
     def stop(self) -> None:
-        """End every worker process. Their renders stay unfinished in the store and are resumed by a restart."""
+        """Kill every worker process. Their renders stay unfinished in the store and are resumed after a restart."""
         self._stopping = True
         for _ in self._threads:
             self._waiting.put(None)
@@ -127,8 +127,8 @@ class RenderQueue:
             try:
                 self._render(project)
             except Exception:
-                # A full disk, say. This thread has the other renders to serve; the log has the trace.
-                log.exception("The render %s could not be recorded", project)
+                # For example a full disk. This thread continues with the other renders; the log has the traceback.
+                log.exception("Could not store the result of render %s", project)
             finally:
                 self._closed()
 
@@ -153,7 +153,7 @@ class RenderQueue:
             except JobUnreadable as damage:
                 result = {"outcome": "error", "message": f"Error rendering movie: {damage}"}
             except Exception as error:
-                log.exception("The render %s failed", project)
+                log.exception("Render %s failed", project)
                 result = {"outcome": "error", "message": f"Error rendering movie: {type(error).__name__}: {error}"}
         if not self._stopping:
             self._finish(render, result)
@@ -174,7 +174,7 @@ class RenderQueue:
         return result
 
     def _drawn(self, render: Render) -> dict[str, Any]:
-        """Give how a render is drawn: what decides, beside its document, what becomes of it."""
+        """Return the settings, other than the document, that affect the result of a render."""
         return {
             "mode": "preview" if render.mode == "instant" else render.mode,
             "fetch_assets": self._settings.fetch_assets,
@@ -184,12 +184,12 @@ class RenderQueue:
         }
 
     def _document(self, render: Render) -> dict[str, Any]:
-        """Give the document to render, the template that was current at submission merged in."""
+        """Return the document to render, merged with the template as of the submission."""
         expanded = self._store.folder(render.project) / "movie.json"
         try:
             document = json.loads(expanded.read_text()) if expanded.exists() else render.submitted()
         except (OSError, ValueError) as error:
-            raise JobUnreadable(f"{expanded} is damaged ({error}); submit the movie again") from None
+            raise JobUnreadable(f"{expanded} cannot be read ({error}); submit the movie again") from None
         return document if isinstance(document, dict) else {}
 
     def _in_child(self, render: Render) -> dict[str, Any]:
@@ -220,7 +220,7 @@ class RenderQueue:
             ending = f"signal {-code}" if code < 0 else f"exit code {code}"
             return {
                 "outcome": "error",
-                "message": f"Error rendering movie: the renderer ended unexpectedly ({ending})",
+                "message": f"Error rendering movie: the worker ended unexpectedly ({ending})",
             }
         return outcome if isinstance(outcome, dict) else {"outcome": "error", "message": "Error rendering movie"}
 
@@ -237,7 +237,7 @@ class RenderQueue:
     @staticmethod
     def _start(folder: Path) -> subprocess.Popen[bytes]:
         with (folder / "log.txt").open("wb") as log_file:
-            return subprocess.Popen(  # noqa: S603 - our own module, no shell
+            return subprocess.Popen(  # noqa: S603 - our own module, without a shell
                 [sys.executable, "-m", "airflow_json2video.local.worker", str(folder / "job.json")],
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
@@ -247,7 +247,7 @@ class RenderQueue:
             )
 
     def _wait(self, project: str, process: subprocess.Popen[bytes]) -> int | None:
-        """Give the exit code of a worker; None if it took too long and was ended."""
+        """Return the exit code of a worker; None if it took too long and was killed."""
         with self._lock:
             self._processes[project] = process
         if self._stopping:
@@ -257,7 +257,7 @@ class RenderQueue:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            _kill(process)  # also what it has left behind
+            _kill(process)  # including its children
             process.wait()
             with self._lock:
                 self._processes.pop(project, None)
@@ -269,8 +269,8 @@ class RenderQueue:
             result = {"outcome": "error", "message": too_long}
         names = ("outcome", "message", "width", "height", "fps", "frames", "duration", "size", "warnings", "ass")
         facts = {name: result[name] for name in names if result.get(name) is not None}
-        told = describe_unserved(render.destinations, allow_webhooks=self._settings.allow_webhooks)
-        facts["warnings"] = [*facts.get("warnings", []), *told]
+        unserved = describe_unserved(render.destinations, allow_webhooks=self._settings.allow_webhooks)
+        facts["warnings"] = [*facts.get("warnings", []), *unserved]
         if result.get("outcome") == "done":
             facts["credits"] = charge(result, store=self._store, settings=self._settings, now=self._clock.now())
         current = self._store.get(render.project)
@@ -283,7 +283,7 @@ class RenderQueue:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a worker and whatever it started: its process group is its own, where there are such groups."""
+    """Kill a worker and its children: it has its own process group, if the system has process groups."""
     if not hasattr(os, "killpg"):  # Windows
         process.kill()
         return
@@ -292,7 +292,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what only the render needed, whichever way it ended: what was fetched, and what was half written."""
+    """Delete the temporary files of a render: downloads and partial files."""
     for name in ("scratch", "assets"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for partial in folder.glob("*.part"):
@@ -300,7 +300,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Give the worker's environment: temporary files where they are tidied up, and this package importable."""
+    """Return the worker's environment: its temporary folder, and a path from which this package can be imported."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.environ.get("PYTHONPATH")
     temporary = dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(scratch.resolve()))

@@ -1,4 +1,4 @@
-"""Results of earlier renders: the same movie again is the same file again, under a project of its own."""
+"""Results of earlier renders: an unchanged movie reuses the file, under a new project id."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 __all__ = ["ResultCache"]
 
-# What does not change a picture.
-_BESIDE = ("client-data", "id", "comment", "exports", "cache")
-# What belongs to one render and not to its result.
-_OWN = {"job.json", "movie.json", "log.txt", "progress.json", "assets"}
+# Keys that do not affect the video.
+_IGNORED_KEYS = ("client-data", "id", "comment", "exports", "cache")
+# Files of one render that are not part of its result.
+_RENDER_FILES = {"job.json", "movie.json", "log.txt", "progress.json", "assets"}
 
 
 class ResultCache:
-    """Finds the result of a movie that was rendered before, by its document and how it is drawn.
+    """Finds the result of an earlier render by the document and the drawing settings.
 
-    The contents behind addresses are not looked at: a file that changed is not noticed, as with the real service.
+    Media files are not compared: a change of a file is not detected, as with the real service.
 
-    :param folder: gives the folder of a render.
+    :param folder: returns the folder of a render.
     """
 
     def __init__(self, folder: Callable[[str], Path]) -> None:
@@ -30,9 +30,9 @@ class ResultCache:
         self._projects: dict[str, str] = {}
 
     def restore(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Lay an earlier result into the folder of *project* and give it; None if there is none.
+        """Copy an earlier result to the folder of *project* and return it; None if there is none.
 
-        :param drawn: how it is drawn: the mode, and every switch that decides what a movie may use.
+        :param drawn: how it is drawn: the mode, and every setting that affects the result.
         """
         earlier = self._projects.get(_key(document, drawn))
         if earlier is None or _opts_out(document):
@@ -44,24 +44,24 @@ class ResultCache:
                 return None
             target.mkdir(parents=True, exist_ok=True)
             for file in source.iterdir():
-                if file.name not in _OWN and file.is_file():
+                if file.name not in _RENDER_FILES and file.is_file():
                     shutil.copyfile(file, target / file.name)
         except (OSError, ValueError):
             return None
         return result if isinstance(result, dict) else None
 
     def add(self, project: str, document: Mapping[str, Any], *, drawn: Mapping[str, Any]) -> None:
-        """Remember that *project* holds the result of a movie."""
+        """Record that *project* has the result of a movie."""
         self._projects[_key(document, drawn)] = project
 
 
 def _key(document: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
-    seen = {name: value for name, value in document.items() if name not in _BESIDE}
+    seen = {name: value for name, value in document.items() if name not in _IGNORED_KEYS}
     return hashlib.sha256(json.dumps([drawn, seen], sort_keys=True).encode()).hexdigest()
 
 
 def _opts_out(node: Any) -> bool:
-    """Whether ``cache: false`` stands at the movie, a scene or an element."""
+    """Return whether the movie, a scene or an element has ``cache: false``."""
     if isinstance(node, list):
         return any(_opts_out(item) for item in node)
     if not isinstance(node, Mapping):

@@ -1,4 +1,4 @@
-"""Bounds that the operating system keeps on a render's process. Where it has none, the service's clock is left."""
+"""Limits that the operating system enforces for a worker process. Without them, only the service's timeout applies."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_json2video.local.limits import Limits
 
-__all__ = ["bound_this_process"]
+__all__ = ["limit_this_process"]
 
 
-def bound_this_process(limits: Limits) -> None:
-    """Bound memory, processor time and the size of files of this process, and of what it starts, from now on.
+def limit_this_process(limits: Limits) -> None:
+    """Limit memory, CPU time and file size of this process and its children.
 
-    Too much memory is a MemoryError or the end of the process, too much time a signal, a file too large an
-    OSError. Windows has none of the three, macOS does not keep the first.
+    Above the memory limit a MemoryError is raised or the process is killed, above the CPU limit it gets a signal, and
+    above the file size an OSError is raised. Windows has none of these limits, macOS does not enforce the first.
     """
     try:
         import resource
     except ImportError:  # Windows
         return
-    # On so many processors at once for as long as the service would wait.
+    # The service's timeout, times the number of CPUs that can be used in parallel.
     _lower(resource, resource.RLIMIT_CPU, int(limits.render_seconds * (os.cpu_count() or 1)) + 1)
     _lower(resource, resource.RLIMIT_FSIZE, limits.output_bytes)
     _lower(resource, resource.RLIMIT_CORE, 0)
-    # Memory that can be written, and not RLIMIT_AS: address space is reserved by threads and browsers many times
-    # over, the more the machine has processors.
+    # Writable memory instead of RLIMIT_AS, because threads and browsers reserve much more address space than they
+    # use, the more so the more CPUs there are.
     _lower(resource, resource.RLIMIT_DATA, limits.worker_bytes)
 
 

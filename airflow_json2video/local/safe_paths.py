@@ -1,4 +1,4 @@
-"""Paths that strangers chose, kept below the folder that they are meant for."""
+"""Untrusted paths, restricted to a folder."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 __all__ = ["inside"]
 
 MAX_NAME = 255
-"""Bytes of one name: what the usual file systems take."""
+"""Maximum bytes of one name, as on common file systems."""
 
 
 def inside(root: Path, relative: str) -> Path | None:
-    """Give *relative* below *root*, links followed; None if it leads out of it, or cannot be a path at all.
+    """Return the path of *relative* in *root*, with links resolved; None if it is outside of *root* or invalid.
 
-    It need not exist.
+    The path does not need to exist.
     """
     try:
         if any(len(part) > MAX_NAME for part in os.fsencode(relative).split(b"/")):
             return None
         base = root.resolve()
         found = (base / relative).resolve()
-    except (OSError, ValueError, RuntimeError):  # half a surrogate pair, a NUL byte, links in a ring
+    except (OSError, ValueError, RuntimeError):  # an unpaired surrogate, a NUL byte, a loop of links
         return None
     return found if found.is_relative_to(base) else None

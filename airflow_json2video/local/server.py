@@ -1,4 +1,4 @@
-"""uvicorn, stopped at once: a test suite starts and stops hundreds of services."""
+"""A uvicorn server that stops quickly, since a test suite starts and stops hundreds of services."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ GRACE = 1.0
 
 
 class QuickServer(uvicorn.Server):
-    """A server whose stop is noticed within 10 ms instead of 200."""
+    """A server that stops within 10 ms instead of 200."""
 
     async def main_loop(self) -> None:
-        """Serve until told to stop; uvicorn's own housekeeping still runs ten times a second."""
+        """Serve until stopped; uvicorn's own housekeeping still runs ten times a second."""
         counter = 0
         while not self.should_exit:
             if counter % 10 == 0 and await self.on_tick(counter // 10):
@@ -29,7 +29,7 @@ class QuickServer(uvicorn.Server):
             await asyncio.sleep(TICK)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything, with a second's grace for answers under way."""
+        """Close everything; responses in progress have a second to finish."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:

@@ -67,17 +67,17 @@ class LocalService:
             assert service.posts == 1
 
     :param mode: ``instant``, ``slate``, ``preview`` or ``full``.
-    :param home: folder for its state, which a later service on the same folder continues. By default a
-        temporary one that goes with the service.
-    :param host: address to listen on; anything but loopback needs *allow_remote*.
-    :param port: 0 takes a free one.
-    :param assets: folder whose files stand for remote ones: ``<url>/assets/<path>``, and any
-        ``http(s)://<host>/<path>`` that is there as ``<host>/<path>``.
-    :param templates: folder of ``<template id>.json`` files, each a Movie JSON, stored at the start.
+    :param home: folder for its state; a later service with the same folder continues with it. By default a temporary
+        folder, deleted when the service stops.
+    :param host: address to listen on; an address other than loopback requires *allow_remote*.
+    :param port: 0 selects a free port.
+    :param assets: folder of files that replace remote ones: ``<url>/assets/<path>``, and any
+        ``http(s)://<host>/<path>`` for which ``<host>/<path>`` exists.
+    :param templates: folder of ``<template id>.json`` files, each a Movie JSON, loaded at the start.
     :param clock: the service's time.
     :param settings: any other field of :class:`.Settings`, by its name.
     :raises ConfigurationError: the extra is missing, or *host* is not loopback.
-    :raises ValueError: a setting that does not exist, or a value it cannot have.
+    :raises ValueError: an unknown setting, or an invalid value.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class LocalService:
     ) -> None:
         if not allow_remote and not is_local_name(host):
             raise ConfigurationError(
-                f"The local service takes no key seriously, so it does not listen on {host}.",
-                advice="Use 127.0.0.1, or pass allow_remote (--allow-remote) if you mean it.",
+                f"The local service accepts any key, so it does not listen on {host}.",
+                advice="Use 127.0.0.1, or pass allow_remote (--allow-remote).",
             )
         self.settings = Settings()
         self.settings.update({"mode": mode, **settings})
@@ -115,11 +115,11 @@ class LocalService:
 
     @property
     def host(self) -> str:
-        """The address to put into a connection: ``http://127.0.0.1:PORT/v2``."""
+        """The host for a connection: ``http://127.0.0.1:PORT/v2``."""
         return f"{self.url}/v2"
 
     def start(self) -> LocalService:
-        """Listen, resume what an earlier life left pending, and give itself once it answers."""
+        """Start listening, resume unfinished renders, and return the service when it responds."""
         try:
             import uvicorn
 
@@ -127,7 +127,7 @@ class LocalService:
             from airflow_json2video.local.backend import Backend
             from airflow_json2video.local.server import QuickServer
         except ImportError as error:
-            raise ConfigurationError(f"{_EXTRA} ({error.name} is missing)") from error
+            raise ConfigurationError(f"{_EXTRA} ({error.name} missing).") from error
         if self.settings.mode != "instant":
             require_renderer()
         listener = _listen(*self._address)
@@ -141,16 +141,16 @@ class LocalService:
         except (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError) as error:
             listener.close()
             raise ConfigurationError(
-                f"What an earlier service left in {self.home} cannot be read: {error}",
-                advice=f"End the service that uses it, or move {self.home / 'service.db'} away and start with none.",
+                f"Could not read the state of an earlier service in {self.home}: {error}",
+                advice=f"Stop the service that uses it, or move {self.home / 'service.db'} away to start without it.",
             ) from error
         app = build_app(self._backend)
         config = uvicorn.Config(
-            # Whoever lets others in has names of their own for this machine, which cannot be known here.
+            # With allow_remote, the names under which this machine is reached are unknown here.
             app if self._allow_remote else HostCheck(app, listening=self._address[0]),
             loop="asyncio",
             lifespan="off",
-            log_config=None,  # the logging of whoever runs us is theirs
+            log_config=None,  # logging is up to the caller
             access_log=False,
             server_header=False,
         )
@@ -174,7 +174,7 @@ class LocalService:
         return self
 
     def stop(self) -> None:
-        """Stop answering and end the workers; unfinished renders stay in ``home`` for the next start."""
+        """Stop serving and stop the workers. Unfinished renders stay in ``home`` for the next start."""
         if self._server is not None:
             self._server.should_exit = True
         if self._backend is not None:
@@ -197,7 +197,7 @@ class LocalService:
 
     @property
     def backend(self) -> Backend:
-        """The rooms behind the HTTP.
+        """The service without its HTTP.
 
         :raises RuntimeError: the service is not running.
         """
@@ -207,12 +207,12 @@ class LocalService:
 
     @property
     def requests(self) -> list[JournalEntry]:
-        """The calls so far, in order of arrival; no entry holds a key."""
+        """The calls so far, in order of arrival, without API keys."""
         return self.backend.journal.entries()
 
     @property
     def posts(self) -> int:
-        """How many POST /v2/movies reached the application, whatever the client was answered."""
+        """How many POST /v2/movies reached the application, whatever the response."""
         return self.backend.journal.count(method="POST", path="/v2/movies")
 
     @property
@@ -222,23 +222,23 @@ class LocalService:
 
     @property
     def credits_left(self) -> float:
-        """What the account still has."""
+        """The credits of the account that are left."""
         return self.backend.remaining()
 
     def renders(self) -> list[dict[str, Any]]:
-        """Give every render, oldest first, with its warnings and its file."""
+        """Return every render, oldest first, with its warnings and its file."""
         return [self.backend.describe_render(render) for render in self.backend.store.all()]
 
     def add_fault(self, kind: str, **rule: Any) -> str:
-        """Put a fault rule in force and give its id; the fields are those of :class:`.faults.Fault`."""
+        """Add a fault rule and return its id; the fields are those of :class:`.faults.Fault`."""
         return str(self.backend.add_fault({"kind": kind, **rule})["id"])
 
     def clear_faults(self) -> None:
-        """Drop every fault rule."""
+        """Clear every fault rule."""
         self.backend.faults.clear()
 
     def add_template(self, movie: dict[str, Any] | str, *, id: str, name: str = "template") -> str:  # noqa: A002
-        """Store a template under a given id of 20 characters and give the id."""
+        """Store a template under an id of 20 characters and return the id."""
         from airflow_json2video.local.clock import iso
 
         now = iso(self.clock.now())
@@ -247,18 +247,18 @@ class LocalService:
         return id
 
     def wait_idle(self, timeout: float = 60.0) -> bool:
-        """Wait until no worker has anything left to do (real seconds); False if one still has."""
+        """Wait up to *timeout* real seconds for all renders to finish; return False if some have not."""
         return self.backend.queue.wait_idle(timeout)
 
     def reset(self) -> None:
-        """Forget renders, templates, faults and journal."""
+        """Delete renders, templates, faults and journal."""
         self.backend.reset()
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # asyncio switches Nagle's delay (40 ms an answer) off only where the protocol is named.
+    # asyncio disables Nagle's delay (40 ms per response) only if the protocol is given.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,4 +1,4 @@
-"""What the drive has cost so far: credits for each week in which it held more than is free."""
+"""The cost of the drive so far: credits for each week in which it held more than the free allowance."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WEEK = 7 * 86400.0
 
 
 class StorageBill:
-    """Charges at the end of each week, counted from the moment at which the storage began to cost.
+    """Charges at the end of each week, counted from the time at which the storage began to cost credits.
 
-    When a week is charged is not documented. Moments are epoch seconds on the service's clock; a charge that lies in
-    the future, because the clock was put back, does not count yet.
+    When a week is charged is not documented. Times are epoch seconds on the service's clock; a charge in the future,
+    after the clock was set back, does not count yet.
 
-    :param records: where the bill is kept.
+    :param records: where the bill is stored.
     """
 
     def __init__(self, records: Records) -> None:
@@ -27,11 +27,11 @@ class StorageBill:
         self._lock = threading.Lock()
 
     def settle(self, *, price: int, now: float) -> None:
-        """Charge every week that is over.
+        """Charge every week that has ended.
 
-        To be called before and after each change of what is stored: the price held since the last call.
+        Must be called before and after each change of the files: the price applies since the last call.
 
-        :param price: credits a week for what is stored.
+        :param price: credits per week for the current files.
         """
         with self._lock:
             bill: dict[str, Any] = self._records.get("bill") or {"since": None, "charges": []}
@@ -47,6 +47,6 @@ class StorageBill:
                 self._records.put("bill", {"since": since, "charges": charges})
 
     def spent(self, now: float) -> float:
-        """Give the credits of all charges up to *now*."""
+        """Return the credits of all charges up to *now*."""
         bill = self._records.get("bill") or {"charges": []}
         return float(sum(price for moment, price in bill["charges"] if moment <= now))

@@ -1,4 +1,4 @@
-"""What the service remembers: SQLite, and one folder per render. A restart finds everything again."""
+"""The state of the service: SQLite, and one folder per render. It survives a restart."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Phase = Literal["queued", "working", "finished"]
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """One project, as the queue and the worker know it; :mod:`.lifecycle` says what a client sees.
+    """One render, as the queue and the worker see it; for what a client sees, see :mod:`.lifecycle`.
 
-    Moments are epoch seconds on the service's clock.
+    Times are epoch seconds on the service's clock.
     """
 
     project: str
@@ -44,72 +44,72 @@ class Render:
     deleted_at: float | None = None
     warnings: list[str] = field(default_factory=list)
     ass: bool = False
-    """Whether subtitles lie beside the video."""
+    """Whether there are subtitles next to the video."""
     forced: dict[str, Any] | None = None
-    """What a fault rule makes of this render: ``rule``, ``status``, ``message``."""
+    """The effect of a fault rule on this render: ``rule``, ``status``, ``message``."""
     destinations: list[dict[str, Any]] = field(default_factory=list)
-    """Where the movie wants to be exported to, in order, its expressions computed."""
+    """The export destinations of the movie, in order, with expressions filled in."""
     exported_at: float | None = None
     deliveries: list[dict[str, Any]] = field(default_factory=list)
-    """What became of each export."""
+    """The outcome of each export."""
 
     def submitted(self) -> dict[str, Any]:
-        """Give the document that was submitted."""
+        """Return the document that was submitted."""
         document = json.loads(self.document)
         return document if isinstance(document, dict) else {}
 
     @property
     def client_data(self) -> Any:
-        """What the author put into ``client-data``, verbatim; ``{}`` if nothing."""
+        """The ``client-data`` of the movie, verbatim; ``{}`` if it has none."""
         return self.submitted().get("client-data", {})
 
 
 class Records:
-    """Facts by key in memory, each change written through to one table. Safe to call from several threads."""
+    """Records by key in memory, each change written to one table. Thread-safe."""
 
     def __init__(self, db: sqlite3.Connection, table: str, *, lock: threading.RLock) -> None:
         self._db, self._table, self._lock = db, table, lock
         db.execute(f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, facts TEXT NOT NULL)")
-        rows = db.execute(f"SELECT id, facts FROM {table} ORDER BY rowid")  # noqa: S608 - the names are our own
-        self._kept: dict[str, dict[str, Any]] = {id_: json.loads(facts) for id_, facts in rows}
+        rows = db.execute(f"SELECT id, facts FROM {table} ORDER BY rowid")  # noqa: S608 - the names are constants
+        self._records: dict[str, dict[str, Any]] = {id_: json.loads(facts) for id_, facts in rows}
 
     def get(self, id_: str) -> dict[str, Any] | None:
-        """Give the facts under a key, or None."""
-        return self._kept.get(id_)
+        """Return the record of a key, or None."""
+        return self._records.get(id_)
 
     def all(self) -> list[dict[str, Any]]:
-        """Give all facts, in the order in which their keys came."""
+        """Return all records, in the order of insertion."""
         with self._lock:
-            return list(self._kept.values())
+            return list(self._records.values())
 
     def put(self, id_: str, facts: dict[str, Any]) -> None:
-        """Keep facts under a key."""
+        """Store a record."""
         with self._lock:
-            self._kept[id_] = facts
+            self._records[id_] = facts
             self._db.execute(
                 f"INSERT INTO {self._table} VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET facts = excluded.facts",  # noqa: S608
                 (id_, json.dumps(facts, ensure_ascii=False)),
             )
 
     def drop(self, id_: str) -> bool:
-        """Forget a key; False if there was none."""
+        """Delete a record; return False if there was none."""
         with self._lock:
             self._db.execute(f"DELETE FROM {self._table} WHERE id = ?", (id_,))  # noqa: S608
-            return self._kept.pop(id_, None) is not None
+            return self._records.pop(id_, None) is not None
 
     def clear(self) -> None:
-        """Forget every key."""
+        """Delete all records."""
         with self._lock:
             self._db.execute(f"DELETE FROM {self._table}")  # noqa: S608
-            self._kept.clear()
+            self._records.clear()
 
 
 class Store:
-    """Renders, templates and the drive in memory, each change written through to ``home/service.db``.
+    """Renders, templates and the drive in memory, each change written to ``home/service.db``.
 
-    One process owns a home at a time. Safe to call from several threads.
+    Only one process can use a home at a time. Thread-safe.
 
-    :param home: folder of this service; made if it is not there.
+    :param home: folder of this service; created if it does not exist.
     """
 
     def __init__(self, home: Path) -> None:
@@ -117,10 +117,10 @@ class Store:
         self._lock = threading.RLock()
         (home / "jobs").mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(home / "service.db", check_same_thread=False, isolation_level=None, timeout=1.0)
-        # Two services on one home would render everything twice; the second is told that it is locked.
+        # Two services on one home would render everything twice; the second one gets an error.
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode=WAL")
-        # A power cut may lose the last moments; a killed process loses nothing.
+        # A power failure can lose the latest changes; a killed process loses nothing.
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("CREATE TABLE IF NOT EXISTS renders (project TEXT PRIMARY KEY, facts TEXT NOT NULL)")
         known = {f.name for f in fields(Render)}
@@ -130,38 +130,38 @@ class Store:
         }
         self._templates = Records(self._db, "templates", lock=self._lock)
         self.files = Records(self._db, "files", lock=self._lock)
-        """The drive's files by their path."""
+        """The drive's files by path."""
         self.folders = Records(self._db, "folders", lock=self._lock)
-        """The folders that were made by name."""
+        """The folders that were created by name."""
         self.assets = Records(self._db, "assets", lock=self._lock)
-        """What was generated and paid for, by its key: ``at`` and whether it is ``kept``."""
+        """The generated assets that have been paid, by key: ``at``, and whether they are ``kept``."""
         self.bills = Records(self._db, "bills", lock=self._lock)
-        """What the drive has cost."""
+        """The cost of the drive."""
 
     def folder(self, project: str) -> Path:
-        """Give the folder of a render: its job, plan, log and video."""
+        """Return the folder of a render, with its job, log and video."""
         return self.home / "jobs" / project
 
     def video(self, project: str) -> Path:
-        """Give the place of the rendered file, whether or not it is there yet."""
+        """Return the path of the video, whether or not it exists."""
         return self.folder(project) / "out.mp4"
 
     def subtitles(self, project: str) -> Path:
-        """Give the place of the subtitles, whether or not there are any."""
+        """Return the path of the subtitles, whether or not they exist."""
         return self.video(project).with_suffix(".ass")
 
     def add(self, render: Render) -> None:
-        """Remember a new render."""
+        """Store a new render."""
         with self._lock:
             self._renders[render.project] = render
             self._write(render)
 
     def get(self, project: str) -> Render | None:
-        """Give a render, or None."""
+        """Return a render, or None."""
         return self._renders.get(project)
 
     def change(self, project: str, **facts: Any) -> Render | None:
-        """Change facts of a render and give the new one; None if it is gone."""
+        """Change fields of a render and return the new one; None if it was deleted."""
         with self._lock:
             render = self._renders.get(project)
             if render is None:
@@ -179,7 +179,7 @@ class Store:
         )
 
     def all(self) -> list[Render]:
-        """Give every render, oldest first."""
+        """Return all renders, oldest first."""
         with self._lock:
             return list(self._renders.values())
 
@@ -187,23 +187,23 @@ class Store:
         return len(self._renders)
 
     def template(self, id_: str) -> dict[str, Any] | None:
-        """Give a stored template, or None."""
+        """Return a stored template, or None."""
         return self._templates.get(id_)
 
     def templates(self) -> list[dict[str, Any]]:
-        """Give every stored template, in the order of creation."""
+        """Return all stored templates, in the order of creation."""
         return self._templates.all()
 
     def put_template(self, template: dict[str, Any]) -> None:
-        """Keep a template under its ``id``."""
+        """Store a template under its ``id``."""
         self._templates.put(template["id"], template)
 
     def drop_template(self, id_: str) -> bool:
-        """Forget a template; False if there was none."""
+        """Delete a template; return False if there was none."""
         return self._templates.drop(id_)
 
     def clear(self) -> None:
-        """Forget everything, folders included."""
+        """Delete everything, including the folders."""
         with self._lock:
             self._db.execute("DELETE FROM renders")
             projects = list(self._renders)

@@ -1,4 +1,4 @@
-"""What a template can be given, read from the default values of its variables."""
+"""The variables of a template, described by their default values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAKE_TYPES = {"boolean": "boolean", "number": "number", "string": "text", "arra
 
 
 def movie_object(movie: Any) -> dict[str, Any]:
-    """Give a stored movie, which is an object or its JSON text, as an object; empty if it is neither."""
+    """Return a stored movie, an object or its JSON text, as an object; empty if it is neither."""
     if isinstance(movie, str):
         try:
             movie = json.loads(movie)
@@ -42,7 +42,7 @@ def json_schema(movie: Any) -> dict[str, Any]:
 def make_fields(movie: Any) -> list[dict[str, Any]]:
     """Describe the variables as fields of a form (``format=make``).
 
-    Every default is a text, as JavaScript makes one, and two fields are added to every template.
+    Every default is a text, as JavaScript would format it, and every template has two more fields.
     """
     fields = [_field(name, value) for name, value in _variables(movie).items()]
     for name, label, kind in (

@@ -31,7 +31,7 @@ class Templates:
         self._store = store
         self._clock = clock
         self._settings = settings
-        self._random = random.Random(settings.seed)  # noqa: S311 - names, no secrets
+        self._random = random.Random(settings.seed)  # noqa: S311 - ids, not secrets
 
     def _own(self, id_: str | None) -> dict[str, Any]:
         template = self._store.template(id_ or "")
@@ -40,11 +40,11 @@ class Templates:
         return template
 
     def _any(self, id_: str | None) -> dict[str, Any]:
-        """Give a template of the account or of the library."""
+        """Return a template of the account or of the library."""
         return LIBRARY.get(id_ or "") or TOOLS.get(id_ or "") or self._own(id_)
 
     def movie_of(self, id_: str) -> dict[str, Any]:
-        """Give the movie of a template as an object; empty if what is stored is none."""
+        """Return the movie of a template as an object; empty if the stored text is not an object."""
         return movie_object(self._any(id_).get("movie"))
 
     def read(self, params: Mapping[str, str]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Templates:
         return {"success": True, "count": len(entries), "templates": entries, "timestamp": now}
 
     def library(self, tags: str | None) -> dict[str, Any]:
-        """Answer GET /templates/library: *tags* adds to what is published and does not narrow it, as observed."""
+        """Answer GET /templates/library: *tags* adds to the published templates instead of filtering them, as observed."""
         wanted = {tag.strip() for tag in (tags or "").split(",") if tag.strip()}
         shown = [t for t in LIBRARY.values() if t["published"] or wanted & set(t["tags"])]
         names = ("id", "name", "tags", "width", "height", "video_url", "thumbnail_url", "updated_at")
@@ -120,7 +120,7 @@ class Templates:
     def _fields(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         fields = _fields(payload)
         movie = fields.get("movie")
-        # A movie that names a template is stored with that template laid under it.
+        # A movie that names a template is stored merged with that template.
         if isinstance(movie, dict) and movie.get("template"):
             fields["movie"] = merge_template(movie, self.movie_of(str(movie["template"])))
         return fields
@@ -131,7 +131,7 @@ class Templates:
         return {"success": True, "timestamp": iso(self._clock.now())}
 
     def _new_id(self) -> str:
-        # A seed begins again with a restart, and the templates are still there.
+        # A seed starts again after a restart, while the templates still exist.
         while True:
             id_ = "".join(self._random.choices(string.ascii_letters + string.digits, k=20))
             if self._store.template(id_) is None:

@@ -1,7 +1,7 @@
 """The child process of one render: ``python -m airflow_json2video.local.worker job.json``.
 
-It reads the job, writes ``out.mp4``, ``progress.json`` and ``result.json`` beside it, and ends. If it
-crashes, the service reports that render as failed and goes on.
+It reads the job, writes ``out.mp4``, ``progress.json`` and ``result.json`` next to it, and exits. If it
+crashes, the service reports that render as failed and continues.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from airflow_json2video.local.limits import Limits
-from airflow_json2video.local.rlimits import bound_this_process
+from airflow_json2video.local.rlimits import limit_this_process
 
 __all__ = ["main"]
 
 
 def main(job_file: Path) -> int:
-    """Render the job and give the exit code: 0 also for a movie that failed."""
+    """Render the job and return the exit code, which is 0 also for a movie that failed."""
     folder = job_file.parent
     job: dict[str, Any] = json.loads(job_file.read_text())
     threading.Thread(target=_exit_with_service, args=(job.get("service"),), daemon=True).start()
     if job.get("crash"):
         os.kill(os.getpid(), signal.SIGKILL)
     limits = Limits.of(job.get("limits"))
-    bound_this_process(limits)
+    limit_this_process(limits)
     try:
         result = _rendered(job, folder, limits)
     except Exception as error:
@@ -38,7 +38,7 @@ def main(job_file: Path) -> int:
         why = f"{type(error).__name__}: {str(error)[:500]}"
         if _is_for_memory(error):
             most = f"{limits.worker_bytes // (1024 * 1024):,} MB"
-            why = f"the movie needs more memory than the {most} that a render may use"
+            why = f"the movie needs more memory than the limit of {most}"
         result = {"outcome": "error", "message": f"Error rendering movie: {why}"}
     _write(folder / "result.json", result)
     return 0
@@ -60,7 +60,7 @@ def _rendered(job: dict[str, Any], folder: Path, limits: Limits) -> dict[str, An
         limits=limits,
     )
     if hasattr(os, "nice"):
-        os.nice(10)  # the service, and who waits for its answers, come first
+        os.nice(10)  # the service and its clients have priority
     started = time.perf_counter()
 
     def progress(done: int, frames: int) -> None:
@@ -79,7 +79,7 @@ def _rendered(job: dict[str, Any], folder: Path, limits: Limits) -> dict[str, An
 
 
 def _is_for_memory(error: BaseException) -> bool:
-    """Say whether memory was short, also where closing a file afterwards failed for that."""
+    """Return whether memory was exhausted, also if the error came from closing a file afterwards."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError):
@@ -89,21 +89,21 @@ def _is_for_memory(error: BaseException) -> bool:
 
 
 def _exit_with_service(service: int | None) -> None:
-    """End when the service was killed and could not end us; whoever starts it again renders this anew.
+    """Exit if the service was killed; it renders this job again after a restart.
 
-    The id comes with the job: the service may be gone before this process could have looked it up.
+    The process id is part of the job, since the service could end before this process reads it.
     """
     while service is not None and os.getppid() == service:
         time.sleep(0.25)
     if service is None:
         return
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)  # with whatever this render has started
+        os.killpg(0, signal.SIGKILL)  # including the children of this render
     os._exit(1)
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    """Write whole or not at all: the service may read at any moment."""
+    """Write a file atomically, since the service can read it at any time."""
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(value, ensure_ascii=False))
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""From the service's words (``Scene #1, element #2: ...``) to a place in the document."""
+"""Translate a message of a render (``Scene #1, element #2: ...``) to a path in the document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_json2video.movie.findings import Finding, Severity, at, format_path
 __all__ = ["fault_finding", "in_document", "warning_findings"]
 
 _PLACE = re.compile(r"(?:Scene #(?P<scene>\d+)|Movie)(?:, element #(?P<element>\d+))?(?:: | (?=has ))")
-# The property that a message is about, by its words; the first that fits.
+# The property that a message is about, by its text; the first match counts.
 _PROPERTIES = (
     (re.compile(r"requires a '(?P<name>[\w-]+)' property"), None),
     (re.compile(r"The mask "), "mask"),
@@ -26,7 +26,7 @@ _PROPERTIES = (
 
 
 def in_document(text: str, document: Mapping[str, Any]) -> tuple[str, str]:
-    """Give the path in *document* that a message is about, and the rest of the message.
+    """Return the path in *document* that a message is about, and the rest of the message.
 
     :returns: an empty path if the message is about the whole movie.
     """
@@ -46,7 +46,7 @@ def in_document(text: str, document: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _element(document: Mapping[str, Any], scene: int, element: int) -> list[str | int]:
-    """Give where an element is written: behind a scene's own come those of the scene that it imports."""
+    """Return the path of an element. The elements of an imported scene follow a scene's own."""
     scenes = document.get("scenes")
     if isinstance(scenes, list) and scene < len(scenes) and isinstance(scenes[scene], Mapping):
         own = len(scenes[scene].get("elements") or ())
@@ -59,10 +59,10 @@ def _element(document: Mapping[str, Any], scene: int, element: int) -> list[str 
 
 
 def fault_finding(text: str, document: Mapping[str, Any]) -> Finding:
-    """Give a render's failure as a finding."""
+    """Return the failure of a render as a finding."""
     return Finding(Severity.ERROR, *in_document(text, document), "render-fails")
 
 
 def warning_findings(texts: Iterable[str], document: Mapping[str, Any]) -> list[Finding]:
-    """Give a render's warnings as findings."""
+    """Return the warnings of a render as findings."""
     return [Finding(Severity.WARNING, *in_document(text, document), "not-as-asked") for text in texts]

@@ -1,4 +1,4 @@
-"""A timeline as facts for a program and as lines for a person. Pure."""
+"""A timeline as JSON and as text. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TAGS = re.compile(r"<(style|script).*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE
 
 
 def timetable(timeline: Timeline, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a timeline as JSON: every time is seconds of the movie, every ``path`` a place in *document*."""
+    """Return a timeline as JSON: times are seconds of the movie, and each ``path`` is one in *document*."""
     fps = timeline.fps
     return {
         "width": timeline.width,
@@ -84,7 +84,7 @@ def _seconds(frames: int, fps: Fraction) -> float:
 
 
 def _content(kind: str, element: Mapping[str, Any]) -> str:
-    """Say what fills an element: a text in quotes, the last part of an address, a name."""
+    """Return what an element shows: its text in quotes, the last part of its address, or a name."""
     if kind in ("text", "voice"):
         return f'"{_short(element.get("text"))}"'
     if kind == "component":
@@ -113,7 +113,7 @@ def _short(value: Any) -> str:
 
 
 def format_timetable(facts: Mapping[str, Any], *, name: str) -> Iterator[str]:
-    """Give a timetable as lines: scenes with what they show, then what lies over all of them, sounds, warnings."""
+    """Yield a timetable as lines: the scenes with their elements, elements over all scenes, sounds, warnings."""
     price = f"{facts['credits']} credit{'' if facts['credits'] == 1 else 's'}"
     yield (
         f"{name}: {facts['width']}x{facts['height']}, {_clock(facts['duration'])} ({facts['frames']} frames at "
@@ -149,13 +149,13 @@ def _elements(elements: list[dict[str, Any]], length: float) -> Iterator[str]:
     for element in elements:
         fades = [f"{name} {element[name]:g} s" for name in ("fade-in", "fade-out") if element[name]]
         level = [f"z-index {element['z-index']}"] if element["z-index"] else []
-        remarks = ", ".join(fades + level)
+        notes = ", ".join(fades + level)
         line = f"{_times(element, length)}    {element['type']:<10} {element['shows']}"
-        yield f"{line}{'  ' if remarks else ''}{remarks}".rstrip()
+        yield f"{line}{'  ' if notes else ''}{notes}".rstrip()
 
 
 def _times(one: Mapping[str, Any], length: float) -> str:
-    """Give start, end and a bar that shows both against the whole length."""
+    """Return start, end, and a bar that shows both relative to the length of the movie."""
     left = round(_BAR * one["start"] / length)
     right = max(left + 1, round(_BAR * one["end"] / length))
     bar = ("." * left + "=" * (right - left) + "." * _BAR)[:_BAR] if left < _BAR else "." * (_BAR - 1) + "="

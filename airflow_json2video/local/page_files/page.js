@@ -1,7 +1,7 @@
 "use strict";
-// Without this the page is whole, but stands still, and a click opens the video by itself.
+// Without this script the page is complete but static, and a click opens the video file.
 const renders = document.getElementById("renders");
-const trouble = document.getElementById("trouble");
+const error = document.getElementById("error");
 
 renders.addEventListener("click", (event) => {
   const link = event.target.closest("a.picture");
@@ -19,7 +19,7 @@ renders.addEventListener("click", (event) => {
   video.focus();
 });
 
-function take(fresh) {
+function update(fresh) {
   const account = fresh.getElementById("account");
   const old = document.getElementById("account");
   if (account.dataset.version !== old.dataset.version) old.replaceWith(account);
@@ -29,7 +29,7 @@ function take(fresh) {
   cards.forEach((card, index) => {
     const here = renders.children[index];
     if (here && here.id === card.id) {
-      // What has not changed is left alone: it may be playing.
+      // An unchanged card is not replaced, because its video may be playing.
       if (here.dataset.version !== card.dataset.version) {
         const open = here.querySelector("details[open]") && card.querySelector("details");
         if (open) open.open = true;
@@ -46,23 +46,23 @@ function take(fresh) {
   if (pages.innerHTML !== document.querySelector("nav").innerHTML) document.querySelector("nav").replaceWith(pages);
 }
 
-async function look() {
+async function refresh() {
   if (document.hidden) return;
   try {
-    const answer = await fetch(location.pathname + location.search, { cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.status);
-    take(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    trouble.hidden = true;
+    const response = await fetch(location.pathname + location.search, { cache: "no-store" });
+    if (!response.ok) throw new Error(response.status);
+    update(new DOMParser().parseFromString(await response.text(), "text/html"));
+    error.hidden = true;
   } catch {
-    trouble.textContent = "The service does not answer. What is shown is what it said last.";
-    trouble.hidden = false;
+    error.textContent = "The service does not respond. The page shows its last response.";
+    error.hidden = false;
   }
 }
 
 (async () => {
   for (;;) {
     await new Promise((wake) => setTimeout(wake, 2000));
-    await look();
+    await refresh();
   }
 })();
-document.addEventListener("visibilitychange", look);
+document.addEventListener("visibilitychange", refresh);

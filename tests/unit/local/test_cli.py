@@ -268,13 +268,13 @@ def test_on_a_terminal_a_bar_shows_how_far_a_render_is(monkeypatch):
 
 def test_serve_takes_every_setting_of_the_service_and_refuses_others(run):
     code, _, err = run("serve", "--set", "no_such_setting=1")
-    assert (code, "no such setting" in err) == (2, True)
+    assert (code, "unknown setting" in err) == (2, True)
 
 
 def test_serve_refuses_a_scenario_that_is_not_there_or_is_none(run, tmp_path, monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_: -1)
     (tmp_path / "wrong.json").write_text('{"credits": 60}')
-    for file, reason in (("none.json", "No such file"), ("wrong.json", "a scenario has no 'credits'")):
+    for file, reason in (("none.json", "No such file"), ("wrong.json", "unknown key of a scenario: 'credits'")):
         code, _, err = run("serve", "--mode", "instant", "--scenario", tmp_path / file)
         assert (code, reason in err) == (2, True)

@@ -68,7 +68,7 @@ def test_only_loopback_is_listened_on_unless_told():
 
 
 def test_an_unknown_setting_is_refused_by_name():
-    with pytest.raises(ValueError, match="no such setting: color"):
+    with pytest.raises(ValueError, match="unknown setting: color"):
         LocalService(color="red")
 
 

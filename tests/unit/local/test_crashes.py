@@ -58,7 +58,7 @@ def test_a_worker_that_is_killed_costs_its_own_render_and_leaves_nothing(drawing
     assert os.getpgid(pid) == pid
     os.kill(pid, signal.SIGTERM)
     assert service.wait_idle(30)
-    assert client.movie(bad)["message"] == "Error rendering movie: the renderer ended unexpectedly (signal 15)"
+    assert client.movie(bad)["message"] == "Error rendering movie: the worker ended unexpectedly (signal 15)"
     assert client.status(good) == "done"
     assert {p.name for p in folder.iterdir()} <= {"job.json", "log.txt", "progress.json"}
 
@@ -84,7 +84,7 @@ def test_a_render_that_wants_too_much_memory_says_so_and_the_next_one_renders(dr
     ]
     seen = client.finished(movie={"width": 3840, "height": 3840, "scenes": [{"duration": 1, "elements": elements}]})
     assert seen["status"] == "error"
-    assert seen["message"] == "Error rendering movie: the movie needs more memory than the 800 MB that a render may use"
+    assert seen["message"] == "Error rendering movie: the movie needs more memory than the limit of 800 MB"
     assert client.finished(movie=RED)["status"] == "done"
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_job_folder_fails_its_render_with_a_message_and_no_other(tmp_p
     with LocalService(mode="instant", home=tmp_path) as service:
         client = make_client(service)
         assert service.wait_idle(20)
-        assert re.search(r"movie\.json is damaged .* submit the movie again", client.movie(damaged)["message"])
+        assert re.search(r"movie\.json cannot be read .* submit the movie again", client.movie(damaged)["message"])
         assert client.movie(blocked)["message"].startswith("Error rendering movie: ")
         assert client.status(good) == "done"
 

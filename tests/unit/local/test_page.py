@@ -73,20 +73,20 @@ def test_failures_warnings_and_renders_under_way_say_so(client, service):
     assert service.wait_idle()
     shown = cards(page(service).text)
     assert "requires a &#39;src&#39; property" in shown[failed]
-    assert "no video" in shown[failed]
+    assert "No video" in shown[failed]
     assert "1 warning</summary>" in shown[warned]
     assert "the variable &#39;nobody&#39; is not defined" in shown[warned]
-    assert ">rendering</span>" in shown[running]
+    assert ">Rendering</span>" in shown[running]
     assert "credit" not in shown[running]
 
 
 def test_a_file_that_is_deleted_or_has_expired_is_neither_played_nor_pictured(client, service):
     deleted, kept = client.finished()["project"], client.finished()["project"]
     client.delete(project=deleted)
-    assert "deleted" in cards(page(service).text)[deleted]
+    assert "Video deleted" in cards(page(service).text)[deleted]
     assert page(service, f"/thumbnails/{deleted}").status_code == 404
     service.clock.advance(8 * 86400)
-    assert "the file has expired" in cards(page(service).text)[kept]
+    assert "Video expired" in cards(page(service).text)[kept]
     assert page(service, f"/thumbnails/{kept}").status_code == 404
 
 

@@ -435,5 +435,5 @@ def test_a_worker_that_crashes_costs_only_its_own_render(client, service):
     bad = client.submit(**{"client-data": "bad"})
     good = client.submit(**{"client-data": "good"})
     assert service.wait_idle(30)
-    assert client.movie(bad)["message"] == "Error rendering movie: the renderer ended unexpectedly (signal 9)"
+    assert client.movie(bad)["message"] == "Error rendering movie: the worker ended unexpectedly (signal 9)"
     assert client.status(good) == "done"

@@ -42,13 +42,13 @@ def test_a_scenario_sets_up_clock_settings_templates_renders_and_faults(service,
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
-        ({"render": []}, "a scenario has no 'render'. There are: settings, clock"),
-        ({"renders": [{"state": "done"}]}, "a render of a scenario has no 'state'"),
-        ({"renders": [{"status": "lost"}]}, "done, error, pending, running, not 'lost'"),
-        ({"renders": [{"project": "a"}, {"project": "a"}]}, "there is a render a already"),
+        ({"render": []}, "unknown key of a scenario: 'render'. Available: settings, clock"),
+        ({"renders": [{"state": "done"}]}, "unknown key of a render of a scenario: 'state'"),
+        ({"renders": [{"status": "lost"}]}, "done, error, pending, running, got 'lost'"),
+        ({"renders": [{"project": "a"}, {"project": "a"}]}, "render a exists already"),
         ({"renders": [{"movie": {"scenes": []}}]}, "cannot be done: Movie duration cannot be zero"),
-        ({"clock": "slow"}, "a clock is real, frozen, quick or a number"),
-        ({"settings": {"credit": 1}}, "no such setting: credit"),
+        ({"clock": "slow"}, "clock must be real, frozen, quick or a number"),
+        ({"settings": {"credit": 1}}, "unknown setting: credit"),
     ],
 )
 def test_an_invalid_scenario_is_refused_with_the_valid_choices(service, scenario, words):

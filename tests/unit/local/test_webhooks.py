@@ -190,8 +190,8 @@ def test_ftp_sftp_and_email_are_told_and_never_reached(client, service, receiver
         "would send the video by sftp to files.example:22 as /in/a.mp4",
         "would send the video by ftp to old.example:21 as ./(generated name)",
         "would send an email to a@example.com, subject 'Done'",
-        "would use the connection 'conn-1' of the dashboard, which is not known here",
-        "there is no destination of type 's3'; use webhook, ftp, sftp or email",
+        "would use the connection 'conn-1' of the dashboard, which is unknown here",
+        "unknown destination type 's3'; use webhook, ftp, sftp or email",
     ]
     assert warnings[0].startswith("exports[0].destinations[0]: ")
     assert "hunter2" not in json.dumps(service.renders()[0]["warnings"] + service.renders()[0]["deliveries"])
@@ -233,7 +233,7 @@ def test_an_answer_that_is_no_success_is_noted_and_not_followed_or_repeated(clie
 def test_a_webhook_can_be_lost(client, service, receiver):
     service.add_fault("webhook", status="missing")
     client.finished(movie=exporting(hook(receiver.url)))
-    assert delivered(service) == ["not sent: a fault rule took it"]
+    assert delivered(service) == ["not sent: suppressed by a fault rule"]
     receiver.stays_at(0, 0.1)
 
 
