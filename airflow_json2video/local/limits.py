@@ -31,7 +31,7 @@ class Limits:
     repetitions: int = 10_000
     """Iterations of all ``iterate`` together, including those that a condition skips."""
     work: int = 30_000_000
-    """Characters processed to fill expressions: length of a text times its placeholders. Takes a few seconds at most."""
+    """Characters processed to fill expressions: length of a text times its placeholders; a few seconds at most."""
     resolve_seconds: float = 20.0
     """Real time for all expressions of a movie, as a safeguard."""
     text: int = 10_000

@@ -61,7 +61,7 @@ class Templates:
         return {"success": True, "count": len(entries), "templates": entries, "timestamp": now}
 
     def library(self, tags: str | None) -> dict[str, Any]:
-        """Answer GET /templates/library: *tags* adds to the published templates instead of filtering them, as observed."""
+        """Answer GET /templates/library: *tags* adds to the published templates and does not filter them."""
         wanted = {tag.strip() for tag in (tags or "").split(",") if tag.strip()}
         shown = [t for t in LIBRARY.values() if t["published"] or wanted & set(t["tags"])]
         names = ("id", "name", "tags", "width", "height", "video_url", "thumbnail_url", "updated_at")

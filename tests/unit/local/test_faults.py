@@ -275,7 +275,7 @@ def test_rules_are_set_listed_and_cleared_over_http(client, service):
     made = client.control("POST", "faults", json={"kind": "answer", "status": 503, "method": "GET"}).json()["faults"]
     assert client.get().status_code == 503
     listed = client.control("GET", "faults").json()["faults"]
-    assert (listed[0]["id"], listed[0]["struck"]) == (made[0]["id"], 1)
+    assert (listed[0]["id"], listed[0]["applied"]) == (made[0]["id"], 1)
     assert client.control("DELETE", "faults").json() == {"faults": []}
 
 

@@ -202,8 +202,8 @@ def test_ftp_sftp_and_email_are_told_and_never_reached(client, service, receiver
     [
         ("http://192.0.2.1/x", "is not this machine"),
         ("http://169.254.169.254/latest", "is not this machine"),
-        ("ftp://127.0.0.1/x", "no http or https address"),
-        ("", "no http or https address"),
+        ("ftp://127.0.0.1/x", "not an http or https address"),
+        ("", "not an http or https address"),
     ],
 )
 def test_other_machines_are_not_called_unless_allowed(client, service, url, reason):
@@ -216,10 +216,10 @@ def test_other_machines_are_not_called_unless_allowed(client, service, url, reas
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_movie_cannot_make_the_service_steer_itself(client, service, host):
+def test_a_movie_cannot_make_the_service_control_itself(client, service, host):
     port = service.url.rsplit(":", 1)[1]
     client.finished(movie=exporting(hook(f"http://{host}:{port}/_control/reset")))
-    assert delivered(service) == ["failed: a webhook does not call the service itself"]
+    assert delivered(service) == ["failed: a webhook cannot call the service itself"]
     assert len(service.renders()) == 1
 
 
