@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from configparser import ConfigParser
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -215,13 +214,13 @@ def require_end_of_wait(task_id: str, *, on_quota_exhausted: str, quota_wait_unt
 def default_deferrable() -> bool:
     """Return whether tasks defer where the DAG's author does not say: yes, unless the installation says no.
 
-    Airflow's own default of ``[operators] default_deferrable`` is False, so only a value that was set counts.
+    Only the environment variable counts: Airflow writes ``default_deferrable = false`` into every new ``airflow.cfg``,
+    so that line says nothing about what an installation chose.
     """
     from airflow.providers.common.compat.sdk import conf
 
-    section, option = "operators", "default_deferrable"
-    is_set = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE" in os.environ or ConfigParser.has_option(conf, section, option)
-    return bool(conf.getboolean(section, option)) if is_set else True
+    is_set = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE" in os.environ
+    return bool(conf.getboolean("operators", "default_deferrable")) if is_set else True
 
 
 def validate_wait_for_credits(value: Any) -> Any:

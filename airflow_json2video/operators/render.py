@@ -84,7 +84,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
     :param poll_interval: seconds; scales the poll schedule, which follows the account's render times. Two polls are
         never less than 5 seconds apart.
     :param deferrable: wait in the triggerer, or on the worker with the same behavior. Default: ``True``, unless
-        ``[operators] default_deferrable`` is set to ``False``.
+        the environment variable ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` is ``False``.
     :param end_from_trigger: end the task in the triggerer when the render is done, so that no worker is needed for it;
         ignored, with a line in the log, if a worker has more to do (outlets, callbacks, listeners).
 

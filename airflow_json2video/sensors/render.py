@@ -33,8 +33,8 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
     :param json2video_conn_id: the connection of the account that submitted the render (templated).
     :param timeout: seconds (or a timedelta) that the sensor waits.
     :param poke_interval: seconds (or a timedelta); scales the poll schedule.
-    :param deferrable: wait in the triggerer, or poll on a worker. Default: ``True``, unless ``[operators]
-        default_deferrable`` is set to ``False``.
+    :param deferrable: wait in the triggerer, or poll on a worker. Default: ``True``, unless the environment
+        variable ``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` is ``False``.
     :param end_from_trigger: see :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator`.
     """
 

@@ -27,4 +27,4 @@ def test_contributing_draws_the_layers_of_the_contract_in_their_order():
     order = [sorted({places[name] for name in line}) for line in names]
     assert order == sorted(order)
     public = {name for name in places if not name.startswith("_")}
-    assert public - {name for line in names for name in line} <= {"retry_policy", "get_provider_info"}
+    assert public - {name for line in names for name in line} <= {"retry_policy", "results", "get_provider_info"}

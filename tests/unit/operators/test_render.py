@@ -639,3 +639,18 @@ def test_half_a_character_in_the_services_words_is_in_no_event_and_no_error(conn
     json.dumps(attempt.event, ensure_ascii=False).encode()
     with pytest.raises(RenderFailed, match="Failed to download \ufffd"):
         attempt.resume()
+
+
+@pytest.mark.parametrize(("variable", "deferrable"), [(None, True), ("False", False), ("True", True)])
+def test_a_task_defers_unless_the_environment_says_no_whatever_airflow_writes_into_its_config(
+    monkeypatch, variable, deferrable
+):
+    """Airflow writes ``default_deferrable = false`` into every new airflow.cfg."""
+    from airflow.providers.common.compat.sdk import conf
+
+    if not conf.has_section("operators"):
+        conf.add_section("operators")
+    monkeypatch.setitem(conf["operators"], "default_deferrable", "false")
+    if variable is not None:
+        monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", variable)
+    assert Json2VideoRenderOperator(task_id="render", movie={}).deferrable is deferrable
