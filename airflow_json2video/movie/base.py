@@ -1,11 +1,11 @@
-"""What every Movie JSON object shares: two ways in, one exact way out.
+"""The base class of all Movie JSON objects, which can be built in two ways.
 
-* **A constructor** is for authors: ``TextElement(text="Hi", z_index=2)``. Names are Python's, an unknown
-  one is a ``TypeError`` at that line, a wrong value a ``pydantic.ValidationError``.
-* **A document** is read by ``from_document`` (or pydantic's ``model_validate``): names are the service's
-  (``z-index``), unknown keys are kept, and ``z_index`` *is* an unknown key, as it is to the service.
+* **A constructor** is for authors: ``TextElement(text="Hi", z_index=2)``. Names are Python names. An unknown name is a
+  ``TypeError`` at that line, a wrong value a ``pydantic.ValidationError``.
+* **A document** is read by ``from_document`` (or pydantic's ``model_validate``). Keys are those of the API's JSON
+  (``z-index``), unknown keys are preserved, and ``z_index`` *is* an unknown key, as it is for the service.
 
-``to_document`` gives back what came in: the same keys in the same order, the same values, nothing added.
+``to_document`` returns the input: the same keys in the same order, the same values, nothing added.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ __all__ = ["ByType", "DocumentModel", "OrExpression", "findings_from_error", "js
 
 
 def kebab(name: str) -> str:
-    """Give the service's name of a Python name: ``fade_in`` is ``fade-in``, ``import_`` is ``import``."""
+    """Return the JSON key of a Python name: ``fade-in`` for ``fade_in``, ``import`` for ``import_``."""
     return name.rstrip("_").replace("_", "-")
 
 
 def prop(description: str, *, default: Any = None) -> Any:
     """Declare an optional property: absent unless written.
 
-    :param default: what the *service* takes when it is absent; goes into the JSON Schema and nowhere else.
+    :param default: what the *service* uses if it is absent; it is part of the JSON Schema only.
     """
     extra = None if default is None else {"default": default}
     return Field(default=None, description=description, json_schema_extra=extra)
 
 
 class _Keywords(dict[str, Any]):
-    """Marks the arguments of a constructor, so that validation can tell them from a document."""
+    """The arguments of a constructor, which validation distinguishes from a document."""
 
 
 class _Schema(GenerateJsonSchema):
-    """JSON Schema of documents: absent is absent, so ``null`` is no default."""
+    """The JSON Schema of documents, without ``null`` as a default: an absent key is absent."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         if schema.get("default", ...) is None:
@@ -69,13 +69,13 @@ class _Schema(GenerateJsonSchema):
 class DocumentModel(BaseModel):
     """One object of a Movie JSON document.
 
-    Deprecated keys are in no constructor and no schema: they are kept like unknown ones, and
-    ``legacy`` says what to write instead. ``slips`` names keys that the service ignores and people write.
+    Deprecated keys are not part of the constructor and the schema. They are preserved like unknown keys, and ``legacy``
+    has the advice for each. ``slips`` has the advice for keys that authors write and the service ignores.
     """
 
     model_config = ConfigDict(
-        # For type checkers and signatures: authors use Python names and no others. A document's
-        # unknown keys are taken out and kept before pydantic sees them.
+        # For type checkers and signatures: authors use Python names only. The unknown keys of a document are stored
+        # before pydantic validates it.
         extra="forbid",
         populate_by_name=True,
         alias_generator=kebab,
@@ -113,11 +113,11 @@ class DocumentModel(BaseModel):
             if complaint := self._incomplete():
                 raise ValueError(f"{type(self).__name__} {complaint}")
 
-        # Pydantic then validates documents without a call of __init__, as with its own.
+        # With this, pydantic validates documents without calling __init__.
         __init__.__pydantic_base_init__ = True
 
     def _incomplete(self) -> str | None:
-        """Say what an author forgot that no single property can know; None if nothing."""
+        """Return what an author forgot that no single property can detect; None if nothing."""
         return None
 
     @model_validator(mode="wrap")
@@ -128,7 +128,7 @@ class DocumentModel(BaseModel):
         if isinstance(data, cls):
             return handler(data)
         if not isinstance(data, Mapping):
-            raise refuse(Problem("wrong-type", f"must be an object, not {json_type(data)}"))
+            raise refuse(Problem("wrong-type", f"must be an object, got {json_type(data)}"))
         names = json_keys(cls)
         model = handler({key: value for key, value in data.items() if key in names})
         model._order = tuple(data)
@@ -137,11 +137,11 @@ class DocumentModel(BaseModel):
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read a document, or a part of one, as the service would; every key is kept.
+        """Read a document, or a part of one, as the service does; every key is preserved.
 
-        :param document: decoded JSON, with the service's names.
-        :raises InvalidMovie: if a value is certainly wrong; lists each with its path. What only the
-            whole can show is found by :func:`airflow_json2video.movie.check`.
+        :param document: decoded JSON.
+        :raises InvalidMovie: a value is certainly wrong; lists each with its path. Problems of several values are found
+            by :func:`airflow_json2video.movie.check`.
         """
         try:
             return cls.model_validate(document, context=Purpose.READ)
@@ -149,7 +149,7 @@ class DocumentModel(BaseModel):
             raise invalid_movie(findings_from_error(error), source=f"This {cls.__name__}") from error
 
     def to_document(self) -> dict[str, Any]:
-        """Give the object as decoded JSON: what was read or written, in that order, and nothing else."""
+        """Return the object as decoded JSON: what was read or set, in that order, and nothing else."""
         names = json_keys(type(self))
         written = {kebab(field) for field in self.model_fields_set}
         document: dict[str, Any] = {}
@@ -163,7 +163,7 @@ class DocumentModel(BaseModel):
 
     @property
     def unknown_keys(self) -> dict[str, Any]:
-        """Keys of the document that this class has no property for, by the service's names; may be changed."""
+        """The keys of the document that this class does not know, and their values; may be changed."""
         return self._unknown
 
     @model_serializer(mode="plain")
@@ -188,9 +188,9 @@ class DocumentModel(BaseModel):
 
     @classmethod
     def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
-        """Give the JSON Schema of the documents, with the service's names, for an editor.
+        """Return the JSON Schema of the documents, for an editor.
 
-        Takes the arguments of pydantic's method.
+        The arguments are those of pydantic's method.
         """
         if len(args) < 3:
             options.setdefault("schema_generator", _Schema)
@@ -215,7 +215,7 @@ _JSON_KEYS: dict[type[BaseModel], dict[str, str]] = {}
 
 
 def json_keys(model: type[DocumentModel]) -> Mapping[str, str]:
-    """Map the service's names of the properties of *model* to the Python names, in order of declaration."""
+    """Return the Python names of the properties of *model* by their JSON keys, in order of declaration."""
     names = _JSON_KEYS.get(model)
     if names is None:
         names = _JSON_KEYS[model] = {kebab(field): field for field in model.model_fields}
@@ -223,9 +223,9 @@ def json_keys(model: type[DocumentModel]) -> Mapping[str, str]:
 
 
 class OrExpression:
-    """Annotates an object or array that may also be given by a ``{{ expression }}`` in its place.
+    """Annotates an object or array that may be replaced by a ``{{ expression }}``.
 
-    ``X | dict[str, Any] | str`` says to a type checker that an author may write a dict; it is read as an X.
+    ``X | dict[str, Any] | str`` allows an author to write a dict, which is read as an X.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -249,26 +249,26 @@ class OrExpression:
 
 
 class ByType:
-    """Annotates a union of models of which *choose* names the one to read an object with.
+    """Annotates a union of models; *choose* returns the model for an object.
 
-    Pydantic's own discriminated unions refuse what they do not know, and put the branch into the path.
+    Pydantic's own discriminated unions refuse unknown types, and add the branch to the path.
     """
 
     def __init__(self, choose: Callable[[Mapping[str, Any]], type[DocumentModel]]) -> None:
         self._choose = choose
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        # The union itself only gives the JSON Schema; it is never asked to validate.
+        # The union itself is used for the JSON Schema only, and not for validation.
         return core_schema.with_info_wrap_validator_function(self._validate, handler(source))
 
     def _validate(
         self, value: Any, _handler: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo
     ) -> Any:
         if isinstance(value, DocumentModel):
-            return value  # the type checker's business; a wrong one shows in the schema and to the service
+            return value  # checked by type checkers, not here
         if isinstance(value, Mapping):
             return self._choose(value).model_validate(value, context=info.context)
-        raise refuse(Problem("wrong-type", f"must be an object, not {json_type(value)}"))
+        raise refuse(Problem("wrong-type", f"must be an object, got {json_type(value)}"))
 
 
 _PLAIN_WORDS = {
@@ -279,14 +279,14 @@ _EXAMPLES = {
     "angle": "90",
     "color": '"#00b140"',
     "component": '"basic/050"',
-    "endpoint": '"https://...", the address to call',
+    "endpoint": '"https://...", the URL to call',
     "height": "360",
     "host": '"ftp.example.com"',
     "id": '"my-connection"',
     "message": '"See __video_url__"',
     "password": '"...", or the "id" of a dashboard connection instead of all this',
     "port": "21 for ftp, 22 for sftp",
-    "src": '"https://...", a public address',
+    "src": '"https://...", a public URL',
     "subject": '"Ready: __filename__"',
     "text": '"..."',
     "to": '"team@example.com"',
@@ -296,7 +296,7 @@ _EXAMPLES = {
 
 
 def findings_from_error(error: ValidationError) -> list[Finding]:
-    """Say pydantic's errors in the words and paths of the document."""
+    """Return pydantic's errors as findings, with the paths of the document."""
     findings = []
     for detail in error.errors(include_url=False, include_input=False):
         context = detail.get("ctx") or {}
@@ -321,7 +321,7 @@ def _unexpected(model: type[DocumentModel], name: str) -> str:
         return f"{message} {advice}"
     near = get_close_matches(name, model.model_fields, 1, 0.7)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{message}{hint} Keys that this version does not know can be put into .unknown_keys."
+    return f"{message}{hint} Keys that this version does not know can be added to .unknown_keys."
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Look at a movie before it is paid for.
+"""Check a movie before it is billed.
 
-The service validates late and leniently: most mistakes are accepted and show only when the render has
-failed, or never (a callback that is not called). The models find what is wrong with single values;
-the rules here look across them. A rule says ERROR only for what is certainly wrong.
+The service validates late and leniently: most mistakes are accepted, and become visible only when the render has
+failed, or never (a webhook that is not called). The models check single values; the rules here check how they
+combine. A rule reports an ERROR only for what is certainly wrong.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ __all__ = ["check", "require_valid"]
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _TEMPLATE_ID_LENGTH = 20
 _NODE = re.compile(r"(scenes\[\d+\])?\.?(?:elements\[\d+\])?")
-_SHORTEST = 1.0  # seconds; below it the service says "Movie duration cannot be zero"
+_MIN_DURATION = 1.0  # seconds; below it the service reports "Movie duration cannot be zero"
 
 Findings = Iterator[Finding]
 
 
 def check(document: Mapping[str, Any] | Movie) -> list[Finding]:
-    """Give everything that is wrong or doubtful with *document*, errors first.
+    """Return everything that is wrong or doubtful in *document*, errors first.
 
-    :param document: Movie JSON as decoded JSON (or ``{"template": ..., "variables": ...}``), or a model.
-        ``{{ expressions }}`` count as unknown, so that a document can be checked before they are rendered.
-    :raises InvalidMovie: never; a document that is no object is one finding.
+    It does not raise: a document that is not an object is one finding.
+
+    :param document: decoded Movie JSON (or ``{"template": ..., "variables": ...}``), or a model. ``{{ expressions }}``
+        are unknown values, so a document can be checked before they are rendered.
     """
     if isinstance(document, Movie):
         document = document.to_document()
     if not isinstance(document, Mapping):
         return [Finding(_ERROR, "", 'a movie is a JSON object; write {"scenes": [...]}', "not-an-object")]
-    found = [_weighed(finding, document) for finding in _value_findings(document)]
+    found = [_adjusted(finding, document) for finding in _value_findings(document)]
     found += key_findings(document)
     for rule in _RULES:
         found += rule(document)
@@ -55,11 +56,11 @@ def check(document: Mapping[str, Any] | Movie) -> list[Finding]:
 
 
 def require_valid(document: Mapping[str, Any] | Movie, *, source: str = "The movie") -> list[Finding]:
-    """Check *document* and give the warnings.
+    """Check *document*, and return the warnings.
 
     :param source: what the document is called in the error, such as the file's name.
-    :raises InvalidMovie: if anything is certainly wrong. The message lists every error with its path, one
-        to a line; the error's ``findings`` hold the warnings too.
+    :raises InvalidMovie: something is certainly wrong. The message lists every error with its path, one per line; the
+        ``findings`` of the error include the warnings.
     """
     found = check(document)
     if any(finding.severity is _ERROR for finding in found):
@@ -75,8 +76,8 @@ def _value_findings(document: Mapping[str, Any]) -> list[Finding]:
     return []
 
 
-def _weighed(finding: Finding, document: Mapping[str, Any]) -> Finding:
-    """Width and height out of range are certainly wrong only where they are used: not beside a preset."""
+def _adjusted(finding: Finding, document: Mapping[str, Any]) -> Finding:
+    """Return *finding* as an error if it is about a width or height that is used: one without a preset."""
     used = document.get("resolution") in (None, "custom") and document.get("template") is None
     if used and finding.path in ("width", "height") and finding.code == "out-of-range":
         return replace(finding, severity=_ERROR)
@@ -84,7 +85,7 @@ def _weighed(finding: Finding, document: Mapping[str, Any]) -> Finding:
 
 
 def _skipped(movie: Mapping[str, Any]) -> Iterator[str]:
-    """Return the paths of the scenes and elements that are never shown, so that nothing in them is certainly wrong."""
+    """Return the paths of the scenes and elements that are never shown, where nothing is certainly wrong."""
     scenes = _nodes(movie, "scenes", "")
     for path, node in [*scenes, *((path, element) for path, element, _ in _elements(movie))]:
         if _is_shown(node) is False:
@@ -107,8 +108,8 @@ def _scenes_or_template(movie: Mapping[str, Any]) -> Findings:
         yield Finding(_ERROR, "template", message, "template-id")
     for key in ("scenes", "elements"):
         if movie.get(key):
-            message = f"is ignored beside 'template'; leave it out, or leave out 'template' to render these {key}"
-            yield Finding(_WARNING, key, message, "ignored-beside-template")
+            message = f"is ignored together with 'template'; remove it, or remove 'template' to render these {key}"
+            yield Finding(_WARNING, key, message, "ignored-with-template")
 
 
 def _frame(movie: Mapping[str, Any]) -> Findings:
@@ -117,7 +118,7 @@ def _frame(movie: Mapping[str, Any]) -> Findings:
     if preset in (None, "custom"):
         if len(given) == 1 and movie.get("template") is None:
             other = "height" if given == ["width"] else "width"
-            message = f"stands without {other!r}; write both, or neither for 640x360"
+            message = f"requires {other!r}; write both, or neither for 640x360"
             yield Finding(_WARNING, given[0], message, "half-a-frame")
     elif isinstance(preset, str) and not has_expression(preset):
         for key in given:
@@ -126,30 +127,30 @@ def _frame(movie: Mapping[str, Any]) -> Findings:
 
 
 def _sources(movie: Mapping[str, Any]) -> Findings:
-    # How a scene refers to a preloaded asset is not documented, so beside one a missing source may be right.
+    # How a scene refers to a preloaded asset is not documented, so with one a missing source may be correct.
     certain = not movie.get("preload")
     for path, element, scene in _elements(movie):
         shown = {_is_shown(node) for node in (scene or {}, element)}
         if False in shown:
-            continue  # "src" and "condition" are often one variable, which is empty
+            continue  # "src" and "condition" are often the same variable, which is empty
         missing = _ERROR if certain and None not in shown else _WARNING
         kind = element.get("type")
         src, prompt = _given(element, "src"), _given(element, "prompt")
         if kind in ("image", "video"):
             if not src and not prompt:
-                message = f"{_a(kind)} needs 'src' (a public address), or 'prompt' and 'model'"
+                message = f"{_a(kind)} needs 'src' (a public URL), or 'prompt' and 'model'"
                 yield Finding(missing, at(path, "src"), message, "missing-source")
             elif src and prompt and not (_is_open(element["src"]) or _is_open(element["prompt"])):
-                message = "'src' and 'prompt' exclude each other; keep 'src' to fetch it or 'prompt' to generate it"
+                message = "'src' and 'prompt' exclude each other; write 'src' to download it or 'prompt' to generate it"
                 yield Finding(_ERROR, at(path, "prompt"), message, "two-sources")
             elif prompt and not src and not _given(element, "model"):
-                message = "is missing; 'prompt' wants a model, such as 'flux-schnell' for an image"
+                message = "is missing; 'prompt' requires a model, such as 'flux-schnell' for an image"
                 yield Finding(_WARNING, at(path, "model"), message, "missing-model")
         elif kind == "html" and not src and not _given(element, "html"):
             message = "an html element needs 'html' (the markup) or 'src' (a page)"
             yield Finding(missing, at(path, "html"), message, "missing-source")
         elif kind == "audio" and "src" in element and not src:
-            message = "is empty; write the public address of a sound file"
+            message = "is empty; write the public URL of a sound file"
             yield Finding(missing, at(path, "src"), message, "missing-source")
 
 
@@ -173,7 +174,7 @@ def _element_types(movie: Mapping[str, Any]) -> Findings:
                 yield Finding(_ERROR, place, message, "unknown-type")
                 continue
             message = (
-                f"{kind!r} is not known here; it is sent as it is, and if JSON2Video does not know it either, the "
+                f"{kind!r} is unknown here and is sent unchanged; if JSON2Video does not know it either, the "
                 f"render fails (free of charge). Known: {known}"
             )
             yield Finding(_WARNING, place, message, "unknown-type")
@@ -187,11 +188,11 @@ def _subtitles(movie: Mapping[str, Any]) -> Findings:
     ]
     for path, _, scene in places:
         if scene is not None:
-            message = "subtitles belong to the movie's own 'elements'; those in a scene may be ignored"
+            message = "write subtitles in the movie's own 'elements'; in a scene they may be ignored"
             yield Finding(_WARNING, path, message, "subtitles-in-scene")
     own = [(path, element) for path, element, scene in places if scene is None]
     for path, element in own[1:]:
-        # Elements with conditions may exclude one another.
+        # Elements with conditions may exclude each other.
         severity = _ERROR if _is_shown(element) and _is_shown(own[0][1]) else _WARNING
         yield Finding(severity, path, "at most one subtitles element is allowed; remove this one", "two-subtitles")
 
@@ -206,15 +207,15 @@ def _iteration(movie: Mapping[str, Any]) -> Findings:
             place = at(path, "iterate")
             if not isinstance(variables, Mapping) or name not in variables:
                 if variables is None or isinstance(variables, Mapping):
-                    message = f"the movie's 'variables' have no {name!r}; add it as an array, or correct the name"
+                    message = f"{name!r} is not in the movie's 'variables'; add it as an array, or correct the name"
                     yield Finding(_WARNING, place, message, "unknown-variable")
             elif not isinstance(variables[name], (list, str)) or (
                 isinstance(variables[name], str) and not has_expression(variables[name])
             ):
-                message = f"the variable {name!r} is no array; make it one item for each repetition"
+                message = f"the variable {name!r} is not an array; write an array with one item for each repetition"
                 yield Finding(_ERROR, place, message, "not-an-array")
         if isinstance(imported, str) and not has_expression(imported) and imported not in ids:
-            message = f"no scene has the id {imported!r}; write the id of another scene"
+            message = f"there is no scene with the id {imported!r}; write the id of another scene"
             yield Finding(_WARNING, at(path, "import"), message, "unknown-scene")
 
 
@@ -222,10 +223,10 @@ def _length(movie: Mapping[str, Any]) -> Findings:
     if movie.get("template") is None and isinstance(movie.get("scenes"), (list, tuple)):
         plan = estimate(movie, overlap=Overlap.IGNORED)
         reasons = {unknown.reason for unknown in plan.unknown}
-        if plan.at_least < _SHORTEST and (plan.at_most < _SHORTEST or reasons == {NO_LENGTH}):
+        if plan.at_least < _MIN_DURATION and (plan.at_most < _MIN_DURATION or reasons == {NO_LENGTH}):
             message = (
-                "no length can be derived, and a movie under one second may fail with 'Movie duration cannot be "
-                "zero'; give a scene or an element a 'duration'"
+                "its length cannot be derived, and a movie under one second may fail with 'Movie duration cannot be "
+                "zero'; write the 'duration' of a scene or an element"
             )
             yield Finding(_WARNING, "scenes", message, "zero-length")
 
@@ -240,9 +241,9 @@ def _transitions(movie: Mapping[str, Any]) -> Findings:
         duration = _literal(transition.get("duration")) if isinstance(transition, Mapping) else None
         if duration is None or index == 0:
             continue
-        neighbours = [(scenes[index - 1][0], "the scene before"), (path, "its own scene")]
-        for neighbour, words in neighbours:
-            length = spans[neighbour].duration if neighbour in spans else None
+        adjacent = [(scenes[index - 1][0], "the previous scene"), (path, "its own scene")]
+        for neighbor, words in adjacent:
+            length = spans[neighbor].duration if neighbor in spans else None
             if length is not None and duration >= length:
                 severity = _ERROR if duration > length else _WARNING
                 message = f"the transition ({duration:g} s) must be shorter than {words} ({length:g} s)"
@@ -265,27 +266,27 @@ def _exports(movie: Mapping[str, Any]) -> Findings:
     known = ", ".join(DESTINATION_TYPES)
     exports = list(_nodes(movie, "exports", ""))
     if len(exports) > 1:
-        message = "the sources disagree whether more than one export is served; put all destinations into the first"
+        message = "the service may ignore all exports but the first; put all destinations into the first"
         yield Finding(_WARNING, exports[1][0], message, "several-exports")
     for export_path, export in exports:
         if not export.get("destinations"):
-            message = "is required; list where the movie is sent"
+            message = "is required; list the destinations of the movie"
             yield Finding(_WARNING, at(export_path, "destinations"), message, "missing-property")
         for path, destination in _nodes(export, "destinations", export_path):
             kind = destination.get("type")
             if destination.get("id") is not None:
                 if kind is not None:
-                    message = "the type of a connection cannot be overridden; leave out 'type' beside 'id'"
-                    yield Finding(_WARNING, at(path, "type"), message, "type-beside-id")
+                    message = "the type of a connection cannot be overridden; remove 'type'"
+                    yield Finding(_WARNING, at(path, "type"), message, "type-with-id")
             elif kind is None:
                 message = f"is required; write one of {known}, or the 'id' of a dashboard connection"
                 yield Finding(_ERROR, at(path, "type"), message, "missing-type")
             elif isinstance(kind, str) and kind not in DESTINATION_TYPES and not has_expression(kind):
-                message = f"{kind!r} is not documented; it is sent as it is. Documented: {known}"
+                message = f"{kind!r} is not documented and is sent unchanged. Documented: {known}"
                 yield Finding(_WARNING, at(path, "type"), message, "unknown-type")
             if destination.get("password"):
                 message = (
-                    "the document is stored and listed by the service, with this password in it; keep it in a "
+                    "the service stores and lists the document, including this password; store it in a "
                     "dashboard connection and write its 'id'"
                 )
                 yield Finding(_WARNING, at(path, "password"), message, "inline-credentials")
@@ -300,10 +301,10 @@ def _endpoint(endpoint: Any, path: str) -> Findings:
     except ValueError:
         scheme = ""
     if scheme == "http":
-        message = "the service calls https:// addresses only; write one with a valid certificate"
+        message = "the service calls https:// URLs only; write one with a valid certificate"
         yield Finding(_WARNING, path, message, "insecure-endpoint")
     elif scheme != "https":
-        yield Finding(_ERROR, path, "is no address; write one that begins with https://", "not-a-url")
+        yield Finding(_ERROR, path, "is not a URL; write one that begins with https://", "not-a-url")
 
 
 def _variable_names(movie: Mapping[str, Any]) -> Findings:
@@ -311,11 +312,11 @@ def _variable_names(movie: Mapping[str, Any]) -> Findings:
     for path, node in places:
         variables = node.get("variables")
         for name in variables if isinstance(variables, Mapping) else ():
-            # "@name" and "?name" are form metadata of templates: the choices of a field, and its help.
+            # "@name" and "?name" are form metadata of templates: the choices of a field, and its help text.
             plain = name[1:] if isinstance(name, str) and name[:1] in ("@", "?") else name
             if not (isinstance(plain, str) and plain.isascii() and plain.isidentifier() and plain[0] != "_"):
                 place = at(at(path, "variables"), str(name))
-                message = f"expressions cannot use the name {name!r}; write letters, digits and '_', a letter first"
+                message = f"expressions cannot use the name {name!r}; use letters, digits and '_', a letter first"
                 yield Finding(_WARNING, place, message, "variable-name")
 
 
@@ -342,7 +343,7 @@ def _nodes(parent: Mapping[str, Any], key: str, path: str) -> Iterator[tuple[str
 
 
 def _elements(movie: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any] | None]]:
-    """Give each element with its path and its scene, None for the movie's own."""
+    """Yield each element with its path and its scene; the scene is None for the movie's own elements."""
     for path, scene in _nodes(movie, "scenes", ""):
         for place, element in _nodes(scene, "elements", path):
             yield place, element, scene
@@ -351,7 +352,7 @@ def _elements(movie: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 def _is_shown(node: Mapping[str, Any]) -> bool | None:
-    """Whether the condition of a node holds; None if that depends on an expression."""
+    """Return whether the condition of a node is true; None if it depends on an expression."""
     condition = node.get("condition")
     if isinstance(condition, str):
         return False if not condition.strip() else None

@@ -1,4 +1,4 @@
-"""From text to a document, and to values for it, or an error that says what is wrong and where."""
+"""Read the text of a movie file or of a value, and merge a stored template with a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
 
     :param text: JSON; bytes are UTF-8, with or without a byte order mark.
     :param source: what the text is called in messages, such as the file's name.
-    :raises InvalidMovie: if it is empty, no JSON (with line and column), or its root is no object.
+    :raises InvalidMovie: it is empty, not JSON (with line and column), or its root is not an object.
     """
     if isinstance(text, bytes):
         try:
@@ -32,7 +32,7 @@ def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         start = text.lstrip()
         if not start.startswith(("{", "[")) or start.startswith("{{"):
-            raise InvalidMovie(_no_json(text.strip(), source)) from error
+            raise InvalidMovie(_not_json(text.strip(), source)) from error
         hint = _hint(text, error.pos)
         raise InvalidMovie(
             f"{source}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}{hint}."
@@ -48,15 +48,15 @@ def load_document(text: str | bytes, *, source: str) -> dict[str, Any]:
 
 
 def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs; a value that is JSON is that, anything else is a text.
+    """Read ``NAME=VALUE`` pairs; a value that is not JSON is a string.
 
-    :raises ConfigurationError: a pair without a sign.
+    :raises ConfigurationError: a pair has no ``=``.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:
-            raise ConfigurationError(f"{option} {pair}: write NAME=VALUE")
+            raise ConfigurationError(f"{option} must be NAME=VALUE, got {pair!r}.")
         try:
             values[name] = _parsed(value)
         except ValueError:
@@ -73,7 +73,7 @@ def _parsed(text: str) -> Any:
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _finite(word: str) -> float:
@@ -83,14 +83,14 @@ def _finite(word: str) -> float:
     return number
 
 
-def _no_json(text: str, source: str) -> str:
+def _not_json(text: str, source: str) -> str:
     shown = repr(text if len(text) <= 60 else text[:57] + "...")
     if text.startswith("{{"):
-        then = "it is a Jinja expression; for what another task returned give the task's output, as make_movie.output"
+        then = "it is a Jinja expression; to use the result of a task pass the task's output, such as make_movie.output"
     elif "\n" not in text and text.lower().endswith((".yaml", ".yml", ".toml", ".jsonc", ".json5", ".txt")):
-        then = "a movie file is JSON, and its name ends in .json"
+        then = "a movie file is JSON, and its name ends with .json"
     else:
-        then = f"a movie is a JSON object such as {_SMALLEST}, or the path of a file that ends in .json"
+        then = f"a movie is a JSON object such as {_SMALLEST}, or the path of a file that ends with .json"
     return f"{source}: the text {shown} is neither Movie JSON nor the path of a movie file: {then}."
 
 
@@ -99,13 +99,13 @@ def _hint(text: str, position: int) -> str:
     if text.startswith(("//", "/*", "#"), position):
         return " (JSON has no comments)"
     if before.endswith(",") or text[position : position + 1] == ",":
-        return " (is there a comma too many?)"
+        return " (remove a superfluous comma)"
     if text.startswith("'", position):
-        return " (strings stand in double quotes)"
+        return " (write strings in double quotes)"
     return ""
 
 
-# What a template render takes from the request instead of from the template.
+# Properties of the request that replace those of the template.
 _OVERRIDES = (
     *("resolution", "width", "height", "quality", "exports", "client-data"),
     *("fps", "cache", "id", "comment"),
@@ -113,7 +113,7 @@ _OVERRIDES = (
 
 
 def merge_template(request: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay a request over the template that it names; its scenes and elements are ignored."""
+    """Merge a request into the template that it names, as the service does; scenes and elements are ignored."""
     merged = {k: v for k, v in template.items() if k != "template"}
     merged |= {k: request[k] for k in _OVERRIDES if k in request}
     merged["variables"] = deep_merge(_mapping(template.get("variables")), _mapping(request.get("variables")))
@@ -121,7 +121,7 @@ def merge_template(request: Mapping[str, Any], template: Mapping[str, Any]) -> d
 
 
 def deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay *over* over *under*, objects within objects too; lists are replaced whole."""
+    """Return *under* with the members of *over*; nested objects are merged, lists are replaced."""
     merged = dict(under)
     for key, value in over.items():
         old = merged.get(key)

@@ -1,4 +1,4 @@
-"""The nine element types, and a tenth for what this version does not know."""
+"""The nine element types, a class for unknown types, and generated assets."""
 
 from __future__ import annotations
 
@@ -73,33 +73,33 @@ class Element(DocumentModel):
 
     always_written: ClassVar[tuple[str, ...]] = ("type",)
 
-    id: String | None = prop("Name of the element; random when absent.")
+    id: String | None = prop("Name of the element; random by default.")
     comment: String | None = prop("A note; the renderer ignores it.")
     condition: Annotated[str | bool, Condition()] | None = prop(
         "{{ expression }}; the element is skipped if it is false or empty."
     )
-    variables: Members | None = prop("Variables of this element, over those of scene and movie.")
+    variables: Members | None = prop("Variables of this element, which override those of scene and movie.")
     start: Annotated[float | str, Number(at_least=0, also=(-1,))] | None = prop(
         "Seconds after the start of the scene or movie; -1 for its end.", default=0
     )
     duration: (
         Annotated[float | str, Number(above=0, also=(-1, -2), words_also=("auto",), doubtful=True, never_below=0)]
         | None
-    ) = prop("Seconds; -1 or auto for the asset's own length, -2 for the length of the scene or movie.")
+    ) = prop("Seconds; -1 or auto for the length of the asset, -2 for the length of the scene or movie.")
     extra_time: Annotated[float | str, Number(at_least=0, doubtful=True)] | None = prop(
         "Seconds added after the natural end.", default=0
     )
     z_index: Annotated[int | str, Number(at_least=-99, at_most=99, whole=True)] | None = prop(
         "Layer; scenes are at 0.", default=0
     )
-    cache: Boolean | None = prop("False fetches or makes the asset again.", default=True)
+    cache: Boolean | None = prop("False downloads or generates the asset again.", default=True)
     fade_in: Seconds | None = prop("Seconds of fade in.")
     fade_out: Seconds | None = prop("Seconds of fade out.")
-    save_to_media: Boolean | None = prop("Keep the asset in the media library.", default=False)
+    save_to_media: Boolean | None = prop("Save the asset in the media library.", default=False)
 
 
 class VisualElement(Element):
-    """Properties common to elements that are seen."""
+    """Properties common to visible elements."""
 
     legacy: ClassVar[Mapping[str, str]] = {"scale": "'scale' is deprecated; write 'width' and 'height'."}
 
@@ -109,23 +109,23 @@ class VisualElement(Element):
             Choice(words=_POSITIONS),
         ]
         | None
-    ) = prop("Place in the frame; custom uses x and y.", default="custom")
+    ) = prop("Position in the frame; custom uses x and y.", default="custom")
     x: Pixels | None = prop("Pixels from the left.", default=0)
     y: Pixels | None = prop("Pixels from the top.", default=0)
-    width: Size | None = prop("Pixels; -1 keeps the aspect ratio, or takes the whole frame.", default=-1)
-    height: Size | None = prop("Pixels; -1 keeps the aspect ratio, or takes the whole frame.", default=-1)
-    resize: Fit | None = prop("cover and fill cover the frame, contain and fit show the whole picture.")
-    crop: Annotated[Crop | str, OrExpression()] | None = prop("The part of the picture that is kept.")
-    rotate: Annotated[Rotate | str, OrExpression()] | None = prop("A turn, fixed or animated.")
+    width: Size | None = prop("Pixels; -1 preserves the aspect ratio, or uses the whole frame.", default=-1)
+    height: Size | None = prop("Pixels; -1 preserves the aspect ratio, or uses the whole frame.", default=-1)
+    resize: Fit | None = prop("cover and fill cover the frame, contain and fit show the whole image.")
+    crop: Annotated[Crop | str, OrExpression()] | None = prop("The visible part of the image.")
+    rotate: Annotated[Rotate | str, OrExpression()] | None = prop("A rotation, fixed or animated.")
     pan: (
         Annotated[
             Literal["left", "top", "right", "bottom", "top-left", "top-right", "bottom-left", "bottom-right"] | str,
             Choice(words=_PANS),
         ]
         | None
-    ) = prop("Direction in which the picture moves.")
+    ) = prop("Direction in which the image moves.")
     pan_distance: Annotated[float | str, Number(at_least=0.01, at_most=0.5)] | None = prop(
-        "How far it moves, 0.01 to 0.5.", default=0.1
+        "Distance of the movement, 0.01 to 0.5.", default=0.1
     )
     pan_crop: Boolean | None = prop("False may leave an empty band.", default=True)
     zoom: (
@@ -135,73 +135,75 @@ class VisualElement(Element):
     correction: Annotated[Correction | str, OrExpression()] | None = prop("Correction of light and colors.")
     flip_horizontal: Boolean | None = prop("Mirror left and right.", default=False)
     flip_vertical: Boolean | None = prop("Mirror top and bottom.", default=False)
-    mask: Source | None = prop("Address of a grey-scale PNG or video: black transparent, white opaque.")
+    mask: Source | None = prop("URL of a grayscale PNG or video: black is transparent, white is opaque.")
 
 
 class Generated(DocumentModel):
-    """What an element that the service may generate says about it. Give ``src`` or ``prompt``, not both."""
+    """Properties of an element that the service may generate. Write ``src`` or ``prompt``, not both."""
 
     prompt: String | None = prop("What to generate; instead of src, and with a model.")
     model: Annotated[str, Choice(words=tuple(CATALOG), closed=False)] | None = prop("The model that generates it.")
     aspect_ratio: AspectRatio | None = prop("Shape of what is generated.", default="horizontal")
-    model_settings: Members | None = prop("Passed through to the provider.")
-    connection: String | None = prop("Id of a dashboard connection: the provider bills you, no credits are taken.")
+    model_settings: Members | None = prop("Passed to the provider.")
+    connection: String | None = prop("Id of a dashboard connection: the provider bills you, and no credits are used.")
 
 
 class _AudioMixin(DocumentModel):
     muted: Boolean | None = prop("Without sound.", default=False)
     volume: Annotated[float | str, Number(at_least=0, at_most=10)] | None = prop(
-        "Multiplier from 0 to 10; 1 leaves it.", default=1
+        "Multiplier from 0 to 10; 1 is unchanged.", default=1
     )
 
 
 class _PlaybackMixin(DocumentModel):
-    seek: Real | None = prop("Seconds into the file where it starts; negative counts from its end.", default=0)
+    seek: Real | None = prop(
+        "Position in the file where playback starts, in seconds; negative counts from its end.", default=0
+    )
     loop: Annotated[int | str, Number(at_least=-1, whole=True)] | None = prop(
-        "How many times it plays; -1 for ever, with duration -2.", default=1
+        "Number of times it plays; -1 is endless, with duration -2.", default=1
     )
 
 
 class _Keyed(DocumentModel):
-    keyframes: Annotated[list[Keyframe] | str, OrExpression()] | None = prop("An animation: its states in time.")
+    keyframes: Annotated[list[Keyframe] | str, OrExpression()] | None = prop("An animation: its states over time.")
 
 
 class ImageElement(_Keyed, Generated, VisualElement):
-    """A picture from an address, or one that the service generates. It has no length of its own."""
+    """An image from a URL, or one that the service generates. It has no length of its own."""
 
     model_config = ConfigDict(json_schema_extra=_SOURCE_OR_PROMPT)
     type: Literal["image"] = "image"
-    src: Source | None = prop("Public address of a png, jpg, gif, bmp, tiff or webp.")
+    src: Source | None = prop("Public URL of a png, jpg, gif, bmp, tiff or webp.")
 
     def _incomplete(self) -> str | None:
         return _one_source(self.src, self.prompt)
 
 
 class VideoElement(Generated, _PlaybackMixin, _AudioMixin, VisualElement):
-    """A video from an address, or one that the service generates."""
+    """A video from a URL, or one that the service generates."""
 
     model_config = ConfigDict(json_schema_extra=_SOURCE_OR_PROMPT)
     type: Literal["video"] = "video"
-    src: Source | None = prop("Public address of a video; MP4 advised.")
+    src: Source | None = prop("Public URL of a video; MP4 is recommended.")
 
     def _incomplete(self) -> str | None:
         return _one_source(self.src, self.prompt)
 
 
 class TextElement(VisualElement):
-    """A text in one of the library's styles. It is as long as its scene unless it says otherwise."""
+    """A text in one of the library's styles. By default it is as long as its scene."""
 
     legacy: ClassVar[Mapping[str, str]] = VisualElement.legacy
     type: Literal["text"] = "text"
     text: String = Field(description="The text; HTML is not interpreted.")
     style: String | None = prop('Style of the library, "001" to "011"; a string.', default="001")
     settings: Annotated[TextSettings | dict[str, Any] | str, OrExpression()] | None = prop(
-        "Font, colors, place; mostly CSS."
+        "Font, colors, position; mostly CSS."
     )
 
 
 class HtmlElement(_Keyed, VisualElement):
-    """A piece of HTML, or a page, rendered on a transparent ground."""
+    """HTML, or a page, rendered on a transparent background."""
 
     legacy: ClassVar[Mapping[str, str]] = {
         **VisualElement.legacy,
@@ -210,12 +212,12 @@ class HtmlElement(_Keyed, VisualElement):
     }
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["html"]}, {"required": ["src"]}]})
     type: Literal["html"] = "html"
-    html: String | None = prop("HTML, CSS and JavaScript; or give src.")
-    src: Source | None = prop("Address of a page to capture; or give html.")
+    html: String | None = prop("HTML, CSS and JavaScript; or write src.")
+    src: Source | None = prop("URL of a page to capture; or write html.")
     tailwindcss: Boolean | None = prop("Load Tailwind CSS.", default=False)
-    dpi: PositiveNumber | None = prop("Render at a multiple and scale back.", default=1)
+    dpi: PositiveNumber | None = prop("Render at a multiple of the size and scale down.", default=1)
     wait: Annotated[float | str, Number(at_least=0, doubtful=True)] | None = prop(
-        "Seconds before the capture; the name of this key is not certain."
+        "Seconds before the capture; the name of this key is uncertain."
     )
 
     def _incomplete(self) -> str | None:
@@ -231,30 +233,30 @@ class ComponentElement(VisualElement):
 
 
 class AudioElement(_PlaybackMixin, _AudioMixin, Element):
-    """Sound from an address."""
+    """Sound from a URL."""
 
     type: Literal["audio"] = "audio"
-    src: Source = Field(description="Public address of a sound file, or of a video for its sound.")
+    src: Source = Field(description="Public URL of a sound file, or of a video for its sound.")
 
 
 _VOICE_MODELS = ("azure", "elevenlabs", "elevenlabs-v2", "elevenlabs-v3", "elevenlabs-flash-v2-5")
 
 
 class VoiceElement(_AudioMixin, Element):
-    """A text that is spoken. Its length is that of the speech, known only when it has been made."""
+    """A spoken text. Its length is that of the speech, which is unknown until it has been generated."""
 
     type: Literal["voice"] = "voice"
     text: String = Field(
-        description="What is said; tags from <super-slow> to <super-fast> set the pace, azure also reads SSML."
+        description="The spoken text; tags from <super-slow> to <super-fast> set the pace, azure also reads SSML."
     )
-    voice: String | None = prop("azure: en-US-EmmaMultilingualNeural and the like; ElevenLabs: a name or an id.")
+    voice: String | None = prop("azure: such as en-US-EmmaMultilingualNeural; ElevenLabs: a name or an id.")
     model: Annotated[str, Choice(words=_VOICE_MODELS, closed=False)] | None = prop("Provider.", default="azure")
     connection: String | None = prop("Id of a dashboard connection, to use your own account of the provider.")
-    model_settings: Members | None = prop("Passed through to the provider.")
+    model_settings: Members | None = prop("Passed to the provider.")
 
 
 class AudiogramElement(VisualElement):
-    """A drawing of the sound of its scene or movie."""
+    """A visualization of the sound of its scene or movie."""
 
     type: Literal["audiogram"] = "audiogram"
     muted: Boolean | None = prop("Without sound.", default=False)
@@ -265,16 +267,16 @@ class AudiogramElement(VisualElement):
 
 
 class SubtitlesElement(Element):
-    """Subtitles, transcribed or given. Only in the movie's own elements, and at most one."""
+    """Subtitles, transcribed or written. At most one, and only in the movie's own elements."""
 
     type: Literal["subtitles"] = "subtitles"
-    captions: String | None = prop("SRT, VTT or ASS, or its address; nothing is transcribed then.")
-    language: Annotated[str, Choice(words=_LANGUAGES, closed=False)] | None = prop("Language spoken.", default="auto")
+    captions: String | None = prop("SRT, VTT or ASS, or its URL; then nothing is transcribed.")
+    language: Annotated[str, Choice(words=_LANGUAGES, closed=False)] | None = prop("Spoken language.", default="auto")
     model: Annotated[Literal["default", "whisper"] | str, Choice(words=("default", "whisper"), closed=False)] | None = (
-        prop("What transcribes.", default="default")
+        prop("Model that transcribes.", default="default")
     )
     settings: Annotated[SubtitlesSettings | dict[str, Any] | str, OrExpression()] | None = prop(
-        "Look of the subtitles."
+        "Style of the subtitles."
     )
 
 
@@ -282,24 +284,24 @@ _PRELOAD_TYPES = ("image", "video", "audio", "voice", "html", "component")
 
 
 class PreloadItem(Generated):
-    """An asset made or fetched before the scenes. It lives three days unless it is saved to the media library."""
+    """An asset generated or downloaded before the scenes. It is deleted after three days unless it is saved."""
 
-    id: String | None = prop("How the rest of the movie refers to it.")
+    id: String | None = prop("Name by which the movie refers to it.")
     type: (
         Annotated[Literal["image", "video", "audio", "voice", "html", "component"] | str, Choice(words=_PRELOAD_TYPES)]
         | None
-    ) = prop("What it is.")
-    src: Source | None = prop("Address to fetch it from.")
-    text: String | None = prop("Words of a voice.")
+    ) = prop("Type of the asset.")
+    src: Source | None = prop("URL to download it from.")
+    text: String | None = prop("Text of a voice.")
     voice: String | None = prop("Name of a voice.")
-    save_to_media: Boolean | None = prop("Keep it in the media library.", default=False)
+    save_to_media: Boolean | None = prop("Save it in the media library.", default=False)
 
 
 _KNOWN_TYPES = ("image", "video", "text", "html", "component", "audio", "voice", "audiogram", "subtitles")
 
 
 class UnknownElement(Element):
-    """An element of a type that this version does not know, or that has none; kept as it is."""
+    """An element of an unknown type, or without a type; it is preserved unchanged."""
 
     always_written: ClassVar[tuple[str, ...]] = ()
     model_config = ConfigDict(
@@ -308,7 +310,7 @@ class UnknownElement(Element):
             "properties": {"type": {"type": "string", "not": {"enum": [*_KNOWN_TYPES, "template"]}}},
         }
     )
-    type: Any = prop("A type that this version does not know.")
+    type: Any = prop("An unknown type.")
 
 
 ELEMENT_TYPES: Mapping[str, type[Element]] = {
@@ -332,7 +334,7 @@ def _element_class(document: Mapping[str, Any]) -> type[Element]:
 
 def _one_source(src: object, prompt: object) -> str | None:
     if src and prompt:
-        return "has both 'src' and 'prompt'; give one of them"
+        return "has both 'src' and 'prompt'; write one of them"
     return None if src or prompt else "needs 'src', or 'prompt' and 'model'"
 
 

@@ -1,7 +1,7 @@
-"""How long a movie will be and what it will cost, where that can be known before it is rendered.
+"""Estimate the length and the price of a movie before it is rendered.
 
-Lengths are intervals: what is not known (a voice, a video's own length, a condition) widens them, and
-where it makes no difference the result is exact all the same. Pure: no pydantic, no I/O.
+Lengths are intervals. Something unknown (a voice, the length of a video, a condition) widens them; where it makes no
+difference, the result is still exact. Pure: no pydantic, no I/O.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from airflow_json2video.movie.pricing import (
 
 __all__ = ["FITS_CONTAINER", "NO_LENGTH", "Estimate", "Interval", "Overlap", "SceneSpan", "Unknown", "estimate"]
 
-NO_LENGTH = "nothing in this scene has a length of its own; write its 'duration'"
-"""The reason for a scene of unknown length. The service's sources disagree: an error, or a default of 5 seconds."""
+NO_LENGTH = "the length of this scene cannot be derived from its elements; write its 'duration'"
+"""The reason for a scene of unknown length. The service's documentation names an error, and a default of 5 seconds."""
 
 
 class Overlap(Enum):
-    """What a transition does to the length of the movie; the service does not document it."""
+    """How a transition changes the length of the movie, which the service does not document."""
 
     SHORTENS = "shortens"
-    """The two scenes overlap while it runs, as with FFmpeg's xfade: its duration is taken off. The default."""
+    """The two scenes overlap during it, as in FFmpeg's xfade: its duration is subtracted. The default."""
     IGNORED = "ignored"
-    """The scenes' durations are added up as they are: the larger, safer figure."""
+    """The durations of the scenes are added: the larger, safer figure."""
 
 
 @dataclass(frozen=True)
 class SceneSpan:
-    """Where a scene comes to lie.
+    """The position of a scene in the movie.
 
     :param item: index of the item of an iterated scene; None for others.
-    :param start: seconds from the start of the movie; None if not known.
-    :param duration: seconds, transitions included; None if not known.
+    :param start: seconds from the start of the movie; None if unknown.
+    :param duration: seconds, transitions included; None if unknown.
     """
 
     path: str
@@ -63,16 +63,16 @@ class SceneSpan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Length and price of a movie, as far as they can be known beforehand.
+    """The estimated length and price of a movie.
 
-    :param duration: seconds; None if not known. Then the two bounds say what is.
-    :param at_least: seconds that the movie lasts at any rate.
-    :param at_most: seconds that it lasts at most; infinite if that is not known either.
-    :param render_credits: credits for the seconds of video; None if not known.
-    :param asset_credits: credits for generated assets, none of them taken from the cache; None if not known.
-    :param scenes: the scenes in order, iterated ones once for each item.
-    :param unknown: what stands in the way, with its path.
-    :param overlap: the policy followed for transitions.
+    :param duration: seconds; None if unknown, and then the two bounds apply.
+    :param at_least: lower bound of the seconds.
+    :param at_most: upper bound of the seconds; infinite if unknown.
+    :param render_credits: credits for the seconds of video; None if unknown.
+    :param asset_credits: credits for generated assets, without the cache; None if unknown.
+    :param scenes: the scenes in order; an iterated scene appears once for each item.
+    :param unknown: the reasons why something is unknown, with their paths.
+    :param overlap: how transitions were counted.
     """
 
     duration: float | None
@@ -86,28 +86,28 @@ class Estimate:
 
     @property
     def credits(self) -> int | None:
-        """Credits in all; None if a part of them is not known."""
+        """The total of the credits; None if a part is unknown."""
         if self.render_credits is None or self.asset_credits is None:
             return None
         return self.render_credits + self.asset_credits
 
 
 def estimate(document: Any, *, overlap: Overlap = Overlap.SHORTENS) -> Estimate:
-    """Estimate length and price of *document*, a Movie JSON document or a ``Movie``.
+    """Estimate the length and the price of *document*, a Movie JSON document or a ``Movie``.
 
-    One credit a second, begun seconds counting whole; four above 1920x1080 pixels; generated assets at
-    the catalogue's prices unless a connection pays for them.
+    One credit per second, rounded up; four above 1920x1080 pixels; generated assets at the prices of the catalog,
+    unless a connection pays for them.
 
-    :param overlap: what transitions do to the length.
+    :param overlap: how transitions change the length.
     """
     if hasattr(document, "to_document"):
         document = document.to_document()
     planner = _Planner(document, overlap)
     first = planner.estimate()
-    if not planner.may_cut_hard:
+    if not planner.may_skip_transitions:
         return first
-    # Subtitles may turn the transitions of every scene into cuts, also of those that stand before them.
-    return _Planner(document, overlap, may_cut_hard=True).estimate()
+    # Subtitles may turn the transitions of all scenes into cuts, including those before them.
+    return _Planner(document, overlap, may_skip_transitions=True).estimate()
 
 
 class _Element(NamedTuple):
@@ -124,8 +124,8 @@ class _Planner:
     overlap: Overlap
     unknown_time: list[Unknown] = field(default_factory=list)
     assets: Assets = field(default_factory=Assets)
-    may_cut_hard: bool = False
-    """With subtitles and sound, most transitions were seen to become hard cuts, which may take nothing off."""
+    may_skip_transitions: bool = False
+    """With subtitles and sound, most transitions of the live service became hard cuts, which may subtract nothing."""
 
     def estimate(self) -> Estimate:
         if self.document.get("template") is not None:
@@ -164,13 +164,13 @@ class _Planner:
         )
 
     def chain(self, movie_variables: Mapping[str, Any]) -> tuple[Interval, list[SceneSpan]]:
-        """Chain the scenes: the sum of their lengths less the transitions."""
+        """Return the sum of the lengths of the scenes, less the transitions, and the position of each scene."""
         spans: list[SceneSpan] = []
         total, previous = NOTHING, NOTHING
-        begun = False  # a scene that is certainly shown came before
+        has_begun = False  # whether a previous scene is certainly shown
         scenes = self.objects(self.document, "scenes", "")
         if any(scene is None for scene, _ in scenes):
-            return ANY, spans  # how many scenes there are, and what is in them
+            return ANY, spans  # the number and the content of the scenes are unknown
         for path, item, scene, variables, count in self.repeated(scenes, movie_variables):
             shown = self.shown(scene, path, variables)
             if shown is False:
@@ -180,7 +180,7 @@ class _Planner:
             cut = NOTHING
             if spans and self.overlap is Overlap.SHORTENS:
                 cut = self.transition(scene, path, variables, min(previous.high, length.high))
-                cut = cut if begun else Interval(0.0, cut.high)
+                cut = cut if has_begun else Interval(0.0, cut.high)
             start = Interval(max(0.0, total.low - cut.high), max(0.0, total.high - cut.low))
             spans.append(
                 SceneSpan(
@@ -192,13 +192,13 @@ class _Planner:
             )
             with_it = add_intervals(start, length if count.exact else ANY)
             total = with_it if certain else Interval(min(total.low, with_it.low), max(total.high, with_it.high))
-            previous, begun = length, begun or certain
+            previous, has_begun = length, has_begun or certain
         return total, spans
 
     def repeated(
         self, scenes: Sequence[tuple[Mapping[str, Any] | None, str]], movie_variables: Mapping[str, Any]
     ) -> Iterator[tuple[str, int | None, Mapping[str, Any], Mapping[str, Any], Interval]]:
-        """Give each scene, iterated ones once for each item, with its variables and how often it is shown."""
+        """Yield each scene, once per item of an iterated one, with its variables and how many times it is shown."""
         known = [scene for scene, _ in scenes if scene is not None]
         for plain, path in scenes:
             scene = self.with_import(plain or {}, path, known)
@@ -207,13 +207,13 @@ class _Planner:
                 continue
             items = movie_variables.get(scene["iterate"]) if isinstance(scene["iterate"], str) else None
             if not isinstance(items, list):
-                self.unknown_time.append(Unknown(at(path, "iterate"), "how many items there are is not known"))
+                self.unknown_time.append(Unknown(at(path, "iterate"), "the number of items is unknown"))
                 yield path, None, scene, scope(scene.get("variables"), {}), ANY
                 continue
             name = scene.get("iterate-as")
             name = name if isinstance(name, str) else "item"
             for number, item in enumerate(items):
-                # An expression may stand for anything, a name for the item and an item of many names as well.
+                # An expression may be any name of the item, or an item with any keys.
                 is_open = has_expression(name) or (isinstance(item, str) and has_expression(item))
                 own = {**(item if isinstance(item, Mapping) else {}), name: item}
                 outer = {} if is_open else {**movie_variables, **own}
@@ -222,7 +222,7 @@ class _Planner:
     def with_import(
         self, scene: Mapping[str, Any], path: str, scenes: Sequence[Mapping[str, Any]]
     ) -> Mapping[str, Any]:
-        """Return *scene* with the elements of the scene that it imports; with unknown ones if that is not certain."""
+        """Return *scene* with the elements of the scene that it imports; with unknown ones if that is uncertain."""
         name = scene.get("import")
         if name is None:
             return scene
@@ -241,7 +241,7 @@ class _Planner:
         return {**scene, "elements": [*(own or ()), *(more or ())]}
 
     def scene(self, scene: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> Interval:
-        """Give the length of *scene*; its elements are priced in any case."""
+        """Return the length of *scene*, and add the prices of its elements."""
         before = len(self.unknown_time)
         content = self.elements(scene, path, variables, count)
         duration = self.number(scene, "duration", path, variables, -1)
@@ -257,7 +257,7 @@ class _Planner:
         return length
 
     def elements(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> _Element:
-        """Return where the elements of *node* end, and what they add after that; each is priced."""
+        """Return where the elements of *node* end, and what they add after that; add their prices."""
         ends, late = [NOTHING], NOTHING
         for element, place in self.objects(node, "elements", path):
             timed = _UNTIMED if element is None else self.element(element, place, variables, count)
@@ -266,7 +266,7 @@ class _Planner:
         return _Element(_longest(ends), late)
 
     def objects(self, node: Mapping[str, Any], key: str, path: str) -> list[tuple[Mapping[str, Any] | None, str]]:
-        """Return the objects of the array *key* with their paths; None for what may be anything, at any price."""
+        """Return the objects of the array *key* with their paths; None for an object that is unknown."""
         items, path = node.get(key), at(path, key)
         if items is None or (isinstance(items, (list, tuple)) and not items):
             return []
@@ -277,8 +277,8 @@ class _Planner:
         for item, place in listed:
             known = item if isinstance(item, Mapping) and items is not item else None
             if known is None:
-                self.unknown_time.append(Unknown(place, "what stands here is not known"))
-                self.assets.unpriced(place, "what stands here is not known")
+                self.unknown_time.append(Unknown(place, "the content of this place is unknown"))
+                self.assets.add_unknown(place, "the content of this place is unknown")
             found.append((known, place))
         return found
 
@@ -289,16 +289,16 @@ class _Planner:
         path = at(path, "transition")
         if isinstance(transition, Mapping):
             duration = self.number(transition, "duration", path, variables, None)
-            if duration is not None and self.may_cut_hard:
-                self.unknown_time.append(Unknown(path, "next to subtitles it may become a cut that shortens nothing"))
+            if duration is not None and self.may_skip_transitions:
+                self.unknown_time.append(Unknown(path, "with subtitles it may become a cut that shortens nothing"))
                 return Interval(0.0, max(0.0, min(duration, limit)))
             if duration is not None and duration <= limit:
                 return Interval(max(0.0, duration), max(0.0, duration))
-        self.unknown_time.append(Unknown(path, "the duration of the transition is not known"))
+        self.unknown_time.append(Unknown(path, "the duration of the transition is unknown"))
         return Interval(0.0, limit)
 
     def element(self, element: Mapping[str, Any], path: str, outer: Mapping[str, Any], count: Interval) -> _Element:
-        """Give where the element ends in its container, or what it adds after the others (start -1)."""
+        """Return where the element ends in its container, or what it adds after the others (start -1)."""
         variables = scope(element.get("variables"), outer)
         shown = self.shown(element, path, variables)
         if shown is False:
@@ -306,7 +306,7 @@ class _Planner:
         kind = self.kind(element, path, variables)
         self.assets.add(element, path, variables, count if shown else Interval(0, count.high))
         if kind in ("subtitles", None):
-            self.may_cut_hard = True
+            self.may_skip_transitions = True
         if kind == "subtitles":
             return _Element(NOTHING, NOTHING)
         default = None if kind is None else -2 if kind in FITS_CONTAINER else -1
@@ -320,33 +320,33 @@ class _Planner:
         if duration > 0:
             length = Interval(duration, duration)
         elif kind == "image":
-            length = NOTHING  # a picture has no length of its own
+            length = NOTHING  # an image has no length
         else:
-            self.unknown_time.append(Unknown(path, f"the own length of {_article(kind)} is not known beforehand"))
+            self.unknown_time.append(Unknown(path, f"the length of {_article(kind)} is unknown before the render"))
             length = ANY
         length = add_intervals(length, ANY if extra is None else Interval(max(0.0, extra), max(0.0, extra)))
         if start == -1:
-            self.unknown_time.append(Unknown(at(path, "start"), "where an element at the end (-1) ends is not certain"))
+            self.unknown_time.append(Unknown(at(path, "start"), "the end of an element that starts at -1 is uncertain"))
             return _Element(NOTHING, Interval(0.0, length.high))
         end = add_intervals(length, Interval(start, start))
         return _Element(end if shown and kind is not None else Interval(0.0, end.high), NOTHING)
 
     def kind(self, element: Mapping[str, Any], path: str, variables: Mapping[str, Any]) -> str | None:
-        """Return the type of an element; None if it is unknown here."""
+        """Return the type of an element; None if it is unknown."""
         kind = resolve_value(element.get("type"), variables)
         if isinstance(kind, str) and kind in KNOWN_TYPES:
             return kind
-        self.unknown_time.append(Unknown(at(path, "type"), "what kind of element it is is not known"))
+        self.unknown_time.append(Unknown(at(path, "type"), "the type of the element is unknown"))
         return None
 
     def shown(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any]) -> bool | None:
-        """Say whether the condition holds; None if that is not known."""
+        """Return whether the condition is true; None if that is unknown."""
         condition = node.get("condition")
         if condition is None:
             return True
         try:
             if not isinstance(condition, (str, bool, int, float)):
-                raise UnknownValue("it is no condition")
+                raise UnknownValue("it is not a condition")
             return is_true(resolve(condition, variables))
         except UnknownValue as error:
             self.unknown_time.append(Unknown(at(path, "condition"), str(error)))
@@ -355,7 +355,7 @@ class _Planner:
     def number(
         self, node: Mapping[str, Any], key: str, path: str, variables: Mapping[str, Any], default: float | None
     ) -> float | None:
-        """Give a number of *node*; None if it is not known (the reason is kept) or absent without default."""
+        """Return a number of *node*; None if it is unknown (the reason is recorded) or absent without a default."""
         if node.get(key) is None:
             return default
         try:

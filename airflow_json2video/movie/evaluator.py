@@ -1,9 +1,9 @@
-"""What a JSON2Video expression comes to: one grammar, and a policy for what the service does not document.
+"""Evaluate JSON2Video expressions: one grammar, and a policy for what the service does not document.
 
-Operators ``+ - * / %``, comparisons, ``and``, ``or``, ``not``, ``c ? a : b``, dots, brackets and a handful of
-functions, read by a small parser and never by ``eval``. The policy of this module is the strict one: where a
-value is not certain (an undefined variable, an unknown function, mixed types) it is :class:`UnknownValue` rather
-than a guess. The local service has a lenient one, ``local.planning.evaluation``.
+The grammar has the operators ``+ - * / %``, comparisons, ``and``, ``or``, ``not``, ``c ? a : b``, dots, brackets and a
+few functions. It is read by a small parser and never by ``eval``. The policy of this module is strict: a value that is
+not certain (an undefined variable, an unknown function, mixed types) raises :class:`UnknownValue`. The local service
+has a lenient one, ``local.planning.evaluation``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_RESULT = 100_000
 
 
 class UnknownValue(ValueError):
-    """The value cannot be told without the service."""
+    """The value cannot be determined without the service."""
 
 
 _CONSTANTS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "none": None, "True": True, "False": False}
@@ -44,58 +44,58 @@ _END = ("end", "")
 
 
 class Policy:
-    """What is made of the values that an expression meets. This one is strict; a lenient one overrides."""
+    """How the values of an expression are interpreted. This policy is strict; a lenient one overrides it."""
 
     refusal: type[Exception] = UnknownValue
-    """Raised for an expression that cannot be read or computed, or whose value is not known."""
+    """Raised for an expression that cannot be parsed or computed, or whose value is unknown."""
 
     def uncertain(self, reason: str) -> None:
-        """Decide on what is not documented: raise, or return to go on with what seems likely."""
+        """Raise for something that is not documented; a lenient policy returns, to continue with the likely result."""
         raise self.refusal(reason)
 
     def undefined(self, name: str) -> Any:
-        """Give the value of a name, ``item`` or ``item.key``, that is not defined."""
+        """Return the value of a name that is not defined, such as ``item`` or ``item.key``."""
         raise self.refusal(f"{name!r} has no value here")
 
     def is_true(self, value: Any) -> bool:
-        """Say whether *value* counts as true: in a ``condition``, before ``?``, with and, or, not."""
+        """Return whether *value* is true in a ``condition``, before ``?``, and with and, or, not."""
         if isinstance(value, str) and value.strip().lower() in ("", "false", "0", "null"):
             if value:
-                self.uncertain(f"whether the text {value!r} counts as false is not documented")
+                self.uncertain(f"it is not documented whether the text {value!r} is false")
             return False
         return bool(value)
 
     def number(self, value: Any) -> float:
-        """Give *value* as something to calculate with."""
+        """Return *value* as an operand of a calculation."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.refusal(f"{_short(value)} is not a number")
         return value
 
     def text(self, value: Any) -> str:
-        """Give *value* as it is written into a text."""
+        """Return *value* as it is inserted into a text."""
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, (str, int)):
             return str(value)
-        raise self.refusal(f"how {_short(value)} is written into a text is not documented")
+        raise self.refusal(f"it is not documented how {_short(value)} is inserted into a text")
 
     def comparable(self, left: Any, right: Any) -> tuple[Any, Any]:
-        """Give the two sides of a comparison in types that compare."""
+        """Return the two sides of a comparison in comparable types."""
         if isinstance(left, str) != isinstance(right, str):
-            raise self.refusal(f"{_short(left)} is compared with {_short(right)}, of another type")
+            raise self.refusal(f"{_short(left)} is compared with {_short(right)}, which has another type")
         return left, right
 
     def member(self, value: Any, key: Any) -> Any:
-        """Give what *value* holds under *key*.
+        """Return the member *key* of *value*.
 
-        :raises LookupError: if there is nothing.
+        :raises LookupError: it does not exist.
         """
         if not isinstance(value, Mapping):
             raise LookupError(key)
         return value[key]
 
     def call(self, name: str, arguments: list[Any]) -> Any:
-        """Give the result of the function *name*."""
+        """Return the result of the function *name*."""
         if name not in _FUNCTIONS:
             raise self.refusal(f"the function {name!r} is not documented")
         return _FUNCTIONS[name](*map(self.number, arguments))
@@ -105,11 +105,11 @@ _STRICT = Policy()
 
 
 def scope(variables: Any, outer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return *outer* with the variables of one node laid over it, filled as the service fills them: in their order.
+    """Return *outer* updated with the variables of one node, evaluated in their order as by the service.
 
-    A value that cannot be filled (it names what is declared later, or nowhere) stays an expression, so that
-    whatever uses it is :class:`UnknownValue`. What stands in place of the object may declare any name, so with an
-    expression there no name is known.
+    A value that cannot be evaluated (it uses a name that is declared later, or not at all) remains an expression, so
+    that using it raises :class:`UnknownValue`. If *variables* itself is an expression, it may declare any name, so no
+    name is known.
     """
     if variables is None or (isinstance(variables, (list, tuple)) and not variables):  # PHP's empty object
         return outer
@@ -121,7 +121,7 @@ def scope(variables: Any, outer: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(value, str) and has_expression(value):
             with suppress(UnknownValue):
                 value = resolve(value, before)
-            if not isinstance(value, (str, int, float)):  # whether an object or array is taken over is not documented
+            if not isinstance(value, (str, int, float)):  # it is not documented whether objects and arrays are copied
                 value = variables[name]
             filled[name] = value
         before[name] = value
@@ -129,9 +129,9 @@ def scope(variables: Any, outer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def resolve(value: Any, variables: Mapping[str, Any]) -> Any:
-    """Give *value* with its expressions replaced: a string that is one expression becomes its value.
+    """Return *value* with its expressions replaced: a string that is one expression becomes its value.
 
-    :raises UnknownValue: if an expression cannot be evaluated with *variables*.
+    :raises UnknownValue: an expression cannot be evaluated with *variables*.
     """
     if not isinstance(value, str) or not has_expression(value):
         return value
@@ -141,7 +141,7 @@ def resolve(value: Any, variables: Mapping[str, Any]) -> Any:
 
 
 def fill(text: str, variables: Mapping[str, Any], *, policy: Policy = _STRICT) -> Any:
-    """Fill the ``{{ expressions }}`` of *text*; one that is the whole text keeps its type.
+    """Replace the ``{{ expressions }}`` of *text*; the value of a single expression preserves its type.
 
     :raises UnknownValue: or the policy's refusal, as :func:`evaluate` does.
     """
@@ -149,24 +149,24 @@ def fill(text: str, variables: Mapping[str, Any], *, policy: Policy = _STRICT) -
     if len(parts) == 1 and parts[0].kind is SegmentKind.EXPRESSION:
         return evaluate(parts[0].source[2:-2], variables, policy=policy)
     filled: list[str] = []
-    room = MAX_RESULT
+    remaining = MAX_RESULT
     for part in parts:
         if part.kind is SegmentKind.TEXT:
             filled.append(part.source)
             continue
         filled.append(policy.text(evaluate(part.source[2:-2], variables, policy=policy)))
-        room -= len(filled[-1])
-        if room < 0:
-            raise policy.refusal("the text grows too long")
+        remaining -= len(filled[-1])
+        if remaining < 0:
+            raise policy.refusal("the text becomes too long")
     return "".join(filled)
 
 
 def evaluate(expression: str, variables: Mapping[str, Any], *, policy: Policy = _STRICT) -> Any:
-    """Evaluate what stands between the braces.
+    """Return the value of *expression*, the text between the braces.
 
-    :param variables: values by name, the innermost scope's already over the outer ones.
-    :raises UnknownValue: if a name is not among *variables*, or the expression is not of the documented kind; with
-        another policy its refusal, for what cannot be read or computed.
+    :param variables: values by name, including those of outer scopes.
+    :raises UnknownValue: a name is not in *variables*, or the expression is not documented; another policy raises its
+        own exception for an expression that cannot be parsed or computed.
     """
     if len(expression) > MAX_LENGTH:
         raise policy.refusal("the expression is too long")
@@ -179,15 +179,15 @@ def evaluate(expression: str, variables: Mapping[str, Any], *, policy: Policy = 
 
 
 def is_true(value: Any) -> bool:
-    """Say whether a ``condition`` of this value keeps its scene or element.
+    """Return whether a ``condition`` of this value shows its scene or element.
 
-    :raises UnknownValue: for the string forms of false, whose meaning is not documented.
+    :raises UnknownValue: for the string forms of false, which are not documented.
     """
     return _STRICT.is_true(value)
 
 
 class _Reader:
-    """Recursive descent, computing while it reads: ternary, or, and, comparison, sum, product, sign, member."""
+    """A recursive descent parser that evaluates: ternary, or, and, comparison, sum, product, sign, member."""
 
     def __init__(self, expression: str, variables: Mapping[str, Any], policy: Policy) -> None:
         self._tokens = [*tokens(expression), _END]
@@ -269,10 +269,10 @@ class _Reader:
 
     def _joined(self, left: Any, right: Any) -> str:
         if not (isinstance(left, str) and isinstance(right, str)):
-            self._uncertain("to add a text and something else")
+            self._uncertain("adding a text and another type")
         text = self._policy.text(left) + self._policy.text(right)
         if len(text) > MAX_RESULT:
-            raise self._policy.refusal("the text grows too long")
+            raise self._policy.refusal("the text becomes too long")
         return text
 
     def _product(self) -> Any:
@@ -286,7 +286,7 @@ class _Reader:
     def _computed(self, sign: str, left: Any, right: Any) -> float:
         number: float = _ARITHMETIC[sign](self._policy.number(left), self._policy.number(right))
         if not abs(number) <= MAX_NUMBER:
-            raise self._policy.refusal("the number grows too large")
+            raise self._policy.refusal("the number becomes too large")
         return number
 
     def _sign(self) -> Any:

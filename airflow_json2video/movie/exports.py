@@ -1,7 +1,7 @@
-"""Where a finished movie is sent: exports and their destinations.
+"""The destinations of a finished movie.
 
-A password written here is stored with the document and returned by the service's list of movies; a
-dashboard connection, named by its id, keeps it out of both.
+A password in a document is stored with it, and returned by the service's list of movies. Use the id of a dashboard
+connection instead.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ ContentType = Annotated[
 
 
 class Destination(DocumentModel):
-    """One place a movie is sent to."""
+    """A destination of a movie."""
 
     always_written: ClassVar[tuple[str, ...]] = ("type",)
 
 
 class WebhookDestination(Destination):
-    """A call of an HTTPS address when the movie is ready. It may come late, twice or never: poll as well."""
+    """A request to an HTTPS URL when the movie is ready. It may be late, repeated or lost: poll as well."""
 
-    slips: ClassVar[Mapping[str, str]] = {"url": "A webhook's address is called 'endpoint', not 'url'."}
+    slips: ClassVar[Mapping[str, str]] = {"url": "The URL of a webhook is called 'endpoint', not 'url'."}
     type: Literal["webhook"] = "webhook"
-    endpoint: Source = Field(description="Public HTTPS address with a valid certificate.")
-    content_type: ContentType | None = prop("Form of the call; the sources contradict each other, best left out.")
+    endpoint: Source = Field(description="Public HTTPS URL with a valid certificate.")
+    content_type: ContentType | None = prop("Format of the request; the sources contradict each other, so omit it.")
 
 
 class _FileServer(Destination):
     host: String = Field(description="Name of the server.")
     port: Port = Field(description="Usually 21 for FTP, 22 for SFTP.")
     username: String = Field(description="User name.")
-    password: Credential = Field(description="Password; better kept in a dashboard connection.")
+    password: Credential = Field(description="Password; store it in a dashboard connection instead.")
     remote_path: String | None = prop("Folder on the server; macros such as __yyyy__.", default="./")
     file: String | None = prop("Name of the file; macros such as __random__.")
 
@@ -72,7 +72,7 @@ class SftpDestination(_FileServer):
 
 
 class EmailDestination(Destination):
-    """A message in plain text; it is sent once."""
+    """An email in plain text; it is sent once."""
 
     type: Literal["email"] = "email"
     to: String = Field(description="Address of the recipient.")
@@ -81,11 +81,11 @@ class EmailDestination(Destination):
 
 
 class DestinationReference(DocumentModel):
-    """A connection kept in the dashboard, by its id; anything but its type can be overridden."""
+    """A connection in the dashboard, by its id; everything except its type can be overridden."""
 
     id: String = Field(description="Id of the dashboard connection.")
-    endpoint: Source | None = prop("Overrides the address of a webhook.")
-    content_type: ContentType | None = prop("Overrides the form of a webhook.")
+    endpoint: Source | None = prop("Overrides the URL of a webhook.")
+    content_type: ContentType | None = prop("Overrides the format of a webhook.")
     host: String | None = prop("Overrides the server.")
     port: Port | None = prop("Overrides the port.")
     username: String | None = prop("Overrides the user name.")
@@ -98,7 +98,7 @@ class DestinationReference(DocumentModel):
 
 
 class UnknownDestination(DocumentModel):
-    """A destination of a type that this version does not know, or that has none; kept as it is."""
+    """A destination of an unknown type, or without a type; it is preserved unchanged."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -106,7 +106,7 @@ class UnknownDestination(DocumentModel):
             "properties": {"type": {"type": "string", "not": {"enum": ["webhook", "ftp", "sftp", "email"]}}},
         }
     )
-    type: Any = prop("A type that this version does not know.")
+    type: Any = prop("An unknown type.")
 
 
 DESTINATION_TYPES: Mapping[str, type[Destination]] = {
@@ -139,8 +139,8 @@ AnyDestination = Annotated[
 
 
 class Export(DocumentModel):
-    """Destinations that are served one after another, within five minutes in all."""
+    """Destinations that are processed in order, within five minutes in total."""
 
     destinations: Annotated[list[AnyDestination] | str, OrExpression()] | None = prop(
-        "Served in this order; a webhook placed last fires after the uploads."
+        "Processed in this order; a webhook at the end is called after the uploads."
     )

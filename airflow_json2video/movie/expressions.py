@@ -1,10 +1,9 @@
-"""Whose braces: ``{{ name }}`` is written by JSON2Video's variables and by Airflow's Jinja alike.
+"""Render Airflow's expressions in a movie, and leave those of JSON2Video: both are written as ``{{ name }}``.
 
-The rule. An expression is **Airflow's** when every name in it is one that Airflow offers, **JSON2Video's**
-when every name is one that the movie declares at that place, and an error when it is both or neither. An
-expression without names is JSON2Video's, since Movie JSON came first to the document. ``{% %}`` blocks
-exist in Jinja only, so they are Airflow's; what stands between ``{% raw %}`` and ``{% endraw %}`` is left
-to JSON2Video, which is also how an author settles a doubtful case.
+An expression is **Airflow's** if Airflow defines every name in it, **JSON2Video's** if the movie declares every name at
+that place, and an error if it is both or neither. An expression without names is JSON2Video's. ``{% %}`` blocks exist
+in Jinja only, so they are Airflow's. The text between ``{% raw %}`` and ``{% endraw %}`` is left to JSON2Video, which
+also decides an ambiguous case.
 
 Pure and cheap to import: no pydantic, no Jinja, no Airflow.
 """
@@ -42,7 +41,7 @@ __all__ = [
 ]
 
 JINJA_GLOBALS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
-"""Names that every Jinja environment offers."""
+"""Names that every Jinja environment defines."""
 
 REMOVED_NAMES: Mapping[str, str] = {
     "execution_date": "dag_run.logical_date or dag_run.run_after",
@@ -58,9 +57,9 @@ REMOVED_NAMES: Mapping[str, str] = {
     "yesterday_ds": "macros.ds_add(ds, -1)",
     "yesterday_ds_nodash": "macros.ds_add(ds, -1) | replace('-', '')",
 }
-"""Names that Airflow 3 has removed from the context, and what to write instead."""
+"""Names that Airflow 3 removed from the context, and what to write instead."""
 
-# Private-use characters stand in for what Jinja must not see; {% raw %} would lose newlines under trim_blocks.
+# Private-use characters replace what Jinja must not see; {% raw %} would lose newlines with trim_blocks.
 _NEEDS_HIDING = re.compile("\\{[{%#]|\ue0fa")
 _SHOWN = 12
 
@@ -68,9 +67,9 @@ _SHOWN = 12
 class TemplatingFailed(Exception):
     """Raised by a *render* function whose template could not be rendered.
 
-    :param why: what is wrong, and what to write instead; without a full stop.
-    :param name: the name that has no value, if that is the reason.
-    :param retryable: whether a retry may help, as after a lookup that failed.
+    :param why: what is wrong, and what to write instead; without a period at the end.
+    :param name: the undefined name, if that is the reason.
+    :param retryable: whether a retry may help, such as after a failed lookup.
     """
 
     def __init__(self, why: str, *, name: str | None = None, retryable: bool = False) -> None:
@@ -82,7 +81,7 @@ class TemplatingFailed(Exception):
 
 @dataclass(frozen=True)
 class _Scope:
-    """The names that the movie declares at one place. *is_open*: there are more that cannot be known here."""
+    """The names that the movie declares at one place. *is_open*: there may be more, which are unknown."""
 
     names: frozenset[str] = frozenset()
     is_open: bool = False
@@ -106,26 +105,26 @@ def render_airflow_expressions(
     columns: Collection[str] = (),
     source: str = "The movie",
 ) -> Any:
-    """Return *document* with Airflow's expressions rendered and JSON2Video's left as they are.
+    """Return *document* with Airflow's expressions rendered and JSON2Video's unchanged.
 
-    Every text in *document* is a template, so it must hold the author's own text only. Data is merged into what this
-    function returns.
+    Every text in *document* is a template, so it must be the author's own text only. Merge data into the result of this
+    function.
 
     :param document: a Movie JSON document, or ``{"template": ..., "variables": ...}``; it is not changed.
-    :param airflow_names: what Airflow offers: the keys of the task's context, :data:`JINJA_GLOBALS`, the
+    :param airflow_names: the names that Airflow defines: the keys of the task's context, :data:`JINJA_GLOBALS`, the
         DAG's user-defined macros.
-    :param render: renders a Jinja template. Called only for strings that hold something of Airflow's; it
-        may return anything (native rendering), and that takes the string's place. It raises
-        :class:`TemplatingFailed` for a template that cannot be rendered.
-    :param resolve: called with each value that is no text, number or container; what it returns is data and is put in
-        the value's place as it is.
-    :param declared: names of variables that the document gets from elsewhere. ``None`` for a stored template: they are
-        not known, and names that Airflow does not offer are left to JSON2Video.
-    :param has_more_names: the same for a movie: names that Airflow does not offer are left to JSON2Video.
-    :param columns: those of *declared* that are columns of rows, for the words of an error.
+    :param render: renders a Jinja template. It is called only for strings with an expression of Airflow; its result,
+        of any type (native rendering), replaces the string. It raises :class:`TemplatingFailed` for a template that
+        cannot be rendered.
+    :param resolve: called with each value that is not a text, number or container; its result is data and replaces the
+        value.
+    :param declared: names of variables that the document receives from elsewhere. ``None`` for a stored template: they
+        are unknown, and names that Airflow does not define are left to JSON2Video.
+    :param has_more_names: the same for a movie: names that Airflow does not define are left to JSON2Video.
+    :param columns: the names in *declared* that are columns of rows, for the message of an error.
     :param source: what the document is called in an error.
-    :raises InvalidMovie: if an expression belongs to both or to neither, mixes names of the two, or cannot be
-        rendered; lists every one with its path and what to write instead.
+    :raises InvalidMovie: an expression belongs to both or to neither, mixes names of the two, or cannot be rendered;
+        lists each with its path and what to write instead.
     """
     walk = _Walk(frozenset(airflow_names), render, resolve, columns)
     unknown_template = isinstance(document, Mapping) and document.get("template") is not None and declared is None
@@ -182,7 +181,7 @@ class _Walk:
         }
 
     def declarations(self, node: Mapping[str, Any], path: str, outer: _Scope) -> tuple[Any, _Scope]:
-        """Render the variables of *node* first: they decide which names are the movie's below it."""
+        """Render the variables of *node*, and return them with the names that are declared below it."""
         if "variables" not in node:
             return None, outer
         variables, path = node["variables"], at(path, "variables")
@@ -192,7 +191,7 @@ class _Walk:
         scope = outer.declaring(variables)
         rendered = {}
         for name, value in variables.items():
-            # {"ds": "{{ ds }}"} hands Airflow's value to the movie; a variable is never defined by itself.
+            # {"ds": "{{ ds }}"} passes Airflow's value to the movie; a variable is never defined by itself.
             others = scope if name in outer.names else replace(scope, names=scope.names - {name})
             rendered[name] = self.value(value, at(path, str(name)), others)
         return rendered, scope
@@ -226,12 +225,12 @@ class _Walk:
             plain = part.kind is SegmentKind.TEXT and not _NEEDS_HIDING.search(part.source)
             shown = is_airflows or plain or part.kind is SegmentKind.COMMENT
             source = part.source if shown else hidden.hide(part.source)
-            if plain or part.kind is SegmentKind.RAW:  # Jinja makes every line end in \n
+            if plain or part.kind is SegmentKind.RAW:  # Jinja changes every line ending to \n
                 source = source.replace("\r", hidden.hide("\r")) if "\r" in source else source
             template += source
-        if template.endswith("\n"):  # Jinja drops the last newline of a template
+        if template.endswith("\n"):  # Jinja removes the last newline of a template
             template = template[:-1] + hidden.hide("\n")
-        if len(self.findings) > self.failures:  # it is refused in any case
+        if len(self.findings) > self.failures:  # an error will be raised
             return text
         try:
             return hidden.restored(self.render(template))
@@ -253,13 +252,11 @@ class _Walk:
             movies = [name for name in missing if name in scope.names]
             removed = next((name for name in missing if name in REMOVED_NAMES), None)
             if movies:
-                because = (
-                    f"{_listed(movies)} is the movie's, and {{% %}} is Airflow's alone; use a 'condition' of the movie"
-                )
+                because = f"{_listed(movies)} is the movie's, and {{% %}} is Airflow's; use a 'condition' of the movie"
             elif removed:
                 because = _removed(removed)
             else:
-                because = f"Airflow does not offer {_listed(missing)}{self.hint(missing[0], offered)}"
+                because = f"Airflow does not define {_listed(missing)}{self.hint(missing[0], offered)}"
             self.complain(part, path, because)
 
     def is_airflows(self, part: Segment, path: str, offered: frozenset[str], scope: _Scope) -> bool:
@@ -277,7 +274,7 @@ class _Walk:
                 self.complain(
                     part,
                     path,
-                    f"both Airflow and the movie know {_listed(everything)}; rename the movie's variable, or "
+                    f"both Airflow and the movie define {_listed(everything)}; rename the movie's variable, or "
                     f"write {{% raw %}}{part.source}{{% endraw %}} to leave it to JSON2Video",
                 )
             return False
@@ -288,33 +285,33 @@ class _Walk:
     @staticmethod
     def is_movies(names: Names, offered: frozenset[str], scope: _Scope) -> bool:
         known = names.roots <= scope.names or (scope.is_open and not (names.roots - scope.names) & offered)
-        # The service has more functions than are documented, so one that works on the movie's names is its.
+        # The service has undocumented functions, so a function of the movie's names is considered its own.
         functions = names.called - FUNCTIONS - scope.names
         return known and not names.called & offered and (not functions or bool(names.roots) or scope.is_open)
 
     def ownerless(self, part: Segment, names: Names, offered: frozenset[str], scope: _Scope) -> str:
         everything = names.roots | names.called
-        nobodys = sorted(everything - offered - scope.names - (names.called & FUNCTIONS))
-        removed = next((name for name in nobodys if name in REMOVED_NAMES), None)
+        unknown = sorted(everything - offered - scope.names - (names.called & FUNCTIONS))
+        removed = next((name for name in unknown if name in REMOVED_NAMES), None)
         if removed:
             return _removed(removed)
-        if nobodys and not (nobodys == sorted(names.called - offered) and names.roots):
-            near = self.hint(nobodys[0], offered | scope.names)
+        if unknown and not (unknown == sorted(names.called - offered) and names.roots):
+            near = self.hint(unknown[0], offered | scope.names)
             to_json2video = f"write {{% raw %}}{part.source}{{% endraw %}} to leave it to JSON2Video"
             if self.columns:
                 columns = list(self.columns)
                 shown = ", ".join(f"'{name}'" for name in columns[:_SHOWN]) + (", ..." if columns[_SHOWN:] else "")
                 return (
-                    f"the rows have no column {_listed(nobodys)}{near} (they have: {shown}); correct the name, give it "
-                    f"a value for all rows in 'variables', or {to_json2video}"
+                    f"the rows have no column {_listed(unknown)}{near} (they have: {shown}); correct the name, set it "
+                    f"for all rows in 'variables', or {to_json2video}"
                 )
             return (
-                f"{_listed(nobodys)} is neither in Airflow's context nor declared by the movie here{near}; declare it "
+                f"{_listed(unknown)} is neither in Airflow's context nor declared by the movie here{near}; declare it "
                 f"in 'variables', or {to_json2video}"
             )
         airflows = sorted(everything & offered)
         return (
-            f"it mixes {_listed(airflows)} of Airflow with {_listed(everything - offered)} of JSON2Video; hand "
+            f"it mixes {_listed(airflows)} of Airflow with {_listed(everything - offered)} of JSON2Video; pass "
             f'Airflow\'s value to the movie, "variables": {{"value": "{{{{ {airflows[0]} }}}}"}}, and use value '
             f"in the expression"
         )
@@ -324,22 +321,22 @@ class _Walk:
         self.is_final = True
 
     def hint(self, name: str, known: Collection[str]) -> str:
-        if len(self.findings) > _SHOWN:  # the search costs time, and nobody reads this far
+        if len(self.findings) > _SHOWN:  # the search takes time, and the list is long already
             return ""
         near = get_close_matches(name, known, 1, 0.75)
         return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 class _Hidden:
-    """What Jinja must not see, and how to find it again in what Jinja returns.
+    """Replace text that Jinja must not see by placeholders, and restore it in the result.
 
-    Data that Jinja puts into the text may hold any character, so a stand-in has a part that nobody can guess.
+    Data that Jinja inserts may contain any character, so a placeholder has a random part.
     """
 
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._mark = secrets.token_hex(8)
-        self._stand_in = re.compile(f"\ue0fa{self._mark}:(\\d+)\ue0fa")
+        self._placeholder = re.compile(f"\ue0fa{self._mark}:(\\d+)\ue0fa")
 
     def hide(self, source: str) -> str:
         self._texts.append(source)
@@ -347,7 +344,7 @@ class _Hidden:
 
     def restored(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._stand_in.sub(lambda match: self._texts[int(match.group(1))], value)
+            return self._placeholder.sub(lambda match: self._texts[int(match.group(1))], value)
         if isinstance(value, Mapping):
             return {self.restored(key): self.restored(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -356,11 +353,11 @@ class _Hidden:
 
 
 def _removed(name: str) -> str:
-    return f"Airflow 3 has no '{name}' any more; write {{{{ {REMOVED_NAMES[name]} }}}}"
+    return f"Airflow 3 removed '{name}'; write {{{{ {REMOVED_NAMES[name]} }}}}"
 
 
 def _iterating(scene: Mapping[str, Any], outer: _Scope, movie_variables: Any) -> _Scope:
-    """Add what ``iterate`` makes visible: the item by its name, and its keys (the sources name both)."""
+    """Add the names that ``iterate`` declares: the item and its keys (the documentation mentions both)."""
     name = scene.get("iterate")
     if name is None:
         return outer

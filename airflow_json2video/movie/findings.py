@@ -1,4 +1,4 @@
-"""What a look at a movie found: severity, path, words; and the error that carries a list of them."""
+"""The findings of a check of a movie, and the error that lists them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\Z")
 _STEP = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
 _EXCERPT = 300  # characters
 _MAX_WARNINGS = 20
-"""Warnings that are listed next to the errors of an invalid movie."""
+"""Maximum number of warnings that are listed with the errors of an invalid movie."""
 
 
 class Severity(str, Enum):
-    """How sure a finding is. ``ERROR`` only for what is certainly wrong; a guess is a ``WARNING``."""
+    """The severity of a finding: ``ERROR`` only for what is certainly wrong, else ``WARNING``."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -29,10 +29,10 @@ class Severity(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a document before it is paid for.
+    """A problem of a document.
 
     :param severity: ``ERROR`` stops a submission, ``WARNING`` does not.
-    :param path: the place, in the document's own names: ``scenes[2].elements[0].src``; empty for the root.
+    :param path: the place in the document, such as ``scenes[2].elements[0].src``; empty for the root.
     :param message: what is wrong and what to write instead.
     :param code: a stable identifier of the rule, such as ``missing-source``.
     """
@@ -47,12 +47,12 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The finding as one line of a list: how sure it is, where, what, and the rule."""
+        """The finding as one line of a list: severity, path, message and code."""
         return f"{self.severity.value}: {self} [{self.code}]"
 
 
 def format_path(steps: Iterable[str | int]) -> str:
-    """Write keys and indices as a path: ``("scenes", 2, "src")`` becomes ``scenes[2].src``."""
+    """Return keys and indexes as a path: ``("scenes", 2, "src")`` becomes ``scenes[2].src``."""
     path = ""
     for step in steps:
         path = at(path, step)
@@ -60,7 +60,7 @@ def format_path(steps: Iterable[str | int]) -> str:
 
 
 def at(path: str, step: str | int) -> str:
-    """Go one step further down from *path*. A key that is no plain name is quoted: ``variables['a b']``."""
+    """Return the path of a member of *path*. A key that is not a plain name is quoted: ``variables['a b']``."""
     if isinstance(step, int):
         return f"{path}[{step}]"
     if not _PLAIN_KEY.match(step):
@@ -69,10 +69,10 @@ def at(path: str, step: str | int) -> str:
 
 
 def excerpt(document: Any, path: str) -> str | None:
-    """Return what *document* has at *path*, as JSON and cut short; None if it cannot be told.
+    """Return the value at *path* in *document*, as JSON that is shortened; None if it is unknown.
 
-    Of a property that is missing, what is around it is returned. Where scenes are repeated or left out, the service's
-    numbers need not be the document's, so nothing is returned then.
+    For a missing property, the object around it is returned. If scenes are repeated or have a condition, the service's
+    indexes need not be those of the document, so None is returned.
     """
     scenes = document.get("scenes") if isinstance(document, Mapping) else None
     if any(isinstance(scene, Mapping) and {"iterate", "condition"} & scene.keys() for scene in scenes or ()):
@@ -93,11 +93,11 @@ def excerpt(document: Any, path: str) -> str | None:
 
 
 def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie", advice: str | None = None) -> InvalidMovie:
-    """Build the error that lists all of *findings*, errors first, one to a line, and carries them in ``findings``.
+    """Build the error that lists *findings*, errors first, one per line.
 
-    A warning often names the cause of an error: a misspelled key next to one that is missing.
+    Warnings are listed too, since they often name the cause of an error, such as a misspelled key.
 
-    :param source: what the document is called in the message: a file's name, an argument.
+    :param source: what the document is called in the message, such as the name of a file or an argument.
     :param advice: what to do, in place of the default.
     """
     listed = sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
@@ -117,5 +117,5 @@ def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie", adv
 
 
 def count_noun(number: int, word: str) -> str:
-    """Return a number of things, such as ``1 error`` or ``2 errors``."""
+    """Return a number with its noun, such as ``1 error`` or ``2 errors``."""
     return f"{number} {word}{'' if number == 1 else 's'}"

@@ -25,27 +25,27 @@ RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
         "twitter-portrait": (1080, 1350),
     }
 )
-"""Width and height in pixels of the presets. One live ``sd`` render came out as 640x480."""
+"""Width and height of the presets, in pixels. One ``sd`` render of the live service had 640x480."""
 
 _CUSTOM = (640, 360)
 
 
 def preset_size(name: object) -> tuple[int, int] | None:
-    """Give width and height in pixels of the preset *name*; None if there is none of that name."""
+    """Return width and height of the preset *name* in pixels; None if there is no such preset."""
     return RESOLUTIONS.get(name) if isinstance(name, str) else None
 
 
 def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
-    """Give width and height in pixels that *document* asks for.
+    """Return width and height of *document* in pixels.
 
-    :raises UnknownValue: if they depend on an expression that cannot be evaluated, or are no numbers.
+    :raises UnknownValue: they depend on an expression that cannot be evaluated, or are not numbers.
     """
     known = scope(document.get("variables"), {})
     preset = resolve(document.get("resolution"), known)
     if size := preset_size(preset):
         return size
     if preset not in (None, "custom"):
-        raise UnknownValue(f"the resolution {preset!r} is not known")
+        raise UnknownValue(f"the resolution {preset!r} is unknown")
     width, height = (
         default if document.get(key) is None else _pixels(resolve(document[key], known), key)
         for key, default in zip(("width", "height"), _CUSTOM, strict=True)
@@ -57,4 +57,4 @@ def _pixels(value: Any, key: str) -> int:
     try:
         return round(float(value))
     except (TypeError, ValueError, OverflowError) as error:
-        raise UnknownValue(f"{key} is {value!r}, which is no number") from error
+        raise UnknownValue(f"{key} is {value!r}, which is not a number") from error

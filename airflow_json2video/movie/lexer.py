@@ -1,4 +1,4 @@
-"""The grammar that Movie JSON's expressions and Jinja's share: braces, tokens, and the names that matter."""
+"""The grammar that the expressions of Movie JSON and of Jinja share: braces, tokens and names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 FUNCTIONS = frozenset({"min", "max", "ceil", "floor", "round", "abs"})
-"""Functions of JSON2Video's expressions: the first three documented, the others their likely siblings."""
+"""Functions of JSON2Video's expressions: the first three are documented, the others are likely."""
 
 _WORDS = frozenset(
     "and or not in is if else elif true false none null True False None as import recursive".split()  # noqa: SIM905
@@ -46,7 +46,7 @@ _MAX_BRACES = 10  # nested in one expression
 
 
 class SegmentKind(Enum):
-    """What a part of a string is."""
+    """The kind of a part of a string."""
 
     TEXT = "text"
     EXPRESSION = "{{ }}"
@@ -59,8 +59,8 @@ class SegmentKind(Enum):
 class Segment:
     """A part of a string.
 
-    :param source: as written, braces included; the sources of all segments make up the string.
-    :param body: what is between the braces, without Jinja's whitespace control.
+    :param source: the text of the part, braces included; joined, the sources are the string.
+    :param body: the text between the braces, without Jinja's whitespace control.
     """
 
     kind: SegmentKind
@@ -69,12 +69,12 @@ class Segment:
 
 
 def has_expression(text: str) -> bool:
-    """Say whether *text* may hold an expression of either owner, so that its value is not known yet."""
+    """Return whether *text* may contain an expression of either language, so that its value is unknown."""
     return "{{" in text or "{%" in text
 
 
 def tokens(expression: str) -> Iterator[tuple[str, str]]:
-    """Return (kind, text) of each token: ``string``, ``number``, ``name`` or ``operator``."""
+    """Yield (kind, text) of each token: ``string``, ``number``, ``name`` or ``operator``."""
     scan, position = _Scan(expression), 0
     while position < len(expression):
         kind, end = scan.token(position)
@@ -84,19 +84,19 @@ def tokens(expression: str) -> Iterator[tuple[str, str]]:
 
 
 def segments(text: str) -> list[Segment]:
-    """Cut *text* into plain text, expressions, statements, comments and raw blocks.
+    """Split *text* into plain text, expressions, statements, comments and raw blocks.
 
-    Braces inside quotes and nested braces belong to their expression; what never closes is text.
+    Braces inside quotes and nested braces belong to their expression; a brace that is not closed is text.
     """
-    return _cut(text, _OPENING)
+    return _split(text, _OPENING)
 
 
 def placeholders(text: str) -> list[Segment]:
-    """Cut *text* as JSON2Video does, which knows no blocks: into plain text and expressions."""
-    return _cut(text, _PLACEHOLDER)
+    """Split *text* into plain text and expressions, as JSON2Video does, which has no blocks."""
+    return _split(text, _PLACEHOLDER)
 
 
-def _cut(text: str, openings: re.Pattern[str]) -> list[Segment]:
+def _split(text: str, openings: re.Pattern[str]) -> list[Segment]:
     found: list[Segment] = []
     scan = _Scan(text)
     start = position = 0
@@ -115,24 +115,24 @@ def _cut(text: str, openings: re.Pattern[str]) -> list[Segment]:
 
 
 class _Scan:
-    """Reads one text. The work grows with the length of the text, whatever it holds: what has been read and led to
-    nothing is remembered, so that the next opening brace does not read it again.
+    """Scans one text in time that is proportional to its length: positions from which no closing brace was found are
+    remembered, so that the next opening brace does not scan them again.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._ends_of_strings: dict[str, list[int]] = {}
-        self._steps: dict[int, tuple[int, int]] = {}  # from a token to its end, and how it changes the depth
-        # Where the reading was, and how deep in braces, when no closing was found from there.
+        self._steps: dict[int, tuple[int, int]] = {}  # from a token to its end, and its change of the depth
+        # Positions and depths of braces from which no closing brace was found.
         self._dead_ends: dict[str, set[tuple[int, int]]] = {"}}": set(), "%}": set()}
         self._last = {closing: text.rfind(closing) for closing in self._dead_ends}
         self._no_end: set[re.Pattern[str]] = set()
 
     def segment_at(self, start: int) -> Segment | None:
-        """Return the expression, statement, comment or raw block that begins at *start*; None if it never closes."""
+        """Return the expression, statement, comment or raw block that begins at *start*; None if it is not closed."""
         text, opening = self._text, self._text[start : start + 2]
         if opening == "{#":
-            # Of "{#", which a style sheet holds as well ("@media{#id{...}}"), only "{# " begins a comment.
+            # Only "{# " begins a comment, since a style sheet may contain "{#" ("@media{#id{...}}").
             end = self._end_of_block(_COMMENT, _END_OF_COMMENT, start)
             return None if end is None else Segment(SegmentKind.COMMENT, text[start:end])
         if opening == "{%" and (end := self._end_of_block(_RAW, _END_OF_RAW, start)) is not None:
@@ -149,12 +149,12 @@ class _Scan:
         return Segment(kind, text[start : end + 2], body.strip())
 
     def token(self, position: int) -> tuple[str, int]:
-        """Return the kind of the token at *position*, and where it ends."""
+        """Return the kind of the token at *position*, and its end."""
         if (quote := self._text[position]) in "'\"":
             end = self._end_of_string(quote, position + 1)
             return ("string", end) if end else ("operator", position + 1)
         match = _TOKEN.match(self._text, position)
-        assert match is not None  # the last alternative takes any character
+        assert match is not None  # the last alternative matches any character
         return str(match.lastgroup), match.end()
 
     def _end_of_block(self, begin: re.Pattern[str], end: re.Pattern[str], start: int) -> int | None:
@@ -186,7 +186,7 @@ class _Scan:
         return None
 
     def _end_of_string(self, quote: str, inside: int) -> int:
-        """Return the end of a string whose content begins at *inside*; 0 if it never ends."""
+        """Return the end of the string whose content begins at *inside*; 0 if it is not closed."""
         if quote not in self._ends_of_strings:
             text, length = self._text, len(self._text)
             ends = [0] * (length + 2)
@@ -198,24 +198,24 @@ class _Scan:
 
 @dataclass(frozen=True)
 class Names:
-    """Root names of an expression: those used as values, and those called."""
+    """The root names of an expression: those used as values, and those called."""
 
     roots: frozenset[str]
     called: frozenset[str]
 
 
 def names_of(expression: str) -> Names:
-    """Give the root names of *expression*, called ones apart."""
+    """Return the root names of *expression*; names that are called are separate."""
     return _analyze(list(tokens(expression)))
 
 
 def names_in(expression: str) -> frozenset[str]:
-    """Give the root names that *expression* needs a value for: ``room`` of ``room.image | upper``.
+    """Return the root names that *expression* needs a value for, such as ``room`` in ``room.image | upper``.
 
-    Left out: attributes, filters after ``|``, tests after ``is``, keyword arguments, words of the two
-    languages, and JSON2Video's own functions where they are called.
+    These are not included: attributes, filters after ``|``, tests after ``is``, keyword arguments, keywords of the two
+    languages, and JSON2Video's functions if they are called.
 
-    :param expression: what stands between the braces.
+    :param expression: the text between the braces.
     """
     names = names_of(expression)
     return names.roots | (names.called - FUNCTIONS)
@@ -240,7 +240,7 @@ def _analyze(parts: list[tuple[str, str]]) -> Names:
 
 
 def statement_names(body: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Give the names that a statement binds, and those that it needs."""
+    """Return the names that a statement binds, and those that it needs."""
     parts = list(tokens(body))
     tag = parts[0][1] if parts else ""
     rest = parts[1:]

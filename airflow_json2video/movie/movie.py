@@ -20,7 +20,7 @@ __all__ = ["Movie"]
 
 
 class _FrameSide(Number):
-    """Doubtful, since it is not used beside a preset; an editor is told the range all the same."""
+    """The range is a warning only, since a preset overrides the size; the JSON Schema includes it."""
 
     def json_schema(self) -> dict[str, Any]:
         return replace(self, doubtful=False).bounded_schema()
@@ -30,7 +30,7 @@ _Frame = Annotated[int | str, _FrameSide(at_least=MIN_SIDE, at_most=MAX_SIDE, wh
 
 
 class Movie(DocumentModel):
-    """A movie, or a stored template with its variables. It has no duration: the length follows from its parts."""
+    """A movie, or a stored template with its variables. Its length is that of its parts."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["scenes"]}, {"required": ["template"]}]})
     legacy: ClassVar[Mapping[str, str]] = {"draft": "'draft' is deprecated and no longer documented; leave it out."}
@@ -40,29 +40,29 @@ class Movie(DocumentModel):
             '"exports": [{"destinations": [{"type": "webhook", "endpoint": "https://..."}]}].'
         ),
         "client_data": "The service does not read 'client_data'; write 'client-data'.",
-        "duration": "A movie has no 'duration'; its length follows from its scenes and elements.",
+        "duration": "A movie has no 'duration'; its length is that of its scenes and elements.",
         "templateId": "The service does not read 'templateId'; write 'template'.",
     }
 
     id: String | None = prop("Your own id of the movie, echoed in webhooks. Not the project.")
     comment: String | None = prop("A note; the renderer ignores it.")
-    template: String | None = prop("Id of a stored template; scenes and elements are ignored then.")
+    template: String | None = prop("Id of a stored template; then scenes and elements are ignored.")
     variables: Members | None = prop("Values that expressions use; of any JSON type.")
     resolution: Resolution | None = prop("Size of the frame; custom uses width and height.", default="custom")
     width: _Frame | None = prop("Pixels, 50 to 3840; with resolution custom only.", default=640)
     height: _Frame | None = prop("Pixels, 50 to 3840; with resolution custom only.", default=360)
     quality: Annotated[Literal["low", "medium", "high"] | str, Choice(words=("low", "medium", "high"))] | None = prop(
-        "Speed against looks; the price is the same.", default="high"
+        "Quality of the encoding; the price is the same.", default="high"
     )
     fps: Annotated[float | str, Number(at_least=1, at_most=120, doubtful=True, never_below=0)] | None = prop(
         "Frames per second.", default=25
     )
     cache: Boolean | None = prop("False renders everything again.", default=True)
-    client_data: Members | None = prop("Anything; comes back with the status and in webhooks.")
-    preload: Annotated[list[PreloadItem] | str, OrExpression()] | None = prop("Assets made before the scenes.")
+    client_data: Members | None = prop("Any object; returned with the status and in webhooks.")
+    preload: Annotated[list[PreloadItem] | str, OrExpression()] | None = prop("Assets generated before the scenes.")
     scenes: Annotated[list[Scene] | str, OrExpression()] | None = prop("Scenes, in order of playback.")
     elements: Annotated[list[AnyElement] | str, OrExpression()] | None = prop("Elements over all scenes.")
-    exports: Annotated[list[Export] | str, OrExpression()] | None = prop("Where the movie is sent.")
+    exports: Annotated[list[Export] | str, OrExpression()] | None = prop("Destinations of the movie.")
     settings: Members | None = prop("Advanced settings; undocumented.")
 
     def _incomplete(self) -> str | None:

@@ -38,21 +38,21 @@ _LARGE_FRAME = 1920 * 1080
 
 
 def render_credits(seconds: float, *, width: int, height: int) -> int:
-    """Give the price of a render of *seconds*: one credit a second, begun seconds counting whole.
+    """Return the price of a render of *seconds*: one credit per second, rounded up.
 
-    Above 1920x1080 pixels it is four a second, the dearer of two published prices.
+    Above 1920x1080 pixels it is four credits per second, the higher of two published prices.
     """
-    # The small subtraction keeps 2.0000001 s, a rounding of frames, from costing 3.
+    # The small subtraction prevents 2.0000001 s, a rounding of frames, from costing 3.
     return math.ceil(seconds - 1e-6) * (4 if width * height > _LARGE_FRAME else 1)
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A model of the catalogue.
+    """A model of the catalog.
 
     :param kind: ``image``, ``voice``, ``video`` or ``avatar``.
     :param credits: price of one unit.
-    :param per_second: the unit is a second of the asset; otherwise a file.
+    :param per_second: whether the unit is a second of the asset; otherwise it is a file.
     """
 
     kind: str
@@ -86,28 +86,28 @@ def _catalog() -> Mapping[str, Asset]:
 
 
 CATALOG = _catalog()
-"""Models by name, aliases included."""
+"""The models by name, aliases included."""
 
 
 def find_asset(model: object) -> Asset | None:
-    """Give the catalogue's entry of *model*; None if it is not a name that the catalogue knows."""
+    """Return the entry of *model* in the catalog; None if it has none."""
     return CATALOG.get(model) if isinstance(model, str) else None
 
 
 FITS_CONTAINER = frozenset({"text", "component", "audiogram", "html"})
-"""Element types whose duration is -2 when absent (for html that is not documented, but assumed)."""
+"""Element types whose default duration is -2 (for html this is assumed, not documented)."""
 
 _UNPRICED = FITS_CONTAINER | {"audio", "subtitles"}
 
 KNOWN_TYPES = _UNPRICED | {"image", "video", "voice"}
-"""Element types whose length and price can be known. Of others nothing is."""
+"""Element types whose length and price can be estimated."""
 
 UNREADABLE = object()
-"""Stands for a value that is not known."""
+"""The placeholder of an unknown value."""
 
 
 class Unknown(NamedTuple):
-    """Something that keeps a figure from being known."""
+    """A reason why a length or a price is unknown."""
 
     path: str
     reason: str
@@ -121,7 +121,7 @@ class Interval(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether the bounds agree."""
+        """Whether the bounds are equal."""
         return self.low == self.high
 
 
@@ -135,7 +135,7 @@ def add_intervals(one: Interval, other: Interval) -> Interval:
 
 
 def resolve_value(value: Any, variables: Mapping[str, Any]) -> Any:
-    """Return *value* with its expressions filled in; :data:`UNREADABLE` if that is not possible."""
+    """Return *value* with its expressions replaced; :data:`UNREADABLE` if that is not possible."""
     try:
         return resolve(value, variables)
     except UnknownValue:
@@ -143,9 +143,9 @@ def resolve_value(value: Any, variables: Mapping[str, Any]) -> Any:
 
 
 def resolve_number(value: Any, variables: Mapping[str, Any]) -> float:
-    """Return *value*, with its expressions filled in, as a number.
+    """Return *value*, with its expressions replaced, as a number.
 
-    :raises UnknownValue: if it is none, or none that can be known here.
+    :raises UnknownValue: it is not a number, or is unknown.
     """
     value = resolve(value, variables)
     try:
@@ -159,18 +159,18 @@ def resolve_number(value: Any, variables: Mapping[str, Any]) -> float:
 
 @dataclass
 class Assets:
-    """What the assets added so far cost, in credits, and what keeps that from being known."""
+    """The price of the assets added so far, in credits, and why it is unknown."""
 
     credits: Interval = NOTHING
     unknown: list[Unknown] = field(default_factory=list)
 
-    def unpriced(self, path: str, reason: str) -> None:
-        """Note that something costs nobody knows how much."""
+    def add_unknown(self, path: str, reason: str) -> None:
+        """Add an unknown price."""
         self.unknown.append(Unknown(path, reason))
         self.credits = add_intervals(self.credits, ANY)
 
     def add(self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], count: Interval) -> None:
-        """Add what the generated asset of *node* costs, *count* times."""
+        """Add the price of the generated asset of *node*, *count* times."""
         kind, prompt, model, connection, source = (
             resolve_value(node.get(key), variables) for key in ("type", "prompt", "model", "connection", "src")
         )
@@ -182,7 +182,7 @@ class Assets:
         if is_voice and node.get("model") is None:
             model = "azure"
         if kind not in KNOWN_TYPES:
-            self.unpriced(at(path, "type"), "what an element of this type costs is not known")
+            self.add_unknown(at(path, "type"), "the price of an element of this type is unknown")
             return
         if not is_voice and not prompt and (not model or _is_address(source)):
             return
@@ -190,35 +190,35 @@ class Assets:
         asset = find_asset(model)
         if asset is None:
             shown = node.get("model")
-            self.unpriced(at(path, "model"), f"the price of the model {shown!r} is not known")
+            self.add_unknown(at(path, "model"), f"the price of the model {shown!r} is unknown")
             return
         if not asset.credits:
             return
         units = self.units(node, path, variables, per_second=asset.per_second, model=model)
         if not certain or connection:
-            self.unknown.append(Unknown(path, "whether it is generated at the account's cost is not known"))
+            self.unknown.append(Unknown(path, "it is unknown whether it is generated at the account's cost"))
             units = Interval(0.0, units.high)
         if not count.exact:
-            self.unknown.append(Unknown(path, "how often it is generated is not known"))
+            self.unknown.append(Unknown(path, "it is unknown how many times it is generated"))
         low, high = (u * c * asset.credits if u and c else 0 for u, c in zip(units, count, strict=True))
         self.credits = add_intervals(self.credits, Interval(low, high))
 
     def units(
         self, node: Mapping[str, Any], path: str, variables: Mapping[str, Any], *, per_second: bool, model: Any
     ) -> Interval:
-        """Return how many units of an asset are generated: one, or as many as it has seconds."""
+        """Return the number of generated units: one, or the seconds of the asset."""
         if not per_second:
             return Interval(1, 1)
         with suppress(UnknownValue):
             seconds = resolve_number(node.get("duration"), variables)
             if seconds > 0:
                 return Interval(math.ceil(seconds), math.ceil(seconds))
-        self.unknown.append(Unknown(path, f"how many seconds {model!r} generates is not known"))
+        self.unknown.append(Unknown(path, f"it is unknown how many seconds {model!r} generates"))
         return ANY
 
 
 def _has_words(prompt: Any) -> bool:
-    """Whether a prompt has words of its own next to its expressions, so that it is not empty in any case."""
+    """Return whether a prompt has text next to its expressions, so that it is certainly not empty."""
     return isinstance(prompt, str) and any(
         part.kind is SegmentKind.TEXT and part.source.strip() for part in placeholders(prompt)
     )

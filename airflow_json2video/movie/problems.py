@@ -1,8 +1,8 @@
-"""What a value of a document is checked against, and how an objection to it is expressed.
+"""The base of the kinds of values, and the problems that they report.
 
-A kind of value (:class:`Kind`) returns **what it was given**: nothing is coerced, so a document that is read and
-written again is the same document. An objection has a severity. An error stops everybody. A warning, for what is only
-undocumented, is reported by ``check``, and stops an author who writes Python when the set of values is closed.
+A kind of value (:class:`Kind`) returns **the value unchanged**: nothing is coerced, so a document that is read and
+written again is the same document. A problem that is an error is always raised. A warning, for what is only
+undocumented, is reported by ``check``, and is raised by a constructor in Python if the set of values is closed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ EXPRESSION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": r"\{\{|\{%", "
 
 
 class Purpose(Enum):
-    """Why a value is validated; it decides which objections count. Travels as pydantic's context."""
+    """Why a value is validated, which decides which problems count. It is passed as pydantic's context."""
 
-    READ = "a document is read: only what is certainly wrong stops it"
-    CHECK = "a document is checked: every objection is reported"
-    AUTHOR = "a constructor is called: undocumented values of closed sets stop it too"
+    READ = "a document is read: only errors are raised"
+    CHECK = "a document is checked: every problem is reported"
+    AUTHOR = "a constructor is called: undocumented values of closed sets are raised too"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An objection to one value."""
+    """A problem of one value."""
 
     code: str
     message: str
@@ -44,7 +44,7 @@ class Problem:
 
 
 def refuse(problem: Problem) -> PydanticCustomError:
-    """Make pydantic's error of *problem*; code and severity can be read back from it."""
+    """Return pydantic's error for *problem*, with its code and severity in the context."""
     # The template is formatted with the context's keys only, so braces in a message are safe.
     return PydanticCustomError(
         "movie_json",
@@ -59,14 +59,14 @@ def refuse(problem: Problem) -> PydanticCustomError:
 
 @dataclass(frozen=True)
 class Kind:
-    """Base of the kinds. Used as ``Annotated[float | str, Number(at_least=0)]``."""
+    """Base of the kinds, used as in ``Annotated[float | str, Number(at_least=0)]``."""
 
     def problem(self, value: Any) -> Problem | None:
-        """Say what is wrong with *value*, which is neither None nor a string holding an expression."""
+        """Return the problem of *value*, which is neither None nor a string with an expression; None if it is valid."""
         raise NotImplementedError
 
     def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the literals, and of the expression where that is not included already."""
+        """Return the JSON Schema of the literals and expressions."""
         raise NotImplementedError
 
     def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Any:
@@ -93,12 +93,12 @@ class Kind:
 
 
 def is_empty_object(value: object) -> bool:
-    """Whether *value* is the ``[]`` that PHP writes for an object without members."""
+    """Return whether *value* is ``[]``, which PHP writes for an empty object."""
     return isinstance(value, (list, tuple)) and not value
 
 
 def json_type(value: object) -> str:
-    """Name the JSON type of *value* with its article, for a message."""
+    """Return the JSON type of *value* with its article, for a message."""
     if value is None:
         return "null"
     if isinstance(value, bool):

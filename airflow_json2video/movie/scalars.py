@@ -59,14 +59,14 @@ def _abbreviate(value: object) -> str:
 class Number(Kind):
     """A number, a numeric string, or an expression.
 
-    :param at_least: smallest value allowed; :param above: the value that must be exceeded.
-    :param at_most: largest value allowed.
-    :param also: values allowed in addition to the range, such as -1 for "as long as needed".
+    :param at_least: smallest allowed value. :param above: the value that must be exceeded.
+    :param at_most: largest allowed value.
+    :param also: values allowed in addition to the range, such as -1 for "as long as necessary".
     :param words_also: words allowed in place of a number, such as ``auto``.
     :param whole: a fraction is undocumented, so it is a warning.
-    :param refuses_fractions: with *whole*: the service was seen to refuse a fraction, so it is an error.
-    :param doubtful: leaving the range is a warning, because the sources are not sure of it.
-    :param never_below: with *doubtful*: what is below this is an error all the same.
+    :param refuses_fractions: with *whole*: the live service refused a fraction, so it is an error.
+    :param doubtful: a value outside the range is a warning, since the sources contradict each other.
+    :param never_below: with *doubtful*: a value below this is still an error.
     """
 
     at_least: float | None = None
@@ -80,15 +80,15 @@ class Number(Kind):
     never_below: float | None = None
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         number: float
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            return Problem("wrong-type", f"must be {self.describe()}, not {json_type(value)}")
+            return Problem("wrong-type", f"must be {self.describe()}, got {json_type(value)}")
         if isinstance(value, str):
             if value in self.words_also:
                 return None
             if not _NUMERIC.match(value):
-                return Problem("wrong-type", f"must be {self.describe()}, not the text {_abbreviate(value)}")
+                return Problem("wrong-type", f"must be {self.describe()}, got the text {_abbreviate(value)}")
             number = float(value)
         else:
             try:
@@ -96,15 +96,15 @@ class Number(Kind):
             except OverflowError:
                 number = math.inf
         if not math.isfinite(number):
-            return Problem("out-of-range", f"must be {self.describe()}, not {_abbreviate(value)}")
+            return Problem("out-of-range", f"must be {self.describe()}, got {_abbreviate(value)}")
         if number in self.also:
             return None
         low = (self.at_least is not None and number < self.at_least) or (
             self.above is not None and number <= self.above
         )
         if low or (self.at_most is not None and number > self.at_most):
-            sure = not self.doubtful or (self.never_below is not None and number < self.never_below)
-            severity = Severity.ERROR if sure else Severity.WARNING
+            is_certain = not self.doubtful or (self.never_below is not None and number < self.never_below)
+            severity = Severity.ERROR if is_certain else Severity.WARNING
             return Problem("out-of-range", f"is {_abbreviate(value)}; write {self.describe()}", severity, closed=True)
         if self.whole and number != int(number):
             if self.refuses_fractions:
@@ -115,7 +115,7 @@ class Number(Kind):
         return None
 
     def describe(self) -> str:
-        """Say in words what is allowed, such as ``a whole number from -99 to 99``."""
+        """Return what is allowed, such as ``a whole number from -99 to 99``."""
         words = "a whole number" if self.whole else "a number"
         if self.at_least is not None and self.at_most is not None:
             words += f" from {self.at_least:g} to {self.at_most:g}"
@@ -128,11 +128,11 @@ class Number(Kind):
         return words
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return self.bounded_schema()
 
     def bounded_schema(self) -> dict[str, Any]:
-        """JSON Schema with the bounds that are certain."""
+        """Return the JSON Schema with the bounds that are certain."""
         literal: dict[str, Any] = {"type": "integer" if self.whole else "number"}
         bounds = [("minimum", self.at_least), ("exclusiveMinimum", self.above), ("maximum", self.at_most)]
         if self.doubtful:
@@ -146,75 +146,75 @@ class Number(Kind):
 
 @dataclass(frozen=True)
 class Boolean(Kind):
-    """A boolean, or an expression. ``"true"`` and 0/1 are kept: whether the service reads them is not known."""
+    """A boolean, or an expression. ``"true"`` and 0/1 are preserved: it is unknown whether the service reads them."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if isinstance(value, bool):
             return None
         if value in (0, 1) or (isinstance(value, str) and value.strip().lower() in ("true", "false")):
             return Problem("wrong-type", f"is {_abbreviate(value)}; write true or false", Severity.WARNING, closed=True)
-        return Problem("wrong-type", f"must be true or false, not {json_type(value)}")
+        return Problem("wrong-type", f"must be true or false, got {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return {"anyOf": [{"type": "boolean"}, EXPRESSION_SCHEMA]}
 
 
 @dataclass(frozen=True)
 class Text(Kind):
-    """A string. A number or a boolean is kept, with a warning, since the service may print it."""
+    """A string. A number or a boolean is preserved, with a warning, since the service may print it."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`. The value is not shown: it may be a password."""
+        """Return the problem of *value*, without showing it: it may be a password."""
         if isinstance(value, str):
             return None
         if isinstance(value, (bool, int, float)):
-            message = f"must be a string, not {json_type(value)}; put it in quotes"
+            message = f"must be a string, got {json_type(value)}; put it in quotes"
             return Problem("wrong-type", message, Severity.WARNING, closed=True)
-        return Problem("wrong-type", f"must be a string, not {json_type(value)}")
+        return Problem("wrong-type", f"must be a string, got {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return {"type": "string"}
 
 
 @dataclass(frozen=True)
 class Condition(Kind):
-    """An expression; a literal boolean says the same, and an empty string is false."""
+    """An expression, or a boolean; an empty string is false."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if isinstance(value, (bool, int, float, str)):
             return None
-        return Problem("wrong-type", f"must be a '{{{{ expression }}}}', not {json_type(value)}")
+        return Problem("wrong-type", f"must be a '{{{{ expression }}}}', got {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return {"type": ["string", "boolean"]}
 
 
 @dataclass(frozen=True)
 class Url(Text):
-    """The address of something that the service fetches, so it has to be public."""
+    """The URL of a file that the service downloads, so it must be public."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if problem := super().problem(value):
             return problem
         text = str(value).strip()
         if not text or re.match(r"https?://[^/\s]", text, re.IGNORECASE):
             return None
-        message = f"is {_abbreviate(value)}, which the service cannot fetch; write a public https:// address"
+        message = f"is {_abbreviate(value)}, which the service cannot download; write a public https:// URL"
         return Problem("not-a-url", message, Severity.WARNING)
 
 
 @dataclass(frozen=True)
 class Color(Text):
-    """``#RRGGBB``, ``transparent``, or a color's name in CSS. Other forms of CSS are a warning."""
+    """``#RRGGBB``, ``transparent``, or a CSS name. Other CSS colors are a warning."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if problem := super().problem(value):
             return problem
         if _HEX_COLOR.match(str(value)) or str(value).lower() in _NAMED_COLORS:
@@ -227,9 +227,9 @@ class Color(Text):
 class Choice(Text):
     """One of some words.
 
-    :param words: the words documented.
-    :param closed: the documentation lists them all; an open set takes any word.
-    :param certain: with *closed*: another word is an error and not a warning.
+    :param words: the documented words.
+    :param closed: the documentation lists all words; an open set accepts any word.
+    :param certain: with *closed*: another word is an error instead of a warning.
     """
 
     words: tuple[str, ...] = ()
@@ -237,7 +237,7 @@ class Choice(Text):
     certain: bool = False
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if problem := super().problem(value):
             return problem
         if value in self.words:
@@ -251,57 +251,57 @@ class Choice(Text):
         hint = f"did you mean {near[0]!r}? Documented: " if near else "write one of "
         return Problem(
             "unknown-value",
-            f"is {_abbreviate(value)}, which is not known; {hint}{', '.join(self.words)}",
+            f"is {_abbreviate(value)}, which is unknown; {hint}{', '.join(self.words)}",
             Severity.ERROR if self.certain else Severity.WARNING,
             closed=True,
         )
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return {"anyOf": [{"enum": list(self.words)}, EXPRESSION_SCHEMA if self.closed else {"type": "string"}]}
 
 
 @dataclass(frozen=True)
 class AnyValue(Kind):
-    """A string or a number, as CSS takes them."""
+    """A string or a number, as in CSS."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             return None
         message = f"is {json_type(value)}; write a string or a number"
         return Problem("wrong-type", message, Severity.WARNING, closed=True)
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return {"type": ["string", "number"]}
 
 
 @dataclass(frozen=True)
 class JsonObject(Kind):
-    """An object whose members are free, or an expression that gives one."""
+    """An object with any members, or an expression whose value is an object."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if isinstance(value, Mapping) or is_empty_object(value):
             return None
-        return Problem("wrong-type", f"must be an object, not {json_type(value)}")
+        return Problem("wrong-type", f"must be an object, got {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return {"anyOf": [{"type": "object"}, EXPRESSION_SCHEMA]}
 
 
 @dataclass(frozen=True)
 class JsonArray(Kind):
-    """An array whose items are free, or an expression that gives one."""
+    """An array with any items, or an expression whose value is an array."""
 
     def problem(self, value: Any) -> Problem | None:
-        """See :meth:`Kind.problem`."""
+        """Return the problem of *value*; see :meth:`Kind.problem`."""
         if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
             return None
-        return Problem("wrong-type", f"must be an array, not {json_type(value)}")
+        return Problem("wrong-type", f"must be an array, got {json_type(value)}")
 
     def json_schema(self) -> dict[str, Any]:
-        """See :meth:`Kind.json_schema`."""
+        """Return the JSON Schema; see :meth:`Kind.json_schema`."""
         return {"anyOf": [{"type": "array"}, EXPRESSION_SCHEMA]}

@@ -18,38 +18,38 @@ TRANSITION_STYLES = (
     "dissolve", "pixelize", "diagtl", "diagtr", "diagbl", "diagbr", "hlslice", "hrslice", "vuslice", "vdslice",
     "hblur", "fadegrays", "wipetl", "wipetr", "wipebl", "wipebr", "squeezeh", "squeezev", "zoomin",
 )  # fmt: skip
-"""Styles documented; the service may know more."""
+"""The documented styles; the service may support more."""
 
 
 class Transition(DocumentModel):
-    """How a scene enters: it overlaps the end of the scene before it."""
+    """The transition to a scene, which overlaps the end of the previous scene."""
 
     style: Annotated[str, Choice(words=TRANSITION_STYLES, closed=False)] | None = prop(
         "Style; fade is the cheapest to render.", default="fade"
     )
-    duration: PositiveNumber | None = prop("Seconds, less than either scene lasts.")
+    duration: PositiveNumber | None = prop("Seconds, less than the duration of either scene.")
     type: Annotated[str, Choice(words=("xfade",), closed=False)] | None = prop("Kind of transition.", default="xfade")
 
 
 class Scene(DocumentModel):
-    """A part of the movie; scenes follow one another."""
+    """A part of the movie; scenes play one after another."""
 
-    id: String | None = prop("Name of the scene; random when absent.")
+    id: String | None = prop("Name of the scene; random by default.")
     comment: String | None = prop("A note; the renderer ignores it.")
     elements: Annotated[list[AnyElement] | str, OrExpression()] | None = prop(
         "What the scene shows; later elements are drawn on top."
     )
     duration: (
         Annotated[float | str, Number(above=0, also=(-1,), words_also=("auto",), doubtful=True, never_below=0)] | None
-    ) = prop("Seconds; -1 or auto for as long as the elements need.", default=-1)
+    ) = prop("Seconds; -1 or auto for the duration of the elements.", default=-1)
     background_color: HexColor | None = prop(
         "#RRGGBB, or transparent to let movie elements below 0 show.", default="#000000"
     )
-    transition: Annotated[Transition | str, OrExpression()] | None = prop("How this scene enters.")
+    transition: Annotated[Transition | str, OrExpression()] | None = prop("Transition to this scene.")
     condition: Annotated[str | bool, Condition()] | None = prop(
         "{{ expression }}; the scene is skipped if it is false or empty."
     )
-    variables: Members | None = prop("Variables of this scene, over those of the movie.")
+    variables: Members | None = prop("Variables of this scene, which override those of the movie.")
     iterate: String | None = prop("Name of a movie variable that is an array: the scene is repeated for each item.")
     iterate_as: String | None = prop("Name of the current item.", default="item")
     import_: String | None = prop("Id of another scene, whose elements are appended.")

@@ -1,4 +1,4 @@
-"""The variables for a stored template, held against the template's own JSON Schema before a render is paid for."""
+"""Validate the variables for a stored template against the template's JSON Schema, before a render is billed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["check_template_variables"]
 
 
 def check_template_variables(variables: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Finding]:
-    """Say what is wrong with *variables*, errors first.
+    """Return the findings about *variables*, errors first.
 
-    A text that holds an expression is what it will be filled with, so its type is not judged; nor is a number or a
-    truth value that is written as a text, since the service's own clients send those as texts (n8n node 1.0.0).
-    A name that the template does not declare is a warning: a template may use names that it gives no default.
+    The type of a string with an expression is not checked, since its value is unknown. A number or a boolean may be
+    written as a string, since the service's own clients send strings (n8n node 1.0.0). A name that the template does
+    not declare is a warning, since a template may use names without a default.
 
-    :param schema: as ``GET /templates?format=jsonschema`` gives it.
-    :raises ValueError: it is no JSON Schema, or refers to what is not in it; nothing is fetched.
+    :param schema: the JSON Schema that ``GET /templates?format=jsonschema`` returns.
+    :raises ValueError: it is not a JSON Schema, or has a reference that is not in it; nothing is downloaded.
     """
-    # Both come with every Airflow that this package works with.
+    # Both are dependencies of every supported Airflow.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, UnknownType
     from referencing import Registry
@@ -33,7 +33,7 @@ def check_template_variables(variables: Mapping[str, Any], schema: Mapping[str, 
         validator = Draft202012Validator(dict(schema), registry=Registry())
         found = [finding for error in validator.iter_errors(dict(variables)) for finding in _findings(error)]
     except (SchemaError, UnknownType, Unresolvable) as error:
-        raise ValueError(f"it is no JSON Schema that can be used: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"it is not a usable JSON Schema: {str(error).splitlines()[0]}") from error
     found.sort(key=lambda finding: finding.path)
     return [*dict.fromkeys(found), *_unknown_names(variables, schema)]
 
@@ -44,13 +44,13 @@ def _findings(error: Any) -> Iterator[Finding]:
         properties = error.schema.get("properties")
         for name in error.validator_value:
             if name not in error.instance:
-                wanted = _described(properties.get(name) if isinstance(properties, Mapping) else None)
-                yield _error(at(path, name), f"is required by the template and missing; write {wanted}", "missing")
-    elif isinstance(error.instance, str) and (has_expression(error.instance) or _is_meant(error)):
+                expected = _described(properties.get(name) if isinstance(properties, Mapping) else None)
+                yield _error(at(path, name), f"is required by the template; write {expected}", "missing")
+    elif isinstance(error.instance, str) and (has_expression(error.instance) or _is_text_form(error)):
         return
     elif error.validator == "type":
         given = _json_type(error.instance)
-        yield _error(path, f"must be {_described(error.schema)}, and is {given}", "wrong-type")
+        yield _error(path, f"must be {_described(error.schema)}, got {given}", "wrong-type")
     elif error.validator == "enum":
         allowed = ", ".join(repr(value) for value in error.validator_value)
         yield _error(path, f"is {error.instance!r}; write one of {allowed}", "not-allowed")
@@ -58,17 +58,17 @@ def _findings(error: Any) -> Iterator[Finding]:
         yield _error(path, f"{error.message} ({error.validator})", "schema")
 
 
-def _is_meant(error: Any) -> bool:
-    """Whether a text is written where its number or truth value is wanted."""
+def _is_text_form(error: Any) -> bool:
+    """Return whether a string is written for the number or boolean that it represents."""
     if error.validator != "type":
         return False
-    wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    expected = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
     text = error.instance.strip()
-    if "boolean" in wanted and text.lower() in ("true", "false"):
+    if "boolean" in expected and text.lower() in ("true", "false"):
         return True
-    if "number" in wanted or "integer" in wanted:
+    if "number" in expected or "integer" in expected:
         try:
-            return float(text) == float(text)  # a NaN is no number
+            return float(text) == float(text)  # NaN is not a number
         except ValueError:
             return False
     return False
@@ -100,9 +100,7 @@ def _described(schema: Any) -> str:
     kinds = schema.get("type")
     kinds = kinds if isinstance(kinds, list) else [kinds]
     words = [_WORDS.get(kind, "a value") for kind in kinds]
-    default = (
-        f" (the template's own is {schema['default']!r})" if schema.get("default") not in (None, "", [], {}) else ""
-    )
+    default = f" (default: {schema['default']!r})" if schema.get("default") not in (None, "", [], {}) else ""
     return f"{' or '.join(words)}{default}"
 
 

@@ -1,4 +1,4 @@
-"""The types that properties have. Each is a literal, a string form of it, or a ``{{ expression }}``."""
+"""The types of the properties. Each is a literal, a string form of it, or a ``{{ expression }}``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that the service would ignore without a word: slips, deprecated names, misspellings."""
+"""Find keys that the service ignores silently: slips, deprecated names, misspellings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
 def key_findings(document: Mapping[str, Any]) -> Iterator[Finding]:
-    """Look at every key of *document* that this version does not know; most are new ones and no finding."""
+    """Yield the findings about unknown keys of *document*; most unknown keys are new ones, and not a finding."""
     for model, node, path in _objects(document):
         known = json_keys(model)
         for key in node:
@@ -50,13 +50,13 @@ def _finding(model: type[DocumentModel], key: str, node: Mapping[str, Any], path
         return Finding(Severity.ERROR, path, model.slips[key], "slip")
     dashed = _HUMP.sub(r"-\1", key).replace("_", "-").lower()
     if dashed in known:
-        sure = "_" in key and not model.takes_any_key
-        severity = Severity.ERROR if sure else Severity.WARNING
+        is_certain = "_" in key and not model.takes_any_key
+        severity = Severity.ERROR if is_certain else Severity.WARNING
         return Finding(severity, path, f"The service does not read {key!r}; write {dashed!r}.", "slip")
     free = [name for name in known if name not in node]
     near = get_close_matches(dashed, free, 1, 0.8)
     if near and len(key) > 2:
-        message = f"{key!r} is not known and may be ignored; did you mean {near[0]!r}?"
+        message = f"{key!r} is unknown and may be ignored; did you mean {near[0]!r}?"
         return Finding(Severity.WARNING, path, message, "unknown-key")
     return None
 
@@ -86,7 +86,7 @@ def _elements(parent: Mapping[str, Any], path: str) -> Iterator[tuple[type[Docum
         kind = element.get("type")
         model = ELEMENT_TYPES.get(kind, UnknownElement) if isinstance(kind, str) else UnknownElement
         if model is UnknownElement:
-            continue  # its keys are anybody's guess
+            continue  # its keys are unknown
         yield model, element, place
         yield from _parts(element, place)
         for moment, keyframe in _list(element, "keyframes", place):

@@ -142,7 +142,7 @@ def test_documents_that_are_certainly_wrong_are_listed_with_their_rows():
 def test_what_is_doubtful_is_said_once_with_how_many_it_concerns():
     movie = {"width": 128, "scenes": [{"duration": 1}]}
     assert items([{"sku": "a"}, {"sku": "b"}], base=movie).require_valid() == [
-        "width: stands without 'height'; write both, or neither for 640x360 (2 of 2 items)"
+        "width: requires 'height'; write both, or neither for 640x360 (2 of 2 items)"
     ]
 
 

@@ -80,7 +80,7 @@ def test_a_movie_that_cannot_be_rendered_ends_every_command_with_1_and_the_path(
 
 def test_a_movie_that_is_no_json_ends_with_1(run, write, tmp_path):
     code, _, err = run("render", write('{"scenes": [],}'), "-o", tmp_path / "out.mp4")
-    assert (code, "is there a comma too many?" in err) == (1, True)
+    assert (code, "remove a superfluous comma" in err) == (1, True)
 
 
 # --- where in the document -------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def test_every_invalid_example_is_accounted_for():
         (exported({"type": "webhook", "endpoint": "http://a.b"}), (W, "insecure-endpoint", f"{DESTINATION}.endpoint")),
         (exported({"type": "webhook", "endpoint": "a.b/c"}), (E, "not-a-url", f"{DESTINATION}.endpoint")),
         (exported({"endpoint": "https://a.b"}), (E, "missing-type", f"{DESTINATION}.type")),
-        (exported({"id": "mine", "type": "ftp"}), (W, "type-beside-id", f"{DESTINATION}.type")),
+        (exported({"id": "mine", "type": "ftp"}), (W, "type-with-id", f"{DESTINATION}.type")),
         (exported({"id": "mine", "password": "p"}), (W, "inline-credentials", f"{DESTINATION}.password")),
         ({**scene(TEXT), "exports": [{}]}, (W, "missing-property", "exports[0].destinations")),
         (
@@ -182,7 +182,7 @@ def test_every_invalid_example_is_accounted_for():
         ),
         # templates
         ({"template": "short", "variables": {}}, (E, "template-id", "template")),
-        ({"template": "abc123def456ghi789jk", "scenes": [{}]}, (W, "ignored-beside-template", "scenes")),
+        ({"template": "abc123def456ghi789jk", "scenes": [{}]}, (W, "ignored-with-template", "scenes")),
         ({"template": "abc123def456ghi789jk", "client_data": {}}, (E, "slip", "client_data")),
         ({"template": "abc123def456ghi789jk", "variables": "x"}, (E, "wrong-type", "variables")),
     ],

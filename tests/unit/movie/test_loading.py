@@ -28,9 +28,9 @@ def test_an_example_that_is_no_document_is_refused_with_its_name_and_reason(name
     ("text", "words"),
     [
         ('{\n  "scenes": [] // none\n}', r"m, line 2, column 16: .*no comments"),
-        ('{"scenes": [],}', "comma too many"),
+        ('{"scenes": [],}', "superfluous comma"),
         ("{'scenes': []}", "double quotes"),
-        ('{"width": NaN}', "NaN is no JSON number"),
+        ('{"width": NaN}', "NaN is not a JSON number"),
         (b'{"a": "\xff"}', "not UTF-8 text"),
         ("[" * 100_000, "nested too deeply"),
         ('{"width": 1e400}', "the number 1e400 is too large"),

@@ -31,8 +31,8 @@ def test_variables_that_fit_are_not_mentioned():
 
 def test_every_variable_that_is_missing_is_named_once_with_what_to_write():
     assert said({}) == [
-        "variables.headline: is required by the template and missing; write a text",
-        "variables.rooms: is required by the template and missing; write an array",
+        "variables.headline: is required by the template; write a text",
+        "variables.rooms: is required by the template; write an array",
     ]
 
 
@@ -42,7 +42,7 @@ def test_a_value_that_is_not_allowed_is_answered_with_those_that_are():
 
 def test_a_place_inside_a_variable_is_named_in_full():
     assert said({**GOOD, "rooms": [{"name": "a"}, {}]}) == [
-        "variables.rooms[1].name: is required by the template and missing; write a value"
+        "variables.rooms[1].name: is required by the template; write a value"
     ]
 
 
@@ -57,12 +57,12 @@ def test_a_number_may_be_written_as_a_text_and_an_expression_is_not_judged(value
 
 @pytest.mark.parametrize("value", ["five", "nan", ""])
 def test_another_text_for_a_number_is_an_error(value):
-    assert said({**GOOD, "seconds": value}) == [f"variables.seconds: must be a number, and is the text {value!r}"]
+    assert said({**GOOD, "seconds": value}) == [f"variables.seconds: must be a number, got the text {value!r}"]
 
 
 def test_a_truth_value_may_be_written_as_a_text():
     assert said({**GOOD, "loud": "True"}) == []
-    assert said({**GOOD, "loud": "very"}) == ["variables.loud: must be true or false or null, and is the text 'very'"]
+    assert said({**GOOD, "loud": "very"}) == ["variables.loud: must be true or false or null, got the text 'very'"]
 
 
 def test_an_undeclared_name_is_a_warning_and_comes_last():
@@ -83,7 +83,7 @@ def test_an_undeclared_name_is_a_warning_and_comes_last():
     ids=["an unknown type", "no properties", "an old draft", "a loose end"],
 )
 def test_a_schema_that_cannot_be_used_is_an_error_of_its_own(schema):
-    with pytest.raises(ValueError, match="it is no JSON Schema that can be used"):
+    with pytest.raises(ValueError, match="it is not a usable JSON Schema"):
         check_template_variables(GOOD, schema)
 
 
@@ -105,7 +105,7 @@ def test_what_a_schema_refers_to_elsewhere_is_never_fetched():
         thread = threading.Thread(target=wait)
         thread.start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
-        with pytest.raises(ValueError, match="it is no JSON Schema that can be used"):
+        with pytest.raises(ValueError, match="it is not a usable JSON Schema"):
             check_template_variables(GOOD, {"$ref": address})
         thread.join()
     assert not called.is_set()

@@ -160,9 +160,9 @@ def test_variables_that_fit_the_templates_schema_are_rendered(hook, service):
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"headline": 7}, "variables.headline: must be a text (the template's own is 'Hello'), and is the number 7"),
-        ({"seconds": "soon"}, "variables.seconds: must be a number (the template's own is 2), and is the text 'soon'"),
-        ({"loud": None}, "variables.loud: must be true or false (the template's own is False), and is null"),
+        ({"headline": 7}, "variables.headline: must be a text (default: 'Hello'), got the number 7"),
+        ({"seconds": "soon"}, "variables.seconds: must be a number (default: 2), got the text 'soon'"),
+        ({"loud": None}, "variables.loud: must be true or false (default: False), got null"),
     ],
     ids=["number for a text", "text for a number", "null"],
 )
@@ -179,7 +179,7 @@ def test_a_variable_of_the_wrong_kind_fails_the_task_by_its_name_and_nothing_is_
 
 def test_a_template_inside_a_movie_document_is_checked_too(hook, service):
     operator = Json2VideoRenderOperator(task_id="render", movie={"template": sync(), "variables": {"headline": []}})
-    with pytest.raises(AirflowFailException, match=r"variables\.headline: must be a text .*, and is an array"):
+    with pytest.raises(AirflowFailException, match=r"variables\.headline: must be a text .*, got an array"):
         Attempt(operator).run()
     assert service.posts == 0
 
