@@ -75,18 +75,18 @@ class BatchAttempt(Attempt):
     def __init__(self, make, **options):
         super().__init__(make(), **options)
         self.make = make
-        self.slices = 0
+        self.steps = 0
 
     def run(self):
         self.render_templates()
         outcome = self.start()
         while outcome is self.deferred:
             self.fire()
-            outcome = self.next_slice()
+            outcome = self.next_step()
         return outcome
 
-    def next_slice(self):
-        self.slices += 1
+    def next_step(self):
+        self.steps += 1
         before = self.deferred
         self.operator = self.make()
         told = self.context["ti"]._ti_context_from_server
@@ -213,7 +213,7 @@ def test_half_a_character_in_the_services_words_breaks_neither_the_batch_nor_its
     attempt.render_templates().start()
     [render] = service.renders()
     service.add_fault("answer", method="GET", path="/v2/movies", body=ended % render["project"], times=None)
-    result = attempt.fire().next_slice()
+    result = attempt.fire().next_step()
     assert (result["done"], result["failed"]) == (0, 2)
     first, second = (line["error"]["message"] for line in lines(tmp_path))
     assert "No \ufffd" in first
@@ -238,7 +238,7 @@ def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
     attempt = BatchAttempt(lambda: batch(max_in_flight=2))
     assert attempt.run()["done"] == 7
     assert max(most) == 2
-    assert attempt.slices >= 4
+    assert attempt.steps >= 4
 
 
 def test_a_pace_that_is_used_up_is_waited_for_in_the_triggerer(batch, service):
@@ -279,10 +279,10 @@ def test_a_slice_that_airflow_runs_again_with_the_same_memory_looks_into_the_lis
     attempt.render_templates().start()
     attempt.fire()
     with killed(after_posts=1):
-        attempt.next_slice()
-    outcome = attempt.next_slice()
+        attempt.next_step()
+    outcome = attempt.next_step()
     while outcome is attempt.deferred:
-        outcome = attempt.fire().next_slice()
+        outcome = attempt.fire().next_step()
     assert outcome["done"] == 7
     assert service.posts == 7
     assert one_project_each(service)
@@ -293,9 +293,9 @@ def test_a_memory_that_is_lost_is_brought_back_by_the_list(batch, service):
     attempt.render_templates().start()
     attempt.fire()
     attempt.xcoms.clear()
-    outcome = attempt.next_slice()
+    outcome = attempt.next_step()
     while outcome is attempt.deferred:
-        outcome = attempt.fire().next_slice()
+        outcome = attempt.fire().next_step()
     assert outcome["done"] == 7
     assert service.posts == 7
 
@@ -352,7 +352,7 @@ def test_an_item_whose_response_was_lost_is_submitted_again_once_its_absence_is_
     attempt = BatchAttempt(batch)
     assert attempt.run()["done"] == 7
     assert sent(service) == 8
-    assert attempt.slices >= 2  # it was waited for without a worker slot
+    assert attempt.steps >= 2  # it was waited for without a worker slot
 
 
 def test_an_author_who_wants_no_second_submission_has_the_item_fail_for_good(batch, service, tmp_path):
@@ -374,7 +374,7 @@ def test_an_item_that_the_service_could_not_start_is_submitted_again_and_holds_u
     assert [document["variables"]["sku"] for document in service.submitted] == ["sku-3"]
     outcome = attempt.deferred
     while outcome is attempt.deferred:
-        outcome = attempt.fire().next_slice()
+        outcome = attempt.fire().next_step()
     assert outcome["done"] == service.posts == 7
     assert sent(service) == 9
     assert one_project_each(service)
@@ -469,7 +469,7 @@ def test_a_key_that_is_refused_for_a_moment_while_renders_are_under_way_ends_not
     attempt.render_templates().start()
     service.add_fault("answer", method="GET", status=401, times=3)
     attempt.fire()
-    assert attempt.next_slice()["done"] == 7
+    assert attempt.next_step()["done"] == 7
     assert service.posts == 7
 
 
@@ -480,7 +480,7 @@ def test_a_key_that_is_refused_until_the_deadline_ends_the_batch_and_a_clear_ado
     service.settings.update({"api_keys": ("another",)})
     first.fire()
     with pytest.raises(BatchFailed, match=r"(?i)api key") as caught:
-        first.next_slice()
+        first.next_step()
     assert caught.value.retryable
     service.settings.update({"api_keys": ()})
     assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
@@ -549,7 +549,7 @@ def test_rows_that_change_while_the_batch_is_under_way_end_it(batch, service):
     attempt.render_templates().start()
     rows.append({"city": "More", "sku": "more"})
     with pytest.raises(AirflowFailException, match="changed while the batch was running"):
-        attempt.fire().next_slice()
+        attempt.fire().next_step()
     assert service.posts == 7
 
 
@@ -564,7 +564,7 @@ def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(ba
     service.clear_faults()
     outcome = second.deferred
     while outcome is second.deferred:
-        outcome = second.fire().next_slice()
+        outcome = second.fire().next_step()
     assert outcome["done"] == 7
     assert service.posts == 7
 
@@ -578,7 +578,7 @@ def test_a_template_that_cannot_be_asked_about_now_is_waited_for_in_the_triggere
     assert attempt.deferred.method_name == "resume_submission"
     outcome = attempt.deferred
     while outcome is attempt.deferred:
-        outcome = attempt.fire().next_slice()
+        outcome = attempt.fire().next_step()
     assert outcome["done"] == service.posts == 7
 
 
@@ -769,7 +769,7 @@ def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlie
     attempt.render_templates().start()
     assert sent(service) == 3
     attempt.deferred.trigger.resume_at = time.time()
-    attempt.fire().next_slice()
+    attempt.fire().next_step()
     assert sent(service) == 3
 
 
@@ -782,13 +782,13 @@ def test_after_three_lost_responses_one_item_at_a_time_tries_whether_the_service
     attempt.render_templates().start()
     seen = [sent(service)]
     while sent(service) < 5:
-        attempt.fire().next_slice()
+        attempt.fire().next_step()
         seen.append(sent(service))
     assert sorted(set(seen)) == [3, 4, 5]
     service.clear_faults()
     outcome = attempt.deferred
     while outcome is attempt.deferred:
-        outcome = attempt.fire().next_slice()
+        outcome = attempt.fire().next_step()
     assert (outcome["done"], outcome["unresolved"]) == (done, 7 - done)
     assert service.posts == done
 
@@ -815,7 +815,7 @@ def test_a_service_that_comes_back_is_submitted_to(batch, monkeypatch, tmp_path)
     with LocalService(mode="instant", port=free, home=tmp_path / "late") as late:
         outcome = attempt.deferred
         while outcome is attempt.deferred:
-            outcome = attempt.fire().next_slice()
+            outcome = attempt.fire().next_step()
         assert outcome["done"] == late.posts == 7
 
 
@@ -856,6 +856,6 @@ def test_a_row_that_failed_and_was_sent_again_by_a_slice_that_died_is_not_sent_a
     outcome = second._outcome(lambda: second.operator.resume_batch(second.context))
     while outcome is second.deferred:
         time.sleep(0.2)
-        outcome = second.fire().next_slice()
+        outcome = second.fire().next_step()
     assert outcome["done"] == 7
     assert service.posts == 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from datetime import datetime, timedelta, timezone
@@ -17,14 +16,12 @@ from airflow_json2video.exceptions import (
     QuotaExhausted,
     find_error,
 )
-from airflow_json2video.local import LocalService
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
 from airflow_json2video.triggers.credits import Json2VideoCreditsTrigger
-from tests.unit.conftest import connection_json
 from tests.unit.operators.test_batch import ROWS, BatchAttempt, batch, killed, lines, one_project_each, quick, sent
-from tests.unit.operators.test_batch_killed import Killed, strike_at
+from tests.unit.operators.test_batch_killed import fast, kill_at_every_step
 
-__all__ = ["batch"]
+__all__ = ["batch", "fast"]
 
 UNKNOWN = {"scenes": [{"elements": [{"type": "video", "src": "https://example.com/a.mp4"}]}]}
 
@@ -45,17 +42,17 @@ def patient(batch):
     return make
 
 
-def goes_on(attempt, *, until=None):
-    """Run slices until the task has its result, or defers to a trigger of this kind."""
+def resume(attempt, *, until=None):
+    """Run steps until the task has its result, or defers to a trigger of this kind."""
     outcome = attempt.deferred
     while outcome is attempt.deferred and (until is None or not isinstance(attempt.deferred.trigger, until)):
-        outcome = attempt.fire().next_slice()
+        outcome = attempt.fire().next_step()
     return outcome
 
 
 def starts(attempt, *, until=Json2VideoCreditsTrigger):
     attempt.render_templates().start()
-    goes_on(attempt, until=until)
+    resume(attempt, until=until)
     return attempt
 
 
@@ -88,7 +85,7 @@ def test_renders_of_earlier_slices_count_against_the_reserve_until_they_have_end
     assert sent(service) == 2
     attempt.make = lambda: batch(min_remaining_credits=100)
     attempt.deferred.trigger.resume_at = time.time()
-    attempt.fire().next_slice()
+    attempt.fire().next_step()
     assert sent(service) == 4
     assert not attempt.deferred.trigger.more_to_submit
 
@@ -145,15 +142,15 @@ def test_an_account_that_refuses_to_say_is_paid_nothing_from(batch, service):
 
 
 @pytest.mark.parametrize(("reserve", "balance"), [(None, 0), (100, 100)])
-def test_a_batch_waits_for_credits_in_the_triggerer_and_then_goes_on(patient, service, reserve, balance):
+def test_a_batch_waits_for_credits_in_the_triggerer_and_then_resume(patient, service, reserve, balance):
     service.settings.update({"credits": balance})
     attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=reserve)))
     assert attempt.deferred.method_name == "resume_submission"
     assert attempt.deferred.trigger.min_credits == balance + 1
     assert not service.submitted
     service.settings.update({"credits": balance + 7})
-    attempt.fire().next_slice()
-    assert goes_on(attempt)["done"] == 7
+    attempt.fire().next_step()
+    assert resume(attempt)["done"] == 7
     assert one_project_each(service)
 
 
@@ -163,12 +160,12 @@ def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
     attempt.render_templates().start()
     assert isinstance(attempt.deferred.trigger, Json2VideoBatchTrigger)
     assert len(attempt.deferred.trigger.renders) == 3
-    goes_on(attempt, until=Json2VideoCreditsTrigger)
+    resume(attempt, until=Json2VideoCreditsTrigger)
     assert attempt.xcoms["json2video_progress"].startswith("3 of 7 done")
     assert attempt.deferred.trigger.min_credits == 101
     service.settings.update({"credits": 107})
-    attempt.fire().next_slice()
-    assert goes_on(attempt)["done"] == 7
+    attempt.fire().next_step()
+    assert resume(attempt)["done"] == 7
     assert service.posts == 7
 
 
@@ -185,7 +182,7 @@ def test_while_what_is_under_way_is_waited_for_nothing_is_asked_or_sent(patient,
     attempt.render_templates().start()
     before = (sent(service), balances(service))
     attempt.deferred.trigger.resume_at = time.time()  # as for a look after a lost answer
-    attempt.fire().next_slice()
+    attempt.fire().next_step()
     assert (sent(service), balances(service)) == before == (3, 1)
 
 
@@ -194,8 +191,8 @@ def test_a_refused_row_counts_as_never_sent_when_a_later_answer_is_lost(patient,
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=2)
     attempt = starts(BatchAttempt(lambda: patient(items=ROWS[:1], on_lost_response="resubmit")))
     service.settings.update({"credits": 700})
-    attempt.fire().next_slice()
-    assert goes_on(attempt)["done"] == 1
+    attempt.fire().next_step()
+    assert resume(attempt)["done"] == 1
     assert (sent(service), len(service.renders())) == (3, 1)
 
 
@@ -224,11 +221,11 @@ def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_se
     attempt = starts(BatchAttempt(patient))
     first = attempt.deferred.trigger
     attempt.event = None
-    attempt.next_slice()
+    attempt.next_step()
     again = attempt.deferred.trigger
     assert (again.deadline, first.attempt, again.attempt) == (first.deadline, 0, 1)
-    attempt.next_slice()
-    goes_on(attempt, until=Json2VideoCreditsTrigger)
+    attempt.next_step()
+    resume(attempt, until=Json2VideoCreditsTrigger)
     later = attempt.deferred.trigger
     assert (later.deadline, later.attempt) == (first.deadline, 0)
     assert len(service.renders()) == 2
@@ -248,12 +245,12 @@ def test_a_memory_that_is_lost_while_waiting_is_brought_back_by_the_list_and_the
     until = attempt.deferred.trigger.deadline
     attempt.event = {"asked": 1, "min_credits": 101, "deadline": until, "attempt": 0}
     attempt.xcoms.clear()
-    attempt.next_slice()
-    goes_on(attempt, until=Json2VideoCreditsTrigger)
+    attempt.next_step()
+    resume(attempt, until=Json2VideoCreditsTrigger)
     assert (attempt.deferred.trigger.deadline, attempt.deferred.trigger.attempt) == (until, 1)
     service.settings.update({"credits": 107})
-    attempt.fire().next_slice()
-    assert goes_on(attempt)["done"] == 7
+    attempt.fire().next_step()
+    assert resume(attempt)["done"] == 7
     assert service.posts == 7
     assert one_project_each(service)
 
@@ -272,40 +269,30 @@ def test_a_worker_killed_right_after_the_wait_leaves_a_render_that_the_next_atte
     first = starts(BatchAttempt(patient))
     service.settings.update({"credits": 7})
     with killed(after_posts=1):
-        first.fire().next_slice()
+        first.fire().next_step()
     assert len(service.submitted) == 1
     assert BatchAttempt(patient, try_number=2, before=first).run()["done"] == 7
     assert one_project_each(service)
 
 
-def test_a_kill_at_any_step_around_a_wait_ends_with_one_render_for_each_row(patient, monkeypatch, tmp_path):
-    survived = []
-    for number in itertools.count(1):
-        with LocalService(mode="instant", home=tmp_path / str(number)) as service:
-            monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url))
-            service.settings.update({"credits": 101})
+@pytest.mark.usefixtures("fast")
+def test_a_kill_at_any_step_around_a_wait_for_credits_pays_for_one_render_of_each_row(patient, service):
+    rows = ROWS[:2]
 
-            def make():
-                return patient(items=ROWS[:2], min_remaining_credits=100, poll_interval=0.05)
+    def make(run_id):
+        return patient(items=rows, min_remaining_credits=100, poll_interval=0.02)
 
-            first = BatchAttempt(make)
-            with pytest.MonkeyPatch.context() as patch:
-                strike_at(patch, first, number)
-                try:
-                    starts(first)
-                    service.settings.update({"credits": 102})
-                    first.fire().next_slice()
-                    result = goes_on(first)
-                except Killed:
-                    result = None
-            if result is not None:
-                break
-            service.settings.update({"credits": 102})
-            assert BatchAttempt(make, try_number=2, before=first).run()["done"] == 2, number
-            survived.append(number)
-            assert service.posts == 2, number
-            assert len({document["variables"]["sku"] for document in service.submitted}) == 2, number
-    assert len(survived) > 15
+    def run(first, before):  # each render costs one credit
+        service.settings.update({"credits": before + 101})
+        starts(first)
+        rerun(before)
+        first.fire().next_step()
+        resume(first)
+
+    def rerun(before):
+        service.settings.update({"credits": before + 102})
+
+    assert kill_at_every_step(make, run, rerun, service, len(rows)) > 10
 
 
 def test_a_lost_answer_is_never_taken_for_an_account_without_credits(patient, service):

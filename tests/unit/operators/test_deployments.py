@@ -214,7 +214,7 @@ def test_a_batch_does_not_go_on_under_an_id_that_has_changed_meanwhile(in_, serv
     waiting.start()
     in_("second")
     with pytest.raises(AirflowFailException, match=r"began as a task of the deployment id first"):
-        waiting.fire().next_slice()
+        waiting.fire().next_step()
     assert service.posts == 3
 
 
