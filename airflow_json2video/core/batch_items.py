@@ -1,6 +1,6 @@
-"""From rows to the items of a batch: keys, documents, and everything that is wrong with them. Pure.
+"""Build the items of a batch from its rows: keys, documents, and every mistake in them. Pure.
 
-All of it is done before anything is submitted, so that a mistake in the last row costs nothing.
+Everything is checked before anything is submitted, so that a mistake in the last row costs nothing.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from airflow_json2video.movie.lexer import has_expression, names_in, placeholder
 __all__ = ["MAX_ITEMS", "BatchItems", "columns_of", "needed_names", "rows_of"]
 
 MAX_ITEMS = 10_000
-"""Items to a batch. More of them are more batches: what one task has done has to stay in sight."""
-_LONGEST_KEY = 200
-_SHOWN = 10
+"""Items of a batch. Split more into several batches, so that the state of each task stays manageable."""
+_MAX_KEY_LENGTH = 200
+_MAX_PROBLEMS_SHOWN = 10
 _NOTHING = "Nothing was submitted."
 
 
 def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of a batch, each a mapping of plain JSON.
 
-    :param source: what they are called in a message, such as the file's path.
-    :param key: the name under which a row has its key, for the message.
-    :raises ConfigurationError: there are more than :data:`MAX_ITEMS`, one is not a mapping, or has a value that JSON
-        cannot hold; lists the first rows concerned.
+    :param source: name of the rows in a message, such as the file's path.
+    :param key: name of the column with a row's key, for the message.
+    :raises ConfigurationError: there are more than :data:`MAX_ITEMS` rows, one is not a mapping, or has a value that
+        JSON cannot represent; lists the first rows concerned.
     """
     taken: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -40,7 +40,7 @@ def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list
         row = row if to_document is None else to_document()
         if not isinstance(row, Mapping):
             raise ConfigurationError(
-                f"{source}: row {len(taken) + 1} is {type(row).__name__}; an item is an object of names and values.",
+                f"{source}: row {len(taken) + 1} must be an object of names and values, got {type(row).__name__}.",
                 advice=_NOTHING,
             )
         plain, unfit = _plain_row({str(name): value for name, value in row.items()})
@@ -48,20 +48,19 @@ def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list
         problems += [f"{_where(len(taken), plain.get(key) if key else None)}: {each}" for each in unfit]
     if len(taken) > MAX_ITEMS:
         raise ConfigurationError(
-            f"{source} has more than {MAX_ITEMS:,} rows, the most that one batch renders.",
-            advice=f"Split it, and give each part to a batch of its own. {_NOTHING}",
+            f"{source} has more than {MAX_ITEMS:,} rows, the maximum of one batch.",
+            advice=f"Split it into several batches. {_NOTHING}",
         )
     if problems:
-        rows_concerned = f"values of {source} have no place in JSON"
         raise ConfigurationError(
-            _listed(rows_concerned, problems, of=None),
-            advice=f"Convert them where the rows are made; in a file, make such a column text. {_NOTHING}",
+            _format_problems(f"values of {source} cannot be represented in JSON", problems, of=None),
+            advice=f"Convert them where the rows are created; in a file, store such a column as text. {_NOTHING}",
         )
     return taken
 
 
 def _plain_row(row: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a row as plain JSON, and what is wrong with its values."""
+    """Return a row as plain JSON, and the values that JSON cannot represent."""
     plain, unfit = {}, []
     for name, value in row.items():
         try:
@@ -74,22 +73,22 @@ def _plain_row(row: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _where(number: int, key: Any) -> str:
     """Name a row in a message."""
-    shown = "" if key is None or isinstance(key, (dict, list)) else str(key).strip()[:_LONGEST_KEY]
+    shown = "" if key is None or isinstance(key, (dict, list)) else str(key).strip()[:_MAX_KEY_LENGTH]
     return f"row {number} ({shown})" if shown and shown != str(number) else f"row {number}"
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Give every name that any row has, in the order of their first appearance."""
+    """Return the names of all rows, in the order of their first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
 @dataclass(frozen=True)
 class BatchItems:
-    """The items of a batch. A document is put together when it is asked for, so that memory stays small.
+    """The items of a batch. A document is built on demand, so that little memory is used.
 
-    :ivar keys: of each item, in the order of the rows.
-    :param rows: variables of each item, or its whole movie if there is no *base*.
-    :param base: the document that all share: a movie, or ``{"template": id}``, with common variables.
+    :ivar keys: of the items, in the order of the rows.
+    :param rows: the variables of each item, or its whole movie if there is no *base*.
+    :param base: the document that all items share: a movie, or ``{"template": id}``, with common variables.
     """
 
     keys: Sequence[str]
@@ -98,10 +97,10 @@ class BatchItems:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], *, base: Mapping[str, Any] | None, key: str | None) -> BatchItems:
-        """Give each row its key.
+        """Build the items of some rows.
 
-        :param key: the name under which a row has it; ``None``: the row's number, from 1.
-        :raises ConfigurationError: keys are missing, doubled or too long; lists the first rows concerned.
+        :param key: name of the column with a row's key; ``None``: the key is the row's number, from 1.
+        :raises ConfigurationError: keys are missing, duplicate or too long; lists the first rows concerned.
         """
         keys = [str(number) for number in range(1, len(rows) + 1)] if key is None else _keys(rows, key)
         return cls(keys=keys, rows=rows, base=base)
@@ -110,7 +109,7 @@ class BatchItems:
         return len(self.rows)
 
     def document(self, index: int) -> dict[str, Any]:
-        """Give what is to be rendered for one item."""
+        """Return the document to render for one item."""
         if self.base is None:
             return dict(self.rows[index])
         variables = {n: v for n, v in (self.base.get("variables") or {}).items() if v is not None}
@@ -118,18 +117,18 @@ class BatchItems:
         return {**self.base, "variables": variables}
 
     def digest(self) -> str:
-        """Give a hash of everything that is asked for: other rows, or others in another order, differ."""
+        """Return a hash of all documents; it changes with the rows and their order."""
         whole = hashlib.sha256(_canonical(self.base))
         for key, row in zip(self.keys, self.rows, strict=True):
             whole.update(_canonical([key, row]))
         return whole.hexdigest()[:24]
 
     def require_complete(self, *, schema: Mapping[str, Any] | None = None, only: Sequence[int] | None = None) -> None:
-        """Check that every variable that is needed has a value in every row.
+        """Check that every row has a value for every required variable.
 
         :param schema: the JSON Schema of a template's variables, if there is a template.
         :param only: the items to check. Default: all.
-        :raises ConfigurationError: lists the first rows concerned, with the names that they lack.
+        :raises ConfigurationError: lists the first rows concerned, with the missing names.
         """
         if self.base is None:
             return
@@ -142,21 +141,21 @@ class BatchItems:
             if missing:
                 problems.append(f"{self.where(index)} has no {', '.join(map(repr, missing))}")
         if problems:
-            whose = "the movie uses and gives no value" if schema is None else "the template requires"
+            whose = "the movie uses but does not set" if schema is None else "the template requires"
             raise ConfigurationError(
-                _listed(f"rows lack variables that {whose}", problems, of=len(self)), advice=_NOTHING
+                _format_problems(f"rows lack variables that {whose}", problems, of=len(self)), advice=_NOTHING
             )
 
     def require_valid(self) -> list[str]:
         """Check every document.
 
-        :returns: what is doubtful about the documents, each sentence once.
-        :raises InvalidMovie: some are certainly wrong; lists the first ones.
+        :returns: possible mistakes in the documents, each message once.
+        :raises InvalidMovie: some documents are certainly wrong; lists the first ones.
         """
         from airflow_json2video.movie.checks import check
         from airflow_json2video.movie.findings import Severity
 
-        doubts: dict[str, int] = {}
+        warnings: dict[str, int] = {}
         problems = []
         for index in range(len(self)):
             errors = []
@@ -165,12 +164,12 @@ class BatchItems:
                 if recovery.severity is Severity.ERROR:
                     errors.append(text)
                 else:
-                    doubts[text] = doubts.get(text, 0) + 1
+                    warnings[text] = warnings.get(text, 0) + 1
             if errors:
                 problems.append(f"{self.where(index)}: {'; '.join(errors[:3])}")
         if problems:
-            raise InvalidMovie(_listed("documents are certainly wrong", problems, of=len(self)))
-        return [f"{text} ({count} of {len(self)} items)" for text, count in doubts.items()]
+            raise InvalidMovie(_format_problems("documents are certainly wrong", problems, of=len(self)))
+        return [f"{text} ({count} of {len(self)} items)" for text, count in warnings.items()]
 
     def where(self, index: int) -> str:
         """Name an item in a message."""
@@ -178,10 +177,10 @@ class BatchItems:
 
 
 def needed_names(movie: Mapping[str, Any]) -> list[str]:
-    """Give the names that expressions of a movie use and that nothing inside it declares below its own variables.
+    """Return the names that expressions of a movie use and that no scene or element declares as its own variables.
 
-    A scene that iterates makes the keys of its items visible, which cannot be told from variables: it is left out,
-    but for the list that it iterates over.
+    A scene that iterates declares the keys of its items as well, which look like variables: only the list that it
+    iterates over counts.
     """
     found: dict[str, None] = {}
 
@@ -223,31 +222,31 @@ def _keys(rows: Sequence[Mapping[str, Any]], name: str) -> list[str]:
         value = row.get(name)
         key = "" if value is None else str(value).strip()
         if not key:
-            problems.append(f"row {number} has none")
-        elif len(key) > _LONGEST_KEY or not key.isprintable():
+            problems.append(f"row {number} has no key")
+        elif len(key) > _MAX_KEY_LENGTH or not key.isprintable():
             problems.append(
-                f"row {number} ({key[:40]!r}...) has one of over {_LONGEST_KEY} or of unprintable characters"
+                f"row {number} ({key[:40]!r}...) has a key of over {_MAX_KEY_LENGTH} or of unprintable characters"
             )
         elif key in first:
-            problems.append(f"row {number} ({key}) has that of row {first[key]}")
+            problems.append(f"row {number} ({key}) has the key of row {first[key]}")
         first.setdefault(key, number)
         keys.append(key)
     if problems:
         what = f"rows have no usable key (item_key={name!r})"
         raise ConfigurationError(
-            _listed(what, problems, of=len(rows)), advice=f"Each row needs its own key. {_NOTHING}"
+            _format_problems(what, problems, of=len(rows)), advice=f"Each row needs its own key. {_NOTHING}"
         )
     return keys
 
 
-def _listed(what: str, problems: Sequence[str], *, of: int | None) -> str:
-    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+def _format_problems(what: str, problems: Sequence[str], *, of: int | None) -> str:
+    more = [f"and {len(problems) - _MAX_PROBLEMS_SHOWN} more"] if len(problems) > _MAX_PROBLEMS_SHOWN else []
     count = f"{len(problems)}" if of is None else f"{len(problems)} of {of}"
-    return "\n  ".join([f"{count} {what}:", *problems[:_SHOWN], *more])
+    return "\n  ".join([f"{count} {what}:", *problems[:_MAX_PROBLEMS_SHOWN], *more])
 
 
 def _canonical(value: Any) -> bytes:
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr).encode()
-    except TypeError:  # keys of several kinds, which the check of the documents complains about
+    except TypeError:  # names of several types, which the check of the documents reports
         return repr(value).encode()

@@ -28,7 +28,6 @@ __all__ = [
     "fail_task",
     "path_to_str",
     "refuse_arguments",
-    "require_end_of_wait",
     "to_seconds",
     "validate_choice",
     "validate_credits",
@@ -197,18 +196,6 @@ def validate_credits(name: str, value: float | None) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ConfigurationError(f"{name} must be a number of credits from 0, got {value!r}.")
     return float(value)
-
-
-def require_end_of_wait(task_id: str, *, on_quota_exhausted: str, quota_wait_until: Any) -> None:
-    """Make sure that a wait for credits has an end, and an end belongs to a wait.
-
-    :raises ConfigurationError: one of the two is missing.
-    """
-    if (on_quota_exhausted == "wait") != (quota_wait_until is not None):
-        raise ConfigurationError(
-            f"Task {task_id!r}: on_quota_exhausted='wait' and quota_wait_until need each other, so that the wait has "
-            "an end."
-        )
 
 
 def default_deferrable() -> bool:

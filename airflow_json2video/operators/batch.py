@@ -235,7 +235,6 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
             on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
             executor=remote_executor(self),
-            execution_timeout=self.execution_timeout,
         )
 
     def _skip_if_empty(self, context: Context) -> None:

@@ -9,8 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 
 _MAX_RESUME_DELAY_S = 60.0
 """Seconds that a render which has ended waits for others before its slot is filled again."""
-
-_TIMEOUT_MARGIN = timedelta(minutes=5)
 
 
 class Json2VideoBatchTrigger(Json2VideoTrigger):
@@ -176,20 +173,6 @@ class _DebugLog:
     def warning(self, event: str, *args: Any) -> None:
         """Log at debug level."""
         log.debug(event, *args)
-
-
-def defer_batch(operator: Any, trigger: Json2VideoBatchTrigger, *, until: float) -> NoReturn:
-    """Free the worker slot until the trigger fires; then ``resume_batch`` continues.
-
-    :param operator: the operator of the batch.
-    :param until: epoch seconds by the service's clock at which the trigger has certainly fired.
-    """
-    operator.defer(
-        trigger=trigger,
-        method_name="resume_batch",
-        timeout=timedelta(seconds=max(until - operator.hook.clock.now(), 0.0)) + _TIMEOUT_MARGIN,
-    )
-    raise AssertionError("defer() always raises")
 
 
 def outcomes_from_event(event: Any) -> list[tuple[str, RenderOutcome]]:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from airflow_json2video.batch.submitter import BatchSubmitter
     from airflow_json2video.core.batch import BatchLedger
     from airflow_json2video.core.batch_items import BatchItems
-    from airflow_json2video.operators._batch.settings import BatchSettings
+    from airflow_json2video.operators._batch.settings import BatchSettings, BatchTask
     from airflow_json2video.operators._batch.state import BatchState
-    from airflow_json2video.operators.base import Json2VideoBaseOperator
 
 __all__ = ["BatchCredits"]
 
@@ -30,7 +29,7 @@ class BatchCredits:
     :ivar refusal: the error by which the service or the reserve refused the next item; nothing was started for it.
     """
 
-    task: Json2VideoBaseOperator
+    task: BatchTask
     settings: BatchSettings
     items: BatchItems
     batch: BatchLedger

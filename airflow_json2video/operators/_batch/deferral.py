@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video import version_compat
@@ -12,16 +13,16 @@ from airflow_json2video.core.rate_limit import RateLimiter
 from airflow_json2video.core.refusal import seconds_to_confirmation
 from airflow_json2video.exceptions import BatchFailed, ServiceUnreachable
 from airflow_json2video.triggers.availability import defer_until_answering
-from airflow_json2video.triggers.batch import Json2VideoBatchTrigger, defer_batch
+from airflow_json2video.triggers.base import TIMEOUT_MARGIN
+from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
 
 if TYPE_CHECKING:
     from airflow_json2video.batch.recovery import BatchRecovery
     from airflow_json2video.core.batch import BatchLedger
     from airflow_json2video.exceptions import Json2VideoError
     from airflow_json2video.operators._batch.credits import BatchCredits
-    from airflow_json2video.operators._batch.settings import BatchSettings
+    from airflow_json2video.operators._batch.settings import BatchSettings, BatchTask
     from airflow_json2video.operators._batch.state import BatchState
-    from airflow_json2video.operators.base import Json2VideoBaseOperator
 
 __all__ = ["BatchDeferral"]
 
@@ -38,7 +39,7 @@ class BatchDeferral:
     :param ti: the task instance of the task's context.
     """
 
-    task: Json2VideoBaseOperator
+    task: BatchTask
     settings: BatchSettings
     state: BatchState
     batch: BatchLedger
@@ -101,7 +102,9 @@ class BatchDeferral:
             more_to_submit=more_to_submit,
             resume_at=min(moments, default=None),
         )
-        defer_batch(self.task, trigger, until=max(deadline, *moments) if moments else deadline)
+        fires_until = max(deadline, *moments) if moments else deadline
+        timeout = timedelta(seconds=max(fires_until - self._now(), 0.0)) + TIMEOUT_MARGIN
+        self.task.defer(trigger=trigger, method_name="resume_batch", timeout=timeout)
 
     def until_available(self, error: Json2VideoError) -> NoReturn:
         """Free the worker slot until the service answers again.
@@ -137,7 +140,7 @@ class BatchDeferral:
 
     def _set_deadline(self) -> None:
         """Set when the attempt ends; called late, when the service's time is known as well as it can be."""
-        timeout = self.settings.execution_timeout
+        timeout = self.task.execution_timeout
         if timeout is not None and self.state.deadline is None:
             here = time.time()  # Airflow measures with the machine's clock
             self.state.deadline = self._now() + version_compat.execution_deadline(self.ti, timeout, now=here) - here

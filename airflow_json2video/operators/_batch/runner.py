@@ -46,8 +46,7 @@ if TYPE_CHECKING:
 
     from airflow_json2video.core.identity import TaskIdentity
     from airflow_json2video.core.render_status import RenderOutcome
-    from airflow_json2video.operators._batch.settings import BatchSettings
-    from airflow_json2video.operators.base import Json2VideoBaseOperator
+    from airflow_json2video.operators._batch.settings import BatchSettings, BatchTask
 
 __all__ = ["BatchStep"]
 
@@ -69,7 +68,7 @@ class BatchStep:
         self,
         settings: BatchSettings,
         *,
-        task: Json2VideoBaseOperator,
+        task: BatchTask,
         context: Context,
         rows: Sequence[Mapping[str, Any]],
     ) -> None:

@@ -1,25 +1,40 @@
-"""The arguments of a batch operator, as its runner uses them."""
+"""What the runner of a batch gets from its operator: the rendered arguments, and the task that it defers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.core.batch import BatchRules
 from airflow_json2video.core.submission import OnClear, OnLostResponse
 from airflow_json2video.exceptions import ConfigurationError
+from airflow_json2video.operators._deferral import DeferrableTask
 from airflow_json2video.operators._document import build_document, plain_document
 
-__all__ = ["BatchSettings"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_json2video.task_log import BatchLog
+
+__all__ = ["BatchSettings", "BatchTask"]
+
+
+class BatchTask(DeferrableTask, Protocol):
+    """What the runner needs of the operator itself."""
+
+    @property
+    def outlets(self) -> Iterable[Any]: ...
+
+    @property
+    def log(self) -> BatchLog: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
     """The rendered arguments of one batch; see the operator.
 
-    :ivar executor: see :func:`.remote_executor`. :ivar execution_timeout: of the task.
+    :ivar executor: see :func:`.remote_executor`.
     """
 
     source: str | None
@@ -42,7 +57,6 @@ class BatchSettings:
     on_lost_response: OnLostResponse
     on_clear: OnClear
     executor: str | None
-    execution_timeout: timedelta | None
 
     @property
     def rules(self) -> BatchRules:

@@ -21,12 +21,12 @@ def test_a_value_that_json_cannot_hold_is_named_with_its_row_its_column_and_what
     with pytest.raises(ConfigurationError) as caught:
         rows_of([*rows, wrong, {"day": date(2026, 1, 1)}], source="rooms.csv", key="sku")
     assert str(caught.value).splitlines() == [
-        "4 values of rooms.csv have no place in JSON:",
+        "4 values of rooms.csv cannot be represented in JSON:",
         "  row 4 (last): 'day' is a value of type date; write value.isoformat()",
         "  row 4 (last): 'price' is a value of type Decimal; write float(value), or str(value) to preserve every digit",
         "  row 4 (last): 'deep.x[0]' is nan (float); write None for a missing value",
         "  row 5: 'day' is a value of type date; write value.isoformat()",
-        "Convert them where the rows are made; in a file, make such a column text. Nothing was submitted.",
+        "Convert them where the rows are created; in a file, store such a column as text. Nothing was submitted.",
     ]
 
 
@@ -50,7 +50,7 @@ def test_more_rows_than_a_batch_renders_are_refused_without_reading_them_all():
 
 
 def test_a_row_that_is_no_object_is_named_by_its_number():
-    with pytest.raises(ConfigurationError, match="row 2 is str"):
+    with pytest.raises(ConfigurationError, match="row 2 must be an object of names and values, got str"):
         rows_of([{"a": 1}, "b"], source="items")
 
 
@@ -69,9 +69,9 @@ def test_doubled_and_missing_keys_are_listed_with_their_rows():
         items([{"sku": "a"}, {"sku": "b"}, {"sku": "a"}, {"sku": None}, {"sku": " "}, {}, {"sku": "x" * 201}])
     text = str(caught.value)
     assert text.startswith("5 of 7 rows have no usable key (item_key='sku'):")
-    assert "row 3 (a) has that of row 1" in text
+    assert "row 3 (a) has the key of row 1" in text
     for row in (4, 5, 6):
-        assert f"row {row} has none" in text
+        assert f"row {row} has no key" in text
     assert "over 200" in text
 
 
@@ -80,7 +80,7 @@ def test_only_the_first_rows_concerned_are_listed_and_the_others_counted():
         items([{"sku": "a"}] * 31)
     assert "30 of 31" in str(caught.value)
     assert "and 20 more" in str(caught.value)
-    assert str(caught.value).count("has that of row 1") == 10
+    assert str(caught.value).count("has the key of row 1") == 10
 
 
 def test_a_row_without_a_variable_that_the_movie_uses_is_named_with_its_number_and_key():

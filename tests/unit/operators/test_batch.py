@@ -711,7 +711,7 @@ def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_withou
             r"'variables\.day' is a value of type date; write value\.isoformat",
         ),
         ({"items": [{"n": 1}] * 10_001, "item_key": "n"}, "more than 10,000 rows"),
-        ({"items": ROWS[:2] * 2}, r"row 3 \(sku-1\) has that of row 1"),
+        ({"items": ROWS[:2] * 2}, r"row 3 \(sku-1\) has the key of row 1"),
         ({"items": [{"sku": "a"}, {"sku": "b", "city": "x"}]}, r"row 1 \(a\) has no 'city'"),
         ({"items": "text"}, "must be a list of rows"),
         ({"items": None, "source": "/nowhere/rows.csv"}, r"'/nowhere/rows\.csv' cannot be read"),
