@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace) -> ExitCode:
     hook = connect(options)
     deployment = get_deployment(hook.settings.namespace)
     tasks, batches = _known_tasks(deployment, since=since - timedelta(days=1))  # a retry may reuse an earlier render
-    found = reconcile(_stamped_renders(hook, since, now), tasks, deployment=deployment, items_of=batches)
+    found = reconcile(_stamped_renders(hook, since, now), tasks, deployment=deployment, tasks_by_name=batches)
     wasted = found.of(Verdict.ORPHAN) + found.of(Verdict.DUPLICATE)
     code = ExitCode.FAILED if wasted else ExitCode.OK
     if options.json:

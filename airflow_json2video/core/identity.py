@@ -1,7 +1,7 @@
-"""Whose render is it: the submission key, the fingerprint, and the stamp that carries both.
+"""Identify the task that a render belongs to: the submission key, the fingerprint, and the stamp that carries both.
 
-The stamp travels in the movie's ``client-data``, which the service gives back in its list. So the
-service itself is the journal: any attempt on any machine can find what an earlier one started.
+The stamp is stored in the movie's ``client-data``, which the service returns in its list. So the service itself is the
+journal: any attempt on any machine can find what an earlier one started.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 STAMP_KEY = "airflow_json2video"
-"""The one key that is ours in ``client-data``; everything else there is the author's."""
+"""The only key in ``client-data`` that this package writes; everything else belongs to the author of the movie."""
 
 STAMP_VERSION = 1
-"""The form of the stamp. A stamp of a later form still has these fields, with this meaning, and more."""
+"""The version of the stamp's format. A later version still has these fields, with the same meaning, and more."""
 
 NO_DEPLOYMENT = ""
-"""The deployment of what no Airflow submitted: a render of the command line."""
+"""The deployment of a render that was not submitted by Airflow but by the command line."""
 
 _NAMESPACE, _ID = "namespace:", "id:"
 
@@ -51,7 +51,7 @@ def deployment_from_id(value: str) -> str:
 
 
 def deployment_id(deployment: str) -> str | None:
-    """Return the id of a deployment; None for one that is named otherwise."""
+    """Return the id of a deployment; None for one that has a name or is :data:`NO_DEPLOYMENT`."""
     return deployment.removeprefix(_ID) if deployment.startswith(_ID) else None
 
 
@@ -67,14 +67,13 @@ def format_deployment(deployment: str) -> str:
 
 @dataclass(frozen=True)
 class TaskIdentity:
-    """One task instance of one deployment, or one item of its batch, and how often a person has cleared it.
+    """One task instance of one deployment, or one item of its batch, and how often it was cleared.
 
     :param deployment: see :func:`deployment_from_namespace` and :func:`deployment_from_id`. Two deployments with one
-        account run the same DAG with the same run id, and their renders are two.
-    :param generation: the task instance's ``max_tries``. In every Airflow from 2.11 to 3.3 a retry
-        leaves it alone and a clear of an ended task raises it; no state of our own is needed to
-        tell the two apart.
-    :param item: the key of the item, where the task renders many.
+        account may run the same DAG with the same run id, and must not share their renders.
+    :param generation: the task instance's ``max_tries``. In every Airflow from 2.11 to 3.3 a retry does not change it,
+        and a clear of a finished task increases it, so no separate state is needed to distinguish the two.
+    :param item: the key of the item, if the task renders many.
     """
 
     deployment: str
@@ -87,12 +86,12 @@ class TaskIdentity:
 
     @property
     def task_key(self) -> str:
-        """The task instance of this deployment, or its item, whatever the generation."""
+        """Identifies the task instance of this deployment, or its item, in every generation."""
         return self._digest(self.deployment, *self._names)
 
     @property
     def name_key(self) -> str:
-        """The same in every deployment that has a task instance, or an item, of these names."""
+        """The same in every deployment that has a task instance, or an item, with these names."""
         return self._digest(*self._names)
 
     def name_keys(self, items: Iterable[str]) -> frozenset[str]:
@@ -106,7 +105,7 @@ class TaskIdentity:
 
     @property
     def submission_key(self) -> str:
-        """What ties a project to this task instance and generation. It never contains the try number."""
+        """Links a project to this task instance and generation. It never contains the try number."""
         readable = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{self.dag_id}.{self.task_id}")[:60]
         return f"{readable}-{self._digest(self.task_key, str(self.generation))}"
 
@@ -117,12 +116,12 @@ class TaskIdentity:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a submitted document says about who asked for it and for what.
+    """What a submitted document says about the task that submitted it.
 
-    :param attempt: the try number that sent it. It takes no part in the key: it tells, when an answer was
-        lost, this attempt's own render from those of the attempts before.
-    :param name_key: see :attr:`TaskIdentity.name_key`. It never makes a render this task's own: it only says
-        that another deployment has the same task.
+    :param attempt: the try number that sent it. It is not part of the key. After a lost response it distinguishes
+        this attempt's own render from those of earlier attempts.
+    :param name_key: see :attr:`TaskIdentity.name_key`. It never makes a render this task's own; it only
+        shows that another deployment has the same task.
     """
 
     deployment: str
@@ -134,8 +133,8 @@ class Stamp:
     fingerprint: str
 
     @classmethod
-    def of(cls, identity: TaskIdentity, asked_for: str, *, attempt: int) -> Stamp:
-        """Make the stamp of *identity* asking for the document with this fingerprint."""
+    def of(cls, identity: TaskIdentity, document_fingerprint: str, *, attempt: int) -> Stamp:
+        """Return the stamp of *identity* for the document with this fingerprint."""
         return cls(
             deployment=identity.deployment,
             submission_key=identity.submission_key,
@@ -143,43 +142,43 @@ class Stamp:
             name_key=identity.name_key,
             generation=identity.generation,
             attempt=attempt,
-            fingerprint=asked_for,
+            fingerprint=document_fingerprint,
         )
 
     def is_same_task_elsewhere(self, mine: Stamp) -> bool:
-        """Whether this stamp is of the same task in another deployment."""
+        """Return whether this stamp belongs to the same task of another deployment."""
         return self.name_key == mine.name_key and self.deployment != mine.deployment
 
 
 def fingerprint(document: Mapping[str, Any]) -> str:
-    """Give a hash of what is asked for. Our own stamp is left out, and the order of keys does not matter.
+    """Return a hash of the document without its stamp; the order of keys does not matter.
 
-    The account takes no part: a render is looked for in the list of the account that would pay for the
-    new one, so a connection that is only renamed still finds it.
+    The account is not part of the hash: a render is searched for in the list of the account that would pay for the
+    new one, so a renamed connection still finds it.
     """
     bare = _without_stamp(document)
     try:
         canonical = json.dumps(bare, sort_keys=True, separators=(",", ":"), default=repr)
-    except TypeError:  # keys that JSON has no place for: whoever sends the document says so, and where
+    except TypeError:  # keys that JSON does not allow: sending the document raises the error that says where
         canonical = repr(bare)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def add_stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
-    """Give a copy of *document* that carries the stamp beside whatever the author put into ``client-data``."""
+def add_stamp(document: Mapping[str, Any], stamp: Stamp) -> dict[str, Any]:
+    """Return a copy of *document* with the stamp added to its ``client-data``."""
     stamped = dict(document)
     client_data = stamped.get("client-data")
     stamped["client-data"] = {
         **(client_data if isinstance(client_data, Mapping) else {}),
         STAMP_KEY: {
             "version": STAMP_VERSION,
-            "deployment": mark.deployment,
-            "submission_key": mark.submission_key,
-            "task_key": mark.task_key,
-            "name_key": mark.name_key,
-            "generation": mark.generation,
-            "attempt": mark.attempt,
-            "fingerprint": mark.fingerprint,
+            "deployment": stamp.deployment,
+            "submission_key": stamp.submission_key,
+            "task_key": stamp.task_key,
+            "name_key": stamp.name_key,
+            "generation": stamp.generation,
+            "attempt": stamp.attempt,
+            "fingerprint": stamp.fingerprint,
         },
     }
     return stamped
@@ -188,37 +187,37 @@ def add_stamp(document: Mapping[str, Any], mark: Stamp) -> dict[str, Any]:
 def read_stamp(client_data: Any, document: str | None = None) -> Stamp | None:
     """Read the stamp of a listed movie; None for documents of other users and tools.
 
-    :param client_data: the movie's own ``client-data``, which the service repeats.
-    :param document: the submitted document as the service gives it back (a JSON string), looked
-        into only when the movie's ``client-data`` has no stamp.
+    :param client_data: the movie's own ``client-data``, as the service returns it.
+    :param document: the submitted document as the service returns it (a JSON string), read only if ``client_data``
+        does not contain a stamp.
     """
-    mark = client_data.get(STAMP_KEY) if isinstance(client_data, Mapping) else None
-    if mark is None and document and STAMP_KEY in document:
+    fields = client_data.get(STAMP_KEY) if isinstance(client_data, Mapping) else None
+    if fields is None and document and STAMP_KEY in document:
         try:
-            mark = json.loads(document)["client-data"][STAMP_KEY]
+            fields = json.loads(document)["client-data"][STAMP_KEY]
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-    if not isinstance(mark, Mapping):
+    if not isinstance(fields, Mapping):
         return None
     try:
         return Stamp(
-            deployment=str(mark["deployment"]),
-            submission_key=str(mark["submission_key"]),
-            task_key=str(mark["task_key"]),
-            name_key=str(mark["name_key"]),
-            generation=int(mark["generation"]),
-            attempt=int(mark["attempt"]),
-            fingerprint=str(mark["fingerprint"]),
+            deployment=str(fields["deployment"]),
+            submission_key=str(fields["submission_key"]),
+            task_key=str(fields["task_key"]),
+            name_key=str(fields["name_key"]),
+            generation=int(fields["generation"]),
+            attempt=int(fields["attempt"]),
+            fingerprint=str(fields["fingerprint"]),
         )
-    except (KeyError, TypeError, ValueError, OverflowError):  # anyone who has the account's key can write one
+    except (KeyError, TypeError, ValueError, OverflowError):  # anyone with the account's key can write a stamp
         return None
 
 
 def is_of_another_deployment(client_data: Any, document: str | None, *, ours: str | None) -> bool:
-    """Whether a render was submitted by another deployment; not so if no Airflow submitted it.
+    """Return whether a render was submitted by another deployment of Airflow.
 
-    :param client_data: as of :func:`read_stamp`; so is *document*. :param ours: None if this one has no id, so that it
-        has submitted nothing.
+    :param client_data: see :func:`read_stamp`, also for *document*.
+    :param ours: this deployment; None if it does not have an id, and so has submitted nothing.
     """
     stamp = read_stamp(client_data, document)
     return stamp is not None and stamp.deployment not in (ours, NO_DEPLOYMENT)

@@ -1,4 +1,4 @@
-"""Which files a movie is made of. Pure."""
+"""The media files that a movie uses. Pure."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Any
 
 from airflow_json2video.movie.evaluator import UnknownValue, resolve
 
-__all__ = ["sources_of"]
+__all__ = ["media_urls"]
 
 _MEDIA = frozenset({"audio", "image", "video"})
-_MOST = 200
-"""Addresses that are given at most; a movie may repeat a scene ten thousand times."""
-_MOST_ROUNDS = 10_000
-_DEEPEST = 20
-"""Elements in elements, as in a component of components."""
+_MAX_URLS = 200
+"""A movie may repeat a scene ten thousand times."""
+_MAX_ROUNDS = 10_000
+_MAX_DEPTH = 20
+"""Elements in elements, such as in a component of components."""
 
 
-def sources_of(document: Mapping[str, Any]) -> list[str]:
-    """Give the addresses of the images, videos and sounds of a movie, in their order, each once.
+def media_urls(document: Mapping[str, Any]) -> list[str]:
+    """Return the URLs of the images, videos and sounds of a movie, in order, without duplicates.
 
-    Variables are filled in as far as the document itself gives their values; an address that is only known to the
-    service is left out, and so is all that a stored template names.
+    Variables are resolved as far as the document itself contains their values. A URL that only the service knows is
+    omitted, and so are those of a stored template.
 
-    :param document: as it is submitted.
+    :param document: the document that is submitted.
     """
     found: dict[str, None] = {}
-    for address in _Walk().movie(document):
-        found.setdefault(address)
-        if len(found) >= _MOST:
+    for url in _Walk().movie(document):
+        found.setdefault(url)
+        if len(found) >= _MAX_URLS:
             break
     return list(found)
 
 
 class _Walk:
-    """One walk over a movie, with a bound on its work."""
+    """One walk over a movie, with a limit on its work."""
 
     def __init__(self) -> None:
         self._rounds = 0
@@ -47,7 +47,7 @@ class _Walk:
                 yield from self._elements(scene, _variables(scene, scope), depth=0)
 
     def _repeated(self, scene: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Give the variables of each round of a scene: the item by its name, and its keys directly."""
+        """Yield the variables of each repetition of a scene: the item by its name, and its keys directly."""
         name = scene.get("iterate")
         if not name:
             yield variables
@@ -56,7 +56,7 @@ class _Walk:
         alias = str(scene.get("iterate-as") or "item")
         for item in items if isinstance(items, list) else ():
             self._rounds += 1
-            if self._rounds > _MOST_ROUNDS:
+            if self._rounds > _MAX_ROUNDS:
                 return
             yield {**variables, **(item if isinstance(item, Mapping) else {}), alias: item}
 
@@ -64,13 +64,13 @@ class _Walk:
         for element in _objects(parent.get("elements")):
             scope = _variables(element, variables)
             kind = element.get("type")
-            if isinstance(kind, str) and kind in _MEDIA and (address := _address(element.get("src"), scope)):
-                yield address
-            if depth < _DEEPEST:
+            if isinstance(kind, str) and kind in _MEDIA and (url := _url(element.get("src"), scope)):
+                yield url
+            if depth < _MAX_DEPTH:
                 yield from self._elements(element, scope, depth=depth + 1)
 
 
-def _address(src: Any, variables: Mapping[str, Any]) -> str | None:
+def _url(src: Any, variables: Mapping[str, Any]) -> str | None:
     try:
         value = resolve(src, variables)
     except UnknownValue:

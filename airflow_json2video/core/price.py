@@ -1,4 +1,4 @@
-"""What a render will cost, whether that may be spent, and what it did cost. Pure: asked by a task and by a batch."""
+"""What a render will cost, whether that may be spent, and what it did cost. Pure; used by tasks and batches."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = [
 ]
 
 QuotaWait = timedelta | datetime | time | str
-_MOST_REASONS = 3
+_MAX_REASONS = 3
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a document will cost, as far as that can be known beforehand.
+    """What a document will cost, as far as that can be estimated.
 
-    :ivar seconds: of video; None if not known. :ivar credits: in all; None if not known.
-    :ivar at_least: credits that it costs at any rate. :ivar at_most: and at most; None if there is no bound.
-    :ivar reasons: what stands in the way of an exact figure, with its path.
+    :ivar seconds: of video; None if unknown. :ivar credits: in total; None if unknown.
+    :ivar at_least: minimum credits. :ivar at_most: maximum credits; None if unbounded.
+    :ivar reasons: why there is no exact figure, each with its path in the document.
     """
 
     seconds: float | None
@@ -67,11 +67,10 @@ class Price:
 
     @property
     def billable_credits(self) -> int:
-        """Give the credits that count against a balance: the estimate, or what it costs at any rate."""
+        """The credits that count against a balance: the estimate, or the minimum if there is none."""
         return self.credits if self.credits is not None else self.at_least
 
     def __str__(self) -> str:
-        """Write it as a person does, for a log or a message."""
         if self.credits is not None:
             return f"about {self.credits} credits"
         if self.at_most is not None:
@@ -80,12 +79,12 @@ class Price:
 
     @property
     def why_unknown(self) -> str:
-        """Say what stands in the way of an exact figure."""
-        return "; ".join(self.reasons[:_MOST_REASONS]) or "length unknown"
+        """Why there is no exact figure."""
+        return "; ".join(self.reasons[:_MAX_REASONS]) or "length unknown"
 
 
 def total_price(prices: Iterable[Price]) -> Price:
-    """Add up what several renders will cost; what is not known of one is not known of all."""
+    """Return the total price of several renders; what is unknown for one is unknown for the total."""
     listed = list(prices)
     seconds = [price.seconds for price in listed]
     known = [price.credits for price in listed]
@@ -100,9 +99,9 @@ def total_price(prices: Iterable[Price]) -> Price:
 
 
 def check_max_credits(price: Price, *, max_credits: float | None) -> BudgetExceeded | None:
-    """Give the error of a render that may cost more than *max_credits*; None if it certainly does not.
+    """Return the error of a render that may cost more than *max_credits*; None if it certainly does not.
 
-    What cannot be estimated is refused too: a limit that lets the unknown pass is none.
+    A render that cannot be estimated is refused too: otherwise the limit would not be reliable.
     """
     if max_credits is None or (price.at_most is not None and price.at_most <= max_credits):
         return None
@@ -112,10 +111,9 @@ def check_max_credits(price: Price, *, max_credits: float | None) -> BudgetExcee
             advice="Nothing was submitted. Shorten the movie, or raise max_credits.",
         )
     return BudgetExceeded(
-        f"max_credits is {max_credits:g}, and what this would cost cannot be told beforehand ({price}; "
-        f"{price.why_unknown}).",
-        advice="Nothing was submitted. Write the durations that are missing, as a scene's or an element's 'duration', "
-        "or leave max_credits out and use min_remaining_credits.",
+        f"max_credits is {max_credits:g}, and the cost cannot be estimated in advance ({price}; {price.why_unknown}).",
+        advice="Nothing was submitted. Add the missing durations ('duration' of a scene or an element), "
+        "or use min_remaining_credits instead of max_credits.",
     )
 
 
@@ -127,45 +125,45 @@ def check_reserve(
     committed: float = 0.0,
     nothing: str = "Nothing was submitted.",
 ) -> ConfigurationError | CreditReserveReached | None:
-    """Give the error of a render that would leave fewer than *min_remaining* credits; None if it does not.
+    """Return the error of a render that would leave fewer than *min_remaining* credits; None if it would not.
 
-    Of a price that is not known, what it is at least counts.
+    If the price is unknown, its minimum counts.
 
     :param left: credits that the account has now; None if the service does not count them.
-    :param committed: credits that renders under way will still cost, as far as the caller knows.
-    :param nothing: what became of the submissions, as the advice has it.
+    :param committed: credits that renders in progress will still cost, as far as the caller knows.
+    :param nothing: the sentence of the advice that says what was submitted.
     """
     if min_remaining is None:
         return None
     if left is None:
         return ConfigurationError(
-            "min_remaining_credits is set, and the service does not say how many credits this account has left.",
-            advice=f"{nothing} It is of use on plans that count credits only.",
+            "min_remaining_credits is set, but the service does not report how many credits this account has left.",
+            advice=f"{nothing} It works only on plans that count credits.",
         )
     if left - committed - price.billable_credits >= min_remaining:
         return None
-    under_way = f" and {committed:g} for renders under way" if committed else ""
+    in_progress = f" and {committed:g} for renders in progress" if committed else ""
     return CreditReserveReached(
-        f"The account has {left:g} credits left, and this render ({price}{under_way}) would leave fewer than "
+        f"The account has {left:g} credits left, and this render ({price}{in_progress}) would leave fewer than "
         f"the {min_remaining:g} of min_remaining_credits.",
         advice=f"{nothing} Add credits, or lower min_remaining_credits.",
     )
 
 
 def required_credits(price: Price, *, min_remaining: float | None, left: float | None) -> float:
-    """Give how many credits the account must have for a render that it could not pay for to be tried again.
+    """Return how many credits the account must have before a render that it could not pay for is tried again.
 
-    :param left: what it had when it was refused: with no more than that it is refused again.
+    :param left: the balance when the render was refused: with no more than that it is refused again.
     """
     needed = float(price.billable_credits + (min_remaining or 0))
     return max(needed, 1.0 if left is None or needed > left else left + 1.0)
 
 
 def is_sufficient(quota: Mapping[str, Any], *, needed: float) -> bool:
-    """Whether an account with this quota may be able to pay.
+    """Return whether an account with this quota may be able to pay.
 
-    :param quota: the service's ``remaining_quota``. One that counts no credits counts movies, or says nothing: then it
-        has to be tried.
+    :param quota: the service's ``remaining_quota``. If it does not count credits, it counts movies, or contains
+        neither: then submitting is the only way to find out.
     """
     left = quota.get("time")
     if isinstance(left, (int, float)):
@@ -175,12 +173,12 @@ def is_sufficient(quota: Mapping[str, Any], *, needed: float) -> bool:
 
 
 def wait_deadline(until: QuotaWait | None, *, now: float) -> float:
-    """Give the moment, in epoch seconds, until which credits are waited for.
+    """Return the end of the wait for credits, in epoch seconds.
 
-    :param until: how long from *now*; or a moment; or the next time that it is this time of day; or either as ISO
-        text. Without a zone it is UTC.
+    :param until: a duration from *now*; or a date and time; or a time of day, meaning its next occurrence; or either as
+        ISO text. Without a time zone it is UTC.
     :param now: epoch seconds.
-    :raises ConfigurationError: it is none of these.
+    :raises ConfigurationError: the value is of another kind.
     """
     if isinstance(until, str):
         until = _from_text(until.strip())
@@ -209,10 +207,11 @@ def _from_text(text: str) -> datetime | time:
 
 
 class Cost(TypedDict):
-    """What a render was thought to cost and did cost: the XCom ``json2video_cost``.
+    """The estimated and the actual cost of a render: the XCom ``json2video_cost``.
 
-    ``charged_seconds`` is the length of the finished video, by which the service charges, ``charged_credits`` its price
-    by the published list, generated assets not included; ``remaining_credits`` is what the service said last.
+    ``charged_seconds`` is the duration of the finished video, for which the service charges. ``charged_credits`` is its
+    price by the published list, without generated assets. ``remaining_credits`` is the last balance that the service
+    reported.
     """
 
     project: str
@@ -223,9 +222,9 @@ class Cost(TypedDict):
 
 
 def cost_of(result: Mapping[str, Any], *, estimated: int | None) -> Cost:
-    """Give the cost of a finished render, or of one that was only submitted: then nothing is charged yet.
+    """Return the cost of a finished render, or of one that was only submitted: then nothing is charged yet.
 
-    :param result: of a render task.
+    :param result: the result of a render task.
     """
     seconds, left = result.get("duration"), (result.get("remaining_quota") or {}).get("time")
     return Cost(
@@ -238,13 +237,13 @@ def cost_of(result: Mapping[str, Any], *, estimated: int | None) -> Cost:
 
 
 def format_cost(cost: Cost) -> str:
-    """Write a cost as a line for the log."""
+    """Return a cost as a line for the log."""
 
     def known(value: float | None) -> str:
-        return "not known" if value is None else f"{value:g}"
+        return "unknown" if value is None else f"{value:g}"
 
     return (
-        f"Render {cost['project']} is charged by {known(cost['charged_seconds'])} s of video: "
-        f"{known(cost['charged_credits'])} credits, generated assets not included (estimated: "
-        f"{known(cost['estimated_credits'])}). The account has {known(cost['remaining_credits'])} left."
+        f"Cost of render {cost['project']}: {known(cost['charged_credits'])} credits for "
+        f"{known(cost['charged_seconds'])} s of video, without generated assets (estimated: "
+        f"{known(cost['estimated_credits'])}). Credits left: {known(cost['remaining_credits'])}."
     )

@@ -1,4 +1,4 @@
-"""This deployment's tasks held against the account's renders: what was paid for twice, and what nobody took. Pure."""
+"""Compare this deployment's tasks with the account's renders: which were paid for twice, and which are unused. Pure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["KnownTask", "Reconciled", "StampedRender", "Verdict", "reconcile"]
 
 
 class Verdict(str, Enum):
-    """What became of a render."""
+    """Whether and how a render was used."""
 
-    TAKEN = "taken"
+    USED = "used"
     """Its task succeeded."""
     AWAITED = "awaited"
-    """Its task is not over: it waits for the render, or a later attempt adopts it."""
+    """Its task is not finished: it waits for the render, or a later attempt adopts it."""
     ORPHAN = "orphan"
-    """Its task failed, is gone, or never ended: nobody took the video."""
+    """Its task failed or was removed, and never used the video."""
     DUPLICATE = "duplicate"
-    """Another render of the same task, generation and document is there too."""
+    """There is another render of the same task, generation and document."""
     REPLACED = "replaced"
-    """A person cleared the task, or its document changed; a later render took its place."""
+    """The task was cleared, or its document changed, and a later render replaced this one."""
     FAILED = "failed"
     """It failed, which costs nothing."""
 
@@ -34,8 +34,8 @@ class Verdict(str, Enum):
 class StampedRender:
     """A render of the account that this package submitted.
 
-    :param duration: seconds of video; None while it goes on.
-    :param created_at: ISO 8601, of the service's clock.
+    :param duration: seconds of video; None while the render is running.
+    :param created_at: ISO 8601, by the service's clock.
     """
 
     project: str
@@ -48,7 +48,7 @@ class StampedRender:
 
     @property
     def credits(self) -> int:
-        """What it cost, for its seconds alone; 0 if it is not done."""
+        """The cost of its duration, without generated assets; 0 if it is not done."""
         if self.status != "done" or not self.duration:
             return 0
         return render_credits(self.duration, width=self.width or 0, height=self.height or 0)
@@ -56,7 +56,7 @@ class StampedRender:
 
 @dataclass(frozen=True)
 class KnownTask:
-    """A task instance of this Airflow. :param state: Airflow's word; None if it has none."""
+    """A task instance of this Airflow. :param state: as Airflow names it; None if there is none."""
 
     label: str
     state: str | None
@@ -64,10 +64,10 @@ class KnownTask:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """The renders by what became of them.
+    """The renders by verdict.
 
-    :ivar foreign: of this deployment, and no task is known that submitted them. :ivar others: of other deployments, and
-        of the command line.
+    :ivar foreign: of this deployment, but submitted by an unknown task.
+    :ivar others: of other deployments, and of the command line.
     """
 
     verdicts: Mapping[str, Verdict]
@@ -77,13 +77,13 @@ class Reconciled:
     others: tuple[StampedRender, ...] = field(default=())
 
     def of(self, verdict: Verdict) -> list[StampedRender]:
-        """Give the renders with this verdict, oldest first."""
+        """Return the renders with this verdict, oldest first."""
         found = [self.renders[project] for project, one in self.verdicts.items() if one is verdict]
         return sorted(found, key=lambda render: (render.created_at, render.project))
 
     @property
     def wasted_credits(self) -> int:
-        """Credits of the videos that nobody took: orphans and duplicates."""
+        """Credits of the videos that no task used: orphans and duplicates."""
         return sum(r.credits for verdict in (Verdict.ORPHAN, Verdict.DUPLICATE) for r in self.of(verdict))
 
 
@@ -95,14 +95,14 @@ def reconcile(
     tasks: Mapping[str, KnownTask],
     *,
     deployment: str | None,
-    items_of: Mapping[str, KnownTask] | None = None,
+    tasks_by_name: Mapping[str, KnownTask] | None = None,
 ) -> Reconciled:
-    """Say of each render of this deployment what became of it.
+    """Return a verdict for each render of this deployment.
 
-    :param deployment: this one; None if no render can be its own.
+    :param deployment: this one; None if it does not have an id, so that none of the renders can belong to it.
     :param tasks: this Airflow's task instances by their task key.
-    :param items_of: task instances by the readable part of a submission key: an item of a batch has a task key of its
-        own, which cannot be made without the item, so it is known by the name of its task.
+    :param tasks_by_name: task instances by the readable part of a submission key: an item of a batch has its own task
+        key, which cannot be computed without the item, so it is matched by the name of its task.
     """
     known: dict[str, KnownTask] = {}
     verdicts: dict[str, Verdict] = {}
@@ -113,45 +113,45 @@ def reconcile(
         if render.stamp.deployment != deployment:
             others.append(render)
             continue
-        task = tasks.get(render.stamp.task_key) or (items_of or {}).get(_readable(render.stamp))
+        task = tasks.get(render.stamp.task_key) or (tasks_by_name or {}).get(_readable(render.stamp))
         if task is None:
             foreign.append(render)
             continue
         known[render.project] = task
         groups[render.stamp.task_key].append(render)
     for group in groups.values():
-        verdicts |= _judged(group, known)
+        verdicts |= _judge(group, known)
     everything = {render.project: render for group in groups.values() for render in group}
     labels = {project: task.label for project, task in known.items()}
     return Reconciled(verdicts, everything, labels, foreign=tuple(foreign), others=tuple(others))
 
 
-def _judged(group: list[StampedRender], known: Mapping[str, KnownTask]) -> dict[str, Verdict]:
+def _judge(group: list[StampedRender], known: Mapping[str, KnownTask]) -> dict[str, Verdict]:
     """Judge all renders of one task instance."""
     verdicts = {render.project: Verdict.FAILED for render in group if render.status == "error"}
     paid = [render for render in group if render.status != "error"]
     if not paid:
         return verdicts
-    # A task takes the oldest usable render of its latest generation's document.
+    # A task uses the oldest usable render of its latest generation's document.
     last = max(paid, key=lambda render: (render.stamp.generation, render.created_at))
-    wanted = [r for r in paid if (r.stamp.generation, r.stamp.fingerprint) == _what(last)]
+    wanted = [r for r in paid if (r.stamp.generation, r.stamp.fingerprint) == _request(last)]
     first = min(wanted, key=lambda render: (render.status != "done", render.created_at, render.project))
-    verdicts[first.project] = _of_state(known[first.project].state)
+    verdicts[first.project] = _verdict_of_state(known[first.project].state)
     for render in paid:
         if render.project == first.project:
             continue
-        same = _what(render) == _what(first)
+        same = _request(render) == _request(first)
         verdicts[render.project] = Verdict.DUPLICATE if same else Verdict.REPLACED
     return verdicts
 
 
-def _what(render: StampedRender) -> tuple[int, str]:
+def _request(render: StampedRender) -> tuple[int, str]:
     return render.stamp.generation, render.stamp.fingerprint
 
 
-def _of_state(state: str | None) -> Verdict:
+def _verdict_of_state(state: str | None) -> Verdict:
     if state == "success":
-        return Verdict.TAKEN
+        return Verdict.USED
     return Verdict.ORPHAN if state in _OVER else Verdict.AWAITED
 
 

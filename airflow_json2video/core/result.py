@@ -1,4 +1,4 @@
-"""What a finished render gives to the next task: a plain dictionary."""
+"""The result of a finished render, and the facts about it that leave the task: plain dictionaries. Pure."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ RESULT_FIELDS = (
     "rendering_time",
     "deleted_at",
 )
-"""The fields of the service's movie object that travel in an event; the author's own data stays behind."""
+"""The fields of the service's movie object that an event carries; the author's own data is left out."""
 
-_MOST_WARNINGS = 20
-_LONGEST_WARNING = 200
+_MAX_WARNINGS = 20
+_MAX_WARNING_LENGTH = 200
 _AZURE_HOSTS = (".core.windows.net",)
-"""Hosts whose addresses write a container where others write a user: ``abfss://container@account``."""
+"""Hosts whose URLs have a container in the place of a user: ``abfss://container@account``."""
 
 
 class RenderResult(TypedDict):
     """The result of a render task, as its XCom.
 
-    ``duration`` and ``rendering_time`` are seconds, ``size`` is bytes, ``url`` lives seven days,
-    ``subtitles`` is the address of the generated ASS file or None, ``remaining_quota`` is what the
-    service said last (``time`` = credits left). ``stored_path`` and the keys after it say what was kept
-    where (``stored_bytes`` is the video's length there); they are None unless the task was asked to keep it.
+    ``duration`` and ``rendering_time`` are seconds, ``size`` is bytes, ``url`` is valid for seven days,
+    ``subtitles`` is the URL of the generated ASS file or None, ``remaining_quota`` is what the service
+    reported last (``time`` = credits left). ``stored_path`` and the keys after it say where the files are stored
+    (``stored_bytes`` is the size of the stored video); they are None unless the task stores its video.
     """
 
     project: str
@@ -82,37 +82,37 @@ class RenderResult(TypedDict):
 
 
 def select_fields(movie: dict[str, Any]) -> dict[str, Any]:
-    """Pick from a movie object, in wire names, what an event may carry."""
-    facts = {name: movie[name] for name in RESULT_FIELDS if name in movie}
+    """Return the fields of a movie object (as JSON) that an event may carry."""
+    fields = {name: movie[name] for name in RESULT_FIELDS if name in movie}
     if warnings := get_warnings(movie):
-        facts["warnings"] = warnings
-    return facts
+        fields["warnings"] = warnings
+    return fields
 
 
 def get_warnings(movie: Mapping[str, Any]) -> list[str]:
-    """Give what the local service did not draw as it was asked to; JSON2Video itself says nothing of the kind.
+    """Return what the local service could not draw as requested; JSON2Video itself does not report this.
 
-    :returns: at most 20 lines of at most 200 characters, since they travel in an event.
+    :returns: at most 20 lines of at most 200 characters, since an event carries them.
     """
     found = movie.get("warnings")
     lines = [" ".join(text.split()) for text in found if isinstance(text, str)] if isinstance(found, list) else []
-    if len(lines) > _MOST_WARNINGS:
-        left_out = len(lines) - _MOST_WARNINGS + 1
-        lines = [*lines[: _MOST_WARNINGS - 1], f"and {left_out} more; the local service's page lists them"]
-    return [text if len(text) <= _LONGEST_WARNING else f"{text[: _LONGEST_WARNING - 3]}..." for text in lines]
+    if len(lines) > _MAX_WARNINGS:
+        omitted = len(lines) - _MAX_WARNINGS + 1
+        lines = [*lines[: _MAX_WARNINGS - 1], f"and {omitted} more; the local service's page lists them"]
+    return [text if len(text) <= _MAX_WARNING_LENGTH else f"{text[: _MAX_WARNING_LENGTH - 3]}..." for text in lines]
 
 
 def render_result(
     movie: dict[str, Any], *, remaining_quota: dict[str, Any] | None, submission_key: str | None
 ) -> RenderResult:
-    """Build the task's result from a finished movie object in wire names."""
+    """Build the task's result from a finished movie object (as JSON)."""
     return RenderResult(
         project=str(movie["project"]),
         url=movie.get("url"),
         duration=number_of(movie.get("duration")),
-        width=_whole(movie.get("width")),
-        height=_whole(movie.get("height")),
-        size=_whole(movie.get("size")),
+        width=_to_int(movie.get("width")),
+        height=_to_int(movie.get("height")),
+        size=_to_int(movie.get("size")),
         rendering_time=number_of(movie.get("rendering_time")),
         subtitles=movie.get("ass") or None,
         created_at=movie.get("created_at"),
@@ -127,7 +127,7 @@ def render_result(
 
 
 def summarize(result: RenderResult) -> str:
-    """Write a result as a line for the log."""
+    """Return a result as a line for the log."""
     return (
         f"Render {result['project']} is done: {result['duration']} s of video, {result['width']}x{result['height']}, "
         f"{result['size']} bytes, rendered in {result['rendering_time']} s. {result['url']}"
@@ -135,22 +135,22 @@ def summarize(result: RenderResult) -> str:
 
 
 def created_at(movie: Mapping[str, Any]) -> float | None:
-    """Give the moment of the submission by the service's clock, epoch seconds; None if it does not say."""
-    return _moment(movie.get("created_at"))
+    """Return when the render was submitted, epoch seconds by the service's clock; None if it is not reported."""
+    return _timestamp(movie.get("created_at"))
 
 
 def ended_at(movie: Mapping[str, Any]) -> float | None:
-    """Give the moment of the render's end by the service's clock, epoch seconds; None if it does not say."""
-    return _moment(movie.get("ended_at"))
+    """Return when the render ended, epoch seconds by the service's clock; None if it is not reported."""
+    return _timestamp(movie.get("ended_at"))
 
 
 def seconds_taken(movie: Mapping[str, Any]) -> float | None:
-    """Give the seconds from submission to end, both by the service's clock; None if it does not say both."""
-    begun, ended = _moment(movie.get("created_at")), _moment(movie.get("ended_at"))
-    return None if begun is None or ended is None or ended <= begun else ended - begun
+    """Return the seconds from submission to end, by the service's clock; None if one of them is not reported."""
+    created, ended = created_at(movie), ended_at(movie)
+    return None if created is None or ended is None or ended <= created else ended - created
 
 
-def _moment(value: Any) -> float | None:
+def _timestamp(value: Any) -> float | None:
     if not isinstance(value, str):
         return None
     try:
@@ -162,9 +162,9 @@ def _moment(value: Any) -> float | None:
 
 
 def number_of(value: Any) -> float | None:
-    """Return a number that the service said; None for anything else, infinity and what is not a number included.
+    """Return a number that the service sent; None for anything else, including infinity and NaN.
 
-    The service has been seen to send numbers as strings.
+    The service is known to send numbers as strings.
     """
     try:
         number = math.nan if value is None else float(value)
@@ -173,23 +173,23 @@ def number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _whole(value: Any) -> int | None:
+def _to_int(value: Any) -> int | None:
     number = number_of(value)
     return None if number is None else int(number)
 
 
-def to_json(answer: Any) -> dict[str, Any]:
+def to_json(response: Any) -> dict[str, Any]:
     """Return a typed response as the JSON object that it came as."""
-    dumped: dict[str, Any] = answer.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    dumped: dict[str, Any] = response.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return dumped
 
 
 def asset_event_extra(result: Mapping[str, Any], *, movie_hash: str | None = None) -> dict[str, Any]:
-    """Pick from a task's result what an event may carry: no key, no quota, none of the author's own data.
+    """Return the facts about a video that an asset event carries: no key, no quota, none of the author's own data.
 
-    :param result: as :class:`RenderResult`; ``stored_path`` if it was stored.
-    :param movie_hash: fingerprint of the document, the same for the same movie; None if the document is not at hand.
-    :returns: plain JSON, all keys always there, None where something is not known. ``duration`` is seconds, ``size``
+    :param result: see :class:`RenderResult`.
+    :param movie_hash: fingerprint of the document, the same for the same movie; None if the document is unknown.
+    :returns: plain JSON that always has all keys; a value is None if it is unknown. ``duration`` is seconds, ``size``
         bytes, ``credits`` as :func:`credits_of`.
     """
     stored = result.get("stored_path")
@@ -208,9 +208,9 @@ def asset_event_extra(result: Mapping[str, Any], *, movie_hash: str | None = Non
 
 
 def credits_of(result: Mapping[str, Any]) -> int | None:
-    """Give the credits for the seconds of a finished video; what was generated for it comes on top.
+    """Return the credits for the duration of a finished video, without generated assets.
 
-    The service does not say what it charged, so this is by its published prices.
+    The service does not report what it charged, so this is computed from its published prices.
     """
     try:
         seconds, width, height = (float(result.get(name) or 0) for name in ("duration", "width", "height"))
@@ -221,27 +221,27 @@ def credits_of(result: Mapping[str, Any]) -> int | None:
     return render_credits(seconds, width=int(width), height=int(height))
 
 
-def without_credentials(address: str) -> str:
-    """Leave a user and password out of an address; a user without a password too, which may be a key."""
-    parts = urlsplit(address)
+def without_credentials(url: str) -> str:
+    """Return a URL without user and password; a user without a password is removed too, since it may be a key."""
+    parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     if not at or (":" not in user and host.endswith(_AZURE_HOSTS)):
-        return address
+        return url
     return parts._replace(netloc=host).geturl()
 
 
 def strip_query_strings(text: str) -> str:
-    """Leave the queries of addresses out of the service's words: an address that is signed is signed there."""
+    """Remove the query strings of URLs from a message of the service: they may contain a signature."""
     return re.sub(r"(\w+://[^\s'\"?]+)\?[^\s'\"]*", r"\1", text)
 
 
-def lineage_dataset(address: str) -> tuple[str, str] | None:
-    """Give namespace and name of the file at *address* by OpenLineage's naming: scheme and host, and the path.
+def lineage_dataset(url: str) -> tuple[str, str] | None:
+    """Return namespace and name of the file at *url* by OpenLineage's naming rules: scheme and host, and the path.
 
-    :returns: None for what is no address of a file: a query and credentials are left out, ``data:`` is not a place.
+    :returns: without query and credentials; None if *url* does not name a file, such as a ``data:`` URL.
     """
     try:
-        parts = urlsplit(without_credentials(address.strip()))
+        parts = urlsplit(without_credentials(url.strip()))
     except ValueError:
         return None
     if not parts.scheme or parts.scheme == "file":

@@ -1,7 +1,7 @@
-"""Whether to submit, adopt, check again or stop: one pure decision, asked by every path.
+"""Decide whether to submit, adopt, check again or stop. Pure; used by every path that submits.
 
-A submission is paid for and cannot be taken back, so the rule is: never send on a guess. What is
-not known for certain is looked up in the account's list, and what cannot be looked up is not sent.
+A submission is paid for and cannot be undone, so the rule is: never send on a guess. What is not known for certain is
+looked up in the account's list, and what cannot be looked up is not sent.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ OnLostResponse = Literal["resubmit", "fail"]
 OnClear = Literal["resubmit", "reuse"]
 
 _FIRST_CHECK = 5.0
-"""Seconds between the last moment of sending and the first check that can show the render."""
+"""Seconds after the last moment of sending at which the list is first checked."""
 _SECOND_CHECK_OF_TIMEOUT = 10.0
-"""Seconds after which a render in status ``timeout`` is checked a second time before a new one is paid for."""
-_LONGEST_BACKOFF = 300.0
+"""Seconds after which a render in status ``timeout`` is checked again before a new one is paid for."""
+_MAX_BACKOFF = 300.0
 
 
 class Action(str, Enum):
@@ -63,12 +63,12 @@ class Unconfirmed:
     :param attempt: the attempt that sent it, or may have died while sending it.
     :param last_sent_at: the last moment at which it can have been sent, epoch seconds.
     :param response_lost: True if this attempt itself sent it and its response was lost; False if it belongs to an
-        earlier attempt, of which nobody knows whether it sent anything.
-    :param fingerprint: of the document that was sent, if its response was lost: a document with a value of the moment
-        is another one when the task goes on in another process.
+        earlier attempt, and it is unknown whether that one sent anything.
+    :param fingerprint: of the document that was sent, if its response was lost: a document that contains the current
+        time, for example, changes when the task continues in another process.
     :param one_render: whether *attempt* can have started one render at most. Then a listed render of that attempt is
-        the one in question. False where nobody knows how often it submitted, as for an item of a batch whose ledger is
-        lost, or for the command line.
+        the one in question. False if it is unknown how often it submitted, such as for an item of a batch whose ledger
+        is lost, or for the command line.
     """
 
     attempt: int
@@ -82,9 +82,9 @@ class Unconfirmed:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Unconfirmed:
+    def from_json(cls, fields: Mapping[str, Any]) -> Unconfirmed:
         """Read what :meth:`to_json` returned; fields of a newer version are ignored."""
-        return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
+        return cls(**{name: fields[name] for name in cls.__dataclass_fields__ if name in fields})
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def backoff(failures: int, *, jitter: float) -> float:
     :param failures: 1 or more. :param jitter: a random number from 0 to 1, so that many tasks do not return together.
     """
     doubled = _FIRST_CHECK * 2.0 ** min(max(failures - 1, 0), 10)
-    return capped(min(doubled, _LONGEST_BACKOFF) * (0.75 + 0.5 * jitter))
+    return capped(min(doubled, _MAX_BACKOFF) * (0.75 + 0.5 * jitter))
 
 
 def decide_submission(
@@ -124,42 +124,42 @@ def decide_submission(
 ) -> Decision:
     """Decide about one submission from what the account's list shows.
 
-    A submission whose response is unknown is absent when a list that was read *confirmation_time* after the last
-    moment of sending does not show it, or as soon as the list shows what became of it.
+    A submission whose response is unknown counts as absent when a list that was read *confirmation_time* after the
+    last moment of sending does not show it, or as soon as the list shows the render that it started.
 
     :param found: the renders with this task instance's stamp, whatever their generation, in any
-        order; ``None`` if the list could not be read, which is *unknown* and not *absent*.
+        order; ``None`` if the list could not be read: the result is then *unknown*, not *absent*.
     :param mine: the stamp that this attempt submits with.
-    :param unconfirmed: the submission whose response is unknown; ``None`` if there is none: every one that was made
-        was refused in words that say that nothing was started.
+    :param unconfirmed: the submission whose response is unknown; ``None`` if every submission was refused with a
+        response that says that nothing was started.
     :param read_at: when the reading of the list began, epoch seconds, by the clock of *unconfirmed*.
     :param earlier_read_at: when the list was first read for this decision; ``None`` the first time.
     :param confirmation_time: seconds after which a render that was submitted must be in the account's list.
     :param on_lost_response: what absence means when a response was lost.
-    :param on_clear: whether a task that a person cleared pays for a new render or reuses the old one.
-    :param last_delivered_attempt: the attempt before which all renders have been delivered when a person cleared the
-        task. One of these that has ended is not adopted under ``on_clear="resubmit"``; one that the task never
-        gave as its result is, however the wait for it was broken off.
+    :param on_clear: whether a cleared task pays for a new render or reuses the existing one.
+    :param last_delivered_attempt: the attempt before which all renders had been delivered when the task was cleared.
+        Under ``on_clear="resubmit"`` such a render is not adopted once it has ended. One that the task never returned
+        as its result is adopted, however the wait for it was interrupted.
     """
     lost = unconfirmed is not None and unconfirmed.response_lost
     if found is None:
         return Decision(
             Action.STOP,
-            f"The account's list could not be read, so it is unknown whether a render with submission key "
+            "The account's list could not be read, so it is unknown whether a render with submission key "
             f"{mine.submission_key} exists. "
             + ("One submission was sent; nothing more was." if lost else "Nothing was submitted."),
         )
-    asked_for, bare = {mine.fingerprint}, replace(mine, fingerprint="")
+    fingerprints, bare = {mine.fingerprint}, replace(mine, fingerprint="")
     if unconfirmed is not None and unconfirmed.fingerprint is not None:
-        asked_for.add(unconfirmed.fingerprint)
-    same, notes = _of_this_document(found, mine, asked_for, on_clear, last_delivered_attempt)
-    usable = [r for r in same if _going_on(r) or (r.status == "done" and r.has_file)]
+        fingerprints.add(unconfirmed.fingerprint)
+    same, notes = _select_candidates(found, mine, fingerprints, on_clear, last_delivered_attempt)
+    usable = [r for r in same if _is_running(r) or (r.status == "done" and r.has_file)]
     if usable:
         return _adopt(usable, notes, mine)
-    # All of it: a run that was made anew under an old id had the same key and attempt, for another document perhaps.
-    own = [r for r in found if r.stamp.fingerprint in asked_for and replace(r.stamp, fingerprint="") == bare]
+    # The whole stamp: a run recreated under an old id had the same key and attempt, perhaps for another document.
+    own = [r for r in found if r.stamp.fingerprint in fingerprints and replace(r.stamp, fingerprint="") == bare]
     if lost and own:
-        # It has ended already, and not well: whoever waits for it says how.
+        # It has already failed: the wait for it reports how.
         return _adopt(own, notes, mine)
     if any(r.status == "timeout" for r in same):
         waited = 0.0 if earlier_read_at is None else read_at - earlier_read_at
@@ -169,7 +169,7 @@ def decide_submission(
             return Decision(Action.CHECK_AGAIN, reason, warnings=tuple(notes), check_in=check_in)
     if unconfirmed is not None and not _is_absent(unconfirmed, found, read_at - confirmation_time):
         return _check_again(unconfirmed, notes, mine, read_at=read_at, confirmation_time=confirmation_time)
-    notes += [_why_not(render) for render in same]
+    notes += [_explain_unusable(render) for render in same]
     if lost:
         absent = (
             f"The response to the submission was lost. The account's list does not show it (submission key "
@@ -182,8 +182,8 @@ def decide_submission(
 
 
 def _is_absent(unconfirmed: Unconfirmed, found: Sequence[FoundRender], sent_before: float) -> bool:
-    """Whether that submission started no render, or one that the list shows to have ended."""
-    # Not for a response that was lost: its own render is adopted, and those of the same attempt are other submissions.
+    """Return whether that submission started no render, or one that the list shows as ended."""
+    # Not after a lost response: its own render is adopted, and others of the same attempt are other submissions.
     is_shown = unconfirmed.one_render and any(r.stamp.attempt == unconfirmed.attempt for r in found)
     return unconfirmed.last_sent_at <= sent_before or (is_shown and not unconfirmed.response_lost)
 
@@ -192,32 +192,32 @@ def _check_again(
     unconfirmed: Unconfirmed, notes: Sequence[str], mine: Stamp, *, read_at: float, confirmation_time: float
 ) -> Decision:
     age = read_at - unconfirmed.last_sent_at
-    left = min(confirmation_time - age, confirmation_time)  # a clock that went back makes no wait longer
+    left = min(confirmation_time - age, confirmation_time)  # a clock that was set back does not make the wait longer
     whose = "this attempt's submission" if unconfirmed.response_lost else f"attempt {unconfirmed.attempt}"
     reason = (
         f"The account's list shows no render of {whose} yet (submission key {mine.submission_key}). Its absence is "
         f"confirmed in {left:.0f} s."
     )
-    # A check as long after the one before as that was after the sending: few of them, most of them early.
+    # The time since sending doubles from check to check: few checks, most of them early.
     check_in = min(max(age, _FIRST_CHECK), left)
     return Decision(Action.CHECK_AGAIN, reason, warnings=tuple(notes), check_in=check_in)
 
 
-def _of_this_document(
+def _select_candidates(
     found: Sequence[FoundRender],
     mine: Stamp,
-    asked_for: Collection[str],
+    fingerprints: Collection[str],
     on_clear: OnClear,
     last_delivered_attempt: int,
 ) -> tuple[list[FoundRender], list[str]]:
-    """Give the renders that may be adopted, this generation's first and oldest first, and why not the others."""
+    """Return the renders that may be adopted, this generation's first and oldest first, and why the others may not."""
     same, notes = [], []
     for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
-        if render.stamp.fingerprint not in asked_for:
+        if render.stamp.fingerprint not in fingerprints:
             notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
         elif on_clear == "resubmit" and _was_delivered(render, mine, last_delivered_attempt):
             notes.append(
-                f"Render {render.project} ({render.status}) is from before the clear of a task that had given its "
+                f"Render {render.project} ({render.status}) is from before the clear of a task that had returned its "
                 "result, so it is not adopted (on_clear='resubmit')."
             )
         else:
@@ -228,35 +228,35 @@ def _of_this_document(
 def _adopt(usable: Sequence[FoundRender], notes: Sequence[str], mine: Stamp) -> Decision:
     first = usable[0]
     key = first.stamp.submission_key
-    twins = [r.project for r in usable if r.stamp.submission_key == key]
+    same_key = [r.project for r in usable if r.stamp.submission_key == key]
     warnings = list(notes)
-    if len(twins) > 1:
+    if len(same_key) > 1:
         warnings.append(
-            f"Several renders carry submission key {key}: {', '.join(twins)}. Each may have been charged; the oldest "
-            f"usable one, {first.project}, is adopted."
+            f"Several renders carry submission key {key}: {', '.join(same_key)}. Each may have been charged; the "
+            f"oldest usable one, {first.project}, is adopted."
         )
-    whose = "of this task" if first.stamp.generation == mine.generation else "of this task from before it was cleared"
-    reason = f"Found render {first.project} {whose}, {first.status}: adopted, nothing new is paid for."
-    if first.stamp.generation != mine.generation and not _going_on(first):
+    whose = "of this task" if first.stamp.generation == mine.generation else "of this task, from before it was cleared"
+    reason = f"Reattached to render {first.project} ({first.status}) {whose}. No new render was submitted."
+    if first.stamp.generation != mine.generation and not _is_running(first):
         reason += " To order a new one, change the document, or set on_clear='resubmit'."
     return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
 
 
 def _was_delivered(render: FoundRender, mine: Stamp, last_delivered_attempt: int) -> bool:
     earlier = render.stamp.generation != mine.generation and render.stamp.attempt < last_delivered_attempt
-    return earlier and not _going_on(render)
+    return earlier and not _is_running(render)
 
 
-def _going_on(render: FoundRender) -> bool:
-    # A status that is not documented is taken for one that goes on: that never pays twice.
+def _is_running(render: FoundRender) -> bool:
+    # A status that is not documented counts as running, so that nothing is paid for twice.
     return render.status not in {"done", "error", "timeout"}
 
 
-def _why_not(render: FoundRender) -> str:
+def _explain_unusable(render: FoundRender) -> str:
     if render.status == "error":
         return f"Render {render.project} of this task failed, which cost nothing."
     if render.status == "timeout":
-        return f"Render {render.project} of this task is still in 'timeout'; should it finish, it is charged too."
+        return f"Render {render.project} of this task is still in status 'timeout'; if it finishes, it is charged too."
     return f"Render {render.project} of this task is done, and its file is gone (deleted, or older than 7 days)."
 
 

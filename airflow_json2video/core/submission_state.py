@@ -1,4 +1,4 @@
-"""What a submission knows while it waits, and how it says that it has to wait or that it does not know."""
+"""The state of a submission that waits, and the exceptions that end it without a result."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["SubmissionPaused", "SubmissionState", "unconfirmed_error"]
 
 @dataclass(frozen=True)
 class SubmissionState:
-    """What a submission knows, as JSON: enough to go on with it in another process of the same attempt.
+    """The state of a submission, as JSON: enough to continue it in another process of the same attempt.
 
-    :param unconfirmed: the submission whose response is unknown; moments are the service's.
-    :param on_service_clock: False while the service has not answered since: then its moment means nothing on another
-        machine.
+    :param unconfirmed: the submission whose response is unknown; its times are by the service's clock.
+    :param on_service_clock: False until the service has responded again: until then the time in *unconfirmed* is
+        meaningless on another machine.
     :param sent: whether this attempt has sent a submission.
-    :param refusals: how many were refused in words that say that nothing was started.
-    :param failures: requests in a row that failed in a way that may pass.
+    :param refusals: number of submissions that were refused with a response that says that nothing was started.
+    :param failures: number of requests in a row that failed and may succeed later.
     :param unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
     :param list_refused_since: the same for a list that the service refuses to return.
-    :param first_read_at: when the list was first read for the decision in question.
+    :param first_read_at: when the list was first read for the current decision.
     :param other_deployment_reported: whether the log has said that another deployment has a render of the same task.
-    :param error: what went wrong last.
+    :param error: the last error.
     """
 
     unconfirmed: Unconfirmed | None = None
@@ -45,9 +45,9 @@ class SubmissionState:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> SubmissionState:
+    def from_json(cls, fields: Mapping[str, Any]) -> SubmissionState:
         """Read what :meth:`to_json` returned; fields of a newer version are ignored."""
-        known = {name: facts[name] for name in cls.__dataclass_fields__ if name in facts}
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
         if known.get("unconfirmed") is not None:
             known["unconfirmed"] = Unconfirmed.from_json(known["unconfirmed"])
         return cls(**known)
@@ -56,8 +56,8 @@ class SubmissionState:
 class SubmissionPaused(Exception):
     """The submission has to wait for longer than it may hold a worker slot.
 
-    :ivar seconds: how long. :ivar until: epoch seconds after which it is useless.
-    :ivar state: to go on with.
+    :ivar seconds: how long. :ivar until: epoch seconds after which waiting is useless.
+    :ivar state: the state to continue with.
     """
 
     def __init__(self, reason: str, *, seconds: float, until: float, state: SubmissionState) -> None:
@@ -72,16 +72,16 @@ def unconfirmed_error(
 ) -> SubmissionUnconfirmed:
     """Build the error of an attempt that ends without knowing whether a render was started.
 
-    :param retryable: whether the next attempt may find out, instead of a person.
+    :param retryable: whether the next attempt may find out; if not, the advice says how you can.
     """
-    look = (
-        f"Look for 'submission_key': '{submission_key}' in the client-data of the account's renders "
+    search = (
+        f"Search for 'submission_key': '{submission_key}' in the client-data of the account's renders "
         "(GET /movies, or the render logs of the dashboard)."
     )
-    then = "Then clear the task: it adopts the render if the list shows it, and submits again if it does not."
+    then = "Then clear the task: it reattaches to the render if the list shows it, and submits again if not."
     return SubmissionUnconfirmed(
         message,
         service_message=(state.error or {}).get("service_message"),
         retryable=retryable,
-        advice=look if retryable else f"{look} {then}",
+        advice=search if retryable else f"{search} {then}",
     )

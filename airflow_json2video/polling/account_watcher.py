@@ -103,7 +103,7 @@ async def watch_account(
                 failures, delay = 0, max(interval, poll.floor, poll.floor * poll.pages * _MIN_DELAY_PER_PAGE)
                 delay *= random.uniform(0.9, 1.1)  # noqa: S311
             is_due = has_reported or poll.has_news or clock() - saved_at >= _SAVE_EVERY
-            if store is not None and is_due and renders.has_begun:
+            if store is not None and is_due and renders.has_state:
                 if has_reported:
                     await asyncio.sleep(_EVENT_STORED_AFTER)
                 await store.save(renders.state())
@@ -154,10 +154,10 @@ class _ListPoll:
 
     async def _run(self, clock: Callable[[], float]) -> AsyncIterator[Mapping[str, Any]]:
         client = await self._open()
-        for project in self._renders.to_ask(clock()):
+        for project in self._renders.due_projects(clock()):
             movie = await self._poll_one(client, project)
             deployment = await self._find_deployment()
-            if movie is not None and self._renders.on_answer(movie, now=clock()):
+            if movie is not None and self._renders.on_response(movie, now=clock()):
                 self.has_news = True
                 if self._filter.matches(movie, deployment=deployment):
                     yield movie
@@ -238,7 +238,7 @@ class _ListPoll:
 
 
 def _start_of(renders: FinishedRenders) -> str:
-    if renders.has_begun:
+    if renders.has_state:
         return "renders that ended since a watcher last polled are reported, and those that end from now on"
     return "renders that end from now on are reported"
 

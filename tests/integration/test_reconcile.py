@@ -67,7 +67,7 @@ def test_unused_renders_and_renders_paid_for_twice_are_found(airflow: Airflow, s
     verdicts = {render["project"]: render["verdict"] for render in answer["renders"]}
     (orphan,) = {render["project"] for render in service.renders()} - {project, twin, stranger}
     assert code == 1
-    assert verdicts == {project: "taken", orphan: "orphan", twin: "duplicate"}
+    assert verdicts == {project: "used", orphan: "orphan", twin: "duplicate"}
     assert answer["wasted_credits"] == 20, "9.4 s each, begun seconds counting whole"
     assert answer["unknown"] == []
     tasks = {render["project"]: render["task"] for render in answer["renders"]}

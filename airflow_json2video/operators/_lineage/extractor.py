@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.openlineage.facet import Dataset, OutputDataset, OutputStatisticsOutputDatasetFacet
 
 from airflow_json2video.core.identity import fingerprint
-from airflow_json2video.core.media_sources import sources_of
+from airflow_json2video.core.media_sources import media_urls
 from airflow_json2video.core.result import lineage_dataset
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def lineage_of(document: Mapping[str, Any] | None, video: Mapping[str, Any] | No
 
 
 def _inputs(document: Mapping[str, Any]) -> list[Any]:
-    places = [lineage_dataset(address) for address in sources_of(document)]
+    places = [lineage_dataset(address) for address in media_urls(document)]
     return [Dataset(namespace=namespace, name=name) for namespace, name in dict.fromkeys(filter(None, places))]
 
 

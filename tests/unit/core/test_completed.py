@@ -85,15 +85,15 @@ def test_an_old_render_that_goes_on_is_asked_for_by_itself_ever_less_often():
     asked = []
     for step in range(1, int(23 * HOUR / 30)):
         now = NOW + 30 * step
-        for project in renders.to_ask(now):
+        for project in renders.due_projects(now):
             asked.append(now - NOW)
-            assert not renders.on_answer(movie(project, "running"), now=now)
+            assert not renders.on_response(movie(project, "running"), now=now)
         renders.on_list([movie("a", "running")] if renders.span(now)[0] <= NOW else [], now=now)
     assert asked[0] > 10 * MINUTE
     assert len(asked) < 120
     assert asked[-1] - asked[-2] > 30 * MINUTE > 2 * MINUTE > asked[1] - asked[0]
-    assert renders.on_answer(movie("a"), now=NOW + 23 * HOUR)
-    assert renders.to_ask(NOW + 23 * HOUR + 1) == []
+    assert renders.on_response(movie("a"), now=NOW + 23 * HOUR)
+    assert renders.due_projects(NOW + 23 * HOUR + 1) == []
 
 
 def test_where_many_go_on_for_long_the_list_reaches_back_to_them_and_few_are_asked_for_by_themselves():
@@ -102,14 +102,16 @@ def test_where_many_go_on_for_long_the_list_reaches_back_to_them_and_few_are_ask
     for step in range(1, 240):
         now = NOW + 30 * step
         start, _ = renders.span(now)
-        for project in renders.to_ask(now):
-            renders.on_answer(movie(project, "running"), now=now)
-        assert len(renders.to_ask(now - 1)) <= 10
+        for project in renders.due_projects(now):
+            renders.on_response(movie(project, "running"), now=now)
+        assert len(renders.due_projects(now - 1)) <= 10
         assert start < NOW
         assert renders.on_list(running, now=now) == []
     ended = [movie(f"a{n}", created=NOW - 1 + n / 100) for n in range(50)]
     now = NOW + 3 * HOUR
-    told = [m["project"] for m in ended if m["project"] in renders.to_ask(now) and renders.on_answer(m, now=now)]
+    told = [
+        m["project"] for m in ended if m["project"] in renders.due_projects(now) and renders.on_response(m, now=now)
+    ]
     told += names(renders.on_list(ended, now=now))
     assert sorted(told) == sorted(names(ended))
     assert renders.on_list(ended, now=now + 30) == []
@@ -119,9 +121,9 @@ def test_a_render_that_has_not_ended_in_a_day_or_is_not_known_any_more_is_forgot
     renders = looked(movie("a", "running"), movie("b", "running"))
     renders.on_list([], now=NOW + HOUR)
     renders.on_unknown("b")
-    assert renders.to_ask(NOW + HOUR) == ["a"]
+    assert renders.due_projects(NOW + HOUR) == ["a"]
     renders.on_list([], now=NOW + DAY + 1)
-    assert renders.to_ask(NOW + DAY + 2) == []
+    assert renders.due_projects(NOW + DAY + 2) == []
     assert renders.state()["open"] == {}
 
 
@@ -154,9 +156,9 @@ def test_a_render_that_is_asked_for_by_itself_is_remembered_over_a_restart():
     renders = looked(movie("a", "running"))
     renders.on_list([], now=NOW + HOUR)
     renders = again(renders)
-    assert renders.to_ask(NOW + 2 * HOUR) == ["a"]
-    assert renders.on_answer(movie("a"), now=NOW + 2 * HOUR)
-    assert not again(renders).on_answer(movie("a"), now=NOW + 2 * HOUR)
+    assert renders.due_projects(NOW + 2 * HOUR) == ["a"]
+    assert renders.on_response(movie("a"), now=NOW + 2 * HOUR)
+    assert not again(renders).on_response(movie("a"), now=NOW + 2 * HOUR)
 
 
 def test_what_is_made_up_for_after_a_long_time_is_bounded_by_the_life_of_a_file():
@@ -183,7 +185,7 @@ def test_what_is_kept_stays_small():
     assert len(json.dumps(renders.state())) < 10_000
 
 
-@pytest.mark.parametrize("state", [None, "x", {}, {"start": "x"}, {"start": None, "told": 3}, {"start": 1.0}])
+@pytest.mark.parametrize("state", [None, "x", {}, {"start": "x"}, {"start": None, "reported": 3}, {"start": 1.0}])
 def test_a_state_that_cannot_be_read_is_none(state):
     renders = FinishedRenders(state)
     assert renders.on_list([movie("old")], now=NOW) == []

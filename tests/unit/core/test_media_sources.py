@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from airflow_json2video.core.media_sources import sources_of
+from airflow_json2video.core.media_sources import media_urls
 
 
 def image(src):
@@ -23,29 +23,29 @@ def test_images_videos_and_sounds_are_given_in_their_order_each_once():
             {"elements": [image("https://a/1.png")]},
         ],
     }
-    assert sources_of(document) == ["https://a/music.mp3", "https://a/1.png", "https://a/2.mp4"]
+    assert media_urls(document) == ["https://a/music.mp3", "https://a/1.png", "https://a/2.mp4"]
 
 
 def test_what_is_no_media_file_is_not_a_source():
     others = [{"type": "html", "src": "https://a/page"}, {"type": "text", "text": "https://a/b.png"}, image(None)]
-    assert sources_of(movie(*others, {"type": "image", "prompt": "a cat"})) == []
+    assert media_urls(movie(*others, {"type": "image", "prompt": "a cat"})) == []
 
 
 def test_elements_inside_elements_are_found():
-    assert sources_of(movie({"type": "component", "elements": [image("https://a/1.png")]})) == ["https://a/1.png"]
+    assert media_urls(movie({"type": "component", "elements": [image("https://a/1.png")]})) == ["https://a/1.png"]
 
 
 def test_variables_are_filled_in_where_the_document_gives_their_values():
     document = movie(
         image("{{ logo }}"), image("https://a/{{ city }}.png"), variables={"logo": "https://a/logo.png", "city": "Bern"}
     )
-    assert sources_of(document) == ["https://a/logo.png", "https://a/Bern.png"]
+    assert media_urls(document) == ["https://a/logo.png", "https://a/Bern.png"]
 
 
 def test_the_variables_of_scene_and_element_go_before_those_of_the_movie():
     scene = {"variables": {"n": "2"}, "elements": [image("https://a/{{ n }}"), {**image("https://a/{{ n }}")}]}
     scene["elements"][1]["variables"] = {"n": "3"}
-    assert sources_of({"variables": {"n": "1"}, "scenes": [scene]}) == ["https://a/2", "https://a/3"]
+    assert media_urls({"variables": {"n": "1"}, "scenes": [scene]}) == ["https://a/2", "https://a/3"]
 
 
 def test_a_scene_that_is_repeated_gives_the_files_of_each_round():
@@ -55,26 +55,26 @@ def test_a_scene_that_is_repeated_gives_the_files_of_each_round():
         {"iterate": "rooms", "iterate-as": "room", "elements": [image("{{ room.photo }}?large")]},
     ]
     expected = ["https://a/1.png", "https://a/2.png", "https://a/1.png?large", "https://a/2.png?large"]
-    assert sources_of({"variables": {"rooms": rooms}, "scenes": scenes}) == expected
+    assert media_urls({"variables": {"rooms": rooms}, "scenes": scenes}) == expected
 
 
 def test_an_address_that_only_the_service_knows_is_left_out():
-    assert sources_of(movie(image("{{ unknown }}"), image("https://a/1.png"))) == ["https://a/1.png"]
-    assert sources_of({"template": "abc123def456ghi789jk", "variables": {"logo": "https://a/logo.png"}}) == []
+    assert media_urls(movie(image("{{ unknown }}"), image("https://a/1.png"))) == ["https://a/1.png"]
+    assert media_urls({"template": "abc123def456ghi789jk", "variables": {"logo": "https://a/logo.png"}}) == []
 
 
 def test_a_document_of_any_shape_is_read_without_an_error():
     for odd in ({}, {"scenes": "x"}, {"scenes": [1, None]}, {"scenes": [{"elements": {"a": 1}}]}, movie(image(7))):
-        assert sources_of(odd) == []
+        assert media_urls(odd) == []
 
 
 def test_a_movie_that_repeats_itself_endlessly_is_read_in_a_moment():
     items = [{"n": str(n)} for n in range(200_000)]
     scenes = [{"iterate": "items", "elements": [image("https://a/{{ n }}"), image("{{ nothing }}")]}] * 50
     started = time.perf_counter()
-    assert len(sources_of({"variables": {"items": items}, "scenes": scenes})) == 200
+    assert len(media_urls({"variables": {"items": items}, "scenes": scenes})) == 200
     unknown = [{"iterate": "items", "elements": [image("{{ nothing }}")]}] * 50
-    assert sources_of({"variables": {"items": items}, "scenes": unknown}) == []
+    assert media_urls({"variables": {"items": items}, "scenes": unknown}) == []
     assert time.perf_counter() - started < 5
 
 
@@ -82,7 +82,7 @@ def test_elements_in_elements_in_elements_without_an_end_are_read_to_a_depth():
     element = image("https://a/deep.png")
     for _ in range(500):
         element = {"type": "component", "elements": [element]}
-    assert sources_of(movie(element, image("https://a/1.png"))) == ["https://a/1.png"]
+    assert media_urls(movie(element, image("https://a/1.png"))) == ["https://a/1.png"]
 
 
 @pytest.mark.parametrize("junk", [["image"], {"a": 1}, None, 7, True, "image", [[]]], ids=repr)
@@ -90,4 +90,4 @@ def test_elements_in_elements_in_elements_without_an_end_are_read_to_a_depth():
 def test_a_value_of_another_type_loses_no_other_source(name, junk):
     good = {"type": "image", "src": "https://cdn.example.com/a.png"}
     document = {"scenes": [{"elements": [{**good, name: junk}]}, {**good, name: junk}, {"elements": [good]}]}
-    assert sources_of(document)[-1] == "https://cdn.example.com/a.png"
+    assert media_urls(document)[-1] == "https://cdn.example.com/a.png"

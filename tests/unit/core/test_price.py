@@ -77,12 +77,12 @@ def test_a_render_that_costs_more_than_it_may_is_refused_with_the_estimate(limit
 
 def test_a_render_that_costs_more_at_any_rate_is_refused_although_not_all_is_known():
     assert "at least 4 credits, and max_credits is 3" in str(check_max_credits(UNKNOWN, max_credits=3))
-    assert "cannot be told beforehand" in str(check_max_credits(UNKNOWN, max_credits=4))  # it may cost just that
+    assert "cannot be estimated in advance" in str(check_max_credits(UNKNOWN, max_credits=4))  # it may cost just that
 
 
 def test_a_render_that_cannot_be_estimated_is_refused_and_told_what_is_missing():
     refusal = str(check_max_credits(UNKNOWN, max_credits=100))
-    assert "cannot be told beforehand" in refusal
+    assert "cannot be estimated in advance" in refusal
     assert "scenes[1].elements[0]" in refusal
     assert "'duration'" in refusal
 
@@ -164,7 +164,7 @@ def test_the_cost_of_a_finished_render_is_what_its_length_costs():
         "charged_credits": 40,
         "remaining_credits": 560.0,
     }
-    assert "9.4 s of video: 40 credits" in format_cost(cost)
+    assert "40 credits for 9.4 s of video" in format_cost(cost)
     assert "estimated: 38" in format_cost(cost)
 
 

@@ -32,7 +32,7 @@ def again(**changes):
 
 
 def test_the_render_of_a_task_that_succeeded_is_taken():
-    assert verdicts(render("a")) == {"a": "taken"}
+    assert verdicts(render("a")) == {"a": "used"}
 
 
 def test_the_render_of_a_task_that_is_not_over_is_awaited():
@@ -47,21 +47,21 @@ def test_the_render_of_a_task_that_failed_is_an_orphan():
 
 def test_of_two_renders_of_one_document_the_later_is_a_duplicate_and_its_credits_are_wasted():
     first, second = render("a", seconds=10), render("b", at="2026-05-01T01:00:00Z", seconds=12.5)
-    assert verdicts(first, second) == {"a": "taken", "b": "duplicate"}
+    assert verdicts(first, second) == {"a": "used", "b": "duplicate"}
     tasks = {ME.task_key: KnownTask("x", "success")}
     assert reconcile([second, first], tasks, deployment="id:here").wasted_credits == 13
 
 
 def test_a_render_that_failed_is_none_of_them_and_cost_nothing():
-    assert verdicts(render("a", status="error"), render("b")) == {"a": "failed", "b": "taken"}
+    assert verdicts(render("a", status="error"), render("b")) == {"a": "failed", "b": "used"}
     tasks = {ME.task_key: KnownTask("x", "failed")}
     assert reconcile([render("a", status="error")], tasks, deployment="id:here").wasted_credits == 0
 
 
 def test_a_render_from_before_a_clear_or_of_another_document_was_replaced():
     before, now = render("a", identity=again(generation=0)), render("b", at="2026-05-02T00:00:00Z")
-    assert verdicts(before, now) == {"a": "replaced", "b": "taken"}
-    assert verdicts(render("a", print_="old"), now) == {"a": "replaced", "b": "taken"}
+    assert verdicts(before, now) == {"a": "replaced", "b": "used"}
+    assert verdicts(render("a", print_="old"), now) == {"a": "replaced", "b": "used"}
 
 
 def test_a_render_whose_task_is_not_known_here_is_told_apart_and_not_counted():
@@ -80,7 +80,7 @@ def test_an_item_of_a_batch_is_known_by_the_name_of_its_task():
         duration=1.0,
     )
     tasks = {"a_dag.render": KnownTask("a_dag / render (an item)", "failed")}
-    found = reconcile([item], {}, deployment="id:here", items_of=tasks)
+    found = reconcile([item], {}, deployment="id:here", tasks_by_name=tasks)
     assert found.of(Verdict.ORPHAN) == [item]
     assert found.labels == {"a": "a_dag / render (an item)"}
 
@@ -90,7 +90,9 @@ def test_the_renders_of_another_deployment_are_neither_judged_nor_counted():
     theirs = render("a", identity=again(deployment="id:there"))
     item = render("b", identity=again(deployment="namespace:there", item="1"))
     tasks = {again(deployment=name).task_key: KnownTask("x", "failed") for name in ("id:here", "id:there")}
-    found = reconcile([theirs, item], tasks, deployment="id:here", items_of={"a_dag.render": KnownTask("x", "failed")})
+    found = reconcile(
+        [theirs, item], tasks, deployment="id:here", tasks_by_name={"a_dag.render": KnownTask("x", "failed")}
+    )
     assert (dict(found.verdicts), found.foreign, found.others) == ({}, (), (theirs, item))
     assert found.wasted_credits == 0
     assert reconcile([theirs], tasks, deployment=None).others == (theirs,)

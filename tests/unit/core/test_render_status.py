@@ -313,4 +313,4 @@ def test_a_file_that_does_not_appear_ends_the_wait_and_not_the_task():
     step = render.on_status(done, now=612)
     assert isinstance(step.error, RenderExpired)
     assert step.error.retryable
-    assert "A retry asks for its file again, and submits nothing" in str(step.error)
+    assert "A retry requests its file again and submits nothing" in str(step.error)

@@ -67,7 +67,7 @@ def test_the_cost_is_an_xcom_before_and_after(render, service, times_logged, def
         "charged_credits": 2,
         "remaining_credits": 598.0,
     }
-    assert times_logged("is charged by 2 s of video: 2 credits") == 1
+    assert times_logged("2 credits for 2 s of video") == 1
 
 
 def test_without_waiting_the_cost_is_the_estimate(render):
@@ -86,7 +86,7 @@ def test_a_movie_that_costs_more_than_it_may_is_never_sent(render, service):
 
 
 def test_a_movie_that_cannot_be_estimated_is_never_sent_under_a_limit(render, service):
-    with pytest.raises(AirflowFailException, match="Write the durations that are missing"):
+    with pytest.raises(AirflowFailException, match="Add the missing durations"):
         Attempt(render(movie=UNKNOWN, max_credits=1000)).run()
     assert service.posts == 0
 

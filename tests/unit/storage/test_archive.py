@@ -126,7 +126,7 @@ def test_a_place_that_does_not_answer_is_unknown_and_nothing_is_taken_for_missin
 
 
 def test_a_path_with_a_field_that_a_render_does_not_tell_is_refused(unkept):
-    with pytest.raises(ConfigurationError, match=r"\{item\}, which is not known"):
+    with pytest.raises(ConfigurationError, match=r"Unknown placeholder \{item\}"):
         unkept("/videos/{item}.mp4")
 
 

@@ -215,7 +215,7 @@ def test_a_render_whose_file_is_gone_is_told_so(rendered, keep, tmp_path):
     for facts, why in (
         ({"deleted_at": movie["ended_at"]}, "its file was deleted at JSON2Video"),
         ({"ended_at": "2026-01-01T10:00:00Z"}, "it is older than seven days"),
-        ({}, "does not name its file yet"),
+        ({}, "has not published its file yet"),
     ):
         with pytest.raises(RenderExpired, match=why):
             keep({**movie, **facts}, f"{tmp_path}/{{project}}.mp4")
