@@ -1,9 +1,9 @@
-"""Videos as assets of Airflow: the URI scheme ``json2video``, and what the events of an asset say of a video.
+"""Videos as assets of Airflow: the URI scheme ``json2video``, and the videos in an asset's events.
 
-``json2video://<account>/<name>`` names a kind of video and not a single one: ``json2video://marketing/weekly-report``
-is whatever the weekly report is today. JSON2Video has no name for an account, so *account* is one of your own; by
-convention the id of the connection. *name* is of your own too: of a template, a DAG, a series; it may have more than
-one part. Without a name, ``json2video://<account>`` is every video of the account.
+``json2video://<account>/<name>`` identifies a series of videos, not a single one: ``json2video://marketing/weekly-report``
+is the latest weekly report. JSON2Video does not name its accounts, so you choose *account*; by convention it is the id
+of the connection. You choose *name* too, such as the name of a template, a DAG or a series; it may have several parts.
+Without a name, ``json2video://<account>`` is every video of the account.
 
 Airflow imports this module while it reads a DAG file with such an asset, so it imports nothing.
 """
@@ -24,15 +24,15 @@ __all__ = ["create_asset", "triggering_videos"]
 SCHEME = "json2video"
 
 _SEGMENT = "-._~!$&'()*+,;=:@"
-"""What may stand in a part of a path beside letters and digits (RFC 3986); all else is written as %XX."""
+"""Characters allowed in a path segment in addition to letters and digits (RFC 3986); others are written as %XX."""
 
 
 def create_asset(*, account: str = "json2video_default", name: str = "", extra: dict[str, Any] | None = None) -> Asset:
-    """Give the asset ``json2video://<account>/<name>``; a ``Dataset`` in Airflow 2.11.
+    """Return the asset ``json2video://<account>/<name>``; a ``Dataset`` in Airflow 2.11.
 
-    :param account: whose videos: by convention the id of the connection.
-    :param name: which of them, as ``weekly-report`` or ``shops/north``; empty: all of them.
-    :raises ValueError: there is no account, or a part of the name is ``.`` or ``..``.
+    :param account: the account of the videos; by convention the id of the connection.
+    :param name: the series, such as ``weekly-report`` or ``shops/north``; empty: all videos.
+    :raises ValueError: the account is empty, or a part of the name is ``.`` or ``..``.
 
     .. code-block:: python
 
@@ -44,27 +44,29 @@ def create_asset(*, account: str = "json2video_default", name: str = "", extra: 
 
     path = "/".join(quote(part, safe=_SEGMENT) for part in name.split("/"))
     uri = f"{SCHEME}://{quote(account, safe='-._~')}/{path}"
-    # Also where the package is not installed, only on the path, and Airflow knows of no handler.
+    # Also if the package is on the path but not installed, so that Airflow has no handler for the scheme.
     return Asset(uri=sanitize_uri(urlsplit(uri)).geturl(), extra=extra)
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Write an address of the scheme in the one way that it is stored in. Airflow calls this for each of them.
+    """Return the URI in its normal form; Airflow calls this for each URI of the scheme.
 
-    :raises ValueError: it names no account, or holds what has no place in it. What it holds is not repeated: it may
-        be a key.
+    :raises ValueError: the account is missing, or the URI has a part that the scheme does not allow. The message does
+        not quote that part, since it may be a key.
     """
     from urllib.parse import quote, unquote
 
     shape = f"write {SCHEME}://<account>/<name>"
     if "@" in uri.netloc:
-        raise ValueError(f"a {SCHEME} asset has no user and no password; {shape}. The key belongs into the connection")
+        raise ValueError(
+            f"a {SCHEME} asset must not contain a user or a password; {shape}. The API key belongs in the connection"
+        )
     if not uri.netloc:
         raise ValueError(f"a {SCHEME} asset needs an account; {shape}, the account by convention the connection's id")
     if ":" in uri.netloc:
-        raise ValueError(f"a {SCHEME} asset has no port; {shape}")
+        raise ValueError(f"a {SCHEME} asset must not contain a port; {shape}")
     if uri.query:
-        raise ValueError(f"a {SCHEME} asset has no query; {shape}")
+        raise ValueError(f"a {SCHEME} asset must not contain a query; {shape}")
     parts = [unquote(part) for part in uri.path.split("/") if part]
     if {".", ".."} & set(parts):
         raise ValueError(f"a part of the name of a {SCHEME} asset is '.' or '..'; {shape}")
@@ -73,7 +75,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> OpenLineageDataset:  # noqa: ARG001
-    """Give the OpenLineage dataset of an asset of the scheme; Airflow's OpenLineage provider calls this."""
+    """Return the OpenLineage dataset of an asset of the scheme; Airflow's OpenLineage provider calls this."""
     from urllib.parse import unquote, urlsplit
 
     from airflow.providers.common.compat.openlineage.facet import Dataset
@@ -83,7 +85,7 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> OpenLine
 
 
 def triggering_videos(context: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give the facts of the videos whose assets started this run, oldest first.
+    """Return the facts of the videos whose asset events triggered this run, oldest first.
 
     They come from a render task with outlets, or from a
     :class:`~airflow_json2video.triggers.render_event.Json2VideoRenderEventTrigger`; events of other assets are

@@ -134,10 +134,10 @@ if TYPE_CHECKING:
 class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
     """Renders what a function returns.
 
-    The function runs once in an attempt, before the submission. After a deferral it does not run again: what it
-    returned goes with the deferral where something is left to submit.
+    The function runs once per attempt, before the submission. After a deferral it does not run again: the deferral
+    stores what it returned if the movie is not submitted yet.
 
-    :param python_callable: gives a Movie JSON as a mapping or text, a ``Movie``, or ``{"template", "variables"}``.
+    :param python_callable: returns Movie JSON as a mapping or text, a ``Movie``, or ``{"template", "variables"}``.
     :param op_args: positional arguments of the function (templated).
     :param op_kwargs: its named arguments (templated).
     """
@@ -163,8 +163,8 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         for name in ("movie", "template"):
             if kwargs.pop(name, None) is not None:
                 raise ConfigurationError(
-                    f"@task.json2video takes no {name!r}: the function {python_callable.__name__!r} returns what is "
-                    "rendered.",
+                    f"@task.json2video does not accept {name!r}: the function {python_callable.__name__!r} returns "
+                    "the movie.",
                     advice='Return it, for a stored template as {"template": ..., "variables": {...}}.',
                 )
         super().__init__(
@@ -177,7 +177,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
 
     @property
     def is_async(self) -> bool:
-        """Airflow runs this task as any other; a coroutine function is run inside of it."""
+        """False: Airflow runs the task synchronously, and the task runs a coroutine function itself."""
         return False
 
     def _fill_fields(self, fields: Fields) -> None:
@@ -191,9 +191,9 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         self.variables = fill_variables(fields, given.value) if is_written else given.value
 
     def execute(self, context: Context) -> Any:
-        """Run the function, then submit what it returns, or adopt its render, and wait for the video."""
+        """Run the function, submit the movie that it returns or reattach to its render, and wait for the video."""
         self._run_function(context)
-        # Airflow 3.0's DecoratedOperator.execute() asks for an attribute that its base has lost.
+        # Airflow 3.0's DecoratedOperator.execute() reads an attribute that its base no longer has.
         return Json2VideoRenderOperator.execute(self, context)
 
     def resume_submission(
@@ -204,10 +204,10 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         document: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> RenderResult:
-        """Go on after an outage in which nothing could be submitted, with what the function had returned before it."""
-        if document is None:  # lost by dag.test()
+        """Continue after a wait before the submission, with what the function returned before it."""
+        if document is None:  # dag.test() does not pass the arguments on
             self._run_function(context)
-        else:  # it holds the variables, rendered
+        else:  # it includes the rendered variables
             self.movie, self.variables = document, None
         return super().resume_submission(context, event, outage)
 
@@ -223,7 +223,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
             self._fail(error, context)
 
     def _call(self, context: Context) -> Any:
-        # Not merged into the context, as other decorators do: names of the function are no names of Airflow.
+        # Not merged into the context, unlike other decorators: the function's names are not Airflow's.
         kwargs = {**determine_kwargs(self.python_callable, self.op_args, context), **self.op_kwargs}
         returned = self.python_callable(*self.op_args, **kwargs)
         return asyncio.run(_awaited(returned)) if inspect.iscoroutine(returned) else returned
@@ -234,7 +234,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         name = self.python_callable.__name__
         if not isinstance(returned, (Mapping, str, bytes)) and not hasattr(returned, "to_document"):
             raise InvalidMovie(
-                f"The function {name!r} returned {type(returned).__name__}, which is no movie.",
+                f"The function {name!r} returned {type(returned).__name__}, which is not a movie.",
                 advice='Return Movie JSON as a dictionary, a Movie, or {"template": ..., "variables": {...}}. '
                 "Nothing was submitted.",
             )
@@ -264,15 +264,15 @@ if TYPE_CHECKING:
 def json2video_task(
     python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool = False, **kwargs: Any
 ) -> Any:
-    """Make a render task of a function that returns a movie. In a DAG file it is ``@task.json2video``.
+    """Return a render task for a function that returns a movie. In a DAG file it is ``@task.json2video``.
 
-    It takes every argument of :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator` but *movie* and
-    *template*, which the function returns. Written as ``@json2video_task(...)``, a type checker knows these arguments
-    and what the function may return; Airflow's own ``task`` tells it only that there is a decorator.
+    It accepts every argument of :class:`~airflow_json2video.operators.render.Json2VideoRenderOperator` except *movie*
+    and *template*, which the function returns. As ``@json2video_task(...)``, type checkers check the arguments and
+    what the function returns, which they cannot with Airflow's own ``task``.
 
     :param python_callable: the function.
-    :param multiple_outputs: give each key of the *result* as an XCom of its own. The function's annotation says what
-        the movie is and not what the task gives, so nothing is concluded from it.
+    :param multiple_outputs: push each key of the *result* as a separate XCom. The function's annotation describes the
+        movie, not the task's result, so it has no effect on this.
     :param kwargs: arguments of the operator.
     """
     return task_decorator_factory(

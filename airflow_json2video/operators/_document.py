@@ -1,4 +1,4 @@
-"""From an operator's arguments to the document that is submitted: files, XComs, and whose braces are whose.
+"""From an operator's arguments to the submitted document: files, XComs, and Airflow's and JSON2Video's braces.
 
 Loaded when a task runs, not when its DAG file is parsed.
 """
@@ -22,29 +22,29 @@ from airflow_json2video.version_compat import context_names
 
 __all__ = ["build_document", "fill_document", "fill_source", "given_movie", "plain_document"]
 
-_NOTHING = "Nothing was submitted."
+_NOT_SUBMITTED = "Nothing was submitted."
 
 
 def build_document(
     *, movie: Any, template: str | None, variables: Mapping[str, Any] | None, from_json_file: str = "movie"
 ) -> dict[str, Any]:
-    """Put the arguments of a render task together as one document.
+    """Build the document that the arguments of a render task describe.
 
     :param movie: Movie JSON as a mapping, as text, or a ``Movie``.
     :param template: id of a stored template, instead of *movie*.
-    :param variables: laid over the movie's own variables, or handed to the template.
+    :param variables: added to the movie's own variables, or passed to the template.
     :raises InvalidMovie: the text is not a JSON object.
-    :raises ConfigurationError: both or neither of movie and template, or a wrong type.
+    :raises ConfigurationError: both or neither of movie and template are set, or a type is wrong.
     """
     if (movie is None) == (template is None):
         raise ConfigurationError(
-            f"A render needs either 'movie' or 'template', and got {'neither' if movie is None else 'both'}.",
-            advice="Nothing was submitted.",
+            f"A render needs either 'movie' or 'template', got {'neither' if movie is None else 'both'}.",
+            advice=_NOT_SUBMITTED,
         )
     if variables is not None and not isinstance(variables, Mapping):
         raise ConfigurationError(
-            f"'variables' must be an object of names and values, not {type(variables).__name__}.",
-            advice="Nothing was submitted.",
+            f"'variables' must be an object of names and values, got {type(variables).__name__}.",
+            advice=_NOT_SUBMITTED,
         )
     if template is not None:
         document: dict[str, Any] = {"template": template}
@@ -56,7 +56,7 @@ def build_document(
         document = dict(movie)
     else:
         raise InvalidMovie(
-            f"'movie' must be a Movie JSON object, its text, or a path that ends in .json, not {type(movie).__name__}."
+            f"'movie' must be a Movie JSON object, its text, or a path that ends in .json, got {type(movie).__name__}."
         )
     if variables:
         own = document.get("variables")
@@ -65,37 +65,37 @@ def build_document(
 
 
 def plain_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document as plain JSON, once all of its expressions are filled.
+    """Return a document as plain JSON, after Airflow's expressions in it were rendered.
 
-    :raises ConfigurationError: a value in it has no place in JSON.
+    :raises ConfigurationError: JSON does not allow a value in it.
     """
     try:
         plain: dict[str, Any] = to_plain_json(document)
     except NotJsonError as error:
         raise ConfigurationError(
             f"The document has a value that JSON cannot hold: {error.path!r} is {error.what}; {error.remedy}.",
-            advice="Nothing was submitted.",
+            advice=_NOT_SUBMITTED,
         ) from None
     return plain
 
 
 def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
-    """Fill ``movie`` and ``variables`` in place: Airflow's expressions only, JSON2Video's are left.
+    """Render Airflow's expressions in ``movie`` and ``variables`` in place; JSON2Video's expressions stay.
 
-    The author's text is templated first, and data is merged into what comes out of that. So a value of another task, of
-    a row or of a stored document never reaches Jinja, whatever it holds.
+    The author's text is rendered first, and data is merged into the result. So a value of another task, of a row or of
+    a stored document never reaches Jinja.
 
-    :param fields: of an operator that has ``movie``, ``template`` and ``variables``; *template* is filled already.
-    :param columns: names that each row gives to the movie; those that have no value in the movie become null.
-    :raises ConfigurationError: something was given that is no movie and no variables.
-    :raises InvalidMovie: the movie is no JSON, or an expression in it is wrong.
+    :param fields: of an operator that has ``movie``, ``template`` and ``variables``; *template* is rendered already.
+    :param columns: names of the rows' variables; a name without a value in the movie becomes null.
+    :raises ConfigurationError: an argument is not a movie or not variables.
+    :raises InvalidMovie: the movie is not JSON, or an expression in it is wrong.
     """
     operator = fields.operator
     movie, source = given_movie(fields)
     variables = fields.given("variables")
     operator.movie, operator.variables = movie.value, variables.value
     if movie.value is None and operator.template is None:
-        return  # execute() says so
+        return  # execute() reports it
     written = None if variables.is_data else variables.value
     data = dict(_checked_variables(variables.value)) if variables.is_data else {}
     is_data = movie.is_data and operator.template is None
@@ -104,7 +104,7 @@ def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
         under, data = _mapping(document.get("variables")), data or fill_variables(fields, written)
     else:
         author, under = _without_data(movie.value, fields)
-        # The id of a template may be data, so it is not among what is templated.
+        # The id of a template may be data, so it is not rendered here.
         template = None if operator.template is None else ""
         document = build_document(movie=author, template=template, variables=written, from_json_file=source)
         declared = None if template is not None else {*columns, *map(str, under), *map(str, data)}
@@ -119,7 +119,7 @@ def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
 
 
 def fill_variables(fields: Fields, variables: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return variables of the author's, rendered without the movie, as it is data: other names are JSON2Video's."""
+    """Return the author's variables, rendered without the movie, which is data: other names are JSON2Video's."""
     if not variables:
         return {}
     alone = build_document(movie=None, template="", variables=variables)
@@ -127,9 +127,9 @@ def fill_variables(fields: Fields, variables: Mapping[str, Any] | None) -> dict[
 
 
 def given_movie(fields: Fields) -> tuple[Given, str]:
-    """Return the movie of an operator, a movie file read, and what to call it in an error. Nothing is templated.
+    """Return an operator's movie, read from its file if it is a path, and its name for errors. Nothing is rendered.
 
-    :raises InvalidMovie: there is no such file, or another task gave the path of one.
+    :raises InvalidMovie: the file does not exist, or another task returned its path.
     """
     movie = fields.given("movie")
     if not isinstance(movie.value, str) or not movie.value.strip().endswith(".json"):
@@ -137,17 +137,17 @@ def given_movie(fields: Fields) -> tuple[Given, str]:
     path = movie.value.strip()
     if movie.is_data:
         raise InvalidMovie(
-            f"{movie.origin[0].upper()}{movie.origin[1:]} returned the text {path!r} as the movie. It is no Movie "
-            "JSON, and a path that another task returns is not opened.",
-            advice=f"Return the movie itself, or write the path in the DAG file. {_NOTHING}",
+            f"{movie.origin[0].upper()}{movie.origin[1:]} returned the text {path!r} as the movie. It is not "
+            "Movie JSON, and a path that another task returns is not opened.",
+            advice=f"Return the movie itself, or set the path in the DAG file. {_NOT_SUBMITTED}",
         )
     return Given(_movie_file(path, fields), False), path
 
 
 def fill_source(fields: Fields) -> None:
-    """Fill ``source``, the path of a file to read; a relative one is looked for where movie files are.
+    """Render ``source``, the path of a file to read; a relative path is resolved like that of a movie file.
 
-    :raises ConfigurationError: no such file.
+    :raises ConfigurationError: the file does not exist.
     """
     fields.fill("source")
     source = fields.operator.source
@@ -157,8 +157,8 @@ def fill_source(fields: Fields) -> None:
     if found is None:
         raise ConfigurationError(
             f"The file {source!r} of 'source' was not found. Searched: {_folders(fields)}.",
-            advice="Give a path relative to the DAG file's folder or to the DAG's template_searchpath, a whole path, "
-            f"or an address such as s3://bucket/{source.rpartition('/')[2]}. {_NOTHING}",
+            advice="Use a path relative to the DAG file's folder or to the DAG's template_searchpath, an absolute "
+            f"path, or one such as s3://bucket/{source.rpartition('/')[2]}. {_NOT_SUBMITTED}",
         )
     fields.operator.source = str(found)
 
@@ -167,12 +167,12 @@ def _movie_file(path: str, fields: Fields) -> str | bytes:
     if found := find_file(path, fields.jinja_env):
         return found.read_bytes()
     loader = fields.jinja_env.loader
-    if loader is not None and not searched_folders(fields.jinja_env):  # a loader of the author's own
+    if loader is not None and not searched_folders(fields.jinja_env):  # a custom loader
         with suppress(TemplateNotFound):
             return loader.get_source(fields.jinja_env, path)[0]
     raise InvalidMovie(
         f"The movie file {path!r} was not found. Searched: {_folders(fields)}.",
-        advice="Give a path relative to the DAG file's folder or to the DAG's template_searchpath. " + _NOTHING,
+        advice="Use a path relative to the DAG file's folder or to the DAG's template_searchpath. " + _NOT_SUBMITTED,
     )
 
 
@@ -185,7 +185,7 @@ def _rendered(document: dict[str, Any], fields: Fields, **options: Any) -> dict[
 
 
 def _without_data(movie: Any, fields: Fields) -> tuple[Any, Mapping[str, Any]]:
-    """Return the author's movie, and apart from it the variables that another task gives it whole."""
+    """Return the author's movie, and separately its variables if another task returns all of them."""
     own = movie.get("variables") if isinstance(movie, Mapping) else None
     given = fields.resolved(own)
     return (movie, {}) if given is own else ({**movie, "variables": {}}, _checked_variables(given))
@@ -201,27 +201,30 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _folders(fields: Fields) -> str:
-    return ", ".join(searched_folders(fields.jinja_env)) or "nowhere, since the task has no DAG"
+    return ", ".join(searched_folders(fields.jinja_env)) or "no folder, since the task is not in a DAG"
 
 
 def add_webhook(document: Mapping[str, Any], webhook: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Give a copy of *document* whose exports call *webhook* when the render has ended.
+    """Return a copy of *document* whose exports call *webhook* when the render has ended.
 
-    It is put behind the destinations of the movie's first export, so that it is called after them; a document that
-    calls this address already stays as it is.
+    It is added after the destinations of the movie's first export, so that it is called after them. A document that
+    already calls this URL stays unchanged.
 
-    :param webhook: the address, or a whole destination: ``{"endpoint": ..., "content-type": ...}``, or the ``id``
+    :param webhook: the URL, or a whole destination: ``{"endpoint": ..., "content-type": ...}``, or the ``id``
         of a connection of the dashboard.
-    :raises ConfigurationError: it is no https address, or no destination.
+    :raises ConfigurationError: the webhook is not an https URL and not a destination.
     """
     destination = _webhook_destination(webhook)
     exports = document.get("exports")
     if exports is not None and not isinstance(exports, list):
-        raise ConfigurationError("A webhook cannot be added: the movie's 'exports' are no array.", advice=_NOTHING)
+        raise ConfigurationError(
+            "The webhook cannot be added: the movie's 'exports' must be an array.", advice=_NOT_SUBMITTED
+        )
     first, *others = exports or [{}]
     if not isinstance(first, Mapping) or not isinstance(first.get("destinations", []), list):
         raise ConfigurationError(
-            "A webhook cannot be added: the movie's first export has no array of 'destinations'.", advice=_NOTHING
+            "'destinations' of the movie's first export must be an array to add a webhook.",
+            advice=_NOT_SUBMITTED,
         )
     before = list(first.get("destinations", []))
     if any(_is_same_destination(other, destination) for other in before):
@@ -234,19 +237,19 @@ def _webhook_destination(webhook: Any) -> dict[str, Any]:
         return {"type": "webhook", "endpoint": _webhook_address(webhook)}
     if not isinstance(webhook, Mapping):
         raise ConfigurationError(
-            f"'webhook' must be an https address or a destination object, not {type(webhook).__name__}.",
-            advice=_NOTHING,
+            f"'webhook' must be an https URL or a destination object, got {type(webhook).__name__}.",
+            advice=_NOT_SUBMITTED,
         )
     if webhook.get("type", "webhook") != "webhook":
         raise ConfigurationError(
-            f"'webhook' is a destination of type {webhook['type']!r}.",
-            advice=f"Write other destinations into the movie's 'exports'. {_NOTHING}",
+            f"'webhook' must be a destination of type 'webhook', got {webhook['type']!r}.",
+            advice=f"Add other destinations to the movie's 'exports'. {_NOT_SUBMITTED}",
         )
     if "id" in webhook:
         return {key: value for key, value in webhook.items() if key != "type"}
     if "endpoint" not in webhook:
         raise ConfigurationError(
-            "'webhook' has neither an 'endpoint' nor the 'id' of a dashboard connection.", advice=_NOTHING
+            "'webhook' needs an 'endpoint', or the 'id' of a dashboard connection.", advice=_NOT_SUBMITTED
         )
     return {"type": "webhook", **webhook, "endpoint": _webhook_address(webhook["endpoint"])}
 
@@ -262,12 +265,12 @@ def _webhook_address(address: Any) -> str:
         host, local, with_login, parts = None, False, False, urlsplit("")
     if not host or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not local):
         raise ConfigurationError(
-            f"'webhook' must be an address that begins with https://, and this is {text[:80]!r}.", advice=_NOTHING
+            f"'webhook' must be a URL that begins with https://, got {text[:80]!r}.", advice=_NOT_SUBMITTED
         )
     if with_login:
         raise ConfigurationError(
-            "'webhook' has a user or a password in its address, which the service would store and list.",
-            advice=f"Put an unguessable token into its path instead. {_NOTHING}",
+            "'webhook' has a user or a password in its URL, which the service would store and list.",
+            advice=f"Use a secret token in its path instead. {_NOT_SUBMITTED}",
         )
     return text
 

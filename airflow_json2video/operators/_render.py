@@ -101,7 +101,7 @@ class RenderTask(DeferrableTask, Protocol):
     is_history_carried_over: bool
 
     def resume_arguments(self) -> dict[str, Any]:
-        """Return the arguments that ``resume_submission`` needs besides those of the deferral."""
+        """Return the arguments that ``resume_submission`` needs in addition to those of the deferral."""
 
 
 class RenderAttempt:
@@ -183,7 +183,7 @@ class RenderAttempt:
         budget = identity = submission = None
         try:
             state = state.on_this_machine(task.hook)
-            # Before anything that may fail: a first attempt creates the id that later attempts look for.
+            # Before anything that may fail: a first attempt creates the id that later attempts search for.
             if task.durable:
                 identity = self._identity(is_resumed=state.submission is not None)
                 require_unchanged_deployment(identity.deployment, before=state.deployment)

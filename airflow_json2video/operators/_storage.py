@@ -139,7 +139,7 @@ def store_finished_render(
     key = render.get("submission_key") if isinstance(render, Mapping) else None
     project = check_project(given)
     if output_path is None:
-        raise ConfigurationError("output_path is empty, so there is no path to store the video at.")
+        raise ConfigurationError("output_path is None, so the video cannot be stored.")
     check_path_template(output_path, known=())
     store = VideoStore(template=output_path, files=files, delete_remote=delete_remote, hook=hook, log=log)
     try:

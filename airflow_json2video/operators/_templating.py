@@ -1,4 +1,4 @@
-"""Fill an operator's template fields: what the author of the DAG wrote is templated, what comes from elsewhere is data.
+"""Render an operator's template fields: the DAG author's text is rendered as Jinja, everything else is data.
 
 Loaded when a task runs, not when its DAG file is parsed.
 """
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Fields", "Given", "find_file", "searched_folders"]
 
 _NOTHING = "Nothing was submitted."
-_MUST_HAVE_A_VALUE = frozenset(
+_REQUIRED = frozenset(
     {"movie", "template", "variables", "webhook", "output_path", "report_path", "items", "source", "project"}
 )
-_OF_DATED_RUNS = {
+_LOGICAL_DATE_NAMES = {
     "ds": "(dag_run.logical_date or dag_run.run_after) | ds",
     "ds_nodash": "(dag_run.logical_date or dag_run.run_after) | ds_nodash",
     "ts": "(dag_run.logical_date or dag_run.run_after) | ts",
@@ -37,16 +37,16 @@ _OF_DATED_RUNS = {
     "data_interval_start": "dag_run.data_interval_start or dag_run.run_after",
     "data_interval_end": "dag_run.data_interval_end or dag_run.run_after",
 }
-"""Names that only runs with a logical date have, and what every run has instead, from Airflow 2.11 on."""
+"""Names that only runs with a logical date have, and what to use in any run instead, from Airflow 2.11 on."""
 _UNDEFINED = re.compile(r"'(\w+)' is undefined\Z")
-_MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_AUTHOR_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a field was given.
+    """The value of a field.
 
-    :ivar is_data: it does not stand in the DAG file, so it must not be templated.
+    :ivar is_data: the value is not written in the DAG file, so it must not be rendered.
     :ivar origin: where data comes from, as the subject of a sentence.
     """
 
@@ -58,11 +58,11 @@ class Given:
 class Fields:
     """The template fields of one operator in one attempt.
 
-    Airflow's own templating goes by the identity of objects, and takes what ``expand_kwargs()`` received from another
-    task for the author's. So the mapping itself is asked where each value comes from.
+    Airflow's own templating compares the identity of objects, and treats what ``expand_kwargs()`` received from another
+    task as the author's. So the origin of each value is read from the mapping itself.
 
     :param names: the operator's template fields.
-    :param seen_oids: ids of values that Airflow knows to be data.
+    :param seen_oids: ids of values that Airflow marks as data.
     """
 
     def __init__(
@@ -81,18 +81,18 @@ class Fields:
         self._mapping = _Mapping.of(operator, context)
 
     def given(self, name: str) -> Given:
-        """Return the value of a field with its XCom read, and whether it is data; nothing is templated.
+        """Return the value of a field, with an XCom resolved, and whether it is data. Nothing is rendered.
 
-        :raises ConfigurationError: another task was to give it and gave None.
+        :raises ConfigurationError: another task should return the value and returned None.
         """
         value = getattr(self.operator, name)
         if _is_reference(value):
             origin = _origin(value)
             value = value.resolve(self.context)
-            if value is None and name in _MUST_HAVE_A_VALUE:
+            if value is None and name in _REQUIRED:
                 raise ConfigurationError(
                     f"{name!r} is the result of {origin}, which returned nothing (None).",
-                    advice=f"Return a value from that task, or leave {name!r} out. {_NOTHING}",
+                    advice=f"Return a value from that task, or omit {name!r}. {_NOTHING}",
                 )
             return Given(value, True, origin)
         if id(value) in self._seen_oids or self._mapping.is_data(name, value):
@@ -100,7 +100,7 @@ class Fields:
         return Given(value, False)
 
     def fill(self, *names: str) -> None:
-        """Template what the author wrote in these fields, and put data in as it is.
+        """Render what the author wrote in these fields; data is used unchanged.
 
         :raises ConfigurationError: an expression cannot be rendered; names it and its place.
         """
@@ -108,14 +108,14 @@ class Fields:
             given = self.given(name)
             if given.is_data:
                 value = given.value
-            elif callable(given.value):  # Airflow 3: the author's own function makes the value
+            elif callable(given.value):  # Airflow 3: the author's function returns the value
                 value = given.value(context=self.context, jinja_env=self.jinja_env)
             else:
                 value = self._rendered(given.value, name)
             setattr(self.operator, name, value)
 
     def fill_arguments(self, name: str) -> None:
-        """Do the same for a field of named arguments, some of which a mapped function may have from another task."""
+        """Render a field of named arguments, some of which a mapped function may receive from another task."""
         arguments: Mapping[str, Any] = getattr(self.operator, name)
         filled = {
             key: value if self._mapping.is_data_argument(key, value) else self._rendered(value, at(name, str(key)))
@@ -124,16 +124,16 @@ class Fields:
         setattr(self.operator, name, filled)
 
     def render(self, text: str) -> Any:
-        """Render a template of the author's.
+        """Render an expression of the author's.
 
-        :raises TemplatingFailed: it cannot be rendered; says why, and what to write instead.
+        :raises TemplatingFailed: it cannot be rendered; says why, and what to use instead.
         """
         import jinja2
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
         try:
             return self.operator.render_template(text, self.context, self.jinja_env, set())
-        except (AirflowFailException, AirflowSkipException):  # a macro of the author's decides about the task
+        except (AirflowFailException, AirflowSkipException):  # raised by the author's macro, to end the task
             raise
         except jinja2.UndefinedError as error:
             found = _UNDEFINED.search(error.message or "")
@@ -142,20 +142,20 @@ class Fields:
         except jinja2.TemplateSyntaxError as error:
             three = " (for a brace next to a value write {{ '{' ~ value ~ '}' }})" if "{{{" in text else ""
             raise TemplatingFailed(f"Jinja cannot read it: {error.message}{three}") from error
-        except (jinja2.TemplateError, *_MISTAKES) as error:
-            raise TemplatingFailed(f"it cannot be rendered: {_in_words(error)}") from error
+        except (jinja2.TemplateError, *_AUTHOR_ERRORS) as error:
+            raise TemplatingFailed(f"it cannot be rendered: {_describe(error)}") from error
         except Exception as error:  # a lookup of a connection or a variable that failed, which may pass
-            raise TemplatingFailed(f"it could not be rendered: {_in_words(error)}", retryable=True) from error
+            raise TemplatingFailed(f"it could not be rendered: {_describe(error)}", retryable=True) from error
 
     def resolved(self, value: Any) -> Any:
-        """Return what an XCom in the author's value holds; anything else as it is."""
+        """Return the value of an XCom reference; any other value unchanged."""
         return value.resolve(self.context) if _is_reference(value) else value
 
     def _why_undefined(self, name: str | None, words: str) -> str:
-        if name in _OF_DATED_RUNS and name not in self.context:
+        if name in _LOGICAL_DATE_NAMES and name not in self.context:
             return (
-                f"this run has no '{name}': runs that were triggered by hand or by an asset have no logical date in "
-                f"Airflow 3; write {{{{ {_OF_DATED_RUNS[name]} }}}}, or {{{{ run_id }}}} for a name"
+                f"this run has no '{name}': runs triggered manually or by an asset do not have a logical date in "
+                f"Airflow 3; use {{{{ {_LOGICAL_DATE_NAMES[name]} }}}}, or {{{{ run_id }}}} for a name"
             )
         return words
 
@@ -173,16 +173,16 @@ class Fields:
             return type(value)(self._rendered(item, at(place, index)) for index, item in enumerate(value))
         if type(value) is dict:
             return {key: self._rendered(item, at(place, str(key))) for key, item in value.items()}
-        # What only Airflow knows how to template: a path object, an object with template fields of its own.
+        # What only Airflow can render: a path object, or an object with template fields.
         return self.operator.render_template(value, self.context, self.jinja_env, set(self._seen_oids))
 
 
 @dataclass(frozen=True)
 class _Mapping:
-    """What is known of how a mapped task got its arguments.
+    """How a mapped task received its arguments.
 
     :ivar is_data_argument: whether the argument of that name came from another task.
-    :ivar is_function: the arguments are those of a function, and not the operator's own.
+    :ivar is_function: the arguments are a function's, not the operator's.
     """
 
     is_data_argument: Callable[[str, Any], bool]
@@ -194,7 +194,7 @@ class _Mapping:
 
     @classmethod
     def of(cls, operator: Any, context: Context) -> _Mapping:
-        """Ask the mapped task in the DAG, which Airflow has replaced by one operator for each index."""
+        """Read the mapped task in the DAG, which Airflow replaced by one operator per map index."""
         mapped = getattr(getattr(operator, "_dag", None), "task_dict", {}).get(operator.task_id)
         if mapped is None or not hasattr(mapped, "partial_kwargs"):
             return cls(lambda _name, _value: False)
@@ -203,9 +203,9 @@ class _Mapping:
         try:
             value = (mapped.op_kwargs_expand_input if is_function else mapped.expand_input).value
             replaces_partial = not mapped._disallow_kwargs_override
-        except AttributeError:  # this Airflow keeps it elsewhere: data wins
+        except AttributeError:  # another Airflow version stores it elsewhere: treat the values as data
             return cls(lambda name, value: not (name in partial and _is_same(value, partial[name])), is_function)
-        if isinstance(value, Mapping):  # expand(); expand_kwargs() has a list, or what stands for one
+        if isinstance(value, Mapping):  # expand(); expand_kwargs() has a list, or a reference to one
             data = frozenset(name for name, values in value.items() if _is_reference(values))
             return cls(lambda name, _value: name in data, is_function)
         if not _is_reference(value) and isinstance(value[context["ti"].map_index], Mapping):
@@ -223,12 +223,12 @@ def find_file(path: str, jinja_env: jinja2.Environment) -> Path | None:
 
 
 def searched_folders(jinja_env: jinja2.Environment) -> list[str]:
-    """Return the folders in which a DAG's files are looked for."""
+    """Return the folders that are searched for a DAG's files."""
     return [str(folder) for folder in getattr(jinja_env.loader, "searchpath", [])]
 
 
 def _is_reference(value: Any) -> bool:
-    """Whether *value* stands for what another task gives: an XCom, or an argument of a mapped task group."""
+    """Return whether *value* refers to another task's result: an XCom, or an argument of a mapped task group."""
     return not isinstance(value, (type, os.PathLike)) and callable(getattr(value, "resolve", None))
 
 
@@ -239,17 +239,17 @@ def _is_same(value: Any, written: Any) -> bool:
 def _origin(reference: Any) -> str:
     try:
         tasks = dict.fromkeys(operator.task_id for operator, _ in reference.iter_references())
-    except Exception:  # not worth more than the word
+    except Exception:  # the error is still useful without the task's id
         tasks = {}
     return f"the task {' and '.join(map(repr, tasks))}" if tasks else "another task"
 
 
-def _in_words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": .")
 
 
 def _field_error(operator: Any, text: str, place: str, failed: TemplatingFailed) -> ConfigurationError:
-    parts = list(_jinjas(text))
+    parts = list(_jinja_parts(text))
     named = [source for source, names in parts if failed.name in names]
     expression = (named or [source for source, _ in parts] or [text])[0]
     return ConfigurationError(
@@ -257,7 +257,7 @@ def _field_error(operator: Any, text: str, place: str, failed: TemplatingFailed)
     )
 
 
-def _jinjas(text: str) -> Iterator[tuple[str, frozenset[str]]]:
+def _jinja_parts(text: str) -> Iterator[tuple[str, frozenset[str]]]:
     if not has_expression(text):
         return
     for part in segments(text):

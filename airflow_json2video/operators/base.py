@@ -1,4 +1,4 @@
-"""What the operators have in common: the connection, how a failure ends a task, and arguments checked alike."""
+"""What the operators share: the connection, how a failure ends a task, and the validation of arguments."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ STORABLE_FILES = ("video", "subtitles", "thumbnail")
 
 
 class TemplatedFields(BaseOperator):
-    """Has template fields that only the text of the DAG's author can fill with Jinja; data is put in as it is."""
+    """Has template fields in which only the DAG author's text is rendered as Jinja; data is used unchanged."""
 
-    # Airflow opens what ends in such an ending, whoever it came from. A movie file is read when the task runs.
+    # Airflow would open any value with such a suffix, wherever it came from. A movie file is read when the task runs.
     template_ext: Sequence[str] = ()
     _are_filled = False
 
@@ -53,11 +53,11 @@ class TemplatedFields(BaseOperator):
         jinja_env: jinja2.Environment,
         seen_oids: set[int],
     ) -> None:
-        # Airflow calls this on mapped and unmapped tasks alike, from 2.11 to 3.4, and means it to be overridden.
+        # Airflow 2.11 to 3.4 call this on mapped and unmapped tasks, and intend it to be overridden.
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
-        if self._are_filled:  # a second time it would be data
+        if self._are_filled:  # a second time, rendered values would be rendered again
             return
         from airflow_json2video.operators._templating import Fields
 
@@ -86,7 +86,7 @@ class Json2VideoBaseOperator(TemplatedFields):
         try:
             super().__init__(**kwargs)
         except Exception as error:
-            if "nvalid arguments" in str(error) and (advice := _meant_arguments(type(self), kwargs)):
+            if "nvalid arguments" in str(error) and (advice := _suggest_arguments(type(self), kwargs)):
                 raise TypeError(f"{type(self).__name__}, task {kwargs.get('task_id')!r}: {advice}") from None
             raise
         self.json2video_conn_id = json2video_conn_id
@@ -100,7 +100,7 @@ class Json2VideoBaseOperator(TemplatedFields):
 
 
 class Json2VideoApiOperator(Json2VideoBaseOperator):
-    """Calls JSON2Video and is done; what a retry cannot help fails the task without one."""
+    """Calls JSON2Video once. A failure that a retry cannot help fails the task without one."""
 
     def execute(self, context: Context) -> Any:
         """Carry out the call; what a retry cannot help fails the task without one."""
@@ -120,7 +120,7 @@ class Json2VideoApiOperator(Json2VideoBaseOperator):
 
 
 def refuse_arguments(operator: Any, message: str) -> NoReturn:
-    """Refuse the arguments of an operator: its DAG file, or for good a task that got them by mapping.
+    """Raise on invalid arguments: in the DAG file, or without a retry in a task that got them by mapping.
 
     :raises ConfigurationError: in a DAG file.
     """
@@ -129,20 +129,20 @@ def refuse_arguments(operator: Any, message: str) -> NoReturn:
     fail_task(
         ConfigurationError(
             message,
-            advice="This task is mapped, and a value that it received for this map index is None or one too many. "
-            "Correct what the task before it returns. Nothing was submitted.",
+            advice="This task is mapped, and one of its values for this map index is None or must not be set. "
+            "Correct what the upstream task returns. Nothing was submitted.",
         ),
         log=operator.log,
     )
 
 
 def fail_task(error: Json2VideoError, *, log: Any, retryable_as: type[Exception] | None = None) -> NoReturn:
-    """Log *error* once, and fail the task: for good where a retry cannot help, else so that Airflow retries it.
+    """Log *error* once, and fail the task: without a retry where a retry cannot help, else so that Airflow retries it.
 
-    Airflow logs the exception as well, with its traceback, so the exception's own text is the headline only.
+    Airflow logs the exception as well, with its traceback, so the exception's text is only the headline.
     :func:`~airflow_json2video.exceptions.find_error` finds the error in either exception.
 
-    :param retryable_as: class of the exception for a failure that is retried, where Airflow must know it.
+    :param retryable_as: class of the exception for a failure that is retried, if it must be one of Airflow's.
     """
     error = error.report(log)
     if error.retryable and retryable_as is None:
@@ -154,7 +154,7 @@ def fail_task(error: Json2VideoError, *, log: Any, retryable_as: type[Exception]
     raise failure from None
 
 
-_MEANT = {
+_COMMON_MISTAKES = {
     "conn_id": "json2video_conn_id",
     "connection_id": "json2video_conn_id",
     "timeout": "render_timeout",
@@ -163,11 +163,11 @@ _MEANT = {
     "output": "output_path",
     "template_id": "template",
 }
-"""Names that people write, by other operators' habit."""
+"""Arguments of other operators, and the ones that are meant."""
 
 
-def _meant_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> str:
-    """Say which argument was meant by each that does not exist; empty if that cannot be said of any."""
+def _suggest_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> str:
+    """Return a hint for each unknown argument that resembles a known one; empty if none does."""
     import inspect
     from difflib import get_close_matches
 
@@ -181,15 +181,19 @@ def _meant_arguments(operator: type[BaseOperator], given: Mapping[str, Any]) -> 
     hints = []
     for name in given:
         if name not in taken and not name.startswith("_"):
-            near = [_MEANT[name]] if _MEANT.get(name) in known else get_close_matches(name, sorted(known), 1, 0.7)
+            near = (
+                [_COMMON_MISTAKES[name]]
+                if _COMMON_MISTAKES.get(name) in known
+                else get_close_matches(name, sorted(known), 1, 0.7)
+            )
             hints += [f"unknown argument {name!r}, did you mean {near[0]!r}?"] if near else []
     return " ".join(hints)
 
 
 def validate_credits(name: str, value: float | None) -> float | None:
-    """Give a limit in credits; None is none.
+    """Return a limit in credits; None means no limit.
 
-    :raises ConfigurationError: it is no number from 0.
+    :raises ConfigurationError: the value is not a number from 0.
     """
     if value is None:
         return None
@@ -199,10 +203,10 @@ def validate_credits(name: str, value: float | None) -> float | None:
 
 
 def default_deferrable() -> bool:
-    """Return whether tasks defer where the DAG's author does not say: yes, unless the installation says no.
+    """Return the default of ``deferrable``: True, unless the installation sets ``default_deferrable`` to False.
 
     Only the environment variable counts: Airflow writes ``default_deferrable = false`` into every new ``airflow.cfg``,
-    so that line says nothing about what an installation chose.
+    so that line does not show a choice of the installation.
     """
     from airflow.providers.common.compat.sdk import conf
 
@@ -239,9 +243,9 @@ def validate_store(store: Sequence[str], *, delete_remote: bool, output_path: An
 
 
 def validate_choice(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
-    """Give a choice.
+    """Return the value if it is one of *allowed*.
 
-    :raises ConfigurationError: it is none of those.
+    :raises ConfigurationError: it is not.
     """
     if value not in allowed:
         raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
@@ -249,9 +253,9 @@ def validate_choice(name: str, value: Any, allowed: tuple[str, ...]) -> Any:
 
 
 def to_seconds(name: str, value: float | timedelta) -> float:
-    """Give a length of time in seconds.
+    """Return a duration in seconds.
 
-    :raises ConfigurationError: it is no number above 0.
+    :raises ConfigurationError: the value is not a number above 0.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
@@ -262,5 +266,5 @@ def to_seconds(name: str, value: float | timedelta) -> float:
 
 
 def path_to_str(path: Any) -> Any:
-    """Give a path object as Airflow can store and template it; what an XCom is to give stays as it is."""
+    """Return a path object as text, which Airflow can store and render; an XCom reference stays unchanged."""
     return str(path) if isinstance(path, os.PathLike) or hasattr(path, "conn_id") else path

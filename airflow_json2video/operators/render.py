@@ -167,7 +167,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             )
         if output_path is not None and not wait_for_completion:
             raise ConfigurationError(
-                f"Task {self.task_id!r}: with wait_for_completion=False the task has no video to store at output_path.",
+                f"Task {self.task_id!r}: with wait_for_completion=False there is no video yet to store at output_path.",
                 advice="Store it in another task: Json2VideoToObjectStorageOperator.",
             )
         if wait_for_credits is not None and not self.deferrable:

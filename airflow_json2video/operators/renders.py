@@ -15,16 +15,15 @@ __all__ = ["Json2VideoDeleteRenderOperator", "Json2VideoListRendersOperator"]
 
 
 class Json2VideoListRendersOperator(Json2VideoApiOperator):
-    """Lists the account's renders of a range of time, all pages, as a list of dictionaries.
+    """Lists the account's renders of a time range as a list of dictionaries.
 
-    Renders of another deployment are left out, since what a DAG lists it may store or delete; those that no Airflow
-    submitted are not.
-    Each has the service's own fields (``project``, ``status``, ``url``, ``duration`` and so on) and ``client_data``;
-    the submitted documents are left out. The order is the service's.
+    Renders of another deployment are omitted, since a DAG may store or delete what it lists. Renders that were not
+    submitted by Airflow are included. Each has the service's own fields (``project``, ``status``, ``url``,
+    ``duration`` and so on) and ``client_data``; the submitted documents are omitted. The order is the service's.
 
     :param date_start: a datetime with a zone, or ISO 8601 text (templated).
     :param date_end: the same, at most 93 days later; default: the end of today (templated).
-    :param statuses: only renders in one of these, as ``["done"]``.
+    :param statuses: only renders in one of these, such as ``["done"]``.
     :param json2video_conn_id: the connection that holds the API key (templated).
     """
 
@@ -44,7 +43,6 @@ class Json2VideoListRendersOperator(Json2VideoApiOperator):
         self.statuses = statuses
 
     def _run(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
-        """Read the list to its end."""
         from airflow_json2video.core.identity import is_of_another_deployment
         from airflow_json2video.core.result import select_fields, to_json
         from airflow_json2video.deployment import get_deployment
@@ -60,9 +58,9 @@ class Json2VideoListRendersOperator(Json2VideoApiOperator):
 
 
 class Json2VideoDeleteRenderOperator(Json2VideoApiOperator):
-    """Deletes the file of a render now and not after seven days. It stops no render, and gives nothing back.
+    """Deletes the file of a render now instead of after seven days. It does not stop a render and refunds nothing.
 
-    A file that is gone already is fine. A render of another deployment is refused.
+    It is safe to repeat. A render of another deployment is refused.
 
     :param project: 16-character project id (templated).
     :param json2video_conn_id: the connection that holds the API key (templated).
@@ -75,9 +73,8 @@ class Json2VideoDeleteRenderOperator(Json2VideoApiOperator):
         self.project: Any = project
 
     def _run(self, context: Context) -> None:  # noqa: ARG002
-        """Delete the file."""
         from airflow_json2video.deployment import require_not_of_another_deployment
 
         require_not_of_another_deployment(self.hook, self.project)
         self.hook.delete_movie(self.project)
-        self.log.info("The file of render %s is deleted.", self.project)
+        self.log.info("Deleted the file of render %s.", self.project)

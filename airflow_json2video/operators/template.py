@@ -1,4 +1,4 @@
-"""The operator that keeps a stored template equal to a file."""
+"""The operator that creates or updates a stored template."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["Json2VideoTemplateOperator"]
 
 
 class Json2VideoTemplateOperator(Json2VideoApiOperator):
-    """Creates a template, or updates it if it differs, and gives its id as the task's result.
+    """Creates a template, or updates it if it differs, and returns its id as the task's result.
 
-    The template is known by its name. If the account's template of that name is the same already, nothing is
-    sent. Needs an API key with the role ``editor``.
+    The template is identified by its name. If the account's template of that name is the same, nothing is sent. The
+    API key needs the role ``editor``.
 
-    **Braces.** What is stored is the movie as it is written: every ``{{ name }}`` in it belongs to JSON2Video,
-    which fills it in when the template is rendered. Airflow's own expressions work in *name* and *tags*.
+    **Braces.** The movie is stored as written: every ``{{ name }}`` in it belongs to JSON2Video,
+    which fills it when the template is rendered. Airflow's own expressions work in *name* and *tags*.
 
     :param name: at most 100 characters (templated).
     :param movie: Movie JSON as a dictionary, as text, as a :class:`~airflow_json2video.movie.Movie`, as the result of
         another task, or as a path that ends in ``.json``, found like any template file.
-    :param tags: replace the stored ones; without them those stay (templated).
+    :param tags: replace the stored tags; without them the stored tags stay (templated).
     :param json2video_conn_id: the connection that holds the API key (templated).
     """
 
@@ -59,13 +59,12 @@ class Json2VideoTemplateOperator(Json2VideoApiOperator):
         self.movie = given.value
 
     def _run(self, context: Context) -> str:  # noqa: ARG002
-        """Check the movie, create or update the template, and give its id."""
         from airflow_json2video.movie.checks import require_valid
         from airflow_json2video.operators._document import build_document
         from airflow_json2video.templates import TemplateSync
 
         if self.movie is None:
-            raise ConfigurationError("The template has no movie: the task that was to give it gave nothing.")
+            raise ConfigurationError("The template's movie is None: the task that should return it returned nothing.")
         document = build_document(movie=self.movie, template=None, variables=None, from_json_file=self._source)
         for finding in require_valid(document, source=self._source):
             self.log.warning("%s: %s", finding.path or "movie", finding.message)

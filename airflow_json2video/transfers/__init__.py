@@ -1,1 +1,1 @@
-"""What moves a render's files to where they are kept."""
+"""Transfers between JSON2Video and object storage."""

@@ -1,1 +1,1 @@
-"""What OpenLineage is told."""
+"""The OpenLineage metadata of a render."""
