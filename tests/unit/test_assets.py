@@ -45,9 +45,9 @@ def test_an_address_is_stored_in_one_way_however_it_is_written(written, stored):
     ("uri", "why"),
     [
         ("json2video:///weekly-report", "needs an account"),
-        ("json2video://SECRET@marketing/weekly-report", "no user and no password"),
-        ("json2video://marketing:443/weekly-report", "no port"),
-        ("json2video://marketing/weekly-report?key=SECRET", "no query"),
+        ("json2video://SECRET@marketing/weekly-report", "must not contain a user or a password"),
+        ("json2video://marketing:443/weekly-report", "must not contain a port"),
+        ("json2video://marketing/weekly-report?key=SECRET", "must not contain a query"),
         ("json2video://marketing/../weekly-report", r"'\.' or '\.\.'"),
     ],
 )

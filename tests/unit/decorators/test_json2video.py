@@ -236,7 +236,7 @@ def test_each_mapped_call_is_a_render_of_its_own(service):
 
 @pytest.mark.parametrize("name", ["movie", "template"])
 def test_what_is_rendered_comes_from_the_function_and_from_no_argument(name):
-    with pytest.raises(ConfigurationError, match=f"@task.json2video takes no '{name}'"):
+    with pytest.raises(ConfigurationError, match=f"@task.json2video does not accept '{name}'"):
         operator_of(lambda: MOVIE, **{name: "x"})
 
 
@@ -245,7 +245,7 @@ def test_a_function_that_returns_no_movie_fails_the_task_and_nothing_is_paid_for
     def film():
         return returned
 
-    with pytest.raises(AirflowFailException, match=f"'film' returned {type(returned).__name__}, which is no movie"):
+    with pytest.raises(AirflowFailException, match=f"'film' returned {type(returned).__name__}, which is not a movie"):
         rendered(film)
     assert service.posts == 0
 

@@ -53,7 +53,7 @@ def test_a_list_can_be_narrowed_to_statuses(hook, service):
 
 def test_a_time_without_a_zone_is_refused_since_it_means_another_range_on_another_machine(hook, service):
     operator = Json2VideoListRendersOperator(task_id="list", date_start="2026-05-01T00:00:00")
-    with pytest.raises(AirflowFailException, match="must carry a time zone"):
+    with pytest.raises(AirflowFailException, match="must have a time zone"):
         Attempt(operator).run()
     assert service.requests == []
 
@@ -109,13 +109,13 @@ def test_an_address_that_the_movie_calls_already_is_not_called_twice(hook, servi
 @pytest.mark.parametrize(
     ("webhook", "words"),
     [
-        ("http://example.com/hook", "must be an address that begins with https://"),
-        ("example.com/hook", "must be an address that begins with https://"),
-        ("", "must be an address that begins with https://"),
-        ("https://me:secret@example.com/hook", "has a user or a password in its address"),
-        ({"type": "ftp", "host": "x"}, "is a destination of type 'ftp'"),
-        ({"url": "https://example.com"}, "neither an 'endpoint' nor the 'id'"),
-        (7, "must be an https address or a destination object, not int"),
+        ("http://example.com/hook", "must be a URL that begins with https://"),
+        ("example.com/hook", "must be a URL that begins with https://"),
+        ("", "must be a URL that begins with https://"),
+        ("https://me:secret@example.com/hook", "has a user or a password in its URL"),
+        ({"type": "ftp", "host": "x"}, "must be a destination of type 'webhook', got 'ftp'"),
+        ({"url": "https://example.com"}, "needs an 'endpoint', or the 'id'"),
+        (7, "must be an https URL or a destination object, got int"),
     ],
     ids=["http", "no scheme", "empty", "a login", "another type", "a slip", "a number"],
 )
