@@ -270,7 +270,7 @@ def _webhook_address(address: Any) -> str:
     if with_login:
         raise ConfigurationError(
             "'webhook' has a user or a password in its URL, which the service would store and list.",
-            advice=f"Use a secret token in its path instead. {_NOT_SUBMITTED}",
+            advice=f"Use an unguessable token in its path instead. {_NOT_SUBMITTED}",
         )
     return text
 
