@@ -163,7 +163,7 @@ def test_an_answer_that_is_late_or_never_ends_ends_in_time_and_is_sent_once(driv
     service.then(fault)
     started = time.monotonic()
     error = failure(driver.execute, submit_movie(MOVIE))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8  # the server sends for ten seconds
     assert type(error) is ResponseLost
     assert error.billing is Billing.UNKNOWN
     assert service.sent("POST") == 1

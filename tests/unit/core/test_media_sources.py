@@ -71,11 +71,11 @@ def test_a_document_of_any_shape_is_read_without_an_error():
 def test_a_movie_that_repeats_itself_endlessly_is_read_in_a_moment():
     items = [{"n": str(n)} for n in range(200_000)]
     scenes = [{"iterate": "items", "elements": [image("https://a/{{ n }}"), image("{{ nothing }}")]}] * 50
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(media_urls({"variables": {"items": items}, "scenes": scenes})) == 200
     unknown = [{"iterate": "items", "elements": [image("{{ nothing }}")]}] * 50
     assert media_urls({"variables": {"items": items}, "scenes": unknown}) == []
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_elements_in_elements_in_elements_without_an_end_are_read_to_a_depth():

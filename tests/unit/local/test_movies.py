@@ -16,13 +16,18 @@ from airflow_json2video.local.drawing.render import render
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 MOVIES = sorted(DOCS.glob("movies/*.json"))
 NAMES = [path.stem for path in MOVIES]
+EXPENSIVE = {"clips", "menu", "pictures-moved", "sound-captions"}  # seconds of computing each
 
 
 def test_there_are_ten():
     assert len(NAMES) == 10
 
 
-@pytest.mark.parametrize("path", MOVIES, ids=NAMES)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.long] if path.stem in EXPENSIVE else []) for path in MOVIES],
+    ids=NAMES,
+)
 def test_it_renders_whole_with_picture_and_sound_of_one_length_and_nothing_is_missing(path, tmp_path):
     assets = Assets(cache=tmp_path / "cache", folder=DOCS / "movies" / "assets", fetch=False)
     video = tmp_path / "movie.mp4"

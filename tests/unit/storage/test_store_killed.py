@@ -136,10 +136,10 @@ def test_a_part_that_somebody_is_filling_is_left_alone_and_one_that_nobody_holds
 
 @pytest.mark.parametrize("store", [None, "s3"])
 def test_memory_stays_flat_whatever_the_length_of_the_video(tmp_path, store):
-    size = 300_000_000
+    size = 120_000_000
     (tmp_path / "store" / "bucket").mkdir(parents=True)
     with video_host(size=size) as host:
-        host.breaks = [100_000_000]
+        host.breaks = [50_000_000]
         task = {"movie": host.movie(), "template": f"{tmp_path}/kept/{{project}}.mp4"}
         if store:
             task |= {"template": "s3://bucket/", "store": str(tmp_path / "store"), "scheme": "s3", "stall_at": None}
