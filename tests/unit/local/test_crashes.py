@@ -143,7 +143,7 @@ def test_a_damaged_database_ends_in_a_clear_message(tmp_path):
     whole = (tmp_path / "service.db").read_bytes()
     for damage in (b"not a database" * 500, whole[:100] + os.urandom(len(whole) - 100)):
         (tmp_path / "service.db").write_bytes(damage)
-        with pytest.raises(ConfigurationError, match=r"cannot be read.*move .*service\.db away"):
+        with pytest.raises(ConfigurationError, match=r"Could not read.*move .*service\.db away"):
             LocalService(mode="instant", home=tmp_path).start()
 
 
@@ -162,7 +162,7 @@ def test_a_database_with_a_damaged_row_ends_in_a_clear_message_on_the_command_li
         text=True,
     )
     assert ran.returncode == 2
-    assert "cannot be read" in ran.stderr
+    assert "Could not read" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
@@ -193,6 +193,6 @@ def test_a_worker_whose_service_was_killed_takes_along_what_it_started():
 
 def test_a_second_service_on_the_same_home_is_refused(tmp_path):
     with LocalService(mode="instant", home=tmp_path) as first:
-        with pytest.raises(ConfigurationError, match=r"database is locked End the service that uses it"):
+        with pytest.raises(ConfigurationError, match=r"database is locked Stop the service that uses it"):
             LocalService(mode="instant", home=tmp_path).start()
         assert first.wait_idle(1)
