@@ -64,6 +64,7 @@ lint: $(STAMP) ## run ruff, mypy and the import contracts
 	$(call check,ruff check: rules,$(BIN)/ruff check .)
 	$(call check,ruff format: layout,$(BIN)/ruff format --check .)
 	$(call check,mypy: types of the package (strict),$(BIN)/mypy)
+	$(call check,import contracts: layers and cycles,$(BIN)/lint-imports --no-logo)
 
 docs: $(STAMP) ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
