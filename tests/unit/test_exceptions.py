@@ -138,7 +138,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("call", "status", "message", "expected"), TABLE)
-def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, expected):
+def test_a_refusal_is_classified_by_status_and_message(call, status, message, expected):
     error = error_from_response(status, message, call=call, subject="subject-1")
     assert type(error) is expected
     assert (error.service_message, error.http_status) == (message, status)
@@ -152,7 +152,7 @@ def test_a_refusal_is_read_by_status_and_family_of_words(call, status, message, 
 
 
 @pytest.mark.parametrize(("status", "message"), [(200, "no"), (409, "Conflict"), (200, "Not found")])
-def test_an_unknown_no_that_is_no_clear_refusal_leaves_the_money_unknown(status, message):
+def test_an_unknown_refusal_of_a_submission_has_unknown_billing(status, message):
     assert error_from_response(status, message, call="movies.submit").billing is Billing.UNKNOWN
     assert error_from_response(status, message, call="templates.create").billing is Billing.NOT_CHARGED
 
@@ -171,11 +171,11 @@ def test_an_unknown_no_that_is_no_clear_refusal_leaves_the_money_unknown(status,
         ("templates.create", 403, "Insufficient permissions", "'editor'"),
     ],
 )
-def test_the_advice_fits_the_case(call, status, message, advice):
+def test_the_advice_depends_on_the_refusal(call, status, message, advice):
     assert advice in error_from_response(status, message, call=call).advice
 
 
-def test_a_message_reads_as_sentences():
+def test_a_message_consists_of_sentences():
     error = error_from_response(400, LEAKED, call="movies.get", subject="Qk3vT9zLm2XcB7wA")
     assert str(error).startswith(
         "Render 'Qk3vT9zLm2XcB7wA' was not found in this account. JSON2Video answered HTTP 400 to the request for the "
@@ -189,7 +189,7 @@ EVERY_CLASS = [getattr(exceptions, name) for name in exceptions.__all__ if name[
 
 
 @pytest.mark.parametrize("cls", EVERY_CLASS)
-def test_every_error_survives_pickling_and_facts_with_all_it_knows(cls):
+def test_every_error_survives_pickling_and_to_dict(cls):
     error = cls(
         "what happened.",
         advice="do this.",
@@ -208,7 +208,7 @@ def test_every_error_survives_pickling_and_facts_with_all_it_knows(cls):
 
 
 @pytest.mark.parametrize("cls", EVERY_CLASS)
-def test_every_class_says_what_it_is_and_is_in_the_drawn_tree(cls):
+def test_every_class_has_a_docstring_and_is_in_the_tree(cls):
     assert issubclass(cls, Json2VideoError)
     assert cls.__doc__
     assert cls.__name__ in (exceptions.__doc__ or "")
@@ -218,7 +218,7 @@ def test_every_class_says_what_it_is_and_is_in_the_drawn_tree(cls):
     "facts",
     [{}, {"error": "OfTheFuture", "message": "x"}, {"error": None, "billing": "a lot"}, {"message": None, "new": 1}],
 )
-def test_facts_of_another_version_still_make_an_error(facts):
+def test_a_dict_of_another_version_becomes_an_error(facts):
     assert type(error_from_dict(facts)) is Json2VideoError
     assert str(error_from_dict(facts))
 
@@ -288,7 +288,7 @@ def test_facts_of_another_version_still_make_an_error(facts):
         (None, None, True, False),
     ],
 )
-def test_a_failed_render_says_where_and_whether_a_retry_helps(message, path, retryable, unavailable):
+def test_a_failed_render_has_its_path_and_whether_it_is_retryable(message, path, retryable, unavailable):
     error = error_from_render(message, project="Qk3vT9zLm2XcB7wA")
     assert isinstance(error, RenderFailed)
     assert (error.path, error.retryable, error.source_unavailable) == (path, retryable, unavailable)
@@ -299,31 +299,31 @@ def test_a_failed_render_says_where_and_whether_a_retry_helps(message, path, ret
     assert (again.path, again.retryable) == (path, retryable)
 
 
-def test_everything_the_service_refuses_is_an_api_error():
+def test_every_refusal_is_an_api_error():
     assert all(issubclass(expected, ApiError) for _, _, _, expected in TABLE)
 
 
-def test_the_numbers_of_scene_and_element_are_those_of_the_path():
+def test_the_scene_and_element_of_an_error_are_those_of_its_path():
     error = error_from_render("Scene #3, element #2: Failed to download 'x'", project="Qk3vT9zLm2XcB7wA")
     assert (error.path, error.scene, error.element) == ("scenes[2].elements[1]", 2, 1)
     error = error_from_render("Property 'x' is not allowed in movie/elements[5]", project="Qk3vT9zLm2XcB7wA")
     assert (error.path, error.scene, error.element) == ("elements[5].x", None, 5)
 
 
-def test_a_quota_that_a_render_ran_into_is_mended_by_credits_and_not_by_the_document():
+def test_the_advice_for_an_exceeded_quota_is_to_add_credits():
     error = error_from_render("You exceeded the quota of time in your plan", project="Qk3vT9zLm2XcB7wA")
     assert "Add credits" in error.advice
     assert "not charged" in error.advice
 
 
-def test_an_unknown_template_is_named_and_said_once():
+def test_an_unknown_template_is_named_once():
     error = error_from_response(404, "Template not found", call="movies.submit", subject="abc123def456ghi789jk")
     assert error.message == (
         "Template 'abc123def456ghi789jk' was not found in this account. JSON2Video answered HTTP 404."
     )
 
 
-def test_an_error_reads_as_short_lines_what_and_where_what_to_do_what_it_cost():
+def test_a_report_has_short_lines_with_advice_and_billing():
     error = error_from_response(500, "no reason", call="movies.submit")
     assert error.format_report().splitlines() == [
         "The service failed.",
@@ -336,7 +336,7 @@ def test_an_error_reads_as_short_lines_what_and_where_what_to_do_what_it_cost():
     assert long.format_report().splitlines()[-3:] == ["Try it.", "Or not.", "Nothing was charged."]
 
 
-def test_what_is_said_of_the_money_is_said_once():
+def test_billing_is_mentioned_once():
     assert Json2VideoError("No.", advice="Nothing was submitted.").format_report() == "No.\nNothing was submitted."
 
 
@@ -348,7 +348,7 @@ class Log:
         self.lines.append(event % args)
 
 
-def test_an_error_that_was_reported_is_its_headline_from_then_on():
+def test_the_text_of_a_reported_error_is_its_headline():
     log, error = Log(), Json2VideoError("The account cannot pay. The service said so.", advice="Add credits.")
     reported = error.report(log)
     assert log.lines == ["The account cannot pay.\nThe service said so.\nAdd credits.\nNothing was charged."]
@@ -376,7 +376,7 @@ def test_context_is_added_to_a_copy():
     assert failed.with_context(project="other").to_dict() == {**failed.to_dict(), "project": "other"}
 
 
-def test_the_error_of_a_task_is_found_in_what_a_callback_is_given():
+def test_find_error_returns_the_error_of_a_callbacks_context():
     error = error_from_render("Property 'zoom' is not an integer in movie/scenes[0]/elements[0]", project="P" * 16)
     final = RuntimeError("Airflow's own class")
     final.json2video_error = error

@@ -49,7 +49,7 @@ def number_of_numpy(value, *, kind):
     ],
     ids=lambda value: value if isinstance(value, str) and value.isascii() else type(value).__name__,
 )
-def test_what_json_cannot_hold_is_named_with_its_place_and_what_to_write(value, remedy):
+def test_a_value_that_json_cannot_represent_is_named_with_its_path_and_advice(value, remedy):
     with pytest.raises(NotJsonError) as caught:
         to_plain_json({"scenes": [{"a b": value}]})
     assert str(caught.value).startswith(f"scenes[0]['a b'] is {remedy}")
@@ -65,13 +65,13 @@ def test_what_json_cannot_hold_is_named_with_its_place_and_what_to_write(value, 
         (Color.RED, "red"),
     ],
 )
-def test_what_converts_without_loss_is_converted(value, plain):
+def test_lossless_conversions_are_made(value, plain):
     found = to_plain_json({"a": value})
     assert found == {"a": plain}
     assert json.loads(json.dumps(found)) == {"a": plain}
 
 
-def test_numbers_of_numpy_become_pythons():
+def test_numpy_numbers_become_python_numbers():
     numpy = pytest.importorskip("numpy")
     row = {"n": numpy.int64(3), "x": numpy.float32(0.5), "yes": numpy.bool_(True), "s": numpy.str_("a")}
     found = to_plain_json(row)
@@ -82,12 +82,12 @@ def test_numbers_of_numpy_become_pythons():
         to_plain_json(numpy.datetime64("2026-11-26"))
 
 
-def test_a_value_that_contains_itself_ends():
+def test_a_recursive_value_is_rejected():
     loop = {}
     loop["a"] = loop
     with pytest.raises(NotJsonError, match="nested too deeply"):
         to_plain_json(loop)
 
 
-def test_half_a_character_becomes_the_replacement_character_wherever_it_stands():
+def test_a_lone_surrogate_becomes_the_replacement_character():
     assert replace_surrogates({"a\ud83d": ["b\ude00", 1, None, "😀"]}) == {"a\ufffd": ["b\ufffd", 1, None, "😀"]}

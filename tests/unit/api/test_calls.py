@@ -130,12 +130,12 @@ EVERY_CALL = [
 
 
 @pytest.mark.parametrize(("call", "name", "line", "query", "body", "repeatable"), EVERY_CALL)
-def test_a_call_is_what_the_reference_says(call, name, line, query, body, repeatable):
+def test_a_call_matches_the_api_reference(call, name, line, query, body, repeatable):
     assert (call.name, f"{call.method} {call.path}") == (name, line)
     assert (call.query, call.body, call.repeatable) == (query, body, repeatable)
 
 
-def test_no_post_that_makes_something_new_may_be_repeated():
+def test_a_post_that_creates_something_is_not_repeatable():
     made = {c.name for c, *_ in EVERY_CALL if c.method == "POST" and c.repeatable}
     assert made == {"templates.update", "drive.create_folder"}
 
@@ -178,13 +178,13 @@ NOW = datetime(2026, 5, 12, tzinfo=timezone.utc)
         (lambda: calls.start_upload(_sized(524_288_001)), "got 524288001"),
     ],
 )
-def test_a_wrong_argument_is_named_before_anything_is_sent(build, words):
+def test_a_wrong_argument_is_rejected_before_a_request(build, words):
     with pytest.raises(ConfigurationError) as caught:
         build()
     assert words in str(caught.value)
 
 
-def test_the_limits_themselves_are_allowed():
+def test_the_limits_are_inclusive():
     calls.list_movies(limit=100, date_start=NOW, date_end=NOW + timedelta(days=93))
     assert calls.start_upload(_sized(524_288_000)).body["size"] == 524_288_000
 
@@ -229,7 +229,7 @@ FINISHED = {
 }
 
 
-def test_a_finished_render_is_typed_and_keeps_what_is_not_known():
+def test_a_finished_render_is_typed_and_preserves_unknown_fields():
     found = read(calls.get_movie(PROJECT), FINISHED)
     movie = found.movie
     assert (movie.status, movie.duration, movie.size, movie.width) == ("done", 108.2, 6876189, 1080)
@@ -267,27 +267,27 @@ def test_a_finished_render_is_typed_and_keeps_what_is_not_known():
         ("consumed_credits", {"odd": 1}, {"odd": 1}),
     ],
 )
-def test_an_odd_field_does_not_make_a_render_unreadable(name, sent, kept):
+def test_an_informative_field_of_another_type_becomes_none(name, sent, kept):
     movie = read(calls.get_movie(PROJECT), {**FINISHED, "movie": {**FINISHED["movie"], name: sent}}).movie
     assert getattr(movie, {"client-data": "client_data", "json": "json_text"}.get(name, name)) == kept
 
 
-def test_a_render_reads_with_nothing_but_its_status():
+def test_a_render_requires_only_its_status():
     assert read(calls.get_movie(PROJECT), {"movie": {"status": "pending"}}).movie == MovieStatus(
         project=PROJECT, status="pending"
     )
 
 
 @pytest.mark.parametrize("quota", [None, [], "5", {"movies": 3, "drafts": "2"}])
-def test_an_odd_quota_is_no_reason_to_lose_a_render(quota):
+def test_an_invalid_quota_does_not_invalidate_a_render(quota):
     assert read(calls.get_movie(PROJECT), {**FINISHED, "remaining_quota": quota}).movie.status == "done"
 
 
-def test_a_submission_that_carries_a_project_counts_whatever_else_it_says():
+def test_a_submission_response_with_a_project_is_a_success():
     assert read(calls.submit_movie({"a": 1}), {"success": False, "project": PROJECT}).project == PROJECT
 
 
-def test_a_refusal_in_a_200_is_a_refusal_and_the_money_is_not_known():
+def test_a_refusal_with_status_200_is_an_error_with_unknown_billing():
     error = read(calls.submit_movie({"a": 1}), {"success": False, "message": "no"})
     assert isinstance(error, Json2VideoError)
     assert error.billing is Billing.UNKNOWN
@@ -295,7 +295,7 @@ def test_a_refusal_in_a_200_is_a_refusal_and_the_money_is_not_known():
     assert known.billing is Billing.NOT_CHARGED
 
 
-def test_templates_carry_the_tag_that_was_asked_for_even_if_the_service_does_not_filter():
+def test_templates_are_filtered_by_tag_even_if_the_service_does_not_filter():
     body = {"templates": [{"id": "a", "tags": ["Promo"]}, {"id": "b", "tags": "x, y"}, {"id": "c", "tags": None}]}
     assert [t.id for t in read(calls.list_templates(), body)] == ["a", "b", "c"]
     assert [t.id for t in read(calls.list_templates(tag="promo"), body)] == ["a"]
@@ -303,7 +303,7 @@ def test_templates_carry_the_tag_that_was_asked_for_even_if_the_service_does_not
 
 
 @pytest.mark.parametrize("movie", ['{"a": 1}', {"a": 1}])
-def test_a_templates_movie_comes_as_it_is_stored(movie):
+def test_the_movie_of_a_template_is_returned_as_stored(movie):
     assert read(calls.get_template(TEMPLATE), {"template": {"id": TEMPLATE, "movie": movie}}).movie == movie
 
 
@@ -313,12 +313,12 @@ def test_a_templates_variables_are_a_json_schema(variables):
     assert read(calls.get_template_variables(TEMPLATE), body) == {"type": "object"}
 
 
-def test_a_saved_template_answers_its_id_under_another_name():
+def test_the_id_of_a_saved_template_has_another_key():
     assert read(calls.create_template("n", movie={}), {"success": True, "templateId": TEMPLATE}).id == TEMPLATE
     assert read(calls.update_template(TEMPLATE, name="n"), {"success": True}).id == TEMPLATE
 
 
-def test_the_drive_reads():
+def test_the_responses_of_the_drive_are_parsed():
     storage = read(calls.get_storage(), {"storage": {"used_bytes": 5, "blocked": False, "blocked_at": None}})
     assert (storage.used_bytes, storage.blocked) == (5, False)
     file = read(calls.get_file("a.mp4"), {"file": {"name": "a.mp4", "contentType": "video/mp4", "status": "pending"}})
@@ -332,7 +332,7 @@ def test_the_drive_reads():
 
 @pytest.mark.parametrize("call", [c for c, *_ in EVERY_CALL if c.url is None and c.expects != "a confirmation"])
 @pytest.mark.parametrize("body", [{}, {"success": True}, [], "x", b"", b"<html>", b"\xff\xfe", b"[" * 100_000])
-def test_an_answer_of_another_shape_is_unreadable_and_never_a_result(call, body):
+def test_a_response_of_another_structure_is_an_error(call, body):
     if call.name == "templates.update" and isinstance(body, dict):
         pytest.skip("the id is known without the answer")
     error = read(call, body)
@@ -359,21 +359,21 @@ def test_an_answer_of_another_shape_is_unreadable_and_never_a_result(call, body)
         ({"a": "\ud800"}, "at a: text with a lone surrogate"),
     ],
 )
-def test_a_document_that_is_no_json_is_refused_with_the_path(document, words):
+def test_a_value_that_json_cannot_represent_is_rejected_with_its_path(document, words):
     with pytest.raises(ConfigurationError) as caught:
         EXCHANGE.request(calls.submit_movie(document))
     assert words in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_a_number_of_numpy_is_sent_as_a_number():
+def test_a_numpy_number_is_sent_as_a_number():
     numpy = pytest.importorskip("numpy")
     request = EXCHANGE.request(calls.submit_movie({"scenes": [{"duration": numpy.float32(2)}], "n": numpy.int64(3)}))
     assert request.body == b'{"scenes":[{"duration":2.0}],"n":3}'
 
 
 @pytest.mark.parametrize("half", [rb"\ud83d", b"\xed\xa0\xbd"], ids=["escaped", "as bytes"])
-def test_half_a_character_in_the_services_words_goes_no_further(half):
+def test_a_lone_surrogate_in_the_services_message_is_replaced(half):
     refused = Response(
         status=400, reason="Bad Request", headers={}, body=b'{"success": false, "message": "No %s"}' % half
     )
@@ -385,28 +385,28 @@ def test_half_a_character_in_the_services_words_goes_no_further(half):
     assert EXCHANGE.read(calls.get_movie("a" * 16), answer).movie.message == "Bad \ufffd 😀"
 
 
-def test_a_list_with_half_a_character_in_the_document_of_anyone_is_read():
+def test_a_list_with_a_lone_surrogate_in_a_document_is_parsed():
     movie = b'{"project": "%s", "status": "done", "message": "\\ud83d", "client-data": {"a": "\\ud83d"}}' % (b"a" * 16)
     body = b'{"success": true, "movies": [%s], "pagination": {"has_next": false}}' % movie
     page = EXCHANGE.read(calls.list_movies(), Response(status=200, reason="OK", headers={}, body=body))
     assert [movie.message for movie in page.movies] == ["\ufffd"]
 
 
-def test_a_reason_that_is_not_utf_8_is_shown_without_its_bytes():
+def test_an_http_reason_that_is_not_utf_8_is_shown_without_its_bytes():
     error = EXCHANGE.read(
         calls.get_movie("a" * 16), Response(status=502, reason="Bad \udce9 Gateway", headers={}, body=b"")
     )
     str(error).encode()
 
 
-def test_a_document_that_contains_itself_is_refused():
+def test_a_recursive_document_is_rejected():
     document: dict[str, Any] = {}
     document["a"] = [document]
     with pytest.raises(ConfigurationError, match="contains itself"):
         EXCHANGE.request(calls.submit_movie(document))
 
 
-def test_a_document_is_written_in_the_order_it_was_given():
+def test_the_order_of_a_document_is_preserved():
     body = EXCHANGE.request(calls.submit_movie({"b": "{{ü}}", "a": [1, 2.5, None, True, "1"]})).body
     assert body == '{"b":"{{ü}}","a":[1,2.5,null,true,"1"]}'.encode()
 
@@ -420,7 +420,7 @@ def listed(*movies: Any, **more: Any) -> dict[str, Any]:
     return {"success": True, "movies": list(movies), "has_next": False, **more}
 
 
-def test_a_watched_page_says_how_renders_stand_and_leaves_their_documents_out():
+def test_a_polled_page_has_the_status_of_renders_without_their_documents():
     body = listed(LISTED, remaining_quota={"time": "7"})
     page = read(poll_movies(), body)
     assert page.movies == [{"project": PROJECT, "status": "running", "duration": 2}]
@@ -428,13 +428,13 @@ def test_a_watched_page_says_how_renders_stand_and_leaves_their_documents_out():
     assert page.bytes_read == len(json.dumps(body))
 
 
-def test_a_watched_page_asks_for_the_same_as_the_list():
+def test_a_polled_page_sends_the_same_request_as_the_list():
     arguments = {"date_start": NOW - timedelta(days=1), "date_end": NOW, "limit": 7, "next_token": "t"}
     assert EXCHANGE.request(poll_movies(**arguments)).url == EXCHANGE.request(calls.list_movies(**arguments)).url
 
 
 @pytest.mark.parametrize("odd", [b'"\\ud800"', b"NaN", b"1e999"])
-def test_what_only_the_quick_reading_stumbles_over_is_read_all_the_same(odd):
+def test_a_response_that_only_the_fast_parser_rejects_is_parsed(odd):
     body = json.dumps(listed(LISTED)).encode().replace(b'"{\\"scenes\\": []}"', odd)
     assert odd in body
     assert [movie["project"] for movie in read(poll_movies(), body).movies] == [PROJECT]
@@ -445,13 +445,13 @@ def test_what_only_the_quick_reading_stumbles_over_is_read_all_the_same(odd):
     [{}, {"movies": None}, {"movies": {}}, {"movies": [1]}, listed(has_next=True), [], b"", b"<html>", b"[" * 100_000],
     ids=lambda body: str(body)[:40],
 )
-def test_a_watched_page_of_another_shape_is_unreadable_as_the_lists_is(body):
+def test_a_polled_page_of_another_structure_is_an_error(body):
     quick, plain = read(poll_movies(), body), read(calls.list_movies(), body)
     assert isinstance(quick, InvalidResponse)
     assert str(quick).partition(" with ")[0] == str(plain).partition(" with ")[0]
 
 
-def test_a_refusal_in_a_watched_page_keeps_the_services_words():
+def test_a_refusal_in_a_polled_page_has_the_services_message():
     error = read(poll_movies(), {"success": False, "message": "Error: Invalid API Key", "movies": []})
     assert type(error).__name__ == "AuthenticationFailed"
     assert type(read(poll_movies(), {"message": "down"}, status=503)).__name__ == "ServerError"

@@ -99,7 +99,7 @@ def test_a_submission_is_the_document_in_utf8_with_the_key_in_its_header(client,
     assert "größer".encode() in seen.body
 
 
-def test_calls_that_may_be_repeated_share_a_connection_and_a_submission_has_its_own(client, service):
+def test_repeatable_calls_share_a_connection_and_a_submission_uses_a_new_one(client, service):
     service.then(answer(200, DONE), answer(200, SUBMITTED), answer(200, DONE))
     client.execute(get_movie(PROJECT))
     client.execute(submit_movie(MOVIE))
@@ -108,7 +108,7 @@ def test_calls_that_may_be_repeated_share_a_connection_and_a_submission_has_its_
     assert first == second != submission
 
 
-def test_a_netrc_of_the_user_adds_no_credentials(client, service, tmp_path, monkeypatch):
+def test_a_netrc_file_is_ignored(client, service, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("default login someone password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     service.then(answer(200, DONE))
@@ -117,7 +117,7 @@ def test_a_netrc_of_the_user_adds_no_credentials(client, service, tmp_path, monk
     assert service.requests[0].headers["x-api-key"] == KEY
 
 
-def test_this_machine_is_not_reached_through_the_environments_proxy(client, service, monkeypatch):
+def test_loopback_requests_bypass_the_environments_proxy(client, service, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -127,7 +127,7 @@ def test_this_machine_is_not_reached_through_the_environments_proxy(client, serv
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])
-def test_a_proxy_is_asked_for_a_tunnel_and_sees_no_key(driver, service, monkeypatch, how):
+def test_a_proxy_tunnels_the_connection_and_does_not_see_the_key(driver, service, monkeypatch, how):
     for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     service.then(answer(407, raw=b"who are you"))
@@ -146,7 +146,7 @@ def test_a_proxy_is_asked_for_a_tunnel_and_sees_no_key(driver, service, monkeypa
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_submission_is_sent_once_whatever_comes_back_and_the_money_is_not_known(client, service, fault):
+def test_a_submission_is_sent_once_and_its_billing_is_unknown_after_any_failure(client, service, fault):
     behaviour, expected = FAULTS[fault]
     service.then(behaviour)
     error = failure(client.execute, submit_movie(MOVIE))
@@ -158,7 +158,7 @@ def test_a_submission_is_sent_once_whatever_comes_back_and_the_money_is_not_know
 
 
 @pytest.mark.parametrize("fault", [conftest.silence, conftest.drip, conftest.drip_headers])
-def test_an_answer_that_is_late_or_never_ends_ends_in_time_and_is_sent_once(driver, service, fault):
+def test_a_slow_or_endless_response_times_out_and_is_not_retried(driver, service, fault):
     driver.open(service.url, read_timeout=0.4, total_timeout=0.8)
     service.then(fault)
     started = time.monotonic()
@@ -169,7 +169,7 @@ def test_an_answer_that_is_late_or_never_ends_ends_in_time_and_is_sent_once(driv
     assert service.sent("POST") == 1
 
 
-def test_an_answer_that_is_too_large_is_given_up(driver, service, monkeypatch):
+def test_a_response_that_is_too_large_is_aborted(driver, service, monkeypatch):
     driver.open(service.url)
     object.__setattr__(driver.client.config, "max_body", 1_000_000)
     service.then(conftest.endless)
@@ -179,7 +179,7 @@ def test_an_answer_that_is_too_large_is_given_up(driver, service, monkeypatch):
     assert service.sent("POST") == 1
 
 
-def test_a_call_can_bound_its_own_answer(driver, service):
+def test_a_call_can_limit_the_size_of_its_response(driver, service):
     driver.open(service.url, retries=0)
     service.then(answer(200, {"movies": [], "padding": "x" * 2_000_000}))
     call = poll_movies()
@@ -189,7 +189,7 @@ def test_a_call_can_bound_its_own_answer(driver, service):
     assert "larger than 1000000 bytes" in str(error)
 
 
-def test_a_submission_after_the_service_closed_an_idle_connection_is_certain(client, service):
+def test_a_submission_does_not_reuse_an_idle_connection(client, service):
     def answer_then_close(connection: Any, seen: Any) -> None:
         answer(200, DONE)(connection, seen)
         connection.shutdown(socket.SHUT_RDWR)
@@ -200,7 +200,7 @@ def test_a_submission_after_the_service_closed_an_idle_connection_is_certain(cli
     assert service.sent("POST") == 1
 
 
-def test_a_refused_connection_sent_nothing_and_says_so(driver):
+def test_a_refused_connection_means_that_nothing_was_sent(driver):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         driver.open(f"http://127.0.0.1:{unused.getsockname()[1]}")
@@ -212,7 +212,7 @@ def test_a_refused_connection_sent_nothing_and_says_so(driver):
     assert "0x" not in str(error)
 
 
-def test_a_name_that_does_not_resolve_sent_nothing(driver, monkeypatch):
+def test_a_host_that_does_not_resolve_means_that_nothing_was_sent(driver, monkeypatch):
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     driver.open("https://api.json2video.invalid")
@@ -223,7 +223,7 @@ def test_a_name_that_does_not_resolve_sent_nothing(driver, monkeypatch):
     assert "api.json2video.invalid" in str(error)
 
 
-def test_a_reset_in_the_tls_handshake_sent_nothing(driver):
+def test_a_reset_during_the_tls_handshake_means_that_nothing_was_sent(driver):
     def reset(connection: socket.socket) -> None:
         connection.recv(1)
         conftest.reset(connection, None)
@@ -236,7 +236,7 @@ def test_a_reset_in_the_tls_handshake_sent_nothing(driver):
     assert error.billing is Billing.NOT_CHARGED
 
 
-def test_a_certificate_nobody_trusts_sent_nothing(driver, certificate):
+def test_an_untrusted_certificate_means_that_nothing_was_sent(driver, certificate):
     service = conftest.Service(tls=certificate).then(answer(200, SUBMITTED))
     driver.open(service.url)
     error = failure(driver.execute, submit_movie(MOVIE))
@@ -246,7 +246,7 @@ def test_a_certificate_nobody_trusts_sent_nothing(driver, certificate):
     assert service.requests == []
 
 
-def test_a_certificate_of_the_given_authority_is_trusted_and_a_reset_after_it_is_ambiguous(driver, certificate):
+def test_a_reset_after_a_trusted_handshake_means_that_the_request_may_have_been_sent(driver, certificate):
     service = conftest.Service(tls=certificate).then(answer(200, SUBMITTED), conftest.reset)
     driver.open(service.url, ca_file=str(certificate[0]))
     assert driver.execute(submit_movie(MOVIE)).project == PROJECT
@@ -257,7 +257,7 @@ def test_a_certificate_of_the_given_authority_is_trusted_and_a_reset_after_it_is
 
 
 @pytest.mark.parametrize("disguised", [False, True])
-def test_a_ca_file_that_is_replaced_is_read_again_without_a_restart(driver, certificate, tmp_path, disguised):
+def test_a_replaced_ca_file_is_loaded_without_a_restart(driver, certificate, tmp_path, disguised):
     old, new = certificate, conftest.new_certificate(tmp_path)
     ca_file = tmp_path / "ca.pem"
     ca_file.write_bytes(old[0].read_bytes().ljust(4096, b"\n"))
@@ -276,7 +276,7 @@ def test_a_ca_file_that_is_replaced_is_read_again_without_a_restart(driver, cert
     service.close()
 
 
-def test_a_ca_file_that_cannot_be_read_for_a_moment_leaves_the_authorities_read_before(driver, certificate, tmp_path):
+def test_an_unreadable_ca_file_does_not_replace_the_loaded_authorities(driver, certificate, tmp_path):
     ca_file = tmp_path / "ca.pem"
     ca_file.write_bytes(certificate[0].read_bytes())
     service = conftest.Service(tls=certificate).then(answer(200, {"success": True, "movies": [], "has_next": False}))
@@ -288,7 +288,7 @@ def test_a_ca_file_that_cannot_be_read_for_a_moment_leaves_the_authorities_read_
     service.close()
 
 
-def test_a_slow_tls_answer_ends_in_time(driver, certificate):
+def test_a_slow_tls_response_times_out(driver, certificate):
     service = conftest.Service(tls=certificate).then(conftest.drip)
     driver.open(service.url, ca_file=str(certificate[0]), total_timeout=0.6)
     error = failure(driver.execute, submit_movie(MOVIE))
@@ -307,7 +307,7 @@ NEVER_REPEATED = {
 
 @pytest.mark.parametrize("name", NEVER_REPEATED)
 @pytest.mark.parametrize("fault", ["hang_up", "reset", "500", "429", "503"])
-def test_what_must_not_be_repeated_is_sent_once(client, service, name, fault):
+def test_a_call_that_is_not_repeatable_is_sent_once(client, service, name, fault):
     service.then(FAULTS[fault][0])
     failure(client.execute, NEVER_REPEATED[name])
     assert len(service.requests) == 1
@@ -318,7 +318,7 @@ def test_what_must_not_be_repeated_is_sent_once(client, service, name, fault):
 
 @pytest.mark.parametrize("call", [get_movie(PROJECT), delete_movie(PROJECT), create_folder("a")], ids=lambda c: c.name)
 @pytest.mark.parametrize("fault", ["reset", "cut_short", "500", "502_html", "503", "504", "429", "408"])
-def test_what_may_be_repeated_is_repeated_until_it_works(client, service, call, fault):
+def test_a_repeatable_call_is_retried_until_it_succeeds(client, service, call, fault):
     behaviour = FAULTS[fault][0]
     service.then(behaviour, behaviour, answer(200, {**DONE, "project": PROJECT}))
     client.execute(call)
@@ -327,7 +327,7 @@ def test_what_may_be_repeated_is_repeated_until_it_works(client, service, call, 
     assert len(client.slept) == 2 or client.kind == "async"
 
 
-def test_repeats_end_and_the_last_error_is_raised(client, service):
+def test_the_last_error_is_raised_after_all_retries(client, service):
     service.then(answer(503, {"message": "down"}))
     error = failure(client.execute, get_movie(PROJECT))
     assert type(error) is ServerError
@@ -336,7 +336,7 @@ def test_repeats_end_and_the_last_error_is_raised(client, service):
     assert client.slept == [0.5, 1.0, 2.0]
 
 
-def test_the_pause_is_jittered_over_its_whole_length(client, service):
+def test_the_retry_delay_has_full_jitter(client, service):
     client.chance = 0.0
     service.then(answer(503, raw=b""), answer(200, DONE))
     client.execute(get_movie(PROJECT))
@@ -355,7 +355,7 @@ def test_the_pause_is_jittered_over_its_whole_length(client, service):
         ("-5", 0, 0.6),
     ],
 )
-def test_retry_after_is_honoured_in_both_forms_and_bounded(client, service, header, low, high):
+def test_retry_after_is_honored_in_both_forms_up_to_a_maximum(client, service, header, low, high):
     if isinstance(header, timedelta):
         header = format_datetime(datetime.now(timezone.utc) + header, usegmt=True)
     service.then(answer(429, {"message": "x"}, headers={"Retry-After": header}), answer(200, DONE))
@@ -378,14 +378,14 @@ def test_retry_after_is_honoured_in_both_forms_and_bounded(client, service, head
         (answer(200, {"success": True, "movie": {"status": "done", "project": "B" * 16}}), InvalidResponse),
     ],
 )
-def test_a_refusal_or_an_unreadable_answer_is_not_repeated(client, service, behaviour, expected):
+def test_a_refusal_or_an_invalid_response_is_not_retried(client, service, behaviour, expected):
     service.then(behaviour)
     error = failure(client.execute, get_movie(PROJECT))
     assert type(error) is expected
     assert len(service.requests) == 1
 
 
-def test_an_unreadable_answer_says_which_call_what_was_expected_and_what_came(client, service):
+def test_the_error_of_an_invalid_response_names_the_call_and_the_expected_structure(client, service):
     service.then(answer(200, raw=HTML + b"x" * 1000))
     error = failure(client.execute, get_movie(PROJECT))
     expected = f"The response to the request for the status of render {PROJECT} must be a 'movie' with a 'status'"
@@ -394,7 +394,7 @@ def test_an_unreadable_answer_says_which_call_what_was_expected_and_what_came(cl
     assert len(error.message) < 450
 
 
-def test_compressed_answers_are_read(client, service):
+def test_compressed_responses_are_decoded(client, service):
     import gzip
     import json
 
@@ -403,7 +403,7 @@ def test_compressed_answers_are_read(client, service):
     assert client.execute(get_movie(PROJECT)).movie.url == "https://x/y.mp4"
 
 
-def test_a_damaged_compressed_answer_names_the_cause(client, service):
+def test_the_error_of_a_damaged_compressed_response_names_the_cause(client, service):
     service.then(answer(200, raw=b"not gzip at all", headers={"Content-Encoding": "gzip"}))
     error = failure(client.execute, submit_movie(MOVIE))
     assert isinstance(error, (ResponseLost, InvalidResponse))
@@ -439,7 +439,7 @@ def test_only_an_explicit_false_ends_a_list(client, service, more):
     assert [movie.project for movie in client.movies()] == ["A" * 16, "B" * 16]
 
 
-def test_a_cursor_that_repeats_ends_a_list_of_which_no_end_is_said(client, service):
+def test_a_repeated_cursor_ends_an_endless_list_with_an_error(client, service):
     service.then(answer(200, {"success": True, "movies": [], "next_token": "t1"}))
     with pytest.raises(InvalidResponse, match="cursor of the list of renders repeats"):
         client.movies()
@@ -462,13 +462,13 @@ def test_an_explicit_false_ends_a_list_that_has_a_cursor(client, service):
     ],
     ids=["repeating cursor", "no cursor", "empty cursor", "no list", "no object", "no project"],
 )
-def test_a_list_that_cannot_be_read_whole_is_an_error_and_never_a_short_list(client, service, second):
+def test_an_incomplete_list_is_an_error(client, service, second):
     service.then(page("A" * 16, token="t1"), second)
     with pytest.raises(InvalidResponse):
         client.movies()
 
 
-def test_a_list_without_an_end_ends(client, service, monkeypatch):
+def test_an_endless_list_is_an_error(client, service, monkeypatch):
     from airflow_json2video.api import pagination
 
     monkeypatch.setattr(pagination, "MAX_PAGES", 5)
@@ -512,7 +512,7 @@ def test_an_upload_announces_the_file_and_sends_it_without_the_key(client, servi
 
 
 @pytest.mark.parametrize("behaviour", [conftest.reset, answer(403, raw=b"<Error><Code>AccessDenied</Code></Error>")])
-def test_an_upload_that_fails_is_sent_once_and_says_that_the_name_is_blocked(client, service, tmp_path, behaviour):
+def test_a_failed_upload_is_not_retried_and_its_error_names_the_blocked_name(client, service, tmp_path, behaviour):
     (tmp_path / "clip.mp4").write_bytes(b"12345")
     service.then(ticket(service), behaviour)
     error = failure(client.upload_file, tmp_path / "clip.mp4")
@@ -522,7 +522,7 @@ def test_an_upload_that_fails_is_sent_once_and_says_that_the_name_is_blocked(cli
     assert service.sent("PUT") == 1
 
 
-def test_an_upload_address_without_tls_is_not_used(client, service, tmp_path):
+def test_an_upload_url_without_tls_is_rejected(client, service, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"12345")
     service.then(answer(200, {"success": True, "uploadUrl": "http://bucket.example/x"}))
     error = failure(client.upload_file, tmp_path / "clip.mp4")
@@ -539,14 +539,14 @@ def test_an_upload_address_without_tls_is_not_used(client, service, tmp_path):
         (lambda d: 5, "must be a path or an open binary file"),
     ],
 )
-def test_a_file_that_cannot_be_uploaded_is_refused_before_anything_is_sent(client, service, tmp_path, make, words):
+def test_a_file_that_cannot_be_uploaded_is_rejected_before_a_request(client, service, tmp_path, make, words):
     error = failure(client.upload_file, make(tmp_path))
     assert isinstance(error, ConfigurationError)
     assert words in str(error)
     assert service.requests == []
 
 
-def test_a_file_that_shrinks_while_it_is_sent_names_the_cause(client, service):
+def test_the_error_of_a_file_that_shrinks_during_the_upload_names_the_cause(client, service):
     import io
 
     service.then(ticket(service), answer(200, raw=b""))
@@ -559,7 +559,7 @@ def test_a_file_that_shrinks_while_it_is_sent_names_the_cause(client, service):
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "echo_key", "echo_key_html", "fine", "refused"])
-def test_the_key_is_in_no_message_repr_or_log(driver, service, caplog, fault):
+def test_the_key_is_not_in_messages_reprs_and_logs(driver, service, caplog, fault):
     caplog.set_level(logging.DEBUG)
     for name in ("urllib3", "aiohttp", "asyncio", "requests", "airflow_json2video"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -588,7 +588,7 @@ def test_the_key_is_in_no_message_repr_or_log(driver, service, caplog, fault):
     assert not [text for text in texts if KEY in text or KEY[:12] in text]
 
 
-def test_an_echoed_key_is_blanked_and_the_rest_of_the_words_stay(client, service):
+def test_an_echoed_key_is_redacted_without_the_rest_of_the_message(client, service):
     service.then(conftest.echo_key)
     error = failure(client.execute, get_storage())
     assert error.service_message == "Error: Invalid API Key *** given"
@@ -602,7 +602,7 @@ def test_a_client_can_be_closed_twice_and_used_again(client, service):
     assert client.execute(get_movie(PROJECT)).movie.status == "done"
 
 
-def test_no_connection_is_left_open(driver, service, recwarn):
+def test_all_connections_are_closed(driver, service, recwarn):
     driver.open(service.url)
     service.then(answer(200, SUBMITTED), answer(200, DONE), conftest.cut_short)
     driver.execute(submit_movie(MOVIE))
@@ -654,7 +654,7 @@ BODY = b"Content-Length: 2\r\n\r\n{}"
     ],
     ids=lambda form: form.replace(OK, b"").decode().split("\r\n")[0],
 )
-def test_a_key_that_comes_back_in_any_place_is_in_no_message_and_no_log(driver, service, caplog, form):
+def test_a_key_that_the_service_returns_is_redacted_in_messages_and_logs(driver, service, caplog, form):
     client = driver.open(service.url, key=ODD_KEY, retries=0)
     service.then(echoing(form))
     with caplog.at_level(logging.DEBUG, logger=""):

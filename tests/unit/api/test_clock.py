@@ -49,12 +49,12 @@ def noted(*seconds_ahead, status=200):
         (100.0, 7300.0, 7301.0, -7198.0),
     ],
 )
-def test_a_difference_is_corrected_by_no_more_than_an_answer_proves(date, asked_at, answered_at, skew):
+def test_the_correction_is_the_smallest_skew_that_a_response_proves(date, asked_at, answered_at, skew):
     assert compute_skew(date, asked_at=asked_at, answered_at=answered_at) == pytest.approx(skew)
 
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
-def test_both_clients_learn_the_services_time_from_any_answer(client, service, ahead):
+def test_both_clients_read_the_services_time_from_a_response(client, service, ahead):
     here = get_clock(client.client.config.host)
     assert not here.is_known
     assert here.now() == pytest.approx(time.time(), abs=0.1)
@@ -64,24 +64,24 @@ def test_both_clients_learn_the_services_time_from_any_answer(client, service, a
     assert here.now() == pytest.approx(time.time() + ahead, abs=3)
 
 
-def test_an_answer_that_a_cache_repeats_says_how_old_it_is(client, service):
+def test_the_age_of_a_cached_response_is_added_to_its_date(client, service):
     service.then(page_of(-600.0, Age="600"))
     client.execute(list_movies())
     assert get_clock(client.client.config.host).skew == pytest.approx(0, abs=3)
 
 
-def test_one_answer_of_another_clock_changes_nothing():
+def test_one_response_with_another_clock_has_no_effect():
     assert noted(0.0, TWO_HOURS).skew == 0.0
     assert noted(TWO_HOURS, TWO_HOURS, TWO_HOURS, 0.0).skew == 0.0
     assert noted(0.0, *[TWO_HOURS] * 3).skew == pytest.approx(TWO_HOURS, abs=3)
 
 
-def test_a_gateways_page_says_nothing_about_the_services_time():
+def test_the_date_of_a_gateway_error_is_ignored():
     assert not noted(TWO_HOURS, status=502).is_known
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 99 Foo 2026 99:99:99 GMT"}])
-def test_an_answer_without_a_readable_date_leaves_this_machines_clock(headers):
+def test_a_response_without_a_valid_date_has_no_effect(headers):
     made = ServiceClock("https://api.json2video.com/v2")
     made.record(200, headers, seconds=0.1)
     assert not made.is_known
@@ -89,13 +89,13 @@ def test_an_answer_without_a_readable_date_leaves_this_machines_clock(headers):
 
 
 @pytest.mark.parametrize("date", [0.0, 253402300799.0])
-def test_a_date_of_1970_or_9999_is_no_moment_of_the_services(date):
+def test_an_implausible_date_is_ignored(date):
     made = ServiceClock("https://api.json2video.com/v2")
     made.record(200, {"Date": formatdate(date, usegmt=True)}, seconds=0.1)
     assert not made.is_known
 
 
-def test_an_answer_right_after_the_first_one_tells_whether_that_was_of_another_clock(monkeypatch):
+def test_the_next_responses_confirm_the_first_one(monkeypatch):
     monkeypatch.setattr(clock, "_MIN_INTERVAL", 60.0)
     assert noted(TWO_HOURS, 0.0).skew == 0.0
 
@@ -105,13 +105,13 @@ NO_MOMENT = "Thu, 26 Nov 99999999999999999999 09:00:00 GMT"
 
 @pytest.mark.parametrize("date", [NO_MOMENT, "Thu, 26 Nov 2026 09:00:00 +99999999999999999999", "(" * 1000])
 @pytest.mark.parametrize("name", ["Date", "Retry-After"])
-def test_no_header_however_odd_loses_the_answer_that_it_came_with(client, service, name, date):
+def test_an_invalid_header_does_not_invalidate_its_response(client, service, name, date):
     service.then(conftest.answer(200, PAGE, headers={name: date}))
     assert client.execute(list_movies()).movies == []
     assert _retry_after({name: date}) is None
 
 
-def test_a_difference_above_a_minute_is_warned_of_once(caplog):
+def test_a_skew_above_a_minute_is_logged_once(caplog):
     noted(50.0, 50.0)
     assert caplog.text == ""
     noted(-TWO_HOURS, -TWO_HOURS, -TWO_HOURS)
@@ -120,7 +120,7 @@ def test_a_difference_above_a_minute_is_warned_of_once(caplog):
     assert "behind the clock of api.json2video.com" in caplog.text
 
 
-def test_a_wish_to_wait_until_a_moment_is_measured_by_the_services_clock():
+def test_a_retry_after_date_is_compared_with_the_services_clock():
     headers = {"date": "Thu, 01 Jan 2015 00:00:00 GMT", "retry-after": "Thu, 01 Jan 2015 00:01:30 GMT"}
     from requests.structures import CaseInsensitiveDict
 

@@ -35,7 +35,7 @@ KEY = "Kq7mPz2Lw9RtBv4XcN8dYh3S"
         ("http://[::1]:8095", "http://[::1]:8095/v2"),
     ],
 )
-def test_a_host_may_be_written_in_several_ways(written, meant):
+def test_a_host_is_accepted_in_several_forms(written, meant):
     assert check_host(written) == meant
 
 
@@ -69,7 +69,7 @@ def test_a_host_may_be_written_in_several_ways(written, meant):
         ("https://api json2video.com", "a space"),
     ],
 )
-def test_any_other_host_is_refused_with_the_reason(written, reason):
+def test_an_invalid_host_is_rejected_with_the_reason(written, reason):
     with pytest.raises(ConfigurationError) as caught:
         check_host(written)
     assert reason in str(caught.value)
@@ -89,7 +89,7 @@ def test_any_other_host_is_refused_with_the_reason(written, reason):
         (KEY + "€", "is not allowed in a header"),
     ],
 )
-def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key, reason):
+def test_an_invalid_key_is_rejected_and_not_shown(key, reason):
     with pytest.raises(ConfigurationError) as caught:
         check_api_key(key)
     assert reason in str(caught.value)
@@ -113,7 +113,7 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key, reason):
         ({"user_agent": "x\r\ny: z"}, "printable ASCII"),
     ],
 )
-def test_an_unusable_option_is_named(options, words):
+def test_an_invalid_option_is_named(options, words):
     with pytest.raises(ConfigurationError) as caught:
         ClientConfig(api_key=KEY, **options)
     assert words in str(caught.value)
@@ -124,7 +124,7 @@ def test_an_unusable_option_is_named(options, words):
     "text",
     [f"a {KEY} b", f"a {KEY.lower()} b", f'a "{KEY}" b', f"a{KEY}b", f"p=hunter2%40x {KEY}"],
 )
-def test_secrets_are_blanked_in_every_spelling(text):
+def test_secrets_are_redacted_in_every_encoding(text):
     endpoint = ClientConfig(api_key=KEY, proxy="http://user:hunter2%40x@proxy:3128")
     shown = endpoint.redact(text)
     assert KEY.lower() not in shown.lower()
@@ -134,11 +134,11 @@ def test_secrets_are_blanked_in_every_spelling(text):
     assert KEY not in repr(endpoint)
 
 
-def test_a_key_that_is_an_everyday_word_leaves_the_words_around_it_whole():
+def test_a_key_that_is_a_common_word_is_redacted_as_a_word_only():
     assert ClientConfig(api_key="test").redact("the latest test 'test' contest") == "the latest *** '***' contest"
 
 
-def test_a_key_with_quotes_is_blanked_in_json_and_in_addresses():
+def test_a_key_with_quotes_is_redacted_in_json_and_urls():
     endpoint = ClientConfig(api_key='ab"c/d\\e fgh')
     assert "fgh" not in endpoint.redact('x "ab\\"c/d\\\\e fgh" y ab%22c%2Fd%5Ce%20fgh')
 
@@ -170,17 +170,17 @@ SPELLED = {
 
 @pytest.mark.parametrize("how", SPELLED)
 @pytest.mark.parametrize("key", [ODD, KEY, "é" * 9], ids=["odd", "plain", "letters"])
-def test_a_key_is_blanked_however_it_is_written(key, how):
+def test_a_key_is_redacted_in_any_encoding(key, how):
     written = SPELLED[how](key)
     assert ClientConfig(api_key=key).redact(f"<{written}>").strip("<>\"'b\\") == "***"
 
 
-def test_the_password_of_a_proxy_is_blanked_in_its_header_too():
+def test_the_password_of_a_proxy_is_redacted_in_its_header():
     endpoint = ClientConfig(api_key=KEY, proxy="http://user:hunter2%40x@proxy:3128")
     assert endpoint.redact("Proxy-Authorization: Basic dXNlcjpodW50ZXIyQHg=") == "Proxy-Authorization: Basic ***"
 
 
-def test_a_long_text_is_searched_in_no_time():
+def test_redacting_a_long_text_is_fast():
     began = time.process_time()
     ClientConfig(api_key=ODD).redact("\\" * 32_000 + "ab" * 16_000)
     assert time.process_time() - began < 2
@@ -195,7 +195,7 @@ def test_importing_the_api_loads_no_client():
     assert done.stdout.strip() == "[] https://api.json2video.com/v2"
 
 
-def test_a_masker_of_plain_texts_is_told_the_usual_spellings():
+def test_encoded_forms_has_the_usual_encodings():
     told = encoded_forms('a"é/ z')
     for how in ("as it is", "JSON", "JSON in UTF-8", "an address", "a form", "UTF-8 read as latin-1"):
         assert SPELLED[how]('a"é/ z').strip('"') in told

@@ -41,7 +41,7 @@ def movie():
     )
 
 
-def test_what_is_written_comes_out_with_the_services_names_in_that_order_and_nothing_else():
+def test_to_document_returns_the_written_keys_in_their_order():
     assert movie().to_document() == {
         "resolution": "hd",
         "client-data": {"key": "k"},
@@ -62,7 +62,7 @@ def test_what_is_written_comes_out_with_the_services_names_in_that_order_and_not
     assert list(TextElement(z_index=1, text="x").to_document()) == ["type", "z-index", "text"]
 
 
-def test_a_misspelt_keyword_is_an_error_that_names_the_right_one():
+def test_a_misspelled_keyword_is_an_error_that_names_the_right_one():
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'durration'\. Did you mean 'duration'"):
         Scene(durration=3)
 
@@ -77,7 +77,7 @@ def test_a_misspelt_keyword_is_an_error_that_names_the_right_one():
         (lambda: WebhookDestination(url="https://a.b"), "'endpoint'"),
     ],
 )
-def test_deprecated_and_mistaken_names_are_not_offered_and_the_error_says_what_to_write(build, words):
+def test_deprecated_and_mistaken_keywords_are_errors_with_advice(build, words):
     with pytest.raises(TypeError, match=words):
         build()
 
@@ -112,26 +112,26 @@ def test_a_wrong_value_is_an_error_at_the_line_that_writes_it(build, words):
         build()
 
 
-def test_a_wrong_assignment_is_an_error_and_leaves_the_value():
+def test_a_wrong_assignment_is_an_error_and_does_not_change_the_value():
     scene = Scene(duration=3)
     with pytest.raises(ValidationError):
         scene.duration = -7
     assert scene.to_document() == {"duration": 3}
 
 
-def test_expressions_may_stand_for_any_value():
+def test_any_value_may_be_an_expression():
     element = TextElement(
         text="{{ title }}", duration="{{ base + 2 }}", cache="{{ c }}", variables="{{ v }}", crop="{{ k }}"
     )
     assert element.to_document()["duration"] == "{{ base + 2 }}"
 
 
-def test_text_settings_take_any_css_key_by_its_python_name():
+def test_text_settings_accept_any_css_key_by_its_python_name():
     settings = TextSettings(color="red", letter_spacing="2px", **{"text-transform": "uppercase"})
     assert settings.to_document() == {"color": "red", "letter-spacing": "2px", "text-transform": "uppercase"}
 
 
-def test_no_password_is_shown():
+def test_a_password_is_not_shown():
     destination = FtpDestination(host="h", port=21, username="u", password="s3cret")
     assert "s3cret" not in repr(destination)
     with pytest.raises(ValidationError) as caught:
@@ -139,7 +139,7 @@ def test_no_password_is_shown():
     assert "s3cret" not in str(caught.value)
 
 
-def test_signatures_offer_python_names_without_the_deprecated():
+def test_signatures_have_python_names_without_deprecated_ones():
     names = set(inspect.signature(ImageElement).parameters)
     assert {"src", "z_index", "fade_in", "pan_distance"} <= names
     assert not {"scale", "z-index"} & names

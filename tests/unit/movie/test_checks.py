@@ -31,7 +31,7 @@ def exported(destination):
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_a_valid_example_has_no_error_and_no_warning_but_of_its_passwords(path):
+def test_a_valid_example_has_no_findings_except_about_passwords(path):
     codes = {code for _, code, _ in found(json.loads(path.read_text()))}
     assert codes == ({"inline-credentials"} if path.stem.startswith("13") else set())
 
@@ -72,7 +72,7 @@ INVALID = {
 
 
 @pytest.mark.parametrize(("name", "expected"), INVALID.items(), ids=INVALID)
-def test_an_invalid_example_is_found_out_at_its_place_and_nothing_else_is(name, expected):
+def test_an_invalid_example_has_the_expected_findings_only(name, expected):
     document = load_document((MOVIES / "invalid" / f"{name}.json").read_bytes(), source=name)
     assert found(document) == expected
     if any(severity is E for severity, _, _ in expected):
@@ -86,7 +86,7 @@ def test_an_invalid_example_is_found_out_at_its_place_and_nothing_else_is(name, 
         assert [(f.severity, f.code, f.path) for f in require_valid(document)] == expected
 
 
-def test_every_invalid_example_is_accounted_for():
+def test_every_invalid_example_has_expected_findings():
     not_loadable = {"01-not-json", "02-empty-body", "03-null-body", "04-array-root"}
     assert {path.stem for path in (MOVIES / "invalid").iterdir()} == {*INVALID, *not_loadable}
 
@@ -210,17 +210,17 @@ def test_a_rule_finds_its_case(document, expected):
         {"scenes": [{"duration": 3, "transition": {"style": "newstyle", "duration": 1}}]},
     ],
 )
-def test_what_may_be_right_is_no_finding(document):
+def test_a_possibly_valid_value_is_not_a_finding(document):
     assert found(document) == []
 
 
-def test_errors_stand_before_warnings_and_none_twice():
+def test_errors_are_listed_before_warnings_without_duplicates():
     document = {**scene({**TEXT, "z-index": 500, "zoom": 99}), "draft": True, "client_data": 1}
     severities = [finding.severity for finding in check(document)]
     assert severities == [E, E, W, W]
 
 
-def test_an_invalid_movie_lists_what_was_found_one_to_a_line_as_the_command_line_does_and_errors_first():
+def test_an_invalid_movie_lists_its_findings_like_the_command_line():
     with pytest.raises(InvalidMovie) as caught:
         require_valid({**scene({**TEXT, "z-index": 500}), "draft": True, "client_data": 1}, source="movie.json")
     lines = str(caught.value).splitlines()
@@ -233,13 +233,13 @@ def test_an_invalid_movie_lists_what_was_found_one_to_a_line_as_the_command_line
     assert caught.value.path == f"{FIRST}.z-index"
 
 
-def test_what_is_misspelled_next_to_what_is_missing_is_in_the_error():
+def test_a_misspelled_key_is_listed_with_the_missing_one():
     with pytest.raises(InvalidMovie, match="did you mean 'text'") as caught:
         require_valid(scene({"type": "text", "txt": "x", "duration": 2}))
     assert "text: is required" in str(caught.value)
 
 
-def test_of_very_many_warnings_an_error_lists_the_first():
+def test_an_error_lists_a_limited_number_of_warnings():
     elements = [{**TEXT, "settings": {"font_size": 3}}] * 500
     with pytest.raises(InvalidMovie) as caught:
         require_valid(scene(*elements, {"type": "text", "duration": 2}))
@@ -260,7 +260,7 @@ def test_of_very_many_warnings_an_error_lists_the_first():
         ("", None),
     ],
 )
-def test_an_excerpt_shows_what_the_document_has_at_a_place(path, expected):
+def test_an_excerpt_shows_the_value_at_a_path(path, expected):
     document = {"scenes": [{"elements": [{"type": "text"}, {"type": "image", "zoom": 1.5}]}]}
     assert excerpt(document, path) == expected
 
@@ -275,18 +275,18 @@ def test_an_excerpt_shows_what_the_document_has_at_a_place(path, expected):
         None,
     ],
 )
-def test_nothing_is_shown_where_the_services_numbers_need_not_be_the_documents(document):
+def test_an_excerpt_is_none_if_the_services_indexes_may_differ(document):
     assert excerpt(document, "scenes[1]") is None
 
 
-def test_no_password_is_in_a_finding():
+def test_a_password_is_not_in_a_finding():
     findings = check(exported({"type": "ftp", "host": "h", "port": "x", "username": "u", "password": {"s3cret": 1}}))
     assert len(findings) == 3
     assert "s3cret" not in " ".join(map(str, findings))
 
 
 @pytest.mark.parametrize("root", [None, [], "x", 5])
-def test_a_document_that_is_no_object_is_one_finding(root):
+def test_a_document_that_is_not_an_object_is_one_finding(root):
     assert found(root) == [(E, "not-an-object", "")]
 
 
@@ -319,20 +319,20 @@ def test_a_model_can_be_checked():
     ],
     ids=str,
 )
-def test_what_the_service_renders_is_no_finding(document):
+def test_a_document_that_the_service_renders_has_no_findings(document):
     assert found(document) == []
 
 
-def test_an_error_in_what_is_never_shown_is_not_certain():
+def test_an_error_in_a_skipped_element_is_a_warning():
     document = scene(TEXT, {**IMAGE, "width": "", "condition": ""})
     assert found(document) == [(W, "wrong-type", "scenes[0].elements[1].width")]
 
 
-def test_a_source_that_is_missing_beside_a_condition_is_not_certain():
+def test_a_missing_source_with_a_condition_is_a_warning():
     missing = {"type": "image", "src": "", "condition": "{{ show }}"}
     assert found(scene(TEXT, missing)) == [(W, "missing-source", "scenes[0].elements[1].src")]
 
 
-def test_an_empty_array_where_an_object_stands_is_written_again_as_it_came():
+def test_an_empty_array_in_place_of_an_object_is_preserved():
     document = {**scene({**TEXT, "settings": [], "variables": []}), "client-data": []}
     assert Movie.from_document(document).to_document() == document

@@ -216,7 +216,7 @@ IDS = [f"{place}/{name}" for place, _, name, _, _ in PROPERTIES]
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_an_example_comes_back_byte_for_byte(path):
+def test_an_example_is_reproduced_byte_for_byte(path):
     same(json.loads(path.read_text()))
 
 
@@ -225,7 +225,7 @@ def test_all_eighteen_examples_are_here():
 
 
 @pytest.mark.parametrize(("place", "wrap", "name", "literal", "tag"), PROPERTIES, ids=IDS)
-def test_every_property_takes_its_literal_a_string_of_it_an_expression_and_keeps_them(place, wrap, name, literal, tag):
+def test_every_property_accepts_and_preserves_a_literal_a_string_and_an_expression(place, wrap, name, literal, tag):
     required = REQUIRED.get(place, {})
     forms = [literal, "{{ value }}"]
     if isinstance(literal, (int, float)) and not isinstance(literal, bool):
@@ -250,7 +250,7 @@ def test_every_property_of_the_reference_is_a_property_of_the_models_or_known_as
     assert set(SCENE) == set(json_keys(Scene))
 
 
-def test_unknown_keys_are_kept_in_their_place_at_every_level():
+def test_unknown_keys_are_preserved_in_their_place_at_every_level():
     same(
         {
             "new-1": {"deep": [1]},
@@ -278,7 +278,7 @@ def test_unknown_keys_are_kept_in_their_place_at_every_level():
     )
 
 
-def test_elements_and_destinations_of_unknown_types_are_kept():
+def test_elements_and_destinations_of_unknown_types_are_preserved():
     document = in_scene({"a": 1, "type": "lottie", "src": {"any": "thing"}, "duration": "2"})
     movie = Movie.from_document(document)
     assert isinstance(movie.scenes[0].elements[0], UnknownElement)
@@ -305,7 +305,7 @@ def test_an_underscored_key_of_a_document_is_not_the_property():
     assert movie.unknown_keys == {"client_data": {"k": 1}}
 
 
-def test_numbers_keep_their_kind():
+def test_the_type_of_a_number_is_preserved():
     element = (
         Movie.from_document(in_scene({"type": "text", "text": "x", "duration": 1.0, "start": 1})).scenes[0].elements[0]
     )
@@ -313,7 +313,7 @@ def test_numbers_keep_their_kind():
     assert type(element.start) is int
 
 
-def test_reading_shares_nothing_with_the_document():
+def test_a_model_does_not_share_objects_with_its_document():
     document = {"scenes": [], "variables": {"a": [1]}, "new": {"b": [1]}}
     written = Movie.from_document(document).to_document()
     written["variables"]["a"].append(2)
@@ -321,7 +321,7 @@ def test_reading_shares_nothing_with_the_document():
     assert document == {"scenes": [], "variables": {"a": [1]}, "new": {"b": [1]}}
 
 
-def test_what_is_certainly_wrong_is_refused_with_its_path():
+def test_a_certainly_wrong_value_is_rejected_with_its_path():
     with pytest.raises(
         InvalidMovie, match=r"scenes\[0\]\.elements\[0\]\.z-index: is 500; write a whole number"
     ) as caught:
@@ -329,7 +329,7 @@ def test_what_is_certainly_wrong_is_refused_with_its_path():
     assert [finding.path for finding in caught.value.findings] == ["scenes[0].elements[0].z-index"]
 
 
-def test_a_part_can_be_read_alone_and_pydantics_own_entrance_reads_documents_too():
+def test_a_part_can_be_read_alone_and_with_model_validate():
     assert Crop.from_document({"height": 1, "width": "2"}).to_document() == {"height": 1, "width": "2"}
     text = json.dumps(in_scene({"type": "text", "text": "x", "z-index": "{{ z }}", "new_key": 1}))
     movie = Movie.model_validate_json(text)
@@ -337,7 +337,7 @@ def test_a_part_can_be_read_alone_and_pydantics_own_entrance_reads_documents_too
     assert json.loads(movie.model_dump_json()) == movie.model_dump() == json.loads(text)
 
 
-def test_a_document_can_be_changed_and_keeps_its_order():
+def test_a_changed_document_preserves_its_order():
     scene = Scene.from_document({"new": 1, "duration": 2, "elements": []})
     scene.duration = "{{ d }}"
     scene.background_color = "#000000"
@@ -352,7 +352,7 @@ def test_a_document_can_be_changed_and_keeps_its_order():
     ]
 
 
-def test_documents_that_say_the_same_are_equal():
+def test_models_of_equal_documents_are_equal():
     one, other = ({"endpoint": "https://a.b", "type": "webhook"}, {"type": "webhook", "endpoint": "https://a.b"})
     assert WebhookDestination.from_document(one) == WebhookDestination.from_document(other)
     assert WebhookDestination.from_document(one) != DestinationReference(id="x")

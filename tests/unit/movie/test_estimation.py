@@ -29,7 +29,7 @@ def length(*scenes, **movie):
     [("01", 5, 5), ("02", 10.75, 12), ("07", 8, 8), ("09", 8.5, 9), ("10", 9, 10), ("12", 2, 2), ("13", 3, 3),
      ("15", 10, 10), ("16", 6, 6), ("03", 6, 6), ("06", 5, 5), ("08", 20, 20), ("17", 3, 3), ("18", 4, 4)],
 )  # fmt: skip
-def test_the_examples_cost_what_their_list_says_less_the_overlap_of_transitions(number, duration, added_up):
+def test_the_examples_have_the_documented_cost_less_the_overlap_of_transitions(number, duration, added_up):
     document = json.loads(next(VALID.glob(f"{number}-*.json")).read_text())
     shortened, ignored = estimate(document), estimate(document, overlap=Overlap.IGNORED)
     assert (shortened.duration, shortened.credits) == (duration, math.ceil(duration))
@@ -45,7 +45,7 @@ def test_the_examples_cost_what_their_list_says_less_the_overlap_of_transitions(
         ("14", "scenes[0].elements[1]"),
     ],
 )
-def test_what_only_the_service_can_measure_is_unknown_and_named(number, path):
+def test_a_length_that_only_the_service_knows_is_unknown_with_a_reason(number, path):
     plan = estimate(json.loads(next(VALID.glob(f"{number}-*.json")).read_text()))
     assert (plan.duration, plan.credits, plan.at_most) == (None, None, math.inf)
     assert [unknown.path for unknown in plan.unknown] == [path]
@@ -73,11 +73,11 @@ def test_what_only_the_service_can_measure_is_unknown_and_named(number, path):
         (scene({**TEXT, "duration": "{{ b }}"}, variables={"b": "{{ a }}", "a": 3}), None),
     ],
 )
-def test_a_scene_is_as_long_as_it_says_or_as_its_elements_need(given, seconds):
+def test_a_scene_has_its_own_duration_or_that_of_its_elements(given, seconds):
     assert length(given).duration == seconds
 
 
-def test_a_movie_is_as_long_as_the_longer_of_its_scenes_and_its_own_elements():
+def test_a_movie_is_as_long_as_its_scenes_or_its_own_elements():
     assert length(scene(duration=3), elements=[{**TEXT, "duration": 5}, {**AUDIO, "duration": -2}]).duration == 5
     assert length(scene(duration=3), elements=[{**TEXT, "duration": 2}, {"type": "subtitles"}]).duration == 3
     assert length(scene(duration=3), elements=[AUDIO]).at_least == 3
@@ -97,14 +97,14 @@ def test_a_transition_of_a_movie_with_subtitles_may_shorten_nothing_wherever_the
     assert (plan.duration, plan.at_most) == (None, 8)
 
 
-def test_scenes_whose_condition_is_false_are_left_out_with_their_transition():
+def test_scenes_with_a_false_condition_are_skipped_with_their_transition():
     fade = {"transition": {"duration": 1}}
     plan = length(scene(duration=3), scene(duration=4, condition="", **fade), scene(duration=5, **fade))
     assert (plan.duration, [span.path for span in plan.scenes]) == (7, ["scenes[0]", "scenes[2]"])
     assert length(scene(duration=4, **fade)).duration == 4
 
 
-def test_a_condition_that_is_not_known_gives_bounds():
+def test_an_unknown_condition_results_in_bounds():
     plan = length(scene(duration=3), scene(duration=4, condition="{{ maybe }}", transition={"duration": 1}))
     assert (plan.duration, plan.at_least, plan.at_most) == (None, 3, 6)
     assert plan.unknown[0].path == "scenes[1].condition"
@@ -133,12 +133,12 @@ def test_a_length_that_makes_no_difference_leaves_nothing_unknown():
     assert (plan.duration, plan.unknown) == (2, ())
 
 
-def test_the_timeline_tells_where_scenes_lie():
+def test_the_estimate_has_the_position_of_each_scene():
     plan = length(scene(duration=4), scene(duration=3, transition={"duration": 0.5}), scene(duration=1))
     assert [(span.start, span.duration) for span in plan.scenes] == [(0, 4), (3.5, 3), (6.5, 1)]
 
 
-def test_begun_seconds_count_whole_and_four_times_above_full_hd():
+def test_seconds_are_rounded_up_and_cost_four_times_above_full_hd():
     large = {"resolution": "custom", "width": 3840, "height": 2160}
     assert length(scene(duration=2.1), resolution="full-hd").credits == 3
     assert length(scene(duration=2.1), **large).credits == 12
@@ -291,7 +291,7 @@ def added_properties(document):
 
 
 @pytest.mark.parametrize("path", [None, *sorted(VALID.glob("*.json"))], ids=lambda path: path.stem if path else "full")
-def test_what_an_expression_may_turn_out_to_be_costs_no_more_than_was_claimed_with_it(path):
+def test_an_expression_never_costs_more_than_its_upper_bound(path):
     """Replace any node by an expression that cannot be resolved (or add it), then let it turn out to be anything.
 
     Whatever the service makes of it, the figures given before must have covered it: ``max_credits`` relies on them.

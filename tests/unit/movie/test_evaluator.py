@@ -45,12 +45,12 @@ def test_documented_expressions_have_a_value(expression, value):
      "(" * 200 + "a" + ")" * 200, "*".join(["999999999"] * 900), "a" * 20_000,
      "a == '4'", "'it''s'", "", "min()", "(a", "min(1 2)", "a ? b", "yes + 1", "'a\\n'"],
 )  # fmt: skip
-def test_what_is_not_certain_is_not_known(expression):
+def test_an_uncertain_value_is_unknown(expression):
     with pytest.raises(UnknownValue):
         evaluate(expression, VARIABLES)
 
 
-def test_a_string_that_is_one_expression_becomes_its_value_and_others_stay_text():
+def test_a_string_that_is_one_expression_becomes_its_value():
     assert resolve("{{ a }}", VARIABLES) == 4
     assert resolve("{{-a}}", VARIABLES) == -4
     assert resolve("{{a}} x {{ yes }}", VARIABLES) == "4 x true"
@@ -61,7 +61,7 @@ def test_a_string_that_is_one_expression_becomes_its_value_and_others_stay_text(
             resolve(text, VARIABLES)
 
 
-def test_a_condition_is_false_when_it_is_empty_and_doubtful_when_it_only_says_so():
+def test_an_empty_condition_is_false_and_a_text_that_says_false_is_unknown():
     assert [is_true(value) for value in ("", 0, False, None, "x", 1)] == [False] * 4 + [True] * 2
     with pytest.raises(UnknownValue):
         is_true("false")

@@ -104,7 +104,7 @@ def test_only_names_that_need_a_value_are_names(expression, names):
         ("", ""),
     ],
 )
-def test_a_string_is_cut_at_its_braces_and_nothing_is_lost(text, kinds):
+def test_a_string_is_split_at_its_braces_without_loss(text, kinds):
     parts = segments(text)
     letters = {SegmentKind.TEXT: "T", SegmentKind.EXPRESSION: "E", SegmentKind.STATEMENT: "S",
                SegmentKind.COMMENT: "C", SegmentKind.RAW: "R"}  # fmt: skip
@@ -120,9 +120,7 @@ def test_a_string_is_cut_at_its_braces_and_nothing_is_lost(text, kinds):
     ],
     ids=str,
 )
-def test_the_work_of_reading_braces_grows_with_the_length_of_the_text_and_not_with_its_square(
-    monkeypatch, piece_and_end
-):
+def test_scanning_braces_takes_linear_time(monkeypatch, piece_and_end):
     piece, end = piece_and_end
     work = 0
     read, search = lexing._Scan.token, lexing._Scan._search
@@ -152,13 +150,13 @@ def test_an_expression_of_airflows_names_is_rendered(airflow):
     )
 
 
-def test_an_expression_of_the_movies_names_is_left_and_jinja_is_not_asked(airflow):
+def test_an_expression_of_the_movies_names_is_left_without_calling_jinja(airflow):
     document = movie("{{title}}: {{ price > 3 ? 'a' : 'b' }} {{ min(price, 3) }}", {"title": "T", "price": 1})
     assert airflow(document) == document
     assert airflow.given == []
 
 
-def test_one_string_may_hold_both(airflow):
+def test_one_string_may_contain_both(airflow):
     rendered = airflow(movie("{{ title }} on {{ ds }}, {{ 'it''s' }}\n", {"title": "T"}))
     assert text_of(rendered) == "{{ title }} on 2026-01-02, {{ 'it''s' }}\n"
 
@@ -176,7 +174,7 @@ def test_names_that_a_block_binds_are_airflows(airflow):
     assert text_of(airflow(movie(macro))) == "2026-01-021"
 
 
-def test_a_whole_expression_becomes_whatever_airflow_gives():
+def test_a_string_that_is_one_expression_becomes_the_value_of_airflow():
     airflow = Airflow(NativeEnvironment())
     rendered = airflow(
         movie("x", duration="{{ params.n }}", variables={"rows": "{{ params.rows }}", "t": "{{ params.n }}!"})
@@ -185,7 +183,7 @@ def test_a_whole_expression_becomes_whatever_airflow_gives():
     assert rendered["variables"] == {"rows": ["a", "b"], "t": "5!"}
 
 
-def test_an_expression_without_names_stays_json2videos(airflow):
+def test_an_expression_without_names_is_json2videos(airflow):
     document = movie("{{ 1 + 2 }} {{ 'x' }} {{ }} {{ ceil(2.5) }}")
     assert airflow(document) == document
 
@@ -198,7 +196,7 @@ def test_unbalanced_braces_are_text(airflow, text):
     assert text_of(airflow(movie(text + " {{ ds }}"))) in (f"{text} 2026-01-02", text + " {{ ds }}")
 
 
-def test_stray_braces_beside_airflows_expressions_are_kept(airflow):
+def test_stray_braces_next_to_airflows_expressions_are_preserved(airflow):
     assert text_of(airflow(movie("{{ ds }} {#id{a:b}} {% x {{ '}}' }} }} {{ a"))) == (
         "2026-01-02 {#id{a:b}} {% x {{ '}}' }} }} {{ a"
     )
@@ -208,27 +206,27 @@ def test_raw_blocks_leave_their_content_to_json2video(airflow):
     assert text_of(airflow(movie("{% raw %}{{ anything }}{% endraw %}"))) == "{{ anything }}"
 
 
-def test_braces_that_come_out_of_airflow_are_not_read_again(airflow):
+def test_braces_in_a_rendered_value_are_not_rendered_again(airflow):
     assert text_of(airflow(movie("{{ params.braces }}"))) == "{{ title }}"
 
 
-def test_trim_blocks_of_the_dags_jinja_take_nothing_from_the_movie():
+def test_trim_blocks_does_not_change_the_movie():
     airflow = Airflow(jinja2.Environment(trim_blocks=True, lstrip_blocks=True))
     assert text_of(airflow(movie("{{ ds }}\n  {{ title }}\n  x\n", {"title": 1}))) == "2026-01-02\n  {{ title }}\n  x\n"
 
 
-def test_variables_hand_values_of_airflow_to_the_movie(airflow):
+def test_variables_pass_values_of_airflow_to_the_movie(airflow):
     rendered = airflow(movie("{{ title }}", {"title": "{{ ds }}", "deep": [{"a": "{{ run_id }}"}]}))
     assert rendered["variables"] == {"title": "2026-01-02", "deep": [{"a": "manual"}]}
     assert text_of(rendered) == "{{ title }}"
 
 
-def test_a_variable_may_have_the_name_of_the_airflow_value_it_takes(airflow):
+def test_a_variable_may_have_the_name_of_its_airflow_value(airflow):
     document = {"variables": {"ds": "{{ ds }}"}, "scenes": [{"variables": {"run_id": "{{ run_id }}"}}]}
     assert airflow(document) == {"variables": {"ds": "2026-01-02"}, "scenes": [{"variables": {"run_id": "manual"}}]}
 
 
-def test_variables_that_airflow_gives_whole_declare_their_names():
+def test_variables_that_airflow_renders_as_an_object_declare_their_names():
     airflow = Airflow(NativeEnvironment())
     rendered = airflow({**movie("{{ title }}"), "variables": "{{ params.variables }}"})
     assert (rendered["variables"], text_of(rendered)) == ({"title": "T"}, "{{ title }}")
@@ -249,19 +247,19 @@ def test_scopes_are_movie_scene_and_element(airflow):
 
 
 @pytest.mark.parametrize("text", ["{{ room.img }}", "{{ img }}"])
-def test_iteration_shows_the_item_by_its_name_and_its_keys(airflow, text):
+def test_iteration_declares_the_item_and_its_keys(airflow, text):
     document = movie(text, {"rooms": [{"img": 1}]}, iterate="rooms", **{"iterate-as": "room"})
     assert airflow(document) == document
     unnamed = movie("{{ item.img }}", {"rooms": [{"img": 1}]}, iterate="rooms")
     assert airflow(unnamed) == unnamed
 
 
-def test_items_that_are_not_known_leave_their_names_to_the_service(airflow):
+def test_names_of_unknown_items_are_left_to_the_service(airflow):
     document = movie("{{ anything }} {{ ds }}", {"rooms": "{{ all_rooms }}", "all_rooms": 1}, iterate="rooms")
     assert text_of(airflow(document)) == "{{ anything }} 2026-01-02"
 
 
-def test_a_stored_template_declares_names_that_are_not_known_here(airflow):
+def test_the_names_of_a_stored_template_are_unknown(airflow):
     body = {"template": "abc123def456ghi789jk", "variables": {"a": "{{ ds }}", "b": "{{ theirs }}"}}
     assert airflow(body)["variables"] == {"a": "2026-01-02", "b": "{{ theirs }}"}
     assert airflow(body, declared=["theirs"])["variables"]["b"] == "{{ theirs }}"
@@ -305,21 +303,21 @@ def test_every_other_part_of_the_document_is_rendered_too(airflow):
         ("{% if next_ds %}x{% endif %}", {}, r"write \{\{ data_interval_end \| ds \}\}"),
     ],
 )
-def test_an_expression_of_both_or_of_neither_is_refused_with_what_to_write(airflow, text, variables, words):
+def test_an_expression_of_both_or_neither_is_an_error_with_advice(airflow, text, variables, words):
     with pytest.raises(InvalidMovie, match=words) as caught:
         airflow(movie(text, variables))
     assert r"scenes[0].elements[0].text" in str(caught.value)
     assert [finding.code for finding in caught.value.findings] == ["expression-owner"]
 
 
-def test_a_column_that_the_rows_lack_is_named_with_those_that_they_have(airflow):
+def test_a_missing_column_is_named_with_the_existing_ones(airflow):
     columns = ["name", "city"]
     assert airflow(movie("{{ name }}"), declared=columns, columns=columns) == movie("{{ name }}")
     with pytest.raises(InvalidMovie, match=r"no column 'nmae' \(did you mean 'name'\?\) \(they have: 'name', 'city'\)"):
         airflow(movie("{{ nmae }}"), declared=columns, columns=columns)
 
 
-def test_what_the_author_did_not_write_is_put_in_as_it_is_and_never_rendered(airflow):
+def test_data_is_inserted_unchanged_and_never_rendered(airflow):
     class XCom:
         """Stands for the result of another task."""
 
@@ -333,12 +331,12 @@ def test_what_the_author_did_not_write_is_put_in_as_it_is_and_never_rendered(air
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\r", "\n", "\r\n\r\n"])
-def test_line_ends_next_to_an_expression_of_airflows_are_kept(airflow, end):
+def test_line_endings_next_to_an_airflow_expression_are_preserved(airflow, end):
     text = f"a{end}{{{{ ds }}}}{end}{{% raw %}}b{end}c{{% endraw %}}{end}"
     assert text_of(airflow(movie(text))) == f"a{end}2026-01-02{end}b{end}c{end}"
 
 
-def test_data_that_looks_like_a_stand_in_of_ours_is_kept(airflow, monkeypatch):
+def test_data_that_looks_like_a_placeholder_is_preserved(airflow, monkeypatch):
     looks = "\ue0fa0\ue0fb \ue0fa7\ue0fa"
     monkeypatch.setitem(CONTEXT, "params", {"looks": looks})
     assert text_of(airflow(movie("{{ title }}{{ params.looks }}", {"title": 1}))) == "{{ title }}" + looks
@@ -351,7 +349,7 @@ def failing(**how):
     return render
 
 
-def test_an_expression_that_cannot_be_rendered_is_named_with_its_place_and_what_to_write():
+def test_an_expression_that_cannot_be_rendered_is_named_with_its_path_and_advice():
     document = {"comment": "{{ run_id }} {{ ds }}", "scenes": [{"comment": "{% if ds %}x{% endif %}"}]}
     with pytest.raises(InvalidMovie) as caught:
         render_airflow_expressions(document, airflow_names={"ds", "run_id"}, render=failing(name="ds"))
@@ -362,20 +360,20 @@ def test_an_expression_that_cannot_be_rendered_is_named_with_its_place_and_what_
     assert not caught.value.retryable
 
 
-def test_a_look_up_that_failed_is_worth_a_retry_unless_something_else_is_wrong():
+def test_a_failed_lookup_is_retryable_unless_another_error_is_final():
     for document, retryable in (({"a": "{{ ds }}"}, True), ({"a": "{{ ds }}", "b": "{{ nobody }}"}, False)):
         with pytest.raises(InvalidMovie) as caught:
             render_airflow_expressions(document, airflow_names={"ds"}, render=failing(retryable=True))
         assert caught.value.retryable is retryable
 
 
-def test_all_doubtful_expressions_are_listed_at_once(airflow):
+def test_all_ambiguous_expressions_are_listed(airflow):
     with pytest.raises(InvalidMovie) as caught:
         airflow({"comment": "{{ a }} {{ b }}", "scenes": [{"duration": "{{ c }}"}]})
     assert [finding.path for finding in caught.value.findings] == ["comment", "comment", "scenes[0].duration"]
 
 
-def test_a_function_that_is_not_documented_is_json2videos_if_it_works_on_its_names(airflow):
+def test_an_undocumented_function_of_the_movies_names_is_json2videos(airflow):
     document = movie("{{ upper(title) }}", {"title": "T"})
     assert airflow(document) == document
 

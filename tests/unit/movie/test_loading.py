@@ -19,7 +19,7 @@ INVALID = Path(__file__).parents[2] / "data" / "movies" / "invalid"
         ("04-array-root", "04-array-root: the root is an array"),
     ],
 )
-def test_an_example_that_is_no_document_is_refused_with_its_name_and_reason(name, words):
+def test_an_example_that_is_not_a_document_is_rejected_with_its_name_and_the_reason(name, words):
     with pytest.raises(InvalidMovie, match=words):
         load_document((INVALID / f"{name}.json").read_bytes(), source=name)
 
@@ -44,7 +44,7 @@ def test_an_example_that_is_no_document_is_refused_with_its_name_and_reason(name
         ("\ufeff \n", "is empty"),
     ],
 )
-def test_what_is_wrong_with_the_text_is_said(text, words):
+def test_the_error_names_what_is_wrong_with_the_text(text, words):
     with pytest.raises(InvalidMovie, match=words):
         load_document(text, source="m")
 

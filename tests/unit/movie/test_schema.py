@@ -24,7 +24,7 @@ def test_a_valid_example_passes(path):
 
 
 @pytest.mark.parametrize("path", sorted((MOVIES / "invalid").glob("*.json"))[2:], ids=lambda path: path.stem)
-def test_an_invalid_example_fails_unless_only_the_whole_can_show_it(path):
+def test_an_invalid_example_fails_unless_only_check_can_detect_it(path):
     assert VALIDATOR.is_valid(json.loads(path.read_text())) == (path.stem in LATER)
 
 
@@ -35,16 +35,16 @@ def test_an_invalid_example_fails_unless_only_the_whole_can_show_it(path):
         {"settings": {"font-size": 12, "letter-spacing": 1}, "crop": "{{ c }}", "cache": "{{ b }}"},
     ],
 )
-def test_strings_expressions_unknown_keys_and_null_pass(element):
+def test_strings_expressions_unknown_keys_and_null_are_valid(element):
     VALIDATOR.validate({"scenes": [{"elements": [{"type": "text", "text": "x", **element}]}]})
 
 
 @pytest.mark.parametrize("element", [{"z-index": "many"}, {"crop": 5}, {"cache": "yes"}, {"text": None}])
-def test_values_of_the_wrong_kind_fail(element):
+def test_values_of_the_wrong_type_are_invalid(element):
     assert not VALIDATOR.is_valid({"scenes": [{"elements": [{"type": "text", "text": "x", **element}]}]})
 
 
-def test_it_speaks_the_services_names_and_describes_them_and_offers_nothing_deprecated():
+def test_it_has_the_keys_of_the_api_with_descriptions_without_deprecated_ones():
     assert {"client-data", "resolution"} <= set(SCHEMA["properties"])
     assert "draft" not in SCHEMA["properties"]
     for name, model in SCHEMA["$defs"].items():
@@ -56,7 +56,7 @@ def test_it_speaks_the_services_names_and_describes_them_and_offers_nothing_depr
         assert model.get("additionalProperties", True) is True
 
 
-def test_absent_means_the_services_default_and_never_null():
+def test_a_default_is_that_of_the_service_and_never_null():
     assert SCHEMA["properties"]["quality"]["default"] == "high"
     assert '"default": null' not in json.dumps(SCHEMA)
 

@@ -25,42 +25,42 @@ def said(variables, schema=SCHEMA):
     return [str(finding) for finding in check_template_variables(variables, schema)]
 
 
-def test_variables_that_fit_are_not_mentioned():
+def test_valid_variables_have_no_findings():
     assert said({**GOOD, "style": "loud", "seconds": 2.5, "loud": None}) == []
 
 
-def test_every_variable_that_is_missing_is_named_once_with_what_to_write():
+def test_every_missing_variable_is_named_once_with_advice():
     assert said({}) == [
         "variables.headline: is required by the template; write a text",
         "variables.rooms: is required by the template; write an array",
     ]
 
 
-def test_a_value_that_is_not_allowed_is_answered_with_those_that_are():
+def test_the_finding_of_a_disallowed_value_lists_the_allowed_ones():
     assert said({**GOOD, "style": "bold"}) == ["variables.style: is 'bold'; write one of 'plain', 'loud'"]
 
 
-def test_a_place_inside_a_variable_is_named_in_full():
+def test_a_finding_inside_a_variable_has_its_full_path():
     assert said({**GOOD, "rooms": [{"name": "a"}, {}]}) == [
         "variables.rooms[1].name: is required by the template; write a value"
     ]
 
 
-def test_what_else_a_schema_asks_for_is_said_in_its_own_words():
+def test_other_violations_have_the_message_of_the_validator():
     assert said({**GOOD, "seconds": 0}) == ["variables.seconds: 0 is less than the minimum of 1 (minimum)"]
 
 
 @pytest.mark.parametrize("value", ["5", "2.5", " 3 ", "{{ length }}", "{{ a }} s"])
-def test_a_number_may_be_written_as_a_text_and_an_expression_is_not_judged(value):
+def test_a_number_may_be_a_string_and_an_expression_is_not_checked(value):
     assert said({**GOOD, "seconds": value}) == []
 
 
 @pytest.mark.parametrize("value", ["five", "nan", ""])
-def test_another_text_for_a_number_is_an_error(value):
+def test_another_string_for_a_number_is_an_error(value):
     assert said({**GOOD, "seconds": value}) == [f"variables.seconds: must be a number, got the text {value!r}"]
 
 
-def test_a_truth_value_may_be_written_as_a_text():
+def test_a_boolean_may_be_a_string():
     assert said({**GOOD, "loud": "True"}) == []
     assert said({**GOOD, "loud": "very"}) == ["variables.loud: must be true or false or null, got the text 'very'"]
 
@@ -82,12 +82,12 @@ def test_an_undeclared_name_is_a_warning_and_comes_last():
     ],
     ids=["an unknown type", "no properties", "an old draft", "a loose end"],
 )
-def test_a_schema_that_cannot_be_used_is_an_error_of_its_own(schema):
+def test_an_unusable_schema_is_a_value_error(schema):
     with pytest.raises(ValueError, match="it is not a usable JSON Schema"):
         check_template_variables(GOOD, schema)
 
 
-def test_what_a_schema_refers_to_elsewhere_is_never_fetched():
+def test_references_of_a_schema_are_not_downloaded():
     import socket
     import threading
 
