@@ -68,7 +68,7 @@ def _matrix(options: argparse.Namespace, home: Path) -> int:
     twice = sum(len(unit.paid) > outcome.expected.paid for outcome in outcomes for unit in outcome.units)
     print(f"\n{as_table(outcomes)}\n")
     print(
-        f"{len(outcomes)} rows in {time.monotonic() - began:.0f} s: {len(wrong)} not as they must be, "
+        f"{len(outcomes)} rows in {time.monotonic() - began:.0f} s: {len(wrong)} not as expected, "
         f"{twice} task instances paid for once too often."
     )
     if wrong or options.keep:

@@ -55,7 +55,7 @@ def _post(**rule: Any) -> Mapping[str, Any]:
 
 
 def _broken(name: str, point: str, rule: Mapping[str, Any], **more: Any) -> Row:
-    return Row(name=f"fault-{name}", point=point, killed="the answer", faults=(rule,), **more)
+    return Row(name=f"fault-{name}", point=point, killed="the response", faults=(rule,), **more)
 
 
 KILLS = (
@@ -84,7 +84,7 @@ KILLS = (
     _killed("status.answered", "worker", dag="crash_sync"),
     Row(
         name="kill-twice",
-        point="after the answer; then while looking",
+        point="after the response; then during the lookup",
         killed="task, twice",
         strikes=(Strike(point="post.answered"), Strike(point="list.answered", attempt=2)),
     ),
@@ -124,10 +124,10 @@ KILLS = (
 )
 
 ANSWERS = (
-    _broken("lost", "answer lost", _post(kind="lost")),
-    _broken("cut", "answer cut after 5 bytes", _post(kind="cut")),
-    _broken("html", "answer is HTML", _post(kind="answer", when="after", status=200, body="<html>hello</html>")),
-    _broken("empty", "answer is empty", _post(kind="answer", when="after", status=200, body="")),
+    _broken("lost", "response lost", _post(kind="lost")),
+    _broken("cut", "response cut after 5 bytes", _post(kind="cut")),
+    _broken("html", "response is HTML", _post(kind="answer", when="after", status=200, body="<html>hello</html>")),
+    _broken("empty", "response is empty", _post(kind="answer", when="after", status=200, body="")),
     *(
         _broken(f"{status}-created", f"{status}, project created", _post(kind="answer", when="after", status=status))
         for status in (500, 502, 503, 504)
@@ -149,7 +149,7 @@ ANSWERS = (
         )
     ),
     _broken("429", "429, Retry-After 1", _post(kind="answer", status=429, retry_after=1)),
-    _broken("lost-late", "answer lost, listed 25 s late", _post(kind="lost"), service="late"),
+    _broken("lost-late", "response lost, listed 25 s late", _post(kind="lost"), service="late"),
     _broken(
         "502-late",
         "502, project created, listed 25 s late",
@@ -158,45 +158,45 @@ ANSWERS = (
     ),
     _broken(
         "lost-late-sync",
-        "answer lost, listed 25 s late (synchronous)",
+        "response lost, listed 25 s late (synchronous)",
         _post(kind="lost"),
         service="late",
         dag="crash_sync",
     ),
     Row(
         name="kill-late",
-        point="after the answer to the POST, listed 25 s late",
+        point="after the response to the POST, listed 25 s late",
         killed="task",
         service="late",
         strikes=(Strike(point="post.answered", attempt="any"),),
     ),
     Row(
         name="kill-worker-late",
-        point="after the answer to the POST, listed 25 s late",
+        point="after the response to the POST, listed 25 s late",
         killed="worker",
         service="late",
         strikes=(Strike(point="post.answered", whom="worker", attempt="any"),),
     ),
     Row(
         name="lost-late-kill",
-        point="answer lost, listed 25 s late; killed while it is looked for",
-        killed="the answer, task",
+        point="response lost, listed 25 s late; killed during the lookup",
+        killed="the response, task",
         service="late",
         strikes=(Strike(point="list.answered", attempt="any"),),
         faults=(_post(kind="lost"),),
     ),
-    _broken("lost-sync", "answer lost (synchronous)", _post(kind="lost"), dag="crash_sync"),
+    _broken("lost-sync", "response lost (synchronous)", _post(kind="lost"), dag="crash_sync"),
     Row(
         name="crowded",
-        point="answer lost; shuffled list, 4 pages",
-        killed="the answer",
+        point="response lost; shuffled list, 4 pages",
+        killed="the response",
         service="crowded",
         before=acts.fill_the_account,
         faults=(_post(kind="lost"),),
     ),
     Row(
         name="month",
-        point="after the answer; then the month turns",
+        point="after the response; then a new month begins",
         killed="worker",
         service="month",
         strikes=(Strike(point="post.answered", whom="worker"),),
@@ -215,19 +215,19 @@ DEPLOYMENTS = (
     _other("retry", "before the POST", "worker", strikes=(Strike(point="post.before", whom="worker", attempt="any"),)),
     _other(
         "retry-running",
-        "before the POST, theirs goes on",
+        "before the POST, theirs keeps running",
         "task",
         service="long",
         before=acts.other_renders,
         strikes=(Strike(point="post.before", attempt="any"),),
     ),
     _other(
-        "kill", "after the answer", "worker", strikes=(Strike(point="post.answered", whom="worker", attempt="any"),)
+        "kill", "after the response", "worker", strikes=(Strike(point="post.answered", whom="worker", attempt="any"),)
     ),
     _other(
         "clear",
-        "both gave a result: cleared (reuse)",
-        "by a person",
+        "both returned a result: cleared",
+        "by a user",
         dag="crash_reuse",
         act=acts.clear_after_success_of_both,
     ),
@@ -246,8 +246,8 @@ DEPLOYMENTS = (
 WAITING = (
     Row(
         name="clear",
-        point="deferred: cleared, the render goes on",
-        killed="by a person",
+        point="deferred: cleared, the render keeps running",
+        killed="by a user",
         service="long",
         act=acts.clear_while_deferred,
     ),
@@ -255,27 +255,27 @@ WAITING = (
     Row(
         name="clear-late",
         point="deferred: cleared, the render ends",
-        killed="by a person",
+        killed="by a user",
         act=acts.clear_while_deferred,
     ),
     Row(
         name="mark-failed",
         point="deferred: marked failed; cleared after the render's end",
-        killed="by a person",
+        killed="by a user",
         service="slow",
         act=acts.mark_failed_then_clear,
     ),
     Row(
         name="mark-success",
         point="deferred: marked success; cleared after the render's end",
-        killed="by a person",
+        killed="by a user",
         service="slow",
         act=acts.mark_success_then_clear,
     ),
     Row(
         name="clear-and-kill",
         point="deferred: cleared; then before execute_complete()",
-        killed="by a person, task",
+        killed="by a user, task",
         service="long",
         # The first attempt that resumes is one after the clear: it has adopted what attempt 1 has paid for.
         strikes=(Strike(point="resume", attempt="any"),),
@@ -283,22 +283,22 @@ WAITING = (
     ),
     Row(
         name="clear-delivered",
-        point="its result given: cleared, a new render is ordered",
-        killed="by a person",
+        point="result returned: cleared, a new render is ordered",
+        killed="by a user",
         act=acts.clear_after_success,
         expected=Expected(projects=2, paid=2),
     ),
     Row(
         name="clear-delivered-and-kill",
-        point="its result given: cleared; then right before the POST",
-        killed="by a person, task",
+        point="result returned: cleared; then right before the POST",
+        killed="by a user, task",
         strikes=(Strike(point="post.before", attempt=2),),
         act=acts.clear_after_success,
         expected=Expected(projects=2, paid=2),
     ),
     Row(
         name="service-away",
-        point="service gone at the start, back after a minute",
+        point="service down at the start, back after a minute",
         killed="the service",
         service="away",
         before=acts.service_is_away,
@@ -306,21 +306,21 @@ WAITING = (
     ),
     Row(
         name="service-down",
-        point="deferred: service gone for 20 s",
+        point="deferred: service down for 20 s",
         killed="the service",
         service="down",
         act=acts.service_goes_and_comes,
     ),
     Row(
         name="polls-fail",
-        point="deferred: eight looks answered by 503",
-        killed="the answers",
+        point="deferred: eight polls answered with 503",
+        killed="the responses",
         service="slow",
         faults=({"kind": "answer", "method": "GET", "path": "/movies", "status": 503, "times": 8},),
     ),
     Row(
         name="wrong-key",
-        point="deferred: key revoked, put right",
+        point="deferred: key revoked, then replaced",
         killed="the key",
         service="keyed",
         act=acts.key_is_revoked,
@@ -340,11 +340,15 @@ _SLOW_POST = (_post(kind="delay", when="after", seconds=4),)
 COMPONENTS = (
     _scene("triggerer", "deferred", "triggerer", acts.kill_triggerer),
     _scene("triggerer-late", "deferred; back after the render's end", "triggerer", acts.kill_triggerer_until_done),
-    _scene("triggerer-end", "as the render ends", "triggerer", acts.kill_triggerer_at_the_end),
+    _scene("triggerer-end", "when the render ends", "triggerer", acts.kill_triggerer_at_the_end),
     _scene("scheduler-post", "during the POST", "scheduler, workers", acts.kill_scheduler, faults=_SLOW_POST),
     _scene("scheduler-deferred", "deferred", "scheduler", None, scene="scheduler-post"),
     _scene(
-        "scheduler-alone", "during the POST; workers go on", "scheduler", acts.kill_scheduler_alone, faults=_STUCK_POST
+        "scheduler-alone",
+        "during the POST; workers keep running",
+        "scheduler",
+        acts.kill_scheduler_alone,
+        faults=_STUCK_POST,
     ),
     _scene("api-post", "during the POST", "api-server", acts.kill_api_server, faults=_SLOW_POST),
     _scene("api-deferred", "deferred", "api-server", None, scene="api-post"),

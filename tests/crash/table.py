@@ -1,4 +1,4 @@
-"""What became of a row, whether that is as it must be, and the table that says so. Pure."""
+"""The outcome of a row, whether it is as expected, and the table of all rows. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Expected", "Outcome", "Unit", "as_table", "problems"]
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """How a row has to end.
+    """The expected outcome of a row.
 
     :param state: final state of the render task instances.
     :param projects: renders that exist at the service in the end, for each task instance.
-    :param paid: how many of them may have been paid for: one, and one more for each new one that a person ordered.
+    :param paid: how many of them may have been paid for: one, and one more for each new render that a user ordered.
     """
 
     state: str = "success"
@@ -29,9 +29,9 @@ class Unit:
 
     :param projects: every render of it, oldest first.
     :param paid: those of them that the account was charged for.
-    :param result: the project that the task gave as its result; None if it gave none.
+    :param result: the project that the task returned as its result; None if it returned none.
     :param stored: the project whose file the task below has stored; None if it has not.
-    :param expected: how this one has to end, if not as the row.
+    :param expected: how this one has to end, if it differs from the row.
     """
 
     name: str
