@@ -10,6 +10,7 @@ from airflow_json2video.core.poll_schedule import PollSchedule
 from airflow_json2video.core.render_status import RenderTracker
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.hooks.json2video import Json2VideoHook
+from airflow_json2video.polling import registry
 from airflow_json2video.polling.poller import Poller
 from airflow_json2video.polling.registry import PollerRegistry
 from airflow_json2video.polling.subscription import Subscription
@@ -37,12 +38,12 @@ async def subscribed(conn_id):
 def test_pollers_that_become_idle_at_the_same_time_are_each_closed_once():
     async def main():
         before = asyncio.all_tasks()
-        registry = PollerRegistry.current()
+        pollers = PollerRegistry.current()
         subscriptions = [await subscribed(conn_id) for conn_id in ("a", "b")]
-        clients = [poller.client for poller in registry.pollers]
+        clients = [poller.client for poller in pollers.pollers]
         assert len(clients) == 2
-        await asyncio.gather(*(registry.release(each) for each in subscriptions))
-        assert registry.pollers == []
+        await asyncio.gather(*(pollers.release(each) for each in subscriptions))
+        assert pollers.pollers == []
         assert asyncio.all_tasks() == before
 
     asyncio.run(main())
@@ -50,7 +51,7 @@ def test_pollers_that_become_idle_at_the_same_time_are_each_closed_once():
 
 def test_a_poller_that_starts_while_another_is_closed_is_not_closed(monkeypatch):
     async def main():
-        registry = PollerRegistry.current()
+        pollers = PollerRegistry.current()
         first, second = [await subscribed(conn_id) for conn_id in ("a", "b")]
         closing, may_close = asyncio.Event(), asyncio.Event()
         aclose = Poller.aclose
@@ -61,23 +62,23 @@ def test_a_poller_that_starts_while_another_is_closed_is_not_closed(monkeypatch)
             await aclose(poller)
 
         monkeypatch.setattr(Poller, "aclose", slow)
-        releases = [asyncio.ensure_future(registry.release(each)) for each in (first, second)]
+        releases = [asyncio.ensure_future(pollers.release(each)) for each in (first, second)]
         await closing.wait()
         third = await subscribed("b")
         may_close.set()
         await asyncio.gather(*releases)
-        assert [len(poller) for poller in registry.pollers] == [1]
-        assert not registry.pollers[0].is_closed
-        await registry.release(third)
+        assert [len(poller) for poller in pollers.pollers] == [1]
+        assert not pollers.pollers[0].is_closed
+        await pollers.release(third)
 
     asyncio.run(main())
 
 
 def test_a_look_up_that_its_last_user_gives_up_ends_no_poller_of_another_connection(monkeypatch):
     async def main():
-        registry = PollerRegistry.current()
+        pollers = PollerRegistry.current()
         leaving, staying = [await subscribed(conn_id) for conn_id in ("a", "twin_of_a")]
-        [poller] = registry.pollers
+        [poller] = pollers.pollers
         started = asyncio.Event()
         look_up = Json2VideoHook.look_up
 
@@ -89,29 +90,29 @@ def test_a_look_up_that_its_last_user_gives_up_ends_no_poller_of_another_connect
         monkeypatch.setattr(Json2VideoHook, "look_up", never)
         poller.spawn(poller._failures.recheck_all())
         await started.wait()
-        await registry.release(leaving)
+        await pollers.release(leaving)
         await asyncio.sleep(0.05)
-        assert registry.pollers == [poller]
+        assert pollers.pollers == [poller]
         assert not poller.is_closed
         assert len(poller) == 1
-        await registry.release(staying)
+        await pollers.release(staying)
 
     asyncio.run(main())
 
 
 def test_a_connection_that_leads_to_another_account_takes_its_subscriptions_with_it(monkeypatch):
     async def main():
-        registry = PollerRegistry.current()
+        pollers = PollerRegistry.current()
         moving, staying = [await subscribed(conn_id) for conn_id in ("a", "twin_of_a")]
-        [old] = registry.pollers
+        [old] = pollers.pollers
         monkeypatch.setenv("AIRFLOW_CONN_A", connection_json(host=HOST, key="the-new-key"))
         await old._failures.recheck_all()
-        new = next(poller for poller in registry.pollers if poller is not old)
+        new = next(poller for poller in pollers.pollers if poller is not old)
         assert old.subscriptions() == [staying]
         assert new.subscriptions() == [moving]
         for each in (moving, staying):
-            await registry.release(each)
-        assert registry.pollers == []
+            await pollers.release(each)
+        assert pollers.pollers == []
 
     asyncio.run(main())
 
@@ -123,14 +124,23 @@ def test_after_a_failed_look_up_nothing_is_left_behind(monkeypatch):
     monkeypatch.setattr(Json2VideoHook, "look_up", missing)
 
     async def main():
-        registry = PollerRegistry.current()
+        pollers = PollerRegistry.current()
         tracker = RenderTracker("x" * 16, submitted_at=2e9, deadline=4e9, schedule=PollSchedule())
         subscription = Subscription(tracker, conn_id="a", interval=3600.0)
-        registry.acquire(Json2VideoHook("a"))
+        pollers.acquire(Json2VideoHook("a"))
         with pytest.raises(ConfigurationError):
-            await registry.subscribe(subscription)
-        await registry.release(subscription)
-        assert registry._connections == {}
-        assert registry.pollers == []
+            await pollers.subscribe(subscription)
+        await pollers.release(subscription)
+        assert pollers._connections == {}
+        assert pollers.pollers == []
 
     asyncio.run(main())
+
+
+def test_registries_of_closed_event_loops_are_forgotten():
+    async def current():
+        return PollerRegistry.current()
+
+    found = {asyncio.run(current()) for _ in range(3)}
+    assert len(found) == 3
+    assert len([loop for loop in registry._registries if loop.is_closed()]) <= 1
