@@ -20,7 +20,7 @@ __all__ = ["NaiveRenderOperator", "NaiveRenderTrigger"]
 
 
 class Service:
-    """The calls that are needed."""
+    """The API calls."""
 
     def __init__(self, conn_id: str) -> None:
         connection = BaseHook.get_connection(conn_id)
@@ -31,7 +31,7 @@ class Service:
         self.session.mount("http://", HTTPAdapter(max_retries=retries))
 
     def submit(self, document: dict[str, Any]) -> str:
-        """Send the document; the session sends it again if it does not like the answer."""
+        """Send the document; the session repeats the request after an error."""
         answer = self.session.post(self.url, json=document, timeout=30)
         answer.raise_for_status()
         return str(answer.json()["project"])

@@ -1,4 +1,4 @@
-"""Puts tables into pages, between markers: no figure is typed by hand.
+"""Writes tables into pages between markers, so that no figure is typed by hand.
 
 A page has ``<!-- KIND:NAME -->`` and ``<!-- /KIND:NAME -->``, and what is between them is replaced by the block of
 that name.
@@ -16,7 +16,7 @@ __all__ = ["put_between"]
 def put_between(page: Path, kind: str, written: Mapping[str, str], *, known: Container[str]) -> list[str]:
     """Replace the text between the markers of a kind, and return the names of the replaced blocks.
 
-    :param written: the blocks that there is something for; the others stay as they are.
+    :param written: the blocks to replace; the others are not changed.
     :param known: the names of all blocks.
     :raises ValueError: a marker is without a block, or is not closed.
     """
@@ -24,7 +24,7 @@ def put_between(page: Path, kind: str, written: Mapping[str, str], *, known: Con
     done: list[str] = []
     for name in re.findall(rf"<!-- {kind}:([\w-]+) -->", text):
         if name not in known:
-            raise ValueError(f"{page.name} has a marker for {name!r}, and there is no such block")
+            raise ValueError(f"{page.name} has a marker for {name!r}, which is not a known block")
         between = re.compile(rf"(<!-- {kind}:{name} -->\n).*?(<!-- /{kind}:{name} -->)", re.DOTALL)
         if not between.search(text):
             raise ValueError(f"the marker for {name!r} in {page.name} is not closed")

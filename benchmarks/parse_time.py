@@ -32,7 +32,7 @@ BUDGET_MODULES = 15
 CHILD_TIMEOUT = 300
 """Seconds; the first start of a cold Airflow compiles all of it."""
 
-# Runs as a file of its own, so that the floor holds nothing that this file imports. Its last line is the measurement.
+# A separate file, so that the baseline contains nothing that this file imports. Its last line is the measurement.
 CHILD = """\
 import sys
 import time
@@ -93,11 +93,11 @@ print("\\n" + json.dumps(result))
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that a DAG file may import, and the shortest task that it can build of it."""
+    """An import of a DAG file, and the shortest task that uses it."""
 
     name: str
     distribution: str | None
-    """The package that it comes in; ``None`` for this checkout."""
+    """Its package; ``None`` for this checkout."""
     imports: str
     tasks: str
 
@@ -172,7 +172,7 @@ HEAVY = ("aiohttp", "requests", "httpx", "pydantic", "pydantic_ai", "sqlalchemy"
 
 
 class MeasurementFailed(Exception):
-    """The child ended without a measurement; the text is its last line of complaint."""
+    """The child ended without a measurement; the message is the last line of its error output."""
 
 
 def measure(contender: Contender, *, home: Path) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def row(contender: Contender, found: Sequence[Mapping[str, Any]], ours: Sequence
     def middle(of: Sequence[Mapping[str, Any]], key: str) -> float:
         return float(statistics.median(run[key] for run in of))
 
-    # Ratios are of the best runs: whatever else the machine does can only add to a time.
+    # Ratios are of the best runs, since other processes on the machine can only add to a time.
     def best(of: Sequence[Mapping[str, Any]]) -> float:
         return float(min(run["total_ms"] for run in of))
 
@@ -231,7 +231,7 @@ def row(contender: Contender, found: Sequence[Mapping[str, Any]], ours: Sequence
 
 
 def report(results: Mapping[Contender, Sequence[Mapping[str, Any]]], failures: Mapping[Contender, str]) -> str:
-    """Write the table, contenders that could not be measured included, and what it says of our budget."""
+    """Return the table, with the contenders that could not be measured, and the comparison with our budget."""
     ours = results[OURS]
     every = [run for found in results.values() for run in found]
     sdk, dag = (statistics.median(run[key] for run in every) for key in ("sdk_ms", "dag_ms"))
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 failures[contender] = "not installed (benchmarks/peers.txt)"
                 continue
             try:
-                measure(contender, home=home)  # warms the byte code, and is thrown away
+                measure(contender, home=home)  # compiles the byte code; not counted
             except MeasurementFailed as error:
                 failures[contender] = f"failed: {error}"
             else:

@@ -31,7 +31,7 @@ _VERSIONS = ["av", "pillow", "numpy", "moviepy", "imageio-ffmpeg"]
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Draw every movie with every contender, print what it took, and write the raw numbers and the tables."""
+    """Draw every movie with every contender, print time and memory, and write the raw numbers and the tables."""
     subjects = [subject for subject in MOVIES if subject.key in options.movies]
     results: dict[str, Any] = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--movies", type=lambda t: _chosen(t, known), default=known, help=f"of {','.join(known)}")
     keys = list(CONTENDERS)
     parser.add_argument("--only", type=lambda t: _chosen(t, keys), default=keys, help=f"of {','.join(keys)}")
-    parser.add_argument("--rounds", type=int, default=1, help="runs of each, of which the middle counts (default 1)")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each; the median counts (default 1)")
     parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="default benchmarks/results")
     return measure(parser.parse_args(arguments))
 

@@ -1,4 +1,4 @@
-"""Who draws, by which command, and what each can do."""
+"""The contenders: the command of each, and what it can draw."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CONTENDERS", "Contender"]
 class Contender:
     """One way to draw a movie.
 
-    :param module: what is run, as ``python -m``.
+    :param module: the module to run with ``python -m``.
     :param arguments: its arguments; ``{movie}``, ``{out}`` and ``{assets}`` are filled in.
     :param styles: the transitions that it has; None: all of them.
     """
@@ -27,7 +27,7 @@ class Contender:
     styles: frozenset[str] | None = None
 
     def can(self, subject: Subject) -> bool:
-        """Whether it has what the movie needs."""
+        """Return whether it supports everything in the movie."""
         return self.styles is None or subject.styles <= self.styles
 
     def command(self, *, movie: Path, out: Path, assets: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""A movie as the others need it: files, boxes and seconds. Our planner and our text, so that all draw the same."""
+"""A movie as files, boxes and seconds, for the contenders. Our planner and our text, so that all draw the same."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class FlatSound:
 
 @dataclass(frozen=True, kw_only=True)
 class FlatMovie:
-    """All of it."""
+    """A whole movie."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""Run a command and say what it took: wall time, CPU of all its processes, memory of all of them together."""
+"""Run a command and measure its wall time, and the CPU time and memory of all its processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMIT = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a command took; *error* is the end of what it said, if it failed."""
+    """The cost of a command; *error* is the end of its output, if it failed."""
 
     wall: float
     cpu: float

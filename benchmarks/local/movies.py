@@ -1,4 +1,4 @@
-"""The ten movies that are drawn, as Movie JSON. Every file that they name is made by :mod:`.material`."""
+"""The ten movies that are drawn, as Movie JSON. :mod:`.material` makes every file that they name."""
 
 from __future__ import annotations
 

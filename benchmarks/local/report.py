@@ -1,4 +1,4 @@
-"""Tables of the drawing benchmark, and how they get into a page: between markers.
+"""Tables of the drawing benchmark, written into pages between markers.
 
 A page has ``<!-- bench-local:NAME -->`` and ``<!-- /bench-local:NAME -->``; no figure is typed by hand.
 """
@@ -19,7 +19,7 @@ Run = Mapping[str, Any]
 
 
 def blocks(results: Results) -> dict[str, str]:
-    """Write every block that the results have something for."""
+    """Return every block for which there are results."""
     return {name: text for name, write in BLOCKS.items() if (text := write(results))}
 
 

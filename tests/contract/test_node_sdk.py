@@ -1,4 +1,4 @@
-"""The vendor's own SDK for Node, as it is published, against the local service: only the address is changed.
+"""The vendor's published SDK for Node against the local service; only the address is changed.
 
 It speaks TLS on port 443 whatever its address says, so what it hands to Node's ``https`` is handed on to ``http``
 and to the service's port, and its looks every 5 s come every 100 ms. Its own code runs as it came.

@@ -1,4 +1,4 @@
-"""The vendor's own SDK for Python, as it is published, against the local service: only the address is changed."""
+"""The vendor's published SDK for Python against the local service; only the address is changed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scene(seconds, color="#4392F1"):
 
 @pytest.fixture
 def looks(service, monkeypatch):
-    """Let the SDK wait on the service's clock, and give the times that it waited."""
+    """Make the SDK wait on the service's clock, and return the times that it waited."""
     waited = []
 
     def sleep(seconds):

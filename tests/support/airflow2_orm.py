@@ -1,4 +1,4 @@
-"""Answers :class:`tests.support.airflow_api.OrmApi` from the database of an Airflow 2.11, one JSON line for each.
+"""Answers :class:`tests.support.airflow_api.OrmApi` from the database of an Airflow 2.11, one JSON line for each query.
 
 Airflow 2.11's REST API would need its web server, a user and some ten seconds more. This runs with
 Airflow 2.11 only, as a process of its own; the environment says which database.
@@ -6,7 +6,7 @@ Airflow 2.11 only, as a process of its own; the environment says which database.
 
 
 # mypy: ignore-errors
-# Written against Airflow 2.11, which is not what the type checker has installed.
+# Written for Airflow 2.11; the type checker sees another version.
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import sys
 import traceback
 from typing import Any
 
-# Airflow may print while it is imported, and the standard output is where the answers go.
+# Airflow may print while it is imported, and the responses go to the standard output.
 _answers = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 
@@ -35,7 +35,7 @@ def health() -> dict[str, str | None]:
 
 
 def has_dag(dag_id: str) -> bool:
-    # The row of a DAG comes first, its serialised form, which a run needs, a moment later.
+    # The row of a DAG is written first; its serialized form, which a run needs, follows.
     return DagModel.get_current(dag_id) is not None and SerializedDagModel.has_dag(dag_id)
 
 
@@ -83,7 +83,7 @@ def xcom(dag_id: str, run_id: str, task_id: str, key: str, map_index: int) -> li
         found = session.query(XCom).filter_by(
             dag_id=dag_id, run_id=run_id, task_id=task_id, key=key, map_index=map_index
         )
-        return [x.value for x in found]  # deserialised by the model when it is loaded
+        return [x.value for x in found]  # deserialized by the model when it is loaded
 
 
 def clear(dag_id: str, run_id: str, task_id: str) -> None:

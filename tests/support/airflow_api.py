@@ -1,4 +1,4 @@
-"""What can be asked of a running Airflow, in the same words for 2.11 and 3.x."""
+"""Queries to a running Airflow, with one interface for 2.11 and 3.x."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AirflowApi", "ApiUnavailable", "OrmApi", "RestApi", "TaskInstance"]
 
 
 class ApiUnavailable(ConnectionError):
-    """Airflow cannot be asked now: it is starting, has been killed, or failed on this one question."""
+    """Airflow does not respond now: it is starting, was killed, or failed on this query."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TaskInstance:
 
 
 class AirflowApi(Protocol):
-    """The questions; :class:`RestApi` and :class:`OrmApi` answer them."""
+    """The queries, which :class:`RestApi` and :class:`OrmApi` implement."""
 
     def health(self) -> Mapping[str, str]:
         """Return each component's health by its name with underscores."""
@@ -59,14 +59,14 @@ class AirflowApi(Protocol):
         """Return an XCom; raise LookupError if it does not exist."""
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task and what is below it."""
+        """Clear a task and its downstream tasks."""
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task as ``success`` or ``failed``, as the button on Airflow's page does."""
 
 
 class RestApi:
-    """The REST API v2 of Airflow 3.x with the simple auth manager, everyone an admin."""
+    """The REST API v2 of Airflow 3.x with the simple auth manager, where every user is an admin."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -76,8 +76,8 @@ class RestApi:
     def health(self) -> Mapping[str, str]:
         answer = self._call("GET", "/api/v2/monitor/health", signed=False)
         health = {name: str(part.get("status")) for name, part in answer.items() if isinstance(part, dict)}
-        # The API that tasks report to is built at its first call, which takes seconds. Asked here, that is
-        # part of the start, and not of the first task, where it would hold a worker slot.
+        # The API that tasks report to is built at its first call, which takes seconds. Called here, it is
+        # part of the start, instead of the first task, where it would hold a worker slot.
         return {**health, "execution_api": str(self._call("GET", "/execution/health", signed=False)["status"])}
 
     def has_dag(self, dag_id: str) -> bool:
@@ -161,7 +161,7 @@ class RestApi:
 
 
 class OrmApi:
-    """The same questions to Airflow 2.11, put to a helper process that reads and writes its database.
+    """The same queries to Airflow 2.11, by a helper process that reads and writes its database.
 
     :param helper: ``python -m tests.support.airflow2_orm`` in that Airflow's environment, with pipes.
     """

@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent, however it ends.
+"""Child processes that end with their parent, however it ends.
 
 Each child gets its own process group and carries a marker in its environment. A normal end, an
 exception, SIGINT and SIGTERM end the groups from here. For everything else (``kill -9``, a crash of
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class ChildEnded(RuntimeError):
-    """A child process ended that should be running. Its message ends with the tail of the child's log."""
+    """A child process ended unexpectedly. The message ends with the end of the child's log."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ class ProcessSet:
         return self.logs / f"{name}.log"
 
     def pid(self, name: str) -> int:
-        """Process id of the child *name*, running or not."""
+        """Return the process id of the child *name*, running or not."""
         return self._children[name].process.pid
 
     def is_running(self, name: str) -> bool:
-        """Whether the child *name* has been started and has not ended."""
+        """Return whether the child *name* has been started and has not ended."""
         child = self._children.get(name)
         return child is not None and child.process.poll() is None
 
@@ -159,7 +159,7 @@ class ProcessSet:
                 raise ChildEnded(msg)
 
     def kill(self, name: str, *, sig: signal.Signals = signal.SIGKILL, descendants: bool = True) -> None:
-        """Kill the child *name* as a crash would, and wait until it is gone.
+        """Kill the child *name* as a crash would, and wait until it has ended.
 
         :param descendants: False kills the one process only and leaves its children orphaned, as the
             kernel's out-of-memory killer does.
@@ -173,13 +173,13 @@ class ProcessSet:
         child.process.wait(30)
 
     def stop(self, name: str) -> None:
-        """End the child *name* and all below it: SIGTERM, the grace, SIGKILL. No error if it has ended."""
+        """End the child *name* and its descendants: SIGTERM, the grace, SIGKILL. No error if it has ended."""
         child = self._children.pop(name, None)
         if child is not None:
             _end([child.process], grace=self.grace)
 
     def stop_all(self) -> None:
-        """End every child and every marked descendant. Safe to call twice."""
+        """End every child and every marked descendant. May be called twice."""
         with self._lock:
             children, self._children = self._children, {}
             _end([c.process for c in children.values()], grace=self.grace)
@@ -254,7 +254,7 @@ def marked_processes(marker: str) -> list[psutil.Process]:
 def sweep(marker: str) -> int:
     """Kill every process whose environment contains *marker*, and return their number."""
     killed = 0
-    for _ in range(20):  # one that is about to fork may slip through a round
+    for _ in range(20):  # a process that is about to fork may be missed in one round
         found = marked_processes(marker)
         if not found:
             break
@@ -268,7 +268,7 @@ def sweep(marker: str) -> int:
 
 @contextlib.contextmanager
 def raise_on_signals() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP unwind the stack as SIGINT does, so that every ``with`` closes."""
+    """Make SIGTERM and SIGHUP unwind the stack as SIGINT does within the block, so that every ``with`` closes."""
 
     def unwind(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -291,7 +291,7 @@ def tail(log: Path, *, lines: int = 30) -> str:
 
 
 def _watchdog(marker: str) -> None:
-    # A Ctrl-C or a kill of the parent's group must not end the one that cleans up after it.
+    # A Ctrl-C or a kill of the parent's group must not end the process that cleans up after it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()

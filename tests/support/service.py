@@ -1,4 +1,4 @@
-"""The local JSON2Video service as a process of its own, as a user would run it."""
+"""The local JSON2Video service as a separate process, as a user runs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ServiceProcess:
     """``python -m airflow_json2video local serve`` on a free port of loopback.
 
     :param home: folder of its state and its videos.
-    :param settings: switches of the service, as ``{"render_seconds": 4}``; see ``/_control/settings``.
+    :param settings: settings of the service, such as ``{"render_seconds": 4}``; see ``/_control/settings``.
     """
 
     def __init__(self, home: Path, *, settings: Mapping[str, Any] | None = None) -> None:
@@ -30,7 +30,7 @@ class ServiceProcess:
         self.settings = dict(settings or {})
         self.processes = ProcessSet(self.home / "output", grace=2.0)
         self.url = ""
-        self._port = 0  # any; a service that is started again has the address that it had
+        self._port = 0  # any; after a restart the service has the same address
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy on loopback
 
@@ -46,7 +46,7 @@ class ServiceProcess:
         self.stop()
 
     def start(self, *, timeout: float = 30.0) -> None:
-        """Start it and wait until it answers.
+        """Start it and wait until it responds.
 
         :param timeout: seconds.
         :raises ChildEnded: it ended, with the tail of its log.
@@ -77,17 +77,17 @@ class ServiceProcess:
             self.set(**self.settings)
 
     def stop(self) -> None:
-        """End it and its render workers. Safe to call twice."""
+        """End it and its render workers. May be called twice."""
         self.processes.stop_all()
 
     @property
     def host(self) -> str:
-        """What belongs into the host of a connection."""
+        """Return the host for a connection."""
         return f"{self.url}/v2"
 
     @property
     def connection(self) -> str:
-        """An Airflow connection to it, as JSON for ``AIRFLOW_CONN_JSON2VIDEO_DEFAULT``."""
+        """Return an Airflow connection to it, as JSON for ``AIRFLOW_CONN_JSON2VIDEO_DEFAULT``."""
         return json.dumps({"conn_type": "json2video", "host": self.host, "password": "any-key-will-do"})
 
     def control(self, method: str, path: str, body: object = None) -> Any:
@@ -97,7 +97,7 @@ class ServiceProcess:
         return answer.json()
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Call the API itself, as ``call("POST", "templates", {...})``, and return its JSON."""
+        """Call the API, such as ``call("POST", "templates", {...})``, and return its JSON."""
         answer = self._session.request(
             method, f"{self.host}/{path}", json=body, headers={"x-api-key": "any-key-will-do"}, timeout=10
         )
@@ -105,7 +105,7 @@ class ServiceProcess:
         return answer.json()
 
     def set(self, **settings: Any) -> None:
-        """Change switches of the running service."""
+        """Change settings of the running service."""
         self.control("POST", "settings", settings)
 
     def requests(self, *, method: str | None = None, path: str | None = None) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ class ServiceProcess:
         return [r for r in found if method in (None, r["method"]) and path in (None, r["path"])]
 
     def submissions(self) -> int:
-        """How many movies were submitted: each would have been paid for."""
+        """Return how many movies were submitted; each would be billed."""
         return len(self.requests(method="POST", path="/v2/movies"))
 
     def renders(self) -> list[dict[str, Any]]:
@@ -123,5 +123,5 @@ class ServiceProcess:
         return found
 
     def reset(self) -> None:
-        """Forget renders, templates, faults and requests."""
+        """Delete all renders, templates, faults and requests."""
         self.control("POST", "reset")

@@ -16,7 +16,7 @@ FINAL = frozenset({"success", "failed", "upstream_failed", "skipped"})
 
 @dataclass(frozen=True)
 class Submission:
-    """The render is known at the service.
+    """The service knows the render.
 
     :param key: our submission key; None for a movie that carries no stamp.
     """
@@ -42,7 +42,7 @@ class Timeline:
     run_state: str | None = None
 
     def add(self, event: StateChange | Submission | RenderStatus) -> None:
-        """Print one line for what happened, if it means something to the reader."""
+        """Print one line for an event that is relevant to the reader."""
         if isinstance(event, Submission):
             self._line("submitted", f"project {event.project}, submission key {event.key}")
         elif isinstance(event, RenderStatus):
@@ -69,7 +69,7 @@ class Timeline:
         return [(name, moments[b] - moments[a]) for name, a, b in borders if a in moments and b in moments]
 
     def render_task_seconds(self) -> float:
-        """Seconds from the render task's start on a worker to its end."""
+        """Return the seconds from the render task's start on a worker to its end."""
         return self.moments.get("stored", time.time()) - self.moments.get("render started", self.started)
 
     def _render(self, change: StateChange) -> None:
@@ -82,7 +82,7 @@ class Timeline:
         elif state == "deferred":
             self._line("deferred", "the worker slot is free; the triggerer waits")
         elif state == "success":
-            if "resumed" not in self.moments:  # too quick to be seen as running again
+            if "resumed" not in self.moments:  # too fast to be observed as running again
                 self._line("resumed", "on a worker")
             self._line("stored", "the render task has returned its result")
         elif state in FINAL or state == "up_for_retry":

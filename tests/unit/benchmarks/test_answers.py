@@ -97,7 +97,7 @@ def test_a_busy_account_lists_what_ended_before():
     plan = make_plan(20, horizon=0, ramp=0)
     _, movies = listed(World(plan, at=AT, account=ACCOUNTS["busy"]), second=1)
     foreign = [movie for movie in movies if movie.project.startswith("Other")]
-    assert len(foreign) > 10 * 20, "as many as end in half an hour while twenty are under way"
+    assert len(foreign) > 10 * 20, "as many as end in half an hour while twenty are running"
     assert {movie.status for movie in foreign} == {"done"}
 
 
