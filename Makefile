@@ -97,7 +97,7 @@ $(DRAWING)/installed: benchmarks/local/peers.txt
 bench-local: $(DRAWING)/installed ## measure how fast ten movies are drawn, next to moviepy and an FFmpeg filter graph
 	@$(DRAWING)/bin/python -m benchmarks.local $(ARGS)
 
-bench-batch: $(STAMP) ## run a batch of 2,000 in a real Airflow with faults and killed workers (ARGS=border: next to .expand())
+bench-batch: $(STAMP) ## run a batch of 2,000 in a real Airflow with faults and killed workers (ARGS=compare: next to .expand())
 	@$(BIN)/python -m benchmarks.batch $(ARGS)
 
 bench-parse: $(BENCH)/installed ## measure what importing the operator costs a DAG file, next to other providers

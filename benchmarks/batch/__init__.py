@@ -1,6 +1,6 @@
-"""What a batch costs, whole and beside ``.expand()`` on the operator for one render.
+"""Measure what a batch costs, alone and compared with ``.expand()`` over the operator for one render.
 
-``python -m benchmarks.batch`` renders two thousand rows in a real Airflow against the local service, with one answer
+``python -m benchmarks.batch`` renders two thousand rows in a real Airflow against the local service, with one response
 in twenty broken and two workers killed, and fails if anything was paid for twice or is missing.
-``python -m benchmarks.batch border`` measures both ways of rendering 10 to 100 rows.
+``python -m benchmarks.batch compare`` measures both ways of rendering 10 to 100 rows.
 """

@@ -1,4 +1,4 @@
-"""What a batch makes of the account's list: the clock is handed in, and the list says what a test tells it to."""
+"""How a batch finds its renders in the account's list, with a list and a clock that the tests control."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class Account:
     def __init__(self):
         self.time = START
         self.is_known = True
-        self.error_of_machine = 0.0
+        self.clock_error = 0.0
         self.listed = []
-        self.trouble = None
+        self.error = None
         self.config = SimpleNamespace(host="http://127.0.0.1")
 
     def now(self):
-        return self.time if self.is_known else self.time + self.error_of_machine
+        return self.time if self.is_known else self.time + self.clock_error
 
     def monotonic(self):
         return self.time
 
     def movies(self, **_):
-        if self.trouble is not None:
-            raise self.trouble
+        if self.error is not None:
+            raise self.error
         self.is_known = True
         return [MovieStatus.model_validate(movie) for movie in self.listed]
 
     def shows(self, recovery, index, status, *, attempt=None):
-        """List a render of an item, as that attempt submitted it."""
+        """Add a render of an item to the list, with the stamp of that attempt."""
         mark = recovery.stamp_for(index)
         if attempt is not None:
             mark = type(mark)(**{**mark.__dict__, "attempt": attempt})
@@ -89,12 +89,14 @@ def states(batch):
 
 
 def recovered(batch):
-    """The ledger as the next step of the attempt reads it."""
+    """Return the ledger as the next step of the attempt reads it."""
     return BatchLedger.from_text(batch.to_text(), rules=batch.rules)
 
 
-@pytest.mark.parametrize("attempt_before", [1, 2], ids=["of the attempt before", "of an attempt whose ledger is lost"])
-def test_a_render_that_failed_settles_nothing(account, find, batch, attempt_before):
+@pytest.mark.parametrize(
+    "attempt_before", [1, 2], ids=["of the previous attempt", "of an attempt whose ledger was lost"]
+)
+def test_a_failed_render_does_not_resolve_an_unknown_item(account, find, batch, attempt_before):
     """The item may have been submitted again after it failed, and the list may not show that yet."""
     batch.mark_all_unknown()
     recovery = find(batch, attempt_before=attempt_before)
@@ -112,7 +114,7 @@ def test_a_render_that_failed_settles_nothing(account, find, batch, attempt_befo
     assert states(batch) == [ItemState.IN_FLIGHT, ItemState.PENDING]
 
 
-def test_an_item_whose_file_the_list_does_not_name_is_taken_if_the_render_by_itself_names_it(account, find, batch):
+def test_an_item_without_a_file_in_the_list_is_reused_if_its_render_has_one(account, find, batch):
     batch.mark_all_unknown()
     recovery = find(batch)
     project = account.shows(recovery, 0, "done")
@@ -125,7 +127,7 @@ def test_an_item_whose_file_the_list_does_not_name_is_taken_if_the_render_by_its
 
 
 @pytest.mark.parametrize(("ended_ago", "left"), [(None, 300.0), (299.0, 1.0), (300.0, 0.0)])
-def test_absence_is_confirmed_from_the_end_of_the_attempt_before_where_airflow_knows_it(
+def test_absence_is_confirmed_from_the_end_of_the_previous_attempt_if_airflow_knows_it(
     account, find, batch, ended_ago, left
 ):
     batch.mark_all_unknown()
@@ -137,7 +139,7 @@ def test_absence_is_confirmed_from_the_end_of_the_attempt_before_where_airflow_k
     assert states(batch) == [ItemState.PENDING] * 2
 
 
-def test_the_list_is_read_again_only_when_it_may_say_more(account, find, batch):
+def test_the_list_is_read_again_only_when_it_is_due(account, find, batch):
     batch.mark_all_unknown()
     recovery = find(batch)
     assert recovery.recover_previous_attempts()
@@ -148,14 +150,14 @@ def test_the_list_is_read_again_only_when_it_may_say_more(account, find, batch):
 
 
 @pytest.mark.parametrize("error", [7200.0, -7200.0])
-def test_a_first_answer_that_corrects_the_clock_moves_no_moment(account, find, batch, error):
-    account.is_known, account.error_of_machine = False, error
+def test_a_first_response_that_corrects_the_clock_changes_no_recorded_moment(account, find, batch, error):
+    account.is_known, account.clock_error = False, error
     batch.mark_all_unknown()
     find(batch).recover_previous_attempts()
     assert batch.recovery.last_sent_at == batch.recovery.read_at == START
 
 
-def test_a_lost_response_is_settled_by_the_list_or_by_time(account, find, batch):
+def test_a_lost_response_is_resolved_by_the_list_or_by_confirmed_absence(account, find, batch):
     for index in (0, 1):
         batch.mark_unconfirmed(index, ResponseLost("x"), sent_at=account.time, check_at=account.time + 5)
     recovery = find(batch)
@@ -174,7 +176,7 @@ def test_a_lost_response_is_settled_by_the_list_or_by_time(account, find, batch)
     assert states(batch)[1] is ItemState.PENDING
 
 
-def test_a_moment_of_sending_that_is_unknown_counts_from_the_first_reading(account, find, batch):
+def test_an_unknown_moment_of_sending_counts_from_the_first_reading(account, find, batch):
     batch.mark_unconfirmed(0, ResponseLost("x"), sent_at=0.0, check_at=START)
     account.time += 40.0
     recovery = find(batch)
@@ -187,7 +189,7 @@ def test_a_moment_of_sending_that_is_unknown_counts_from_the_first_reading(accou
     assert states(batch)[0] is ItemState.PENDING
 
 
-def test_under_fail_a_lost_item_is_submitted_no_more(account, find, batch):
+def test_with_on_lost_response_fail_an_unconfirmed_item_becomes_unresolved(account, find, batch):
     batch.mark_unconfirmed(0, ResponseLost("x"), sent_at=START, check_at=START)
     account.time += 300.0
     find(batch, on_lost_response="fail").resolve_unconfirmed()
@@ -195,7 +197,7 @@ def test_under_fail_a_lost_item_is_submitted_no_more(account, find, batch):
     assert not batch.records[0].error["retryable"]
 
 
-def test_a_refused_item_waits_for_its_own_moment_and_is_looked_up_once(account, find, batch):
+def test_a_refused_item_is_looked_up_once_when_it_is_due(account, find, batch):
     batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=START + 5)
     batch.mark_refused(1, RenderNotStarted("Error creating movie"), check_at=START + 50)
     recovery = find(batch)
@@ -209,7 +211,7 @@ def test_a_refused_item_waits_for_its_own_moment_and_is_looked_up_once(account, 
     assert states(batch) == [ItemState.IN_FLIGHT, ItemState.PENDING]
 
 
-def test_an_item_that_is_refused_for_the_render_timeout_fails_and_a_retry_may_submit_it(account, find, batch):
+def test_an_item_refused_for_the_render_timeout_fails_and_a_retry_may_submit_it(account, find, batch):
     batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=START + 5)
     account.time += 5.0
     find(batch).resolve_unconfirmed()
@@ -223,8 +225,8 @@ def test_an_item_that_is_refused_for_the_render_timeout_fails_and_a_retry_may_su
 
 
 @pytest.mark.parametrize("error", [AuthenticationFailed("Invalid API Key"), ResponseLost("x")])
-def test_a_list_that_cannot_be_read_decides_nothing(account, find, batch, error):
-    account.trouble = error
+def test_a_list_that_cannot_be_read_changes_no_item(account, find, batch, error):
+    account.error = error
     batch.mark_unconfirmed(0, ResponseLost("x"), sent_at=START, check_at=START)
     batch.records[1].state = ItemState.UNKNOWN
     account.time += 1000.0

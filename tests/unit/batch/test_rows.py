@@ -18,7 +18,7 @@ def rows(tmp_path):
     return read
 
 
-def test_a_csv_file_has_a_row_a_line_and_no_value_where_a_cell_is_empty(rows):
+def test_a_csv_file_has_one_row_per_line_and_none_for_an_empty_cell(rows):
     assert rows("a.csv", '\ufeffcity,text\r\nGhent,"two\nlines, quoted"\r\nKyoto,\r\n\r\nLisbon\r\n') == [
         {"city": "Ghent", "text": "two\nlines, quoted"},
         {"city": "Kyoto", "text": None},
@@ -26,7 +26,7 @@ def test_a_csv_file_has_a_row_a_line_and_no_value_where_a_cell_is_empty(rows):
     ]
 
 
-def test_json_lines_keep_their_types(rows):
+def test_json_lines_preserve_types(rows):
     assert rows("a.jsonl", '{"n": 1, "of": [1, 2]}\n\n{"n": null}\n') == [{"n": 1, "of": [1, 2]}, {"n": None}]
 
 
@@ -47,18 +47,18 @@ def test_an_empty_file_has_no_rows(rows):
         ("a.xlsx", "x", r"format of the source .* must end in \.csv, \.jsonl"),
     ],
 )
-def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_line(rows, name, content, words):
+def test_a_file_whose_content_does_not_match_its_name_is_refused_with_the_line(rows, name, content, words):
     with pytest.raises(ConfigurationError, match=words) as caught:
         rows(name, content)
     assert "Nothing was submitted" in str(caught.value)
 
 
-def test_a_source_that_is_not_there_is_named():
+def test_a_missing_source_is_named():
     with pytest.raises(ConfigurationError, match=r"'/nowhere/a\.csv' cannot be read: FileNotFoundError"):
         list(read_rows("/nowhere/a.csv"))
 
 
-def test_a_parquet_file_without_pyarrow_says_what_to_install(rows, monkeypatch):
+def test_a_parquet_file_without_pyarrow_fails_with_what_to_install(rows, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(ConfigurationError, match=r"needs pyarrow: pip install pyarrow"):
@@ -66,7 +66,7 @@ def test_a_parquet_file_without_pyarrow_says_what_to_install(rows, monkeypatch):
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed")
-def test_a_parquet_file_keeps_its_types(tmp_path):
+def test_a_parquet_file_preserves_types(tmp_path):
     import pyarrow
     import pyarrow.parquet
 

@@ -23,7 +23,7 @@ from airflow_json2video.exceptions import (
 PROJECT = "Qk3vT9zLm2XcB7w"
 
 
-def made(count=5, **rules):
+def make_ledger(count=5, **rules):
     return BatchLedger(count, digest="d", rules=BatchRules(**rules))
 
 
@@ -37,8 +37,8 @@ def movie(number, **more):
     } | more
 
 
-def test_as_many_are_submitted_as_may_be_under_way_in_the_order_of_the_rows():
-    batch = made(max_in_flight=3)
+def test_items_are_submitted_in_the_order_of_the_rows_up_to_max_in_flight():
+    batch = make_ledger(max_in_flight=3)
     assert batch.next_items() == [0, 1, 2]
     batch.mark_submitted(0, f"{PROJECT}0", at=0)
     batch.mark_unconfirmed(1, SubmissionUnconfirmed("x"), sent_at=0, check_at=5)
@@ -47,13 +47,13 @@ def test_as_many_are_submitted_as_may_be_under_way_in_the_order_of_the_rows():
     assert batch.next_items() == [2, 3]
 
 
-def test_a_hundred_are_under_way_at_most_unless_the_author_says_otherwise():
-    assert made(300).next_items() == list(range(100))
+def test_the_default_of_max_in_flight_is_a_hundred():
+    assert make_ledger(300).next_items() == list(range(100))
 
 
-def test_of_a_batch_whose_ledger_is_new_or_lost_no_moment_is_known_so_that_nothing_counts_as_confirmed():
-    """A moment that is taken for known would confirm at once that no earlier attempt has sent anything."""
-    batch = made(1)
+def test_a_new_or_lost_ledger_knows_no_moment():
+    """A moment that counts as known would confirm immediately that no earlier attempt has sent anything."""
+    batch = make_ledger(1)
     assert batch.records == [ItemRecord(submitted_at=0.0, submissions=0, failing_since=0.0, check_at=0.0)]
     batch.recovery = Recovery(
         last_sent_at=3.5, first_read_at=4.0, read_at=12.5, next_read_at=20.0, reads_whole_run=False
@@ -73,7 +73,7 @@ def test_of_a_batch_whose_ledger_is_new_or_lost_no_moment_is_known_so_that_nothi
 
 
 def test_an_item_has_been_failing_since_its_first_failure_whatever_follows():
-    batch = made(2)
+    batch = make_ledger(2)
     batch.mark_unconfirmed(0, SubmissionUnconfirmed("x"), sent_at=50, check_at=55)
     batch.mark_refused(1, RenderNotStarted("Error creating movie"), check_at=60)
     assert [record.failing_since for record in batch.records] == [50, 60]
@@ -95,45 +95,45 @@ def test_an_item_has_been_failing_since_its_first_failure_whatever_follows():
         (ItemState.DONE, True),
     ],
 )
-def test_a_batch_has_something_to_lose_once_a_render_may_exist(state, has_paid):
-    batch = made(2)
+def test_a_batch_has_paid_once_a_render_may_exist(state, has_paid):
+    batch = make_ledger(2)
     batch.records[1].state = state
     assert batch.has_paid is has_paid
 
 
-def test_a_failed_item_names_its_render_whether_the_ledger_or_the_error_knows_it():
-    batch = made(2)
+def test_a_failed_item_has_the_project_of_the_ledger_or_of_the_error():
+    batch = make_ledger(2)
     batch.mark_submitted(0, f"{PROJECT}0", at=0)
     batch.mark_failed(0, RenderFailed("no"))
     batch.mark_failed(1, RenderFailed("no", project=f"{PROJECT}1"))
     assert [record.project for record in batch.records] == [f"{PROJECT}0", f"{PROJECT}1"]
 
 
-def test_a_finished_item_names_its_render_whether_the_ledger_or_the_movie_knows_it():
-    batch = made(2)
+def test_a_finished_item_has_the_project_of_the_ledger_or_of_the_movie():
+    batch = make_ledger(2)
     batch.mark_submitted(0, f"{PROJECT}0", at=0)
     batch.mark_done(0, movie(0, project=None))
     batch.mark_done(1, movie(1))
     assert [record.project for record in batch.records] == [f"{PROJECT}0", f"{PROJECT}1"]
 
 
-def test_a_failed_item_keeps_the_advice_of_its_error_for_the_report():
-    batch = made(2)
+def test_a_failed_item_has_the_advice_of_its_error():
+    batch = make_ledger(2)
     batch.mark_failed(0, RenderFailed("no", advice="Nothing was charged."))
     batch.mark_failed(1, RenderFailed("no", advice=""))
     assert [(record.error or {}).get("advice") for record in batch.records] == ["Nothing was charged.", None]
 
 
-def test_what_the_account_has_left_is_what_the_service_said_last():
-    batch = made(3)
+def test_the_remaining_quota_is_the_last_one_that_the_service_returned():
+    batch = make_ledger(3)
     batch.mark_done(0, movie(0), remaining_quota={"time": 7})
     batch.mark_done(1, movie(1), remaining_quota={"time": 5})
     batch.mark_done(2, movie(2))
     assert batch.remaining_quota == {"time": 5}
 
 
-def test_an_item_whose_answer_is_lost_or_that_may_have_been_sent_before_is_never_among_them():
-    batch = made(2)
+def test_an_unknown_item_is_not_submitted():
+    batch = make_ledger(2)
     batch.mark_all_unknown()
     assert batch.next_items() == []
     assert not batch.is_over
@@ -141,8 +141,8 @@ def test_an_item_whose_answer_is_lost_or_that_may_have_been_sent_before_is_never
     assert batch.next_items() == [0]
 
 
-def test_under_fail_nothing_more_is_submitted_after_the_first_failure_and_what_is_under_way_is_waited_for():
-    batch = made(3, max_in_flight=2)
+def test_with_max_failures_0_nothing_is_submitted_after_the_first_failure_and_renders_in_flight_are_waited_for():
+    batch = make_ledger(3, max_in_flight=2)
     batch.mark_submitted(0, f"{PROJECT}0", at=0)
     batch.mark_submitted(1, f"{PROJECT}1", at=0)
     batch.mark_failed(0, RenderFailed("no"))
@@ -153,15 +153,15 @@ def test_under_fail_nothing_more_is_submitted_after_the_first_failure_and_what_i
     assert not batch.is_success
 
 
-def test_under_fail_a_batch_without_a_failure_has_ended_well():
-    batch = made(1)
+def test_a_batch_without_a_failure_succeeds():
+    batch = make_ledger(1)
     batch.mark_done(0, movie(0))
     assert batch.is_over
     assert batch.is_success
 
 
-def test_nothing_more_is_submitted_while_more_are_under_way_than_may_be_as_after_a_lower_limit():
-    batch = made(5, max_in_flight=1)
+def test_nothing_is_submitted_while_more_items_are_in_flight_than_a_lowered_limit_allows():
+    batch = make_ledger(5, max_in_flight=1)
     batch.mark_submitted(0, f"{PROJECT}0", at=0)
     assert (batch.free_slots, batch.next_items()) == (0, [])
     batch.mark_submitted(1, f"{PROJECT}1", at=0)
@@ -169,8 +169,8 @@ def test_nothing_more_is_submitted_while_more_are_under_way_than_may_be_as_after
     assert (batch.free_slots, batch.next_items()) == (0, [])
 
 
-def test_under_continue_all_are_tried():
-    batch = made(3, max_failures=None)
+def test_without_a_limit_of_failures_all_items_are_submitted():
+    batch = make_ledger(3, max_failures=None)
     batch.mark_failed(0, InvalidRequest("no"))
     assert batch.next_items() == [1, 2]
 
@@ -188,15 +188,15 @@ def test_under_continue_all_are_tried():
         (0, 1, False),
     ],
 )
-def test_the_threshold_is_a_number_or_a_share(most, failures, is_success):
-    batch = made(4, max_failures=most)
+def test_max_failures_is_a_number_or_a_share(most, failures, is_success):
+    batch = make_ledger(4, max_failures=most)
     for index in range(4):
         batch.mark_failed(index, InvalidRequest("no")) if index < failures else batch.mark_done(index, movie(index))
     assert batch.is_success == is_success
 
 
-def test_a_failure_of_the_account_stops_under_either_rule():
-    batch = made(3, max_failures=None)
+def test_an_error_of_the_account_stops_the_batch_whatever_max_failures_is():
+    batch = make_ledger(3, max_failures=None)
     batch.mark_done(0, movie(0))
     batch.stop(QuotaExhausted("no credits"))
     assert batch.next_items() == []
@@ -204,8 +204,8 @@ def test_a_failure_of_the_account_stops_under_either_rule():
     assert not batch.is_success
 
 
-def test_credits_are_those_of_finished_renders_by_the_published_prices():
-    batch = made(3)
+def test_credits_are_the_published_prices_of_finished_renders():
+    batch = make_ledger(3)
     batch.mark_done(0, movie(0))
     batch.mark_done(1, movie(1, width=3840, height=2160))
     batch.mark_failed(2, RenderFailed("no"))
@@ -213,8 +213,8 @@ def test_credits_are_those_of_finished_renders_by_the_published_prices():
     assert batch.seconds() == 5.0
 
 
-def test_what_is_packed_comes_back_whole():
-    batch = made(6, max_failures=None)
+def test_a_ledger_survives_its_text():
+    batch = make_ledger(6, max_failures=None)
     batch.mark_all_unknown()
     batch.recovery = Recovery(
         last_sent_at=3.5, first_read_at=4.0, read_at=12.5, next_read_at=20.0, reads_whole_run=False
@@ -237,12 +237,12 @@ def test_what_is_packed_comes_back_whole():
 
 
 @pytest.mark.parametrize("text", ["", "x", "nonsense!", encode({"digest": 1}), encode([1])])
-def test_what_cannot_be_read_is_no_ledger(text):
+def test_a_text_that_is_not_a_ledger_is_none(text):
     assert BatchLedger.from_text(text, rules=BatchRules()) is None
 
 
-def test_a_ledger_of_which_a_part_is_missing_is_no_ledger_since_an_item_without_a_record_would_be_paid_for_again():
-    batch = made(2)
+def test_an_incomplete_ledger_is_none():
+    batch = make_ledger(2)
     batch.mark_submitted(0, f"{PROJECT}0", at=0)
     batch.mark_submitted(1, f"{PROJECT}1", at=0)
     whole = decode(batch.to_text())
@@ -251,18 +251,18 @@ def test_a_ledger_of_which_a_part_is_missing_is_no_ledger_since_an_item_without_
     assert BatchLedger.from_text(encode({**whole, "columns": [*others, last[:-1]]}), rules=batch.rules) is None
 
 
-def test_a_fact_that_the_service_does_not_know_is_not_noted():
-    batch = made(1)
+def test_missing_facts_of_a_movie_are_not_recorded():
+    batch = make_ledger(1)
     batch.mark_done(0, movie(0, ass=False, thumbnail=None))
     assert set(batch.records[0].facts) == {"url", "duration", "width", "height"}
 
 
-def test_ten_thousand_items_are_packed_in_half_a_megabyte():
+def test_the_text_of_ten_thousand_items_is_at_most_half_a_megabyte():
     import random
     import string
 
     rng = random.Random(1)
-    batch = made(10_000)
+    batch = make_ledger(10_000)
     for index in range(10_000):
         project = "".join(rng.choices(string.ascii_letters + string.digits, k=16))
         url = f"https://assets.json2video.com/clients/abcd1234/renders/2026-05-12-{30000 + index}.mp4"
@@ -272,8 +272,8 @@ def test_ten_thousand_items_are_packed_in_half_a_megabyte():
     assert len(batch.to_text()) < 500_000
 
 
-def test_a_refused_item_leaves_its_place_to_others_and_keeps_a_batch_alive_unless_it_is_stopping():
-    batch = made(2, max_in_flight=1)
+def test_a_refused_item_frees_its_slot_and_a_batch_that_is_not_stopping_waits_for_it():
+    batch = make_ledger(2, max_in_flight=1)
     batch.mark_refused(0, RenderNotStarted("Error creating movie"), check_at=60)
     assert batch.next_items() == [1]
     batch.mark_submitted(1, f"{PROJECT}1", at=0)
@@ -283,28 +283,28 @@ def test_a_refused_item_leaves_its_place_to_others_and_keeps_a_batch_alive_unles
     assert batch.is_over
 
 
-def test_a_moment_of_sending_is_never_packed_as_an_earlier_one():
-    batch = made(1)
+def test_a_moment_of_sending_is_rounded_up():
+    batch = make_ledger(1)
     batch.mark_unconfirmed(0, SubmissionUnconfirmed("x"), sent_at=50.4, check_at=55.4)
     [record] = BatchLedger.from_text(batch.to_text(), rules=batch.rules).records
     assert record.submitted_at >= 50.4
 
 
 def test_the_first_failures_are_named_by_their_keys():
-    batch = made(3, max_failures=None)
+    batch = make_ledger(3, max_failures=None)
     batch.mark_failed(2, RenderFailed("Failed to download"))
     assert first_failures(batch, ["a", "b", "c"]) == [{"key": "c", "project": None, "error": "Failed to download"}]
 
 
-def test_five_failures_are_enough_for_the_result_of_a_task():
-    batch = made(7, max_failures=None)
+def test_the_result_has_at_most_five_failures():
+    batch = make_ledger(7, max_failures=None)
     for index in range(7):
         batch.mark_failed(index, RenderFailed("no"))
     assert [failure["key"] for failure in first_failures(batch, "abcdefg")] == list("abcde")
 
 
-def test_where_it_stands_in_words():
-    batch = made(2000)
+def test_the_summary_counts_the_items_by_state():
+    batch = make_ledger(2000)
     batch.mark_submitted(0, f"{PROJECT}0", at=0)
     batch.mark_done(1, movie(1))
     batch.mark_unconfirmed(2, SubmissionUnconfirmed("x"), sent_at=0, check_at=5)
@@ -312,3 +312,18 @@ def test_where_it_stands_in_words():
     assert batch.tally()[ItemState.PENDING] == 1997
     batch.mark_unresolved(3, SubmissionUnconfirmed("x"))
     assert ", 1 unconfirmed, 1 unresolved, " in batch.summarize()
+
+
+def test_encoded_json_is_plain_text():
+    assert decode(encode({"ü": [1, None]})) == {"ü": [1, None]}
+    assert encode({"a": 1}).isascii()
+
+
+@pytest.mark.parametrize("text", ["", "x", "nonsense!", "%%%"])
+def test_decoding_another_text_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        decode(text)
+
+
+def test_an_unpaired_surrogate_survives_encoding():
+    assert decode(encode({"message": "broken \ud83d"})) == {"message": "broken \ud83d"}

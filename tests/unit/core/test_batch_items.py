@@ -15,7 +15,7 @@ def items(rows, *, base=MOVIE, key="sku"):
     return BatchItems.of(rows, base=base, key=key)
 
 
-def test_a_value_that_json_cannot_hold_is_named_with_its_row_its_column_and_what_to_write():
+def test_a_value_that_json_cannot_represent_is_named_with_its_row_its_column_and_what_to_write():
     rows = [{"sku": f"s{n}"} for n in range(3)]
     wrong = {"sku": "last", "day": date(2026, 11, 26), "price": Decimal("1.1"), "deep": {"x": [float("nan")]}}
     with pytest.raises(ConfigurationError) as caught:
@@ -30,12 +30,12 @@ def test_a_value_that_json_cannot_hold_is_named_with_its_row_its_column_and_what
     ]
 
 
-def test_a_column_whose_name_is_half_a_character_is_refused():
+def test_a_column_whose_name_is_an_unpaired_surrogate_is_refused():
     with pytest.raises(ConfigurationError, match=r"row 1: .* is text with a lone surrogate"):
         rows_of([{"a\ud83d": 1}], source="items")
 
 
-def test_more_rows_than_a_batch_renders_are_refused_without_reading_them_all():
+def test_too_many_rows_are_refused_without_reading_all_of_them():
     taken = 0
 
     def endless():
@@ -49,22 +49,22 @@ def test_more_rows_than_a_batch_renders_are_refused_without_reading_them_all():
     assert taken == MAX_ITEMS + 1
 
 
-def test_a_row_that_is_no_object_is_named_by_its_number():
+def test_a_row_that_is_not_an_object_is_named_by_its_number():
     with pytest.raises(ConfigurationError, match="row 2 must be an object of names and values, got str"):
         rows_of([{"a": 1}, "b"], source="items")
 
 
-def test_a_model_is_taken_as_its_document():
+def test_a_row_may_be_a_model():
     from airflow_json2video.movie import Movie, Scene
 
     assert rows_of([Movie(scenes=[Scene(duration=1)])], source="items") == [{"scenes": [{"duration": 1}]}]
 
 
-def test_without_a_key_the_rows_number_is_it():
+def test_without_item_key_the_key_is_the_rows_number():
     assert items([{}, {}], key=None).keys == ["1", "2"]
 
 
-def test_doubled_and_missing_keys_are_listed_with_their_rows():
+def test_duplicate_and_missing_keys_are_listed_with_their_rows():
     with pytest.raises(ConfigurationError) as caught:
         items([{"sku": "a"}, {"sku": "b"}, {"sku": "a"}, {"sku": None}, {"sku": " "}, {}, {"sku": "x" * 201}])
     text = str(caught.value)
@@ -75,7 +75,7 @@ def test_doubled_and_missing_keys_are_listed_with_their_rows():
     assert "over 200" in text
 
 
-def test_only_the_first_rows_concerned_are_listed_and_the_others_counted():
+def test_the_first_rows_concerned_are_listed_and_the_others_counted():
     with pytest.raises(ConfigurationError) as caught:
         items([{"sku": "a"}] * 31)
     assert "30 of 31" in str(caught.value)
@@ -83,23 +83,23 @@ def test_only_the_first_rows_concerned_are_listed_and_the_others_counted():
     assert str(caught.value).count("has the key of row 1") == 10
 
 
-def test_a_row_without_a_variable_that_the_movie_uses_is_named_with_its_number_and_key():
+def test_a_row_that_lacks_a_variable_is_named_with_its_number_and_key():
     with pytest.raises(ConfigurationError, match=r"row 2 \(b\) has no 'city'(?s:.*)Nothing was submitted") as caught:
         items([{"sku": "a", "city": "Ghent"}, {"sku": "b"}, {"sku": "c", "city": None}]).require_complete()
     assert "row 3 (c) has no 'city'" in str(caught.value)
 
 
-def test_a_variable_that_has_a_value_in_the_movie_may_be_left_out():
+def test_a_variable_with_a_value_in_the_movie_is_optional():
     items([{"sku": "a", "city": "Ghent"}]).require_complete()
 
 
-def test_a_variable_whose_value_in_the_movie_is_null_may_not():
+def test_a_variable_whose_value_in_the_movie_is_null_is_required():
     movie = {**MOVIE, "variables": {"color": None}}
     with pytest.raises(ConfigurationError, match="'color'"):
         items([{"sku": "a", "city": "Ghent"}], base=movie).require_complete()
 
 
-def test_what_a_templates_schema_requires_is_needed_of_every_row():
+def test_every_row_needs_what_the_templates_schema_requires():
     schema = {"required": ["city", "price"], "properties": {"city": {}, "price": {}, "color": {}}}
     with pytest.raises(ConfigurationError, match=r"the template requires:\n  row 1 has no 'price'"):
         items([{"city": "Ghent"}], base={"template": "t" * 20}, key=None).require_complete(schema=schema)
@@ -116,11 +116,11 @@ def test_what_a_templates_schema_requires_is_needed_of_every_row():
         ({"scenes": [{"comment": "{{ max(a, 2) }}"}]}, ["a"]),
     ],
 )
-def test_the_names_that_a_movie_needs(movie, names):
+def test_the_required_names_of_a_movie(movie, names):
     assert needed_names(movie) == names
 
 
-def test_a_rows_own_value_goes_before_the_movies_and_no_value_leaves_it():
+def test_a_rows_value_takes_precedence_over_the_movies():
     found = items([{"sku": "a", "city": "Ghent", "color": None}, {"sku": "b", "city": "Kyoto", "color": "#ffffff"}])
     assert [found.document(i)["variables"]["color"] for i in (0, 1)] == ["#000000", "#ffffff"]
     assert MOVIE["variables"] == {"color": "#000000"}
@@ -139,7 +139,7 @@ def test_documents_that_are_certainly_wrong_are_listed_with_their_rows():
         items(rows, base=None, key="id").require_valid()
 
 
-def test_what_is_doubtful_is_said_once_with_how_many_it_concerns():
+def test_a_possible_mistake_is_reported_once_with_the_number_of_items():
     movie = {"width": 128, "scenes": [{"duration": 1}]}
     assert items([{"sku": "a"}, {"sku": "b"}], base=movie).require_valid() == [
         "width: requires 'height'; write both, or neither for 640x360 (2 of 2 items)"
@@ -154,12 +154,12 @@ def test_what_is_doubtful_is_said_once_with_how_many_it_concerns():
         [{"sku": "a", "city": "x"}, {"sku": "b", "city": "y"}],
     ],
 )
-def test_other_rows_or_another_order_have_another_digest(changed):
+def test_the_digest_changes_with_the_rows_and_their_order(changed):
     rows = [{"sku": "a", "city": "x"}, {"sku": "b", "city": "x"}]
     assert items(rows).digest() == items([dict(reversed(row.items())) for row in rows]).digest()
     assert items(rows).digest() != items(changed).digest()
     assert items(rows).digest() != items(rows, base={**MOVIE, "id": "x"}).digest()
 
 
-def test_columns_are_all_names_of_all_rows():
+def test_columns_are_the_names_of_all_rows():
     assert columns_of([{"a": 1}, {"b": 1, "a": 2}]) == ["a", "b"]

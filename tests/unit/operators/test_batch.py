@@ -38,12 +38,12 @@ ROWS = [{"city": f"City {number}", "sku": f"sku-{number}"} for number in range(1
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    quick(monkeypatch)
+def _short_delays(monkeypatch):
+    shorten_delays(monkeypatch)
 
 
-def quick(monkeypatch):
-    """Pauses that only give a real service time are short; how long they are is not what these tests are about."""
+def shorten_delays(monkeypatch):
+    """Shorten the delays that only a real service needs."""
     monkeypatch.setattr("airflow_json2video.batch.submitter.backoff", lambda failures, *, jitter: 0.01)
     monkeypatch.setattr("airflow_json2video.operators._batch.deferral._HOLD_S", 0.1)
     monkeypatch.setattr("airflow_json2video.operators._batch.deferral._LOOKUP_SLACK_S", 0.0)
@@ -70,7 +70,7 @@ def batch(connection, tmp_path):
 
 
 class BatchAttempt(Attempt):
-    """Slices follow each other as Airflow has it: each resumes with a fresh operator."""
+    """Runs the steps of one attempt as Airflow does: each resumes with a new operator."""
 
     def __init__(self, make, **options):
         super().__init__(make(), **options)
@@ -89,8 +89,8 @@ class BatchAttempt(Attempt):
         self.steps += 1
         before = self.deferred
         self.operator = self.make()
-        told = self.context["ti"]._ti_context_from_server
-        told.next_method, told.xcom_keys_to_clear = before.method_name, []
+        server_context = self.context["ti"]._ti_context_from_server
+        server_context.next_method, server_context.xcom_keys_to_clear = before.method_name, []
         self.render_templates()
         return self.resume()
 
@@ -101,7 +101,7 @@ def lines(tmp_path):
 
 @pytest.fixture
 def lines_logged(caplog, capsys):
-    """The lines of the task's log from info upwards; Airflow 3 prints them."""
+    """Return the lines of the task's log from level info; Airflow 3 prints them."""
     caplog.set_level(logging.INFO)
 
     def lines_logged():
@@ -112,7 +112,7 @@ def lines_logged(caplog, capsys):
     return lines_logged
 
 
-def test_each_row_becomes_one_render_and_one_line_of_the_report(batch, service, tmp_path):
+def test_each_row_is_one_render_and_one_line_of_the_report(batch, service, tmp_path):
     result = BatchAttempt(batch).run()
     assert (result["items"], result["done"], result["credits"]) == (7, 7, 7)
     assert service.posts == 7
@@ -122,14 +122,14 @@ def test_each_row_becomes_one_render_and_one_line_of_the_report(batch, service, 
     assert len({line["url"] for line in report}) == 7
 
 
-def test_an_asset_gets_the_summary_and_an_alias_an_event_for_each_video(batch, service, tmp_path):
+def test_the_event_of_an_asset_has_the_summary_and_an_alias_gets_an_event_for_each_video(batch, service, tmp_path):
     videos, each = Asset("json2video://marketing/catalogue"), AssetAlias("catalogue")
     events = outlet_event_accessors()
     output = str(tmp_path / "{item}.mp4")
     make = partial(batch, outlets=[videos, each], output_path=output)
     result = BatchAttempt(make, names={"outlet_events": events}).run()
-    told = events[videos].extra
-    assert told == {name: result[name] for name in ("items", "done", "failed", "seconds", "credits", "report_path")}
+    extra = events[videos].extra
+    assert extra == {name: result[name] for name in ("items", "done", "failed", "seconds", "credits", "report_path")}
     facts = [extra for _, extra in alias_events(events[each])]
     assert [one["stored_path"] for one in facts] == [str(tmp_path / f"{row['sku']}.mp4") for row in ROWS]
     assert {one["project"] for one in facts} == {line["project"] for line in lines(tmp_path)}
@@ -137,7 +137,7 @@ def test_an_asset_gets_the_summary_and_an_alias_an_event_for_each_video(batch, s
     assert {one["credits"] for one in facts} == {1}
 
 
-def test_the_log_shows_the_progress_and_not_each_of_many_videos(batch, service, tmp_path, lines_logged):
+def test_the_log_shows_the_progress_without_a_line_for_each_video(batch, service, tmp_path, lines_logged):
     rows = [{"city": "x", "sku": f"sku-{n}"} for n in range(30)]
     BatchAttempt(partial(batch, items=rows, output_path=str(tmp_path / "{item}.mp4"))).run()
     shown = lines_logged()
@@ -146,7 +146,7 @@ def test_the_log_shows_the_progress_and_not_each_of_many_videos(batch, service, 
     assert not any("sku-7" in line for line in shown)
 
 
-def test_of_many_failures_the_log_shows_the_first_and_counts_the_others(batch, service, tmp_path, lines_logged):
+def test_the_log_shows_the_first_five_failures_and_counts_the_others(batch, service, tmp_path, lines_logged):
     rows = [{"city": "x", "sku": f"sku-{n}"} for n in range(30)]
     service.add_fault("render", status="error", message="Failed to download x", times=12)
     BatchAttempt(partial(batch, items=rows, max_failures=None)).run()
@@ -163,7 +163,7 @@ def test_rows_without_a_movie_are_whole_movies(batch, service):
     assert [movie["scenes"] for movie in service.submitted] == [movie["scenes"] for movie in movies]
 
 
-def test_a_template_is_given_each_row_as_its_variables(batch, service):
+def test_a_row_is_the_variables_of_a_stored_template(batch, service):
     service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 1}]}, id="t" * 20)
     BatchAttempt(lambda: batch(movie=None, template="t" * 20)).run()
     assert [document["variables"] for document in service.submitted] == ROWS
@@ -174,18 +174,18 @@ def test_a_template_is_given_each_row_as_its_variables(batch, service):
     [lambda: iter(ROWS), lambda: (row for row in ROWS), lambda: tuple(ROWS)],
     ids=["iterator", "generator", "tuple"],
 )
-def test_a_function_may_give_the_rows_and_is_asked_anew_for_each_slice(batch, service, items):
+def test_items_may_be_a_function_which_is_called_again_for_each_step(batch, service, items):
     assert BatchAttempt(lambda: batch(items=items, max_in_flight=3)).run()["done"] == 7
 
 
-def test_rows_that_are_given_one_by_one_look_the_same_whenever_the_dag_file_is_parsed(batch):
+def test_an_iterable_of_rows_has_the_same_text_whenever_the_dag_file_is_parsed(batch):
     made = [batch(items=(row for row in ROWS)) for _ in range(2)]
     assert str(made[0].items) == str(made[1].items)
     assert "0x" not in str(made[0].items)
     assert copy.deepcopy(made[0].items) is made[0].items
 
 
-def test_the_result_of_another_task_gives_the_rows(batch, service):
+def test_the_rows_may_be_the_result_of_another_task(batch, service):
     class Result:
         def resolve(self, context):
             assert "ti" in context
@@ -195,7 +195,7 @@ def test_the_result_of_another_task_gives_the_rows(batch, service):
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "items"])
-def test_a_batch_of_no_rows_is_skipped_as_a_task_mapped_over_nothing_is(batch, service, tmp_path, ending):
+def test_a_batch_without_rows_is_skipped(batch, service, tmp_path, ending):
     (tmp_path / "rows.csv").write_text("sku,city\n")
     (tmp_path / "rows.jsonl").write_text("")
     rows = {"items": []} if ending == "items" else {"items": None, "source": str(tmp_path / f"rows.{ending}")}
@@ -204,7 +204,9 @@ def test_a_batch_of_no_rows_is_skipped_as_a_task_mapped_over_nothing_is(batch, s
     assert service.requests == []
 
 
-def test_half_a_character_in_the_services_words_breaks_neither_the_batch_nor_its_report(batch, service, tmp_path):
+def test_an_unpaired_surrogate_in_a_message_of_the_service_fails_neither_the_batch_nor_its_report(
+    batch, service, tmp_path
+):
     refused = '{"success": false, "message": "No \\ud83d"}'
     service.add_fault("answer", method="POST", path="/v2/movies", status=400, nth=1, body=refused)
     ended = '{"success": true, "movie": {"project": "%s", "status": "error", "message": "Failed to download \\ud83d"}}'
@@ -220,20 +222,20 @@ def test_half_a_character_in_the_services_words_breaks_neither_the_batch_nor_its
     assert "Failed to download \ufffd" in second
 
 
-def test_a_function_that_gives_no_rows_is_refused(batch, service):
+def test_a_function_that_does_not_return_rows_is_refused(batch, service):
     with pytest.raises(AirflowFailException, match="must be a list of rows, got int"):
         BatchAttempt(lambda: batch(items=lambda: 7)).run()
 
 
-def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
+def test_no_more_than_max_in_flight_renders_are_in_flight(batch, service, monkeypatch):
     most = []
     submit = BatchSubmitter.submit
 
-    def watched(self, *, until):
+    def counting_submit(self, *, until):
         submit(self, until=until)
         most.append(sum(r["status"] in ("pending", "running") for r in service.renders()))
 
-    monkeypatch.setattr(BatchSubmitter, "submit", watched)
+    monkeypatch.setattr(BatchSubmitter, "submit", counting_submit)
     service.settings.update({"render_seconds": 0.3})
     attempt = BatchAttempt(lambda: batch(max_in_flight=2))
     assert attempt.run()["done"] == 7
@@ -241,7 +243,7 @@ def test_never_more_than_asked_for_are_under_way(batch, service, monkeypatch):
     assert attempt.steps >= 4
 
 
-def test_a_pace_that_is_used_up_is_waited_for_in_the_triggerer(batch, service):
+def test_a_used_up_submission_rate_is_waited_for_in_the_triggerer(batch, service):
     attempt = BatchAttempt(lambda: batch(submissions_per_minute=3))
     attempt.render_templates().start()
     assert service.posts == 3
@@ -250,7 +252,7 @@ def test_a_pace_that_is_used_up_is_waited_for_in_the_triggerer(batch, service):
     assert 50 < trigger.resume_at - time.time() <= 61
 
 
-def test_a_killed_worker_leaves_renders_that_the_next_attempt_adopts(batch, service):
+def test_the_next_attempt_reattaches_to_the_renders_of_a_killed_worker(batch, service):
     first = BatchAttempt(batch)
     with killed(after_posts=4):
         first.run()
@@ -261,7 +263,7 @@ def test_a_killed_worker_leaves_renders_that_the_next_attempt_adopts(batch, serv
     assert one_project_each(service)
 
 
-def test_a_worker_that_is_killed_in_a_later_slice_pays_for_nothing_twice(batch, service):
+def test_a_worker_killed_in_a_later_step_pays_for_no_row_twice(batch, service):
     def make():
         return batch(max_in_flight=2)
 
@@ -273,7 +275,7 @@ def test_a_worker_that_is_killed_in_a_later_slice_pays_for_nothing_twice(batch, 
     assert one_project_each(service)
 
 
-def test_a_slice_that_airflow_runs_again_with_the_same_memory_looks_into_the_list_first(batch, service):
+def test_a_step_that_airflow_runs_again_with_the_same_state_reads_the_list_first(batch, service):
     service.settings.update({"render_seconds": 0.2})
     attempt = BatchAttempt(lambda: batch(max_in_flight=2))
     attempt.render_templates().start()
@@ -288,7 +290,7 @@ def test_a_slice_that_airflow_runs_again_with_the_same_memory_looks_into_the_lis
     assert one_project_each(service)
 
 
-def test_a_memory_that_is_lost_is_brought_back_by_the_list(batch, service):
+def test_missing_batch_state_is_rebuilt_from_the_list(batch, service):
     attempt = BatchAttempt(lambda: batch(max_in_flight=3))
     attempt.render_templates().start()
     attempt.fire()
@@ -313,7 +315,9 @@ def test_a_retry_renders_only_what_is_missing(batch, service):
     assert service.posts == 9
 
 
-def test_after_a_failure_nothing_more_is_submitted_and_what_is_under_way_is_waited_for(batch, service, tmp_path):
+def test_with_max_failures_0_the_first_failure_stops_submissions_and_renders_in_flight_are_waited_for(
+    batch, service, tmp_path
+):
     service.add_fault("render", status="error", message="Failed to download x", times=1)
     service.settings.update({"render_seconds": 0.3})
     with pytest.raises(BatchFailed, match="renders only what is missing"):
@@ -327,7 +331,7 @@ def test_after_a_failure_nothing_more_is_submitted_and_what_is_under_way_is_wait
 @pytest.mark.parametrize(
     ("bound", "fails"), [(None, False), (2, False), (0.3, False), (1, True), (0.1, True), (0, True)]
 )
-def test_continue_tries_all_and_fails_only_over_the_threshold(batch, service, bound, fails):
+def test_a_batch_fails_if_more_than_max_failures_items_failed(batch, service, bound, fails):
     service.add_fault("render", status="error", message="Failed to download x", times=2)
     attempt = BatchAttempt(lambda: batch(max_failures=bound))
     if fails:
@@ -339,7 +343,7 @@ def test_continue_tries_all_and_fails_only_over_the_threshold(batch, service, bo
     assert service.posts == 7
 
 
-def test_lost_answers_are_settled_together_by_one_reading_of_the_list(batch, service):
+def test_lost_responses_are_resolved_together_by_one_reading_of_the_list(batch, service):
     service.add_fault("lost", method="POST", path="/v2/movies", nth=[2, 4, 6], times=None)
     assert BatchAttempt(batch).run()["done"] == 7
     assert service.posts == 7
@@ -352,10 +356,10 @@ def test_an_item_whose_response_was_lost_is_submitted_again_once_its_absence_is_
     attempt = BatchAttempt(batch)
     assert attempt.run()["done"] == 7
     assert sent(service) == 8
-    assert attempt.steps >= 2  # it was waited for without a worker slot
+    assert attempt.steps >= 2  # its absence was confirmed without a worker slot
 
 
-def test_an_author_who_wants_no_second_submission_has_the_item_fail_for_good(batch, service, tmp_path):
+def test_with_on_lost_response_fail_the_item_is_unresolved_and_the_task_is_not_retried(batch, service, tmp_path):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=3)
     with pytest.raises(AirflowFailException, match="1 of 7 items failed"):
         BatchAttempt(lambda: batch(max_failures=0.1, on_lost_response="fail")).run()
@@ -366,7 +370,7 @@ def test_an_author_who_wants_no_second_submission_has_the_item_fail_for_good(bat
 
 
 @pytest.mark.parametrize("words", ["Error creating movie: x", "Error starting subprocess"])
-def test_an_item_that_the_service_could_not_start_is_submitted_again_and_holds_up_no_other(batch, service, words):
+def test_an_item_that_the_service_could_not_start_is_submitted_again_without_delaying_others(batch, service, words):
     body = {"success": False, "message": words}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=(1, 2), times=None, body=body)
     attempt = BatchAttempt(lambda: batch(max_in_flight=1))
@@ -390,7 +394,7 @@ def test_an_item_that_the_service_never_starts_fails_after_the_render_timeout_an
     assert service.posts == 1
 
 
-def test_a_list_that_shows_a_new_project_late_leads_to_no_second_submission(batch, service, monkeypatch):
+def test_a_list_that_shows_a_new_project_late_causes_no_second_submission(batch, service, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, confirmation_time=2.0))
     service.settings.update({"list_delay": 0.8})
     service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
@@ -398,19 +402,19 @@ def test_a_list_that_shows_a_new_project_late_leads_to_no_second_submission(batc
     assert service.posts == 7
 
 
-def test_too_many_requests_are_answered_by_a_pause_and_the_item_is_sent_again(batch, service):
+def test_after_a_429_the_batch_backs_off_and_submits_the_item_again(batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=429, nth=3)
     assert BatchAttempt(batch).run()["done"] == 7
     assert one_project_each(service)
 
 
-def test_a_service_that_fails_every_submission_is_left_alone_after_three(batch, service):
+def test_after_three_failed_submissions_in_a_row_the_batch_backs_off(batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
     BatchAttempt(batch).render_templates().start()
     assert sent(service) == 3
 
 
-def test_a_used_up_quota_stops_the_batch_and_keeps_what_was_rendered(batch, service, tmp_path):
+def test_an_account_without_credits_stops_the_batch_and_a_retry_reuses_its_renders(batch, service, tmp_path):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[4, 5, 6, 7], times=None)
     first = BatchAttempt(batch)
     with pytest.raises(AirflowFailException, match=r"Insufficient credits.*stopped there: 3 of 7 done") as caught:
@@ -439,13 +443,13 @@ REFUSED = {"status": 401, "body": {"success": False, "message": "Invalid API Key
 
 
 @pytest.mark.usefixtures("refusals_pass_quickly")
-def test_a_refused_submission_of_a_moment_ends_nothing_while_something_is_paid_for(batch, service):
+def test_one_refused_submission_does_not_stop_a_batch_that_has_paid(batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", nth=3, **REFUSED)
     assert BatchAttempt(batch).run()["done"] == service.posts == 7
 
 
 @pytest.mark.usefixtures("refusals_pass_quickly")
-def test_a_refused_list_of_a_moment_ends_no_retry(batch, service):
+def test_one_refused_list_does_not_fail_a_retry(batch, service):
     first = BatchAttempt(batch)
     first.render_templates().start()
     service.add_fault("answer", method="GET", path="/v2/movies", **REFUSED)
@@ -453,7 +457,7 @@ def test_a_refused_list_of_a_moment_ends_no_retry(batch, service):
 
 
 @pytest.mark.usefixtures("refusals_pass_quickly")
-def test_a_refusal_that_lasts_ends_the_attempt_for_a_retry_to_continue(batch, service, tmp_path):
+def test_a_lasting_refusal_ends_the_attempt_and_a_retry_continues_it(batch, service, tmp_path):
     service.add_fault("answer", method="POST", path="/v2/movies", nth=tuple(range(3, 99)), times=None, **REFUSED)
     first = BatchAttempt(batch)
     with pytest.raises(AuthenticationFailed, match=r"2 of 7 done.*Airflow will retry"):
@@ -463,7 +467,7 @@ def test_a_refusal_that_lasts_ends_the_attempt_for_a_retry_to_continue(batch, se
     assert BatchAttempt(batch, try_number=2, before=first).run()["done"] == service.posts == 7
 
 
-def test_a_key_that_is_refused_for_a_moment_while_renders_are_under_way_ends_nothing(batch, service):
+def test_a_key_that_is_refused_briefly_while_renders_are_in_flight_fails_no_item(batch, service):
     service.settings.update({"render_seconds": 1})
     attempt = BatchAttempt(batch)
     attempt.render_templates().start()
@@ -473,7 +477,7 @@ def test_a_key_that_is_refused_for_a_moment_while_renders_are_under_way_ends_not
     assert service.posts == 7
 
 
-def test_a_key_that_is_refused_until_the_deadline_ends_the_batch_and_a_clear_adopts_its_renders(batch, service):
+def test_a_key_that_is_refused_until_the_deadline_fails_the_batch_and_a_clear_reuses_its_renders(batch, service):
     service.settings.update({"render_seconds": 1})
     first = BatchAttempt(partial(batch, render_timeout=3))
     first.render_templates().start()
@@ -487,7 +491,7 @@ def test_a_key_that_is_refused_until_the_deadline_ends_the_batch_and_a_clear_ado
     assert service.posts == 7
 
 
-def test_a_clear_of_a_batch_that_gave_its_result_pays_for_nothing_unless_asked_to(batch, service):
+def test_a_clear_after_success_pays_again_only_with_on_clear_resubmit(batch, service):
     first = BatchAttempt(batch)
     first.run()
     assert BatchAttempt(batch, try_number=2, max_tries=3, before=first).run()["done"] == 7
@@ -501,7 +505,7 @@ def test_a_clear_of_a_batch_that_gave_its_result_pays_for_nothing_unless_asked_t
     assert service.posts == 21
 
 
-def test_a_retry_takes_what_is_paid_for_before_it_looks_at_the_limit(batch, service, tmp_path):
+def test_a_retry_reuses_paid_renders_before_it_checks_max_credits(batch, service, tmp_path):
     first = BatchAttempt(lambda: batch(max_in_flight=4))
     first.render_templates().start()
     assert service.posts == 4
@@ -512,14 +516,14 @@ def test_a_retry_takes_what_is_paid_for_before_it_looks_at_the_limit(batch, serv
     assert [line["status"] for line in lines(tmp_path)] == ["done"] * 4 + ["pending"] * 3
 
 
-def test_a_retry_that_has_nothing_left_to_pay_for_does_not_look_at_the_limit(batch, service):
+def test_a_retry_with_nothing_left_to_submit_does_not_check_max_credits(batch, service):
     first = BatchAttempt(batch)
     first.render_templates().start()
     assert service.posts == 7
     assert BatchAttempt(lambda: batch(max_credits=1), try_number=2, before=first).run()["done"] == 7
 
 
-def test_a_retry_takes_what_is_paid_for_whatever_has_become_of_the_template(batch, service):
+def test_a_retry_reuses_paid_renders_even_if_the_template_was_deleted(batch, service):
     movie = {"variables": {"city": ""}, "scenes": [{"duration": 1}]}
     service.add_template(movie, id="t" * 20)
 
@@ -543,7 +547,7 @@ def test_a_clear_renders_the_rows_that_have_changed(batch, service):
     assert service.posts == 8
 
 
-def test_rows_that_change_while_the_batch_is_under_way_end_it(batch, service):
+def test_rows_that_change_while_the_batch_runs_fail_the_task(batch, service):
     rows = [dict(row) for row in ROWS]
     attempt = BatchAttempt(lambda: batch(items=rows))
     attempt.render_templates().start()
@@ -569,7 +573,7 @@ def test_an_outage_before_the_first_submission_is_waited_out_in_the_triggerer(ba
     assert service.posts == 7
 
 
-def test_a_template_that_cannot_be_asked_about_now_is_waited_for_in_the_triggerer(batch, service, monkeypatch):
+def test_an_outage_while_the_template_is_read_is_waited_out_in_the_triggerer(batch, service, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
     service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 1}]}, id="t" * 20)
     service.add_fault("answer", method="GET", path="/v2/templates", status=503)
@@ -582,7 +586,7 @@ def test_a_template_that_cannot_be_asked_about_now_is_waited_for_in_the_triggere
     assert outcome["done"] == service.posts == 7
 
 
-def test_the_report_of_a_retry_says_what_is_not_known_yet(batch, service, tmp_path):
+def test_the_first_report_of_a_retry_lists_items_as_unknown(batch, service, tmp_path):
     first = BatchAttempt(batch)
     first.render_templates().start()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
@@ -590,7 +594,7 @@ def test_the_report_of_a_retry_says_what_is_not_known_yet(batch, service, tmp_pa
     assert {line["status"] for line in lines(tmp_path)} == {"unknown"}
 
 
-def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_more(batch, service, monkeypatch):
+def test_an_attempt_that_resumes_after_its_successor_started_submits_nothing_more(batch, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.version_compat.attempt_is_current", lambda ti: service.posts < 3)
     monkeypatch.setattr("airflow_json2video.batch.submitter._CURRENT_FOR_S", 0.0)
     monkeypatch.setattr("airflow_json2video.version_compat.os._exit", lambda code: None)
@@ -600,7 +604,7 @@ def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing_mor
     assert service.posts == 3
 
 
-def test_an_item_that_is_refused_is_one_failure_and_the_others_go_on(batch, service):
+def test_a_refused_item_is_one_failure_and_the_others_are_rendered(batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=400, body={"message": "bad"}, nth=2)
     result = BatchAttempt(lambda: batch(max_failures=None)).run()
     assert (result["done"], result["failed"]) == (6, 1)
@@ -615,11 +619,11 @@ def test_no_secret_is_in_what_airflow_stores_of_a_batch(batch, service):
 
 @contextmanager
 def killed(*, after_posts):
-    """End the process right after so many answered submissions, before the last is noted."""
+    """End the process right after the response to a submission, before it is recorded."""
     post = BatchSubmitter._post
     count = 0
 
-    def struck(self, index):
+    def post_or_die(self, index):
         nonlocal count
         project = post(self, index)
         count += 1
@@ -628,7 +632,7 @@ def killed(*, after_posts):
         return project
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BatchSubmitter, "_post", struck)
+        patch.setattr(BatchSubmitter, "_post", post_or_die)
         try:
             yield
         except SystemExit:
@@ -637,7 +641,7 @@ def killed(*, after_posts):
 
 
 def sent(service):
-    """Submissions that arrived, whether the service took them or not."""
+    """Return the number of submissions that arrived, accepted or not."""
     return sum(request.method == "POST" for request in service.requests)
 
 
@@ -646,14 +650,14 @@ def one_project_each(service):
     return sorted(cities) == sorted(row["city"] for row in ROWS)
 
 
-def test_each_video_is_kept_under_its_key_and_the_report_says_where(batch, service, tmp_path):
+def test_each_video_is_stored_by_its_key_and_the_report_has_its_path(batch, service, tmp_path):
     BatchAttempt(lambda: batch(output_path=str(tmp_path / "videos" / "{row}-{item}.mp4"))).run()
     for number, line in enumerate(lines(tmp_path), 1):
         assert line["stored_path"] == str(tmp_path / "videos" / f"{number}-sku-{number}.mp4")
         assert (tmp_path / "videos" / f"{number}-sku-{number}.mp4").stat().st_size == line["size"]
 
 
-def test_a_retry_keeps_what_is_kept_and_stores_only_what_is_missing(batch, service, tmp_path):
+def test_a_retry_stores_only_missing_files(batch, service, tmp_path):
     def make():
         return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"))
 
@@ -667,7 +671,7 @@ def test_a_retry_keeps_what_is_kept_and_stores_only_what_is_missing(batch, servi
     assert all((tmp_path / "videos" / name).stat().st_mtime_ns == age for name, age in ages.items())
 
 
-def test_a_batch_whose_files_were_deleted_at_the_service_finds_them_where_they_are_kept(batch, service, tmp_path):
+def test_with_delete_remote_a_retry_finds_the_stored_files(batch, service, tmp_path):
     def make():
         return batch(output_path=str(tmp_path / "videos" / "{project}.mp4"), delete_remote=True)
 
@@ -677,7 +681,7 @@ def test_a_batch_whose_files_were_deleted_at_the_service_finds_them_where_they_a
     assert service.posts == 7
 
 
-def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_without_paying(batch, service, tmp_path):
+def test_a_video_that_cannot_be_stored_is_a_failed_item_and_a_retry_stores_it_without_paying(batch, service, tmp_path):
     def make():
         return batch(output_path=str(tmp_path / "videos" / "{item}.mp4"), max_failures=0.1)
 
@@ -720,7 +724,7 @@ def test_a_video_that_cannot_be_kept_is_a_failed_item_that_a_retry_stores_withou
         ({"movie": {"scenes": [{"elements": [{"type": "image"}]}]}}, r"7 of 7 documents are certainly wrong"),
     ],
 )
-def test_a_mistake_in_the_last_row_or_in_what_all_share_costs_nothing(batch, service, arguments, words):
+def test_a_mistake_in_the_last_row_or_in_an_argument_costs_nothing(batch, service, arguments, words):
     attempt = BatchAttempt(lambda: batch(**{"report_path": None, **arguments}))
     with pytest.raises(AirflowFailException, match=words) as caught:
         attempt.run()
@@ -748,13 +752,13 @@ def test_wrong_arguments_are_refused_when_the_dag_is_parsed(batch, arguments, wo
         batch(**arguments)
 
 
-def test_a_batch_may_itself_be_mapped_and_each_keeps_to_its_own_renders(batch, service):
+def test_mapped_batches_do_not_share_renders(batch, service):
     for index in (0, 1):
         assert BatchAttempt(batch, map_index=index).run()["done"] == 7
     assert service.posts == 14
 
 
-def test_airflows_expressions_in_the_movie_are_rendered_and_those_of_the_rows_are_left(batch, service):
+def test_airflows_expressions_in_the_movie_are_templated_and_those_of_the_rows_are_not(batch, service):
     movie = {**MOVIE, "comment": "{{ run_id }}"}
     attempt = BatchAttempt(lambda: batch(movie=movie), names={"run_id": "manual__1"})
     attempt.run()
@@ -762,7 +766,7 @@ def test_airflows_expressions_in_the_movie_are_rendered_and_those_of_the_rows_ar
     assert service.submitted[0]["scenes"][0]["elements"][0]["text"] == "{{ city }}"
 
 
-def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlier(batch, service, monkeypatch):
+def test_the_backoff_after_a_failure_holds_even_if_renders_resume_the_worker_earlier(batch, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.operators._batch.deferral._HOLD_S", 60.0)
     service.add_fault("answer", method="POST", path="/v2/movies", status=429, nth=3)
     attempt = BatchAttempt(batch)
@@ -774,9 +778,7 @@ def test_a_pause_after_trouble_is_kept_when_renders_bring_the_worker_back_earlie
 
 
 @pytest.mark.parametrize(("on_lost_response", "done"), [("resubmit", 7), ("fail", 2)])
-def test_after_three_lost_responses_one_item_at_a_time_tries_whether_the_service_is_well(
-    batch, service, on_lost_response, done
-):
+def test_after_three_lost_responses_one_item_at_a_time_probes_the_service(batch, service, on_lost_response, done):
     service.add_fault("answer", method="POST", path="/v2/movies", status=503, times=None)
     attempt = BatchAttempt(lambda: batch(max_failures=None, on_lost_response=on_lost_response))
     attempt.render_templates().start()
@@ -793,7 +795,7 @@ def test_after_three_lost_responses_one_item_at_a_time_tries_whether_the_service
     assert service.posts == done
 
 
-def test_a_service_that_cannot_be_reached_for_the_render_timeout_ends_the_batch_with_nothing_submitted(
+def test_a_service_that_is_unreachable_for_the_render_timeout_fails_the_batch_with_nothing_submitted(
     batch, monkeypatch
 ):
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -804,7 +806,7 @@ def test_a_service_that_cannot_be_reached_for_the_render_timeout_ends_the_batch_
         BatchAttempt(lambda: batch(render_timeout=1)).run()
 
 
-def test_a_service_that_comes_back_is_submitted_to(batch, monkeypatch, tmp_path):
+def test_a_batch_submits_once_the_service_is_reachable_again(batch, monkeypatch, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
     host = f"http://127.0.0.1:{free}"
@@ -819,7 +821,7 @@ def test_a_service_that_comes_back_is_submitted_to(batch, monkeypatch, tmp_path)
         assert outcome["done"] == late.posts == 7
 
 
-def test_an_execution_timeout_ends_the_batch_and_the_next_attempt_goes_on(batch, service):
+def test_an_execution_timeout_fails_the_batch_and_the_next_attempt_continues_it(batch, service):
     service.settings.update({"render_seconds": 2})
 
     def make():
@@ -836,9 +838,7 @@ def test_an_execution_timeout_ends_the_batch_and_the_next_attempt_goes_on(batch,
     assert service.posts == 7
 
 
-def test_a_row_that_failed_and_was_sent_again_by_a_slice_that_died_is_not_sent_a_third_time(
-    batch, service, monkeypatch
-):
+def test_a_failed_row_that_a_killed_step_submitted_again_is_not_submitted_a_third_time(batch, service, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, confirmation_time=1.5))
     service.add_fault("render", status="error", message="Failed to download x", nth=1)
     rules = {"max_failures": 0.1}

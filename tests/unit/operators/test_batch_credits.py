@@ -1,4 +1,4 @@
-"""A batch pays for nothing beyond its author's reserve, and waits for credits without a slot if it may."""
+"""A batch submits nothing beyond min_remaining_credits, and waits for credits without a worker slot if it is to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from airflow_json2video.exceptions import (
 )
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
 from airflow_json2video.triggers.credits import Json2VideoCreditsTrigger
-from tests.unit.operators.test_batch import ROWS, BatchAttempt, batch, killed, lines, one_project_each, quick, sent
+from tests.unit.operators.test_batch import (
+    ROWS,
+    BatchAttempt,
+    batch,
+    killed,
+    lines,
+    one_project_each,
+    sent,
+    shorten_delays,
+)
 from tests.unit.operators.test_batch_killed import fast, kill_at_every_step
 
 __all__ = ["batch", "fast"]
@@ -27,14 +36,14 @@ UNKNOWN = {"scenes": [{"elements": [{"type": "video", "src": "https://example.co
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    quick(monkeypatch)
+def _short_delays(monkeypatch):
+    shorten_delays(monkeypatch)
     monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_DELAY", 0.05)
 
 
 @pytest.fixture
 def patient(batch):
-    """A batch that waits for credits."""
+    """Return a function that makes a batch which waits for credits."""
 
     def make(**arguments):
         return batch(**{"wait_for_credits": timedelta(hours=1), **arguments})
@@ -57,11 +66,11 @@ def starts(attempt, *, until=Json2VideoCreditsTrigger):
 
 
 def balances(service):
-    """How often the balance was asked for: a page of one render."""
+    """Return how often the balance was read: a page of one render."""
     return sum(r.method == "GET" and "limit=1" in r.query.split("&") for r in service.requests)
 
 
-def test_nothing_is_paid_for_beyond_the_reserve_and_what_was_rendered_is_kept(batch, service, tmp_path):
+def test_nothing_is_submitted_beyond_the_reserve_and_a_retry_reuses_finished_renders(batch, service, tmp_path):
     service.settings.update({"credits": 103})
     first = BatchAttempt(lambda: batch(min_remaining_credits=100))
     with pytest.raises(AirflowFailException, match=r"has 100 credits left.*stopped there: 3 of 7 done") as caught:
@@ -78,7 +87,7 @@ def test_nothing_is_paid_for_beyond_the_reserve_and_what_was_rendered_is_kept(ba
     assert one_project_each(service)
 
 
-def test_renders_of_earlier_slices_count_against_the_reserve_until_they_have_ended(batch, service):
+def test_renders_of_earlier_steps_count_against_the_reserve_until_they_end(batch, service):
     service.settings.update({"credits": 104, "render_seconds": 5})
     attempt = BatchAttempt(lambda: batch(min_remaining_credits=100, submissions_per_minute=2))
     attempt.render_templates().start()
@@ -90,7 +99,7 @@ def test_renders_of_earlier_slices_count_against_the_reserve_until_they_have_end
     assert not attempt.deferred.trigger.more_to_submit
 
 
-def test_a_reserve_that_only_renders_under_way_reach_is_asked_about_again_when_they_have_ended(batch, service):
+def test_a_reserve_reached_by_renders_in_flight_is_checked_again_when_they_have_ended(batch, service):
     service.settings.update({"credits": 105, "render_seconds": 0.3})
     service.add_fault("render", status="error", message="Failed to download x", times=2)
     rules = {"min_remaining_credits": 100, "max_failures": None}
@@ -100,20 +109,20 @@ def test_a_reserve_that_only_renders_under_way_reach_is_asked_about_again_when_t
 
 
 @pytest.mark.parametrize("balance", [600, 103])
-def test_the_balance_is_asked_for_once_a_slice_however_many_it_submits(batch, service, balance):
+def test_the_balance_is_read_once_per_step(batch, service, balance):
     service.settings.update({"credits": balance})
     attempt = BatchAttempt(lambda: batch(min_remaining_credits=100))
     attempt.render_templates().start()
     assert (sent(service), balances(service)) == (min(7, balance - 100), 1)
 
 
-def test_before_an_item_that_cannot_be_estimated_the_balance_is_asked_for_anew(batch, service):
+def test_the_balance_is_read_again_before_an_item_without_an_estimate(batch, service):
     attempt = BatchAttempt(lambda: batch(movie=UNKNOWN, items=ROWS[:3], min_remaining_credits=100))
     attempt.render_templates().start()
     assert [r.method for r in service.requests] == ["GET", "POST"] * 3
 
 
-def test_the_movie_of_a_stored_template_is_read_once_a_slice_and_estimated(batch, service):
+def test_the_movie_of_a_stored_template_is_read_once_per_step_and_estimated(batch, service):
     service.settings.update({"credits": 105})
     service.add_template({"variables": {"city": ""}, "scenes": [{"duration": 2}]}, id="t" * 20)
     attempt = BatchAttempt(lambda: batch(movie=None, template="t" * 20, min_remaining_credits=100))
@@ -122,19 +131,19 @@ def test_the_movie_of_a_stored_template_is_read_once_a_slice_and_estimated(batch
     assert (sent(service), service.credits_left) == (2, 101)
 
 
-def test_without_a_reserve_nothing_is_asked_for_it(batch, service):
+def test_without_a_reserve_the_balance_is_not_read(batch, service):
     attempt = BatchAttempt(batch)
     attempt.render_templates().start()
     assert {r.method for r in service.requests} == {"POST"}
 
 
-def test_a_balance_that_cannot_be_asked_for_now_is_trouble_that_passes(batch, service):
+def test_a_balance_that_cannot_be_read_for_a_while_is_an_outage(batch, service):
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=4)
     assert BatchAttempt(lambda: batch(min_remaining_credits=100)).run()["done"] == 7
     assert one_project_each(service)
 
 
-def test_an_account_that_refuses_to_say_is_paid_nothing_from(batch, service):
+def test_nothing_is_submitted_if_the_service_refuses_to_return_the_balance(batch, service):
     service.add_fault("answer", method="GET", path="/v2/movies", status=403, body={"message": "No"}, times=None)
     with pytest.raises(AirflowFailException):
         BatchAttempt(lambda: batch(min_remaining_credits=1)).run()
@@ -142,7 +151,7 @@ def test_an_account_that_refuses_to_say_is_paid_nothing_from(batch, service):
 
 
 @pytest.mark.parametrize(("reserve", "balance"), [(None, 0), (100, 100)])
-def test_a_batch_waits_for_credits_in_the_triggerer_and_then_resume(patient, service, reserve, balance):
+def test_a_batch_waits_for_credits_in_the_triggerer_and_then_continues(patient, service, reserve, balance):
     service.settings.update({"credits": balance})
     attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=reserve)))
     assert attempt.deferred.method_name == "resume_submission"
@@ -154,7 +163,7 @@ def test_a_batch_waits_for_credits_in_the_triggerer_and_then_resume(patient, ser
     assert one_project_each(service)
 
 
-def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
+def test_renders_in_flight_are_waited_for_before_credits(patient, service):
     service.settings.update({"credits": 103, "render_seconds": 0.3})
     attempt = BatchAttempt(lambda: patient(min_remaining_credits=100))
     attempt.render_templates().start()
@@ -169,24 +178,24 @@ def test_what_is_under_way_is_waited_for_before_credits_are(patient, service):
     assert service.posts == 7
 
 
-def test_a_refusal_of_the_service_is_waited_out_and_the_refused_row_is_sent_again(patient, service):
+def test_a_row_refused_for_lack_of_credits_is_submitted_again(patient, service):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=4)
     assert BatchAttempt(patient).run()["done"] == 7
     assert one_project_each(service)
     assert len(service.renders()) == 7
 
 
-def test_while_what_is_under_way_is_waited_for_nothing_is_asked_or_sent(patient, service):
+def test_while_renders_in_flight_are_waited_for_no_balance_is_read_and_nothing_submitted(patient, service):
     service.settings.update({"credits": 103, "render_seconds": 5})
     attempt = BatchAttempt(lambda: patient(min_remaining_credits=100))
     attempt.render_templates().start()
     before = (sent(service), balances(service))
-    attempt.deferred.trigger.resume_at = time.time()  # as for a look after a lost answer
+    attempt.deferred.trigger.resume_at = time.time()  # as for a lookup of an unconfirmed item
     attempt.fire().next_step()
     assert (sent(service), balances(service)) == before == (3, 1)
 
 
-def test_a_refused_row_counts_as_never_sent_when_a_later_answer_is_lost(patient, service):
+def test_a_row_refused_for_lack_of_credits_counts_as_never_sent(patient, service):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=1)
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=2)
     attempt = starts(BatchAttempt(lambda: patient(items=ROWS[:1], on_lost_response="resubmit")))
@@ -196,7 +205,7 @@ def test_a_refused_row_counts_as_never_sent_when_a_later_answer_is_lost(patient,
     assert (sent(service), len(service.renders())) == (3, 1)
 
 
-def test_the_wait_only_reads_and_holds_no_secret(patient, service):
+def test_the_wait_for_credits_only_reads_and_its_trigger_contains_no_secret(patient, service):
     service.settings.update({"credits": 0})
     attempt = starts(BatchAttempt(patient))
     before = len(service.requests)
@@ -207,7 +216,7 @@ def test_the_wait_only_reads_and_holds_no_secret(patient, service):
 
 
 @pytest.mark.parametrize(("reserve", "error"), [(None, QuotaExhausted), (100, CreditReserveReached)])
-def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path, reserve, error):
+def test_after_the_limit_of_the_wait_the_task_fails_with_the_refusal(patient, service, tmp_path, reserve, error):
     service.settings.update({"credits": reserve or 0})
     make = lambda: patient(min_remaining_credits=reserve, wait_for_credits=timedelta(seconds=0.5))  # noqa: E731
     with pytest.raises(AirflowFailException, match="The time of wait_for_credits is over") as caught:
@@ -216,7 +225,7 @@ def test_the_deadline_ends_the_wait_with_the_refusal(patient, service, tmp_path,
     assert {line["status"] for line in lines(tmp_path)} == {"pending"}
 
 
-def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_seldom(patient, service):
+def test_one_limit_holds_for_all_waits_and_repeated_refusals_are_checked_less_often(patient, service):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[1, 2, 5, 6], times=None)
     attempt = starts(BatchAttempt(patient))
     first = attempt.deferred.trigger
@@ -231,7 +240,7 @@ def test_one_deadline_holds_for_all_waits_and_one_refused_again_is_tried_more_se
     assert len(service.renders()) == 2
 
 
-def test_an_execution_timeout_ends_the_wait(patient, service):
+def test_an_execution_timeout_ends_the_wait_for_credits(patient, service):
     service.settings.update({"credits": 0})
     attempt = BatchAttempt(lambda: patient(execution_timeout=timedelta(seconds=30)))
     attempt.context["ti"].start_date = datetime.now(timezone.utc)
@@ -239,7 +248,7 @@ def test_an_execution_timeout_ends_the_wait(patient, service):
     assert attempt.deferred.trigger.deadline <= time.time() + 30
 
 
-def test_a_memory_that_is_lost_while_waiting_is_brought_back_by_the_list_and_the_event(patient, service):
+def test_state_lost_during_a_wait_for_credits_is_rebuilt_from_the_list_and_the_event(patient, service):
     service.settings.update({"credits": 103})
     attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=100)))
     until = attempt.deferred.trigger.deadline
@@ -255,7 +264,7 @@ def test_a_memory_that_is_lost_while_waiting_is_brought_back_by_the_list_and_the
     assert one_project_each(service)
 
 
-def test_an_attempt_after_one_that_was_killed_while_waiting_pays_for_what_is_missing_only(patient, service):
+def test_an_attempt_after_one_killed_during_a_wait_for_credits_renders_only_what_is_missing(patient, service):
     service.settings.update({"credits": 103})
     first = starts(BatchAttempt(lambda: patient(min_remaining_credits=100)))
     service.settings.update({"credits": 107})
@@ -264,7 +273,7 @@ def test_an_attempt_after_one_that_was_killed_while_waiting_pays_for_what_is_mis
     assert one_project_each(service)
 
 
-def test_a_worker_killed_right_after_the_wait_leaves_a_render_that_the_next_attempt_adopts(patient, service):
+def test_the_next_attempt_reattaches_to_the_render_of_a_worker_killed_right_after_the_wait(patient, service):
     service.settings.update({"credits": 0})
     first = starts(BatchAttempt(patient))
     service.settings.update({"credits": 7})
@@ -295,20 +304,20 @@ def test_a_kill_at_any_step_around_a_wait_for_credits_pays_for_one_render_of_eac
     assert kill_at_every_step(make, run, rerun, service, len(rows)) > 10
 
 
-def test_a_lost_answer_is_never_taken_for_an_account_without_credits(patient, service):
+def test_a_lost_response_is_not_a_refusal_for_lack_of_credits(patient, service):
     service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
     assert BatchAttempt(lambda: patient(min_remaining_credits=100)).run()["done"] == 7
     assert service.posts == 7
 
 
-def test_until_when_can_be_a_template(batch, service):
+def test_wait_for_credits_can_be_a_template(batch, service):
     service.settings.update({"credits": 0})
     make = lambda: batch(wait_for_credits="{{ until }}")  # noqa: E731
     attempt = starts(BatchAttempt(make, names={"until": "2099-01-01T06:00:00Z"}))
     assert attempt.deferred.trigger.deadline == datetime(2099, 1, 1, 6, tzinfo=timezone.utc).timestamp()
 
 
-def test_a_time_that_is_none_is_found_out_before_anything_is_submitted(patient, service):
+def test_an_invalid_wait_for_credits_fails_before_anything_is_submitted(patient, service):
     with pytest.raises(AirflowFailException, match="is not a time"):
         BatchAttempt(lambda: patient(wait_for_credits="tomorrow")).run()
     assert service.posts == 0
@@ -322,12 +331,12 @@ def test_a_time_that_is_none_is_found_out_before_anything_is_submitted(patient, 
         ({"min_remaining_credits": "ten"}, "min_remaining_credits must be a number of credits"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused_when_the_dag_is_read(batch, arguments, why):
+def test_wrong_arguments_about_credits_are_refused_when_the_dag_is_parsed(batch, arguments, why):
     with pytest.raises(ConfigurationError, match=why):
         batch(**arguments)
 
 
-def test_a_batch_whose_execution_time_is_over_is_retried_and_not_taken_for_one_without_credits(batch, service):
+def test_a_batch_whose_execution_timeout_passed_is_retried_and_does_not_count_as_without_credits(batch, service):
     service.settings.update({"credits": 102, "render_seconds": 2})
     attempt = BatchAttempt(lambda: batch(min_remaining_credits=100, execution_timeout=timedelta(seconds=1)))
     attempt.context["ti"].start_date = datetime.now(timezone.utc)

@@ -1,7 +1,6 @@
-"""Random lives of a batch on simulated clocks: kills, lost responses, lost ledgers, a list that lags, outages.
+"""Random histories of a batch on simulated clocks: kills, lost responses, lost ledgers, a list that lags, outages.
 
-Whatever happens, no item is ever paid for twice, no wait is without an end, and once the troubles are over every item
-is done.
+In every history, no item is paid for twice, every wait ends, and every item is done once the faults are over.
 """
 
 from __future__ import annotations
@@ -36,26 +35,26 @@ from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.triggers.render import event_from_outcome
 from tests.unit.attempts import Attempt
 
-LONGEST_LAG = 270.0
-LAST_BAD_ATTEMPT = 4
+MAX_LAG = 270.0
+LAST_FAULTY_ATTEMPT = 4
 HISTORIES = 100
 STAMP = "airflow_json2video"
 KINDS = ("unreachable", "refused", "too many", "key", *("lost before", "lost after", "gateway") * 3)
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Ends the process."""
 
 
 class World:
-    """The service, its clock, which is the true one, and what goes wrong."""
+    """The service, its clock, which is the correct one, and the faults."""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.now = 1_800_000_000.0
         self.renders = {}
-        self.lag = self.rng.choice((0.0, 20.0, LONGEST_LAG, LONGEST_LAG))
-        self.trouble = self.rng.choice((0.1, 0.3, 0.5))
+        self.lag = self.rng.choice((0.0, 20.0, MAX_LAG, MAX_LAG))
+        self.fault_rate = self.rng.choice((0.1, 0.3, 0.5))
         self.failing = self.rng.choice((0.0, 0.3, 0.6))
         self.killing = self.rng.choice((0.0, 0.002, 0.01))
         self.forgetting = self.rng.choice((0.0, 0.0, 0.1))
@@ -67,8 +66,8 @@ class World:
         assert 0.0 <= seconds < 20_000.0
         self.now += seconds
 
-    def heal(self):
-        self.trouble = self.failing = self.killing = self.forgetting = 0.0
+    def end_faults(self):
+        self.fault_rate = self.failing = self.killing = self.forgetting = 0.0
 
     def accept(self, document):
         project = f"{len(self.renders):016}"
@@ -84,7 +83,7 @@ class World:
         return project
 
     def paid(self):
-        """How often each item was paid for; a failed render is free."""
+        """Return how often each item was paid for; a failed render is free."""
         return Counter(render.item for render in self.renders.values() if not render.fails)
 
     def movie(self, render):
@@ -103,7 +102,7 @@ class World:
 
 
 class Process:
-    """One process on a machine whose clock is wrong by up to two hours; it is also its view of the service's clock."""
+    """One process on a machine whose clock is wrong by up to two hours; also its client and its service clock."""
 
     def __init__(self, world):
         self.world = world
@@ -135,7 +134,7 @@ class Process:
 
     def _post(self, document):
         world = self.world
-        if not world.happens(world.trouble):
+        if not world.happens(world.fault_rate):
             return world.accept(document)
         kind = world.rng.choice(KINDS)
         if kind == "unreachable":
@@ -161,7 +160,7 @@ class Process:
         self.may_die()
         shown = [render for render in world.renders.values() if render.shown_at <= world.now]
         world.pass_time(world.rng.uniform(0.0, 2.0))
-        if world.happens(world.trouble):
+        if world.happens(world.fault_rate):
             raise AuthenticationFailed("Invalid API Key") if world.happens(0.2) else ServerError("maintenance")
         self.is_known = True
         self.may_die()
@@ -176,7 +175,7 @@ class Hook:
         self.settings = settings
 
     def learn_time(self):
-        """Ask for the service's time, which may fail."""
+        """Learn the service's time, which may fail."""
         with suppress(Json2VideoError):
             self.client.movies()
 
@@ -191,7 +190,7 @@ class Life:
         rng = world.rng
         self.rules = {
             "max_in_flight": rng.choice((1, 2, 5)),
-            "max_failures": rng.choice((0, 0.1)),  # either the first failure ends the attempt, or any at its end
+            "max_failures": rng.choice((0, 0.1)),  # the first failure fails the attempt, at once or at its end
         }
         self.rows = [{"id": name, "scenes": [{"duration": 1}]} for name in "abcd"[: rng.choice((1, 2, 4))]]
         patch.setattr(time, "time", lambda: self.process.clock())
@@ -211,8 +210,8 @@ class Life:
     def live(self):
         before, began = None, self.world.now
         for number in range(1, 12):
-            if number > LAST_BAD_ATTEMPT:
-                self.world.heal()
+            if number > LAST_FAULTY_ATTEMPT:
+                self.world.end_faults()
             attempt = Attempt(self.operator(), try_number=number, max_tries=20, before=before)
             result = self.run(attempt)
             if result is not None:
@@ -247,15 +246,15 @@ class Life:
                 if method == "execute" or self.world.happens(0.7):
                     return None
                 event = None  # Airflow runs the same attempt again
-            except Json2VideoError:  # one that a retry cannot help would be Airflow's own
+            except Json2VideoError:  # an error without a retry would be an exception of Airflow
                 return None
             finally:
                 paid = self.world.paid()
                 assert not paid or max(paid.values()) == 1, f"paid twice: {paid}"
-        raise AssertionError("a wait without an end")
+        raise AssertionError("endless wait")
 
     def fire(self, trigger):
-        """What a triggerer does until the trigger fires."""
+        """Do what a triggerer does until the trigger fires; return the event."""
         world = self.world
         arguments = trigger.serialize()[1]
         if "renders" not in arguments:  # an outage
@@ -304,7 +303,7 @@ def live_many(number):
 
 
 @pytest.mark.parametrize("end_is_known", [False, True], ids=["end unknown", "end known"])
-def test_no_history_of_a_batch_pays_twice_and_each_ends_with_every_item(end_is_known):
+def test_no_history_pays_twice_and_each_ends_with_every_item_done(end_is_known):
     renders = 0
     for seed in range(HISTORIES // 2):
         try:
@@ -314,25 +313,25 @@ def test_no_history_of_a_batch_pays_twice_and_each_ends_with_every_item(end_is_k
     assert renders > HISTORIES // 2
 
 
-@pytest.mark.parametrize("broken", ["the search for earlier renders", "lost responses"])
-def test_the_histories_find_a_decision_that_is_wrong(monkeypatch, broken):
-    """What they are worth: where absence is believed at once, some history pays twice."""
+@pytest.mark.parametrize("broken", ["lookup of earlier attempts", "lost responses"])
+def test_the_histories_detect_a_wrong_decision(monkeypatch, broken):
+    """If absence counts as confirmed immediately, some history pays twice."""
     if broken == "lost responses":
-        settle = BatchRecovery._resolve
+        resolve = BatchRecovery._resolve
 
-        def settle_at_once(self, index, read_at):
+        def resolve_immediately(self, index, read_at):
             record = self.batch.records[index]
             record.submitted_at = (record.submitted_at or read_at) - 300.0
-            settle(self, index, read_at)
+            resolve(self, index, read_at)
 
-        monkeypatch.setattr(BatchRecovery, "_resolve", settle_at_once)
+        monkeypatch.setattr(BatchRecovery, "_resolve", resolve_immediately)
     else:
         decide = BatchRecovery._decide_all
 
-        def decide_at_once(self, pending, read_at):
+        def decide_immediately(self, pending, read_at):
             self.batch.recovery.last_sent_at -= 300.0
             return decide(self, pending, read_at)
 
-        monkeypatch.setattr(BatchRecovery, "_decide_all", decide_at_once)
+        monkeypatch.setattr(BatchRecovery, "_decide_all", decide_immediately)
     with pytest.raises(AssertionError, match="paid twice"):
         live_many(200)

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_json2video.api.client import Json2VideoClient
 from tests.unit.conftest import connection_json
-from tests.unit.operators.test_batch import BatchAttempt, batch, quick
+from tests.unit.operators.test_batch import BatchAttempt, batch, shorten_delays
 
 __all__ = ["batch"]
 
@@ -22,7 +22,7 @@ class Killed(BaseException):
 @pytest.fixture
 def fast(monkeypatch, service):
     """Remove the waits that only a real service needs: these tests run a batch some thirty times."""
-    quick(monkeypatch)
+    shorten_delays(monkeypatch)
     monkeypatch.setattr("airflow_json2video.core.poll_schedule._LOCAL_FLOOR", 0.01)
     monkeypatch.setattr("airflow_json2video.polling.poller._LOCAL_TICK", 0.005)
     monkeypatch.setattr("airflow_json2video.triggers.batch._MAX_RESUME_DELAY_S", 0.05)

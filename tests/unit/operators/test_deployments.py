@@ -17,8 +17,7 @@ from airflow_json2video.storage.archive import find_unstored
 from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt
 from tests.unit.conftest import connection_json
-from tests.unit.operators.test_batch import BatchAttempt
-from tests.unit.operators.test_batch import quick as quick_batch
+from tests.unit.operators.test_batch import BatchAttempt, shorten_delays
 
 MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
@@ -26,7 +25,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
-    quick_batch(monkeypatch)
+    shorten_delays(monkeypatch)
 
 
 @pytest.fixture

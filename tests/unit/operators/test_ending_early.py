@@ -1,4 +1,4 @@
-"""A batch that is ended while it stores videos ends at once, not when its downloads do."""
+"""A batch that is ended while it stores videos ends immediately, without waiting for its downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Log:
     debug = warning = error = info
 
 
-def test_a_timeout_does_not_wait_for_downloads_that_run(connection, tmp_path):
+def test_a_timeout_does_not_wait_for_running_downloads(connection, tmp_path):
     with video_host(size=3_000_000, seconds=60.0) as host:
         items = BatchItems.of([{"scenes": []}] * 9, base=None, key=None)
         files = BatchFiles(

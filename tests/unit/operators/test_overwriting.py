@@ -15,14 +15,14 @@ from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt
-from tests.unit.operators.test_batch import BatchAttempt, quick
+from tests.unit.operators.test_batch import BatchAttempt, shorten_delays
 
 MOVIE = {"resolution": "sd", "variables": {"name": "x"}, "scenes": [{"duration": 1, "comment": "{{ name }}"}]}
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    quick(monkeypatch)
+    shorten_delays(monkeypatch)
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 

@@ -34,7 +34,7 @@ def fire(made):
     return json.loads(json.dumps(payload))
 
 
-def test_without_more_to_submit_it_fires_when_all_have_ended(submit):
+def test_without_more_to_submit_the_trigger_fires_when_all_renders_ended(submit):
     renders = [submit() for _ in range(3)]
     payload = fire(trigger(renders))
     assert {project for project, ended in outcomes_from_event(payload) if ended.movie} == {
@@ -42,20 +42,20 @@ def test_without_more_to_submit_it_fires_when_all_have_ended(submit):
     }
 
 
-def test_with_more_to_submit_half_of_them_are_enough(submit, service):
+def test_with_more_to_submit_it_fires_when_half_of_the_renders_ended(submit, service):
     service.add_fault("render", status="running", nth=[3, 4], times=None)
     payload = fire(trigger([submit() for _ in range(4)], more_to_submit=True))
     assert payload["count"] == 2
 
 
-def test_one_that_has_ended_waits_for_others_no_longer_than_its_bound(submit, service, monkeypatch):
+def test_a_render_that_ended_waits_for_others_for_a_limited_time(submit, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.triggers.batch._MAX_RESUME_DELAY_S", 0.5)
     service.add_fault("render", status="running", nth=[2, 3, 4], times=None)
     payload = fire(trigger([submit() for _ in range(4)], more_to_submit=True))
     assert payload["count"] == 1
 
 
-def test_it_fires_at_the_moment_at_which_the_worker_has_something_to_do(submit, service):
+def test_it_fires_at_resume_at(submit, service):
     service.add_fault("render", status="running", times=None)
     began = time.time()
     payload = fire(trigger([submit()], more_to_submit=True, resume_at=began + 1))
@@ -63,26 +63,26 @@ def test_it_fires_at_the_moment_at_which_the_worker_has_something_to_do(submit, 
     assert 1 <= time.time() - began < 5
 
 
-def test_with_nothing_under_way_it_waits_for_that_moment(connection):
+def test_without_renders_it_waits_until_resume_at(connection):
     began = time.time()
     assert fire(trigger([], resume_at=began + 0.5))["count"] == 0
     assert time.time() - began >= 0.5
 
 
-def test_a_render_that_fails_or_is_too_late_is_an_end_with_its_reason(submit, service):
+def test_a_failed_or_late_render_is_an_outcome_with_its_error(submit, service):
     service.add_fault("render", status="error", message="Failed to download x", nth=1)
     service.add_fault("render", status="running", nth=2, times=None)
     ended = dict(outcomes_from_event(fire(trigger([submit(), submit()], render_timeout=1.0))))
     assert sorted(type(end.error).__name__ for end in ended.values()) == ["RenderDeadlineExceeded", "RenderFailed"]
 
 
-def test_the_deadline_of_the_attempt_goes_before_that_of_the_renders(submit, service):
+def test_an_earlier_deadline_of_the_attempt_ends_the_wait(submit, service):
     service.add_fault("render", status="running", times=None)
     (ended,) = outcomes_from_event(fire(trigger([submit()], deadline=time.time() + 0.5)))
     assert type(ended[1].error).__name__ == "RenderDeadlineExceeded"
 
 
-def test_a_trigger_that_is_cancelled_leaves_no_watch_behind(submit, service):
+def test_a_cancelled_trigger_leaves_no_task_behind(submit, service):
     service.add_fault("render", status="running", times=None)
 
     async def cancelled():
@@ -96,7 +96,7 @@ def test_a_trigger_that_is_cancelled_leaves_no_watch_behind(submit, service):
     assert asyncio.run(cancelled()) == []
 
 
-def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection):
+def test_the_trigger_is_rebuilt_from_its_arguments_which_contain_no_secret(connection):
     path, arguments = trigger([("a" * 16, 12.5)], more_to_submit=True, resume_at=20.0, deadline=30.0).serialize()
     assert path == "airflow_json2video.triggers.batch.Json2VideoBatchTrigger"
     again = Json2VideoBatchTrigger(**json.loads(json.dumps(arguments)), of_next_year=1)
@@ -104,7 +104,7 @@ def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection
     assert "a-key-of-the-tests" not in json.dumps(arguments)
 
 
-def test_a_hundred_ends_travel_in_a_few_kilobytes(submit):
+def test_the_event_of_a_hundred_renders_has_a_few_kilobytes(submit):
     project, _ = submit()
     payload = fire(trigger([(project, time.time())]))
     (one,) = decode(payload["ended"])
@@ -114,5 +114,5 @@ def test_a_hundred_ends_travel_in_a_few_kilobytes(submit):
 @pytest.mark.parametrize(
     "event", [None, {}, {"ended": 7}, {"ended": "nonsense"}, {"ended": encode([{"x": 1}])}, "text"]
 )
-def test_an_event_that_cannot_be_read_ends_nothing(event):
+def test_an_event_that_cannot_be_read_has_no_outcomes(event):
     assert outcomes_from_event(event) == []

@@ -1,4 +1,4 @@
-"""Two thousand rows, one answer in twenty broken, two workers killed: what was paid for, and what it cost."""
+"""Render two thousand rows with one response in twenty broken and two workers killed, and check what was paid for."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from airflow_json2video.api.client import Json2VideoClient
-from benchmarks.batch.watch import Usage, Watch
+from benchmarks.batch.usage import Usage, UsageMonitor
 from tests.crash.markers import Markers, Strike
 from tests.crash.stage import AIRFLOW_SETTINGS
 from tests.support.airflow import Airflow, StateChange
 from tests.support.processes import ROOT
 from tests.support.service import ServiceProcess
 
-__all__ = ["Told", "airflow_for", "run_once", "show", "write_rows"]
+__all__ = ["RunCost", "airflow_for", "run_once", "run_with_faults", "write_rows"]
 
 STRIKES = (
     Strike(point="post.answered", whom="worker", attempt=1, after=0.1),
     Strike(point="post.answered", whom="worker", attempt=2),
 )
-"""The first worker dies in the middle of its submissions, the second right after its first one was answered."""
+"""The first worker is killed in the middle of its submissions, the second right after the response to its first one."""
 
 _BROKEN: tuple[tuple[float, Mapping[str, Any]], ...] = (
     (0.020, {"kind": "lost"}),
@@ -34,12 +34,12 @@ _BROKEN: tuple[tuple[float, Mapping[str, Any]], ...] = (
     (0.005, {"kind": "answer", "status": 500}),
 )
 _FAILING = 0.015
-"""Shares of the submissions: an answer that is lost, a 500 with a render made and without, a render that fails."""
+"""Shares of the submissions: a lost response, a 500 with and without a new render, a failing render."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one run cost.
+class RunCost:
+    """The cost of one run.
 
     :ivar seconds: from the trigger of the run to its end. :ivar slots: worker-slot seconds of the render tasks.
     """
@@ -53,16 +53,16 @@ class Told:
 
 
 def write_rows(path: Path, count: int) -> Path:
-    """Write so many rows as JSON Lines."""
+    """Write *count* rows as JSON Lines."""
     rows = ({"number": number, "color": f"#{number:06x}"} for number in range(1, count + 1))
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 
 
 def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = None, stored: bool = False) -> Airflow:
-    """Give an Airflow with the DAGs of this benchmark; with *markers*, one whose processes can be struck.
+    """Build an Airflow with the DAGs of this benchmark; with *markers*, its processes can be killed.
 
-    :param stored: the batch keeps its videos.
+    :param stored: whether the batch stores its videos.
     """
     path = [str(ROOT / "tests" / "crash" / "inject")] if markers else []
     return Airflow(
@@ -81,12 +81,12 @@ def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = N
 
 def run_once(
     airflow: Airflow, service: ServiceProcess, dag_id: str, *, run_id: str, rows: Path, timeout: float
-) -> Told:
-    """Run a DAG to its end and say what it cost."""
+) -> RunCost:
+    """Run a DAG to its end and return what it cost."""
     airflow.wait_for_dag(dag_id)
     before = len(service.requests())
     began = time.time()
-    with Watch(airflow) as watch:
+    with UsageMonitor(airflow) as monitor:
         airflow.trigger(dag_id, run_id=run_id, conf={"rows": str(rows)})
         changes: list[StateChange] = []
         for change in airflow.follow(dag_id, run_id, timeout=timeout, interval=0.2):
@@ -94,18 +94,18 @@ def run_once(
             if change.task_id == "render" and change.map_index < 0:
                 print(f"  {time.time() - began:6.1f} s  attempt {change.try_number}: {change.state}", flush=True)
     renders = [change for change in changes if change.task_id == "render"]
-    return Told(
+    return RunCost(
         state=str(changes[-1].state),
         attempts=max(c.try_number for c in renders),
         seconds=time.time() - began,
         slots=_on_workers(renders),
-        usage=watch.usage,
+        usage=monitor.usage,
         requests=Counter(_kind(r) for r in service.requests()[before:]),
     )
 
 
 def _on_workers(changes: list[StateChange]) -> float:
-    """Add up the seconds from each time that a task is seen running to its next state."""
+    """Return the total seconds from each change to running to the next change of the same task."""
     since: dict[int, float] = {}
     total = 0.0
     for change in changes:
@@ -117,10 +117,10 @@ def _on_workers(changes: list[StateChange]) -> float:
     return total
 
 
-def show(home: Path, *, rows: int, seed: int, quiet: bool = False) -> int:
-    """Do it, print what came of it, and give the exit code.
+def run_with_faults(home: Path, *, rows: int, seed: int, quiet: bool = False) -> int:
+    """Run the batch, print its cost and the mistakes found, and return the exit code.
 
-    :param quiet: break nothing and kill nobody.
+    :param quiet: break no response and kill no worker.
     """
     run_id = f"batch-{rows}"
     source = write_rows(home / "rows.jsonl", rows)
@@ -133,13 +133,13 @@ def show(home: Path, *, rows: int, seed: int, quiet: bool = False) -> int:
             for strike in STRIKES:
                 markers.place(run_id, strike)
         with airflow_for(home, service, markers=markers.folder, stored=True) as airflow:
-            told = run_once(airflow, service, "bench_batch", run_id=run_id, rows=source, timeout=3600)
+            cost = run_once(airflow, service, "bench_batch", run_id=run_id, rows=source, timeout=3600)
             killed = sum(markers.hit(run_id, strike) is not None for strike in STRIKES)
             struck = sum(f["struck"] for f in service.control("GET", "faults")["faults"])
-            wrong = _wrong(service, home / "report.jsonl", rows) if told.state == "success" else ["the run failed"]
+            wrong = _wrong(service, home / "report.jsonl", rows) if cost.state == "success" else ["the run failed"]
     if not quiet and killed != len(STRIKES):
         wrong.append(f"{killed} of {len(STRIKES)} workers were killed")
-    _tell(told, rows=rows, killed=killed, struck=struck)
+    _print_cost(cost, rows=rows, killed=killed, struck=struck)
     for problem in wrong:
         print(f"WRONG: {problem}")
     return 1 if wrong else 0
@@ -159,7 +159,7 @@ def _break(service: ServiceProcess, rows: int, *, seed: int) -> None:
 
 
 def _wrong(service: ServiceProcess, report: Path, rows: int) -> list[str]:
-    """Compare what the service has with what the report says."""
+    """Compare the renders of the service with the report."""
     done: dict[int, list[str]] = {}
     now = datetime.now(timezone.utc)
     with Json2VideoClient("any-key-will-do", host=service.host) as client:
@@ -174,15 +174,15 @@ def _wrong(service: ServiceProcess, report: Path, rows: int) -> list[str]:
         if line["status"] != "done" or not line.get("url") or [line["project"]] != done.get(int(line["key"])):
             problems.append(f"the report says {line}")
     if len({line.get("url") for line in lines}) != rows:
-        problems.append(f"the report has {len(lines)} lines and not {rows} addresses")
+        problems.append(f"the report has {len(lines)} lines, expected {rows} different URLs")
     stored = {path: path.stat().st_size for path in (report.parent / "videos").iterdir()}
     if len(stored) != rows:
-        problems.append(f"{len(stored)} files are stored and not {rows}")
-    problems += [f"{line['stored_path']} is not whole" for line in lines if not _is_whole(line, stored)]
+        problems.append(f"{len(stored)} files are stored, expected {rows}")
+    problems += [f"{line['stored_path']} is not complete" for line in lines if not _is_complete(line, stored)]
     return problems[:10]
 
 
-def _is_whole(line: Mapping[str, Any], stored: Mapping[Path, int]) -> bool:
+def _is_complete(line: Mapping[str, Any], stored: Mapping[Path, int]) -> bool:
     return bool(line.get("stored_path")) and stored.get(Path(line["stored_path"])) == line["size"]
 
 
@@ -194,15 +194,15 @@ def _kind(request: Mapping[str, Any]) -> str:
     return "polls of one render" if "project=" in request["query"] else "pages of the list"
 
 
-def _tell(told: Told, *, rows: int, killed: int, struck: int) -> None:
+def _print_cost(cost: RunCost, *, rows: int, killed: int, struck: int) -> None:
     print(
-        f"\n{rows:,} rows, {struck} answers and renders broken, {killed} workers killed: {told.state} in attempt "
-        f"{told.attempts}\n"
-        f"  wall time            {told.seconds:8.1f} s\n"
-        f"  worker-slot seconds  {told.slots:8.1f}\n"
-        f"  processor seconds    {told.usage.processor:8.1f}  (all of Airflow)\n"
-        f"  peak of a worker     {told.usage.worker / 2**20:8.1f} MiB\n"
-        f"  peak of the triggerer{told.usage.triggerer / 2**20:8.1f} MiB"
+        f"\n{rows:,} rows, {struck} responses and renders broken, {killed} workers killed: {cost.state} in attempt "
+        f"{cost.attempts}\n"
+        f"  wall time            {cost.seconds:8.1f} s\n"
+        f"  worker-slot seconds  {cost.slots:8.1f}\n"
+        f"  processor seconds    {cost.usage.processor:8.1f}  (all of Airflow)\n"
+        f"  peak of a worker     {cost.usage.worker / 2**20:8.1f} MiB\n"
+        f"  peak of the triggerer{cost.usage.triggerer / 2**20:8.1f} MiB"
     )
-    for kind, count in sorted(told.requests.items()):
+    for kind, count in sorted(cost.requests.items()):
         print(f"  {kind:<20} {count:8,}")

@@ -1,4 +1,4 @@
-"""What an Airflow uses while a run goes on: memory of its triggerer and its workers, processor time of all of it."""
+"""Measure what Airflow uses during a run: memory of its triggerer and workers, processor time of all components."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import psutil
 
 from tests.support.airflow import Airflow
 
-__all__ = ["Usage", "Watch"]
+__all__ = ["Usage", "UsageMonitor"]
 
-_EVERY = 0.5
+_INTERVAL_S = 0.5
 
 
 @dataclass
 class Usage:
-    """Peaks in bytes of one process, what it shares with others counted in parts; processor time in seconds."""
+    """Peak memory of one process in bytes (proportional set size), and processor time in seconds."""
 
     triggerer: int = 0
     worker: int = 0
@@ -25,20 +25,20 @@ class Usage:
 
 
 @dataclass
-class Watch:
-    """Looks at the processes twice a second, from ``with`` to its end.
+class UsageMonitor:
+    """Samples the processes twice a second while its ``with`` block runs.
 
-    A worker is the largest process that the scheduler has started.
+    The worker is the largest child process of the scheduler.
     """
 
     airflow: Airflow
     usage: Usage = field(default_factory=Usage)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> UsageMonitor:
         self._over = threading.Event()
         self._spent: dict[tuple[int, float], float] = {}
         self._before = self._processor()
-        self._thread = threading.Thread(target=self._look_on, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
         return self
 
@@ -47,8 +47,8 @@ class Watch:
         self._thread.join(10)
         self.usage.processor = self._processor() - self._before
 
-    def _look_on(self) -> None:
-        while not self._over.wait(_EVERY):
+    def _sample(self) -> None:
+        while not self._over.wait(_INTERVAL_S):
             self._processor()
             self.usage.triggerer = max(self.usage.triggerer, self._largest("triggerer", own=True))
             self.usage.worker = max(self.usage.worker, self._largest("scheduler", own=False))
@@ -61,7 +61,7 @@ class Watch:
         return max(sizes)
 
     def _processor(self) -> float:
-        # A process that has ended keeps what it was last seen to have used.
+        # For a process that has ended, its last sample counts.
         for component in self.airflow.components:
             for process in self._processes(component):
                 with contextlib.suppress(psutil.Error):
