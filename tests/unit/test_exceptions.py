@@ -1,4 +1,4 @@
-"""One meaning of failure: each of the service's refusals, its member of the tree, and what became of the money."""
+"""The tree of errors, and the classification of the service's refusals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from airflow_json2video.exceptions import (
 
 @pytest.fixture(autouse=True)
 def whole_messages():
-    """Leave the exceptions as they are."""
+    """Override the fixture of the same name: the exceptions are unchanged."""
 
 
 LEAKED = "TypeError: Cannot read properties of null (reading 'success')"
@@ -80,7 +80,7 @@ TABLE = [
     ("templates.create", 403, "Insufficient permissions", PermissionDenied),
     ("movies.delete", 400, "Insufficient permissions", PermissionDenied),
     ("movies.get", 403, "Forbidden", PermissionDenied),
-    # Submitting.
+    # Submissions.
     ("movies.submit", 400, "No movie JSON received", InvalidRequest),
     ("movies.submit", 400, "Error parsing movie JSON or the movie was empty", InvalidRequest),
     ("movies.submit", 400, "No valid movie JSON received", InvalidRequest),
@@ -92,7 +92,7 @@ TABLE = [
     ("movies.submit", 500, "Error creating movie: Insufficient credits", RenderNotStarted),
     ("movies.submit", 500, "Error starting subprocess", RenderNotStarted),
     ("movies.submit", 400, LEAKED, ServerError),
-    # Looking at one render, and removing its file.
+    # The status of a render, and the deletion of its file.
     ("movies.get", 400, LEAKED, ProjectNotFound),
     ("movies.delete", 400, LEAKED, ProjectNotFound),
     ("movies.get", 400, "Error: " + LEAKED, ProjectNotFound),
@@ -106,7 +106,7 @@ TABLE = [
         "A 16-character project ID must be provided in the 'project' query parameter",
         InvalidRequest,
     ),
-    # The list is about no project, so a leaked error is the service's fault.
+    # The list has no project, so a leaked error is a failure of the service.
     ("movies.list", 400, LEAKED, ServerError),
     ("movies.list", 400, "ReferenceError: x is not defined", ServerError),
     # Templates.
@@ -129,7 +129,7 @@ TABLE = [
     ("drive.delete_folder", 400, "Cannot delete the temp folder", InvalidRequest),
     ("drive.put", 403, "SignatureDoesNotMatch", InvalidRequest),
     ("drive.put", 503, "SlowDown", ServerError),
-    # Anywhere.
+    # Any call.
     ("movies.get", 429, "Too Many Requests", RateLimited),
     ("movies.get", 400, "Too many requests, please slow down", RateLimited),
     ("movies.get", 408, "Request Timeout", ServerError),
@@ -256,7 +256,7 @@ def test_a_dict_of_another_version_becomes_an_error(facts):
         ("Movie took too long to render", None, True, False),
         ("Width and Height required when resolution is custom", None, False, False),
         ("Scene #4: something", "scenes[3]", True, False),
-        # The validator's own families: all but the quota are faults of the document.
+        # Messages of the validator: all except the quota are errors of the document.
         (
             "Property 'zoom' is not an integer in movie/scenes[0]/elements[0]",
             "scenes[0].elements[0].zoom",

@@ -1,4 +1,4 @@
-"""What JSON can hold, and what a person is told to write instead of what it cannot."""
+"""Conversion to plain JSON, and the errors of values that JSON cannot represent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Level(enum.Enum):
 
 
 def number_of_numpy(value, *, kind):
-    """What makes a scalar of NumPy one, so that the test does not need NumPy."""
+    """Return an object with the attributes of a NumPy scalar, so that the test does not need NumPy."""
     return SimpleNamespace(dtype=SimpleNamespace(kind=kind), shape=(), item=lambda: value)
 
 

@@ -1,4 +1,4 @@
-"""``movie``, ``api`` and ``exceptions`` can be used in a program that has no Airflow."""
+"""``movie``, ``api`` and ``exceptions`` can be used without Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service that says exactly what a test tells it to, on a real socket, and counts what it is sent."""
+"""A scripted service on a real socket, which records the requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROJECT = "Qk3vT9zLm2XcB7wA"
 
 @dataclass
 class Seen:
-    """One request as it arrived."""
+    """One received request."""
 
     method: str
     path: str
@@ -38,13 +38,13 @@ class Seen:
     connection: int
 
 
-Behaviour = Callable[[socket.socket, Seen], None]
+Behavior = Callable[[socket.socket, Seen], None]
 
 
 def answer(
     status: int = 200, body: Any = None, *, headers: dict[str, str] | None = None, raw: bytes | None = None
-) -> Behaviour:
-    """Answer as an HTTP server does: JSON, or *raw* as it is."""
+) -> Behavior:
+    """Return a behavior that responds with JSON, or with *raw* unchanged."""
     content = raw if raw is not None else json.dumps(body if body is not None else {}).encode()
 
     def act(connection: socket.socket, seen: Seen) -> None:
@@ -56,7 +56,7 @@ def answer(
 
 
 def hang_up(connection: socket.socket, seen: Seen) -> None:
-    """Close without a word, after the request has been read."""
+    """Close the connection after the request has been read."""
     connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -68,7 +68,7 @@ def reset(connection: socket.socket, seen: Seen) -> None:
 
 
 def cut_short(connection: socket.socket, seen: Seen) -> None:
-    """Announce more than is sent."""
+    """Send less than the announced length."""
     connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"success": true, "pro')
     connection.shutdown(socket.SHUT_RDWR)
 
@@ -84,7 +84,7 @@ def no_http(connection: socket.socket, seen: Seen) -> None:
 
 
 def silence(connection: socket.socket, seen: Seen) -> None:
-    """Never answer; ends when the client closes."""
+    """Do not respond until the client closes the connection."""
     with contextlib.suppress(OSError):
         connection.settimeout(10)
         connection.recv(1)
@@ -100,7 +100,7 @@ def drip(connection: socket.socket, seen: Seen) -> None:
 
 
 def drip_headers(connection: socket.socket, seen: Seen) -> None:
-    """Never come to the end of the headers."""
+    """Send headers without an end."""
     with contextlib.suppress(OSError):
         connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         for _ in range(200):
@@ -109,7 +109,7 @@ def drip_headers(connection: socket.socket, seen: Seen) -> None:
 
 
 def endless(connection: socket.socket, seen: Seen) -> None:
-    """Send more than any client should keep."""
+    """Send more than any client should read."""
     with contextlib.suppress(OSError):
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
@@ -118,17 +118,17 @@ def endless(connection: socket.socket, seen: Seen) -> None:
 
 
 def echo_key(connection: socket.socket, seen: Seen) -> None:
-    """Repeat the key in the message, as a careless server does."""
+    """Repeat the key in the message."""
     words = f"Error: Invalid API Key {seen.headers['x-api-key']} given"
     answer(400, {"success": False, "message": words})(connection, seen)
 
 
 class Service:
-    """The scripted service: each request takes the next behaviour; the last one stays."""
+    """The scripted service: each request uses the next behavior, and the last behavior is repeated."""
 
     def __init__(self, *, tls: tuple[Path, Path] | None = None, before_tls: Callable | None = None) -> None:
         self.requests: list[Seen] = []
-        self.script: list[Behaviour] = []
+        self.script: list[Behavior] = []
         self.connections = 0
         self._closing: list[socket.socket] = []
         service = self
@@ -143,7 +143,7 @@ class Service:
             allow_reuse_address = True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Say nothing: broken connections are what is tested."""
+                """Log nothing: broken connections are intended."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
@@ -155,12 +155,12 @@ class Service:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def use(self, certificate: Path, key: Path) -> None:
-        """Show this certificate on new connections."""
+        """Use this certificate for new connections."""
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
 
-    def then(self, *behaviours: Behaviour) -> Service:
-        self.script += behaviours
+    def then(self, *behaviors: Behavior) -> Service:
+        self.script += behaviors
         return self
 
     def sent(self, method: str = "POST") -> int:
@@ -180,8 +180,8 @@ class Service:
             reader = connection.makefile("rb")
             while seen := self._read(reader, number):
                 self.requests.append(seen)
-                behaviour = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-                behaviour(connection, seen)
+                behavior = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+                behavior(connection, seen)
 
     def _read(self, reader: Any, number: int) -> Seen | None:
         line = reader.readline()
@@ -212,7 +212,7 @@ def service() -> Iterator[Service]:
 
 @dataclass
 class Driver:
-    """Either client behind the same words, so that one table of behaviours tests both."""
+    """One interface for both clients, so that one table of behaviors tests both."""
 
     kind: str
     loop: asyncio.AbstractEventLoop | None = None
@@ -270,18 +270,18 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 
 @pytest.fixture
 def client(driver: Driver, service: Service) -> Driver:
-    """Either client, talking to the scripted service."""
+    """Return either client, connected to the scripted service."""
     return driver.open(service.url)
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1 that nobody trusts, and its key."""
+    """Create an untrusted certificate for 127.0.0.1, and its key."""
     return new_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def new_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1 that is its own authority, and its key."""
+    """Create a self-signed certificate for 127.0.0.1, and its key."""
     from ipaddress import ip_address
 
     from cryptography import x509

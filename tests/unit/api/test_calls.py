@@ -1,4 +1,4 @@
-"""Each endpoint as data: what is sent, what is checked before, what the answer reads as."""
+"""The calls as data: their requests, the checks of their arguments, and the parsing of their responses."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _sized(size: int) -> FileContent:
     return FileContent(name="a.mp4", content_type="video/mp4", size=size, source=io.BytesIO())
 
 
-# Answers ------------------------------------------------------------------------------------------
+# Responses ------------------------------------------------------------------------------------------
 
 EXCHANGE = BaseClient(ClientConfig(api_key="Kq7mPz2Lw9RtBv4XcN8dYh3S"))
 
@@ -334,7 +334,7 @@ def test_the_responses_of_the_drive_are_parsed():
 @pytest.mark.parametrize("body", [{}, {"success": True}, [], "x", b"", b"<html>", b"\xff\xfe", b"[" * 100_000])
 def test_a_response_of_another_structure_is_an_error(call, body):
     if call.name == "templates.update" and isinstance(body, dict):
-        pytest.skip("the id is known without the answer")
+        pytest.skip("the id is known without the response")
     error = read(call, body)
     assert isinstance(error, InvalidResponse)
     assert describe_request(call.name, call.subject) in str(error)
@@ -411,7 +411,7 @@ def test_the_order_of_a_document_is_preserved():
     assert body == '{"b":"{{ü}}","a":[1,2.5,null,true,"1"]}'.encode()
 
 
-# What is read without its documents ---------------------------------------------------------------
+# Polled pages without their documents ---------------------------------------------------------------
 
 LISTED = {"project": PROJECT, "status": "running", "json": '{"scenes": []}', "client-data": {"a": 1}, "duration": 2}
 

@@ -1,4 +1,4 @@
-"""What both clients do on the wire, good and odd. One table, two clients, and the POSTs counted."""
+"""The behavior of both clients with normal and faulty responses, in one table. POSTs are counted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from airflow_json2video.exceptions import (
     ServiceUnreachable,
 )
 
-# The scripted service lives in conftest, which importlib mode gives no name of its own to import from.
+# The scripted service is in conftest, which cannot be imported by name in importlib mode.
 conftest = sys.modules[next(n for n in sys.modules if n.endswith("unit.api.conftest"))]
 answer, KEY, PROJECT = conftest.answer, conftest.KEY, conftest.PROJECT
 
@@ -57,7 +57,7 @@ FAULTS = {
     "hang_up": (conftest.hang_up, ResponseLost),
     "reset": (conftest.reset, ResponseLost),
     "cut_short": (conftest.cut_short, ResponseLost),
-    # http.client takes headers that are cut for the whole of them, and finds no body.
+    # http.client accepts incomplete headers, without a body.
     "cut_in_headers": (conftest.cut_in_headers, (ResponseLost, InvalidResponse)),
     "no_http": (conftest.no_http, ResponseLost),
     "html": (answer(200, raw=HTML), InvalidResponse),
@@ -85,7 +85,7 @@ def failure(act: Any, *args: Any) -> Json2VideoError:
     return caught.value
 
 
-# What is sent -------------------------------------------------------------------------------------
+# Requests -------------------------------------------------------------------------------------
 
 
 def test_a_submission_is_the_document_in_utf8_with_the_key_in_its_header(client, service):
@@ -142,13 +142,13 @@ def test_a_proxy_tunnels_the_connection_and_does_not_see_the_key(driver, service
     assert KEY not in str([s.headers for s in service.requests])
 
 
-# One POST -----------------------------------------------------------------------------------------
+# Submissions -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_submission_is_sent_once_and_its_billing_is_unknown_after_any_failure(client, service, fault):
-    behaviour, expected = FAULTS[fault]
-    service.then(behaviour)
+    behavior, expected = FAULTS[fault]
+    service.then(behavior)
     error = failure(client.execute, submit_movie(MOVIE))
     assert isinstance(error, expected), str(error)
     assert service.sent("POST") == 1 == len(service.requests)
@@ -313,17 +313,17 @@ def test_a_call_that_is_not_repeatable_is_sent_once(client, service, name, fault
     assert len(service.requests) == 1
 
 
-# Repeats ------------------------------------------------------------------------------------------
+# Retries ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("call", [get_movie(PROJECT), delete_movie(PROJECT), create_folder("a")], ids=lambda c: c.name)
 @pytest.mark.parametrize("fault", ["reset", "cut_short", "500", "502_html", "503", "504", "429", "408"])
 def test_a_repeatable_call_is_retried_until_it_succeeds(client, service, call, fault):
-    behaviour = FAULTS[fault][0]
-    service.then(behaviour, behaviour, answer(200, {**DONE, "project": PROJECT}))
+    behavior = FAULTS[fault][0]
+    service.then(behavior, behavior, answer(200, {**DONE, "project": PROJECT}))
     client.execute(call)
     assert len(service.requests) == 3
-    # aiohttp repeats an idempotent request once by itself when the connection breaks.
+    # aiohttp retries an idempotent request once if the connection breaks.
     assert len(client.slept) == 2 or client.kind == "async"
 
 
@@ -364,7 +364,7 @@ def test_retry_after_is_honored_in_both_forms_up_to_a_maximum(client, service, h
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "expected"),
+    ("behavior", "expected"),
     [
         (answer(400, {"success": False, "message": "Error: Invalid API Key"}), AuthenticationFailed),
         (
@@ -378,8 +378,8 @@ def test_retry_after_is_honored_in_both_forms_up_to_a_maximum(client, service, h
         (answer(200, {"success": True, "movie": {"status": "done", "project": "B" * 16}}), InvalidResponse),
     ],
 )
-def test_a_refusal_or_an_invalid_response_is_not_retried(client, service, behaviour, expected):
-    service.then(behaviour)
+def test_a_refusal_or_an_invalid_response_is_not_retried(client, service, behavior, expected):
+    service.then(behavior)
     error = failure(client.execute, get_movie(PROJECT))
     assert type(error) is expected
     assert len(service.requests) == 1
@@ -511,10 +511,10 @@ def test_an_upload_announces_the_file_and_sends_it_without_the_key(client, servi
     assert put.headers["content-length"] == str(len(content))
 
 
-@pytest.mark.parametrize("behaviour", [conftest.reset, answer(403, raw=b"<Error><Code>AccessDenied</Code></Error>")])
-def test_a_failed_upload_is_not_retried_and_its_error_names_the_blocked_name(client, service, tmp_path, behaviour):
+@pytest.mark.parametrize("behavior", [conftest.reset, answer(403, raw=b"<Error><Code>AccessDenied</Code></Error>")])
+def test_a_failed_upload_is_not_retried_and_its_error_names_the_blocked_name(client, service, tmp_path, behavior):
     (tmp_path / "clip.mp4").write_bytes(b"12345")
-    service.then(ticket(service), behaviour)
+    service.then(ticket(service), behavior)
     error = failure(client.upload_file, tmp_path / "clip.mp4")
     assert isinstance(error, (ResponseLost, InvalidRequest))
     assert "pending record" in error.advice
@@ -563,13 +563,13 @@ def test_the_key_is_not_in_messages_reprs_and_logs(driver, service, caplog, faul
     caplog.set_level(logging.DEBUG)
     for name in ("urllib3", "aiohttp", "asyncio", "requests", "airflow_json2video"):
         caplog.set_level(logging.DEBUG, logger=name)
-    behaviour = {
+    behavior = {
         "echo_key": conftest.echo_key,
         "echo_key_html": answer(200, raw=b"<html>" + b"x" * 180 + KEY.encode() + b"</html>"),
         "fine": answer(200, SUBMITTED),
         "refused": answer(200, SUBMITTED),
     }.get(fault) or FAULTS[fault][0]
-    service.then(behaviour)
+    service.then(behavior)
     driver.open("http://127.0.0.1:9" if fault == "refused" else service.url)
     texts = [repr(driver.client), str(driver.client), repr(driver.client.config), repr(vars(driver.client))]
     chained = []
@@ -583,7 +583,7 @@ def test_the_key_is_not_in_messages_reprs_and_logs(driver, service, caplog, faul
             texts += traceback.format_exception(type(error), error, error.__traceback__)
             chained += [error.__cause__, error.__context__]
     texts += [caplog.text, *(repr(vars(record)) for record in caplog.records)]
-    # A chained exception of a library can hold the request, with its headers.
+    # A chained exception of a library may contain the request and its headers.
     assert not any(chained)
     assert not [text for text in texts if KEY in text or KEY[:12] in text]
 
@@ -614,13 +614,13 @@ def test_all_connections_are_closed(driver, service, recwarn):
     assert not [w for w in recwarn if issubclass(w.category, ResourceWarning) and "127.0.0.1" in str(w.message)]
 
 
-# A key that comes back ----------------------------------------------------------------------------
+# A returned key ----------------------------------------------------------------------------
 
 ODD_KEY = 'Qw8"é/ ZxT9mLp'
 
 
 def echoing(form: bytes):
-    """Answer with the key, as the bytes in which it came, somewhere in *form*."""
+    """Return the key, in the bytes that were received, within *form*."""
 
     def act(connection: socket.socket, seen: Any) -> None:
         connection.sendall(form.replace(b"KEY", seen.headers["x-api-key"].encode("latin-1")))

@@ -1,4 +1,4 @@
-"""The service's clock, read from its answers."""
+"""The service's clock, which is read from its responses."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def noted(*seconds_ahead, status=200):
 @pytest.mark.parametrize(
     ("date", "asked_at", "answered_at", "skew"),
     [
-        (100.0, 100.2, 100.4, 0.0),  # cut to a whole second
-        (100.0, 101.9, 102.0, 0.0),  # renewed every second
-        (100.0, 99.0, 130.0, 0.0),  # a slow answer says little
+        (100.0, 100.2, 100.4, 0.0),  # truncated to a second
+        (100.0, 101.9, 102.0, 0.0),  # updated every second
+        (100.0, 99.0, 130.0, 0.0),  # a slow response proves little
         (100.0, 50.0, 60.0, 40.0),
         (100.0, 7300.0, 7301.0, -7198.0),
     ],

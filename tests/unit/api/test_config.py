@@ -1,4 +1,4 @@
-"""Where the key may be sent, and what is never shown."""
+"""The configuration of a client, and the redaction of secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An author who writes a movie in Python."""
+"""Movies that are written in Python."""
 
 import copy
 import inspect

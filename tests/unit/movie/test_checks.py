@@ -1,4 +1,4 @@
-"""What is found in a movie before it is paid for."""
+"""The findings about a movie before it is billed."""
 
 import json
 from pathlib import Path

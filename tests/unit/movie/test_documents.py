@@ -23,7 +23,7 @@ from airflow_json2video.movie.exports import DESTINATION_TYPES
 MOVIES = Path(__file__).parents[2] / "data" / "movies"
 VALID = sorted((MOVIES / "valid").glob("*.json"))
 
-# Every property of the reference, with a literal of its type.
+# Every property of the API reference, with a literal of its type.
 BASE = {
     "id": "e1",
     "comment": "note",
@@ -180,7 +180,7 @@ def exported(destination):
 
 
 def every_property():
-    """Give (place, wrap, name, literal) for each property, wrap putting an object to its place in a movie."""
+    """Yield (path, wrap, name, literal) for each property; wrap puts an object into its place in a movie."""
     yield from (("movie", lambda o: o, name, value, {}) for name, value in MOVIE.items())
     yield from (("scene", lambda o: {"scenes": [o]}, name, value, {}) for name, value in SCENE.items())
     for name, value in SCENE["transition"].items():

@@ -1,4 +1,4 @@
-"""How long a movie will be, and what it will cost."""
+"""The estimated length and price of a movie."""
 
 import json
 import math
@@ -216,7 +216,7 @@ VALUES = [
     {"duration": 60, "elements": [{"type": "image", "prompt": "p", "model": "flux-pro"}]},
     [{"duration": 60, "id": "a"}],
 ]  # fmt: skip
-"""What an expression may turn out to be."""
+"""Values that an expression may have."""
 
 FULL = {
     "resolution": "custom",
@@ -274,7 +274,7 @@ def put(document, path, value):
 
 
 def added_properties(document):
-    """The same movie with one more property that a node may have, written as an expression."""
+    """Return the movie with one more property of a node, written as an expression."""
     movie = ("elements", "preload", "scenes", "template", "variables", "resolution", "width", "height")
     scene_ = ("duration", "condition", "iterate", "iterate-as", "import", "variables", "elements", "transition", "id")
     element = ("type", "duration", "start", "extra-time", "condition", "variables", "prompt", "model", "connection",
@@ -292,7 +292,7 @@ def added_properties(document):
 
 @pytest.mark.parametrize("path", [None, *sorted(VALID.glob("*.json"))], ids=lambda path: path.stem if path else "full")
 def test_an_expression_never_costs_more_than_its_upper_bound(path):
-    """Replace any node by an expression that cannot be resolved (or add it), then let it turn out to be anything.
+    """Replace or add any node as an expression that cannot be resolved, then replace the expression by any value.
 
     Whatever the service makes of it, the figures given before must have covered it: ``max_credits`` relies on them.
     """

@@ -1,4 +1,4 @@
-"""What an expression comes to, where that is certain."""
+"""The value of an expression, if it is certain."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whose braces: Airflow's expressions are rendered, JSON2Video's are left, doubtful ones are refused."""
+"""Airflow's expressions are rendered, JSON2Video's are left, and ambiguous ones are errors."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ CONTEXT = {
 
 
 class Airflow:
-    """Jinja as Airflow sets it up; remembers what it was given."""
+    """Jinja as Airflow configures it; it records the templates."""
 
     def __init__(self, environment=None):
         self.environment = environment or jinja2.Environment(undefined=jinja2.StrictUndefined)
@@ -319,7 +319,7 @@ def test_a_missing_column_is_named_with_the_existing_ones(airflow):
 
 def test_data_is_inserted_unchanged_and_never_rendered(airflow):
     class XCom:
-        """Stands for the result of another task."""
+        """The result of another task."""
 
     data = {"deep": ["{{ ds }}", "{{ nobody }}", "{% raw %}"]}
     rendered = airflow(

@@ -1,4 +1,4 @@
-"""From the text of a movie file to a document."""
+"""Reading the text of a movie file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The JSON Schema that an editor uses on movie files."""
+"""The JSON Schema of movie files, for editors."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Variables for a stored template, held against a JSON Schema. Pure."""
+"""The validation of variables for a stored template."""
 
 from __future__ import annotations
 
