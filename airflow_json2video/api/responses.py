@@ -49,19 +49,19 @@ __all__ = [
 ]
 
 
-def _or_none(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+def _none_if_invalid(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     try:
         return handler(value)
     except ValidationError:
         return None
 
 
-def _with_zone(value: datetime | None) -> datetime | None:
+def _assume_utc(value: datetime | None) -> datetime | None:
     # All times of the service are in UTC.
     return value.replace(tzinfo=timezone.utc) if value is not None and value.tzinfo is None else value
 
 
-def _text_or_none(value: object) -> str | None:
+def _none_if_empty(value: object) -> str | None:
     # ``ass`` is false if there are no subtitles, ``url`` is null before the render ends and after its file expired.
     return value if isinstance(value, str) and value else None
 
@@ -81,17 +81,17 @@ def _tags(value: object) -> list[str]:
     return [str(tag) for tag in value] if isinstance(value, list) else []
 
 
-def _word(value: object) -> object:
+def _int_to_str(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Number = Annotated[Annotated[float, Field(allow_inf_nan=False)] | None, WrapValidator(_or_none)]
-Whole = Annotated[int | None, WrapValidator(_or_none)]
-Timestamp = Annotated[datetime | None, AfterValidator(_with_zone), WrapValidator(_or_none)]
-Flag = Annotated[bool | None, WrapValidator(_or_none)]
-Text = Annotated[str | None, BeforeValidator(_text_or_none)]
+Number = Annotated[Annotated[float, Field(allow_inf_nan=False)] | None, WrapValidator(_none_if_invalid)]
+Whole = Annotated[int | None, WrapValidator(_none_if_invalid)]
+Timestamp = Annotated[datetime | None, AfterValidator(_assume_utc), WrapValidator(_none_if_invalid)]
+Flag = Annotated[bool | None, WrapValidator(_none_if_invalid)]
+Text = Annotated[str | None, BeforeValidator(_none_if_empty)]
 Tags = Annotated[list[str], BeforeValidator(_tags)]
-Word = Annotated[str, BeforeValidator(_word), Field(min_length=1)]
+Word = Annotated[str, BeforeValidator(_int_to_str), Field(min_length=1)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
@@ -126,7 +126,7 @@ class RemainingQuota(_ResponseModel):
     drafts: Number = None
 
 
-Quota = Annotated[RemainingQuota | None, WrapValidator(_or_none)]
+Quota = Annotated[RemainingQuota | None, WrapValidator(_none_if_invalid)]
 
 
 class MovieStatus(_ResponseModel):

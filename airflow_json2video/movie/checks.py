@@ -135,18 +135,18 @@ def _sources(movie: Mapping[str, Any]) -> Findings:
             continue  # "src" and "condition" are often the same variable, which is empty
         missing = _ERROR if certain and None not in shown else _WARNING
         kind = element.get("type")
-        src, prompt = _given(element, "src"), _given(element, "prompt")
+        src, prompt = _is_set(element, "src"), _is_set(element, "prompt")
         if kind in ("image", "video"):
             if not src and not prompt:
-                message = f"{_a(kind)} needs 'src' (a public URL), or 'prompt' and 'model'"
+                message = f"{_with_article(kind)} needs 'src' (a public URL), or 'prompt' and 'model'"
                 yield Finding(missing, at(path, "src"), message, "missing-source")
-            elif src and prompt and not (_is_open(element["src"]) or _is_open(element["prompt"])):
+            elif src and prompt and not (_may_vary(element["src"]) or _may_vary(element["prompt"])):
                 message = "'src' and 'prompt' exclude each other; write 'src' to download it or 'prompt' to generate it"
                 yield Finding(_ERROR, at(path, "prompt"), message, "two-sources")
-            elif prompt and not src and not _given(element, "model"):
+            elif prompt and not src and not _is_set(element, "model"):
                 message = "is missing; 'prompt' requires a model, such as 'flux-schnell' for an image"
                 yield Finding(_WARNING, at(path, "model"), message, "missing-model")
-        elif kind == "html" and not src and not _given(element, "html"):
+        elif kind == "html" and not src and not _is_set(element, "html"):
             message = "an html element needs 'html' (the markup) or 'src' (a page)"
             yield Finding(missing, at(path, "html"), message, "missing-source")
         elif kind == "audio" and "src" in element and not src:
@@ -238,7 +238,7 @@ def _transitions(movie: Mapping[str, Any]) -> Findings:
     scenes = list(_nodes(movie, "scenes", ""))
     for index, (path, scene) in enumerate(scenes):
         transition = scene.get("transition")
-        duration = _literal(transition.get("duration")) if isinstance(transition, Mapping) else None
+        duration = _literal_number(transition.get("duration")) if isinstance(transition, Mapping) else None
         if duration is None or index == 0:
             continue
         adjacent = [(scenes[index - 1][0], "the previous scene"), (path, "its own scene")]
@@ -253,9 +253,9 @@ def _transitions(movie: Mapping[str, Any]) -> Findings:
 
 def _endless_loops(movie: Mapping[str, Any]) -> Findings:
     for path, element, _ in _elements(movie):
-        if element.get("type") in ("video", "audio") and _literal(element.get("loop")) == -1:
+        if element.get("type") in ("video", "audio") and _literal_number(element.get("loop")) == -1:
             duration = element.get("duration")
-            if duration is None or _literal(duration) == -1:
+            if duration is None or _literal_number(duration) == -1:
                 message = 'with loop -1 it may play only once; write "duration": -2'
                 yield Finding(_WARNING, at(path, "duration"), message, "endless-loop")
 
@@ -359,16 +359,16 @@ def _is_shown(node: Mapping[str, Any]) -> bool | None:
     return True if condition is None else bool(condition)
 
 
-def _is_open(value: Any) -> bool:
+def _may_vary(value: Any) -> bool:
     return isinstance(value, str) and has_expression(value)
 
 
-def _given(node: Mapping[str, Any], key: str) -> bool:
+def _is_set(node: Mapping[str, Any], key: str) -> bool:
     value = node.get(key)
     return bool(value.strip()) if isinstance(value, str) else value is not None
 
 
-def _literal(value: Any) -> float | None:
+def _literal_number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -377,5 +377,5 @@ def _literal(value: Any) -> float | None:
         return None
 
 
-def _a(kind: str) -> str:
+def _with_article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

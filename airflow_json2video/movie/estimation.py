@@ -322,7 +322,7 @@ class _Planner:
         elif kind == "image":
             length = NOTHING  # an image has no length
         else:
-            self.unknown_time.append(Unknown(path, f"the length of {_article(kind)} is unknown before the render"))
+            self.unknown_time.append(Unknown(path, f"the length of {_with_article(kind)} is unknown before the render"))
             length = ANY
         length = add_intervals(length, ANY if extra is None else Interval(max(0.0, extra), max(0.0, extra)))
         if start == -1:
@@ -371,6 +371,6 @@ def _longest(lengths: list[Interval]) -> Interval:
     return Interval(max(length.low for length in lengths), max(length.high for length in lengths))
 
 
-def _article(kind: Any) -> str:
+def _with_article(kind: Any) -> str:
     name = kind if isinstance(kind, str) else "element of no type"
     return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"

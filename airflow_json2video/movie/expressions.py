@@ -216,14 +216,14 @@ class _Walk:
         for part in parts:
             if part.kind is SegmentKind.STATEMENT:
                 self.statement(part, path, offered, scope)
-        airflows = [self.is_airflows(part, path, offered, scope) for part in parts]
+        airflows = [self.belongs_to_airflow(part, path, offered, scope) for part in parts]
         if not any(airflows):
             return text
-        hidden = _Hidden()
+        hidden = _Placeholders()
         template = ""
-        for part, is_airflows in zip(parts, airflows, strict=True):
+        for part, belongs_to_airflow in zip(parts, airflows, strict=True):
             plain = part.kind is SegmentKind.TEXT and not _NEEDS_HIDING.search(part.source)
-            shown = is_airflows or plain or part.kind is SegmentKind.COMMENT
+            shown = belongs_to_airflow or plain or part.kind is SegmentKind.COMMENT
             source = part.source if shown else hidden.hide(part.source)
             if plain or part.kind is SegmentKind.RAW:  # Jinja changes every line ending to \n
                 source = source.replace("\r", hidden.hide("\r")) if "\r" in source else source
@@ -235,7 +235,7 @@ class _Walk:
         try:
             return hidden.restored(self.render(template))
         except TemplatingFailed as failed:
-            theirs = [part for part, is_airflows in zip(parts, airflows, strict=True) if is_airflows]
+            theirs = [part for part, belongs_to_airflow in zip(parts, airflows, strict=True) if belongs_to_airflow]
             self.failed(failed, theirs, path)
             return text
 
@@ -257,9 +257,9 @@ class _Walk:
                 because = _removed(removed)
             else:
                 because = f"Airflow does not define {_listed(missing)}{self.hint(missing[0], offered)}"
-            self.complain(part, path, because)
+            self.report(part, path, because)
 
-    def is_airflows(self, part: Segment, path: str, offered: frozenset[str], scope: _Scope) -> bool:
+    def belongs_to_airflow(self, part: Segment, path: str, offered: frozenset[str], scope: _Scope) -> bool:
         if part.kind in (SegmentKind.STATEMENT, SegmentKind.RAW):
             return True
         if part.kind is not SegmentKind.EXPRESSION:
@@ -269,9 +269,9 @@ class _Walk:
         if not everything:
             return False
         airflows = everything <= offered
-        if self.is_movies(names, offered, scope):
+        if self.belongs_to_movie(names, offered, scope):
             if airflows:
-                self.complain(
+                self.report(
                     part,
                     path,
                     f"both Airflow and the movie define {_listed(everything)}; rename the movie's variable, or "
@@ -279,17 +279,17 @@ class _Walk:
                 )
             return False
         if not airflows:
-            self.complain(part, path, self.ownerless(part, names, offered, scope))
+            self.report(part, path, self.describe_conflict(part, names, offered, scope))
         return airflows
 
     @staticmethod
-    def is_movies(names: Names, offered: frozenset[str], scope: _Scope) -> bool:
+    def belongs_to_movie(names: Names, offered: frozenset[str], scope: _Scope) -> bool:
         known = names.roots <= scope.names or (scope.is_open and not (names.roots - scope.names) & offered)
         # The service has undocumented functions, so a function of the movie's names is considered its own.
         functions = names.called - FUNCTIONS - scope.names
         return known and not names.called & offered and (not functions or bool(names.roots) or scope.is_open)
 
-    def ownerless(self, part: Segment, names: Names, offered: frozenset[str], scope: _Scope) -> str:
+    def describe_conflict(self, part: Segment, names: Names, offered: frozenset[str], scope: _Scope) -> str:
         everything = names.roots | names.called
         unknown = sorted(everything - offered - scope.names - (names.called & FUNCTIONS))
         removed = next((name for name in unknown if name in REMOVED_NAMES), None)
@@ -316,7 +316,7 @@ class _Walk:
             f"in the expression"
         )
 
-    def complain(self, part: Segment, path: str, because: str) -> None:
+    def report(self, part: Segment, path: str, because: str) -> None:
         self.findings[Finding(Severity.ERROR, path, f"{part.source}: {because}", "expression-owner")] = None
         self.is_final = True
 
@@ -327,7 +327,7 @@ class _Walk:
         return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-class _Hidden:
+class _Placeholders:
     """Replace text that Jinja must not see by placeholders, and restore it in the result.
 
     Data that Jinja inserts may contain any character, so a placeholder has a random part.
