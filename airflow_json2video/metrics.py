@@ -1,7 +1,7 @@
-"""What happens, as numbers for Airflow's own metrics (StatsD or OpenTelemetry, as Airflow is configured).
+"""Metrics for Airflow's own metrics backend (StatsD or OpenTelemetry, as Airflow is configured).
 
-The names carry no id and no connection, and no tags, since plain StatsD has none. A metric that cannot be
-sent is no reason for anything to fail.
+Names contain neither an id nor a connection, and there are no tags, since plain StatsD does not support them. A metric
+that cannot be sent never fails anything else.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class PollerNumbers:
-    """What a poller has done so far.
+    """The counters of a poller.
 
-    :ivar singles: looks at one render. :ivar lists: pages of the list. :ivar delivered: statuses given to waiters.
-    :ivar lag: seconds by which the event loop was late, the most since the last report.
-    :ivar worst_lag: and the most ever.
+    :ivar singles: polls of one render. :ivar lists: pages of the list. :ivar delivered: statuses that
+        subscriptions received.
+    :ivar lag: maximum delay of the event loop since the last report, in seconds. :ivar worst_lag: maximum ever.
     """
 
     singles: int = 0
@@ -46,9 +46,9 @@ class PollerNumbers:
 
 
 def render_submitted(*, estimated: int | None = None) -> None:
-    """Count a render that was submitted, and will be paid for.
+    """Count a submitted render, which will be billed.
 
-    :param estimated: what it will cost, in credits, if that is known.
+    :param estimated: the estimated cost in credits, if known.
     """
 
     def send(to: Any) -> None:
@@ -60,7 +60,7 @@ def render_submitted(*, estimated: int | None = None) -> None:
 
 
 def render_charged(seconds: float, *, remaining: float | None, in_triggerer: bool = False) -> None:
-    """Count the seconds of video that a finished render is charged by, and say what the account has left."""
+    """Count the seconds of video that a finished render is billed for, and report what the account has left."""
 
     def send(to: Any) -> None:
         to.incr("json2video.seconds.charged", round(seconds))
@@ -71,12 +71,12 @@ def render_charged(seconds: float, *, remaining: float | None, in_triggerer: boo
 
 
 def render_adopted() -> None:
-    """Count a render that an earlier attempt submitted and this one goes on with."""
+    """Count a render that an earlier attempt submitted and this one reattached to."""
     _send(lambda to: to.incr("json2video.renders.adopted"))
 
 
 def render_done(seconds: float | None, *, in_triggerer: bool = False) -> None:
-    """Count a render that ended well, and send how long it took, if that is known."""
+    """Count a render that succeeded, and send how long it took, if known."""
 
     def send(to: Any) -> None:
         to.incr("json2video.renders.done")
@@ -87,12 +87,12 @@ def render_done(seconds: float | None, *, in_triggerer: bool = False) -> None:
 
 
 def render_failed() -> None:
-    """Count a render that did not end well, or whose wait was given up."""
+    """Count a render that failed, or whose wait reached its deadline."""
     _send(lambda to: to.incr("json2video.renders.failed"))
 
 
 def video_stored(length: int, *, seconds: float) -> None:
-    """Count a video that was kept, with its length in bytes and how long that took."""
+    """Count a stored video, with its size in bytes and how long storing took."""
 
     def send(to: Any) -> None:
         to.incr("json2video.videos.stored")
@@ -103,14 +103,14 @@ def video_stored(length: int, *, seconds: float) -> None:
 
 
 def video_not_stored() -> None:
-    """Count a video that could not be kept; a retry may."""
+    """Count a video that could not be stored; a retry may succeed."""
     _send(lambda to: to.incr("json2video.videos.not_stored"))
 
 
 def report_poller(now: PollerNumbers, *, before: PollerNumbers, waiting: int) -> None:
-    """Send what a poller has done since the last report. For the triggerer.
+    """Send the changes of a poller's counters since the last report. For the triggerer.
 
-    :param waiting: renders that are waited for in this event loop, of all accounts.
+    :param waiting: number of renders that this event loop waits for, of all accounts.
     """
 
     def send(to: Any) -> None:
@@ -127,4 +127,4 @@ def _send(send: Callable[[Any], Any], *, in_triggerer: bool = False) -> None:
     try:
         send(stats(in_triggerer=in_triggerer))
     except Exception:
-        log.debug("A metric could not be sent", exc_info=True)
+        log.debug("Could not send a metric", exc_info=True)

@@ -1,4 +1,4 @@
-"""A template as code: the account's template of a name becomes what a file says, and no second one is made."""
+"""Templates as code: make the account's template of a name equal to a movie, without creating a second one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_json2video.api import calls
 from airflow_json2video.exceptions import (
     ConfigurationError,
     Json2VideoError,
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
     from airflow_json2video.api.responses import TemplateSummary
     from airflow_json2video.task_log import TaskLog
 
-__all__ = ["SyncedTemplate", "TemplateSync", "check_variables_of_template"]
+__all__ = ["SyncedTemplate", "TemplateSync", "check_stored_template_variables"]
 
-_PAUSES = (5.0, 10.0, 20.0)
-"""Seconds before each reading of the list after a response was lost. How soon a new template shows is unknown."""
+_LOOKUP_DELAYS = (5.0, 10.0, 20.0)
+"""Seconds before each reading of the list after a lost response. How soon a new template is listed is unknown."""
 
 
 @dataclass(frozen=True)
 class SyncedTemplate:
-    """The template that is as asked for now, and what was done for it."""
+    """The id of the template, and what was changed."""
 
     id: str
     change: Literal["created", "updated", "unchanged"]
@@ -41,9 +42,9 @@ class SyncedTemplate:
 class TemplateSync:
     """Makes the account's template of one name equal to a movie.
 
-    :param name: what the template is known by; the service itself allows several of one name.
+    :param name: identifies the template; the service itself allows several with the same name.
     :param movie: the Movie JSON; replaces the stored one as a whole.
-    :param tags: replace the stored ones; ``None`` leaves those as they are.
+    :param tags: replace the stored ones; ``None`` does not change them.
     """
 
     client: Json2VideoClient
@@ -54,39 +55,33 @@ class TemplateSync:
     sleep: Callable[[float], None] = time.sleep
 
     def run(self) -> SyncedTemplate:
-        """Create, update or leave the template.
+        """Create or update the template, unless it is unchanged.
 
         :raises ConfigurationError: several templates have this name; nothing was changed.
         :raises Json2VideoError: the service refused, or could not be reached.
         """
-        found = self._look()
+        found = self._find()
         if found is not None:
             return self._update(found)
-        from airflow_json2video.api import calls
-
         try:
-            made = self.client.execute(calls.create_template(self.name, movie=self.movie, tags=self.tags)).id
+            created = self.client.execute(calls.create_template(self.name, movie=self.movie, tags=self.tags)).id
         except Json2VideoError as error:
-            if not _may_have_been_made(error):
+            if not _may_have_been_created(error):
                 raise
-            return self._after_lost_answer(error)
-        return SyncedTemplate(made, "created")
+            return self._find_after_lost_response(error)
+        return SyncedTemplate(created, "created")
 
-    def _look(self) -> TemplateSummary | None:
-        from airflow_json2video.api import calls
-
+    def _find(self) -> TemplateSummary | None:
         same = [entry for entry in self.client.execute(calls.list_templates()) if entry.name == self.name]
         if len(same) > 1:
             raise ConfigurationError(
                 f"{len(same)} templates are named {self.name!r}: {', '.join(entry.id for entry in same)}. "
-                "Which of them is meant cannot be told.",
+                "It is unknown which of them is meant.",
                 advice="Rename or delete all but one of them. Nothing was changed.",
             )
         return same[0] if same else None
 
     def _update(self, entry: TemplateSummary) -> SyncedTemplate:
-        from airflow_json2video.api import calls
-
         stored = self.client.execute(calls.get_template(entry.id))
         movie = None if _as_object(stored.movie) == _as_object(self.movie) else self.movie
         tags = None if self.tags is None or sorted(self.tags) == sorted(stored.tags) else list(self.tags)
@@ -95,47 +90,45 @@ class TemplateSync:
         self.client.execute(calls.update_template(entry.id, movie=movie, tags=tags))
         return SyncedTemplate(entry.id, "updated")
 
-    def _after_lost_answer(self, lost: Json2VideoError) -> SyncedTemplate:
-        self.log.warning("The template was sent, and the answer is lost (%s). Looking for it by name.", lost.message)
-        for pause in _PAUSES:
-            self.sleep(pause)
-            found = self._look()
+    def _find_after_lost_response(self, lost: Json2VideoError) -> SyncedTemplate:
+        self.log.warning("The template was sent, but the response was lost (%s). Searching by name.", lost.message)
+        for delay in _LOOKUP_DELAYS:
+            self.sleep(delay)
+            found = self._find()
             if found is not None:
                 return SyncedTemplate(self._update(found).id, "created")
         advice = (
-            f"The account's list shows no template {self.name!r}, and none was created a second time. A retry looks "
-            "for it by its name before it creates one."
+            f"The account's list does not show template {self.name!r}, and it was not created a second time. A retry "
+            "searches for it by name before it creates one."
         )
         raise lost.with_context(advice=advice, retryable=True)
 
 
-def _may_have_been_made(error: Json2VideoError) -> bool:
+def _may_have_been_created(error: Json2VideoError) -> bool:
     if isinstance(error, TransportError):
         return not isinstance(error, ServiceUnreachable)
     return isinstance(error, ServerError)
 
 
 def _as_object(movie: Any) -> Any:
-    """Read a movie as it is stored, an object or its text; the order of keys does not matter."""
+    """Return a movie as an object, whether it is stored as an object or as text; the order of keys does not matter."""
     if isinstance(movie, str):
         try:
             return json.loads(movie)
         except ValueError:
             return movie
-    # Through JSON, so that a tuple is the array that it is sent as.
+    # Through JSON, so that a tuple becomes the array that is sent.
     return json.loads(json.dumps(movie)) if movie is not None else None
 
 
-def check_variables_of_template(client: Json2VideoClient, document: Mapping[str, Any], *, log: TaskLog) -> None:
+def check_stored_template_variables(client: Json2VideoClient, document: Mapping[str, Any], *, log: TaskLog) -> None:
     """Check the variables of a document that names a stored template. A free call, repeated if that may help.
 
-    A service that does not give the schema, or gives one that cannot be read, is a warning: whether the variables
-    fit is then not known, and the render may be right.
+    If the service does not return a schema that can be read, this only logs a warning: it is then unknown whether the
+    variables are valid, and the render may succeed.
 
-    :raises InvalidMovie: variables are missing or of the wrong kind; names each, and what to write instead.
+    :raises InvalidMovie: variables are missing or have the wrong type; the message names each, and what to write.
     """
-    from airflow_json2video.api import calls
-
     template, variables = str(document["template"]), document.get("variables")
     try:
         schema = client.execute(calls.get_template_variables(template))
@@ -147,4 +140,4 @@ def check_variables_of_template(client: Json2VideoClient, document: Mapping[str,
         if finding.severity is Severity.WARNING:
             log.warning("%s", finding)
     if any(finding.severity is Severity.ERROR for finding in findings):
-        raise invalid_movie(findings, source=f"What is given to template {template}", advice="Nothing was submitted.")
+        raise invalid_movie(findings, source=f"The input of template {template}", advice="Nothing was submitted.")

@@ -99,9 +99,9 @@ def _submit_and_wait(
         if render.sent:
             return
         if document.get("template") is not None:
-            from airflow_json2video.templates import check_variables_of_template
+            from airflow_json2video.templates import check_stored_template_variables
 
-            check_variables_of_template(hook.client, document, log=log)
+            check_stored_template_variables(hook.client, document, log=log)
         log.info("Submitting. To resume after an interruption: --resume %s", render.key)
         render.sent = True
 

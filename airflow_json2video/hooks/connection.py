@@ -1,4 +1,4 @@
-"""What a connection says, as the arguments of a client. Pure: the same for the worker and the triggerer."""
+"""Read a connection as arguments of a client. Pure: the same for the worker and the triggerer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from airflow_json2video.api.config import DEFAULT_HOST, check_host, is_loopback
 from airflow_json2video.exceptions import ConfigurationError
 
 __all__ = [
@@ -46,13 +47,13 @@ CONN_FIELDS: dict[str, tuple[str, str, type[float] | type[int] | type[str]]] = {
         float,
     ),
 }
-"""The options in ``extra``: label, description and type. Both styles of connection form are made from it."""
+"""The options in ``extra``: label, description and type. Both kinds of connection form are built from it."""
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class ConnectionLike(Protocol):
-    """The part of an Airflow connection that is read here."""
+    """The attributes of an Airflow connection that are read here."""
 
     conn_id: str
     host: str | None
@@ -64,10 +65,10 @@ class ConnectionLike(Protocol):
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """Arguments for a client, and what its submissions need. Its repr does not show the key.
+    """Arguments for a client, and settings of its submissions. The repr does not show the key.
 
-    :ivar options: arguments of a client. :ivar namespace: the name of this deployment; None: it has an id.
-    :ivar confirmation_time: seconds; see ``core.submission``.
+    :ivar options: arguments of a client. :ivar namespace: the name of this deployment; None if it has an id.
+    :ivar confirmation_time: seconds; see :data:`DEFAULT_CONFIRMATION_TIME`.
     """
 
     api_key: str = field(repr=False)
@@ -78,9 +79,7 @@ class ConnectionSettings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host is a service on this machine, which is free and sets no floor to polling."""
-        from airflow_json2video.api.config import is_loopback
-
+        """Whether the host is a service on this machine, which is free and does not limit polling."""
         return is_loopback(urlsplit(self.host).hostname)
 
     @property
@@ -92,17 +91,15 @@ class ConnectionSettings:
 def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
     """Read a connection.
 
-    :raises ConfigurationError: no key, a host that is neither https nor loopback, or an option of the
-        wrong type; the message names the connection and the field and never shows the key.
+    :raises ConfigurationError: the key is missing, the host is neither https nor loopback, or an option has the
+        wrong type. The message names the connection and the field, and never shows the key.
     """
-    from airflow_json2video.api.config import check_host
-
     name = connection.conn_id
     api_key = connection.password or ""
     if not api_key.strip():
         raise ConfigurationError(
-            f"Connection {name!r} has no API key.",
-            advice="Put the JSON2Video API key into its field 'API key', which is the password.",
+            f"Connection {name!r} does not contain an API key.",
+            advice="Enter the JSON2Video API key in its field 'API key', which is the password.",
         )
     try:
         host = check_host(_host(connection))
@@ -125,8 +122,6 @@ def connection_settings(connection: ConnectionLike) -> ConnectionSettings:
 
 
 def _host(connection: ConnectionLike) -> str:
-    from airflow_json2video.api.config import DEFAULT_HOST, is_loopback
-
     host = (connection.host or "").strip().rstrip("/")
     if not host:
         return DEFAULT_HOST
@@ -152,8 +147,8 @@ def _options(connection: ConnectionLike) -> dict[str, Any]:
         extra = json.loads(extra) if isinstance(extra, str) else dict(extra)
     except ValueError:
         raise ConfigurationError(
-            f"Connection {connection.conn_id!r}: extra is not JSON.",
-            advice='Write an object, as {"read_timeout": 60}.',
+            f"Connection {connection.conn_id!r}: extra is not valid JSON.",
+            advice='Write an object, such as {"read_timeout": 60}.',
         ) from None
     options: dict[str, Any] = {}
     for name, (label, _, kind) in CONN_FIELDS.items():
@@ -165,7 +160,7 @@ def _options(connection: ConnectionLike) -> dict[str, Any]:
         except (TypeError, ValueError):
             raise ConfigurationError(
                 f"Connection {connection.conn_id!r}: {label.lower()} ({name!r} in extra) must be "
-                f"{'a whole number' if kind is int else 'a number'}, not {value!r}.",
+                f"{'an integer' if kind is int else 'a number'}, got {value!r}.",
             ) from None
         if kind is float and not math.isfinite(options[name]):
             raise ConfigurationError(

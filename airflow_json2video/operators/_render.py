@@ -46,7 +46,7 @@ from airflow_json2video.submission.budget import Budget
 from airflow_json2video.submission.submitter import SubmittedRender, Submitter
 from airflow_json2video.submission.task_store import TaskStateStore
 from airflow_json2video.task_log import log_finished
-from airflow_json2video.templates import check_variables_of_template
+from airflow_json2video.templates import check_stored_template_variables
 from airflow_json2video.triggers.render import defer_until_rendered, outcome_from_event
 from airflow_json2video.version_compat import (
     as_outputs,
@@ -257,7 +257,7 @@ class RenderAttempt:
             store.check(self._context)
         # Not earlier: a render that an earlier attempt paid for is reused even if its template has changed since.
         if document.get("template") is not None:
-            check_variables_of_template(hook.client, document, log=self._log)
+            check_stored_template_variables(hook.client, document, log=self._log)
         budget.check(hook.client)
         if identity is not None:
             require_same_deployment(hook.settings.namespace, identity.deployment)

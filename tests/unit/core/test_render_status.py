@@ -189,7 +189,7 @@ REFUSALS = [
     InvalidRequest("movies.get: the service refused it.", http_status=200),  # success: false
     NotFound("movies.get: the service does not know this address.", http_status=404),
     ProjectNotFound("movies.get: there is no project.", http_status=404),
-    ConfigurationError("There is no connection 'json2video_default'."),
+    ConfigurationError("Connection 'json2video_default' does not exist."),
 ]
 
 

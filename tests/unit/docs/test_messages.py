@@ -27,7 +27,7 @@ from airflow_json2video.local import Settings
 from airflow_json2video.local.cli import serve
 from airflow_json2video.movie import Scene, TextElement, estimate, load_document, render_airflow_expressions
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.templates import check_variables_of_template
+from airflow_json2video.templates import check_stored_template_variables
 
 DOCS = Path(__file__).parents[3] / "docs"
 PROJECT = "Qk3vT9zLm2XcB7wA"
@@ -88,7 +88,7 @@ def test_the_errors_of_variables_that_do_not_match_the_templates_schema():
     client = SimpleNamespace(execute=lambda call: schema)
     document = {"template": "abc123def456ghi789jk", "variables": {"seconds": "soon"}}
     with pytest.raises(InvalidMovie) as refused:
-        check_variables_of_template(client, document, log=None)
+        check_stored_template_variables(client, document, log=None)
     assert_quoted("operations", refused.value)
 
 

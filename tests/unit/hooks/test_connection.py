@@ -24,7 +24,7 @@ def test_only_the_key_is_needed():
 
 @pytest.mark.parametrize("password", [None, "", "  "])
 def test_a_connection_without_a_key_is_refused_by_name(password):
-    with pytest.raises(ConfigurationError, match="Connection 'video' has no API key"):
+    with pytest.raises(ConfigurationError, match="Connection 'video' does not contain an API key"):
         settings(password=password)
 
 
@@ -61,9 +61,9 @@ def test_options_come_out_of_extra_as_text_or_object():
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        ({"retries": "many"}, "retries.*whole number"),
+        ({"retries": "many"}, "retries.*integer"),
         ({"read_timeout": -1}, "read_timeout.*negative"),
-        ("not json", "extra is not JSON"),
+        ("not json", "extra is not valid JSON"),
     ],
 )
 def test_an_option_of_the_wrong_kind_is_named(extra, words):

@@ -63,7 +63,7 @@ def test_the_test_button_tells_a_wrong_key_from_a_network_fault(monkeypatch, ser
     monkeypatch.setenv(env, json.dumps({"conn_type": "json2video", "password": "invalid-key", "host": service.url}))
     ok, message = Json2VideoHook().test_connection()
     assert not ok
-    assert "refuses the API key" in message
+    assert "refused the API key" in message
     assert "invalid-key" not in message
     dead = {"conn_type": "json2video", "password": "k", "host": "http://127.0.0.1:9", "extra": {"retries": 0}}
     monkeypatch.setenv(env, json.dumps(dead))
@@ -76,7 +76,7 @@ def test_the_test_button_does_not_name_the_made_up_connection_of_airflows_page(m
     monkeypatch.setenv("AIRFLOW_CONN_DNDZYFXS", json.dumps({"conn_type": "json2video"}))
     ok, message = Json2VideoHook("DnDzyFxS").test_connection()
     assert not ok
-    assert message.startswith("This connection has no API key.")
+    assert message.startswith("This connection does not contain an API key.")
 
 
 def test_the_asynchronous_client_is_of_the_same_connection(hook, service):

@@ -354,9 +354,9 @@ def test_the_first_poll_of_a_reattached_render_may_be_refused(render, service):
 
 def test_a_connection_that_is_missing_or_empty_is_named(render, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", json.dumps({"conn_type": "json2video"}))
-    with pytest.raises(AirflowFailException, match="'json2video_default' has no API key"):
+    with pytest.raises(AirflowFailException, match="'json2video_default' does not contain an API key"):
         Attempt(render()).run()
-    with pytest.raises(AirflowFailException, match=r"There is no connection 'no_such_connection'\. Create it"):
+    with pytest.raises(AirflowFailException, match=r"Connection 'no_such_connection' does not exist\. Create it"):
         Attempt(render(json2video_conn_id="no_such_connection")).run()
 
 

@@ -28,7 +28,7 @@ def hook(connection):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Looks come at once; how long to wait between them is not what these tests are about."""
-    monkeypatch.setattr("airflow_json2video.templates._PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("airflow_json2video.templates._LOOKUP_DELAYS", (0.01, 0.01, 0.01))
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 
@@ -94,7 +94,7 @@ def test_a_create_whose_answer_is_lost_is_looked_up_by_name_and_never_repeated(h
 
 def test_a_create_whose_answer_is_lost_before_it_was_made_fails_without_a_second_and_a_retry_makes_it(hook, service):
     service.add_fault("answer", method="POST", path="/v2/templates", status=500)
-    with pytest.raises(ServerError, match="shows no template 'showcase'") as failed:
+    with pytest.raises(ServerError, match="does not show template 'showcase'") as failed:
         sync()
     assert failed.value.retryable
     assert len(calls_of(service)) == 1

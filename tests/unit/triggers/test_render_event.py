@@ -305,7 +305,7 @@ async def test_a_connection_that_is_not_there_yet_is_waited_for(connection, quic
     task = asyncio.create_task(run())
     await asyncio.sleep(0.5)
     assert not task.done()
-    assert times_logged("There is no connection 'later'") == 1
+    assert times_logged("Connection 'later' does not exist") == 1
     monkeypatch.setenv("AIRFLOW_CONN_LATER", connection_json(host=service.url))
     await _until(lambda: service.requests)
     await asyncio.sleep(0.3)
