@@ -107,12 +107,12 @@ def test_tables_go_between_their_markers_and_nowhere_else(results, tmp_path):
 
 def test_a_marker_without_a_block_or_an_end_is_an_error(results, tmp_path):
     page = tmp_path / "page.md"
-    for text, complaint in (
-        ("<!-- bench-local:speeed -->", "no such block"),
+    for text, message in (
+        ("<!-- bench-local:speeed -->", "not a known block"),
         ("<!-- bench-local:speed -->\n", "not closed"),
     ):
         page.write_text(text)
-        with pytest.raises(ValueError, match=complaint):
+        with pytest.raises(ValueError, match=message):
             put_into(page, results)
 
 
