@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from airflow_json2video.airflow_variables import add_variable, is_multi_team, read_variable, variables_are_overwritten
 from airflow_json2video.core.identity import (
     deployment_from_id,
     deployment_from_namespace,
@@ -22,13 +23,7 @@ from airflow_json2video.core.identity import (
     read_stamp,
 )
 from airflow_json2video.exceptions import Billing, ConfigurationError, Json2VideoError
-from airflow_json2video.version_compat import (
-    add_variable,
-    attempt_is_current,
-    is_multi_team,
-    read_variable,
-    variables_are_overwritten,
-)
+from airflow_json2video.version_compat import attempt_is_current
 
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook

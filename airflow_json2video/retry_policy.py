@@ -1,7 +1,7 @@
-"""Retry where it helps, not where it burns: a retry policy for Airflow 3.3 and later.
+"""A retry policy for Airflow 3.3 and later: retries a failed render task only if a retry can help.
 
-On earlier versions nothing is lost but the pauses: the operator itself fails for good where a retry
-cannot help, and everything else is retried after the task's ``retry_delay``.
+Earlier versions lack only its delays: the operator itself fails without a retry where a retry cannot help, and
+everything else is retried after the task's ``retry_delay``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ try:
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 except ImportError:
     raise ImportError(
-        "Json2VideoRetryPolicy needs Airflow 3.3 or later. On this version leave it out: the render operator fails "
-        "for good where a retry cannot help, and the task's retry_delay holds for the rest."
+        "Json2VideoRetryPolicy needs Airflow 3.3 or later. Leave it out on this version: the render operator fails "
+        "without a retry where a retry cannot help, and the task's retry_delay applies to the rest."
     ) from None
 
 if TYPE_CHECKING:
@@ -35,22 +35,22 @@ __all__ = ["Json2VideoRetryPolicy"]
 
 
 class Json2VideoRetryPolicy(RetryPolicy):
-    """Decides by the meaning of the failure whether a render task is retried, and after which pause.
+    """Decides from the failure whether a render task is retried, and after which delay.
 
     ============================================  ==========================================================
     failure                                       decision
     ============================================  ==========================================================
     quota, plan, bad document, template, key      fail now
-    the video could not be kept                   retry after *network_delay*: no new render is paid for
+    the video could not be stored                 retry after *network_delay*: no new render is paid for
     a source could not be fetched                 retry after *source_delay*
-    network trouble, the service's own failure    retry after *network_delay*: adoption makes it free
-    too many requests                             retry when the service asked for it, else *network_delay*
-    deadline passed, render stalled               retry after *source_delay*: it is looked at again first
+    a network error, a failure of the service     retry after *network_delay*: it reattaches, which is free
+    too many requests                             retry after ``Retry-After``, at least *network_delay*
+    deadline passed, render stalled               retry after *source_delay*: it is polled again first
     anything else                                 the task's own settings
     ============================================  ==========================================================
 
-    :param source_delay: pause before a render whose source could not be fetched is tried again.
-    :param network_delay: pause after network trouble.
+    :param source_delay: delay before a render whose source could not be fetched is retried.
+    :param network_delay: delay after a network error.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Json2VideoRetryPolicy(RetryPolicy):
         max_tries: int,  # noqa: ARG002
         context: Context | None = None,  # noqa: ARG002
     ) -> RetryDecision:
-        """Give the decision; the reason is logged and stored with the attempt."""
+        """Return the decision; the reason is logged and stored with the attempt."""
         if not isinstance(exception, Json2VideoError):
             return RetryDecision.default()
         if not exception.retryable:
@@ -79,18 +79,18 @@ class Json2VideoRetryPolicy(RetryPolicy):
                 return RetryDecision.retry(self.source_delay, "a source could not be fetched; it may be back later")
             return RetryDecision.default()
         if isinstance(exception, (RenderDeadlineExceeded, RenderStalled)):
-            return RetryDecision.retry(self.source_delay, "the render goes on; the next attempt looks at it again")
+            return RetryDecision.retry(self.source_delay, "the render keeps running; the next attempt polls it again")
         if isinstance(exception, RateLimited) and exception.retry_after is not None:
-            wish = timedelta(seconds=exception.retry_after)
-            return RetryDecision.retry(max(wish, self.network_delay), "the service asked to wait")
+            retry_after = timedelta(seconds=exception.retry_after)
+            return RetryDecision.retry(max(retry_after, self.network_delay), "the service sent a Retry-After")
         if isinstance(exception, StoreError):
-            return RetryDecision.retry(self.network_delay, "the render is done; a retry only keeps its video")
+            return RetryDecision.retry(self.network_delay, "the render is done; a retry only stores its video")
         if isinstance(exception, (TransportError, ServerError, RateLimited)):
-            return RetryDecision.retry(self.network_delay, "what was submitted is adopted, so a retry is free")
+            return RetryDecision.retry(self.network_delay, "a retry reattaches to the render, which is free")
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:
-        """Give the policy as JSON."""
+        """Return the policy as JSON."""
         return {
             "source_delay": self.source_delay.total_seconds(),
             "network_delay": self.network_delay.total_seconds(),
@@ -98,5 +98,5 @@ class Json2VideoRetryPolicy(RetryPolicy):
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Json2VideoRetryPolicy:
-        """Read what :meth:`serialize` wrote."""
+        """Build the policy from what :meth:`serialize` returned."""
         return cls(**{name: timedelta(seconds=seconds) for name, seconds in data.items()})

@@ -1,4 +1,4 @@
-"""What a trigger asks of Airflow itself: calls that no cancellation may interrupt, and the look-up of a connection."""
+"""Requests of a trigger to Airflow: calls that no cancellation may interrupt, and the look-up of a connection."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 async def uninterrupted(call: Coroutine[Any, Any, T]) -> T:
-    """Return what a call of Airflow's supervisor returns; finish the call even if whoever waits for it is cancelled.
+    """Return the result of a call of Airflow's supervisor; finish the call even if the caller is cancelled.
 
-    A triggerer of Airflow 3.0 and 3.1 asks its supervisor over one socket. A trigger that is cancelled between
-    question and answer leaves the answer unread there, and the whole triggerer ends with "Response read out of order!".
+    A triggerer of Airflow 3.0 and 3.1 talks to its supervisor over one socket. If a trigger is cancelled between
+    request and response, the response remains unread, and the whole triggerer ends with "Response read out of order!".
     """
     task = Context().run(asyncio.create_task, call)
     _running.add(task)
@@ -50,4 +50,4 @@ async def _look_up(conn_id: str) -> Any:
 def _forget(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled():
-        task.exception()  # read, so that asyncio does not log it where nobody waits for it any more
+        task.exception()  # read, so that asyncio does not log it if the caller was cancelled

@@ -2,7 +2,7 @@
 
 Polling is a trade-off: each poll costs a request, and each second between polls delays the result. So the next poll is
 due when the *expected* delay reaches what a request is worth. While many renders end at that age, that is soon. In the
-long tail, where few end in any minute, it is later. At an age at which no render has ever ended, there is no poll.
+long tail, where few end in any minute, it is later. Ages at which no render has ever ended are skipped.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_json2video import airflow_variables
 from airflow_json2video import deployment as module
-from airflow_json2video import version_compat
 from airflow_json2video.core.identity import Stamp, TaskIdentity, add_stamp, deployment_from_id
 from airflow_json2video.deployment import (
     ID_VARIABLE,
@@ -34,7 +34,7 @@ class Log(list):
 @pytest.fixture(autouse=True)
 def deployment(monkeypatch):
     """Nothing stands in for the database here."""
-    monkeypatch.setattr(module, "read_variable", version_compat.read_variable)
+    monkeypatch.setattr(module, "read_variable", airflow_variables.read_variable)
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def test_a_namespace_needs_no_database_and_goes_before_the_id():
 
 
 def test_two_that_create_the_id_at_the_same_time_have_one(database):
-    version_compat.add_variable(ID_VARIABLE, "first", description="")
-    version_compat.add_variable(ID_VARIABLE, "second", description="")
+    airflow_variables.add_variable(ID_VARIABLE, "first", description="")
+    airflow_variables.add_variable(ID_VARIABLE, "second", description="")
     assert identify() == "id:first"
 
 
@@ -317,7 +317,7 @@ def test_a_variable_that_is_listed_and_not_found_cannot_be_read(supervisor):
         pytest.skip("Airflow 3.0 to 3.2 cannot be asked for the names of Variables")
     supervisor.refuses("GetVariable", "VARIABLE_NOT_FOUND", raises=False)
     supervisor.answers["GetVariableKeys"] = comms.VariableKeysResult(keys=[ID_VARIABLE], total_entries=1)
-    with pytest.raises(Json2VideoError, match=r"exists, and its value cannot be read.*rotate-fernet-key") as no:
+    with pytest.raises(Json2VideoError, match=r"exists but its value cannot be read.*rotate-fernet-key") as no:
         get_deployment(None)
     assert no.value.retryable
     supervisor.refuses("GetVariableKeys", "API_SERVER_ERROR")

@@ -21,7 +21,16 @@ TABLE = {
 # Modules next to public ones that a user does not import.
 INTERNAL = {
     *("operators.base", "triggers.base", "hooks.connection"),
-    *("commands", "deployment", "get_provider_info", "json_values", "metrics", "progress", "supervisor_calls"),
+    *(
+        "airflow_variables",
+        "commands",
+        "deployment",
+        "get_provider_info",
+        "json_values",
+        "metrics",
+        "progress",
+        "supervisor_calls",
+    ),
     *("task_log", "templates", "version_compat"),
 }
 FOLDERS_OF_AIRFLOW = ("operators", "sensors", "transfers", "triggers", "decorators", "hooks")
