@@ -135,7 +135,7 @@ def run_with_faults(home: Path, *, rows: int, seed: int, quiet: bool = False) ->
         with airflow_for(home, service, markers=markers.folder, stored=True) as airflow:
             cost = run_once(airflow, service, "bench_batch", run_id=run_id, rows=source, timeout=3600)
             killed = sum(markers.hit(run_id, strike) is not None for strike in STRIKES)
-            struck = sum(f["struck"] for f in service.control("GET", "faults")["faults"])
+            struck = sum(f["applied"] for f in service.control("GET", "faults")["faults"])
             wrong = _wrong(service, home / "report.jsonl", rows) if cost.state == "success" else ["the run failed"]
     if not quiet and killed != len(STRIKES):
         wrong.append(f"{killed} of {len(STRIKES)} workers were killed")

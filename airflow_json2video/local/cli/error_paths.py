@@ -15,7 +15,7 @@ _PLACE = re.compile(r"(?:Scene #(?P<scene>\d+)|Movie)(?:, element #(?P<element>\
 _PROPERTIES = (
     (re.compile(r"requires a '(?P<name>[\w-]+)' property"), None),
     (re.compile(r"The mask "), "mask"),
-    (re.compile(r"Failed to download|The URL provided|its length is not known"), "src"),
+    (re.compile(r"Failed to download|The URL provided|its length is unknown"), "src"),
     (re.compile(r"Unknown element type|has no 'type'"), "type"),
     (re.compile(r"the transition\b"), "transition"),
     (re.compile(r"to iterate over"), "iterate"),

@@ -34,7 +34,7 @@ class TextLayer(OpenLayer):
         self._animation = animation_of(element)
         style = str(element.get("style") or PLAIN)
         if self._animation:
-            note(f"text style '{style}' is drawn as a simple animation: the text {self._animation.told}")
+            note(f"text style '{style}' is drawn as a simple animation: the text {self._animation.description}")
         elif style != PLAIN:
             note(f"text style '{style}' is drawn plain")
         self._low = _LOW if self._animation and self._animation.effect == "jump" else 0.0

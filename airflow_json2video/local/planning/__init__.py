@@ -1,1 +1,1 @@
-"""From a document to a timeline of whole frames. Pure: no network, no pixels."""
+"""Computes the timeline of a document in whole frames. Pure: no network, no pixels."""

@@ -1,4 +1,4 @@
-"""Captions: read from SRT, VTT and ASS, made from what voices say, and written as ASS. No pixels.
+"""Captions: read from SRT, VTT and ASS, built from the texts of voices, and written as ASS. No pixels.
 
 Times are seconds of the movie.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CaptionFault", "Line", "Speech", "Word", "arranged", "lines_of_speech", "read_captions", "write_ass"]
 
 MAX_LINES = 10_000
-_MAX_WORDS, _MAX_LETTERS = 200, 200  # of a line, and of a word: no frame shows more
+_MAX_WORDS, _MAX_LETTERS = 200, 200  # of a line, and of a word: a frame cannot show more
 _ARROW = re.compile(
     r"(?P<start>(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?)\s*-->\s*(?P<end>(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?)"
 )
@@ -35,25 +35,25 @@ _SENTENCE_END = re.compile("[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\\]]*$
 
 
 class CaptionFault(Exception):
-    """The captions cannot be read; the text says what is wrong."""
+    """The captions cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """A word and when it is said."""
+    """A word and the time at which it is spoken."""
 
     text: str
     start: float
     end: float
     breaks: bool = False
-    """A new row begins with it."""
+    """Whether a new row begins with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What shows at a time.
+    """A line of captions.
 
-    :param timed: whether the times of its words are known; if not, none is highlighted.
+    :param timed: whether the times of its words are known; if not, no word is highlighted.
     """
 
     start: float
@@ -63,13 +63,13 @@ class Line:
 
     @property
     def text(self) -> str:
-        """All words, a line break before each new row."""
+        """All words, with a line break before each new row."""
         return "".join(("\n" if w.breaks else " ") + w.text for w in self.words)[1:]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """What one voice says, from *start* to *end*; what would be said after *until* is not heard."""
+    """The speech of one voice, from *start* to *end*; what comes after *until* is cut off."""
 
     text: str
     start: float
@@ -81,14 +81,14 @@ class Speech:
 
 
 def read_captions(text: str) -> list[Line]:
-    """Read SRT, WebVTT or ASS, told apart by what is in them, in order of time.
+    """Read SRT, WebVTT or ASS, detected by the content, in order of time.
 
-    :raises CaptionFault: it is none of them, or there is no caption in it.
+    :raises CaptionFault: another format, or no captions.
     """
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     lines = _read_ass(text) if re.search(r"^[ \t]*Dialogue[ \t]*:", text, re.MULTILINE) else _read_cues(text)
     if not lines:
-        raise CaptionFault("the captions are not SRT, WebVTT or ASS, or there is none in them")
+        raise CaptionFault("the captions are not SRT, WebVTT or ASS, or empty")
     if len(lines) > MAX_LINES:
         raise CaptionFault(f"there are more than {MAX_LINES} captions")
     lines = [
@@ -99,7 +99,7 @@ def read_captions(text: str) -> list[Line]:
 
 
 def _read_cues(text: str) -> list[Line]:
-    """Read SRT or VTT: blocks apart by blank lines, each with an arrow between two times."""
+    """Read SRT or VTT: blocks separated by blank lines, each with an arrow between two times."""
     lines = []
     for block in re.split(r"\n[ \t]*\n", text):
         rows = block.strip("\n").split("\n")
@@ -118,7 +118,7 @@ def _cue(rows: Sequence[str], start: float, end: float) -> Line | None:
         return None
     moments = [start, *(_clock(m) for row in rows for m in _INNER_TIME.findall(row)), end]
     timed = len(moments) > 2
-    pieces: list[tuple[str, bool, int]] = []  # text, whether a row begins, number of the moment
+    pieces: list[tuple[str, bool, int]] = []  # text, whether a row begins, index of the time
     moment = 0
     for number, row in enumerate(rows):
         begins = number > 0
@@ -149,7 +149,7 @@ def _even(words: Sequence[tuple[str, bool]], start: float, end: float) -> tuple[
 
 
 def _read_ass(text: str) -> list[Line]:
-    """Read the Dialogue lines; of their override tags only karaoke times are kept, of their styles nothing."""
+    """Read the Dialogue lines. Override tags other than karaoke times, and styles, are ignored."""
     fields = ["Layer", "Start", "End", "Style", "Name", "MarginL", "MarginR", "MarginV", "Effect", "Text"]
     in_events = False
     lines = []
@@ -184,7 +184,7 @@ def _dialogue(text: str, start: float, end: float) -> Line | None:
         for row_number, row in enumerate(part.split("\n")):
             begins = begins or (row_number > 0 and bool(words))
             for word_number, word in enumerate(row.split()):
-                # A syllable that follows without a blank belongs to the word before it.
+                # A syllable without a space before it belongs to the previous word.
                 if words and joined and not begins and word_number == 0 and row_number == 0 and not row[:1].isspace():
                     words[-1] = replace(words[-1], text=words[-1].text + word, end=min(until, end))
                 else:
@@ -205,15 +205,15 @@ def _clock(text: str) -> float:
         for part in parts:
             seconds = seconds * 60 + float(part)
     except ValueError:
-        raise CaptionFault(f"'{text}' is no time") from None
+        raise CaptionFault(f"'{text}' is not a time") from None
     return seconds
 
 
-# Making
+# Building
 
 
 def lines_of_speech(speeches: Iterable[Speech], *, max_words: int) -> list[Line]:
-    """Give the lines of what voices say, each word as long as the others of its voice."""
+    """Return the lines of the texts of voices. All words of a voice have the same length."""
     lines = []
     for speech in sorted(speeches, key=lambda s: s.start):
         words = _even([(w, False) for w in speech.text.split()], speech.start, speech.end)
@@ -223,7 +223,7 @@ def lines_of_speech(speeches: Iterable[Speech], *, max_words: int) -> list[Line]
 
 
 def _grouped(words: Sequence[Word], max_words: int, *, timed: bool) -> list[Line]:
-    """Cut words into lines: at most so many words, and none goes on after the end of a sentence."""
+    """Split words into lines of at most *max_words* words that end with each sentence."""
     lines: list[Line] = []
     group: list[Word] = []
     for number, word in enumerate(words):
@@ -238,10 +238,10 @@ def _grouped(words: Sequence[Word], max_words: int, *, timed: bool) -> list[Line
 def arranged(
     lines: Iterable[Line], *, replacements: Mapping[str, Any], all_caps: bool, max_words: int | None
 ) -> list[Line]:
-    """Correct, capitalise and cut lines as the settings ask.
+    """Apply the replacements, capitalization and line length of the settings.
 
-    :param replacements: whole words or phrases, in any case, to what stands instead.
-    :param max_words: None: lines stay as they are.
+    :param replacements: whole words or phrases, in any case, and their replacements.
+    :param max_words: None: lines are not split.
     """
     result: list[Line] = []
     for line in lines:
@@ -258,7 +258,7 @@ def arranged(
 
 
 def _replaced(words: Sequence[Word], replacements: Mapping[str, Any]) -> list[Word]:
-    """Replace phrases of one or more words; punctuation around a phrase stays."""
+    """Replace phrases of one or more words; the punctuation around a phrase stays."""
     left = list(words)
     for wrong, right in replacements.items():
         phrase = str(wrong).lower().split()
@@ -279,7 +279,7 @@ def _replaced(words: Sequence[Word], replacements: Mapping[str, Any]) -> list[Wo
 
 
 def _bare(word: str) -> tuple[str, str, str]:
-    """Give a word without the punctuation before and after it, and both of these."""
+    """Return a word without the punctuation before and after it, and both of these."""
     start, end = 0, len(word)
     while start < end and not word[start].isalnum():
         start += 1
@@ -292,7 +292,7 @@ def _bare(word: str) -> tuple[str, str, str]:
 
 
 def write_ass(lines: Iterable[Line], look: SubtitleStyle, *, width: int, height: int) -> str:
-    """Give an ASS file that a player shows much like the render; words that have times carry karaoke tags."""
+    """Return an ASS file that a player shows much like the render. Words with times have karaoke tags."""
     boxed = look.boxes_line
     outline = look.box if boxed else look.outline
     style = ",".join(
@@ -337,7 +337,7 @@ def _ass_text(line: Line) -> str:
 
 
 def _escaped(text: str) -> str:
-    # ASS has no escape for a brace or a backslash in front of a letter; others stand for them.
+    # ASS cannot escape a brace, or a backslash before a letter; similar characters replace them.
     return text.replace("{", "(").replace("}", ")").replace("\\", "/")
 
 

@@ -26,7 +26,7 @@ _RGB = re.compile(r"rgba?\(([^)]*)\)", re.IGNORECASE)
 
 
 def parse_color(text: Any) -> RGBA | None:
-    """Read a CSS color (name, ``#rgb[a]``, ``#rrggbb[aa]``, ``rgb()``, ``rgba()``); None if it is none."""
+    """Parse a CSS color (name, ``#rgb[a]``, ``#rrggbb[aa]``, ``rgb()``, ``rgba()``); None if it is not one."""
     if not isinstance(text, str):
         return None
     text = text.strip().lower()

@@ -1,7 +1,7 @@
-"""Leniency: what the local service makes of an expression whose value the real one does not document.
+"""Lenient evaluation of expressions whose value the real service does not document.
 
-An undefined variable is nothing, with a warning; texts and numbers mix; there are a few functions more. The
-grammar is the movie's own, :mod:`airflow_json2video.movie.evaluator`.
+An undefined variable is empty, with a warning; texts and numbers can be mixed; there are a few more functions. The
+grammar is that of movies, :mod:`airflow_json2video.movie.evaluator`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ __all__ = ["EvaluationError", "evaluate", "fill", "text_of", "truthy"]
 
 Missing = Callable[[str], None]
 Spend = Callable[[int], None]
-"""Told what an operation costs, about a character read each; it may raise :class:`EvaluationError`."""
+"""Called with the cost of an operation, in characters processed; it can raise :class:`EvaluationError`."""
 
 MAX_ITEMS = 1_000
-"""Values of a list or an object that is written into a text."""
+"""Maximum values of a list or an object that is written into a text."""
 MAX_DIGITS = 15
-"""Beyond them ``round`` changes nothing, or costs a power of ten of that many digits."""
+"""Maximum digits of ``round``; more have no effect, or compute a huge power of ten."""
 
 
 class EvaluationError(ValueError):
-    """An expression that cannot be read or computed."""
+    """An expression that cannot be parsed or computed."""
 
 
 class _Lenient(strict.Policy):
@@ -45,7 +45,7 @@ class _Lenient(strict.Policy):
         return super().is_true(value)
 
     def uncertain(self, reason: str) -> None:
-        """Go on with what seems likely."""
+        """Continues with a likely value."""
 
     def undefined(self, name: str) -> None:
         if self._missing:
@@ -67,9 +67,9 @@ class _Lenient(strict.Policy):
         if isinstance(value, bool):
             return super().text(value)
         if isinstance(value, (list, dict)) and _holds_more(value, MAX_ITEMS):
-            raise self.refusal(f"a list or object of more than {MAX_ITEMS:,} values is not written into a text")
+            raise self.refusal(f"a list or object of more than {MAX_ITEMS:,} values cannot be written into a text")
         if isinstance(value, str) and len(value) > strict.MAX_RESULT:
-            raise self.refusal("the text grows too long")
+            raise self.refusal("the text becomes too long")
         return "" if value is None else str(_whole(value))
 
     def comparable(self, left: Any, right: Any) -> tuple[Any, Any]:
@@ -99,21 +99,21 @@ _LENIENT = _Lenient()
 
 
 def truthy(value: Any) -> bool:
-    """Whether a condition with this value keeps its scene or element; the texts false and 0 do not."""
+    """Return whether a condition with this value is true; the texts false and 0 are not."""
     return _LENIENT.is_true(value)
 
 
 def text_of(value: Any) -> str:
-    """Write a value into a surrounding text."""
+    """Format a value for a surrounding text."""
     return _LENIENT.text(value)
 
 
 def fill(text: str, scope: Mapping[str, Any], *, missing: Missing | None = None, spend: Spend | None = None) -> Any:
-    """Fill the placeholders of a text; one that is the whole text, blanks aside, keeps its type.
+    """Fill the placeholders of a text. A placeholder that is the whole text keeps the type of its value.
 
-    :param missing: told the name of each undefined variable.
-    :param spend: told what each operation costs.
-    :raises EvaluationError: an expression that cannot be read or computed.
+    :param missing: called with the name of each undefined variable.
+    :param spend: called with the cost of each operation.
+    :raises EvaluationError: an expression cannot be parsed or computed.
     """
     if "{{" not in text:
         return text
@@ -127,7 +127,7 @@ def fill(text: str, scope: Mapping[str, Any], *, missing: Missing | None = None,
 def evaluate(expression: str, scope: Mapping[str, Any], *, missing: Missing | None = None) -> Any:
     """Compute one expression in a scope of variables.
 
-    :raises EvaluationError: it cannot be read or computed.
+    :raises EvaluationError: it cannot be parsed or computed.
     """
     return _whole(strict.evaluate(expression, scope, policy=_Lenient(missing)))
 
@@ -143,7 +143,7 @@ def _whole(value: Any) -> Any:
 
 
 def _holds_more(value: Any, most: int) -> bool:
-    """Say whether a list or an object holds more than *most* values, at all its levels."""
+    """Return whether a list or an object has more than *most* values, on all levels together."""
     waiting, count = [value], 0
     while waiting and count <= most:
         item = waiting.pop()

@@ -1,4 +1,4 @@
-"""What a model would make for a movie, and what that costs by the service's catalogue."""
+"""The assets that models would generate for a movie, and their price in the service's catalog."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NAMES = ("type", "prompt", "model", "aspect-ratio", "model-settings")
 
 
 def generated(timeline: Timeline) -> list[dict[str, Any]]:
-    """Give the pictures and clips that cost credits, as JSON.
+    """Return the generated images and clips that cost credits, as JSON.
 
-    Each has ``key`` (equal for what the service would take from its cache: the same prompt, model and settings),
-    ``credits``, ``fresh`` (``cache: false``: made anew) and ``kept`` (``save-to-media``). A connection of one's own
-    costs nothing; a model that the catalogue does not name has no price here. Voices are free by the catalogue.
+    Each has ``key`` (equal if the service would use its cache: same prompt, model and settings), ``credits``,
+    ``fresh`` (``cache: false``: not from the cache) and ``kept`` (``save-to-media``). A custom connection is free, and
+    so is a model that is not in the catalog. Voices are free in the catalog.
     """
     return [asset for layer in _layers(timeline) if (asset := _asset(layer, timeline)) is not None]
 

@@ -1,4 +1,4 @@
-"""Durations, order and frames: from a resolved document to a timeline."""
+"""Computes durations, order and frames: from a resolved document to a timeline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_json2video.movie.frames import MAX_SIDE, MIN_SIDE, preset_size
 __all__ = ["Probe", "drawable", "number", "plan"]
 
 Probe = Callable[[str, Mapping[str, Any]], "float | None"]
-"""Given an element's place and the element, the length of its asset in seconds, or None."""
+"""Returns the length of an element's media file in seconds, or None; called with the path and the element."""
 
 MAX_SECONDS = LIMITS.movie_seconds
 VISUAL = ("image", "video", "text", "html", "component", "audiogram")
@@ -30,7 +30,7 @@ OVER_ALL = 1_000_000
 
 
 def number(value: Any, default: float) -> float:
-    """Read a number that may be written as a text; anything else is *default*."""
+    """Parse a number, also from a text; return *default* for anything else."""
     if isinstance(value, bool) or value is None:
         return default
     try:
@@ -41,28 +41,28 @@ def number(value: Any, default: float) -> float:
 
 
 def plan(movie: Resolved, *, probe: Probe | None = None) -> Timeline:
-    """Lay the movie out in time.
+    """Compute the timeline of a movie.
 
-    Scenes follow each other; a transition overlaps its scene with the one before, so the movie is shorter
-    by that much (not documented: how FFmpeg's xfade behaves).
+    Scenes follow each other; a transition overlaps its scene with the previous one, so that the movie is shorter by
+    that much (not documented; as FFmpeg's xfade does).
 
-    :param probe: measures assets whose length is not written down.
-    :raises MovieFault: the movie cannot be rendered; worded as the service words it.
+    :param probe: measures media files whose length is not set.
+    :raises MovieFault: the movie cannot be rendered; the message is the service's.
     """
     return _Planner(movie, probe).timeline()
 
 
 def drawable(timeline: Timeline, *, limits: Limits = LIMITS) -> None:
-    """Make sure that a movie is not too much to draw: that would be known only after half an hour of drawing.
+    """Check that a movie can be drawn within the limits, before it is drawn.
 
-    :raises MovieFault: it is.
+    :raises MovieFault: it is too large.
     """
     pixels = timeline.width * timeline.height * timeline.frames
     if pixels > limits.drawn_pixels:
         most = limits.drawn_pixels / (timeline.width * timeline.height * timeline.fps)
         raise MovieFault(
             f"The movie is {timeline.duration:.0f} s long; at {timeline.width}x{timeline.height} and"
-            f" {float(timeline.fps):g} frames a second at most {float(most):.0f} s are drawn here"
+            f" {float(timeline.fps):g} frames a second at most {float(most):.0f} s can be drawn here"
         )
 
 
@@ -77,7 +77,7 @@ class _Planner:
             self._warnings.append(f"the frame was cut to even sides: {self._width}x{self._height}")
         fps = number(movie.get("fps"), 25)
         if not 1 <= fps <= 120:
-            raise MovieFault(f"The 'fps' of a movie is a number from 1 to 120, not {movie.get('fps')}")
+            raise MovieFault(f"The 'fps' of a movie must be a number from 1 to 120, got {movie.get('fps')}")
         self._fps = Fraction(fps).limit_denominator(1001)
         self._sounds: list[Sound] = []
         self._subtitles: list[tuple[int | None, str, dict[str, Any]]] = []
@@ -91,7 +91,7 @@ class _Planner:
         lengths = [(e, self._length(e, self._place(None, e))) for e in self._movie["elements"]]
         ends = [self._frames(_start(e) + length) for e, length in lengths if length is not None]
         frames = max([chain, *ends])
-        # Under one second counts as zero, after the archived reference.
+        # Less than one second counts as zero, as in the archived reference.
         if frames < self._fps:
             raise MovieFault("Movie duration cannot be zero")
         if frames > MAX_SECONDS * self._fps:
@@ -168,7 +168,7 @@ class _Planner:
         return f"{'Movie' if scene is None else f'Scene #{scene}'}, element #{element['_element']}"
 
     def _length(self, element: Mapping[str, Any], where: str) -> float | None:
-        """Give an element's length in seconds with its extra time; None: as long as its container."""
+        """Return an element's length in seconds, including its extra time; None: as long as its container."""
         kind = element.get("type")
         if kind not in TYPES:
             raise MovieFault(
@@ -194,7 +194,7 @@ class _Planner:
             "voice": ("text",),
             "component": ("component",),
         }.get(kind, ())
-        # A text may be empty, as when its variable is not defined; it may not be left out.
+        # A text can be empty, for example if its variable is undefined, but not missing.
         if kind == "text" and "text" not in element:
             needs = ("text",)
         if needs and not any(element.get(name) not in (None, "") for name in needs):
@@ -205,7 +205,7 @@ class _Planner:
             animation = animation_of(element)
             return animation.seconds(str(element.get("text"))) if animation else None
         if kind == "image":
-            # No length of its own: it lasts as long as its siblings make the scene.
+            # Without its own length, it lasts as long as the scene.
             return None
         if kind == "voice":
             spoken = self._probe(where, element) if self._probe else None
@@ -213,7 +213,7 @@ class _Planner:
         if kind in ("video", "audio"):
             measured = self._probe(where, element) if self._probe and element.get("src") else None
             if measured is None:
-                self._warnings.append(f"{where}: its length is not known without the asset; 5 s are assumed")
+                self._warnings.append(f"{where}: its length is unknown without the media file; 5 s are assumed")
                 measured = 5.0
             loops = int(number(element.get("loop"), 1))
             seek = number(element.get("seek"), 0)
@@ -264,17 +264,17 @@ class _Planner:
                 )
             elif kind == "subtitles":
                 self._subtitles.append((scene, where, element))
-        # Array order is paint order; sorting is stable.
+        # The order of the array is the order of drawing; sorting is stable.
         return sorted(layers, key=lambda layer: layer.z_index)
 
     def _subtitled(self, frames: int) -> list[Layer]:
-        """Give the movie's subtitles as the topmost layer: none or one. In a scene they are only tolerated."""
+        """Return the movie's subtitles as the topmost layer: none or one. In a scene they only cause a warning."""
         own = [(where, element) for scene, where, element in self._subtitles if scene is None]
         stray = [(where, element) for scene, where, element in self._subtitles if scene is not None]
         if len(own) > 1:
             raise MovieFault(f"{own[1][0]}: A movie can have only one 'subtitles' element")
         for number_, (where, _) in enumerate(stray):
-            fate = "they are shown over the whole movie" if not own and number_ == 0 else "these are left out"
+            fate = "they show over the whole movie" if not own and number_ == 0 else "these are ignored"
             self._warnings.append(f"{where}: subtitles belong to the elements of the movie, not of a scene; {fate}")
         return [
             Layer(
@@ -285,7 +285,7 @@ class _Planner:
 
 
 def _crossed(sound: Sound, scenes: list[ScenePlan]) -> Sound:
-    """Let the sound of a scene rise and fall with its picture, while a transition runs."""
+    """Fade the sound of a scene together with its picture during a transition."""
     if sound.scene is None:
         return sound
     entering = [(s.first, s.transition.frames) if s.transition else None for s in scenes[sound.scene :][:2]]
@@ -307,5 +307,5 @@ def _size(movie: Mapping[str, Any]) -> tuple[int, int]:
         raise MovieFault("Width and Height required when resolution is custom")
     width, height = (int(number(movie.get(s), d)) for s, d in (("width", 640), ("height", 360)))
     if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
-        raise MovieFault(f"The frame is {width}x{height}; each side is from {MIN_SIDE} to {MAX_SIDE} pixels")
+        raise MovieFault(f"The frame is {width}x{height}; each side must be from {MIN_SIDE} to {MAX_SIDE} pixels")
     return width, height

@@ -13,26 +13,26 @@ from airflow_json2video.local.planning.evaluation import EvaluationError, fill, 
 __all__ = ["MovieFault", "Resolved", "resolve"]
 
 Scope = ChainMap[str, Any]
-"""Variables by name, the innermost first. Chained, since a copy for each element would cost as much as all of them."""
+"""Variables by name, the innermost first. Chained, because a copy per element would be expensive."""
 
-_VALUE = 5  # what it costs to look at a value, in the unit of ``Limits.work``
+_VALUE = 5  # cost of visiting a value, in the unit of ``Limits.work``
 _SCOPING = ("variables", "condition")
 
 
 class MovieFault(Exception):
-    """The movie cannot be rendered; the text is the render's message."""
+    """The movie cannot be rendered; the message is that of the render."""
 
 
 class Resolved(dict[str, Any]):
-    """A document without expressions. Scenes carry ``_scene``, elements ``_element``: their place from 1."""
+    """A document without expressions. Scenes have ``_scene`` and elements ``_element``: their position from 1."""
 
     warnings: list[str]
 
 
 def resolve(document: Mapping[str, Any], *, limits: Limits = LIMITS) -> Resolved:
-    """Give the document with every expression computed, conditions applied and iteration spelled out.
+    """Return the document with expressions computed, conditions applied and iterations expanded.
 
-    :raises MovieFault: an expression that cannot be computed, or more than the limits let a movie be.
+    :raises MovieFault: an expression cannot be computed, or the movie exceeds a limit.
     """
     try:
         return _Resolver(limits).movie(document)
@@ -41,7 +41,7 @@ def resolve(document: Mapping[str, Any], *, limits: Limits = LIMITS) -> Resolved
 
 
 class _Resolver:
-    """One resolution: what it has warned of, and what it has still to spend."""
+    """One resolution, with its warnings and its remaining budget."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -64,7 +64,7 @@ class _Resolver:
         for number, scene in enumerate(declared, start=1):
             if not isinstance(scene, Mapping):
                 raise MovieFault(f"Scene #{number}: the scene is not an object")
-            # One step only: what an imported scene imports itself is not followed, so there is no circle.
+            # One level only: imports of an imported scene are not followed, so that there is no cycle.
             name = scene.get("import")
             imported = by_id.get(name) if isinstance(name, str) else None
             if imported is not None and imported is not scene:
@@ -79,7 +79,7 @@ class _Resolver:
         return root
 
     def _rounds(self, scene: Mapping[str, Any], scope: Scope, number: int) -> Iterator[dict[str, Any]]:
-        """Give the variables of each repetition: the item by its name, and its keys directly (both are documented)."""
+        """Return the variables of each iteration: the item by its name, and its keys directly (both are documented)."""
         name = scene.get("iterate")
         if not name:
             yield {}
@@ -107,9 +107,9 @@ class _Resolver:
         return resolved
 
     def _declared(self, variables: Any, outer: Scope | None, where: str) -> Scope:
-        """Fill variables in their order, as the service's tutorial does, so that one may name those before it.
+        """Fill variables in their order, as in the service's tutorial, so that one can use those before it.
 
-        What the arrays and objects of the movie hold stays as it is: it may name the item of an iteration.
+        The values in arrays and objects of the movie are not filled: they can name the item of an iteration.
         """
         scope: Scope = ChainMap() if outer is None else outer.new_child({})
         if isinstance(variables, str):
@@ -140,7 +140,7 @@ class _Resolver:
             raise MovieFault(f"{where}: the movie has more than {self._limits.elements:,} scenes and elements")
 
     def _bounded(self, element: dict[str, Any], where: str) -> dict[str, Any]:
-        """Cut a text that is longer than is drawn."""
+        """Cut off a text that exceeds the limit."""
         text = element.get("text")
         if element.get("type") == "text" and isinstance(text, str) and len(text) > self._limits.text:
             element["text"] = text[: self._limits.text]
@@ -152,7 +152,7 @@ class _Resolver:
 
     def _filled(self, value: Any, scope: Scope, where: str) -> Any:
         def missing(name: str) -> None:
-            self._warnings[f"{where}: the variable '{name}' is not defined; it is taken as empty"] = None
+            self._warnings[f"{where}: the variable '{name}' is not defined; it is treated as empty"] = None
 
         try:
             return self._walk(value, scope, missing)
@@ -166,7 +166,7 @@ class _Resolver:
         if isinstance(value, str):
             if "{{" not in value:
                 return value
-            # Each placeholder may be read to the end of the text before it turns out to be none.
+            # Each placeholder can be scanned to the end of the text before it proves not to be one.
             self._spend(len(value) * value.count("{{"))
             filled = fill(value, scope, missing=missing, spend=self._spend)
             self._spend(len(filled) if isinstance(filled, str) else 0)
@@ -180,7 +180,9 @@ class _Resolver:
     def _spend(self, work: int) -> None:
         self._spent += work
         if self._spent > self._limits.work or time.monotonic() > self._deadline:
-            raise EvaluationError("the movie has more, longer or oftener repeated expressions than are computed here")
+            raise EvaluationError(
+                "the movie has more, longer or more often repeated expressions than can be computed here"
+            )
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a ``voice`` element says and how long that takes, before anybody has said it."""
+"""The text of a ``voice`` element and its estimated length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 
 
 def spoken_text(element: Mapping[str, Any]) -> str:
-    """Give the text without SSML, its blanks made single."""
+    """Return the text without SSML, with single spaces."""
     text = str(element.get("text") or "")[:MAX_TEXT]
     if _TAG.search(text):
         text = html.unescape(_TAG.sub(" ", text))
@@ -23,7 +23,7 @@ def spoken_text(element: Mapping[str, Any]) -> str:
 
 
 def speed_of(element: Mapping[str, Any]) -> float:
-    """Give the speed that ``model-settings`` ask for, 0.5 to 2; 1 is ordinary."""
+    """Return the speed in ``model-settings``, 0.5 to 2; 1 is normal."""
     settings = element.get("model-settings")
     inner = settings.get("voice_settings") if isinstance(settings, Mapping) else None
     try:
@@ -34,5 +34,5 @@ def speed_of(element: Mapping[str, Any]) -> float:
 
 
 def estimated_seconds(element: Mapping[str, Any]) -> float:
-    """Guess the length in seconds: 2.5 words a second, and not under one second."""
+    """Estimate the length in seconds: 2.5 words per second, at least one second."""
     return max(1.0, len(spoken_text(element).split()) / (WORDS_PER_SECOND * speed_of(element)))

@@ -1,4 +1,4 @@
-"""How subtitles look: the ``settings`` of a ``subtitles`` element, read once."""
+"""The style of subtitles: the parsed ``settings`` of a ``subtitles`` element."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _BUNDLED = ("roboto", "dejavu sans")
 
 @dataclass(frozen=True, kw_only=True)
 class SubtitleStyle:
-    """Sizes are pixels of the movie."""
+    """The style of subtitles. Sizes are pixels of the movie."""
 
     style: str = "classic"
     family: str = "Roboto"
     bold: bool = False
     size: float = 32.0
     word: RGBA = (255, 255, 0, 255)
-    """The word being said."""
+    """Color of the spoken word."""
     line: RGBA = (255, 255, 255, 255)
     box: RGBA = (0, 0, 0, 255)
     outline: RGBA = (0, 0, 0, 255)
@@ -41,7 +41,7 @@ class SubtitleStyle:
     """``top``, ``mid-top``, ``center``, ``mid-bottom`` or ``bottom``."""
     column: str = "center"
     center: tuple[float, float] | None = None
-    """Where the middle stands, if the movie says so."""
+    """Position of the center, if the movie sets it."""
     all_caps: bool = False
     max_words: int = 4
     max_words_given: bool = False
@@ -49,20 +49,20 @@ class SubtitleStyle:
 
     @property
     def boxes_line(self) -> bool:
-        """Whether a box lies behind each row."""
+        """Whether each row has a box."""
         return self.style == "boxed-line"
 
     @property
     def alignment(self) -> int:
-        """The place as ASS counts places, like the keys of a number pad."""
+        """The position as in ASS, numbered like the keys of a number pad."""
         return _ROWS[self.row] + _COLUMNS[self.column]
 
 
 def read_style(element: Mapping[str, Any], *, width: int, warn: Callable[[str], None]) -> SubtitleStyle:
-    """Read the settings of a ``subtitles`` element.
+    """Parse the settings of a ``subtitles`` element.
 
-    :param width: of the movie; 5 % of it is the size of the letters if nothing is said.
-    :param warn: told of what is replaced by something else.
+    :param width: of the movie; the default font size is 5 % of it.
+    :param warn: called for each value that is replaced.
     """
     given = element.get("settings")
     settings: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
@@ -70,7 +70,7 @@ def read_style(element: Mapping[str, Any], *, width: int, warn: Callable[[str], 
         warn(f"settings not drawn: {', '.join(unknown)}")
     style = str(settings.get("style") or "classic")
     if style not in STYLES:
-        warn(f"the style '{style}' is drawn as 'classic'; there are {', '.join(STYLES)}")
+        warn(f"the style '{style}' is drawn as 'classic'; available: {', '.join(STYLES)}")
         style = "classic"
     family = str(settings.get("font-family") or "Arial")
     if settings.get("font-url") or (settings.get("font-family") and family.lower() not in _BUNDLED):
@@ -115,11 +115,11 @@ def read_style(element: Mapping[str, Any], *, width: int, warn: Callable[[str], 
 def _place(settings: Mapping[str, Any], warn: Callable[[str], None]) -> tuple[str, str, tuple[float, float] | None]:
     position = str(settings.get("position") or "bottom-center")
     if position == "custom":
-        # That x and y mean the middle is not documented; samples give half the width as x.
+        # That x and y mean the center is not documented; samples have half the width as x.
         return "center", "center", (_number(settings.get("x"), 0), _number(settings.get("y"), 0))
     row, _, column = position.rpartition("-")
     if row == "mid" or row not in _ROWS or column not in _COLUMNS:
-        warn(f"the position '{position}' is not known; 'bottom-center' is used")
+        warn(f"the position '{position}' is unknown; 'bottom-center' is used")
         return "bottom", "center", None
     return row, column, None
 

@@ -1,4 +1,4 @@
-"""Which subtitles a movie has: given captions, or what its voices say. No pixels, no sound."""
+"""The subtitles of a movie: its captions, or the texts of its voices. No pixels, no sound."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CAPTIONS", "Span", "estimated", "subtitles_ass"]
 
 MAX_CAPTIONS = 4 * 1024 * 1024
-"""Bytes of a file of captions that are read."""
+"""Maximum bytes of a captions file."""
 
 
 class Span(Protocol):
-    """When the words of a voice are heard, in seconds of the voice."""
+    """When the words of a voice are spoken, in seconds of the voice."""
 
     @property
     def begins(self) -> float:
-        """The start of the first word."""
+        """Start of the first word."""
 
     @property
     def ends(self) -> float:
-        """The end of the last."""
+        """End of the last word."""
 
 
 Synthesize = Callable[[str, Mapping[str, Any]], Span]
@@ -50,8 +50,8 @@ class _Estimate:
         self.begins, self.ends = 0.0, seconds
 
 
-def estimated(where: str, element: Mapping[str, Any]) -> Span:  # noqa: ARG001 - a voice that is made has a place
-    """Guess when the words of a voice are heard, where no voice is made."""
+def estimated(where: str, element: Mapping[str, Any]) -> Span:  # noqa: ARG001 - the signature of a synthesizer
+    """Estimate when the words of a voice are spoken, without synthesizing it."""
     return _Estimate(estimated_seconds(element))
 
 
@@ -63,10 +63,10 @@ def subtitles_ass(
     synthesize: Synthesize,
     warn: Callable[[str], None],
 ) -> str | None:
-    """Give the subtitles of a movie as ASS; None if nothing is said in it.
+    """Return the subtitles of a movie as ASS; None if it has no speech.
 
-    :param fetched: gives the file of an address; it is told the place of the element and the address.
-    :param synthesize: gives the sound of a voice.
+    :param fetched: returns the file of an address; called with the path of the element and the address.
+    :param synthesize: returns the sound of a voice.
     :raises MovieFault: the captions cannot be read.
     """
 
@@ -78,14 +78,14 @@ def subtitles_ass(
     if captions not in (None, ""):
         lines = _caption_lines(layer, str(captions), fetched)
         if lines and not any(line.timed for line in lines) and look.style not in ("classic", "boxed-line"):
-            note(f"these captions do not say when each word is spoken; '{look.style}' shows them line by line")
+            note(f"these captions have no times of words; '{look.style}' shows them line by line")
         max_words = look.max_words if look.max_words_given else None
     else:
         if any(s.element.get("type") != "voice" for s in timeline.sounds):
-            note("only what 'voice' elements say becomes subtitles here; other sound is not transcribed")
+            note("subtitles are built only from 'voice' elements here; other sound is not transcribed")
         lines = lines_of_speech(_speeches(timeline, synthesize), max_words=look.max_words)
         if not lines:
-            note("no voice is heard in the movie: there are no subtitles")
+            note("the movie has no voices, so it has no subtitles")
         max_words = look.max_words
     lines = arranged(lines, replacements=look.replacements, all_caps=look.all_caps, max_words=max_words)
     lines = [line for line in lines if line.start < timeline.duration]
@@ -107,7 +107,7 @@ def _caption_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
 
 
 def _speeches(timeline: Timeline, synthesize: Synthesize) -> Iterator[Speech]:
-    """Give what the movie's voices say, and when."""
+    """Yield the speech of the movie's voices, with times."""
     for sound in timeline.sounds:
         if sound.element.get("type") != "voice" or number(sound.element.get("volume"), 1) <= 0:
             continue

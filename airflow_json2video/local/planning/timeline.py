@@ -1,4 +1,4 @@
-"""The timeline: what is seen and heard at each frame, in whole frames and canvas pixels."""
+"""The timeline: what shows and sounds at each frame, in whole frames and canvas pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Layer:
 
     kind: str
     where: str
-    """Its place as the service words it: ``Scene #1, element #2``."""
+    """Its position in the service's words: ``Scene #1, element #2``."""
     first: int
     frames: int
     element: dict[str, Any]
@@ -36,16 +36,16 @@ class Sound:
     frames: int
     element: dict[str, Any]
     scene: int | None = None
-    """The index of its scene in the timeline; None: it is the movie's."""
+    """Index of its scene in the timeline; None: the movie."""
     rises: tuple[int, int] | None = None
-    """First frame and frames of the transition that its scene enters by, on the movie's time."""
+    """First frame and number of frames of the transition into its scene, on the movie's time."""
     falls: tuple[int, int] | None = None
-    """First frame and frames of the transition that the next scene enters by."""
+    """First frame and number of frames of the transition into the next scene."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """How a scene enters: it overlaps the scene before by *frames* frames."""
+    """A transition: the scene overlaps the previous one by *frames* frames."""
 
     style: str
     frames: int
@@ -53,7 +53,7 @@ class Transition:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenePlan:
-    """One scene on the movie's time; *first* is where it begins to show, its transition included."""
+    """One scene on the movie's time; *first* is its first frame, including the transition."""
 
     number: int
     first: int
@@ -74,7 +74,7 @@ class Timeline:
     frames: int
     scenes: tuple[ScenePlan, ...] = ()
     overlays: tuple[Layer, ...] = ()
-    """Elements of the movie: those with a negative ``z_index`` lie under the scenes. Subtitles are the last."""
+    """Elements of the movie: those with a negative ``z_index`` are below the scenes. Subtitles are last."""
     sounds: tuple[Sound, ...] = ()
     warnings: list[str] = field(default_factory=list)
 

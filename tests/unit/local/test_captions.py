@@ -218,4 +218,4 @@ def test_two_subtitles_fail_and_one_in_a_scene_is_tolerated_with_a_warning():
     assert any("shown over the whole movie" in w for w in timeline.warnings)
     timeline = plan(resolve({"scenes": [{"duration": 2, "elements": [subtitles()]}], "elements": [subtitles()]}))
     assert [layer.where for layer in timeline.overlays] == ["Movie, element #1"]
-    assert any("left out" in w for w in timeline.warnings)
+    assert any("ignored" in w for w in timeline.warnings)

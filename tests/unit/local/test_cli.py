@@ -145,7 +145,7 @@ def test_plan_shows_scenes_elements_times_transitions_sounds_and_warnings(run, w
     assert "0:00.00  0:06.60  audio      song.mp3 (media.example.com), volume 0.4" in lines
     assert "generated" not in out  # its condition does not hold
     assert "warnings (1)" in lines
-    assert any(line.startswith("scenes[1].elements[0].src: its length is not known") for line in lines)
+    assert any(line.startswith("scenes[1].elements[0].src: its length is unknown") for line in lines)
 
 
 def test_plan_gives_the_same_to_a_program(run, write):

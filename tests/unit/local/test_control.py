@@ -45,7 +45,7 @@ def test_renders_are_told_with_their_warnings_and_their_file(client, service):
     client.finished(movie=movie)
     (render,) = client.control("GET", "renders").json()["renders"]
     assert render["frames"] == 50
-    assert render["warnings"] == ["Scene #1, element #1: the variable 'nobody' is not defined; it is taken as empty"]
+    assert render["warnings"] == ["Scene #1, element #1: the variable 'nobody' is not defined; it is treated as empty"]
     assert render["file"].endswith("out.mp4")
 
 

@@ -612,7 +612,7 @@ def test_what_the_local_service_did_not_draw_as_asked_is_said_once_in_the_tasks_
     outcome = attempt.start()
     if deferrable:
         attempt.fire()
-        assert times_logged("is not known without the asset") == 0  # the task's own log says it, not the trigger's
+        assert times_logged("is unknown without the media file") == 0  # the task's own log says it, not the trigger's
         outcome = attempt.resume()
     (warning,) = service.renders()[0]["warnings"]
     assert times_logged(f"Render {outcome['project']}: {warning}") == 1
