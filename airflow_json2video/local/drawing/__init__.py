@@ -1,1 +1,1 @@
-"""From a timeline to a file: pictures with Pillow, coding with PyAV, and a way without either."""
+"""Draws a timeline to a file: pictures with Pillow, encoding with PyAV, and one mode without either."""

@@ -1,4 +1,4 @@
-"""From the ``src`` of an element to a file: local stand-ins first, then the network, if it may be asked."""
+"""Finds the file of an element's ``src``: local replacements first, then the network, if allowed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PASSWORD = re.compile(r"(?<=//)[^/@]*@")
 
 
 class AssetFault(Exception):
-    """An asset cannot be had or used; the text is what the service would say after the place.
+    """A media file is missing or unusable; the message is the service's, without the path.
 
-    :param is_missing: it is not there, as opposed to being there and of no use.
+    :param is_missing: it does not exist, as opposed to being unusable.
     """
 
     def __init__(self, message: str, *, is_missing: bool = True) -> None:
@@ -34,11 +34,11 @@ class AssetFault(Exception):
 class Assets:
     """Turns the ``src`` of an element into a file.
 
-    :param cache: folder for what is fetched; of one render.
+    :param cache: folder for the downloads of one render.
     :param origin: the service's own address; its ``/assets/`` are read from *folder*.
-    :param folder: local files that stand for remote ones, also as ``<host>/<path>``.
-    :param drive: the bytes of the drive's files, whose addresses on this service are read from there.
-    :param fetch: False: nothing is fetched.
+    :param folder: local files that replace remote ones, also as ``<host>/<path>``.
+    :param drive: folder of the drive's files; their addresses on this service are read from there.
+    :param fetch: False: download nothing.
     """
 
     cache: Path
@@ -50,10 +50,10 @@ class Assets:
     limits: Limits = LIMITS
 
     def file(self, url: Any, *, kind: str | None = None) -> Path:
-        """Give the file of an address.
+        """Return the file of an address.
 
-        :param kind: ``image``, ``video``, ``audio``, ``mask`` or ``html``, which the file then is by its first bytes.
-        :raises AssetFault: it cannot be had, in the words of the service.
+        :param kind: ``image``, ``video``, ``audio``, ``mask`` or ``html``, checked by the first bytes of the file.
+        :raises AssetFault: the file is missing or unusable.
         """
         path = self._found(url)
         if kind is not None:
@@ -71,20 +71,20 @@ class Assets:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError as error:  # half an IPv6 address
+        except ValueError as error:  # an incomplete IPv6 address
             raise AssetFault(f"Failed to download '{shown}' ({error})") from None
         if parts.path.startswith(FILES) and self.origin and port == urlsplit(self.origin).port:
             return self._of_drive(shown, unquote(parts.path[len(FILES) :]))
         if local := self._local(url, host, parts.path):
             return local
         if parts.scheme not in ("http", "https") or not host:
-            raise AssetFault(f"Failed to download '{shown}' (only http and https addresses are fetched)")
+            raise AssetFault(f"Failed to download '{shown}' (only http and https addresses are downloaded)")
         if self.folder is not None and self.origin and url.startswith(f"{self.origin}/assets/"):
             raise AssetFault(f"Failed to download '{shown}' (404)")
         target = self.cache / hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         if not target.exists():
             if not self.fetch:
-                raise AssetFault(f"Failed to download '{shown}' (fetching is switched off)")
+                raise AssetFault(f"Failed to download '{shown}' (downloads are disabled)")
             self._fetch(url, target, shown)
         return target
 
@@ -111,7 +111,7 @@ class Assets:
         except DownloadFault as fault:
             reason = str(fault)
             if room < limits.asset_bytes and "larger than" in reason:
-                reason = f"the files of this render would be larger than {limits.job_bytes} bytes together"
+                reason = f"the files of this render exceed {limits.job_bytes} bytes in total"
             raise AssetFault(f"Failed to download '{shown}' ({reason})") from None
 
     def _local(self, url: str, host: str | None, path: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""What a movie needs of its sound before it is drawn: voices, loudness for audiograms, subtitles."""
+"""The sound of a movie that is needed before it is drawn: voices, loudness for audiograms, subtitles."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ KINDS = ("voice", "audiogram", "subtitles")
 
 
 class AudioPrepass:
-    """Makes what is heard, and files of what is drawn of it.
+    """Synthesizes voices, and prepares audiograms and subtitles.
 
-    :param assets: what captions are fetched with; what is made is kept in its cache.
-    :param warn: told of what is only stood in for.
+    :param assets: finds captions; its cache stores the results.
+    :param warn: called for everything that is replaced by an approximation.
     """
 
     def __init__(self, *, assets: Assets, warn: Callable[[str], None]) -> None:
@@ -36,14 +36,14 @@ class AudioPrepass:
         self._ass: Path | None = None
 
     def seconds(self, where: str, element: Mapping[str, Any]) -> float:
-        """Give the length of a voice; it is made for that."""
+        """Return the length of a voice, which is synthesized for it."""
         return self._voices.synthesize(where, element).seconds
 
     def prepare(self, timeline: Timeline, *, find: Callable[[Sound], Path | None]) -> None:
-        """Make the subtitles of a planned movie, and get ready to measure its sound.
+        """Build the subtitles of a planned movie, and prepare to measure its sound.
 
-        :param find: gives the file of a sound; None: it is silent.
-        :raises MovieFault: captions that cannot be had or read.
+        :param find: returns the file of a sound; None: it is silent.
+        :raises MovieFault: captions are missing or cannot be read.
         """
         kinds = {layer.kind for layers in (timeline.overlays, *(s.layers for s in timeline.scenes)) for layer in layers}
         if "audiogram" in kinds:
@@ -72,7 +72,7 @@ class AudioPrepass:
             return None
 
     def file(self, one: Layer | Sound) -> Path | None:
-        """Give the file for a voice, an audiogram or the subtitles; the latter two only once prepared."""
+        """Return the file for a voice, an audiogram or the subtitles; the latter two after :meth:`prepare`."""
         kind = one.element.get("type")
         if kind == "voice":
             return self._voices.synthesize(one.where, one.element).path
@@ -81,9 +81,9 @@ class AudioPrepass:
         return self._levels.file(one.element) if self._levels else None
 
     def save_subtitles(self, video: Path) -> bool:
-        """Put the subtitles beside the video, and away what an earlier render left there; False: there are none."""
-        beside = video.with_suffix(".ass")
-        beside.unlink(missing_ok=True)
+        """Store the subtitles next to the video, replacing earlier ones; return False if there are none."""
+        target = video.with_suffix(".ass")
+        target.unlink(missing_ok=True)
         if self._ass is not None:
-            shutil.copyfile(self._ass, beside)
+            shutil.copyfile(self._ass, target)
         return self._ass is not None

@@ -1,4 +1,4 @@
-"""Audiogram: bars that show how loud the sound of the container is around the moment that is seen."""
+"""Audiogram: bars that show the loudness of the container's sound around the current frame."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AudiogramLayer", "Levels"]
 
-_BARS = 59  # odd: the one in the middle is what is heard now
+_BARS = 59  # odd: the one in the middle is the current frame
 
 
 class Levels:
-    """Measures the loudness of containers, one number for each frame, and keeps it in files.
+    """Measures the loudness of containers, one number per frame, and stores it in files.
 
-    Sound is read in small pieces; what is held is four bytes for each frame.
+    Sound is read in small blocks; four bytes per frame are held in memory.
 
-    :param find: gives the file of a sound; None: it is silent.
-    :param folder: where files may be written; made when it is needed.
+    :param find: returns the file of a sound; None: it is silent.
+    :param folder: for the files; created when needed.
     """
 
     def __init__(self, timeline: Timeline, *, find: Callable[[Sound], Path | None], folder: Path) -> None:
@@ -45,9 +45,9 @@ class Levels:
         self._made: dict[int | None, Path] = {}
 
     def file(self, element: Mapping[str, Any]) -> Path:
-        """Give the file with the loudness of the container of an audiogram, told by the element itself.
+        """Return the file with the loudness of the container of an audiogram element.
 
-        :raises MovieFault: a source that is no sound.
+        :raises MovieFault: a source is not a sound.
         """
         scene = self._scenes.get(id(element))
         if scene not in self._made:
@@ -83,12 +83,12 @@ class Levels:
 
 
 class AudiogramLayer(OpenLayer):
-    """Bars about a middle line. The middle one is now, those to the left were heard, those to the right come.
+    """Bars centered on a line. The middle one is the current frame, the left ones are earlier, the right ones later.
 
-    A bar's height grows with the square root of the loudness, so that speech is seen beside music; ``amplitude``
-    5 lets a tone at full scale fill the height.
+    The height of a bar is proportional to the square root of the loudness, so that speech is visible next to music.
+    With ``amplitude`` 5 a tone at full scale fills the height.
 
-    :param levels: the loudness of each frame of the container; None: the bars lie flat.
+    :param levels: the loudness of each frame of the container; None: all bars are silent.
     """
 
     def __init__(self, layer: Layer, levels: Path | None, *, size: tuple[int, int], fps: Fraction) -> None:
@@ -105,26 +105,26 @@ class AudiogramLayer(OpenLayer):
             self._levels.frombytes(levels.read_bytes())
         opacity = max(0.0, min(1.0, number(element.get("opacity"), 0.5)))
         red, green, blue, alpha = parse_color(element.get("color")) or (255, 255, 255, 255)
-        self._ink = (red, green, blue)
+        self._color = (red, green, blue)
         self._alpha = round(alpha * opacity)
         self._amplitude = max(0.0, min(10.0, number(element.get("amplitude"), 5)))
         self._bars = min(_BARS, max(1, self._area[0] // 4) // 2 * 2 + 1)
         self._pitch = self._area[0] / self._bars
-        self._thick = max(1, round(self._pitch * 0.6))
+        self._thickness = max(1, round(self._pitch * 0.6))
         self._made: tuple[Hashable, Sprite] | None = None
 
-    def _look(self, frame: int) -> Hashable:
+    def _state_key(self, frame: int) -> Hashable:
         return tuple(self._height(frame + n - self._bars // 2) for n in range(self._bars))
 
     def _height(self, frame: int) -> int:
         level: float = self._levels[frame] if 0 <= frame < len(self._levels) else 0.0
         height = min(1.0, self._amplitude / 5 * math.sqrt(max(0.0, level))) * self._area[1]
-        # A silent bar is a dot; heights are even, so that the middle line is one.
-        return max(min(self._thick, self._area[1]), round(height / 2) * 2)
+        # A silent bar is a dot. Heights are even, so that all bars are centered on the same line.
+        return max(min(self._thickness, self._area[1]), round(height / 2) * 2)
 
     def sprite(self, frame: int) -> Sprite:
-        """Give the bars at a frame."""
-        heights = self._look(frame)
+        """Return the bars at a frame."""
+        heights = self._state_key(frame)
         if self._made is None or self._made[0] != heights:
             self._made = (heights, self._drawn(frame))
         return self._made[1]
@@ -133,17 +133,17 @@ class AudiogramLayer(OpenLayer):
         width, height = self._area
         mask = Image.new("L", (width, height), 0)
         pen = ImageDraw.Draw(mask)
-        cap = _disc(self._thick, self._alpha)
-        half = self._thick // 2
+        cap = _disc(self._thickness, self._alpha)
+        half = self._thickness // 2
         for n in range(self._bars):
             tall = self._height(frame + n - self._bars // 2)
-            left = round((n + 0.5) * self._pitch - self._thick / 2)
+            left = round((n + 0.5) * self._pitch - self._thickness / 2)
             top = (height - tall) // 2
             mask.paste(cap, (left, top))
-            mask.paste(cap, (left, top + tall - self._thick))
-            if tall > self._thick:
-                pen.rectangle((left, top + half, left + self._thick - 1, top + tall - 1 - half), fill=self._alpha)
-        picture = Image.new("RGBA", (width, height), (*self._ink, 0))
+            mask.paste(cap, (left, top + tall - self._thickness))
+            if tall > self._thickness:
+                pen.rectangle((left, top + half, left + self._thickness - 1, top + tall - 1 - half), fill=self._alpha)
+        picture = Image.new("RGBA", (width, height), (*self._color, 0))
         picture.putalpha(mask)
         return Sprite(picture, self._place.x, self._place.y)
 

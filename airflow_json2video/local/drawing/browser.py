@@ -1,9 +1,8 @@
 """A headless Chromium that draws one page as a still.
 
-A page may run script, so it gets nothing: no network (names do not resolve, and the proxy is dead), no file of this
-machine, a profile folder of its own that goes with it, a time limit. It stands in a sandboxed frame of a page of ours,
-whose policy lets the frame load only what it brought with it and go nowhere else: without that, a page from a file
-could show other files.
+A page can run scripts, so it is isolated: no network (names do not resolve, and the proxy does not exist), no files of
+this machine, a temporary profile folder, and a time limit. It is in a sandboxed frame of an outer page, whose policy
+lets the frame load only what it contains and navigate nowhere: without that, a page from a file could show other files.
 """
 
 from __future__ import annotations
@@ -41,41 +40,41 @@ _SWITCHES = (
     "--force-color-profile=srgb", "--font-render-hinting=none", "--lang=en-US",
     "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=http://127.0.0.1:9", "--proxy-bypass-list=<-loopback>",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-    # The page's clock (--virtual-time-budget) rules one process only. A Chromium that gives a sandboxed frame a process
-    # of its own takes the picture before the page's timers. The frame's sandbox and the policy hold in one process too.
+    # The page's clock (--virtual-time-budget) applies to one process only. A Chromium with a process for the frame
+    # draws the picture before the page's timers. The frame's sandbox and the policy also work in one process.
     "--disable-features=IsolateSandboxedIframes",
 )  # fmt: skip
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 class BrowserFault(Exception):
-    """The browser gave no picture; the text says why."""
+    """The browser drew no picture; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What is drawn, and how: CSS pixels, seconds."""
+    """A page to draw. Sizes are CSS pixels, times are seconds."""
 
     source: str
     width: int
     height: int
     dpi: float = 1.0
     wait: float = 2.0
-    """Before the picture is taken, by the page's own clock."""
+    """Wait before the picture is drawn, on the page's own clock."""
     trim: bool = False
-    """Cut off what is empty around it: a page without a size of its own is placed by what is seen of it."""
+    """Crop empty margins: a page without a size is placed by its visible part."""
 
     @property
     def name(self) -> str:
-        """A file name that is the same for the same picture."""
+        """A file name that depends only on the picture."""
         return f"html-{hashlib.sha256(repr(self).encode()).hexdigest()[:32]}.png"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Browser:
-    """A Chromium of this machine.
+    """An installed Chromium.
 
-    :param timeout: real seconds for one page; then it is ended, with all that it started.
+    :param timeout: real seconds for one page; then the browser and its children are killed.
     """
 
     program: str
@@ -83,14 +82,14 @@ class Browser:
 
     @staticmethod
     def find(which: Callable[[str], str | None] = shutil.which) -> Browser | None:
-        """Give the first Chromium or Chrome that is installed, or None."""
+        """Return the first installed Chromium or Chrome, or None."""
         found = next((path for name in _PROGRAMS if (path := which(name))), None)
         return Browser(program=found) if found else None
 
     def draw(self, page: Page, target: Path) -> None:
-        """Write the picture of *page* to *target*, a PNG with transparency, whole or not at all.
+        """Write the picture of *page* to *target* atomically, as a PNG with transparency.
 
-        :raises BrowserFault: no picture came.
+        :raises BrowserFault: no picture was drawn.
         """
         with tempfile.TemporaryDirectory(prefix="json2video-html-", ignore_cleanup_errors=True) as scratch:
             folder = Path(scratch)
@@ -101,7 +100,7 @@ class Browser:
                 with Image.open(sprite, formats=("PNG",)) as taken:
                     picture = taken.convert("RGBA")
             except (OSError, SyntaxError):
-                raise BrowserFault(f"{Path(self.program).name} took no picture: {_last_line(folder)}") from None
+                raise BrowserFault(f"{Path(self.program).name} drew no picture: {_last_line(folder)}") from None
         picture = picture.crop((0, 0, round(page.width * page.dpi), round(page.height * page.dpi)))
         picture = picture.resize((page.width, page.height), Image.Resampling.LANCZOS)
         if page.trim and (seen := picture.getbbox()):
@@ -115,11 +114,11 @@ class Browser:
         command = [
             self.program,
             *_SWITCHES,
-            # Its own sandbox does not work for root; ours, made of the policy and the frame, does.
+            # Chromium's sandbox does not work for root; the policy and the sandboxed frame do.
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
             f"--user-data-dir={folder / 'profile'}",
             f"--screenshot={sprite}",
-            # A window is not let be as small as some elements, and some versions count their frame in.
+            # A window cannot be as small as some elements, and some versions include the window frame in its size.
             f"--window-size={max(page.width, 500)},{page.height + 200}",
             f"--force-device-scale-factor={page.dpi:g}",
             f"--virtual-time-budget={max(1, round(page.wait * 1000))}",
@@ -127,7 +126,7 @@ class Browser:
         ]
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LANG": "C.UTF-8", "TZ": "UTC"}
         with (folder / "log.txt").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - a fixed program, our own switches and file, no shell
+            process = subprocess.Popen(  # noqa: S603 - a fixed program with our own switches and file, without a shell
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -148,7 +147,7 @@ class Browser:
 
 
 def _wrapped(page: Page) -> str:
-    """Put the page into a frame that may run its own script and reach nothing."""
+    """Return a page that isolates *page* in a sandboxed frame."""
     inner = page.source
     if "<html" not in inner[:2000].lower():
         inner = f'<!doctype html><meta charset="utf-8"><style>body{{margin:0}}</style>{inner}'
@@ -165,11 +164,11 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel to end the browser when the worker ends: it has a session of its own and would outlive it."""
+    """Let the kernel kill the browser when the worker ends; in its own session it would outlive the worker."""
     if _LIBC is not None:
         _LIBC.prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _last_line(folder: Path) -> str:
     lines = (folder / "log.txt").read_text(errors="replace").strip().splitlines()
-    return lines[-1][-200:] if lines else "it said nothing"
+    return lines[-1][-200:] if lines else "no output"

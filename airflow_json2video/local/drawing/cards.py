@@ -1,7 +1,7 @@
-"""Cards: what stands for an element that is not drawn here. True in place, size, time and words, and labeled.
+"""Placeholder cards for elements that are not drawn here. They have the right place, size, time and text, and a label.
 
-What is known of the component library is from its pages (json2video.com/docs/resources/basic/000 to 052): the
-parts, their colors and sizes. Animations are not imitated.
+The parts of components, their colors and sizes are from the pages of the component library
+(json2video.com/docs/resources/basic/000 to 052). Animations are not drawn.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MAX_TEXT = 400
 
 
 def visible_text(markup: str) -> str:
-    """Give what a reader would see of HTML: no tags, scripts or styles."""
+    """Return the visible text of HTML: without tags, scripts and styles."""
     bare = html.unescape(_TAGS.sub("", _BREAKS.sub("\n", markup)))
     lines = (re.sub(r"[^\S\n]+", " ", line).strip() for line in bare.split("\n"))
     return "\n".join(line for line in lines if line)
@@ -47,16 +47,16 @@ def visible_text(markup: str) -> str:
 
 
 def picture_card(layer: Layer, canvas: Size, note: Warn) -> Image.Image:
-    """Draw the picture that stands for an image or a clip that is generated or could not be had.
+    """Draw the placeholder of an image or a clip that is generated or missing.
 
-    It has the proportions of its ``aspect-ratio`` or, if it has a source that is not here, those of the canvas, and
-    goes the way of any picture: resized, moved, turned.
+    It has the proportions of its ``aspect-ratio`` or, if its source is missing, those of the canvas, and is processed
+    like any picture: resized, moved, rotated.
     """
     element = layer.element
     prompt, source = text_of(element.get("prompt")), text_of(element.get("src"))
     made = bool(prompt) and not source
     title = f"{layer.kind} by {element.get('model') or 'a model'}" if made else layer.kind
-    note(f"a labeled card stands for this {layer.kind}" + (", which a model would make" if made else ""))
+    note(f"a placeholder is drawn for this {layer.kind}" + (", which a model would generate" if made else ""))
     width, height = _NATURAL.get(str(element.get("aspect-ratio")), _NATURAL["horizontal"] if made else canvas)
     top, bottom = _hues(prompt or source)
     picture = Image.new("RGB", (1, 2))
@@ -69,13 +69,13 @@ def picture_card(layer: Layer, canvas: Size, note: Warn) -> Image.Image:
     ImageDraw.Draw(picture).rectangle(rim, outline=(255, 255, 255), width=max(1, edge // 12))
     _write(picture, title, box=(x + edge * 2, y + edge * 2, width - edge * 4, edge * 2), size=edge * 1.2, align="left")
     words = (prompt or source.rsplit("/", 1)[-1])[:_MAX_TEXT]
-    # In the upper part: a movie's own text stands in the middle or at the bottom more often.
+    # In the upper part, since a movie's own text is more often in the center or at the bottom.
     _write(picture, words, box=(x + edge * 3, y + edge * 9 // 2, width - edge * 6, edge * 8), size=edge * 2.2)
     return picture
 
 
 def _in_view(element: Mapping[str, Any], size: Size, canvas: Size) -> tuple[int, int, int, int]:
-    """Give the part of a picture of *size* that will be on the canvas (x, y, width, height)."""
+    """Return the part of a picture of *size* that is on the canvas (x, y, width, height)."""
     drawn = fitted(element, size, canvas)
     box = placed(element, drawn, canvas)
     left, top = max(0, -box.x), max(0, -box.y)
@@ -87,7 +87,7 @@ def _in_view(element: Mapping[str, Any], size: Size, canvas: Size) -> tuple[int,
 
 
 def _hues(seed: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Choose two muted colors that are always the same for the same words."""
+    """Choose two muted colors that depend only on the text."""
     hue = int(hashlib.sha256(seed.encode()).hexdigest()[:4], 16) / 65536
 
     def shade(h: float, lightness: float) -> tuple[int, int, int]:
@@ -101,7 +101,7 @@ def _hues(seed: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
 
 
 def box_card(layer: Layer, canvas: Size, note: Warn) -> tuple[Image.Image, int, int]:
-    """Draw what stands for HTML, a component or another thing with a box, and give where it goes (x, y)."""
+    """Draw the placeholder of HTML, a component or another element with a box, and return its position (x, y)."""
     element = layer.element
     width, height = (number(element.get(side), -1) for side in ("width", "height"))
     area = (int(width) if width > 0 else canvas[0], int(height) if height > 0 else canvas[1])
@@ -113,7 +113,7 @@ def box_card(layer: Layer, canvas: Size, note: Warn) -> tuple[Image.Image, int, 
     if name == "shape/rectangle" and (drawn := draw_rectangles(parts, area, note)):
         return drawn, box.x, box.y
     label = f"component {name}" if layer.kind == "component" else layer.kind
-    note(f"a labeled card stands for this {layer.kind}" + (f" ('{name}')" if name else ""))
+    note(f"a placeholder is drawn for this {layer.kind}" + (f" ('{name}')" if name else ""))
     picture = _frame(area, label, canvas)
     if layer.kind == "component":
         _compose(picture, name, parts)
@@ -156,7 +156,7 @@ def _write(
     align: str = "center",
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write words into a box (x, y, width, height) of a picture; smaller, if they would not fit."""
+    """Draw a text into a box (x, y, width, height) of a picture; smaller, if it does not fit."""
     x, y, width, height = box
     if width < 1 or height < 1 or not words:
         return
@@ -171,7 +171,7 @@ def _write(
 
 
 def _words(words: str, size: float, area: Size, settings: Mapping[str, Any]) -> Image.Image:
-    """Draw a text and cut it to what is seen of it."""
+    """Draw a text and crop it to its visible part."""
     look = {"font-size": f"{size:.1f}px", "line-height": "1.25", **settings}
     drawn, _, _ = draw_text(words, look, area=area, canvas=area, warn=lambda _: None)
     seen = drawn.getbbox()
@@ -186,11 +186,11 @@ _LOWER_THIRD = {
     "lead": {"color": "white", "background": "black", "font-size": "2.2vw"},
     "section": {"color": "white", "background": "red"},
 }
-"""The colors of ``basic/050`` to ``052``, as their pages give them; the sizes of ``auto`` are a guess."""
+"""The colors of ``basic/050`` to ``052`` are from their pages; the sizes of ``auto`` are guesses."""
 
 
 def _compose(picture: Image.Image, name: str, parts: Mapping[str, Any]) -> None:
-    """Write the texts of a component, one under the other, where its card stands."""
+    """Draw the texts of a component below each other, in the place of its card."""
     area = picture.size
     lower_third = name.startswith("basic/05")
     card = parts.get("card")
@@ -202,7 +202,7 @@ def _compose(picture: Image.Image, name: str, parts: Mapping[str, Any]) -> None:
     ]
     if not blocks:
         return
-    # Blocks are cut to what is seen of them: those of a lower third are boxes that touch, others need air.
+    # Blocks are cropped to their visible part: those of a lower third are adjacent boxes, others need a gap.
     apart = 0 if lower_third else round(_letters(area) * 0.5)
     height = sum(b.height for b in blocks) + apart * (len(blocks) - 1)
     stack = Image.new("RGBA", (max(b.width for b in blocks), height), (0, 0, 0, 0))
@@ -231,14 +231,14 @@ def _compose(picture: Image.Image, name: str, parts: Mapping[str, Any]) -> None:
 def _texts(
     parts: Mapping[str, Any], defaults: Mapping[str, Mapping[str, str]]
 ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Give name, words and look of each part that has words; a part may be a text itself."""
+    """Yield name, text and style of each part that has a text; a part can be a text itself."""
     for name, part in parts.items():
         look: Mapping[str, Any] = part if isinstance(part, Mapping) else {"text": part}
         told = look.get("text")
         if told is None or isinstance(told, (bool, Mapping)):
             continue
         words = "\n".join(visible_text(text_of(line)) for line in (told if isinstance(told, list) else [told]))
-        # A counter is shown as it ends.
+        # A counter shows its final value.
         words = words.replace("__num__", text_of(look.get("to", "")))
         if words.strip():
             yield name, words[:_MAX_TEXT], {**defaults.get(name, {}), **_without_auto(look)}

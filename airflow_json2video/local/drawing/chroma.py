@@ -15,24 +15,24 @@ __all__ = ["ChromaKey"]
 
 _SOFT = 0.06
 _NEUTRAL = 0.05
-_RIM = 2
-_FARTHEST = 255 * 2**0.5
+_EDGE = 2
+_MAX_DISTANCE = 255 * 2**0.5
 
 
 def reach(tolerance: float) -> float:
-    """Give how far a color may be from the key and still vanish, as a part of the farthest two colors can be.
+    """Return how far from the key a transparent color can be, relative to the greatest distance of two colors.
 
-    The measure of ``tolerance`` is not documented. It is chosen so that 25, the default, takes an unevenly lit green
-    screen and leaves skin, and so that 100 takes nearly all.
+    The unit of ``tolerance`` is not documented. Here 25, the default, removes an unevenly lit green screen and leaves
+    skin, and 100 removes nearly everything.
     """
     return tolerance * 0.004
 
 
 class ChromaKey:
-    """A key color with its tolerance, made ready once for all pictures of an element.
+    """A key color with its tolerance, prepared once for all pictures of an element.
 
-    Colors are compared by hue and saturation and not by brightness, so that a shadow on the screen vanishes too; a
-    key without a hue (black, grey, white) is compared by brightness as well.
+    Colors are compared by hue and saturation and not by brightness, so that a shadow on the screen also becomes
+    transparent; a key without a hue (black, gray, white) is also compared by brightness.
     """
 
     def __init__(self, key: tuple[int, int, int], tolerance: float) -> None:
@@ -40,10 +40,10 @@ class ChromaKey:
         y, blue, red = Image.new("RGB", (1, 1), key).convert("YCbCr").getpixel((0, 0))  # type: ignore[misc]
         self._chroma = np.array((blue - 128.0, red - 128.0), dtype=np.float32)
         levels = np.arange(256, dtype=np.float32)
-        far = np.hypot(levels[:, None] - blue, levels[None, :] - red) / _FARTHEST
+        far = np.hypot(levels[:, None] - blue, levels[None, :] - red) / _MAX_DISTANCE
         self._near = reach(tolerance)
         self._kept = self._solid(far)
-        is_neutral = np.hypot(blue - 128, red - 128) / _FARTHEST < _NEUTRAL
+        is_neutral = np.hypot(blue - 128, red - 128) / _MAX_DISTANCE < _NEUTRAL
         self._by_light = self._solid(np.abs(levels - y) / 255) if is_neutral else None
 
     def _solid(self, far: Any) -> Any:
@@ -51,7 +51,7 @@ class ChromaKey:
 
     @classmethod
     def read(cls, element: Mapping[str, Any], note: Callable[[str], None]) -> ChromaKey | None:
-        """Read ``chroma-key``; None if there is none. What cannot be read is noted."""
+        """Parse ``chroma-key``; None if there is none. An invalid value is reported."""
         given = element.get("chroma-key")
         if not isinstance(given, Mapping):
             return None
@@ -62,11 +62,11 @@ class ChromaKey:
         wanted = number(given.get("tolerance"), 25)
         tolerance = max(1.0, min(100.0, wanted))
         if tolerance != wanted:
-            note(f"the tolerance of a chroma-key is from 1 to 100, not {wanted:g}; {tolerance:g} is used")
+            note(f"the tolerance of a chroma-key must be from 1 to 100, got {wanted:g}; {tolerance:g} is used")
         return cls(key[:3], tolerance)
 
     def keyed(self, picture: Image.Image) -> Image.Image:
-        """Give the picture with the key color transparent, and without its shine on what is half transparent."""
+        """Return the picture with the key color transparent, and without its spill on half transparent pixels."""
         rgb = picture.convert("RGB")
         y, blue, red = (np.asarray(channel) for channel in rgb.convert("YCbCr").split())
         alpha = self._kept[blue, red]
@@ -87,10 +87,10 @@ class ChromaKey:
         return result
 
     def _without_spill(self, alpha: Any, blue: Any, red: Any) -> Any:
-        """Take out of the rim of what stays the part that looks like the key.
+        """Suppress the spill of the key at the edges of the remaining picture.
 
-        A lens, and the coarse colors of a video, mix the screen into the pixels beside it, farther than the soft
-        edge goes. What of a pixel's color lies on the key's side of grey is taken for that mixture.
+        A lens, and the low color resolution of a video, mix the screen into the adjacent pixels, farther than the soft
+        edge. The part of a pixel's color on the key's side of gray is treated as that mixture.
         """
         if self._by_light is not None:
             return alpha
@@ -103,12 +103,12 @@ class ChromaKey:
 
 
 def _adjacent(gone: Any) -> Any:
-    """Mark what is at most :data:`_RIM` pixels away from a mark."""
+    """Mark the pixels that are at most :data:`_EDGE` pixels away from a mark."""
     marked = gone.copy()
     for axis in (0, 1):
         before = np.moveaxis(marked.copy(), axis, 0)
         after = np.moveaxis(marked, axis, 0)
-        for far in range(1, _RIM + 1):
+        for far in range(1, _EDGE + 1):
             after[far:] |= before[:-far]
             after[:-far] |= before[far:]
     return marked

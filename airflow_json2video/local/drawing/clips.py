@@ -1,4 +1,4 @@
-"""Reading moving pictures and sound with PyAV. With :mod:`.encode` and :mod:`.transitions` all that knows it."""
+"""Reads clips and sound with PyAV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_json2video.local.limits import LIMITS
 
 __all__ = ["ClipReader", "NotMedia", "measure", "picture_sizes", "read_sound"]
 
-# A playlist or a script dressed as a video could make FFmpeg open other files.
+# A playlist or a script that pretends to be a video could make FFmpeg open other files.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mp3,wav,ogg,flac,aac,mpeg,mpegts,gif,asf"
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 SAMPLE_RATE = 48_000
@@ -23,7 +23,7 @@ _GAP = SAMPLE_RATE // 50
 
 
 class NotMedia(Exception):
-    """The file cannot be read as moving pictures or sound."""
+    """The file cannot be read as a clip or a sound."""
 
 
 def _open(path: Path) -> av.container.InputContainer:
@@ -34,7 +34,7 @@ def _open(path: Path) -> av.container.InputContainer:
 
 
 def measure(path: Path, *, kind: str) -> float:
-    """Give the length in seconds of a file that has a ``video`` or ``audio`` stream."""
+    """Return the length in seconds of a file with a ``video`` or ``audio`` stream."""
     with _open(path) as container:
         streams = container.streams.video if kind == "video" else container.streams.audio
         if not streams:
@@ -44,11 +44,11 @@ def measure(path: Path, *, kind: str) -> float:
         stream = streams[0]
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
-    raise NotMedia("its length cannot be told")
+    raise NotMedia("its length is unknown")
 
 
 def _from(origin: float, container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[Any]:
-    """Give sound sample by sample where it belongs: one that begins later, or that has a gap, gets silence."""
+    """Yield sound at its position in time: a later start and gaps are filled with silence."""
     given = 0
     for piece in _resampled(container, stream):
         samples = piece.to_ndarray()
@@ -59,7 +59,7 @@ def _from(origin: float, container: av.container.InputContainer, stream: av.Audi
             continue
         if not given and at < 0:
             samples, at = samples[:, -at:], 0
-        # Clocks of some formats tick in milliseconds: only a real gap is filled.
+        # The timestamps of some formats are milliseconds: only a real gap is filled.
         lack = at - given if at - given > (_GAP if given else 0) else 0
         while lack > 0:
             silence = samples[:, :1].repeat(min(lack, SAMPLE_RATE), axis=1) * 0
@@ -71,19 +71,19 @@ def _from(origin: float, container: av.container.InputContainer, stream: av.Audi
 
 
 def _resampled(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    # FFmpeg would make a mono sound softer by 3 dB; it goes to both sides as it is.
+    # FFmpeg would reduce a mono sound by 3 dB; it is copied to both channels unchanged.
     layout = "mono" if stream.channels == 1 else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=SAMPLE_RATE)
     for frame in container.decode(stream):
         yield from resampler.resample(frame)
-    # What the resampler still holds is the end of the sound.
+    # Flush the resampler: it still has the end of the sound.
     yield from resampler.resample(None)
 
 
 class ClipReader:
-    """The pictures of a clip, asked for in order of time.
+    """The pictures of a clip, requested in order of time.
 
-    :param loops: how often it plays; -1 for ever. After its end the last picture stays.
+    :param loops: how often it plays; -1: without end. After its end the last picture stays.
     """
 
     def __init__(self, path: Path, *, seek: float = 0.0, loops: int = 1) -> None:
@@ -113,7 +113,7 @@ class ClipReader:
     def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[float, av.VideoFrame]]:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        # A clip may claim one size and hold another, and change it under way.
+        # A clip can declare a wrong size, and change its size while it plays.
         stream.codec_context.options = {"max_pixels": str(LIMITS.clip_pixels)}
         if self._seek and stream.time_base:
             container.seek(int(self._seek / stream.time_base), stream=stream, backward=True)
@@ -123,10 +123,10 @@ class ClipReader:
                 if moment > -1 / 240:
                     yield moment, frame
         except av.error.FFmpegError:
-            return  # a damaged end: what came before is shown
+            return  # the end is damaged: show what came before
 
     def at(self, seconds: float) -> tuple[tuple[int, float], Image.Image]:
-        """Give the picture at a moment of the element's own time, and a key that changes with it."""
+        """Return the picture at a time of the element, and a key that changes with it."""
         turn = int(seconds / self._length)
         if self._loops > 0:
             turn = min(turn, self._loops - 1)
@@ -150,9 +150,9 @@ class ClipReader:
 
 
 def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Decode a stream with its transparency, which FFmpeg's own VP8 and VP9 decoders leave out."""
+    """Decode a stream with its transparency, which FFmpeg's own VP8 and VP9 decoders ignore."""
     decoder = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(stream.codec_context.name)
-    # The key is written in small or in capital letters, as the FFmpeg that wrote the file had it.
+    # The key is in lower or upper case, depending on the FFmpeg that wrote the file.
     says = {name.lower(): value for name, value in stream.metadata.items()}
     if decoder is None or says.get("alpha_mode") != "1" or decoder not in av.codecs_available:
         yield from container.decode(stream)
@@ -164,14 +164,14 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream) -> 
 
 
 def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[object]:
-    """Give the sound from *seek* on as float32 arrays (2, n) at 48 kHz; nothing if the file is silent."""
+    """Yield the sound from *seek* on as float32 arrays (2, n) at 48 kHz; nothing if the file is silent."""
     with _open(path) as container:
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
-        # What is before 0 is the encoder's run-up; FFmpeg before 8.1 leaves it in where Matroska has AAC.
+        # What is before 0 is the encoder's priming; FFmpeg before 8.1 does not remove it from AAC in Matroska.
         origin = max(0.0, (container.start_time or 0) / av.time_base) + seek
-        # MP3 and raw AAC have no index that is exact; they are read from the start. Others get a run-up.
+        # MP3 and raw AAC have no exact index, and are read from the start. Others are read from a little earlier.
         if seek > 1 and stream.time_base and container.format.name not in ("mp3", "aac"):
             container.seek(int((origin - 0.2) / stream.time_base), stream=stream, backward=True)
         try:
@@ -181,9 +181,9 @@ def read_sound(path: Path, *, seek: float = 0.0) -> Iterator[object]:
 
 
 def picture_sizes(path: Path) -> list[tuple[int, int]]:
-    """Give width and height of each video stream, as the file claims them; nothing is decoded for it.
+    """Return the declared width and height of each video stream, without decoding.
 
-    :raises NotMedia: it cannot be read.
+    :raises NotMedia: the file cannot be read.
     """
     with _open(path) as container:
         return [(s.codec_context.width, s.codec_context.height) for s in container.streams.video]

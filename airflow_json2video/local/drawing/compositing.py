@@ -1,4 +1,4 @@
-"""Colors laid over a picture through grey masks, and the mask of a box with round corners."""
+"""Blends colors over a picture through grayscale masks, and draws the mask of a box with round corners."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["blend", "rounded_box"]
 
 
 def blend(picture: Image.Image, shape: Image.Image, shade: RGBA, at: tuple[int, int] = (0, 0)) -> None:
-    """Lay a color over an RGBA picture where a mask, whose corner stands at *at*, has it."""
+    """Blend a color over an RGBA picture through a mask whose corner is at *at*."""
     layer = Image.new("RGBA", shape.size, (*shade[:3], 0))
     layer.putalpha(shape if shade[3] == 255 else shape.point([round(v * shade[3] / 255) for v in range(256)]))
     picture.alpha_composite(layer, at)
@@ -25,7 +25,7 @@ def rounded_box(size: tuple[int, int], radius: float) -> Image.Image:
     r = int(min(radius, size[0] / 2, size[1] / 2))
     if r < 1:
         return shape
-    # A smoother edge would cost a very large corner too much memory, and does not show there.
+    # A very large corner would need too much memory for a smoother edge, which would not be visible.
     fine = 4 if r <= 500 else 2
     large = Image.new("L", (r * fine, r * fine), 0)
     ImageDraw.Draw(large).ellipse((0, 0, r * 2 * fine - 1, r * 2 * fine - 1), fill=255)

@@ -17,11 +17,11 @@ _RANGES = {
     "gamma": (0.1, 10.0, 1.0),
     "saturation": (0.0, 3.0, 1.0),
 }
-"""Lowest, highest and usual value of each, after the reference."""
+"""Minimum, maximum and default of each, from the reference."""
 
 
 class Correction:
-    """A correction, made ready once for all pictures of an element."""
+    """A correction, prepared once for all pictures of an element."""
 
     def __init__(self, values: Mapping[str, float]) -> None:
         self._saturation = values["saturation"]
@@ -34,7 +34,7 @@ class Correction:
 
     @classmethod
     def read(cls, element: Mapping[str, Any], note: Callable[[str], None]) -> Correction | None:
-        """Read ``correction``; None if it changes nothing. A value outside its range is cut to it and noted."""
+        """Parse ``correction``; None if it changes nothing. A value outside its range is clamped and reported."""
         given = element.get("correction")
         if not isinstance(given, Mapping):
             return None
@@ -44,13 +44,14 @@ class Correction:
             values[name] = max(low, min(high, wanted))
             if values[name] != wanted:
                 note(
-                    f"the {name} of a correction is from {low:g} to {high:g}, not {wanted:g}; {values[name]:g} is used"
+                    f"the {name} of a correction must be from {low:g} to {high:g}, got {wanted:g}; "
+                    f"{values[name]:g} is used"
                 )
         usual_values = {name: usual for name, (_, _, usual) in _RANGES.items()}
         return None if values == usual_values else cls(values)
 
     def corrected(self, picture: Image.Image) -> Image.Image:
-        """Give the picture corrected; its transparency stays."""
+        """Return the corrected picture with its transparency."""
         rgb = picture.convert("RGB").point(self._levels)
         if self._saturation != 1:
             rgb = ImageEnhance.Color(rgb).enhance(self._saturation)

@@ -1,4 +1,4 @@
-"""Fetching what a movie names. Addresses, sizes and speed are treated as hostile, also on a laptop."""
+"""Downloads the media files of a movie. Addresses, sizes and speed are not trusted."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ __all__ = ["Download", "DownloadFault"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
-# Global by Python's reckoning in some versions, and yet a way to this machine or this network: Teredo and 6to4
-# hold an IPv4 address, the last two are relays and multicast. NAT64 and its like lie outside 2000::/3.
+# Global in some versions of Python, but these can lead to this machine or this network: Teredo and 6to4 contain an
+# IPv4 address, the last two are relays and multicast. NAT64 and similar are outside 2000::/3.
 _DENIED_V6 = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16")))
 _DENIED_V4 = tuple(map(ipaddress.IPv4Network, ("192.88.99.0/24", "224.0.0.0/4")))
-# What an address may hold as it is; a percent sign is taken for an escape that is there already.
+# Characters that stay unchanged in an address; a percent sign is treated as an existing escape.
 _AS_IT_IS = "/%:=&?~+!$,;'@()*[]|"
 
 
 class DownloadFault(Exception):
-    """A download failed; the text says why, in a few words."""
+    """A download failed; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """Fetches from public addresses, within limits. Proxies of the environment are not used.
+    """Downloads from public addresses, within limits. Proxies of the environment are not used.
 
-    :param timeout: seconds for one download, redirects included.
-    :param resolve: as :func:`socket.getaddrinfo`; asked once for each connection.
-    :param connect: as :func:`socket.create_connection`; given an address that was looked at, never a name.
+    :param timeout: seconds for one download, including redirects.
+    :param resolve: like :func:`socket.getaddrinfo`; called once per connection.
+    :param connect: like :func:`socket.create_connection`; called with a checked address, never with a name.
     """
 
     allow_private: bool = False
@@ -51,9 +51,9 @@ class Download:
     connect: Callable[..., socket.socket] = socket.create_connection
 
     def save(self, url: str, target: Path) -> None:
-        """Fetch *url* to *target*, whole or not at all.
+        """Download *url* to *target* atomically.
 
-        :raises DownloadFault: it cannot be had.
+        :raises DownloadFault: the download failed.
         """
         address, deadline = url, time.monotonic() + self.timeout
         try:
@@ -64,17 +64,17 @@ class Download:
                 address = urljoin(address, following)
         except (OSError, http.client.HTTPException, ValueError) as error:
             if time.monotonic() >= deadline:
-                raise DownloadFault(f"not fetched within {self.timeout:g} s") from None
+                raise DownloadFault(f"not downloaded within {self.timeout:g} s") from None
             raise DownloadFault(str(error) or type(error).__name__) from None
         raise DownloadFault("too many redirects")
 
     def _get(self, url: str, target: Path, deadline: float) -> str | None:
-        """Fetch to *target*, or give where the answer redirects to."""
+        """Download to *target*, or return the address of a redirect."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise DownloadFault("only http and https addresses are fetched")
+            raise DownloadFault("only http and https addresses are downloaded")
         if "@" in parts.netloc:
-            raise DownloadFault("an address with a user name or password is not fetched")
+            raise DownloadFault("an address with a user name or password is not allowed")
         plain = self._connected(parts, deadline)
         with _until(deadline, plain):
             connection = _speaking(parts, plain)
@@ -93,11 +93,11 @@ class Download:
         return None
 
     def _connected(self, parts: SplitResult, deadline: float) -> socket.socket:
-        """Connect to an address that was looked at, and to no other: the name is resolved once."""
+        """Connect only to an address that was checked: the name is resolved once."""
         host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
         addresses = dict.fromkeys(str(info[4][0]) for info in self._resolved(host, port, deadline))
         if not self.allow_private and (refused := [a for a in addresses if not _public(a)]):
-            raise ValueError(f"{refused[0]} is no public address")
+            raise ValueError(f"{refused[0]} is not a public address")
         failure: OSError = OSError(f"{host} has no address")
         for address in addresses:
             if (left := deadline - time.monotonic()) <= 0:
@@ -109,7 +109,7 @@ class Download:
         raise failure
 
     def _resolved(self, host: str, port: int, deadline: float) -> Any:
-        """Ask for a name's addresses; a name server may take minutes to answer, and the system's call has no bound."""
+        """Resolve a name within the time limit; a name server can take minutes, and the system call has no timeout."""
         answers: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
 
         def ask() -> None:
@@ -130,7 +130,7 @@ class Download:
     def _save(self, answer: http.client.HTTPResponse, target: Path, deadline: float) -> None:
         encoding = (answer.getheader("content-encoding") or "identity").strip().lower()
         if encoding != "identity":
-            raise DownloadFault(f"the answer is compressed ({encoding[:20]}), which was not asked for")
+            raise DownloadFault(f"the response is compressed ({encoding[:20]}), although no encoding was requested")
         announced = answer.length
         if announced is not None and announced > self.max_bytes:
             raise DownloadFault(f"larger than {self.max_bytes} bytes")
@@ -138,14 +138,14 @@ class Download:
         size = 0
         try:
             with partial.open("wb") as out:
-                # read1: what has come so far, so that a slow sender is not waited for block by block.
+                # read1 returns what has arrived, without waiting for a full block.
                 while block := answer.read1(65536):
                     size += len(block)
                     if size > self.max_bytes:
                         raise DownloadFault(f"larger than {self.max_bytes} bytes")
                     out.write(block)
             if time.monotonic() >= deadline:
-                raise TimeoutError  # cut off: what came may not be all
+                raise TimeoutError  # interrupted: the data can be incomplete
             if announced is not None and size < announced:
                 raise OSError(f"the connection ended after {size} of {announced} bytes")
             partial.replace(target)
@@ -154,7 +154,7 @@ class Download:
 
 
 def _speaking(parts: SplitResult, plain: socket.socket) -> http.client.HTTPConnection:
-    """Give a connection over a socket that is open; https is checked against the name in the address."""
+    """Return a connection over an open socket; https is verified against the name in the address."""
     host = str(parts.hostname)
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
@@ -168,20 +168,20 @@ def _speaking(parts: SplitResult, plain: socket.socket) -> http.client.HTTPConne
 
 @contextmanager
 def _until(deadline: float, plain: socket.socket) -> Iterator[None]:
-    """Cut the connection at *deadline*, whatever is under way on it.
+    """Close the connection at *deadline*.
 
-    A timeout of the socket bounds a single read only: a byte a second keeps it content for ever.
+    The timeout of a socket applies to a single read: a server that sends a byte per second never exceeds it.
     """
-    # A second hold on the socket: TLS takes the first one over.
+    # A duplicate of the socket, since TLS takes over the first one.
     held = plain.dup()
 
     def cut() -> None:
         try:
             held.shutdown(socket.SHUT_RDWR)
         except OSError:
-            return  # it is closed already
+            return  # already closed
 
-    # A hair later than the deadline, so that whoever is cut off finds that it has passed.
+    # Slightly after the deadline, so that the reader sees that it has passed.
     timer = threading.Timer(max(0.0, deadline - time.monotonic()) + 0.01, cut)
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""Writing the file: H.264 and AAC in MP4, colors tagged, index in front, whole or not at all."""
+"""Writes the file atomically: H.264 and AAC in MP4, with color tags and the index at the start."""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ from airflow_json2video.local.drawing.frames import from_image
 
 __all__ = ["Encoder"]
 
-# Preset and quality. Threads are fixed: their number changes the bytes. No macroblock tree, which "ultrafast" has not
-# either: where a processor has AVX-512, the same 1080x1920 pictures gave other bytes in one run of six.
+# Preset and quality. The number of threads is fixed, since it changes the bytes. No macroblock tree, as in "ultrafast":
+# on CPUs with AVX-512, the same 1080x1920 pictures gave other bytes in one of six runs.
 _X264 = {
     "preview": {"preset": "ultrafast", "crf": "23"},
     "full": {"preset": "veryfast", "crf": "22", "x264-params": "mbtree=0"},
 }
 _BT709 = 1
 _LIMITED = 1
-# Pictures that wait to be coded: enough to keep two cores busy, few enough not to be felt in memory.
-_AHEAD = 3
+# Pictures that wait for the encoder: enough to keep two cores busy, without needing much memory.
+_QUEUE_SIZE = 3
 SAMPLE_RATE = 48_000
 
 
 class Encoder:
-    """A context manager that takes pictures and sound and leaves *path* only if nothing went wrong.
+    """A context manager that encodes pictures and sound, and creates *path* only if there was no error.
 
-    It codes in a thread of its own, in the order in which things come, so the bytes are those that one thread
-    would write. A picture is turned into the encoder's colors where it is handed over, and is not kept: waiting, it
-    would hold nearly three times the memory.
+    It encodes in its own thread, in the order of the calls, so that the bytes are the same as with one thread. The
+    caller's thread converts a picture to the encoder's colors: in RGB it would need nearly three times the memory.
     """
 
     def __init__(self, path: Path, *, width: int, height: int, fps: Fraction, mode: str, sound: bool = False) -> None:
@@ -61,12 +60,12 @@ class Encoder:
         self._seen = 0
         self._last: av.VideoFrame | None = None
         self._failure: BaseException | None = None
-        self._room = threading.BoundedSemaphore(_AHEAD)
+        self._room = threading.BoundedSemaphore(_QUEUE_SIZE)
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=64)
         self._thread = threading.Thread(target=self._run, name="json2video-encoder", daemon=True)
 
     def picture(self, image: Image.Image | None) -> None:
-        """Add one frame; None repeats the one before, which costs no conversion."""
+        """Add one frame; None repeats the previous one without a conversion."""
         frame = None if image is None else _coded_colors(image)
         if frame is not None:
             self._room.acquire()
@@ -82,7 +81,7 @@ class Encoder:
         self._work.put(work)
 
     def _run(self) -> None:
-        # After a failure it goes on taking, so that nobody waits for room that never comes.
+        # After a failure the queue is still emptied, so that the caller does not wait forever.
         while (work := self._work.get()) is not None:
             try:
                 work()
@@ -96,7 +95,7 @@ class Encoder:
             return
         self._last = frame or self._last
         if self._last is None:
-            raise ValueError("the first frame cannot repeat another")
+            raise ValueError("the first frame cannot be a repetition")
         self._last.pts = self._seen
         self._last.time_base = self._video.codec_context.time_base
         self._seen += 1

@@ -1,4 +1,4 @@
-"""Between Pillow's pictures and PyAV's frames; typed here because PyAV's own functions are not."""
+"""Converts between Pillow's pictures and PyAV's frames. Typed, unlike PyAV's own functions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def from_image(picture: Image.Image) -> av.VideoFrame:
 
 
 def to_image(frame: Any) -> Image.Image:
-    """Copy a frame into a picture, its colors converted by its own tags: RGBA if it has transparency, else RGB."""
+    """Copy a frame into a picture, with colors converted by its tags: RGBA if it has transparency, else RGB."""
     is_clear = any(component.is_alpha for component in frame.format.components)
     if is_clear and frame.width % 8:
-        # FFmpeg converts eight columns at a time, and leaves out the last ones where they are fewer.
+        # FFmpeg converts eight columns at a time, and omits the last ones if there are fewer.
         green, blue, red, alpha = (_picture("L", plane) for plane in frame.reformat(format="gbrap").planes)
         return Image.merge("RGBA", (red, green, blue, alpha))
-    # Not by PyAV's own to_image(), which copies line by line in Python.
+    # PyAV's to_image() would copy line by line in Python.
     colored = frame.reformat(format="rgba" if is_clear else "rgb24")
     return _picture("RGBA" if is_clear else "RGB", colored.planes[0])
 

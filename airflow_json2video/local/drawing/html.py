@@ -1,4 +1,4 @@
-"""The ``html`` element: a still by a browser of this machine, where there is one and it may be used."""
+"""The ``html`` element: a still drawn by an installed browser, if that is enabled."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ MAX_SIDE = 3840
 MAX_PIXELS = 40_000_000
 MAX_WAIT = 10.0
 WAIT = 2.0
-"""Seconds before the picture is taken; the service's default is not known."""
+"""Seconds before the picture is drawn; the service's default is unknown."""
 MAX_SOURCE = 2_000_000
-_NO_BROWSER = "no Chromium was found on this machine (chromium, chromium-headless-shell, google-chrome)"
+_NO_BROWSER = "no Chromium is installed (chromium, chromium-headless-shell, google-chrome)"
 
 
 @dataclass(kw_only=True)
 class HtmlStills:
-    """Gives the pictures of one movie's ``html`` elements; the same page is drawn once.
+    """Draws the ``html`` elements of one movie; identical pages are drawn once.
 
-    :param enabled: False: none is drawn, since HTML can run script.
-    :param warn: told of everything that is not drawn as asked.
-    :param canvas: the movie's frame, which an element without a size takes up.
+    :param enabled: False: nothing is drawn, since HTML can run scripts.
+    :param warn: called for everything that is drawn differently.
+    :param canvas: the movie's frame, which is the size of an element without one.
     """
 
     assets: Assets
@@ -44,12 +44,12 @@ class HtmlStills:
     _failed: dict[str, str] = field(default_factory=dict)
 
     def find(self, layer: Layer) -> Path | None:
-        """Give the picture of an element, or None, if a card has to stand for it.
+        """Return the picture of an element, or None if a placeholder must be drawn.
 
-        :raises MovieFault: its ``src`` cannot be had.
+        :raises MovieFault: its ``src`` is missing or unusable.
         """
         if not self.enabled:
-            self._give_up(layer, "HTML is not drawn here unless it is switched on (setting html, --html)")
+            self._give_up(layer, "HTML is drawn only if it is enabled (setting html, --html)")
             return None
         browser = self.search()
         if browser is None:
@@ -75,9 +75,9 @@ class HtmlStills:
         self.warn(f"{layer.where}: {why}")
 
     def _tell(self, layer: Layer) -> None:
-        self.warn(f"{layer.where}: a still stands for this html; it does not move, and nothing is loaded from the net")
+        self.warn(f"{layer.where}: this html is drawn as a still, without animation and without network access")
         if any(layer.element.get(name) is True for name in ("tailwindcss", "tailwind")):
-            self.warn(f"{layer.where}: Tailwind needs the network, which the browser does not have; it is left out")
+            self.warn(f"{layer.where}: Tailwind is ignored, because it requires the network")
 
     def _source(self, layer: Layer) -> str | None:
         written = layer.element.get("html")
@@ -93,16 +93,16 @@ class HtmlStills:
         with path.open("rb") as file:
             page = file.read(MAX_SOURCE + 1)
         if len(page) > MAX_SOURCE:
-            self.warn(f"{layer.where}: the page is longer than {MAX_SOURCE:,} bytes; the rest is left out")
+            self.warn(f"{layer.where}: the page is longer than {MAX_SOURCE:,} bytes; the rest is ignored")
         marked = page.startswith((b"\xff\xfe", b"\xfe\xff"))
         return page[:MAX_SOURCE].decode("utf-16" if marked else "utf-8-sig", errors="replace")
 
 
 def page_of(element: Mapping[str, Any], source: str, *, canvas: tuple[int, int]) -> Page:
-    """Read the size, ``dpi`` and ``wait`` of an ``html`` element; -1 is the size of the canvas.
+    """Parse size, ``dpi`` and ``wait`` of an ``html`` element; -1 is the size of the canvas.
 
-    A page without a size that stands at a preset position is cut to what is seen of it, as the service's tutorial on
-    HTML elements has it.
+    A page without a size at a preset position is cropped to its visible part, as in the service's tutorial on HTML
+    elements.
     """
     width, height = (number(element.get(side), -1) for side in ("width", "height"))
     size = [min(MAX_SIDE, int(n)) if n >= 1 else c for n, c in zip((width, height), canvas, strict=True)]

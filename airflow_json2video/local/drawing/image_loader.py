@@ -1,4 +1,4 @@
-"""Reading a picture from a file."""
+"""Reads a picture from a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NotAPicture(Exception):
 
 @dataclass(frozen=True)
 class Still:
-    """A picture, RGB or RGBA, turned upright; of an animated one the first frame."""
+    """A picture, RGB or RGBA, rotated as its EXIF data says; of an animated one the first frame."""
 
     picture: Image.Image
     animated: bool
@@ -30,7 +30,7 @@ class Still:
 def open_still(path: Path) -> Still:
     """Read a picture.
 
-    :raises NotAPicture: the file is of another kind, damaged, or has too many pixels.
+    :raises NotAPicture: another kind of file, a damaged file, or too many pixels.
     """
     try:
         with Image.open(path, formats=_FORMATS) as source:

@@ -1,4 +1,4 @@
-"""Mode ``instant``: the whole plan, and a video that shows each scene's background color."""
+"""Mode ``instant``: the complete timeline, and a video that shows the background color of each scene."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["picture_of", "render_instantly", "result_of"]
 
 
 def render_instantly(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Render to *path* and give the worker's result; assets are neither fetched nor measured."""
+    """Draw to *path* and return the worker's result; media files are neither downloaded nor measured."""
     try:
         timeline = plan(resolve(document))
         ass = _subtitles(timeline)
@@ -36,7 +36,7 @@ def render_instantly(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _subtitles(timeline: Timeline) -> str | None:
-    """Give the subtitles as ASS, as far as they need neither a voice nor a download."""
+    """Return the subtitles as ASS, if they need neither a voice nor a download."""
     layer = timeline.overlays[-1] if timeline.overlays else None
     if layer is None or layer.kind != "subtitles":
         return None
@@ -44,7 +44,7 @@ def _subtitles(timeline: Timeline) -> str | None:
 
 
 def picture_of(document: Mapping[str, Any]) -> str:
-    """Give an SVG of the scenes' colors side by side, each as wide as its scene is long; empty if none is shown."""
+    """Return an SVG of the scenes' colors side by side, each as wide as its scene is long; empty without scenes."""
     try:
         timeline = plan(resolve(document))
     except MovieFault:
@@ -55,7 +55,7 @@ def picture_of(document: Mapping[str, Any]) -> str:
         bands.append(f'<rect x="{x}" width="{run.frames}" height="1" fill="{color}"/>')
         x += run.frames
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{timeline.width}" height="{timeline.height}"'
-    # Without smoothing no line of the background shows between two bands.
+    # Without antialiasing, the background does not show between two bands.
     shape = f'viewBox="0 0 {timeline.frames} 1" preserveAspectRatio="none" shape-rendering="crispEdges"'
     return f"{head} {shape}>{''.join(bands)}</svg>\n"
 
@@ -71,7 +71,7 @@ def _runs(timeline: Timeline) -> list[Run]:
 
 
 def result_of(timeline: Timeline, path: Path) -> dict[str, Any]:
-    """Give the result of a finished render as JSON."""
+    """Return the result of a finished render as JSON."""
     return {
         "outcome": "done",
         "width": timeline.width,

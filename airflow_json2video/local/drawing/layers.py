@@ -1,4 +1,4 @@
-"""What one element looks like at a frame: a picture, where it stands, how solid it is."""
+"""Opens the layer of an element: its picture, position and opacity at each frame."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class _Still(OpenLayer):
         super().__init__(layer, size=size, fps=fps)
         self._sprite = sprite
 
-    def sprite(self, frame: int) -> Sprite:  # noqa: ARG002 - it is the same at all
+    def sprite(self, frame: int) -> Sprite:  # noqa: ARG002 - the same at all frames
         return self._sprite
 
 
 def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: Warn) -> OpenLayer:
-    """Open what a layer shows.
+    """Open the media of a layer.
 
-    :raises MovieFault: the asset is of the wrong kind.
+    :raises MovieFault: the media file is of the wrong kind.
     """
 
     def note(text: str) -> None:
@@ -64,8 +64,8 @@ def open_layer(layer: Layer, *, size: Size, fps: Fraction, find: Find, warn: War
     if layer.kind == "subtitles":
         return SubtitlesLayer(layer, find(layer), size=size, fps=fps)
     element = layer.element
-    told = _GENERATED if element.get("prompt") and not element.get("src") else set()  # by its card
-    if ignored := sorted(set(element) - _BASE - told - _DRAWN.get(layer.kind, set(element))):
+    reported = _GENERATED if element.get("prompt") and not element.get("src") else set()  # by its placeholder
+    if ignored := sorted(set(element) - _BASE - reported - _DRAWN.get(layer.kind, set(element))):
         note(f"not drawn: {', '.join(ignored)}")
     opened = _opened(layer, size=size, fps=fps, find=find, note=note)
     return _transformed(opened, size=size, fps=fps, find=find)
@@ -89,16 +89,16 @@ def _opened(layer: Layer, *, size: Size, fps: Fraction, find: Find, note: Warn) 
     except (NotMedia, NotAPicture):
         raise MovieFault(f"{layer.where}: {wrong}") from None
     if still.animated:
-        note("an animated picture shows its first frame; use a video element to see it move")
+        note("an animated image shows only its first frame; use a video element to play it")
     return ImageLayer(layer, still.picture, size=size, fps=fps, note=note)
 
 
 def _transformed(opened: OpenLayer, *, size: Size, fps: Fraction, find: Find) -> OpenLayer:
-    """Add what every kind of element can have: a mask, a turn, and a motion of the whole."""
+    """Add what every kind of element can have: a mask, a rotation, and a motion of the whole."""
     layer = opened.layer
     motion, turn, mask = motion_of(layer.element), turn_of(layer.element), _mask(opened, find)
     if isinstance(opened, (ImageLayer, ClipLayer)) and motion is not None:
-        # The view moves inside the picture's own box; what is left is the way of the box itself.
+        # The view moves inside the picture's box; the remaining motion is that of the box.
         motion = None if motion.crop or not motion.distance else replace(motion, scale=(1.0, 1.0))
     if motion is None and turn is None and mask is None:
         return opened

@@ -1,4 +1,4 @@
-"""Where things stand on the canvas: CSS lengths, presets, boxes, and windows for pan and zoom. No pixels."""
+"""Positions on the canvas: CSS lengths, presets, boxes, and windows for pan and zoom. No pixels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["GAP", "Box", "Motion", "Turn", "css_length", "fitted", "motion_of", 
 _LENGTH = re.compile(r"\s*(-?\d*\.?\d+)\s*(px|vw|vh|vmin|vmax|em|rem|pt|%)?\s*", re.IGNORECASE)
 MAX_SIDE = 8192
 GAP = 0.05
-"""Presets keep 5 % of the canvas free at the edges."""
+"""Margin of the presets: 5 % of the canvas."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A place on the canvas, in pixels."""
+    """A box on the canvas, in pixels."""
 
     x: int
     y: int
@@ -28,11 +28,11 @@ class Box:
 
 
 def css_length(value: Any, *, canvas: tuple[int, int], whole: float, em: float, default: float) -> float:
-    """Read a CSS length as pixels; a bare number is pixels.
+    """Parse a CSS length to pixels; a number without a unit is pixels.
 
-    :param canvas: what ``vw`` and ``vh`` are parts of.
-    :param whole: what ``%`` is a part of.
-    :param em: what ``em`` is.
+    :param canvas: the reference of ``vw`` and ``vh``.
+    :param whole: the reference of ``%``.
+    :param em: the value of ``em``.
     """
     match = _LENGTH.fullmatch(str(value)) if value is not None and not isinstance(value, bool) else None
     if match is None:
@@ -47,7 +47,7 @@ def css_length(value: Any, *, canvas: tuple[int, int], whole: float, em: float, 
 
 
 def fitted(element: Mapping[str, Any], natural: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, int]:
-    """Give the size an image or clip is drawn at; -1 keeps the proportions, ``resize`` rules out sizes."""
+    """Return the size at which an image or clip is drawn; -1 preserves the proportions, ``resize`` overrides sizes."""
     w, h = natural
     resize = element.get("resize")
     if resize in ("cover", "fill", "contain", "fit"):
@@ -72,17 +72,17 @@ def _side(value: float) -> int:
 
 
 def placed(element: Mapping[str, Any], size: tuple[int, int], canvas: tuple[int, int]) -> Box:
-    """Give the place of a thing of this size; ``x`` and ``y`` shift a preset, as current tutorials have it."""
+    """Return the box of an element of this size; ``x`` and ``y`` shift a preset, as in current tutorials."""
     width, height = size
     x, y = round(number(element.get("x"), 0)), round(number(element.get("y"), 0))
     position = str(element.get("position") or "custom")
     vertical, _, horizontal = position.partition("-")
     if position == "custom" or vertical not in ("top", "center", "bottom"):
         if element.get("resize") in ("cover", "fill", "contain", "fit"):
-            # A resized thing is larger or smaller than the canvas on one side; it is centered there.
+            # A resized element is larger or smaller than the canvas in one direction; it is centered there.
             return Box((canvas[0] - width) // 2 + x, (canvas[1] - height) // 2 + y, width, height)
         return Box(x, y, width, height)
-    # What has no room for the gap, as a text on the whole frame, stands at the edge.
+    # An element without room for the margin, such as a text on the whole frame, is at the edge.
     gap_x, gap_y = (min(round(c * GAP), max(0, c - s)) for c, s in zip(canvas, size, strict=True))
     if element.get("resize") is not None:
         gap_x = gap_y = 0
@@ -98,26 +98,26 @@ def placed(element: Mapping[str, Any], size: tuple[int, int], canvas: tuple[int,
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """How the view moves over a picture while it shows."""
+    """The motion of the view over a picture while it shows."""
 
     scale: tuple[float, float] = (1.0, 1.0)
-    """How close the view is at the start and at the end."""
+    """Magnification at the start and at the end."""
     shift: tuple[float, float] = (0.0, 0.0)
-    """Direction of the camera: -1, 0 or 1 sideways and downwards."""
+    """Direction of the camera: -1, 0 or 1, horizontally and vertically."""
     distance: float = 0.0
-    """How far it goes, as a part of the picture."""
+    """Distance, as a fraction of the picture."""
     crop: bool = True
-    """Whether the view keeps inside the picture; otherwise the picture as a whole moves the other way."""
+    """Whether the view stays inside the picture; otherwise the whole picture moves in the opposite direction."""
 
     @property
     def nearest(self) -> float:
-        """How far the picture is enlarged at most."""
+        """Maximum magnification of the picture."""
         return max(self.scale) * (1 + self.distance if self.crop else 1)
 
     def window(self, progress: float, size: tuple[float, float]) -> tuple[float, float, float, float]:
-        """Give the part of a picture of *size* that is seen at *progress* (0 to 1): left, top, right, bottom."""
+        """Return the visible part of a picture of *size* at *progress* (0 to 1): left, top, right, bottom."""
         scale = self.scale[0] + (self.scale[1] - self.scale[0]) * progress
-        # The view is a little smaller than the picture, so that it has room to move.
+        # The view is slightly smaller than the picture, so that it can move.
         room = scale * (1 + self.distance) if self.crop else scale
         width, height = size[0] / room, size[1] / room
         way = (2 * progress - 1) if self.crop else 0.0
@@ -126,7 +126,7 @@ class Motion:
         return x, y, x + width, y + height
 
     def offset(self, progress: float, size: tuple[float, float]) -> tuple[float, float]:
-        """Give how far the picture as a whole stands from its place, in the measure of *size*."""
+        """Return the offset of the whole picture from its position, in the unit of *size*."""
         if self.crop:
             return 0.0, 0.0
         way = (0.5 - progress) * self.distance
@@ -137,10 +137,10 @@ _SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
 
 
 def motion_of(element: Mapping[str, Any]) -> Motion | None:
-    """Read ``zoom`` and ``pan``; None if the picture stands still.
+    """Parse ``zoom`` and ``pan``; None if the picture does not move.
 
-    The scale of ``zoom`` is not documented: here one step is 3 % over the element's whole time. Nor is it said
-    whether ``pan`` names the way of the camera or of the picture: here it is the camera's.
+    The scale of ``zoom`` is not documented: here one step is 3 % over the element's whole time. Whether ``pan`` is the
+    direction of the camera or of the picture is not documented either: here it is the camera's.
     """
     zoom = max(-10.0, min(10.0, number(element.get("zoom"), 0)))
     parts = [_SIDES[part] for part in str(element.get("pan") or "").split("-") if part in _SIDES]
@@ -157,21 +157,21 @@ def motion_of(element: Mapping[str, Any]) -> Motion | None:
 
 @dataclass(frozen=True)
 class Turn:
-    """How an element is turned: by *angle* degrees clockwise, or by that much every *speed* seconds."""
+    """The rotation of an element: by *angle* degrees clockwise, or by that angle every *speed* seconds."""
 
     angle: float
     speed: float = 0.0
 
     def at(self, seconds: float) -> float:
-        """Give the angle at a moment.
+        """Return the angle at a time.
 
-        Whether the real service stops after one ``speed`` is not documented: here it goes on turning.
+        Whether the real service stops after one ``speed`` is not documented: here the rotation continues.
         """
         return self.angle if self.speed <= 0 else self.angle * seconds / self.speed
 
 
 def turn_of(element: Mapping[str, Any]) -> Turn | None:
-    """Read ``rotate``; None if it stands upright."""
+    """Parse ``rotate``; None if the element is not rotated."""
     rotate = element.get("rotate")
     if not isinstance(rotate, Mapping):
         return None

@@ -53,9 +53,9 @@ class OpenLayer:
 
     def key(self, frame: int) -> Hashable:
         """Give a value that is equal for frames that look alike."""
-        return (self.opacity(frame), self._look(frame))
+        return (self.opacity(frame), self._state_key(frame))
 
-    def _look(self, frame: int) -> Hashable:  # noqa: ARG002 - for those that move
+    def _state_key(self, frame: int) -> Hashable:  # noqa: ARG002 - for those that move
         return 0
 
     def seconds(self, frame: int) -> float:
@@ -102,14 +102,14 @@ class TransformedLayer(OpenLayer):
         """Where it stands on the canvas."""
         return self._inner.box
 
-    def _look(self, frame: int) -> Hashable:
+    def _state_key(self, frame: int) -> Hashable:
         moves = self._motion is not None or (self._turn is not None and self._turn.speed > 0)
         mask = self._mask.at(self.seconds(frame))[0] if self._mask else None
         return (self._inner.key(frame), frame if moves else 0, mask)
 
     def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
-        key = self._look(frame)
+        key = self._state_key(frame)
         if self._made is None or self._made[0] != key:
             self._made = (key, self._transformed(frame))
         return self._made[1]

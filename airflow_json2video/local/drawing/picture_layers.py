@@ -39,7 +39,7 @@ class ImageLayer(OpenLayer):
         """Where it stands on the canvas."""
         return self._processor.box
 
-    def _look(self, frame: int) -> Hashable:
+    def _state_key(self, frame: int) -> Hashable:
         return frame if self._processor.motion else 0
 
     def _seen(self, frame: int) -> Image.Image:
@@ -74,12 +74,12 @@ class ClipLayer(OpenLayer):
         """Where it stands on the canvas."""
         return self._processor.box
 
-    def _look(self, frame: int) -> Hashable:
+    def _state_key(self, frame: int) -> Hashable:
         return (self._reader.at(self.seconds(frame))[0], frame if self._processor.motion else 0)
 
     def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
-        key = self._look(frame)
+        key = self._state_key(frame)
         if self._made is None or self._made[0] != key:
             picture = self._reader.at(self.seconds(frame))[1]
             self._made = (key, Sprite(self._processor.frame(picture, self.progress(frame)), self.box.x, self.box.y))

@@ -98,7 +98,7 @@ class TextBlock:
         by: str = "whole",
         low: float = 0.0,
     ) -> None:
-        self._look = look = read_settings(settings, area=area, canvas=canvas, warn=warn)
+        self._state_key = look = read_settings(settings, area=area, canvas=canvas, warn=warn)
         self._face = Typeface(size=look.size, bold=look.bold, spacing=look.spacing)
         text = _transformed(_plain(text), look.transform)
         if lacking := self._face.lacking(text):
@@ -133,12 +133,12 @@ class TextBlock:
 
     def _reach(self) -> int:
         """Give the room around the box for shadows, outlines, and glyphs that reach out of their advance."""
-        far = [max(abs(s.x), abs(s.y)) + 1.5 * s.blur for s in self._look.shadows]
-        stroke = self._look.outline[0] if self._look.outline else 0
-        return math.ceil(max([self._look.size * 0.3, *far]) + stroke)
+        far = [max(abs(s.x), abs(s.y)) + 1.5 * s.blur for s in self._state_key.shadows]
+        stroke = self._state_key.outline[0] if self._state_key.outline else 0
+        return math.ceil(max([self._state_key.size * 0.3, *far]) + stroke)
 
     def _placed(self, lines: list[_Line], widths: list[float], by: str) -> list[tuple[Piece, float, float]]:
-        look, face = self._look, self._face
+        look, face = self._state_key, self._face
         top, right, _, left = look.padding
         inner = self._box[0] - left - right
         placed = []
@@ -161,13 +161,13 @@ class TextBlock:
         gap_x = min(round(area[0] * GAP), max(0, (area[0] - width) // 2))
         gap_y = min(round(area[1] * GAP), max(0, (area[1] - height) // 2))
         middle = ((area[0] - width) // 2, (area[1] - height) // 2)
-        x = {"left": gap_x, "right": area[0] - width - gap_x}.get(self._look.horizontal, middle[0])
-        y = {"top": gap_y, "bottom": area[1] - height - gap_y}.get(self._look.vertical, middle[1])
+        x = {"left": gap_x, "right": area[0] - width - gap_x}.get(self._state_key.horizontal, middle[0])
+        y = {"top": gap_y, "bottom": area[1] - height - gap_y}.get(self._state_key.vertical, middle[1])
         self.x, self.y = x - self._margin, y - self._margin
 
     def picture(self, state: State | None = None) -> Image.Image:
         """Draw it; *state* tells what of it has appeared, None: all of it."""
-        look, margin = self._look, self._margin
+        look, margin = self._state_key, self._margin
         size = (self._box[0] + 2 * margin, self._box[1] + 2 * margin)
         picture = Image.new("RGBA", size, (0, 0, 0, 0))
         if look.background[3]:
@@ -191,8 +191,8 @@ class TextBlock:
         for piece, x, baseline in self._pieces:
             solid, low = state(piece.unit) if state else (1.0, 0.0)
             if level := round(255 * solid):
-                stands = baseline + low * self._look.step
-                draw_piece(mask, piece, x, stands, level=level, stroke=stroke, leaning=self._look.italic)
+                stands = baseline + low * self._state_key.step
+                draw_piece(mask, piece, x, stands, level=level, stroke=stroke, slanted=self._state_key.italic)
         return mask
 
 

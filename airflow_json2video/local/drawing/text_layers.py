@@ -54,12 +54,12 @@ class TextLayer(OpenLayer):
         self._moving = math.ceil(takes / self._hurry * fps)
         self._made: tuple[Hashable, Sprite] | None = None
 
-    def _look(self, frame: int) -> Hashable:
+    def _state_key(self, frame: int) -> Hashable:
         return max(0, min(self._moving, frame - self.layer.first))
 
     def sprite(self, frame: int) -> Sprite:
         """Give its picture at a frame, without its fades."""
-        key = self._look(frame)
+        key = self._state_key(frame)
         if self._made is None or self._made[0] != key:
             self._made = (key, self._drawn(frame))
         return self._made[1]

@@ -215,7 +215,7 @@ def test_two_subtitles_fail_and_one_in_a_scene_is_tolerated_with_a_warning():
         plan(resolve({"scenes": [{"duration": 2}], "elements": [subtitles(), subtitles()]}))
     timeline = plan(resolve({"scenes": [{"duration": 2, "elements": [subtitles()]}, {"duration": 3}]}))
     assert [(layer.where, layer.frames) for layer in timeline.overlays] == [("Scene #1, element #1", 125)]
-    assert any("shown over the whole movie" in w for w in timeline.warnings)
+    assert any("show over the whole movie" in w for w in timeline.warnings)
     timeline = plan(resolve({"scenes": [{"duration": 2, "elements": [subtitles()]}], "elements": [subtitles()]}))
     assert [layer.where for layer in timeline.overlays] == ["Movie, element #1"]
     assert any("ignored" in w for w in timeline.warnings)

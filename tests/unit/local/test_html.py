@@ -152,8 +152,8 @@ def test_html_stands_in_the_video_as_a_still_and_the_warnings_say_so(browser, tm
     result = render(movie, out, mode="preview", assets=Assets(cache=tmp_path / "cache"), html=True)
     assert result["outcome"] == "done"
     told = "\n".join(result["warnings"])
-    assert "a still stands for this html" in told
-    assert "Tailwind needs the network" in told
+    assert "this html is drawn as a still" in told
+    assert "Tailwind is ignored" in told
     assert "card" not in told
     frame = first_frame(out)
     assert frame.getpixel((120, 60))[0] > 200
@@ -205,7 +205,7 @@ def alive(number):
 
 
 def test_a_browser_that_draws_nothing_says_why(tmp_path):
-    with pytest.raises(BrowserFault, match="took no picture: no such display"):
+    with pytest.raises(BrowserFault, match="drew no picture: no such display"):
         program(tmp_path, "echo no such display >&2").draw(PAGE, tmp_path / "out.png")
 
 
@@ -226,7 +226,7 @@ def test_a_failure_of_the_browser_is_told_and_a_card_is_drawn(tmp_path):
         search=lambda: program(tmp_path, "echo broken >&2"),
     )
     assert stills.find(layer("html", html="<p>x")) is None
-    assert told == ["Scene #1, element #1: the browser failed: browser took no picture: broken"]
+    assert told == ["Scene #1, element #1: the browser failed: browser drew no picture: broken"]
 
 
 @pytest.mark.parametrize("fetch", [True, False])
@@ -272,7 +272,7 @@ def test_a_page_is_read_in_its_encoding_and_cut_where_it_is_too_long(tmp_path, b
     stills.find(layer("html", src="https://media.example.com/page.html"))
     shown = (tmp_path / "shown").read_text(encoding="utf-8")
     assert f'{html.escape(given)}"></iframe>' in shown
-    was_cut = "Scene #1, element #1: the page is longer than 2,000,000 bytes; the rest is left out"
+    was_cut = "Scene #1, element #1: the page is longer than 2,000,000 bytes; the rest is ignored"
     assert (was_cut in told) == (len(body) > 2_000_000)
 
 
@@ -280,14 +280,14 @@ def test_html_is_off_unless_it_is_asked_for(tmp_path):
     told = []
     stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=False, warn=told.append)
     assert stills.find(layer("html", html="<p>x")) is None
-    assert "switched on (setting html, --html)" in told[0]
+    assert "enabled (setting html, --html)" in told[0]
 
 
 def test_without_a_browser_a_card_stands_and_the_warning_names_what_was_looked_for(tmp_path):
     told = []
     stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=True, warn=told.append, search=lambda: None)
     assert stills.find(layer("html", html="<p>x")) is None
-    assert "no Chromium was found" in told[0]
+    assert "no Chromium is installed" in told[0]
     assert Browser.find(which=lambda name: None) is None
 
 
@@ -319,7 +319,7 @@ def test_a_component_shows_its_texts_in_its_box_where_its_card_stands():
     picture, at, notes = card(component="basic/050", settings=settings, x=10, y=20, width=300, height=150)
     assert picture.size == (300, 150)
     assert at == (10, 20)
-    assert notes == ["a labeled card stands for this component ('basic/050')"]
+    assert notes == ["a placeholder is drawn for this component ('basic/050')"]
     # A lower third: white paper and a red bar at the bottom left, nothing of it in the upper half.
     lower, upper = picture.crop((4, 75, 150, 146)), picture.crop((4, 30, 296, 75))
     assert (255, 0, 0, 255) in colors(lower)
@@ -440,7 +440,7 @@ def test_a_generated_picture_has_its_aspect_ratio_and_its_prompt(ratio, size):
     other = picture_card(layer("image", **{**element, "prompt": "A lighthouse"}), CANVAS, notes.append)
     assert picture.size == size
     assert picture.tobytes() != other.tobytes()
-    assert notes[0] == "a labeled card stands for this image, which a model would make"
+    assert notes[0] == "a placeholder is drawn for this image, which a model would generate"
 
 
 def test_a_generated_picture_is_resized_and_placed_as_a_real_one():

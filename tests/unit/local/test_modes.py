@@ -116,7 +116,7 @@ def test_what_fails_in_the_second_thread_fails_the_render_and_leaves_no_file(tmp
             for _ in range(300):
                 encoder.picture(Image.new("RGB", (64, 36)))
 
-    with pytest.raises(ValueError, match="cannot repeat another"):
+    with pytest.raises(ValueError, match="cannot be a repetition"):
         write()
     assert list(tmp_path.iterdir()) == []
 

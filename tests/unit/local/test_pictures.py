@@ -288,8 +288,8 @@ def test_saturation_goes_from_grey_to_thrice(draw):
 
 def test_a_correction_out_of_range_is_cut_and_told(draw):
     drawn = draw(image("red.png", correction={"gamma": 50, "saturation": -1}))
-    assert "the gamma of a correction is from 0.1 to 10, not 50" in drawn.warning_text()
-    assert "the saturation of a correction is from 0 to 3, not -1" in drawn.warning_text()
+    assert "the gamma of a correction must be from 0.1 to 10, got 50" in drawn.warning_text()
+    assert "the saturation of a correction must be from 0 to 3, got -1" in drawn.warning_text()
 
 
 @pytest.mark.parametrize("kind", [image("screen.png"), video("screen.mp4")], ids=["image", "video"])
@@ -338,7 +338,7 @@ def test_a_chroma_key_that_cannot_be_read_is_told(draw):
     drawn = draw(image("red.png", **{"chroma-key": {"color": "greenish", "tolerance": 5}}))
     assert "the color of the chroma-key is not a color: 'greenish'" in drawn.warning_text()
     drawn = draw(image("red.png", **{"chroma-key": {"color": "#00ff00", "tolerance": 500}}))
-    assert "the tolerance of a chroma-key is from 1 to 100, not 500; 100 is used" in drawn.warning_text()
+    assert "the tolerance of a chroma-key must be from 1 to 100, got 500; 100 is used" in drawn.warning_text()
     assert is_close(drawn.pixel(5, 5), RED, by=40)
 
 
@@ -379,7 +379,7 @@ def test_a_fade_blends_with_what_lies_below(draw):
 def test_an_animated_gif_shows_its_first_frame_and_says_so(draw):
     drawn = draw(image("moving.gif"))
     assert is_close(drawn.pixel(5, 5, frame=9), RED)
-    assert "an animated picture shows its first frame" in drawn.warning_text()
+    assert "an animated image shows only its first frame" in drawn.warning_text()
 
 
 @pytest.mark.parametrize(

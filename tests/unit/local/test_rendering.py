@@ -295,9 +295,9 @@ def test_what_cannot_be_drawn_is_a_card_and_a_warning(client, service):
     client.finished(movie={"width": 100, "height": 100, "scenes": [{"duration": 1, "elements": elements}]})
     warnings = "\n".join(service.renders()[-1]["warnings"])
     for words in (
-        "card stands for this component",
-        "card stands for this html",
-        "card stands for this image",
+        "placeholder is drawn for this component",
+        "placeholder is drawn for this html",
+        "placeholder is drawn for this image",
         "not drawn: chroma-key",
         "style '009'",
     ):
@@ -376,7 +376,7 @@ def test_private_addresses_are_fetched_when_allowed(client, service, remote, mon
     [
         ("/nothing.png", 5000, "(404)"),
         ("/loop.png", 5000, "(too many redirects)"),
-        ("/to-file.png", 5000, "(only http and https addresses are fetched)"),
+        ("/to-file.png", 5000, "(only http and https addresses are downloaded)"),
         ("/red.png", 50, "(larger than 50 bytes)"),
     ],
 )
@@ -393,7 +393,7 @@ def test_offline_nothing_is_fetched_and_a_card_is_drawn(client, service, monkeyp
         movie={"scenes": [{"duration": 1, "elements": [{"type": "image", "src": "https://a.example/a.png"}]}]}
     )
     assert seen["status"] == "done"
-    assert any("fetching is switched off" in w for w in service.renders()[-1]["warnings"])
+    assert any("downloads are disabled" in w for w in service.renders()[-1]["warnings"])
 
 
 MASKED = {"type": "image", "src": "https://media.example.com/green.png", "width": 100, "height": 50}
@@ -426,7 +426,7 @@ def test_offline_a_mask_that_is_not_here_is_told_and_nothing_is_masked(tmp_path,
     scene = {"duration": 1, "elements": [{**MASKED, "mask": "https://media.example.com/none.png"}]}
     open_movie({"scenes": [scene]}, assets=source, warn=told.append)
     assert told == [
-        "Scene #1, element #1: Failed to download 'https://media.example.com/none.png' (fetching is switched off)"
+        "Scene #1, element #1: Failed to download 'https://media.example.com/none.png' (downloads are disabled)"
     ]
 
 
