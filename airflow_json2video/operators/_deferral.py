@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video.core.price import Price, required_credits, wait_deadline
 from airflow_json2video.exceptions import Billing, CreditReserveReached, Json2VideoError, QuotaExhausted
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
     from airflow_json2video.core.submission_state import SubmissionPaused
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.task_log import ErrorLog
+    from airflow_json2video.operators._protocols import DeferrableTask
 
 __all__ = [
     "CREDIT_WAIT_ENDED",
-    "DeferrableTask",
     "ResumeState",
     "defer_for_credits",
     "defer_until_affordable",
@@ -43,21 +42,6 @@ _BY_MACHINE = frozenset({"unresolved_since", "list_refused_since"})
 
 CREDIT_WAIT_ENDED = "The time of wait_for_credits is over."
 """Advice of an error that ends a wait for credits."""
-
-
-class DeferrableTask(Protocol):
-    """What a deferral needs of an operator."""
-
-    json2video_conn_id: str
-    execution_timeout: timedelta | None
-
-    @property
-    def hook(self) -> Json2VideoHook: ...
-
-    @property
-    def log(self) -> ErrorLog: ...
-
-    def defer(self, *, trigger: Any, method_name: str, kwargs: Any = None, timeout: Any = None) -> NoReturn: ...
 
 
 @dataclass(frozen=True)

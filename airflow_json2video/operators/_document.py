@@ -90,32 +90,33 @@ def fill_document(fields: Fields, *, columns: Collection[str] = ()) -> None:
     :raises ConfigurationError: an argument is not a movie or not variables.
     :raises InvalidMovie: the movie is not JSON, or an expression in it is wrong.
     """
-    operator = fields.operator
     movie, source = given_movie(fields)
+    stored = fields.value("template")
     variables = fields.given("variables")
-    operator.movie, operator.variables = movie.value, variables.value
-    if movie.value is None and operator.template is None:
+    fields.set("movie", movie.value)
+    fields.set("variables", variables.value)
+    if movie.value is None and stored is None:
         return  # execute() reports it
     written = None if variables.is_data else variables.value
     data = dict(_checked_variables(variables.value)) if variables.is_data else {}
-    is_data = movie.is_data and operator.template is None
+    is_data = movie.is_data and stored is None
     if is_data:
         document = build_document(movie=movie.value, template=None, variables=None, from_json_file=source)
         under, data = _mapping(document.get("variables")), data or fill_variables(fields, written)
     else:
         author, under = _without_data(movie.value, fields)
         # The id of a template may be data, so it is not rendered here.
-        template = None if operator.template is None else ""
+        template = None if stored is None else ""
         document = build_document(movie=author, template=template, variables=written, from_json_file=source)
         declared = None if template is not None else {*columns, *map(str, under), *map(str, data)}
         document = _rendered(document, fields, declared=declared, columns=columns, source=source)
     if columns or under or data:
         own = {} if is_data else _mapping(document.get("variables"))
         document = {**document, "variables": {**dict.fromkeys(columns), **under, **own, **data}}
-    if operator.template is None:
-        operator.movie = document
+    if stored is None:
+        fields.set("movie", document)
     if variables.value:
-        operator.variables = {name: document["variables"][name] for name in variables.value}
+        fields.set("variables", {name: document["variables"][name] for name in variables.value})
 
 
 def fill_variables(fields: Fields, variables: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def fill_source(fields: Fields) -> None:
     :raises ConfigurationError: the file does not exist.
     """
     fields.fill("source")
-    source = fields.operator.source
+    source = fields.value("source")
     if not source or not isinstance(source, str) or "://" in source or source.startswith(("/", "~")):
         return
     found = find_file(source, fields.jinja_env)
@@ -160,7 +161,7 @@ def fill_source(fields: Fields) -> None:
             advice="Use a path relative to the DAG file's folder or to the DAG's template_searchpath, an absolute "
             f"path, or one such as s3://bucket/{source.rpartition('/')[2]}. {_NOT_SUBMITTED}",
         )
-    fields.operator.source = str(found)
+    fields.set("source", str(found))
 
 
 def _movie_file(path: str, fields: Fields) -> str | bytes:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_json2video import metrics
 from airflow_json2video.core.identity import Stamp, fingerprint
@@ -23,7 +23,6 @@ from airflow_json2video.exceptions import AttemptSuperseded, Json2VideoError, Re
 from airflow_json2video.links import Json2VideoRenderLink, dashboard_url
 from airflow_json2video.movie.checks import require_valid
 from airflow_json2video.operators._deferral import (
-    DeferrableTask,
     ResumeState,
     defer_until_affordable,
     defer_until_available,
@@ -63,45 +62,13 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_json2video.core.identity import TaskIdentity
-    from airflow_json2video.core.submission import OnClear, OnLostResponse
+    from airflow_json2video.operators._protocols import RenderTask
     from airflow_json2video.operators._templating import Fields
 
-__all__ = ["RenderAttempt", "RenderTask"]
+__all__ = ["RenderAttempt"]
 
 _MAX_HOLD = 15.0
 """Seconds that a deferrable task which has to wait holds its worker slot; for longer it defers."""
-
-
-class RenderTask(DeferrableTask, Protocol):
-    """What the work reads of a render operator: its arguments, most of them once Airflow's expressions are filled in.
-
-    :ivar is_history_carried_over: whether the markers of the attempt before were copied to this one.
-    """
-
-    task_id: str
-    outlets: Any
-    end_from_trigger: bool
-    movie: Any
-    template: Any
-    variables: Any
-    webhook: Any
-    poll_interval: float
-    render_timeout: float
-    deferrable: bool
-    wait_for_completion: bool
-    durable: bool
-    on_lost_response: OnLostResponse
-    on_clear: OnClear
-    output_path: Any
-    store: tuple[str, ...]
-    delete_remote: bool
-    max_credits: float | None
-    min_remaining_credits: float | None
-    wait_for_credits: Any
-    is_history_carried_over: bool
-
-    def resume_arguments(self) -> dict[str, Any]:
-        """Return the arguments that ``resume_submission`` needs in addition to those of the deferral."""
 
 
 class RenderAttempt:

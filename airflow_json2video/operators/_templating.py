@@ -19,7 +19,7 @@ from airflow_json2video.movie.lexer import SegmentKind, has_expression, names_of
 
 if TYPE_CHECKING:
     import jinja2
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 __all__ = ["Fields", "Given", "find_file", "searched_folders"]
 
@@ -67,25 +67,33 @@ class Fields:
 
     def __init__(
         self,
-        operator: Any,
+        operator: BaseOperator,
         names: Sequence[str],
         context: Context,
         jinja_env: jinja2.Environment,
         seen_oids: Collection[int],
     ) -> None:
-        self.operator = operator
+        self._operator = operator
         self.names = tuple(names)
         self.context = context
         self.jinja_env = jinja_env
         self._seen_oids = set(seen_oids)
         self._mapping = _Mapping.of(operator, context)
 
+    def value(self, name: str) -> Any:
+        """Return the present value of a field."""
+        return getattr(self._operator, name)
+
+    def set(self, name: str, value: Any) -> None:
+        """Set the value of a field."""
+        setattr(self._operator, name, value)
+
     def given(self, name: str) -> Given:
         """Return the value of a field, with an XCom resolved, and whether it is data. Nothing is rendered.
 
         :raises ConfigurationError: another task should return the value and returned None.
         """
-        value = getattr(self.operator, name)
+        value = self.value(name)
         if _is_reference(value):
             origin = _origin(value)
             value = value.resolve(self.context)
@@ -112,16 +120,16 @@ class Fields:
                 value = given.value(context=self.context, jinja_env=self.jinja_env)
             else:
                 value = self._rendered(given.value, name)
-            setattr(self.operator, name, value)
+            self.set(name, value)
 
     def fill_arguments(self, name: str) -> None:
         """Render a field of named arguments, some of which a mapped function may receive from another task."""
-        arguments: Mapping[str, Any] = getattr(self.operator, name)
+        arguments: Mapping[str, Any] = self.value(name)
         filled = {
             key: value if self._mapping.is_data_argument(key, value) else self._rendered(value, at(name, str(key)))
             for key, value in arguments.items()
         }
-        setattr(self.operator, name, filled)
+        self.set(name, filled)
 
     def render(self, text: str) -> Any:
         """Render an expression of the author's.
@@ -132,7 +140,7 @@ class Fields:
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
         try:
-            return self.operator.render_template(text, self.context, self.jinja_env, set())
+            return self._operator.render_template(text, self.context, self.jinja_env, set())
         except (AirflowFailException, AirflowSkipException):  # raised by the author's macro, to end the task
             raise
         except jinja2.UndefinedError as error:
@@ -164,7 +172,7 @@ class Fields:
             try:
                 return self.render(value) if value else value
             except TemplatingFailed as failed:
-                raise _field_error(self.operator, value, place, failed) from failed
+                raise _field_error(self._operator.task_id, value, place, failed) from failed
         if _is_reference(value):
             return value.resolve(self.context)
         if value is None or id(value) in self._seen_oids:
@@ -174,7 +182,7 @@ class Fields:
         if type(value) is dict:
             return {key: self._rendered(item, at(place, str(key))) for key, item in value.items()}
         # What only Airflow can render: a path object, or an object with template fields.
-        return self.operator.render_template(value, self.context, self.jinja_env, set(self._seen_oids))
+        return self._operator.render_template(value, self.context, self.jinja_env, set(self._seen_oids))
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ class _Mapping:
         return not self.is_function and self.is_data_argument(name, value)
 
     @classmethod
-    def of(cls, operator: Any, context: Context) -> _Mapping:
+    def of(cls, operator: BaseOperator, context: Context) -> _Mapping:
         """Read the mapped task in the DAG, which Airflow replaced by one operator per map index."""
         mapped = getattr(getattr(operator, "_dag", None), "task_dict", {}).get(operator.task_id)
         if mapped is None or not hasattr(mapped, "partial_kwargs"):
@@ -248,12 +256,12 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": .")
 
 
-def _field_error(operator: Any, text: str, place: str, failed: TemplatingFailed) -> ConfigurationError:
+def _field_error(task_id: str, text: str, place: str, failed: TemplatingFailed) -> ConfigurationError:
     parts = list(_jinja_parts(text))
     named = [source for source, names in parts if failed.name in names]
     expression = (named or [source for source, _ in parts] or [text])[0]
     return ConfigurationError(
-        f"Task {operator.task_id!r}, {place}: {expression}: {failed.why}.", advice=_NOTHING, retryable=failed.retryable
+        f"Task {task_id!r}, {place}: {expression}: {failed.why}.", advice=_NOTHING, retryable=failed.retryable
     )
 
 

@@ -119,7 +119,7 @@ class Json2VideoApiOperator(Json2VideoBaseOperator):
         raise NotImplementedError
 
 
-def refuse_arguments(operator: Any, message: str) -> NoReturn:
+def refuse_arguments(operator: BaseOperator, message: str) -> NoReturn:
     """Raise on invalid arguments: in the DAG file, or without a retry in a task that got them by mapping.
 
     :raises ConfigurationError: in a DAG file.

@@ -7,15 +7,17 @@ import subprocess
 import sys
 import textwrap
 from datetime import datetime, timedelta
+from inspect import signature
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, task
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, task
 
-from airflow_json2video.decorators.json2video import json2video_task
+from airflow_json2video.decorators.json2video import RenderOptions, json2video_task
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.movie import Movie, Scene, TextElement
+from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
 ROOT = Path(__file__).parents[3]
@@ -274,6 +276,15 @@ def test_the_result_is_one_xcom_whatever_the_function_says_it_returns():
 
 
 @pytest.mark.long
+def test_the_options_of_the_decorator_are_those_of_the_operator_and_of_airflow():
+    def names(operator):
+        return {name for name in signature(operator.__init__).parameters if name not in ("self", "kwargs")}
+
+    options = RenderOptions.__optional_keys__
+    assert names(Json2VideoRenderOperator) - {"movie", "template"} <= options
+    assert names(BaseOperator) - {"dag", "multiple_outputs", "task_concurrency"} <= options
+
+
 def test_a_type_checker_knows_the_arguments_and_what_a_function_may_return(tmp_path):
     pytest.importorskip("mypy")
     pytest.importorskip("airflow.sdk")

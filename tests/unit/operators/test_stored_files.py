@@ -1,18 +1,21 @@
-"""With delete_remote what is stored is the only copy, and no other render takes its place."""
+"""Stored files: with delete_remote they are never overwritten, and they are found again after any time."""
 
 from __future__ import annotations
 
 import os
 import time
+from datetime import datetime, timezone
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_json2video.batch.recovery import BatchRecovery
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
+from airflow_json2video.submission.submitter import Submitter
 from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 from tests.unit.attempts import Attempt
 from tests.unit.operators.test_batch import BatchAttempt, shorten_delays
@@ -33,6 +36,27 @@ def render(connection, tmp_path):
         return Json2VideoRenderOperator(**{"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments})
 
     return make
+
+
+@pytest.fixture
+def later(service, monkeypatch):
+    """Move the clocks of the service and of this machine."""
+
+    def later(days):
+        real = time.time
+        service.clock.advance(days * 86400)
+        monkeypatch.setattr(time, "time", lambda: real() + days * 86400)
+        for made in (BatchRecovery, Submitter):
+            monkeypatch.setitem(made.__init__.__kwdefaults__, "clock", time.time)
+
+    return later
+
+
+@pytest.fixture
+def run():
+    """A run that started now, without a record in Airflow that it was cleared."""
+    began = datetime.now(timezone.utc)
+    return {"dag_run": SimpleNamespace(run_after=began, start_date=None, clear_number=1)}
 
 
 def mapped(operator, **written):
@@ -170,3 +194,37 @@ def test_a_transfer_never_overwrites_the_only_copy_of_another_video(render, serv
     with pytest.raises(AirflowFailException, match=r"already exists.*only copy"):
         transfer(projects[1])
     assert Json2VideoHook().get_movie(projects[1]).movie.url, "the other one is still at JSON2Video"
+
+
+@pytest.mark.parametrize("days", [9, 30, 200])
+@pytest.mark.parametrize("name", ["{project}.mp4", "film.mp4"])
+def test_a_clear_pays_for_nothing_that_is_stored(render, service, later, run, tmp_path, days, name):
+    make = partial(render, delete_remote=False, output_path=f"{tmp_path}/{name}")
+    first = Attempt(make(), max_tries=0, names=run)
+    result = first.run()
+    later(days)
+    cleared = Attempt(make(), try_number=2, max_tries=1, before=first, names=run)
+    again = cleared.run()
+    assert (again["project"], again["stored_path"]) == (result["project"], result["stored_path"])
+    assert service.posts == 1
+
+
+@pytest.mark.parametrize("days", [9, 30, 200])
+def test_a_clear_of_a_batch_pays_only_for_what_is_not_stored(connection, service, later, run, tmp_path, days):
+    batch = partial(
+        Json2VideoBatchRenderOperator,
+        task_id="batch",
+        movie=MOVIE,
+        items=[{"name": f"name-{number}"} for number in range(4)],
+        item_key="name",
+        poll_interval=0.3,
+        output_path=f"{tmp_path}/{{item}}.mp4",
+    )
+    first = BatchAttempt(batch, max_tries=0, names=run)
+    first.run()
+    later(days)
+    (tmp_path / "name-2.mp4").unlink()
+    cleared = BatchAttempt(batch, try_number=2, max_tries=1, before=first, names=run)
+    assert cleared.run()["done"] == 4
+    assert service.posts == 5
+    assert (tmp_path / "name-2.mp4").exists()
