@@ -36,7 +36,7 @@ def sanitized(uri):
         ),
     ],
 )
-def test_an_address_is_stored_in_one_way_however_it_is_written(written, stored):
+def test_a_uri_is_normalized(written, stored):
     assert sanitized(written) == stored
     assert sanitized(stored) == stored
 
@@ -65,7 +65,7 @@ def test_an_asset_is_made_from_an_account_and_a_name():
     assert create_asset().uri == "json2video://json2video_default/"
 
 
-def test_any_id_of_a_connection_can_stand_for_the_account():
+def test_any_connection_id_can_be_the_account():
     assert create_asset(account="team:a/b@c", name="x").uri == "json2video://team%3Aa%2Fb%40c/x"
 
 
@@ -78,12 +78,12 @@ def test_airflow_knows_the_scheme_from_the_provider_info():
             assert callable(getattr(import_module(module), name))
 
 
-def test_airflow_itself_writes_an_asset_of_the_scheme_in_the_one_way():
+def test_airflow_normalizes_an_asset_uri_of_the_scheme():
     assert Asset(uri="JSON2VIDEO://marketing//weekly-report/#top").uri == "json2video://marketing/weekly-report"
 
 
 @needs_airflow_3
-def test_airflow_itself_refuses_an_asset_of_the_scheme_that_names_no_account():
+def test_airflow_refuses_an_asset_of_the_scheme_without_an_account():
     with pytest.raises(ValueError, match="needs an account"):
         Asset(uri="json2video:///weekly-report")
 
@@ -101,7 +101,7 @@ def event(extra, *, after=0):
 
 
 @pytest.mark.parametrize("key", ["triggering_asset_events", "triggering_dataset_events"])
-def test_a_run_is_given_the_videos_that_started_it_oldest_first(key):
+def test_a_run_gets_the_videos_that_triggered_it_oldest_first(key):
     later, sooner = {**VIDEO, "project": "later"}, {**VIDEO, "project": "sooner"}
     watched = {"from_trigger": True, "payload": {**VIDEO, "status": "done"}}
     context = {key: {"a": [event(later, after=9), event(sooner)], "b": [event(watched, after=5), event({"other": 1})]}}
@@ -110,12 +110,12 @@ def test_a_run_is_given_the_videos_that_started_it_oldest_first(key):
     assert json.loads(json.dumps(videos)) == videos
 
 
-def test_a_run_that_no_asset_started_is_given_no_videos():
+def test_a_run_that_no_asset_triggered_gets_no_videos():
     assert triggering_videos({}) == []
     assert triggering_videos({"triggering_asset_events": {}}) == []
 
 
-def test_making_an_asset_of_the_scheme_warns_of_nothing():
+def test_creating_an_asset_of_the_scheme_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         create_asset(name="weekly-report")

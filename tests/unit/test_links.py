@@ -9,17 +9,17 @@ from airflow_json2video.links import DASHBOARD, dashboard_url
 
 
 @pytest.mark.parametrize("host", ["https://api.json2video.com/v2", "https://gateway.example.com/video/v2"])
-def test_the_button_leads_to_the_dashboard_of_the_service(host):
+def test_the_button_opens_the_dashboard_of_the_service(host):
     assert dashboard_url(host) == DASHBOARD
 
 
-def test_the_button_leads_to_an_address_that_a_local_service_answers(service):
+def test_the_button_opens_a_page_of_the_local_service(service):
     answer = requests.get(dashboard_url(service.host), timeout=10)
     assert answer.ok
     assert "No renders yet" in answer.text
 
 
-def test_the_button_leads_to_the_tasks_own_render_on_the_page(service):
+def test_the_button_opens_the_tasks_own_render_on_the_page(service):
     project = requests.post(
         f"{service.host}/movies", json={"scenes": [{"duration": 2}]}, headers={"x-api-key": "key"}, timeout=10
     ).json()["project"]

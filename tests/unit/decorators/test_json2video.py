@@ -96,7 +96,7 @@ def test_a_coroutine_function_is_run_too(service):
     assert rendered(film)["url"]
 
 
-def test_arguments_are_templated_and_the_functions_own_names_get_airflows_context(service):
+def test_arguments_are_rendered_and_the_functions_parameters_get_airflows_context(service):
     def film(text, ds=None):
         return {**MOVIE, "comment": f"{text} {ds}"}
 
@@ -104,12 +104,12 @@ def test_arguments_are_templated_and_the_functions_own_names_get_airflows_contex
     assert submitted(service)["comment"] == "on 2026-05-01 2026-05-01"
 
 
-def test_an_argument_that_ends_in_json_is_no_template_file(service):
+def test_an_argument_that_ends_in_json_is_not_opened_as_a_file(service):
     rendered(lambda text: {**MOVIE, "comment": text}, "report.json")
     assert submitted(service)["comment"] == "report.json"
 
 
-def test_a_webhook_that_ends_in_json_is_no_template_file(service):
+def test_a_webhook_that_ends_in_json_is_not_opened_as_a_file(service):
     rendered(lambda: MOVIE, webhook="https://example.com/{{ ds }}.json", names={"ds": "2026-05-01"})
     endpoint = submitted(service)["exports"][0]["destinations"][0]["endpoint"]
     assert endpoint == "https://example.com/2026-05-01.json"
@@ -124,7 +124,7 @@ def test_what_a_function_returns_is_data_and_no_brace_in_it_is_rendered(service)
     assert submitted(service) == movie
 
 
-def test_the_variables_argument_is_templated_and_laid_over_what_the_function_returns(service):
+def test_the_variables_argument_is_rendered_and_overrides_those_of_the_returned_movie(service):
     movie = {**MOVIE, "variables": {"day": "none", "kept": "{{ ds }}"}}
     rendered(lambda: movie, variables={"day": "{{ ds }}"}, names={"ds": "2026-05-01"})
     assert submitted(service)["variables"] == {"day": "2026-05-01", "kept": "{{ ds }}"}
@@ -195,13 +195,13 @@ def test_after_a_wait_for_credits_what_the_function_had_returned_is_submitted_to
     assert submitted(service)["comment"] == "call 1"
 
 
-def test_the_video_is_kept_where_the_decorator_says(tmp_path):
+def test_the_decorator_stores_the_video_at_output_path(tmp_path):
     result = rendered(lambda: MOVIE, output_path=f"{tmp_path}/{{{{ ds }}}}-{{project}}.mp4", names={"ds": "2026-05-01"})
     assert Path(result["stored_path"]) == tmp_path / f"2026-05-01-{result['project']}.mp4"
     assert Path(result["stored_path"]).stat().st_size == result["size"]
 
 
-def test_a_retry_runs_the_function_again_and_adopts_the_render_of_the_same_movie(service):
+def test_a_retry_runs_the_function_again_and_reattaches_to_the_render_of_the_same_movie(service):
     log = []
 
     def film():
@@ -237,13 +237,13 @@ def test_each_mapped_call_is_a_render_of_its_own(service):
 
 
 @pytest.mark.parametrize("name", ["movie", "template"])
-def test_what_is_rendered_comes_from_the_function_and_from_no_argument(name):
+def test_the_movie_comes_from_the_function_and_not_from_an_argument(name):
     with pytest.raises(ConfigurationError, match=f"@task.json2video does not accept '{name}'"):
         operator_of(lambda: MOVIE, **{name: "x"})
 
 
 @pytest.mark.parametrize("returned", [None, 7, [MOVIE]], ids=["nothing", "a number", "a list"])
-def test_a_function_that_returns_no_movie_fails_the_task_and_nothing_is_paid_for(service, returned):
+def test_a_function_that_does_not_return_a_movie_fails_the_task_and_nothing_is_paid_for(service, returned):
     def film():
         return returned
 
@@ -252,7 +252,7 @@ def test_a_function_that_returns_no_movie_fails_the_task_and_nothing_is_paid_for
     assert service.posts == 0
 
 
-def test_a_movie_that_is_certainly_wrong_fails_the_task_with_its_place(service):
+def test_an_invalid_movie_fails_the_task_with_its_place(service):
     with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.elements\[0\]"):
         rendered(lambda: {"scenes": [{"elements": [{"type": "video"}]}]})
     assert service.posts == 0

@@ -40,7 +40,7 @@ def projects(*results):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"do_xcom_push": False}, {"wait_for_completion": False}], ids=str)
-def test_a_clear_of_a_task_that_gave_its_result_pays_for_a_new_render(render, service, arguments):
+def test_a_clear_of_a_task_that_returned_its_result_pays_for_a_new_render(render, service, arguments):
     first = Attempt(render(**arguments))
     before = first.run()
     assert service.wait_idle()
@@ -87,7 +87,7 @@ def test_an_author_who_changes_on_clear_while_a_render_is_running_pays_for_no_se
     assert service.posts == 1
 
 
-def test_a_clear_while_deferred_adopts_the_render_also_if_it_has_ended_before_the_next_attempt_looks(render, service):
+def test_a_clear_while_deferred_reattaches_even_if_the_render_has_ended_before_the_next_attempt_polls(render, service):
     first = Attempt(render())
     first.start()
     first.fire()  # it has ended, and the event is lost with the clear
@@ -95,7 +95,7 @@ def test_a_clear_while_deferred_adopts_the_render_also_if_it_has_ended_before_th
     assert service.posts == 1
 
 
-def test_a_second_clear_while_deferred_still_adopts_it(render, service):
+def test_a_second_clear_while_deferred_still_reattaches(render, service):
     service.settings.update({"render_seconds": 2})
     first = Attempt(render())
     first.start()
@@ -106,7 +106,7 @@ def test_a_second_clear_while_deferred_still_adopts_it(render, service):
     assert service.posts == 1
 
 
-def test_what_was_ordered_by_a_clear_is_adopted_after_another_and_not_what_it_was_to_replace(render, service):
+def test_after_a_second_clear_the_render_of_the_first_clear_is_reused_and_not_the_older_one(render, service):
     first = Attempt(render())
     old = first.run()
     second = cleared(render(), after=first)
@@ -117,7 +117,7 @@ def test_what_was_ordered_by_a_clear_is_adopted_after_another_and_not_what_it_wa
     assert service.posts == 2
 
 
-def test_a_clear_after_the_adopted_render_was_given_pays_again(render, service):
+def test_a_clear_after_the_reattached_render_was_returned_pays_again(render, service):
     first = Attempt(render())
     first.start()
     second = cleared(render(), after=first)
@@ -126,7 +126,7 @@ def test_a_clear_after_the_adopted_render_was_given_pays_again(render, service):
 
 
 @pytest.mark.parametrize("dies_at", ["before it submits", "while it waits", "after it has given its result"])
-def test_a_retry_after_a_clear_knows_what_the_clear_was_for(render, service, monkeypatch, dies_at):
+def test_a_retry_after_a_clear_knows_what_the_clear_means(render, service, monkeypatch, dies_at):
     first = Attempt(render())
     old = first.run()
     second = cleared(render(), after=first)
@@ -144,7 +144,7 @@ def test_a_retry_after_a_clear_knows_what_the_clear_was_for(render, service, mon
     assert service.posts == 2
 
 
-def test_a_retry_does_not_pay_again_for_a_render_from_before_the_clear_that_the_attempt_before_gave(render, service):
+def test_a_retry_does_not_pay_again_for_an_older_render_that_the_attempt_before_returned(render, service):
     first = Attempt(render())
     first.start()
     second = cleared(render(), after=first)
@@ -153,7 +153,7 @@ def test_a_retry_does_not_pay_again_for_a_render_from_before_the_clear_that_the_
     assert service.posts == 1
 
 
-def test_retries_that_were_lowered_before_the_clear_change_nothing(render, service):
+def test_lowering_retries_before_the_clear_changes_nothing(render, service):
     first = Attempt(render(), max_tries=9)
     before = first.run()
     assert projects(before, cleared(render(), after=first, retries=0).run()) == 2
@@ -165,7 +165,7 @@ def test_retries_that_were_lowered_before_the_clear_change_nothing(render, servi
     assert after.run()["project"] == waiting.event["project"]
 
 
-def test_where_airflow_does_not_tell_what_was_given_nothing_is_paid_for_twice(render, service):
+def test_if_airflow_has_no_record_of_deliveries_nothing_is_paid_for_twice(render, service):
     first = Attempt(render())
     first.run()
     second = cleared(render(), after=first)
@@ -174,7 +174,7 @@ def test_where_airflow_does_not_tell_what_was_given_nothing_is_paid_for_twice(re
     assert service.posts == 1
 
 
-def test_the_first_attempt_pushes_nothing_of_this_before_it_gives_its_result(render, service):
+def test_the_first_attempt_pushes_no_marker_before_it_returns_its_result(render, service):
     first = Attempt(render())
     first.start()
     assert set(first.xcoms) == {"json2video_project", "json2video_link"}
@@ -182,7 +182,7 @@ def test_the_first_attempt_pushes_nothing_of_this_before_it_gives_its_result(ren
     assert "json2video_generation_2_gave_attempt_1" in first.xcoms
 
 
-def test_a_result_of_long_ago_is_not_taken_for_one_of_the_attempt_before(render, service):
+def test_an_old_result_is_not_mistaken_for_one_of_the_attempt_before(render, service):
     first = Attempt(render())
     first.run()
     second = cleared(render(), after=first)
@@ -194,7 +194,7 @@ def test_a_result_of_long_ago_is_not_taken_for_one_of_the_attempt_before(render,
     assert service.posts == 2
 
 
-def test_a_template_that_fails_after_a_clear_does_not_hide_what_the_clear_was_for(render, service):
+def test_a_template_error_after_a_clear_does_not_change_what_the_clear_means(render, service):
     first = Attempt(render())
     first.run()
     second = cleared(render(movie={**MOVIE, "comment": "{{ nobody_knows }}"}), after=first)

@@ -215,7 +215,7 @@ def nothing_leaked():
         assert "{VARIABLE}" not in log.read_text(errors="replace"), log
 
 
-def test_ways_in(service, capsys):
+def test_data_reaches_no_template(service, capsys):
     run = ways_in.test()
     states = {{(ti.task_id, ti.map_index): ti.state for ti in run.get_task_instances()}}
     assert {{key: state for key, state in states.items() if state != "success"}} == {{}}
@@ -262,8 +262,8 @@ def passes(test, folder):
     assert ran.returncode == 0, ran.stdout
 
 
-def test_no_way_into_a_task_leads_data_to_jinja(tmp_path):
-    passes("test_ways_in", tmp_path)
+def test_data_never_reaches_jinja(tmp_path):
+    passes("test_data_reaches_no_template", tmp_path)
 
 
 def test_data_in_a_field_that_cannot_take_it_is_refused_and_not_executed(tmp_path):

@@ -70,7 +70,7 @@ def test_a_later_attempt_does_not_reattach_to_the_same_task_of_another_deploymen
     assert (again["project"], service.posts) == (theirs, 2)
 
 
-def test_one_line_says_that_the_render_of_another_deployment_was_left_alone(in_, service, times_logged):
+def test_one_line_logs_that_the_render_of_another_deployment_was_ignored(in_, service, times_logged):
     in_("production")
     Attempt(render()).start()
     Attempt(render(), try_number=2, max_tries=3).start()  # cleared: two renders of one task may be there
@@ -82,7 +82,7 @@ def test_one_line_says_that_the_render_of_another_deployment_was_left_alone(in_,
     assert theirs
 
 
-def test_a_lost_response_is_not_answered_with_the_render_of_another_deployment(in_, service):
+def test_after_a_lost_response_the_render_of_another_deployment_is_not_reused(in_, service):
     in_("production")
     theirs = Attempt(render()).run()["project"]
     in_("staging")
@@ -118,7 +118,7 @@ def test_a_video_that_another_deployment_stores_and_deletes_is_its_own(in_, serv
     assert (tmp_path / f"{theirs}.mp4").exists()
 
 
-def test_a_batch_does_not_take_the_items_of_another_deployment(in_, service, times_logged):
+def test_a_batch_does_not_reattach_to_items_of_another_deployment(in_, service, times_logged):
     in_("production")
     waiting = BatchAttempt(batch)
     waiting.start()
@@ -132,7 +132,7 @@ def test_a_batch_does_not_take_the_items_of_another_deployment(in_, service, tim
     assert service.posts == 6
 
 
-def test_a_namespace_of_the_connection_tells_deployments_with_one_database_apart(in_, service):
+def test_a_namespace_of_the_connection_separates_deployments_with_one_database(in_, service):
     in_("copied")
     theirs = Attempt(render()).run()["project"]
     in_("copied", namespace="staging", service=service)
@@ -163,7 +163,7 @@ def test_a_deployment_that_is_unknown_submits_nothing_and_says_what_to_do(connec
     assert service.posts == 0
 
 
-def test_a_document_that_is_sent_as_it_is_needs_no_deployment(connection, service, monkeypatch):
+def test_a_document_that_is_sent_unchanged_needs_no_deployment(connection, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.deployment.read_variable", None)
     assert Attempt(render(durable=False)).run()["project"]
 
@@ -178,7 +178,7 @@ def test_an_id_that_changes_before_the_post_costs_nothing(in_, service, monkeypa
 
 
 @pytest.mark.parametrize("make", [render, batch])
-def test_a_later_attempt_creates_no_id_where_an_earlier_one_may_have_had_another(in_, service, monkeypatch, make):
+def test_a_later_attempt_creates_no_id_if_an_earlier_one_may_have_had_another(in_, service, monkeypatch, make):
     in_("lost")
     Attempt(make()).start()
     posts = service.posts
@@ -207,7 +207,7 @@ def test_a_lost_response_is_not_repeated_under_an_id_that_has_changed_meanwhile(
     assert service.posts == 1
 
 
-def test_a_batch_does_not_go_on_under_an_id_that_has_changed_meanwhile(in_, service):
+def test_a_batch_stops_if_the_deployment_id_changes_meanwhile(in_, service):
     in_("first")
     waiting = BatchAttempt(batch)
     waiting.start()
@@ -217,7 +217,7 @@ def test_a_batch_does_not_go_on_under_an_id_that_has_changed_meanwhile(in_, serv
     assert service.posts == 3
 
 
-def test_a_list_leaves_out_the_renders_of_another_deployment(in_, service):
+def test_a_list_omits_the_renders_of_another_deployment(in_, service):
     in_("production")
     theirs = Attempt(render()).run()["project"]
     in_("staging")
@@ -255,7 +255,7 @@ def test_a_task_does_not_delete_the_render_of_another_deployment(in_, service, t
     assert [r.query for r in service.requests if r.method == "DELETE"] == [f"project={ours}"]
 
 
-def test_a_store_task_reads_a_render_that_its_author_names_wherever_it_was_submitted(in_, service, tmp_path):
+def test_a_transfer_stores_a_render_that_was_submitted_anywhere(in_, service, tmp_path):
     in_("production")
     theirs = Attempt(render()).run()["project"]
     in_("staging")
@@ -264,7 +264,7 @@ def test_a_store_task_reads_a_render_that_its_author_names_wherever_it_was_submi
     assert (tmp_path / f"{theirs}.mp4").exists()
 
 
-def test_what_is_stored_before_it_expires_is_this_deployments_own(in_, service, tmp_path):
+def test_archiving_stores_only_the_renders_of_this_deployment(in_, service, tmp_path):
     in_("production")
     theirs = Attempt(render()).run()["project"]
     in_("staging")

@@ -30,25 +30,25 @@ def text_of(operator):
     return operator.movie["scenes"][0]["elements"][0]["text"]
 
 
-def test_airflows_names_are_rendered_and_the_movies_are_kept():
+def test_airflows_names_are_rendered_and_the_movies_stay():
     movie = {"variables": {"price": 5}, **scene(text="{{ ds }}: {{ price * 2 }} at {{ params.shop }}")}
     assert text_of(rendered(movie=movie)) == "2026-11-22: {{ price * 2 }} at Wharf"
 
 
-def test_a_variable_may_hold_a_value_of_airflows():
+def test_a_variable_may_contain_a_value_of_airflow():
     movie = {"variables": {"day": "{{ ds }}"}, **scene(text="{{ day }}")}
     operator = rendered(movie=movie)
     assert operator.movie["variables"] == {"day": "2026-11-22"}
     assert text_of(operator) == "{{ day }}"
 
 
-def test_an_expression_of_nobody_fails_with_its_place():
+def test_an_expression_that_nothing_fills_fails_with_its_place():
     with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.elements\[0\]\.text") as caught:
         rendered(movie=scene(text="{{ heading }}"))
     assert "heading" in str(caught.value)
 
 
-def test_an_expression_of_both_fails_with_its_place():
+def test_an_expression_that_both_could_fill_fails_with_its_place():
     with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.elements\[0\]\.text"):
         rendered(movie={"variables": {"ds": 1}, **scene(text="{{ ds }}")})
 
@@ -91,7 +91,7 @@ def with_fields(*, names=None, folder=None, **fields):
     return operator
 
 
-def test_a_movie_out_of_an_xcom_is_data_and_not_a_template():
+def test_a_movie_from_an_xcom_is_data_and_is_not_rendered_as_jinja():
     assert text_of(with_fields(movie=XCom(scene(text="{{ ds }}")))) == "{{ ds }}"
 
 
@@ -99,20 +99,20 @@ def test_an_xcom_inside_a_movie_is_resolved_and_not_rendered():
     assert text_of(with_fields(movie=scene(text=XCom("{{ ds }}")))) == "{{ ds }}"
 
 
-def test_variables_out_of_an_xcom_are_data_and_the_movie_beside_them_is_templated():
+def test_variables_from_an_xcom_are_data_and_the_movie_next_to_them_is_rendered():
     movie = {"comment": "{{ ds }}", **scene(text="{{ city }}")}
     operator = with_fields(movie=movie, variables=XCom({"city": "Only 5 left, {{ nobody }}! {{ ds }}"}))
     assert operator.movie["comment"] == "2026-11-22"
     assert operator.movie["variables"] == operator.variables == {"city": "Only 5 left, {{ nobody }}! {{ ds }}"}
 
 
-def test_a_movies_own_variables_may_be_an_xcom_and_go_under_those_of_the_task():
+def test_a_movies_own_variables_may_be_an_xcom_and_those_of_the_task_override_them():
     movie = {"variables": XCom({"city": "{{ ds }}", "day": "no"}), **scene(text="{{ city }}")}
     operator = with_fields(movie=movie, variables={"day": "{{ ds }}"})
     assert operator.movie["variables"] == {"day": "2026-11-22", "city": "{{ ds }}"}
 
 
-def test_the_id_of_a_template_out_of_an_xcom_is_data():
+def test_the_id_of_a_template_from_an_xcom_is_data():
     operator = with_fields(movie=None, template=XCom("{{ ds }}"), variables={"day": "{{ ds }}"})
     assert (operator.template, operator.variables) == ("{{ ds }}", {"day": "2026-11-22"})
 
@@ -138,12 +138,12 @@ def test_a_field_that_airflow_fills_twice_is_filled_once():
     assert (text_of(operator), operator.output_path) == ("{{ ds }}", "{{ ds }}")
 
 
-def test_data_that_ends_like_a_file_is_no_file():
+def test_data_that_ends_like_a_file_name_is_not_opened():
     operator = with_fields(webhook=XCom("https://a.example/{{ ds }}.json"), output_path="/v/{{ ds }}.json")
     assert (operator.webhook, operator.output_path) == ("https://a.example/{{ ds }}.json", "/v/2026-11-22.json")
 
 
-def test_a_name_that_this_run_lacks_is_answered_with_what_every_run_has():
+def test_a_name_that_this_run_lacks_is_refused_with_what_to_use_instead():
     with DAG("a_dag", schedule=None) as dag:
         operator = Json2VideoRenderOperator(
             task_id="render", movie=scene(text="on {{ ds }}"), output_path="/v/{{ ts }}"
@@ -160,12 +160,12 @@ def test_a_name_that_this_run_lacks_is_answered_with_what_every_run_has():
     assert "{{ (dag_run.logical_date or dag_run.run_after) | ds }}" in str(caught.value)
 
 
-def test_three_braces_are_named_and_not_read():
+def test_three_braces_are_refused_with_a_hint():
     with pytest.raises(AirflowFailException, match=r"\{\{\{ ds \}\}\}: Jinja cannot read it.*write \{\{ '\{' ~ value"):
         with_fields(movie=scene(text="{{{ ds }}}"))
 
 
-def test_a_look_up_that_fails_is_retried_and_named():
+def test_a_failed_lookup_is_retried_and_named():
     def broken():
         raise ConnectionError("the server is away")
 
@@ -194,7 +194,7 @@ def test_a_json_file_that_airflow_has_read_already_is_rendered_the_same(tmp_path
     assert text_of(rendered(movie=json.dumps(scene(text="{{ ds }}")))) == "2026-11-22"
 
 
-def test_a_movie_file_that_is_missing_is_named_with_where_it_was_looked_for(tmp_path):
+def test_a_missing_movie_file_is_named_with_the_searched_folders(tmp_path):
     with pytest.raises(AirflowFailException, match=r"'no\.json' was not found") as caught:
         rendered(movie="no.json", folder=tmp_path)
     assert str(tmp_path) in str(caught.value)
@@ -230,7 +230,7 @@ def test_a_mapped_task_that_received_nothing_fails_without_a_retry():
 
 
 @pytest.mark.parametrize("kind", [Json2VideoBatchRenderOperator, ObjectStorageToJson2VideoOperator])
-def test_a_relative_source_is_looked_for_where_movie_files_are(tmp_path, kind):
+def test_a_relative_source_is_resolved_like_a_movie_file(tmp_path, kind):
     (tmp_path / "rows.csv").write_text("city\nPorto\n")
 
     def filled(source):
@@ -276,7 +276,7 @@ class Mapped:
         self.partial_kwargs = partial_kwargs
 
 
-def test_where_airflow_does_not_tell_what_was_mapped_only_what_stands_in_the_dag_file_for_sure_is_templated():
+def test_if_airflow_does_not_expose_the_mapping_only_text_certainly_in_the_dag_file_is_rendered():
     movie = scene(text="{{ ds }}")
     with DAG("a_dag", schedule=None) as dag:
         operator = Json2VideoRenderOperator(task_id="render", movie=movie, variables={"day": "{{ ds }}"})

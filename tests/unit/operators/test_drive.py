@@ -68,7 +68,7 @@ def test_a_file_is_moved_only_once_the_storage_has_confirmed_it(hook, service, l
     assert move(name="logo.png", destination="brand")["folder"] == "brand"
 
 
-def test_a_move_of_a_file_that_is_nowhere_fails(hook):
+def test_a_move_of_a_missing_file_fails(hook):
     with pytest.raises(AirflowFailException, match=r"The drive has neither 'a/x.png' nor 'b/x.png'"):
         move(name="x.png", folder="a", destination="b")
 

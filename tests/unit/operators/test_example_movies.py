@@ -35,7 +35,7 @@ def test_all_the_examples_are_here():
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda p: p.stem)
-def test_a_valid_movie_is_sent_as_it_is_with_a_stamp_and_nothing_else(path, connection, service):
+def test_a_valid_movie_is_sent_with_a_stamp_and_no_other_change(path, connection, service):
     service.add_template({"scenes": [{"duration": 2}]}, id="abc123def456ghi789jk")
     submit(path)
     [sent] = service.submitted
@@ -47,7 +47,7 @@ def test_a_valid_movie_is_sent_as_it_is_with_a_stamp_and_nothing_else(path, conn
 
 
 @pytest.mark.parametrize("path", [p for p in INVALID if p.stem not in DOUBTFUL], ids=lambda p: p.stem)
-def test_an_invalid_movie_is_refused_in_words_and_nothing_is_sent(path, connection, service):
+def test_the_problems_of_an_invalid_movie_are_listed_and_nothing_is_sent(path, connection, service):
     with pytest.raises(AirflowFailException, match=r"Nothing was submitted") as caught:
         submit(path)
     assert service.requests == []
@@ -55,6 +55,6 @@ def test_an_invalid_movie_is_refused_in_words_and_nothing_is_sent(path, connecti
 
 
 @pytest.mark.parametrize("name", sorted(DOUBTFUL))
-def test_a_doubtful_movie_is_sent(name, connection, service):
+def test_a_movie_with_only_warnings_is_sent(name, connection, service):
     submit(MOVIES / "invalid" / f"{name}.json")
     assert service.posts == 1

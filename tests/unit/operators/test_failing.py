@@ -40,7 +40,7 @@ def logged(monkeypatch):
     return records
 
 
-def test_a_refusal_of_the_validator_ends_the_task_for_good_and_shows_what_stands_there(service, logged):
+def test_a_refusal_of_the_validator_fails_without_a_retry_and_shows_the_place_in_the_document(service, logged):
     service.add_fault("render", status="error", message=REFUSED)
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render()).run()
@@ -60,7 +60,7 @@ def test_a_refusal_of_the_validator_ends_the_task_for_good_and_shows_what_stands
     assert (error.scene, error.element, error.billing.value) == (0, 0, "not_charged")
 
 
-def test_a_failure_that_may_pass_is_told_to_a_callback_in_the_same_way(service):
+def test_a_temporary_failure_reaches_a_callback_in_the_same_way(service):
     service.add_fault("render", status="error", message="Scene #1, element #1: Failed to download 'x'")
     with pytest.raises(RenderFailed) as caught:
         Attempt(render()).run()
@@ -69,7 +69,7 @@ def test_a_failure_that_may_pass_is_told_to_a_callback_in_the_same_way(service):
 
 
 @pytest.mark.parametrize("retryable", [False, True])
-def test_what_is_said_of_a_failure_stands_in_the_log_once(service, logged, retryable):
+def test_a_failure_is_logged_once(service, logged, retryable):
     service.add_fault("render", status="error", message="Failed to download x" if retryable else REFUSED)
     with pytest.raises(Exception, match=r"^Render ") as caught:
         Attempt(render()).run()
@@ -79,7 +79,7 @@ def test_what_is_said_of_a_failure_stands_in_the_log_once(service, logged, retry
     assert len(logged) == 1
 
 
-def test_a_movie_with_errors_says_in_the_task_what_the_command_line_says(service, logged, tmp_path, capsys):
+def test_the_task_and_the_command_line_report_the_same_errors_of_a_movie(service, logged, tmp_path, capsys):
     from airflow_json2video.commands import main
 
     movie = {"scenes": [{"elements": [{"type": "text", "txt": "x", "durration": 2}]}]}
@@ -97,7 +97,7 @@ def test_a_movie_with_errors_says_in_the_task_what_the_command_line_says(service
     assert service.posts == 0
 
 
-def test_an_element_type_that_is_certainly_wrong_is_not_submitted(service):
+def test_an_unknown_element_type_is_not_submitted(service):
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render(movie={"scenes": [{"duration": 2, "elements": [{"type": "txet", "text": "x"}]}]})).run()
     assert "did you mean 'text'?" in str(find_error(caught.value))
@@ -135,7 +135,7 @@ def test_every_operator_names_the_connection_that_was_meant():
         ObjectStorageToJson2VideoOperator(task_id="u", source="a.mp4", conn_id="x")
 
 
-def test_a_length_of_time_that_is_a_text_says_that_a_timedelta_works():
+def test_a_duration_that_is_text_is_refused_and_the_error_suggests_a_timedelta():
     with pytest.raises(ConfigurationError, match=r"render_timeout must be .* timedelta\(hours=1\), got '1h'\.$"):
         render(render_timeout="1h")
     assert render(render_timeout=timedelta(hours=1)).render_timeout == 3600

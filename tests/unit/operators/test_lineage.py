@@ -83,7 +83,7 @@ def test_the_template_is_a_facet_of_the_job(extracted, service):
 
 
 @needs_openlineage
-def test_a_task_that_fails_tells_its_inputs_and_no_output(extracted):
+def test_a_task_that_fails_reports_its_inputs_and_no_output(extracted):
     _, lineage = extracted(how="extract_on_failure", attempt=False)
     assert len(lineage.inputs) == 2
     assert lineage.outputs == []
@@ -91,7 +91,7 @@ def test_a_task_that_fails_tells_its_inputs_and_no_output(extracted):
 
 
 @needs_openlineage
-def test_a_task_whose_document_cannot_be_read_tells_nothing_and_fails_nothing(extracted):
+def test_a_document_that_cannot_be_read_has_no_lineage_and_fails_nothing(extracted):
     _, lineage = extracted(how="extract_on_failure", attempt=False, movie="{no JSON")
     assert (lineage.inputs, lineage.outputs) == ([], [])
 
@@ -110,7 +110,7 @@ def test_no_secret_is_in_what_is_sent(extracted):
 
 
 @needs_openlineage
-def test_an_asset_of_our_scheme_is_told_as_a_dataset_of_its_account():
+def test_an_asset_of_our_scheme_becomes_a_dataset_of_its_account():
     from airflow.providers.openlineage.utils.utils import translate_airflow_asset
 
     from airflow_json2video.assets import create_asset

@@ -104,12 +104,12 @@ def test_under_a_limit_the_movie_of_a_stored_template_is_read_and_estimated(rend
     assert attempt.xcoms["json2video_cost"]["estimated_credits"] == 3
 
 
-def test_without_a_limit_nothing_is_asked_for_it(render, service):
+def test_without_a_limit_no_request_is_made_for_it(render, service):
     Attempt(render(wait_for_completion=False)).run()
     assert calls_of(service) == [("POST", "/v2/movies")]
 
 
-def test_a_limit_that_was_lowered_does_not_lose_what_is_paid_for(render, service):
+def test_a_lowered_limit_does_not_lose_a_paid_render(render, service):
     first = Attempt(render())
     first.start()
     result = Attempt(render(max_credits=1, min_remaining_credits=10_000), try_number=2, before=first).run()
@@ -117,7 +117,7 @@ def test_a_limit_that_was_lowered_does_not_lose_what_is_paid_for(render, service
     assert service.posts == 1
 
 
-def test_a_render_that_would_take_of_the_reserve_is_never_sent(render, service):
+def test_a_render_that_would_use_the_reserve_is_never_sent(render, service):
     service.settings.update({"credits": 101})
     with pytest.raises(AirflowFailException, match="The account has 101 credits left") as failure:
         Attempt(render(min_remaining_credits=100)).run()
@@ -133,14 +133,14 @@ def test_the_account_is_asked_right_before_the_submission(render, service):
     assert calls_of(service) == [("GET", "/v2/movies"), ("POST", "/v2/movies")]
 
 
-def test_an_account_that_cannot_be_asked_is_paid_nothing_from(render, service):
+def test_if_the_balance_cannot_be_read_nothing_is_submitted(render, service):
     service.add_fault("answer", method="GET", path="/v2/movies", status=403, body={"message": "No"}, times=None)
     with pytest.raises(AirflowFailException):
         Attempt(render(min_remaining_credits=1)).run()
     assert service.posts == 0
 
 
-def test_scenes_beside_a_template_are_ignored_by_the_service_and_do_not_lower_the_price(render, service):
+def test_scenes_next_to_a_template_are_ignored_by_the_service_and_do_not_lower_the_price(render, service):
     template = service.add_template({"resolution": "sd", "scenes": [{"duration": 60}]}, id="abc123def456ghi789jk")
     movie = {"template": template, "scenes": [{"duration": 1}]}
     with pytest.raises(AirflowFailException, match="would cost about 60 credits"):
@@ -148,7 +148,7 @@ def test_scenes_beside_a_template_are_ignored_by_the_service_and_do_not_lower_th
     assert service.posts == 0
 
 
-def test_an_account_without_credits_fails_the_task_at_once_by_default(render, service):
+def test_an_account_without_credits_fails_the_task_immediately_by_default(render, service):
     service.settings.update({"credits": 0})
     with pytest.raises(AirflowFailException, match="cannot pay for this render"):
         Attempt(render()).run()
@@ -177,7 +177,7 @@ def test_a_task_waits_for_the_reserve_in_the_same_way_and_sends_nothing_meanwhil
     assert service.posts == 1
 
 
-def test_one_that_resumes_with_nothing_but_the_event_waits_on_until_the_same_moment(patient, service):
+def test_a_task_that_resumes_with_only_the_event_waits_until_the_same_time(patient, service):
     service.settings.update({"credits": 0})
     attempt = Attempt(patient())
     attempt.start()
@@ -239,7 +239,7 @@ def test_the_deadline_of_a_wait_is_absolute_and_survives_a_second_one(patient, s
     assert (first.attempt, attempt.deferred.trigger.attempt) == (0, 1)
 
 
-def test_a_long_wait_leaves_the_whole_time_for_a_service_that_is_away_afterwards(patient, service):
+def test_a_long_wait_leaves_the_full_time_for_an_outage_that_follows(patient, service):
     service.settings.update({"credits": 0})
     attempt = Attempt(patient(render_timeout=60))
     attempt.start()
@@ -254,7 +254,7 @@ def test_an_execution_timeout_ends_the_wait(patient, service):
     assert attempt.deferred.trigger.deadline <= time.time() + 30
 
 
-def test_until_when_can_be_a_template(patient, service):
+def test_wait_for_credits_is_a_template_field(patient, service):
     service.settings.update({"credits": 0})
     attempt = Attempt(patient(wait_for_credits="{{ until }}"), names={"until": "2099-01-01T06:00:00Z"})
     attempt.render_templates().start()
@@ -264,7 +264,7 @@ def test_until_when_can_be_a_template(patient, service):
 
 
 @pytest.mark.parametrize("sent", [False, True])
-def test_a_death_at_the_submission_after_the_wait_pays_at_most_once(patient, service, monkeypatch, sent):
+def test_a_crash_at_the_submission_after_the_wait_pays_at_most_once(patient, service, monkeypatch, sent):
     service.settings.update({"credits": 0})
     first = Attempt(patient())
     first.start()
@@ -288,7 +288,7 @@ def test_a_death_at_the_submission_after_the_wait_pays_at_most_once(patient, ser
     assert len(service.submitted) == 1
 
 
-def test_a_death_between_the_balance_and_the_submission_pays_for_nothing(render, service, monkeypatch):
+def test_a_crash_between_the_balance_and_the_submission_pays_for_nothing(render, service, monkeypatch):
     first = Attempt(render(min_remaining_credits=1))
 
     def die(ti):
@@ -304,7 +304,7 @@ def test_a_death_between_the_balance_and_the_submission_pays_for_nothing(render,
     assert service.posts == 1
 
 
-def test_a_lost_answer_is_never_taken_for_an_account_without_credits(patient, service):
+def test_a_lost_response_is_never_mistaken_for_an_account_without_credits(patient, service):
     service.add_fault("lost", method="POST", path="/movies")
     attempt = Attempt(patient())
     assert attempt.run()["url"]
@@ -320,12 +320,12 @@ def test_a_lost_answer_is_never_taken_for_an_account_without_credits(patient, se
         ({"min_remaining_credits": "ten"}, "min_remaining_credits must be a number of credits"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused_when_the_dag_is_read(render, arguments, why):
+def test_invalid_arguments_are_refused_when_the_dag_is_parsed(render, arguments, why):
     with pytest.raises(ConfigurationError, match=why):
         render(**arguments)
 
 
-def test_a_time_that_is_none_is_found_out_before_the_wait(patient, service):
+def test_an_invalid_time_is_refused_before_the_wait(patient, service):
     service.settings.update({"credits": 0})
     with pytest.raises(Json2VideoError, match="is not a time"):
         Attempt(patient(wait_for_credits="tomorrow")).run()

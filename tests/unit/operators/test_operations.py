@@ -195,7 +195,7 @@ def test_an_operation_of_the_table_is_done_from_a_task(row, hook, service, tmp_p
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}: {row[1]}")
-def test_what_the_table_names_is_there(row):
+def test_every_name_in_the_table_exists(row):
     named = re.findall(r"`(hook\.\w+|\w*Json2Video\w+)", row[2])
     assert named
     for name in named:

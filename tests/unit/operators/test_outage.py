@@ -51,7 +51,7 @@ def render(**arguments):
     return Json2VideoRenderOperator(**{"task_id": "render", "movie": MOVIE, "poll_interval": 0.3, **arguments})
 
 
-def test_a_first_attempt_waits_in_the_triggerer_until_the_service_answers_and_then_submits_once(port, tmp_path):
+def test_a_first_attempt_waits_in_the_triggerer_until_the_service_responds_and_then_submits_once(port, tmp_path):
     attempt = Attempt(render())
     assert attempt.start() is attempt.deferred
     assert attempt.deferred.method_name == "resume_submission"
@@ -61,7 +61,7 @@ def test_a_first_attempt_waits_in_the_triggerer_until_the_service_answers_and_th
         assert service.posts == 1
 
 
-def test_a_retry_whose_list_cannot_be_read_waits_in_the_triggerer_and_adopts(connection, service):
+def test_a_retry_whose_list_cannot_be_read_waits_in_the_triggerer_and_reattaches(connection, service):
     first = Attempt(render())
     first.start()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
@@ -73,7 +73,7 @@ def test_a_retry_whose_list_cannot_be_read_waits_in_the_triggerer_and_adopts(con
     assert service.posts == 1
 
 
-def test_what_a_clear_was_for_is_not_forgotten_over_the_outage(connection, service):
+def test_an_outage_does_not_change_what_a_clear_means(connection, service):
     first = Attempt(render(on_clear="resubmit"))
     old = first.run()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
@@ -106,7 +106,7 @@ def test_an_execution_timeout_ends_the_wait_and_nothing_is_submitted_after_it(po
         assert service.posts == 0
 
 
-def test_one_that_resumes_with_nothing_but_the_event_keeps_its_deadline_and_what_it_knows(connection, service):
+def test_a_task_that_resumes_with_only_the_event_has_its_deadline_and_state(connection, service):
     """``dag.test()`` loses the arguments of the method to resume."""
     service.add_fault("lost", method="POST", path="/v2/movies", when="before")
     attempt = Attempt(render(on_lost_response="fail"))
@@ -130,7 +130,7 @@ def test_one_that_resumes_with_nothing_but_the_event_keeps_its_deadline_and_what
     assert service.posts == 0
 
 
-def test_a_service_that_answers_the_trigger_and_not_the_task_is_asked_ever_more_seldom(
+def test_a_service_that_responds_to_the_trigger_but_not_to_the_task_is_asked_less_and_less_often(
     connection, service, monkeypatch
 ):
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", backoff)
@@ -161,7 +161,7 @@ def test_a_lost_response_is_confirmed_without_a_worker_slot_and_then_submitted_a
     assert service.posts == 1
 
 
-def test_a_document_with_a_value_of_the_moment_finds_its_own_render_after_a_lost_response(connection, service):
+def test_a_document_with_the_current_time_finds_its_own_render_after_a_lost_response(connection, service):
     """The task goes on in another process, where the document is templated again."""
     service.settings.update({"render_seconds": 60})
     service.add_fault("lost", method="POST", path="/v2/movies")
@@ -173,7 +173,7 @@ def test_a_document_with_a_value_of_the_moment_finds_its_own_render_after_a_lost
     assert service.posts == 1
 
 
-def test_what_is_known_of_a_lost_response_is_found_again_by_the_next_attempt(connection, service):
+def test_the_next_attempt_continues_with_the_state_of_a_lost_response(connection, service):
     """The task is killed while it waits; nothing of what it knew is left."""
     service.add_fault("lost", method="POST", path="/v2/movies")
     first = Attempt(render())
@@ -185,7 +185,7 @@ def test_what_is_known_of_a_lost_response_is_found_again_by_the_next_attempt(con
     assert service.posts == 1
 
 
-def test_a_mistyped_host_is_in_the_log_at_once_and_in_the_error_of_the_end(monkeypatch, times_logged):
+def test_a_mistyped_host_is_logged_immediately_and_named_in_the_final_error(monkeypatch, times_logged):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -216,7 +216,7 @@ def test_a_deadline_means_the_same_on_a_worker_whose_clock_is_hours_wrong(connec
     assert there.on_this_machine(hook) == there
 
 
-def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_deadline(connection, service):
+def test_without_a_triggerer_the_worker_waits_for_the_end_of_an_outage_until_the_deadline(connection, service):
     Attempt(render()).start()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=8)
     assert Attempt(render(deferrable=False), try_number=2).run()["url"]
@@ -228,13 +228,13 @@ def test_without_a_triggerer_the_outage_is_waited_out_on_the_worker_until_the_de
         last.run()
 
 
-def test_a_refusal_is_an_answer_and_ends_the_wait(connection, service):
+def test_a_refusal_is_a_response_and_ends_the_wait(connection, service):
     service.settings.update({"api_keys": ("another",)})
     trigger = Json2VideoAvailabilityTrigger(json2video_conn_id="json2video_default", deadline=4e9)
     assert fired(trigger) == [{"asked": 1, "deadline": 4e9, "attempt": 0}]
 
 
-def test_its_arguments_make_the_same_trigger_again_and_hold_no_secret(connection):
+def test_its_arguments_recreate_the_trigger_and_contain_no_secret(connection):
     path, arguments = Json2VideoAvailabilityTrigger(json2video_conn_id="json2video_default", deadline=20.0).serialize()
     assert path.rpartition(".")[2] == "Json2VideoAvailabilityTrigger"
     assert Json2VideoAvailabilityTrigger(**json.loads(json.dumps(arguments)), of_next_year=1).serialize() == (

@@ -68,21 +68,21 @@ def test_the_hash_is_that_of_the_movie_with_its_variables(render):
     assert told[VIDEOS].extra["movie_hash"] == fingerprint({**movie, "variables": {"city": "Basel"}})
 
 
-def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_task(render):
+def test_an_alias_gets_an_event_of_the_asset_of_the_task(render):
     _, told = run(render(outlets=[AssetAlias("videos")]))
     [(address, extra)] = alias_events(told[AssetAlias("videos")])
     assert address == "json2video://json2video_default/a_dag/render"
     assert extra["project"]
 
 
-def test_an_alias_gets_an_event_of_the_asset_that_stands_for_the_template(render, service):
+def test_an_alias_gets_an_event_of_the_asset_of_the_template(render, service):
     template = service.add_template(MOVIE, id="abc123def456ghi789jk")
     _, told = run(render(outlets=[AssetAlias("videos")], movie=None, template=template))
     [(address, _)] = alias_events(told[AssetAlias("videos")])
     assert address == f"json2video://json2video_default/{template}"
 
 
-def test_what_the_author_put_into_an_event_is_kept(render):
+def test_what_the_author_added_to_an_event_stays(render):
     outlet_events = outlet_event_accessors()
     outlet_events[VIDEOS].extra = {"campaign": "spring", "credits": "none of your business"}
     Attempt(render(outlets=[VIDEOS]), names={"outlet_events": outlet_events}).run()
@@ -92,7 +92,7 @@ def test_what_the_author_put_into_an_event_is_kept(render):
     assert extra["project"]
 
 
-def test_a_task_that_does_not_wait_tells_the_project(render, service):
+def test_a_task_that_does_not_wait_emits_the_project(render, service):
     result, told = run(render(outlets=[VIDEOS], wait_for_completion=False))
     facts = told[VIDEOS].extra
     assert facts["project"] == result["project"]
@@ -100,7 +100,7 @@ def test_a_task_that_does_not_wait_tells_the_project(render, service):
     assert facts["movie_hash"]
 
 
-def test_a_render_that_fails_tells_nothing(render, service):
+def test_a_render_that_fails_emits_no_event(render, service):
     service.add_fault("render", status="error", message="no such font")
     outlet_events = outlet_event_accessors()
     with pytest.raises(Exception, match="no such font"):
@@ -108,7 +108,7 @@ def test_a_render_that_fails_tells_nothing(render, service):
     assert outlet_events[VIDEOS].extra == {}
 
 
-def test_outlets_that_cannot_be_told_do_not_fail_a_task_whose_video_is_there(render, times_logged):
+def test_a_failed_asset_event_does_not_fail_a_task_whose_video_is_done(render, times_logged):
     class Broken(dict):
         def __missing__(self, key):
             raise RuntimeError("the supervisor is gone")
@@ -129,6 +129,6 @@ def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(rende
     assert [extra["project"] for _, extra in told] == ["a", "b"]
 
 
-def test_an_outlet_that_is_no_asset_is_left_alone(render):
+def test_an_outlet_that_is_not_an_asset_is_ignored(render):
     result, told = run(render(outlets=[{"a": "dictionary"}, VIDEOS]))
     assert told[VIDEOS].extra["project"] == result["project"]

@@ -80,7 +80,7 @@ def test_no_secret_is_in_the_triggers_arguments_or_the_event(render):
     assert "a-key-of-the-tests" not in json.dumps(attempt.deferred.trigger.serialize()) + json.dumps(attempt.event)
 
 
-def test_what_is_sent_is_the_authors_document_with_a_stamp_in_client_data_and_nothing_else(render, service):
+def test_the_sent_document_is_the_authors_with_only_a_stamp_in_client_data(render, service):
     movie = {"client-data": {"order": 7}, **MOVIE}
     Attempt(render(movie=movie)).run()
     sent = json.loads(service.backend.store.all()[0].document)
@@ -89,20 +89,20 @@ def test_what_is_sent_is_the_authors_document_with_a_stamp_in_client_data_and_no
     assert list(sent) == list(movie)
 
 
-def test_a_movie_that_is_not_durable_is_sent_exactly_as_it_is(render, service):
+def test_a_movie_that_is_not_durable_is_sent_unchanged(render, service):
     result = Attempt(render(durable=False)).run()
     assert json.loads(service.backend.store.all()[0].document) == MOVIE
     assert result["submission_key"] is None
 
 
-def test_submit_only_ends_at_once_with_the_project(render, service):
+def test_without_waiting_the_task_ends_immediately_with_the_project(render, service):
     service.settings.update({"render_seconds": 600})
     result = Attempt(render(wait_for_completion=False)).run()
     assert result["project"] == service.renders()[0]["project"]
     assert result["url"] is None
 
 
-def test_a_retry_adopts_the_render_of_the_attempt_before(render, service):
+def test_a_retry_reattaches_to_the_render_of_the_attempt_before(render, service):
     service.settings.update({"render_seconds": 1})
     first = Attempt(render())
     first.start()  # and the worker dies here
@@ -111,7 +111,7 @@ def test_a_retry_adopts_the_render_of_the_attempt_before(render, service):
     assert service.posts == 1
 
 
-def test_a_retry_takes_a_render_that_has_finished_meanwhile(render, service):
+def test_a_retry_reuses_a_render_that_has_finished_meanwhile(render, service):
     first = Attempt(render())
     first.start()
     first.fire()  # the worker dies before it resumes
@@ -119,7 +119,7 @@ def test_a_retry_takes_a_render_that_has_finished_meanwhile(render, service):
     assert service.posts == 1
 
 
-def test_an_adopted_render_that_has_ended_is_delivered_without_deferring(render, service):
+def test_a_reattached_render_that_has_ended_is_returned_without_deferring(render, service):
     first = Attempt(render())
     first.start()
     first.fire()
@@ -128,7 +128,7 @@ def test_an_adopted_render_that_has_ended_is_delivered_without_deferring(render,
     assert second.deferred is None
 
 
-def test_an_adopted_render_that_goes_on_is_waited_for_in_the_triggerer(render, service):
+def test_a_reattached_render_in_progress_is_waited_for_in_the_triggerer(render, service):
     service.settings.update({"render_seconds": 60})
     Attempt(render()).start()
     second = Attempt(render(), try_number=2)
@@ -136,7 +136,7 @@ def test_an_adopted_render_that_goes_on_is_waited_for_in_the_triggerer(render, s
     assert second.deferred.trigger.project == service.renders()[0]["project"]
 
 
-def test_an_adopted_render_that_cannot_be_looked_at_now_is_waited_for_in_the_triggerer(render, service):
+def test_a_reattached_render_that_cannot_be_polled_now_is_waited_for_in_the_triggerer(render, service):
     service.settings.update({"render_seconds": 60})
     Attempt(render()).start()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, nth=[2, 3, 4, 5, 6, 7, 8], times=None)
@@ -146,7 +146,7 @@ def test_an_adopted_render_that_cannot_be_looked_at_now_is_waited_for_in_the_tri
     assert service.posts == 1
 
 
-def test_a_worker_that_dies_on_the_line_after_the_submission_leaves_a_render_that_is_adopted(
+def test_a_worker_that_dies_right_after_the_submission_leaves_a_render_that_the_retry_finds(
     render, service, monkeypatch
 ):
     operator = render()
@@ -158,14 +158,14 @@ def test_a_worker_that_dies_on_the_line_after_the_submission_leaves_a_render_tha
     assert service.posts == 1
 
 
-def test_an_attempt_whose_answer_was_lost_looks_in_the_list_and_adopts(render, service):
+def test_an_attempt_whose_response_was_lost_reads_the_list_and_reattaches(render, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     result = Attempt(render()).run()
     assert service.posts == 1
     assert result["url"]
 
 
-def test_a_500_after_the_project_was_created_is_adopted(render, service):
+def test_a_500_after_the_project_was_created_is_reattached_to(render, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, when="after")
     Attempt(render()).run()
     assert service.posts == 1
@@ -178,7 +178,7 @@ def test_a_500_without_a_project_is_submitted_again_once_its_absence_is_confirme
     assert len(service.renders()) == 1
 
 
-def test_an_author_who_wants_to_look_for_himself_gets_a_failure_that_says_how(render, service):
+def test_with_on_lost_response_fail_the_error_says_how_to_find_the_render(render, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500)
     with pytest.raises(AirflowFailException) as caught:
         Attempt(render(on_lost_response="fail")).run()
@@ -188,7 +188,7 @@ def test_an_author_who_wants_to_look_for_himself_gets_a_failure_that_says_how(re
     assert service.renders() == []
 
 
-def test_a_refusal_of_a_moment_that_started_nothing_fails_no_task(render, service):
+def test_a_brief_refusal_that_started_nothing_does_not_fail_a_task(render, service):
     """The service's own page says of these: retry with exponential backoff."""
     for words in ("Error creating movie: no capacity", "Error starting subprocess"):
         body = {"success": False, "message": words}
@@ -219,7 +219,7 @@ def test_a_retry_of_a_failed_render_submits_again(render, service):
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
-def test_the_deadline_fails_the_task_and_leaves_the_render_to_be_adopted(render, service, deferrable):
+def test_the_deadline_fails_the_task_and_a_retry_can_reattach_to_the_render(render, service, deferrable):
     service.settings.update({"render_seconds": 600})
     attempt = Attempt(render(deferrable=deferrable, render_timeout=timedelta(seconds=1)))
     with pytest.raises(RenderDeadlineExceeded, match="will be billed, and a retry of this task reattaches to it"):
@@ -230,7 +230,7 @@ def test_the_deadline_fails_the_task_and_leaves_the_render_to_be_adopted(render,
     assert service.posts == 1
 
 
-def test_the_deadline_of_an_adopted_render_counts_from_its_submission(render, service):
+def test_the_deadline_of_a_reattached_render_counts_from_its_submission(render, service):
     service.settings.update({"render_seconds": 600})
     Attempt(render()).start()
     time.sleep(1.1)
@@ -238,7 +238,7 @@ def test_the_deadline_of_an_adopted_render_counts_from_its_submission(render, se
         Attempt(render(render_timeout=1), try_number=2).start()
 
 
-def test_the_execution_timeout_is_honoured_while_deferred(render, service):
+def test_the_execution_timeout_is_honored_while_deferred(render, service):
     service.settings.update({"render_seconds": 600})
     attempt = Attempt(render(execution_timeout=timedelta(seconds=1)))
     with pytest.raises(RenderDeadlineExceeded):
@@ -251,7 +251,7 @@ def test_airflows_own_timeout_of_the_deferral_falls_later_than_ours(render):
     assert attempt.deferred.timeout > timedelta(seconds=300)
 
 
-def test_a_document_that_is_certainly_wrong_is_refused_with_its_path_and_nothing_is_sent(render, service):
+def test_an_invalid_document_is_refused_with_its_path_and_nothing_is_sent(render, service):
     with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.elements\[0\]\.src"):
         Attempt(render(movie={"scenes": [{"duration": 3, "elements": [{"type": "video"}]}]})).run()
     assert service.requests == []
@@ -267,7 +267,7 @@ def test_a_document_that_is_certainly_wrong_is_refused_with_its_path_and_nothing
         (7, "int"),
     ],
 )
-def test_a_movie_that_is_no_json_object_is_named_and_nothing_is_sent(render, service, movie, words):
+def test_a_movie_that_is_not_a_json_object_is_named_and_nothing_is_sent(render, service, movie, words):
     operator = render()
     operator.movie = movie
     with pytest.raises(AirflowFailException, match=words):
@@ -280,12 +280,12 @@ def test_a_stored_template_is_rendered_with_its_variables(render, service):
     assert Attempt(render(template="abc123def456ghi789jk", variables={"name": "Ada"})).run()["url"]
 
 
-def test_a_template_that_does_not_exist_fails_for_good(render):
+def test_a_template_that_does_not_exist_fails_without_a_retry(render):
     with pytest.raises(AirflowFailException, match="Template"):
         Attempt(render(template="x" * 20, variables={"a": 1})).run()
 
 
-def test_a_wrong_key_fails_for_good_and_is_not_shown(render, service, monkeypatch, caplog):
+def test_a_wrong_key_fails_without_a_retry_and_is_not_shown(render, service, monkeypatch, caplog):
     key = "invalid-key-for-this-test"
     monkeypatch.setenv(
         "AIRFLOW_CONN_JSON2VIDEO_DEFAULT",
@@ -311,7 +311,7 @@ def test_a_key_that_is_revoked_while_the_task_waits_fails_it_retryably_at_the_de
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
-def test_a_refusal_of_a_moment_ends_no_task_whose_render_is_paid_for(render, service, deferrable):
+def test_a_brief_refusal_does_not_end_a_task_whose_render_is_paid_for(render, service, deferrable):
     service.settings.update({"render_seconds": 1.0})
     service.add_fault("answer", method="GET", status=401, times=2)
     assert Attempt(render(deferrable=deferrable)).run()["url"]
@@ -360,7 +360,7 @@ def test_a_connection_that_is_missing_or_empty_is_named(render, monkeypatch):
         Attempt(render(json2video_conn_id="no_such_connection")).run()
 
 
-def test_a_service_that_cannot_be_reached_says_that_nothing_was_sent_and_may_be_retried(render, monkeypatch):
+def test_an_unreachable_service_fails_retryably_and_the_error_says_that_nothing_was_sent(render, monkeypatch):
     monkeypatch.setenv(
         "AIRFLOW_CONN_JSON2VIDEO_DEFAULT",
         json.dumps({"conn_type": "json2video", "password": "k", "host": "http://127.0.0.1:9"}),
@@ -378,21 +378,21 @@ ODD_ANSWERS = {
 
 
 @pytest.mark.parametrize("kind", ODD_ANSWERS)
-def test_an_answer_that_cannot_be_read_is_looked_up_and_not_sent_again(render, service, kind):
+def test_after_an_unreadable_response_the_render_is_looked_up_and_not_sent_again(render, service, kind):
     service.add_fault(method="POST", path="/v2/movies", **ODD_ANSWERS[kind])
     assert Attempt(render()).run()["url"]
     assert service.posts == 1
 
 
 @pytest.mark.parametrize("kind", ODD_ANSWERS)
-def test_a_status_that_cannot_be_read_is_asked_for_again(render, service, kind):
+def test_a_status_that_cannot_be_read_is_requested_again(render, service, kind):
     attempt = Attempt(render())
     attempt.start()
     service.add_fault(method="GET", path="/v2/movies", times=2, **ODD_ANSWERS[kind])
     assert attempt.fire().resume()["url"]
 
 
-def test_an_event_of_another_shape_is_never_taken_for_success(render):
+def test_an_event_of_another_shape_is_never_mistaken_for_success(render):
     for event in (None, {}, {"status": "done"}, {"movie": {"project": "other", "url": "u"}}, "done"):
         attempt = Attempt(render())
         attempt.start()
@@ -431,7 +431,7 @@ def test_a_movie_of_the_models_is_stored_as_its_document():
     assert operator.movie == {"scenes": [{"duration": 2, "elements": [{"type": "text", "text": "Hi"}]}]}
 
 
-def test_a_video_that_is_paid_for_is_delivered_even_if_the_connection_has_gone_meanwhile(render, monkeypatch):
+def test_a_paid_video_is_returned_even_if_the_connection_was_deleted_meanwhile(render, monkeypatch):
     attempt = Attempt(render())
     attempt.start()
     attempt.fire()
@@ -452,7 +452,7 @@ def confirming(monkeypatch, service, *, seconds):
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, **extra))
 
 
-def test_a_lost_answer_after_an_earlier_failed_render_is_not_taken_for_that_failure(render, service, monkeypatch):
+def test_a_lost_response_after_an_earlier_failed_render_is_not_mistaken_for_that_failure(render, service, monkeypatch):
     service.add_fault("render", status="error", message="Failed to download x")
     with pytest.raises(RenderFailed):
         Attempt(render()).run()
@@ -524,7 +524,7 @@ class Store(dict):
         self[key] = value
 
 
-def test_a_retry_that_airflow_remembers_for_asks_for_one_project_and_lists_nothing(render, service):
+def test_a_retry_with_airflows_task_store_asks_for_one_project_and_lists_nothing(render, service):
     store = Store()
     Attempt(render(), names={"task_state_store": store}).start()
     before = len(service.requests)
@@ -543,7 +543,7 @@ def test_a_retry_that_airflow_remembers_for_asks_for_one_project_and_lists_nothi
         {"submission_key": "SAME", "project": 7},
     ],
 )
-def test_what_airflow_has_lost_or_mixed_up_changes_only_the_number_of_requests(render, service, kept):
+def test_a_wrong_or_missing_task_store_changes_only_the_number_of_requests(render, service, kept):
     first = Attempt(render())
     first.start()
     store = Store()
@@ -567,19 +567,19 @@ def test_a_store_that_fails_changes_only_the_number_of_requests(render, service)
     assert service.posts == 1
 
 
-def test_an_attempt_that_airflow_put_off_and_runs_anew_under_the_same_number_adopts(render, service):
+def test_an_attempt_that_airflow_reschedules_under_the_same_number_reattaches(render, service):
     Attempt(render()).start()
     Attempt(render(), names={"task_reschedule_count": 1}).run()
     assert service.posts == 1
 
 
-def test_the_last_attempts_failure_says_how_to_take_the_render_that_goes_on(render, service):
+def test_the_last_attempts_failure_says_how_to_reuse_the_running_render(render, service):
     service.settings.update({"render_seconds": 600})
     with pytest.raises(RenderDeadlineExceeded, match="Clear the task to reuse this render"):
         Attempt(render(render_timeout=0.5), max_tries=0).run()
 
 
-def test_without_a_stamp_no_failure_promises_that_the_render_is_adopted(render, service):
+def test_without_a_stamp_no_failure_promises_a_reattach(render, service):
     service.settings.update({"render_seconds": 600})
     with pytest.raises(RenderDeadlineExceeded, match="With durable=False no later attempt reattaches to it") as caught:
         Attempt(render(render_timeout=0.5, durable=False)).run()
@@ -587,7 +587,7 @@ def test_without_a_stamp_no_failure_promises_that_the_render_is_adopted(render, 
     assert "retry of this task adopts" not in str(caught.value)
 
 
-def test_a_stalled_render_promises_no_free_clear(render, service):
+def test_the_error_of_a_stalled_render_does_not_promise_a_free_clear(render, service):
     service.add_fault("render", status="timeout")
     error = Json2VideoError
     with pytest.raises(error) as caught:
@@ -595,7 +595,7 @@ def test_a_stalled_render_promises_no_free_clear(render, service):
     assert "no new one is paid for" not in str(caught.value)
 
 
-def test_a_document_that_json_has_no_place_for_is_named_with_its_path(render, service):
+def test_a_value_that_json_does_not_allow_is_named_with_its_path(render, service):
     with pytest.raises(AirflowFailException, match=r"scenes\[0\]\.comment"):
         Attempt(render(movie={"scenes": [{"duration": 2, "comment": {1, 2}}]})).run()
     assert service.posts == 0
@@ -605,9 +605,7 @@ STOOD_IN = {"scenes": [{"elements": [{"type": "video", "src": "https://media.exa
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
-def test_what_the_local_service_did_not_draw_as_asked_is_said_once_in_the_tasks_log(
-    render, service, times_logged, deferrable
-):
+def test_what_the_local_service_could_not_draw_as_written_is_logged_once(render, service, times_logged, deferrable):
     attempt = Attempt(render(movie=STOOD_IN, deferrable=deferrable))
     outcome = attempt.start()
     if deferrable:
@@ -619,7 +617,7 @@ def test_what_the_local_service_did_not_draw_as_asked_is_said_once_in_the_tasks_
     assert "warnings" not in json.dumps([outcome, attempt.xcoms])
 
 
-def test_a_task_that_dag_test_resumes_with_nothing_but_the_event_gives_the_same_result(render):
+def test_a_task_that_dag_test_resumes_with_only_the_event_returns_the_same_result(render):
     attempt = Attempt(render())
     attempt.start()
     attempt.fire()
@@ -629,7 +627,7 @@ def test_a_task_that_dag_test_resumes_with_nothing_but_the_event_gives_the_same_
     assert whole["submission_key"]
 
 
-def test_half_a_character_in_the_services_words_is_in_no_event_and_no_error(connection, service):
+def test_a_lone_surrogate_in_the_services_message_is_in_no_event_and_no_error(connection, service):
     attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE, poll_interval=0.3))
     attempt.start()
     project = service.renders()[0]["project"]

@@ -33,7 +33,7 @@ def listed(**arguments):
     return Attempt(operator).run()
 
 
-def test_a_list_holds_what_is_known_of_each_render_and_not_its_document(hook):
+def test_a_list_has_the_facts_of_each_render_without_its_document(hook):
     project = render(movie={**MOVIE, "client-data": {"order": 7}})["project"]
     (movie,) = listed()
     assert (movie["project"], movie["status"], movie["duration"]) == (project, "done", 1.0)
@@ -67,7 +67,7 @@ def test_deleting_a_movie_removes_its_file_and_may_be_repeated(hook):
     assert movie.deleted_at is not None
 
 
-def test_deleting_what_is_no_render_of_the_account_fails_without_a_retry(hook):
+def test_deleting_an_unknown_render_fails_without_a_retry(hook):
     with pytest.raises(AirflowFailException, match="was not found in this account"):
         Attempt(Json2VideoDeleteRenderOperator(task_id="delete", project="x" * 16)).run()
 
@@ -100,7 +100,7 @@ def test_a_webhook_comes_after_the_destinations_that_the_movie_has_and_a_templat
     assert submitted(service)["exports"] == [{"destinations": [{"id": "my-connection"}]}]
 
 
-def test_an_address_that_the_movie_calls_already_is_not_called_twice(hook, service):
+def test_a_url_that_the_movie_already_calls_is_not_called_twice(hook, service):
     exports = [{"destinations": [{"type": "webhook", "endpoint": "https://example.com/hook"}]}]
     render(movie={**MOVIE, "exports": exports}, webhook="https://example.com/hook")
     assert submitted(service)["exports"] == exports

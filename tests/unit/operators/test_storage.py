@@ -57,7 +57,7 @@ def kept_in(folder):
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
-def test_the_result_says_where_the_video_is_kept(render, service, tmp_path, deferrable):
+def test_the_result_has_the_path_of_the_stored_video(render, service, tmp_path, deferrable):
     result = Attempt(render(movie=SPOKEN, deferrable=deferrable, store=("video", "subtitles"))).run()
     project = result["project"]
     assert result["stored_path"] == f"{tmp_path}/kept/{project}.mp4"
@@ -67,25 +67,25 @@ def test_the_result_says_where_the_video_is_kept(render, service, tmp_path, defe
     assert json.loads(json.dumps(result)) == result
 
 
-def test_without_output_path_the_result_says_that_nothing_is_kept(render):
+def test_without_output_path_the_result_has_no_stored_path(render):
     result = Attempt(render(output_path=None)).run()
     assert {result[name] for name in ("stored_path", "stored_bytes", "subtitles_path", "thumbnail_path")} == {None}
 
 
-def test_airflows_fields_and_ours_stand_in_one_path(render, tmp_path):
+def test_a_path_may_have_airflows_expressions_and_our_placeholders(render, tmp_path):
     attempt = Attempt(render(output_path=f"{tmp_path}/{{{{ ds }}}}/{{project}}.mp4"), names={"ds": "2026-05-12"})
     result = attempt.render_templates().run()
     assert result["stored_path"] == f"{tmp_path}/2026-05-12/{result['project']}.mp4"
 
 
 @pytest.mark.parametrize("path", ["/x/{film}.mp4", "x/{project}.mp4", "nonsense://x/{project}.mp4", "/dev/null/x.mp4"])
-def test_a_place_that_a_video_cannot_be_kept_at_is_refused_before_anything_is_paid_for(render, service, path):
+def test_a_path_that_a_video_cannot_be_stored_at_is_refused_before_anything_is_paid_for(render, service, path):
     with pytest.raises(AirflowFailException, match="Nothing was submitted"):
         Attempt(render(output_path=path)).run()
     assert service.posts == 0
 
 
-def test_a_store_that_does_not_answer_is_refused_before_the_submission_and_tried_again(render, service, tmp_path):
+def test_a_storage_that_does_not_respond_fails_retryably_before_the_submission(render, service, tmp_path):
     store = attach("s3", FolderStore(root=tmp_path))
     (tmp_path / "bucket").mkdir()
     info = store.info
@@ -97,7 +97,7 @@ def test_a_store_that_does_not_answer_is_refused_before_the_submission_and_tried
     assert Attempt(render(output_path="s3://bucket/"), try_number=2).run()["stored_path"].startswith("s3://bucket/")
 
 
-def test_a_video_that_could_not_be_kept_is_kept_by_the_retry_without_a_new_render(render, service, tmp_path):
+def test_a_video_that_could_not_be_stored_is_stored_by_the_retry_without_a_new_render(render, service, tmp_path):
     service.add_fault("file", status="missing", times=None)
     first = Attempt(render())
     with pytest.raises(DownloadFailed, match="Airflow will retry") as failure:
@@ -110,13 +110,13 @@ def test_a_video_that_could_not_be_kept_is_kept_by_the_retry_without_a_new_rende
     assert service.posts == 1
 
 
-def test_when_no_attempt_is_left_the_advice_says_how_the_paid_video_is_still_had(render, service):
+def test_when_no_retries_are_left_the_advice_says_how_to_get_the_paid_video(render, service):
     service.add_fault("file", status="missing", times=None)
     with pytest.raises(DownloadFailed, match="Clear the task to reuse this render"):
         Attempt(render(), try_number=3).run()
 
 
-def test_a_clear_after_a_failed_store_keeps_the_paid_video(render, service):
+def test_a_clear_after_a_failed_store_stores_the_paid_video(render, service):
     service.add_fault("file", status="missing", times=None)
     first = Attempt(render(), max_tries=0)
     with pytest.raises(DownloadFailed):
@@ -128,7 +128,7 @@ def test_a_clear_after_a_failed_store_keeps_the_paid_video(render, service):
 
 
 @pytest.mark.parametrize("path", ["{project}.mp4", "latest.mp4"])
-def test_a_death_right_after_the_services_file_was_deleted_pays_for_nothing_more(
+def test_a_crash_right_after_the_services_file_was_deleted_pays_for_nothing_more(
     render, service, tmp_path, monkeypatch, path
 ):
     operator = render(
@@ -157,7 +157,7 @@ def test_a_death_right_after_the_services_file_was_deleted_pays_for_nothing_more
     assert result["url"] is None
 
 
-def test_a_render_that_was_deleted_and_is_not_kept_is_rendered_anew(render, service, tmp_path):
+def test_a_render_that_was_deleted_and_is_not_stored_is_rendered_again(render, service, tmp_path):
     first = Attempt(render(delete_remote=True))
     project = first.run()["project"]
     (tmp_path / "kept" / f"{project}.mp4").unlink()
@@ -165,9 +165,7 @@ def test_a_render_that_was_deleted_and_is_not_kept_is_rendered_anew(render, serv
     assert service.posts == 2
 
 
-def test_whether_a_deleted_render_is_kept_is_unknown_while_the_store_is_down_and_nothing_is_paid(
-    render, service, tmp_path, monkeypatch
-):
+def test_while_the_storage_is_down_a_deleted_render_is_not_rendered_again(render, service, tmp_path, monkeypatch):
     store = attach("s3", FolderStore(root=tmp_path))
     (tmp_path / "bucket").mkdir()
     first = Attempt(render(output_path="s3://bucket/", delete_remote=True))
@@ -188,14 +186,14 @@ def test_whether_a_deleted_render_is_kept_is_unknown_while_the_store_is_down_and
     assert service.posts == 1
 
 
-def test_after_a_deletion_the_button_leads_to_the_services_pages_and_the_result_has_no_address(render, service):
+def test_after_a_deletion_the_button_opens_the_services_pages_and_the_result_has_no_url(render, service):
     attempt = Attempt(render(delete_remote=True))
     result = attempt.run()
     assert result["url"] is None
     assert attempt.xcoms["json2video_link"] == f"{service.url.removesuffix('/v2')}/#{result['project']}"
 
 
-def test_a_death_in_the_middle_of_keeping_gives_no_result_and_the_retry_does(render, service, tmp_path, monkeypatch):
+def test_a_crash_while_storing_returns_no_result_and_the_retry_does(render, service, tmp_path, monkeypatch):
     first = Attempt(render())
 
     def die(*arguments, **options):
@@ -213,14 +211,14 @@ def test_a_death_in_the_middle_of_keeping_gives_no_result_and_the_retry_does(ren
 
 
 @pytest.mark.skipif(find_spec("airflow.sdk") is None, reason="about Airflow 3")
-def test_a_task_that_keeps_its_video_ends_on_a_worker_and_says_why(render, times_logged):
+def test_a_task_that_stores_its_video_ends_on_a_worker_and_logs_why(render, times_logged):
     attempt = Attempt(render(end_from_trigger=True))
     attempt.start()
     assert attempt.deferred.trigger.task_end is None
     assert times_logged("the task stores the video (output_path)") == 1
 
 
-def test_the_options_of_keeping_need_a_place(render):
+def test_store_and_delete_remote_need_an_output_path(render):
     for options in ({"store": ["video", "subtitles"]}, {"store": ["video", "thumbnail"]}, {"delete_remote": True}):
         with pytest.raises(ConfigurationError, match="need an output_path"):
             render(output_path=None, **options)
@@ -228,7 +226,7 @@ def test_the_options_of_keeping_need_a_place(render):
         render(wait_for_completion=False)
 
 
-def test_a_render_whose_file_goes_within_a_day_is_warned_of(render, service, times_logged):
+def test_a_render_whose_file_expires_within_a_day_is_warned_of(render, service, times_logged):
     first = Attempt(render(output_path=None))
     first.start()
     first.fire()
@@ -243,7 +241,7 @@ def test_a_render_whose_file_goes_within_a_day_is_warned_of(render, service, tim
     assert service.posts == 1
 
 
-def test_a_transfer_keeps_what_a_render_task_has_rendered(render, transfer, service, tmp_path):
+def test_a_transfer_stores_what_a_render_task_rendered(render, transfer, service, tmp_path):
     result = Attempt(render(output_path=None)).run()
     kept = Attempt(transfer(result)).run()
     assert kept == {
@@ -256,7 +254,7 @@ def test_a_transfer_keeps_what_a_render_task_has_rendered(render, transfer, serv
     assert Attempt(transfer(result["project"])).run()["stored_path"] == kept["stored_path"]
 
 
-def test_a_transfer_of_a_render_that_goes_on_fails_so_that_it_is_retried(render, transfer, service):
+def test_a_transfer_of_a_render_in_progress_fails_so_that_it_is_retried(render, transfer, service):
     service.settings.update({"render_seconds": 600})
     project = Attempt(render(output_path=None, wait_for_completion=False)).run()["project"]
     with pytest.raises(Json2VideoError, match="is running and has no video yet") as failure:
@@ -265,7 +263,7 @@ def test_a_transfer_of_a_render_that_goes_on_fails_so_that_it_is_retried(render,
 
 
 @pytest.mark.parametrize("project", ["short", {"url": "u"}])
-def test_a_transfer_of_what_is_no_render_fails_for_good(transfer, project):
+def test_a_transfer_of_an_invalid_project_fails_without_a_retry(transfer, project):
     with pytest.raises(AirflowFailException, match="Invalid project id"):
         Attempt(transfer(project)).run()
 
@@ -278,7 +276,7 @@ def test_a_transfer_of_a_project_that_stays_unknown_fails_so_that_it_is_retried(
     assert "pays for nothing" in str(refused.value)
 
 
-def test_a_transfer_of_a_render_that_expired_fails_for_good_unless_it_is_kept(
+def test_a_transfer_of_an_expired_render_fails_without_a_retry_unless_it_is_stored(
     render, transfer, service, tmp_path, monkeypatch
 ):
     result = Attempt(render()).run()
@@ -293,7 +291,7 @@ def test_a_transfer_of_a_render_that_expired_fails_for_good_unless_it_is_kept(
 
 @pytest.mark.parametrize("delete", [False, True])
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_a_refusal_of_a_moment_fails_no_transfer(render, transfer, service, monkeypatch, status, delete):
+def test_a_brief_refusal_does_not_fail_a_transfer(render, transfer, service, monkeypatch, status, delete):
     monkeypatch.setattr("airflow_json2video.core.refusal.CONFIRM_REFUSAL_AFTER", (0.05, 30.0))
     result = Attempt(render(output_path=None)).run()
     service.add_fault("answer", status=status, method="GET", path="/v2/movies", times=1)
@@ -311,7 +309,7 @@ def test_a_transfer_that_is_refused_for_long_is_retried(render, transfer, servic
     assert refused.value.retryable
 
 
-def test_a_refusal_of_a_moment_fails_no_task_whose_render_has_lost_its_file(render, service, monkeypatch):
+def test_a_brief_refusal_does_not_fail_a_task_whose_render_has_expired(render, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.core.refusal.CONFIRM_REFUSAL_AFTER", (0.05, 30.0))
     first = Attempt(render())
     result = first.run()

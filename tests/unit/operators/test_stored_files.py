@@ -24,7 +24,7 @@ MOVIE = {"resolution": "sd", "variables": {"name": "x"}, "scenes": [{"duration":
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _shorten_delays(monkeypatch):
     shorten_delays(monkeypatch)
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
@@ -109,7 +109,7 @@ def test_a_task_that_is_cleared_replaces_its_own_video(render, service):
     assert service.posts == 2
 
 
-def test_what_another_run_stored_meanwhile_is_left_and_the_paid_video_is_not_lost(render, service, tmp_path):
+def test_a_file_that_another_run_stored_meanwhile_stays_and_the_paid_video_is_not_lost(render, service, tmp_path):
     first = Attempt(render())
     first.start()
     first.fire()

@@ -41,13 +41,13 @@ def calls_of(service, method="POST", path="/v2/templates"):
     return [entry for entry in service.requests if (entry.method, entry.path) == (method, path)]
 
 
-def test_a_template_that_is_not_there_is_created_and_its_id_is_the_result(hook):
+def test_a_missing_template_is_created_and_its_id_is_the_result(hook):
     made = sync(tags=["shop"])
     assert hook.get_template(made).movie == MOVIE
     assert [(t.id, t.name, t.tags) for t in hook.list_templates()] == [(made, "showcase", ["shop"])]
 
 
-def test_a_template_that_is_as_asked_for_is_not_written_again(hook, service):
+def test_an_unchanged_template_is_not_written_again(hook, service):
     made = sync(tags=["b", "a"])
     assert sync(tags=["a", "b"], movie={**dict(reversed(MOVIE.items()))}) == made
     assert len(calls_of(service)) == 1
@@ -60,7 +60,7 @@ def test_tags_may_be_one_text_with_commas(hook, service):
     assert len(calls_of(service)) == 1
 
 
-def test_a_template_that_is_stored_as_text_is_compared_by_what_it_says(hook, service):
+def test_a_template_that_is_stored_as_text_is_compared_by_its_content(hook, service):
     made = hook.create_template("showcase", json.dumps(MOVIE, indent=3))
     assert sync() == made
     assert len(calls_of(service)) == 1
@@ -85,14 +85,14 @@ def test_two_templates_of_one_name_are_an_error_that_names_both_and_nothing_is_c
     assert len(calls_of(service)) == 2
 
 
-def test_a_create_whose_answer_is_lost_is_looked_up_by_name_and_never_repeated(hook, service):
+def test_a_create_whose_response_is_lost_is_looked_up_by_name_and_never_repeated(hook, service):
     service.add_fault("lost", method="POST", path="/v2/templates")
     made = sync()
     assert [t.id for t in hook.list_templates()] == [made]
     assert len(calls_of(service)) == 1
 
 
-def test_a_create_whose_answer_is_lost_before_it_was_made_fails_without_a_second_and_a_retry_makes_it(hook, service):
+def test_a_create_whose_request_is_lost_fails_without_a_second_one_and_a_retry_creates_it(hook, service):
     service.add_fault("answer", method="POST", path="/v2/templates", status=500)
     with pytest.raises(ServerError, match="does not show template 'showcase'") as failed:
         sync()
@@ -102,14 +102,14 @@ def test_a_create_whose_answer_is_lost_before_it_was_made_fails_without_a_second
     assert [t.id for t in hook.list_templates()] == [made]
 
 
-def test_an_update_whose_answer_is_lost_is_sent_again_since_that_changes_nothing(hook, service):
+def test_an_update_whose_response_is_lost_is_sent_again_since_that_changes_nothing(hook, service):
     made = sync()
     service.add_fault("lost", method="POST", path="/v2/templates")
     assert sync(movie={**MOVIE, "fps": 30}) == made
     assert hook.get_template(made).movie["fps"] == 30
 
 
-def test_every_brace_in_a_template_is_stored_as_it_is_written(hook):
+def test_every_brace_in_a_template_is_stored_as_written(hook):
     movie = {**MOVIE, "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "{{ ds }} {{ undeclared }}"}]}]}
     assert hook.get_template(sync(movie=movie)).movie == movie
 
@@ -120,7 +120,7 @@ def test_airflows_expressions_work_in_the_name_and_the_tags(hook):
     assert [(t.name, t.tags) for t in hook.list_templates()] == [("shop-2026-05-01", ["2026-05-01"])]
 
 
-def test_a_template_from_a_file_is_found_as_any_template_file_is(hook, tmp_path):
+def test_a_template_from_a_file_is_found_like_any_template_file(hook, tmp_path):
     from datetime import datetime
 
     from airflow.providers.common.compat.sdk import DAG
@@ -131,7 +131,7 @@ def test_a_template_from_a_file_is_found_as_any_template_file_is(hook, tmp_path)
     assert hook.get_template(Attempt(operator).render_templates().start()).movie == MOVIE
 
 
-def test_a_movie_that_is_certainly_wrong_is_not_stored(service, connection):
+def test_an_invalid_movie_is_not_stored(service, connection):
     with pytest.raises(AirflowFailException, match=r"scenes\[0\].elements\[0\]"):
         sync(movie={"scenes": [{"elements": [{"type": "video"}]}]})
     assert calls_of(service) == []
@@ -184,7 +184,7 @@ def test_a_template_inside_a_movie_document_is_checked_too(hook, service):
     assert service.posts == 0
 
 
-def test_a_service_that_does_not_give_the_schema_is_a_warning_and_the_render_is_submitted(hook, service, times_logged):
+def test_a_schema_that_cannot_be_read_is_a_warning_and_the_render_is_submitted(hook, service, times_logged):
     template = sync()
     service.add_fault("answer", method="GET", path="/v2/templates", status=403)
     assert render(template, {"headline": 7}).run()["url"]
@@ -196,7 +196,7 @@ def test_a_name_that_the_template_does_not_declare_is_a_warning_with_the_nearest
     assert times_logged("variables.headlin: the template does not declare this variable; did you mean 'headline'?") == 1
 
 
-def test_a_render_that_is_paid_for_is_adopted_although_its_template_has_changed_since(hook, service):
+def test_a_paid_render_is_reused_although_its_template_has_changed_since(hook, service):
     service.settings.update({"render_seconds": 1})
     template = sync()
     first = render(template, {"headline": "Sale"})

@@ -28,7 +28,7 @@ def sensor(connection, service):
     return make
 
 
-def test_it_waits_in_the_triggerer_and_gives_the_same_facts_as_the_operator(sensor, service):
+def test_it_waits_in_the_triggerer_and_returns_the_same_facts_as_the_operator(sensor, service):
     service.settings.update({"render_seconds": 1.0})
     attempt = Attempt(sensor())
     result = attempt.run()
@@ -46,7 +46,7 @@ def test_a_render_that_has_ended_needs_no_triggerer(sensor, service):
     assert attempt.deferred is None
 
 
-def test_its_first_poll_in_the_triggerer_is_at_once(sensor, service):
+def test_its_first_poll_in_the_triggerer_is_immediate(sensor, service):
     service.settings.update({"render_seconds": 1.0})
     operator = sensor()
     operator.poke_interval = 600
@@ -62,7 +62,7 @@ def test_its_first_poll_in_the_triggerer_is_at_once(sensor, service):
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
-def test_a_refusal_of_a_moment_ends_no_sensor(sensor, service, deferrable):
+def test_a_brief_refusal_does_not_end_a_sensor(sensor, service, deferrable):
     operator = sensor(deferrable=deferrable)
     assert service.wait_idle()
     service.add_fault("answer", status=401, method="GET", times=2)
@@ -71,7 +71,7 @@ def test_a_refusal_of_a_moment_ends_no_sensor(sensor, service, deferrable):
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
-def test_a_project_that_stays_unknown_fails_it_and_nobody_says_that_it_was_submitted(sensor, monkeypatch, deferrable):
+def test_a_project_that_stays_unknown_fails_the_sensor_without_a_word_of_a_submission(sensor, monkeypatch, deferrable):
     monkeypatch.setattr("airflow_json2video.core.refusal.CONFIRM_REFUSAL_AFTER", (0.2, 1.0))
     with pytest.raises(AirflowException) as caught:
         Attempt(sensor("x" * 16, deferrable=deferrable)).run()
@@ -92,7 +92,7 @@ def test_it_pokes_on_a_worker_when_it_is_not_deferrable(sensor, service, mode):
     assert poked.xcom_value["url"].endswith(".mp4")
 
 
-def test_a_render_that_goes_on_is_not_done(sensor, service):
+def test_a_render_in_progress_is_not_done(sensor, service):
     service.settings.update({"render_seconds": 600})
     operator = sensor(deferrable=False)
     assert operator.poke(Attempt(operator).context) is False
@@ -130,7 +130,7 @@ def test_a_project_id_of_the_wrong_length_is_refused_before_anything_is_asked(se
     assert len(service.requests) == asked
 
 
-def test_a_sensor_says_what_the_local_service_did_not_draw_as_asked(sensor, service, times_logged):
+def test_a_sensor_logs_what_the_local_service_could_not_draw_as_written(sensor, service, times_logged):
     movie = {"scenes": [{"elements": [{"type": "video", "src": "https://media.example.com/a.mp4"}]}]}
     Attempt(sensor(Json2VideoHook().submit_movie(movie).project)).run()
     (warning,) = service.renders()[0]["warnings"]

@@ -42,7 +42,7 @@ def sent(service, method, path="/v2/media/file"):
     return [entry for entry in service.requests if (entry.method, entry.path) == (method, path)]
 
 
-def test_an_uploaded_file_can_be_fetched_by_the_address_of_the_result(hook, logo):
+def test_an_uploaded_file_can_be_downloaded_from_the_url_of_the_result(hook, logo):
     import requests
 
     result = upload(logo, folder="brand")
@@ -58,7 +58,7 @@ def test_an_uploaded_file_can_be_fetched_by_the_address_of_the_result(hook, logo
     assert requests.get(result["url"], timeout=10).content == b"a picture"
 
 
-def test_a_file_of_the_same_name_and_size_is_kept_and_not_sent_again(hook, service, logo):
+def test_a_file_of_the_same_name_and_size_is_not_sent_again(hook, service, logo):
     first = upload(logo)
     assert upload(logo) == {**first, "uploaded": False}
     assert len(sent(service, "POST")) == 1
@@ -73,7 +73,7 @@ def test_a_file_of_another_size_is_refused_unless_asked_and_nothing_is_changed(h
 
 
 @pytest.mark.parametrize(("if_exists", "size"), [("replace", 15), ("keep", 9)])
-def test_a_file_of_another_size_is_replaced_or_kept_as_asked(hook, logo, if_exists, size):
+def test_a_file_of_another_size_is_replaced_or_kept_as_if_exists_says(hook, logo, if_exists, size):
     upload(logo)
     logo.write_bytes(b"another picture")
     result = upload(logo, if_exists=if_exists)
@@ -81,7 +81,7 @@ def test_a_file_of_another_size_is_replaced_or_kept_as_asked(hook, logo, if_exis
     assert hook.get_file("logo.png").size == size
 
 
-def test_a_record_that_a_broken_off_upload_left_behind_is_cleared_away_once_its_address_is_too_old(
+def test_the_record_of_an_interrupted_upload_is_deleted_when_its_url_has_expired(
     hook, service, logo, times_logged, monkeypatch
 ):
     hook.client.execute(calls.start_upload(FileContent.from_source(logo)))  # and the worker dies here
@@ -92,7 +92,7 @@ def test_a_record_that_a_broken_off_upload_left_behind_is_cleared_away_once_its_
     assert hook.get_file("logo.png").status == "uploaded"
 
 
-def test_an_upload_that_another_is_making_is_waited_for_and_not_disturbed(hook, service, logo):
+def test_an_upload_in_progress_elsewhere_is_waited_for(hook, service, logo):
     import threading
 
     content = FileContent.from_source(logo)
@@ -104,7 +104,7 @@ def test_an_upload_that_another_is_making_is_waited_for_and_not_disturbed(hook, 
     assert sent(service, "DELETE") == []
 
 
-def test_a_transfer_that_fails_leaves_no_record_that_blocks_the_name_and_a_retry_sends_it(hook, service, logo):
+def test_an_upload_that_fails_leaves_no_record_that_blocks_the_name_and_a_retry_sends_it(hook, service, logo):
     service.add_fault("lost", method="PUT", path="/storage/*", when="before")
     with pytest.raises(TransportError, match="A retry sends the file again") as failed:
         upload(logo)
@@ -114,7 +114,7 @@ def test_a_transfer_that_fails_leaves_no_record_that_blocks_the_name_and_a_retry
     assert upload(logo)["uploaded"]
 
 
-def test_a_transfer_whose_answer_is_lost_and_that_has_arrived_is_a_success(hook, service, logo):
+def test_an_upload_whose_response_is_lost_and_that_has_arrived_is_a_success(hook, service, logo):
     service.add_fault("lost", method="PUT", path="/storage/*")
     assert upload(logo)["uploaded"]
     assert len(sent(service, "POST")) == 1
@@ -166,7 +166,7 @@ def test_the_rule_for_folders_is_the_services_own(folder):
     assert kept == folder_name(folder)
 
 
-def test_a_source_that_is_not_there_is_refused_before_the_first_call(hook, service, tmp_path):
+def test_a_missing_source_is_refused_before_the_first_call(hook, service, tmp_path):
     with pytest.raises(AirflowFailException, match="File not found"):
         upload(tmp_path / "nothing.png")
     with pytest.raises(AirflowFailException, match="File not found"):
