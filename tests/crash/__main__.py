@@ -69,7 +69,7 @@ def _matrix(options: argparse.Namespace, home: Path) -> int:
     print(f"\n{as_table(outcomes)}\n")
     print(
         f"{len(outcomes)} rows in {time.monotonic() - began:.0f} s: {len(wrong)} not as expected, "
-        f"{twice} task instances paid for once too often."
+        f"{twice} task instances paid for twice."
     )
     if wrong or options.keep:
         print(f"All logs are in {home}.")
