@@ -249,7 +249,7 @@ class RenderTracker:
 
     def _deadline_exceeded(self, now: float, status: str) -> RenderDeadlineExceeded:
         advice = (
-            "It cannot be cancelled: it keeps running and will be billed, and a retry of this task reattaches to it. "
+            "It cannot be canceled: it keeps running and will be billed, and a retry of this task reattaches to it. "
             "Raise render_timeout if such movies need longer."
         )
         if not self._is_ours:

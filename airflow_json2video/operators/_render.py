@@ -305,7 +305,7 @@ class RenderAttempt:
                 if self._task.durable
                 else "With durable=False no later attempt reattaches to it."
             )
-            self._log.warning("Render %s cannot be cancelled: it keeps running and will be billed. %s", project, then)
+            self._log.warning("Render %s cannot be canceled: it keeps running and will be billed. %s", project, then)
 
     # --- the end --------------------------------------------------------------------------------
 

@@ -196,7 +196,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
     def on_kill(self) -> None:
         """Log that the renders keep running when the task is ended on the worker, by a user or a timeout."""
         self.log.warning(
-            "Submitted renders cannot be cancelled: they keep running and will be billed. The next attempt of this "
+            "Submitted renders cannot be canceled: they keep running and will be billed. The next attempt of this "
             "task reattaches to them."
         )
 

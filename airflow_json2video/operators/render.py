@@ -80,7 +80,7 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
 
     :param wait_for_completion: ``False`` ends the task immediately after the submission; the result holds the project.
     :param render_timeout: seconds (or a timedelta) from the submission until the task stops waiting. One deadline for
-        all attempts: no restart, resumption or retry extends it. The render itself cannot be cancelled.
+        all attempts: no restart, resumption or retry extends it. The render itself cannot be canceled.
     :param poll_interval: seconds; scales the poll schedule, which follows the account's render times. Two polls are
         never less than 5 seconds apart.
     :param deferrable: wait in the triggerer, or on the worker with the same behavior. Default: ``True``, unless

@@ -124,7 +124,7 @@ class PollerRegistry:
         return True
 
     async def _look_up(self, connection: _Connection) -> _Account:
-        """Look a connection up. Concurrent callers share the look-up, and one that is cancelled does not end it."""
+        """Look up a connection. Concurrent callers share the lookup, and one that is canceled does not end it."""
         if connection.look_up is None:
             connection.look_up = Context().run(asyncio.create_task, _account_of(connection.hook))
         task = connection.look_up

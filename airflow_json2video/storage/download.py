@@ -75,7 +75,7 @@ class Cancellation:
 
     @property
     def is_set(self) -> bool:
-        """Whether the downloads were cancelled."""
+        """Return whether the downloads were canceled."""
         return self._event.is_set()
 
     def set(self) -> None:
@@ -86,7 +86,7 @@ class Cancellation:
                 tracker.expire()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, at most until the downloads are cancelled."""
+        """Wait, at most until the downloads are canceled."""
         self._event.wait(seconds)
 
     @contextmanager

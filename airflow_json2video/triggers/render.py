@@ -22,7 +22,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
     """Polls a render until it ends, and fires one event with the outcome.
 
     Its arguments are stored in Airflow's database, so they contain no secret; the API key is read from the connection
-    in the triggerer. It always ends with an event or with its cancellation. If the trigger is cancelled (killed, or
+    in the triggerer. It always ends with an event or with its cancellation. If the trigger is canceled (killed, or
     moved to another triggerer), the render keeps running, and the next attempt reattaches to it.
 
     :param project: the render.

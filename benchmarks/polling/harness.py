@@ -4,7 +4,7 @@ A process of its own for each contender and size::
 
     python -m benchmarks.polling.harness '{"contender": "databricks", "size": 500, ...}'
 
-What the triggerer does around a trigger is done here too: it is made from its serialised arguments, runs in a task
+What the triggerer does around a trigger is done here too: it is made from its serialized arguments, runs in a task
 of its own behind a greenback portal, with its log bound to it and written as JSON. What it does beside them (its
 database, its supervisor) is not: that is the other part of the benchmark, in a real one.
 

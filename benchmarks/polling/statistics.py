@@ -24,7 +24,7 @@ def quantile(delays: Iterable[Delay], share: float) -> float:
     """Give the delay within which *share* of the ends were seen; infinity if fewer were while anybody looked.
 
     After Kaplan and Meier: a render that ended a second before the run did and was not seen by then says only that
-    its delay is more than a second. To leave it out would favour the slow.
+    its delay is more than a second. To leave it out would favor the slow.
     """
     for seconds, left in _survival(sorted(delays, key=lambda delay: delay.seconds)):
         if left <= 1 - share + 1e-12:

@@ -63,7 +63,7 @@ class Attempt:
         return result
 
     def trigger(self):
-        """The trigger as the triggerer makes it: from what was serialised, through JSON."""
+        """The trigger as the triggerer makes it: from what was serialized, through JSON."""
         path, kwargs = self.deferred.trigger.serialize()
         module, _, name = path.rpartition(".")
         return getattr(import_module(module), name)(**json.loads(json.dumps(kwargs)))

@@ -105,7 +105,7 @@ def test_trying_a_list_that_is_no_help_adds_a_tenth_to_the_cost_at_most():
     for _ in range(5000):
         if scan := best(known, ages(*range(200))):
             known.on_budget_spent(scan, entries=100, cost=50.0)
-            known._density = None  # as if nothing were learnt from it
+            known._density = None  # as if nothing were learned from it
             wasted += 50
         known.on_single()
         singles += 1
@@ -137,7 +137,7 @@ def test_pages_that_were_too_much_become_smaller():
     assert best(known, ages(*range(200))).page_size == 25
 
 
-def test_what_was_learnt_is_forgotten_after_a_while():
+def test_what_was_learned_is_forgotten_after_a_while():
     known = costs(entry=2_000_000)
     assert best(known, ages(*range(200))) is None
     later = NOW + 700

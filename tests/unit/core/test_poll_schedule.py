@@ -63,7 +63,7 @@ def test_ends_are_noticed_sooner_and_for_fewer_requests_than_at_a_fixed_interval
     assert plan.p95 < 15  # the price: of the few long renders one in ten is noticed this late
 
 
-def test_an_account_whose_renders_are_alike_is_learnt():
+def test_an_account_whose_renders_are_alike_is_learned():
     ends = alike(400, middle=195, spread=20)
     plan, plain = planned(ends, after=100), fixed(ends)
     assert plan.requests < plain.requests / 2
@@ -71,7 +71,7 @@ def test_an_account_whose_renders_are_alike_is_learnt():
     assert plan.p95 < 12
 
 
-def test_two_kinds_of_renders_are_learnt_and_the_time_between_them_is_slept_through():
+def test_two_kinds_of_renders_are_learned_and_the_time_between_them_is_slept_through():
     ends = [
         end
         for pair in zip(alike(300, middle=14, spread=1), alike(300, middle=200, spread=15), strict=True)

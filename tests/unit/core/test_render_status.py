@@ -270,7 +270,7 @@ def test_the_first_look_waits_until_the_quickest_render_may_be_done():
     assert tracker(deadline=100).first_poll(now=200.0) == 0
 
 
-def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learnt():
+def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learned():
     render = tracker(submitted_at=1e9, deadline=1e9 + 3600, known=False)
     assert render.first_poll(now=1e9) < 5
     assert render.submitted_at_known is None

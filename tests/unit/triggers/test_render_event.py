@@ -93,7 +93,7 @@ def watching(connection, quick, monkeypatch):
 
 
 def _remade(trigger):
-    """The trigger as the triggerer makes it: from what was serialised, through JSON."""
+    """The trigger as the triggerer makes it: from what was serialized, through JSON."""
     path, arguments = trigger.serialize()
     assert path == f"{Json2VideoRenderEventTrigger.__module__}.Json2VideoRenderEventTrigger"
     return Json2VideoRenderEventTrigger(**json.loads(json.dumps(arguments)))
