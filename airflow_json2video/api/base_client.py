@@ -20,8 +20,8 @@ from urllib.parse import urlencode, urlsplit
 
 from airflow_json2video.api.calls import Call
 from airflow_json2video.api.clock import get_clock, read_date
-from airflow_json2video.api.config import DEFAULT_HOST, ClientConfig, check_api_key, check_host
-from airflow_json2video.api.errors import describe_request, error_from_response
+from airflow_json2video.api.config import ClientConfig
+from airflow_json2video.api.errors import CHECK_LIST_FIRST, describe_request, error_from_response
 from airflow_json2video.exceptions import (
     ApiError,
     Billing,
@@ -35,16 +35,7 @@ from airflow_json2video.exceptions import (
 )
 from airflow_json2video.json_values import NotJsonError, replace_surrogates, to_plain_json
 
-__all__ = [
-    "DEFAULT_HOST",
-    "BaseClient",
-    "ClientConfig",
-    "Request",
-    "Response",
-    "check_api_key",
-    "check_host",
-    "root_cause",
-]
+__all__ = ["BaseClient", "Request", "Response", "root_cause"]
 
 T = TypeVar("T")
 
@@ -61,7 +52,6 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 _MIN_UPLOAD_RATE = 64 * 1024
 """Bytes per second below which an upload is aborted."""
 
-_CHECK_LIST_FIRST = "Whether a render was started is unknown until the account's list of renders has been read."
 _RESPONSE_LOST_ADVICE = {
     "drive.put": "The drive keeps a pending record of the name: delete the file there, then upload it again.",
     "drive.upload": "If the name is blocked now, delete the file in the drive, then upload it again.",
@@ -190,13 +180,7 @@ class BaseClient:
         where = urlsplit(call.url or self.config.host).netloc.rpartition("@")[2]
         request = describe_request(call.name, call.subject)
         submit = call.name == "movies.submit"
-        advice = (
-            _CHECK_LIST_FIRST
-            if submit
-            else "Try again later."
-            if call.repeatable
-            else _RESPONSE_LOST_ADVICE.get(call.name)
-        )
+        retry_advice = "Try again later." if call.repeatable else _RESPONSE_LOST_ADVICE.get(call.name)
         if not sent:
             unresolved = not isinstance(cause, str) and isinstance(root_cause(cause), socket.gaierror)
             error_class = HostNotResolved if unresolved else ServiceUnreachable
@@ -209,7 +193,7 @@ class BaseClient:
             f"No complete response to {request} came from {where}: {reason}.",
             project=_project(call),
             billing=Billing.UNKNOWN if submit else None,
-            advice=advice,
+            advice=CHECK_LIST_FIRST if submit else retry_advice,
         )
 
     def retry_delay(self, call: Call[Any], error: Json2VideoError, *, attempt: int, jitter: float) -> float | None:
@@ -250,7 +234,7 @@ class BaseClient:
             http_status=response.status,
             project=_project(call),
             billing=Billing.UNKNOWN if submit else None,
-            advice=_CHECK_LIST_FIRST if submit else None,
+            advice=CHECK_LIST_FIRST if submit else None,
         )
 
 

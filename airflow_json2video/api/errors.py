@@ -27,7 +27,7 @@ from airflow_json2video.exceptions import (
     TemplateNotFound,
 )
 
-__all__ = ["describe_request", "error_from_response"]
+__all__ = ["CHECK_LIST_FIRST", "describe_request", "error_from_response"]
 
 _REQUESTS = {
     "movies.submit": "the submission",
@@ -77,7 +77,7 @@ _KEY_REFUSED = re.compile(
 _NOT_STARTED = re.compile(r"^\s*error (?:creating movie|starting subprocess)\b", re.IGNORECASE)
 """The errors of ``POST /movies`` for which the API reference says "retry with exponential backoff"."""
 _QUOTA = ("insufficient credits", "not enough credits", "exceeded the quota")
-_CHECK_LIST_FIRST = "Whether a render was started is unknown until the account's list of renders has been read."
+CHECK_LIST_FIRST = "Whether a render was started is unknown until the account's list of renders has been read."
 _TEMPLATE_NOT_FOUND = re.compile(r"template(?: \S+)? not found\.?\Z", re.IGNORECASE)
 
 
@@ -116,7 +116,7 @@ def error_from_response(
         retry_after=retry_after,
     )
     if call == "movies.submit" and _may_have_been_accepted(error):
-        return error.with_context(billing=Billing.UNKNOWN, advice=_CHECK_LIST_FIRST)
+        return error.with_context(billing=Billing.UNKNOWN, advice=CHECK_LIST_FIRST)
     return error
 
 

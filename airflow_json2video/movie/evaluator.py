@@ -22,7 +22,7 @@ __all__ = ["Policy", "UnknownValue", "evaluate", "fill", "is_true", "resolve", "
 MAX_DEPTH = 50
 MAX_LENGTH = 10_000
 MAX_NUMBER = 1e15
-MAX_RESULT = 100_000
+MAX_TEXT_LENGTH = 100_000
 
 
 class UnknownValue(ValueError):
@@ -149,7 +149,7 @@ def fill(text: str, variables: Mapping[str, Any], *, policy: Policy = _STRICT) -
     if len(parts) == 1 and parts[0].kind is SegmentKind.EXPRESSION:
         return evaluate(parts[0].source[2:-2], variables, policy=policy)
     filled: list[str] = []
-    remaining = MAX_RESULT
+    remaining = MAX_TEXT_LENGTH
     for part in parts:
         if part.kind is SegmentKind.TEXT:
             filled.append(part.source)
@@ -271,7 +271,7 @@ class _Reader:
         if not (isinstance(left, str) and isinstance(right, str)):
             self._uncertain("adding a text and another type")
         text = self._policy.text(left) + self._policy.text(right)
-        if len(text) > MAX_RESULT:
+        if len(text) > MAX_TEXT_LENGTH:
             raise self._policy.refusal("the text becomes too long")
         return text
 

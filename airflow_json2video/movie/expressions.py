@@ -61,7 +61,7 @@ REMOVED_NAMES: Mapping[str, str] = {
 
 # Private-use characters replace what Jinja must not see; {% raw %} would lose newlines with trim_blocks.
 _NEEDS_HIDING = re.compile("\\{[{%#]|\ue0fa")
-_SHOWN = 12
+_MAX_SHOWN = 12
 
 
 class TemplatingFailed(Exception):
@@ -300,7 +300,9 @@ class _Walk:
             to_json2video = f"write {{% raw %}}{part.source}{{% endraw %}} to leave it to JSON2Video"
             if self.columns:
                 columns = list(self.columns)
-                shown = ", ".join(f"'{name}'" for name in columns[:_SHOWN]) + (", ..." if columns[_SHOWN:] else "")
+                shown = ", ".join(f"'{name}'" for name in columns[:_MAX_SHOWN]) + (
+                    ", ..." if columns[_MAX_SHOWN:] else ""
+                )
                 return (
                     f"the rows have no column {_listed(unknown)}{near} (they have: {shown}); correct the name, set it "
                     f"for all rows in 'variables', or {to_json2video}"
@@ -321,7 +323,7 @@ class _Walk:
         self.is_final = True
 
     def hint(self, name: str, known: Collection[str]) -> str:
-        if len(self.findings) > _SHOWN:  # the search takes time, and the list is long already
+        if len(self.findings) > _MAX_SHOWN:  # the search takes time, and the list is long already
             return ""
         near = get_close_matches(name, known, 1, 0.75)
         return f" (did you mean '{near[0]}'?)" if near else ""

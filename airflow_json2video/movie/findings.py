@@ -15,7 +15,7 @@ __all__ = ["Finding", "Severity", "at", "count_noun", "excerpt", "format_path", 
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\Z")
 _STEP = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
-_EXCERPT = 300  # characters
+_MAX_EXCERPT = 300  # characters
 _MAX_WARNINGS = 20
 """Maximum number of warnings that are listed with the errors of an invalid movie."""
 
@@ -89,7 +89,7 @@ def excerpt(document: Any, path: str) -> str | None:
     if not place or place.startswith("exports") or (step is not None and not isinstance(step, str)):
         return None
     text = json.dumps(node, ensure_ascii=False, default=str)
-    return f"{place} is {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '...'}"
+    return f"{place} is {text if len(text) <= _MAX_EXCERPT else text[:_MAX_EXCERPT] + '...'}"
 
 
 def invalid_movie(findings: Sequence[Finding], *, source: str = "The movie", advice: str | None = None) -> InvalidMovie:

@@ -27,7 +27,7 @@ RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 """Width and height of the presets, in pixels. One ``sd`` render of the live service had 640x480."""
 
-_CUSTOM = (640, 360)
+_DEFAULT_SIZE = (640, 360)
 
 
 def preset_size(name: object) -> tuple[int, int] | None:
@@ -48,7 +48,7 @@ def frame_size(document: Mapping[str, Any]) -> tuple[int, int]:
         raise UnknownValue(f"the resolution {preset!r} is unknown")
     width, height = (
         default if document.get(key) is None else _pixels(resolve(document[key], known), key)
-        for key, default in zip(("width", "height"), _CUSTOM, strict=True)
+        for key, default in zip(("width", "height"), _DEFAULT_SIZE, strict=True)
     )
     return width, height
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -392,3 +394,19 @@ def test_find_error_returns_the_error_of_a_callbacks_context():
     wrapped.__cause__ = error
     assert find_error(wrapped) is error
     assert find_error({"exception": ValueError("x")}) is find_error({"exception": "text"}) is find_error({}) is None
+
+
+def test_no_module_assigns_to_an_attribute_of_an_error():
+    package = Path(exceptions.__file__).parent
+    attributes = set(vars(Json2VideoError("x"))) | {"advice", "billing", "findings", "retryable", "source_unavailable"}
+    attributes -= {"path", "project"}  # other objects have these too
+    found = []
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            targets = [part for each in targets for part in (each.elts if isinstance(each, ast.Tuple) else [each])]
+            for target in targets:
+                if isinstance(target, ast.Attribute) and target.attr in attributes:
+                    is_self = isinstance(target.value, ast.Name) and target.value.id == "self"
+                    found += [] if is_self else [f"{file.name}:{node.lineno}: {target.attr}"]
+    assert not found, f"use error.with_context(...): {found}"

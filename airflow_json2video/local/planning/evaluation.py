@@ -68,7 +68,7 @@ class _Lenient(strict.Policy):
             return super().text(value)
         if isinstance(value, (list, dict)) and _holds_more(value, MAX_ITEMS):
             raise self.refusal(f"a list or object of more than {MAX_ITEMS:,} values cannot be written into a text")
-        if isinstance(value, str) and len(value) > strict.MAX_RESULT:
+        if isinstance(value, str) and len(value) > strict.MAX_TEXT_LENGTH:
             raise self.refusal("the text becomes too long")
         return "" if value is None else str(_whole(value))
 
