@@ -34,7 +34,7 @@ def read_variable(key: str) -> str | None:
 
 
 def add_variable(key: str, value: str, *, description: str) -> None:
-    """Add a Variable to the metadata database. An existing one is kept, unless :func:`variables_are_overwritten`.
+    """Add a Variable to the metadata database. An existing one is unchanged, unless :func:`variables_are_overwritten`.
 
     :raises Exception: it is unknown whether it was added.
     """

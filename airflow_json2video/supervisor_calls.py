@@ -18,9 +18,9 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 async def uninterrupted(call: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a call of Airflow's supervisor; finish the call even if the caller is cancelled.
+    """Return the result of a call of Airflow's supervisor; finish the call even if the caller is canceled.
 
-    A triggerer of Airflow 3.0 and 3.1 talks to its supervisor over one socket. If a trigger is cancelled between
+    A triggerer of Airflow 3.0 and 3.1 talks to its supervisor over one socket. If a trigger is canceled between
     request and response, the response remains unread, and the whole triggerer ends with "Response read out of order!".
     """
     task = Context().run(asyncio.create_task, call)
@@ -50,4 +50,4 @@ async def _look_up(conn_id: str) -> Any:
 def _forget(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled():
-        task.exception()  # read, so that asyncio does not log it if the caller was cancelled
+        task.exception()  # read, so that asyncio does not log it if the caller was canceled

@@ -1,4 +1,4 @@
-"""Upload a file to the drive repeatably: an existing file is kept, and an unfinished upload is cleaned up."""
+"""Upload a file to the drive repeatably: an existing file is reused, and an unfinished upload is cleaned up."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DriveUpload:
     :param content: the file, with its size.
     :param folder: without slashes around it; the root is an empty string.
     :param if_exists: what to do about a file of this name and *another size*: keep it, replace it, or fail. A file of
-        the same size is always kept, since the service returns nothing else to compare.
+        the same size is always reused, since the service returns nothing else to compare.
     """
 
     client: Json2VideoClient

@@ -34,7 +34,7 @@ _LOOKUP_SLACK_S = 30.0
 
 @dataclass(kw_only=True)
 class BatchDeferral:
-    """Decides at the end of a step whether the batch goes on, and defers the task.
+    """Decides at the end of a step whether the batch continues, and defers the task.
 
     :param ti: the task instance of the task's context.
     """
