@@ -48,7 +48,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
 
     The arguments you need:
 
-    :param items: the rows: a list, any iterable, a function that returns one, or an XCom. It is data and not templated.
+    :param items: the rows: a list, any iterable, a function that returns one, or an XCom. It is not templated.
     :param source: instead of *items*, the path or address of a ``.csv``, ``.jsonl`` or ``.parquet`` file on object
         storage (templated).
     :param movie: Movie JSON that uses the rows' names as variables, in any of the forms that
@@ -174,7 +174,7 @@ class Json2VideoBatchRenderOperator(Json2VideoBaseOperator):
         fill_source(fields)
         self.items = fields.given("items").value
         rows = self._read_rows(fields.context)
-        if rows:  # without rows, nothing gives the movie's expressions a value, and the task is skipped
+        if rows:  # without rows, the movie's expressions have no values, and the task is skipped
             fill_document(fields, columns=columns_of(rows) if self.movie is not None else ())
         # Airflow stores the rendered field only to show it.
         self.items = f"{len(rows):,} rows" if self.items is not None else None

@@ -52,7 +52,7 @@ class BatchDeferral:
 
     @property
     def waits_for_confirmation(self) -> bool:
-        """Whether to submit nothing until unconfirmed items are resolved, since each that is lost fails for good."""
+        """Whether nothing is submitted until unconfirmed items are resolved: one that is not found fails the task."""
         fails = self.settings.on_lost_response == "fail"
         return fails and self.state.failed_steps > 0 and bool(self.batch.items_in(ItemState.UNCONFIRMED))
 
@@ -78,7 +78,7 @@ class BatchDeferral:
         self.task.log.warning("%s No submission for %.0f s.", failure.message, hold)
         return False
 
-    def defer(self, recovery: BatchRecovery, failure: Json2VideoError | None, funds: BatchCredits) -> NoReturn:
+    def defer(self, recovery: BatchRecovery, failure: Json2VideoError | None, batch_credits: BatchCredits) -> NoReturn:
         """Free the worker slot until there is more to do."""
         records = self.batch.records
         renders = [(records[i].project, records[i].submitted_at) for i in self.batch.items_in(ItemState.IN_FLIGHT)]
@@ -86,10 +86,10 @@ class BatchDeferral:
             self.state.failed_steps -= 1
             self.until_available(failure)
         self._save()
-        if (refusal := funds.refusal_to_wait_for()) is not None:
-            funds.defer(refusal)
+        if (refusal := batch_credits.refusal_to_wait_for()) is not None:
+            batch_credits.defer(refusal)
         is_more = bool(self.batch.items_in(ItemState.PENDING)) and not self.batch.is_stopping
-        more_to_submit = is_more and not funds.is_on_hold
+        more_to_submit = is_more and not batch_credits.is_on_hold
         moments = self._moments(recovery, has_renders=bool(renders), more_to_submit=more_to_submit)
         deadline = max((at for _, at in renders), default=self._now()) + self.settings.render_timeout
         self.task.log.info("Waiting for %d renders in the triggerer; the worker slot is free.", len(renders))

@@ -119,18 +119,18 @@ class BatchStep:
         except SubmissionUnconfirmed as error:
             deferral.until_available(error)
         recovery.resolve_unconfirmed()
-        funds = BatchCredits(
+        batch_credits = BatchCredits(
             task=self._task, settings=self._settings, items=self._items, batch=batch, state=self._state
         )
         failure = recovery.failure or self._check(batch, deferral)
-        failure = failure or self._submit(batch, recovery, funds, deferral)
+        failure = failure or self._submit(batch, recovery, batch_credits, deferral)
         if self._files is not None:
             self._files.store(batch)
-        funds.stop_if_unpayable()
+        batch_credits.stop_if_unpayable()
         is_aborted = deferral.should_abort(failure)
         self._report_progress(batch)
         if not batch.is_over and not (is_aborted and not batch.items_in(ItemState.IN_FLIGHT)):
-            deferral.defer(recovery, failure, funds)
+            deferral.defer(recovery, failure, batch_credits)
         return self._end(batch)
 
     def _end(self, batch: BatchLedger) -> BatchResult:
@@ -258,11 +258,11 @@ class BatchStep:
         return None
 
     def _submit(
-        self, batch: BatchLedger, recovery: BatchRecovery, funds: BatchCredits, deferral: BatchDeferral
+        self, batch: BatchLedger, recovery: BatchRecovery, batch_credits: BatchCredits, deferral: BatchDeferral
     ) -> Json2VideoError | None:
         """Submit as many items as may be in flight; return the error if the service failed meanwhile."""
         state = self._state
-        if self._now() < state.hold_until or deferral.waits_for_confirmation or funds.is_on_hold:
+        if self._now() < state.hold_until or deferral.waits_for_confirmation or batch_credits.is_on_hold:
             return None
         hook = self._task.hook
         require_same_deployment(hook.settings.namespace, recovery.identity.deployment)
@@ -273,7 +273,7 @@ class BatchStep:
             rate_limit=deferral.rate_limit,
             stamp_for=recovery.stamp_for,
             service_clock=hook.clock,
-            budget=funds.budget,
+            budget=batch_credits.budget,
             log=self._item_log,
             is_current=lambda: version_compat.attempt_is_current(self._ti),
             clock=self._now,
@@ -284,7 +284,7 @@ class BatchStep:
             state.record_success()
             submitter.submit(until=until)
         state.sent = submitter.rate_limit.sent
-        funds.record(submitter)
+        batch_credits.record(submitter)
         return submitter.failure
 
     # --- results --------------------------------------------------------------------------------
