@@ -74,7 +74,7 @@ def airflow_for(home: Path, service: ServiceProcess, *, markers: Path | None = N
             "PYTHONPATH": ":".join([*path, str(ROOT)]),
             "JSON2VIDEO_BENCH_FOLDER": str(home),
             "JSON2VIDEO_BENCH_STORED": "yes" if stored else "no",
-            **({"JSON2VIDEO_LAB_MARKERS": str(markers)} if markers else {}),
+            **({"JSON2VIDEO_CRASH_MARKERS": str(markers)} if markers else {}),
         },
     )
 

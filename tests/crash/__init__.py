@@ -1,15 +1,15 @@
-"""The crash matrix: never pay twice, never lose a render, shown by breaking a real Airflow at every point.
+"""The crash matrix: prove by breaking a real Airflow at every point that no render is paid for twice or lost.
 
 ::
 
-    __main__       what a person runs: ``python -m tests.crash``
+    __main__       the command line: ``python -m tests.crash``
     soak           many renders with random faults and kills, under a seed
-    play           plays rows, and looks at what became of them
-    rows  acts     where the path is broken, and what the driver does meanwhile
+    play           plays rows and collects their outcomes
+    rows  acts     where the path is broken, and what the driver does in the meantime
     stage          one Airflow and a few services
-    table          what must hold, and the table that shows it
-    markers        where to strike; inject/sitecustomize.py is the end of it in Airflow's processes
-    dags           what is run
+    table          the expected outcome, and the table of results
+    markers        where to strike; inject/sitecustomize.py does it in Airflow's processes
+    dags           the DAGs
 
-The product has no hook for any of this: Python itself lets ``sitecustomize`` wrap a few functions.
+The product contains no code for this: Python lets ``sitecustomize`` wrap a few functions.
 """

@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for and give the exit code: 0 if every row ended as it must."""
+    """Run the selected command and return the exit code: 0 if every row ended as expected."""
     options = _parser().parse_args(arguments)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     home = options.home or ROOT / ".crash" / time.strftime("%Y%m%d-%H%M%S")
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _matrix(options: argparse.Namespace, home: Path) -> int:
     rows = _chosen(options)
-    if options.naive:  # it sends again where the product gives up, so nothing but success is asked of it
+    if options.naive:  # it sends again where the product stops, so only success is required of it
         rows = tuple(
             replace(row, expected=Expected(projects=row.expected.paid, paid=row.expected.paid)) for row in rows
         )
@@ -60,10 +60,10 @@ def _matrix(options: argparse.Namespace, home: Path) -> int:
     ) as stage:
         print(f"  {time.monotonic() - began:5.0f} s  Airflow is ready; {len(rows)} rows")
 
-        def tell(line: str) -> None:
+        def report(line: str) -> None:
             print(f"  {time.monotonic() - began:5.0f} s  {line}")
 
-        outcomes = play(stage, rows, tell=tell)
+        outcomes = play(stage, rows, report=report)
     wrong = [outcome for outcome in outcomes if problems(outcome)]
     twice = sum(len(unit.paid) > outcome.expected.paid for outcome in outcomes for unit in outcome.units)
     print(f"\n{as_table(outcomes)}\n")
@@ -84,25 +84,25 @@ def _chosen(options: argparse.Namespace) -> tuple[Row, ...]:
         return rows
     chosen = tuple(row for row in rows if any(word in row.name for word in options.rows))
     if not chosen:
-        raise SystemExit(f"no row is named so; there are: {', '.join(row.name for row in rows)}")
+        raise SystemExit(f"no row matches; the rows are: {', '.join(row.name for row in rows)}")
     return chosen
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("rows", nargs="*", help="only rows whose name contains one of these words")
-    parser.add_argument("--short", action="store_true", help="only the most telling rows")
+    parser.add_argument("--short", action="store_true", help="only the most important rows")
     parser.add_argument(
         "--naive", action="store_true", help="run benchmarks/naive_operator.py instead, which must fail"
     )
-    parser.add_argument("--list", action="store_true", help="name the rows and stop")
+    parser.add_argument("--list", action="store_true", help="list the rows and exit")
     parser.add_argument("--soak", type=int, metavar="N", help="N renders with random faults and kills instead")
-    parser.add_argument("--seed", type=int, default=7, help="of the soak")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the soak")
     parser.add_argument(
         "--postgres", metavar="URL", help="SQLAlchemy URL of an empty database to use instead of SQLite"
     )
-    parser.add_argument("--home", type=Path, help="where everything is kept (default: a folder in .crash)")
-    parser.add_argument("--keep", action="store_true", help="keep it even if all went well")
+    parser.add_argument("--home", type=Path, help="folder for all files (default: a folder in .crash)")
+    parser.add_argument("--keep", action="store_true", help="keep that folder even if all rows ended as expected")
     return parser
 
 

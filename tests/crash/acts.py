@@ -1,4 +1,4 @@
-"""What the driver does to a row while it runs, from outside the task's processes."""
+"""The actions of the driver while a row runs, from outside the task's processes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Act", "Run"]
 
 @dataclass(kw_only=True)
 class Run:
-    """A run that is under way, as an act sees it.
+    """A run in progress, as an act sees it.
 
     :param rules: ids of the row's fault rules at the service.
-    :param others: the runs of the same scene, by name.
+    :param others: the other runs of the same scene, by name.
     :param foreign: projects of the same run in another deployment.
     :param struck_at: when the act struck, epoch seconds.
     """
@@ -39,7 +39,7 @@ class Run:
     struck_at: float | None = None
 
     def wait_for(self, *states: str, attempt: int = 1, timeout: float = 120.0) -> None:
-        """Wait until the render task is seen in one of these states, in this attempt or a later one."""
+        """Wait until the render task is in one of these states, in this attempt or a later one."""
 
         def reached() -> bool:
             seen = self.stage.seen(self.run_id, "render")
@@ -57,22 +57,22 @@ class Run:
         return found
 
     def renders(self) -> list[dict[str, Any]]:
-        """Give the renders of this run at the service."""
+        """Return the renders of this run at the service."""
         return [r for r in self.account.unit_renders().get(self.run_id, []) if r["project"] not in self.foreign]
 
     def wait_for_render(self, *statuses: str, timeout: float = 120.0, interval: float = 0.1) -> dict[str, Any]:
-        """Wait until a render of this run exists, and is in one of these statuses if some are named."""
+        """Wait until a render of this run exists, in one of *statuses* if there are any."""
 
         def found() -> dict[str, Any] | None:
             return next((r for r in self.renders() if not statuses or r["status"] in statuses), None)
 
         render: dict[str, Any] = wait_until(
-            found, timeout=timeout, what=f"a render of {self.run_id} to be {statuses or 'there'}", interval=interval
+            found, timeout=timeout, what=f"a render of {self.run_id} to be {statuses or 'created'}", interval=interval
         )
         return render
 
     def strike_now(self) -> None:
-        """Note that the act strikes now."""
+        """Record that the act strikes now."""
         self.struck_at = time.time()
         for other in self.others.values():
             other.struck_at = self.struck_at
@@ -91,26 +91,26 @@ def _wake(hit: Hit) -> None:
 
 
 def wake_when_successor_runs(run: Run) -> None:
-    """Let the stopped attempt go on once the next one runs, which is still looking into the list."""
+    """Resume the stopped attempt once the next one runs and is still reading the list."""
     hit = run.wait_for_hit(run.strikes[0])
     run.wait_for("running", attempt=2)
     _wake(hit)
 
 
 def wake_when_successor_paid(run: Run) -> None:
-    """Let the stopped attempt go on once the next one has a render."""
+    """Resume the stopped attempt once the next one has a render."""
     hit = run.wait_for_hit(run.strikes[0])
     run.wait_for_render(timeout=240)
     _wake(hit)
 
 
 def wake_when_marked(run: Run) -> None:
-    """Mark the task failed while its attempt is stopped, let that go on, and clear the task."""
+    """Mark the task failed while its attempt is stopped, resume the attempt, and clear the task."""
     hit = run.wait_for_hit(run.strikes[0])
     run.stage.mark(run.dag_id, run.run_id, "failed")
     run.wait_for("failed")
     _wake(hit)
-    time.sleep(5)  # for long enough that it would have sent
+    time.sleep(5)  # long enough for it to send, if it were going to
     run.stage.clear(run.dag_id, run.run_id)
     run.wait_for("running", "deferred", attempt=2)
 
@@ -120,7 +120,7 @@ def wake_when_marked(run: Run) -> None:
 
 def other_renders(run: Run) -> None:
     """Have another deployment with the same account submit the same task of the same run, and wait for its render."""
-    conf = {"unit": run.run_id, "connection": f"lab_{run.account_name}"}
+    conf = {"unit": run.run_id, "connection": f"crash_{run.account_name}"}
     run.stage.other.start_run(run.dag_id, run_id=run.run_id, conf=conf)
     run.foreign.add(run.wait_for_render()["project"])
 
@@ -132,7 +132,7 @@ def other_has_rendered(run: Run) -> None:
 
 
 def other_keeps_its_video(run: Run) -> None:
-    """Wait for both runs: the one of the other deployment succeeds, and what its DAG stored itself is not deleted."""
+    """Wait for both runs: that of the other deployment succeeds, and its render is deleted by its own DAG only."""
     run.wait_for("success", "failed", timeout=240)
     run.stage.other.wait_for_run(run.run_id)
     (project,) = run.foreign
@@ -142,28 +142,28 @@ def other_keeps_its_video(run: Run) -> None:
 
 
 def clear_after_success_of_both(run: Run) -> None:
-    """Clear a task that has given its result, as the same task of another deployment has."""
+    """Clear a task that has returned its result; so has the same task of another deployment."""
     clear_after_success(run)
     run.wait_for("success", attempt=2, timeout=180)
 
 
-# --- a person, and the service ------------------------------------------------------------------
+# --- a user, and the service --------------------------------------------------------------------
 
 
 def clear_while_deferred(run: Run) -> None:
-    """Clear the task while its render goes on."""
+    """Clear the task while its render is running."""
     run.wait_for("deferred")
     run.strike_now()
     run.stage.clear(run.dag_id, run.run_id)
 
 
 def mark_failed_then_clear(run: Run) -> None:
-    """Mark the task failed while its render goes on, and clear it when the render has ended."""
+    """Mark the task failed while its render is running, and clear it when the render has ended."""
     _mark_then_clear(run, "failed")
 
 
 def mark_success_then_clear(run: Run) -> None:
-    """Mark the task successful while its render goes on, and clear it when the render has ended."""
+    """Mark the task successful while its render is running, and clear it when the render has ended."""
     _mark_then_clear(run, "success")
 
 
@@ -177,7 +177,7 @@ def _mark_then_clear(run: Run, state: str) -> None:
 
 
 def clear_after_success(run: Run) -> None:
-    """Clear a task that has given its result: a person orders a new render."""
+    """Clear a task that has returned its result: a user orders a new render."""
     run.wait_for("success")
     run.strike_now()
     run.stage.clear(run.dag_id, run.run_id)
@@ -185,12 +185,12 @@ def clear_after_success(run: Run) -> None:
 
 
 def service_is_away(run: Run) -> None:
-    """Have the service be gone before the task starts."""
+    """Stop the service before the task starts."""
     run.account.kill()
 
 
 def service_comes_back(run: Run) -> None:
-    """Start the service once the task has given up waiting for it on its worker, or altogether."""
+    """Start the service once the task has stopped waiting for it on its worker, or has failed."""
     run.strike_now()
     run.wait_for("deferred", "failed")
     run.account.start()
@@ -206,7 +206,7 @@ def service_goes_and_comes(run: Run) -> None:
 
 
 def key_is_revoked(run: Run) -> None:
-    """Revoke the key while the task is deferred, and put it right when the render is done: that fails no task."""
+    """Revoke the key while the task is deferred, and restore it when the render is done; the task does not fail."""
     run.wait_for("deferred")
     run.strike_now()
     run.account.set(api_keys=["another-key"])
@@ -215,10 +215,10 @@ def key_is_revoked(run: Run) -> None:
 
 
 def turn_the_month(run: Run) -> None:
-    """Have the render submitted in the last minutes of a month and looked for in the next month."""
+    """Submit the render in the last minutes of a month, and search for it in the next month."""
     run.wait_for_hit(run.strikes[0])
     run.wait_for_render("done")
-    turn = _next_month(time.time())  # as it was set before: on a busy machine that moment may be over
+    turn = _next_month(time.time())  # on a busy machine that moment may already have passed
     run.account.control("POST", "clock", {"move_to": turn + 30})
     run.stage.calendar(run.run_id, turn + 30 - time.time())
     listed = run.account.call("GET", "movies")["movies"]
@@ -228,7 +228,7 @@ def turn_the_month(run: Run) -> None:
 
 
 def fill_the_account(run: Run) -> None:
-    """Have other users and tools render in the same account, with whatever they write into their documents."""
+    """Submit renders of other users and tools to the same account, with unrelated data in their documents."""
     foreign: list[Any] = [None, "text", 7, [], ["airflow_json2video"], {"airflow_json2video": "mine"}, {"order": 4711}]
     for number in range(330):
         document: dict[str, Any] = {"width": 64, "height": 64, "scenes": [{"duration": 1}]}
@@ -254,7 +254,7 @@ def _next_month(moment: float) -> float:
 
 
 def _posting(run: Run) -> None:
-    """Wait until the POST of this run has reached the service, where a rule holds it back."""
+    """Wait until the POST of this run has reached the service, where a rule delays it."""
 
     def arrived() -> bool:
         faults = run.account.faults()
@@ -281,7 +281,7 @@ def kill_triggerer_until_done(run: Run) -> None:
 
 
 def kill_triggerer_at_the_end(run: Run) -> None:
-    """Kill the triggerer at the moment at which the render ends."""
+    """Kill the triggerer at the moment when the render ends."""
     run.wait_for("deferred")
     run.wait_for_render("done", interval=0.02)
     run.strike_now()
@@ -300,7 +300,7 @@ def kill_scheduler(run: Run) -> None:
 
 
 def kill_scheduler_alone(run: Run) -> None:
-    """Kill the scheduler's own process: its workers go on, and the next scheduler starts the task once more."""
+    """Kill the scheduler's own process: its workers keep running, and the next scheduler starts the task again."""
     _posting(run)
     run.strike_now()
     run.stage.airflow.kill("scheduler", descendants=False)
@@ -318,7 +318,7 @@ def kill_api_server(run: Run) -> None:
 
 
 def kill_all(run: Run) -> None:
-    """Kill every part of Airflow at once, and start them again."""
+    """Kill all components of Airflow together, and start them again."""
     run.wait_for("deferred")
     run.strike_now()
     names = list(run.stage.airflow.components)

@@ -1,8 +1,8 @@
-"""Where a process is to be killed: a strike, and the folder of marker files through which it gets there.
+"""Where to kill a process: a strike, and the folder of marker files that passes it to the process.
 
 A marker is a file named ``<run>~<task>~<map index>@<point>@<attempt>``. The process that reaches the point
-renames it into ``taken/``, which only one can, writes what it does into ``<name>.hit`` and does it.
-``inject/sitecustomize.py`` is the other end.
+moves it into ``taken/``, which only one process can, writes what it does into ``<name>.hit`` and does it.
+``inject/sitecustomize.py`` is the code in that process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ POINTS = {
     "succeed.sending": "before success is reported",
     "succeed.sent": "after success is reported",
     "status.answered": "while waiting on the worker",
-    "list.answered": "while looking into the list",
+    "list.answered": "while reading the list",
     "download.answered": "while downloading",
 }
 """The points of the path that a strike can name."""
@@ -43,12 +43,12 @@ POINTS = {
 class Strike:
     """One kill.
 
-    :param whom: ``task``: the task's process alone, as the kernel's out-of-memory killer does, which its
-        supervisor tells Airflow at once; ``worker``: the supervisor too, as when the machine dies, which
-        Airflow notices by the heartbeat that is missing.
+    :param whom: ``task``: only the task's process, like the kernel's out-of-memory killer; its supervisor reports
+        that to Airflow immediately. ``worker``: the supervisor too, like a machine that dies; Airflow notices that by
+        the missing heartbeat.
     :param what: ``kill`` is SIGKILL, ``stop`` SIGSTOP.
     :param attempt: try number that is struck, or ``any``.
-    :param after: seconds from the point to the strike, the process going on meanwhile.
+    :param after: seconds from the point to the strike, while the process continues.
     """
 
     point: str
@@ -61,10 +61,10 @@ class Strike:
 
     def __post_init__(self) -> None:
         if self.point not in POINTS:
-            raise ValueError(f"there is no point {self.point!r}; there are {', '.join(POINTS)}")
+            raise ValueError(f"unknown point {self.point!r}; known points: {', '.join(POINTS)}")
 
     def name(self, run_id: str) -> str:
-        """Give the name of the marker in a run."""
+        """Return the name of the marker in a run."""
         return f"{run_id}~{self.task}~{self.map_index}@{self.point}@{self.attempt}"
 
 
@@ -84,7 +84,7 @@ class Hit:
 class Markers:
     """The folder of markers.
 
-    :param folder: made if missing; Airflow's processes find it by JSON2VIDEO_LAB_MARKERS.
+    :param folder: created if missing; Airflow's processes find it by JSON2VIDEO_CRASH_MARKERS.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,14 +92,14 @@ class Markers:
         (folder / "taken").mkdir(parents=True, exist_ok=True)
 
     def place(self, run_id: str, strike: Strike) -> None:
-        """Have the strike wait for the run's task to come by."""
+        """Place the marker, so that the strike happens when the run's task reaches its point."""
         path = self.folder / strike.name(run_id)
         partial = path.with_name(f"{path.name}.part")
         partial.write_text(json.dumps({"whom": strike.whom, "what": strike.what, "after": strike.after}))
         partial.replace(path)
 
     def hit(self, run_id: str, strike: Strike) -> Hit | None:
-        """Give the strike as it happened, or None if it has not."""
+        """Return the strike as it happened; None if it has not."""
         path = self.folder / "taken" / f"{strike.name(run_id)}.hit"
         try:
             facts: Mapping[str, Any] = json.loads(path.read_text())

@@ -1,6 +1,6 @@
 """A second deployment with the same account: its own home and database, the same DAGs, and runs with the same ids.
 
-It has no scheduler: each run is played to its end by ``dag.test()`` in a process of its own.
+It runs without a scheduler: ``dag.test()`` runs each DAG run to its end, in a separate process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["OtherDeployment", "main"]
 
 
 class OtherDeployment:
-    """The deployment that a row's own has to leave alone.
+    """The deployment whose renders the row's own deployment must not touch.
 
     :param home: its folder. :param environment: of the deployment that it resembles.
     """
@@ -33,10 +33,10 @@ class OtherDeployment:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",
         }
-        self._environment.pop("JSON2VIDEO_LAB_MARKERS", None)  # nothing is struck here
+        self._environment.pop("JSON2VIDEO_CRASH_MARKERS", None)  # nothing is struck here
 
     def start_run(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
-        """Start the run of this id; it is not waited for."""
+        """Start the run with this id, without waiting for it."""
         with self._lock:
             if not (self._home / "airflow.db").exists():
                 command = [sys.executable, "-m", "airflow", "db", "migrate"]
@@ -47,19 +47,19 @@ class OtherDeployment:
     def wait_for_run(self, run_id: str, *, timeout: float = 180.0) -> None:
         """Wait for the end of a run.
 
-        :raises ChildEnded: it has failed, or takes too long.
+        :raises ChildEnded: it failed, or took too long.
         """
         self.processes.wait(run_id, timeout=timeout)
 
 
 def main(dag_id: str, run_id: str, conf: str) -> int:
-    """Play a run of this id to its end in this process, and return 0 if it succeeded."""
+    """Run a DAG run with this id to its end in this process, and return 0 if it succeeded."""
     from airflow.models.dagrun import DagRun
 
     sys.path.insert(0, os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     import crash_matrix
 
-    DagRun.generate_run_id = staticmethod(lambda *_, **__: run_id)  # dag.test() makes one up otherwise
+    DagRun.generate_run_id = staticmethod(lambda *_, **__: run_id)  # dag.test() generates one otherwise
     dag = getattr(crash_matrix, dag_id)
     run = dag.test(run_conf=json.loads(conf))
     return 0 if run.state == "success" else 1

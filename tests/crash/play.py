@@ -1,4 +1,4 @@
-"""Plays rows on a stage and says what became of them."""
+"""Play rows on a stage and collect their outcomes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tests.crash.table import Outcome, Unit, problems
 
 __all__ = ["play"]
 
-_LIMIT = 300.0
-"""Seconds that a row may take."""
+_MAX_ROW_SECONDS = 300.0
+"""Time limit of a row."""
 
 _STAGGER = 0.7
-"""Seconds between the starts of rows that are played at once; a worker's start costs most of a processor."""
+"""Seconds between the starts of rows that run in parallel; starting a worker uses most of a processor."""
 
 
 class _Play:
-    """One row while it is played."""
+    """One row in progress."""
 
     def __init__(self, stage: Stage, row: Row) -> None:
         self.stage = stage
@@ -30,45 +30,47 @@ class _Play:
         self.account = stage.accounts[row.service]
         self.run = Run(stage=stage, dag_id=row.dag, run_id=row.name, account=self.account, strikes=row.strikes)
         self.run.account_name = row.service
-        self.trouble: str | None = None
+        self.driver_error: str | None = None
         self.outcome: Outcome | None = None
 
     def start(self) -> None:
-        """Put everything in place and start the run."""
+        """Prepare everything and start the run."""
         row = self.row
         if row.before is not None:
             row.before(self.run)
         for strike in row.strikes:
             self.stage.markers.place(row.name, strike)
         if row.faults:
-            # The quotes end the name, so that no other row's movies are meant.
+            # The quotes delimit the name, so that movies of other rows do not match.
             self.run.rules = self.account.break_with(*({**rule, "marker": f'"{row.name}"'} for rule in row.faults))
-        conf = {"unit": row.name, "connection": f"lab_{row.service}"}
+        conf = {"unit": row.name, "connection": f"crash_{row.service}"}
         self.stage.trigger(row.dag, run_id=row.name, conf=conf)
 
-    def go_on(self) -> None:
-        """Do what the row does while it runs, wait for its end, and look at what became of it."""
+    def finish(self) -> None:
+        """Run the row's act, wait for the end of the run, and collect the outcome."""
         try:
-            if self.trouble is None:
+            if self.driver_error is None:
                 if self.row.act is not None:
                     self.row.act(self.run)
                 self._wait()
         except Exception as error:
-            self.trouble = f"{type(error).__name__}: {error}"
-        self.outcome = self._look()
+            self.driver_error = f"{type(error).__name__}: {error}"
+        self.outcome = self._collect()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + _LIMIT
+        deadline = time.monotonic() + _MAX_ROW_SECONDS
         quiet_since: float | None = None
         while True:
-            # Both tasks are in a final state, and stay there for longer than a look takes.
+            # Both tasks are in a final state, and remain there for longer than one poll.
             quiet_since = (quiet_since or time.monotonic()) if self._ended() else None
             if quiet_since is not None and time.monotonic() - quiet_since > 3.0:
                 break
             if time.monotonic() > deadline:
-                raise TimeoutError(f"not over after {_LIMIT:.0f} s: {self.stage.instances(self.row.name, 'render')}")
+                raise TimeoutError(
+                    f"not finished after {_MAX_ROW_SECONDS:.0f} s: {self.stage.instances(self.row.name, 'render')}"
+                )
             time.sleep(0.3)
-        # A second render may still be under way: what it costs is known when it ends.
+        # A second render may still be running: its cost is known when it ends.
         while any(r["status"] in ("pending", "running") for r in self._renders()):
             if time.monotonic() > deadline:
                 raise TimeoutError("a render of this row does not end")
@@ -79,7 +81,7 @@ class _Play:
         renders, stores = (self.stage.instances(self.row.name, task) for task in ("render", "store"))
         if not all(i in renders and renders[i].state in FINAL for i in units):
             return False
-        # Until its upstream has ended, a mapped task is seen as one with the index -1, or not at all.
+        # Until its upstream has ended, a mapped task is shown as one with the index -1, or not at all.
         if any(renders[i].state == "success" for i in units):
             return all(i in stores and stores[i].state in FINAL for i in units)
         return any(seen.state in FINAL for seen in stores.values())
@@ -95,7 +97,7 @@ class _Play:
         own = [r for index in self._indices() for r in found.get(self._name(index), [])]
         return [r for r in own if r["project"] not in self.run.foreign]
 
-    def _look(self) -> Outcome:
+    def _collect(self) -> Outcome:
         row, stage = self.row, self.stage
         of_unit = self.account.unit_renders()
         units = []
@@ -143,14 +145,14 @@ class _Play:
             credits=sum(r["credits"] for r in self._renders() if r["status"] == "done"),
             seconds=max(0.0, max(ends) - min(moments)) if moments else None,
             missed=tuple(missed),
-            trouble=self.trouble,
+            driver_error=self.driver_error,
         )
 
 
-def play(stage: Stage, rows: Sequence[Row], *, tell: Callable[[str], None]) -> list[Outcome]:
-    """Play the rows: those without a scene all at once, then each scene by itself.
+def play(stage: Stage, rows: Sequence[Row], *, report: Callable[[str], None]) -> list[Outcome]:
+    """Play the rows: those without a scene in parallel, then each scene by itself.
 
-    :param tell: is given a line as each row ends.
+    :param report: called with a line when a row ends.
     :returns: the outcomes, in the order of the rows.
     """
     plays = {row.name: _Play(stage, row) for row in rows}
@@ -159,37 +161,37 @@ def play(stage: Stage, rows: Sequence[Row], *, tell: Callable[[str], None]) -> l
         scenes.setdefault(one.row.scene, []).append(one)
     together = scenes.pop(None, [])
     if together:
-        _play_at_once(together, tell=tell)
+        _play_in_parallel(together, report=report)
     for scene in scenes.values():
         stage.airflow.wait_healthy()
-        _play_scene(scene, tell=tell)
+        _play_scene(scene, report=report)
     return [one.outcome for one in plays.values() if one.outcome is not None]
 
 
-def _play_at_once(plays: Sequence[_Play], *, tell: Callable[[str], None]) -> None:
+def _play_in_parallel(plays: Sequence[_Play], *, report: Callable[[str], None]) -> None:
     threads = []
     for one in plays:
         _start(one)
-        threads.append(_going_on(one, tell=tell))
+        threads.append(_finish_in_thread(one, report=report))
         time.sleep(_STAGGER)
     for thread in threads:
         thread.join()
 
 
-def _play_scene(plays: Sequence[_Play], *, tell: Callable[[str], None]) -> None:
-    """Start the rows that only have to be there, then the one that acts."""
+def _play_scene(plays: Sequence[_Play], *, report: Callable[[str], None]) -> None:
+    """Start the rows without an act, then the one that acts."""
     acting = [one for one in plays if one.row.act is not None]
-    there = [one for one in plays if one.row.act is None]
+    passive = [one for one in plays if one.row.act is None]
     threads = []
-    for one in there:
+    for one in passive:
         _start(one)
-        if one.trouble is None:
+        if one.driver_error is None:
             one.run.wait_for("deferred")
-        threads.append(_going_on(one, tell=tell))
+        threads.append(_finish_in_thread(one, report=report))
     for one in acting:
-        one.run.others.update({other.row.name: other.run for other in there})
+        one.run.others.update({other.row.name: other.run for other in passive})
         _start(one)
-        threads.append(_going_on(one, tell=tell))
+        threads.append(_finish_in_thread(one, report=report))
     for thread in threads:
         thread.join()
 
@@ -198,16 +200,16 @@ def _start(one: _Play) -> None:
     try:
         one.start()
     except Exception as error:
-        one.trouble = f"not started: {type(error).__name__}: {error}"
+        one.driver_error = f"not started: {type(error).__name__}: {error}"
 
 
-def _going_on(one: _Play, *, tell: Callable[[str], None]) -> threading.Thread:
-    def go_on() -> None:
-        one.go_on()
+def _finish_in_thread(one: _Play, *, report: Callable[[str], None]) -> threading.Thread:
+    def finish() -> None:
+        one.finish()
         if one.outcome is not None:
             wrong = problems(one.outcome)
-            tell(f"{one.row.name}: {'; '.join(wrong) if wrong else 'as it must be'}")
+            report(f"{one.row.name}: {'; '.join(wrong) if wrong else 'as expected'}")
 
-    thread = threading.Thread(target=go_on, name=one.row.name, daemon=True)
+    thread = threading.Thread(target=finish, name=one.row.name, daemon=True)
     thread.start()
     return thread

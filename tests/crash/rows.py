@@ -1,4 +1,4 @@
-"""The rows of the crash matrix: where the path is broken, and how it has to end all the same."""
+"""The rows of the crash matrix: where the path is broken, and the outcome that is still required."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["ROWS", "SHORT", "Row"]
 class Row:
     """One row.
 
-    :param name: short and unique; it is the run's id, and the movie's ``client-data`` holds it.
+    :param name: short and unique; it is the run's id, and the movie's ``client-data`` contains it.
     :param point: where the path is broken, for the table.
     :param killed: what is killed or broken, for the table.
     :param strikes: kills inside the task's processes.
-    :param faults: rules of the service; they are narrowed to the row's own movies.
+    :param faults: fault rules of the service, limited to the row's own movies.
     :param before: what the driver does before it starts.
     :param act: what the driver does while the row runs.
-    :param scene: rows with the same scene are played together and alone; those without one, all at once.
+    :param scene: rows with the same scene run together, without any others; those without a scene all run in parallel.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Row:
 def _killed(point: str, whom: str, *, dag: str = "crash", task: str = "render", after: float = 0.0, **more: Any) -> Row:
     name = f"kill-{whom}-{point}-{task}-{dag}".replace(".", "-").replace("_", "-")
     place = POINTS[point] + (" (synchronous)" if dag == "crash_sync" else "") + (" (store)" if task == "store" else "")
-    # Whichever attempt comes by first: on a busy machine Airflow may end an attempt of its own accord before.
+    # Whichever attempt arrives first: on a busy machine Airflow itself may end an attempt earlier.
     strike = Strike(point=point, whom=whom, task=task, after=after, attempt="any")  # type: ignore[arg-type]
     return Row(name=name, point=place, killed=whom, dag=dag, strikes=(strike,), **more)
 
@@ -251,7 +251,7 @@ WAITING = (
         service="long",
         act=acts.clear_while_deferred,
     ),
-    # The render has ended, or nearly so, before the next attempt looks.
+    # The render has ended, or nearly, before the next attempt reads the list.
     Row(
         name="clear-late",
         point="deferred: cleared, the render ends",
@@ -277,7 +277,7 @@ WAITING = (
         point="deferred: cleared; then before execute_complete()",
         killed="by a user, task",
         service="long",
-        # The first attempt that resumes is one after the clear: it has adopted what attempt 1 has paid for.
+        # The first attempt that resumes is one after the clear: it has adopted the render that attempt 1 paid for.
         strikes=(Strike(point="resume", attempt="any"),),
         act=acts.clear_while_deferred,
     ),
@@ -333,7 +333,7 @@ def _scene(name: str, point: str, killed: str, act: Act | None, *, scene: str | 
     return Row(name=name, point=point, killed=killed, act=act, scene=scene or name, **more)
 
 
-# Long enough for the next scheduler to take the last one for dead and its task for an orphan.
+# Long enough for the next scheduler to consider the last one dead and its task orphaned.
 _STUCK_POST = (_post(kind="delay", when="before", seconds=25),)
 _SLOW_POST = (_post(kind="delay", when="after", seconds=4),)
 
@@ -357,7 +357,7 @@ COMPONENTS = (
 
 ROWS: tuple[Row, ...] = (*KILLS, *ANSWERS, *DEPLOYMENTS, *WAITING, *COMPONENTS)
 
-_TELLING = (
+_SHORT_NAMES = (
     "kill-worker-post-before-render-crash",
     "kill-task-post-during-render-crash",
     "kill-worker-post-answered-render-crash",
@@ -371,5 +371,5 @@ _TELLING = (
     "other-retry",
     "triggerer",
 )
-SHORT: tuple[Row, ...] = tuple(row for row in ROWS if row.name in _TELLING)
-"""The most telling points, for CI."""
+SHORT: tuple[Row, ...] = tuple(row for row in ROWS if row.name in _SHORT_NAMES)
+"""The most important points, for CI."""

@@ -41,14 +41,14 @@ _COMPONENTS = ("triggerer", "triggerer", "scheduler", "scheduler alone", "api-se
 
 @dataclass(frozen=True, kw_only=True)
 class Fate:
-    """What happens to one render."""
+    """The kills and the fault of one render."""
 
     strikes: tuple[Strike, ...] = ()
     fault: Mapping[str, Any] | None = None
 
 
 def fates(renders: int, *, seed: int) -> list[Fate]:
-    """Draw what happens to each render: nothing to a third of them. The same seed draws the same."""
+    """Draw kills and faults for each render: none for a third of them. The same seed draws the same."""
     rng = random.Random(seed)
     drawn = []
     for _ in range(renders):
@@ -71,15 +71,15 @@ def fates(renders: int, *, seed: int) -> list[Fate]:
 
 
 def soak(home: Path, *, renders: int, seed: int, naive: bool = False, database: str | None = None) -> int:
-    """Run the soak, print its table, and give the exit code."""
+    """Run the soak, print its table, and return the exit code."""
     began = time.monotonic()
     per_run = min(_PER_RUN, renders)
     runs = -(-renders // per_run)
     drawn = fates(runs * per_run, seed=seed)
     environment = {
-        "JSON2VIDEO_LAB_SOAK": str(per_run),
-        "JSON2VIDEO_LAB_RETRIES": "12",
-        # Two processors start a few tasks a second; a task that has to wait for one is not dead.
+        "JSON2VIDEO_CRASH_SOAK": str(per_run),
+        "JSON2VIDEO_CRASH_RETRIES": "12",
+        # Two processors start a few tasks per second; a task that waits for a processor is not dead.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "25",
         "AIRFLOW__CORE__PARALLELISM": "72",
     }
@@ -123,27 +123,27 @@ def _start(stage: Stage, number: int, drawn: list[Fate]) -> None:
             rules.append({"method": "POST", "path": "/movies", "marker": f'"{run_id}.{index}"', **fate.fault})
     if rules:
         account.break_with(*rules)
-    conf = {"unit": run_id, "connection": "lab_main"}
+    conf = {"unit": run_id, "connection": "crash_main"}
     stage.trigger("crash_soak", run_id=run_id, conf=conf)
 
 
 def _wait(stage: Stage, runs: int, per_run: int, *, share: float, began: float) -> None:
-    """Wait until this share of the renders is over."""
+    """Wait until this share of the renders has finished."""
     deadline = time.monotonic() + 1800
-    told = 0.0
+    reported_at = 0.0
     while True:
         seen = [s for n in range(runs) for s in stage.instances(f"soak-{n:02}", "render").values()]
         over = sum(s.state in FINAL for s in seen)
         if over >= share * runs * per_run or time.monotonic() > deadline:
             return
-        if time.monotonic() - told > 30:
-            told = time.monotonic()
-            print(f"  {told - began:5.0f} s  {over} of {runs * per_run} are over")
+        if time.monotonic() - reported_at > 30:
+            reported_at = time.monotonic()
+            print(f"  {reported_at - began:5.0f} s  {over} of {runs * per_run} finished")
         time.sleep(1)
 
 
 class _Killer:
-    """Kills a part of Airflow every now and then, in the order that the seed gives."""
+    """Kills a component of Airflow at random intervals, in an order that depends on the seed."""
 
     def __init__(self, stage: Stage, *, seed: int, began: float) -> None:
         self._stage = stage
@@ -154,7 +154,7 @@ class _Killer:
         self.killed: list[str] = []
 
     def start(self) -> None:
-        """Begin; a second call does nothing."""
+        """Start; a second call does nothing."""
         if self._thread.ident is None:
             self._thread.start()
 
@@ -163,7 +163,7 @@ class _Killer:
         self._over.wait(seconds)
 
     def stop(self) -> None:
-        """Kill nothing more."""
+        """Stop killing."""
         self._over.set()
         self._thread.join(60)
 
@@ -211,7 +211,7 @@ def _outcome(stage: Stage, drawn: list[Fate], runs: int, per_run: int, *, killed
     posts = [c for c in account.journal() if c["method"] == "POST" and c["path"] == "/v2/movies"]
     return Outcome(
         point=f"{len(units)} renders, seed {seed}",
-        killed=f"{strikes} tasks and workers, {faults} answers, {len(killed.killed)} parts of Airflow",
+        killed=f"{strikes} tasks and workers, {faults} responses, {len(killed.killed)} components of Airflow",
         expected=Expected(),
         units=tuple(units),
         posts=len(posts),

@@ -1,4 +1,4 @@
-"""What the rows of the matrix play on: one Airflow, a few services, and a view of all task instances."""
+"""The environment of the matrix: one Airflow, a few services, and a view of all task instances."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ FINAL = frozenset({"success", "failed", "upstream_failed", "skipped"})
 DAGS = ("crash", "crash_reuse", "crash_sync", "crash_mapped", "crash_delete")
 
 AIRFLOW_SETTINGS = {
-    # A worker that is gone is noticed after this many seconds without a heartbeat (default 300, looked for
-    # every 10), which it sends every MIN_HEARTBEAT_INTERVAL (5).
+    # A dead worker is noticed after this many seconds without a heartbeat (default 300, checked every 10), which it
+    # sends every MIN_HEARTBEAT_INTERVAL (5).
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
-    # What a dead scheduler left behind is taken over by the next one at its start and then this often (300);
-    # it counts as dead this long after its last heartbeat (30).
+    # The next scheduler takes over the tasks of a dead one at its start and then at this interval (300); a scheduler
+    # counts as dead this long after its last heartbeat (30).
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
@@ -50,14 +50,14 @@ AIRFLOW_SETTINGS = {
 """Settings that let Airflow notice deaths in seconds. Real installations are slower, and no less safe."""
 
 CONFIRMATION_TIME = 30.0
-"""Seconds, as the connections have it (default 300); the list of one account lags by a little less."""
+"""Seconds, set in the connections (default 300); the list of one account lags by a little less."""
 
 _QUICK = {"mode": "instant", "queue_seconds": 0.5, "render_seconds": 3.0, "credits": 1e6}
 
 SERVICES: Mapping[str, Mapping[str, Any]] = {
     "main": _QUICK,
     "slow": {**_QUICK, "render_seconds": 15.0},
-    # On a busy machine the attempt after a clear starts late, and in some rows the render has to be going on still.
+    # On a busy machine the attempt after a clear starts late, and in some rows the render must still be running then.
     "long": {**_QUICK, "render_seconds": 60.0},
     "late": {**_QUICK, "list_delay": CONFIRMATION_TIME - 5.0},
     "crowded": {**_QUICK, "list_order": "shuffled", "seed": 5},
@@ -66,13 +66,13 @@ SERVICES: Mapping[str, Mapping[str, Any]] = {
     "down": {**_QUICK, "render_seconds": 15.0},
     "away": _QUICK,
 }
-"""One account each, so that what is done to one leaves the rows of the others alone."""
+"""One account each, so that changes to one do not affect the rows of the others."""
 
 
 def wait_until(ready: Callable[[], Any], *, timeout: float, what: str, interval: float = 0.1) -> Any:
-    """Wait for something to be true and give it.
+    """Call *ready* until its result is true, and return that.
 
-    :raises TimeoutError: it has not become true.
+    :raises TimeoutError: it did not become true.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -87,9 +87,9 @@ def wait_until(ready: Callable[[], Any], *, timeout: float, what: str, interval:
 
 @dataclass(frozen=True)
 class Seen:
-    """A task instance as it was seen last.
+    """A task instance as last seen.
 
-    :param at: epoch seconds since when it is seen in this state.
+    :param at: epoch seconds at which it was first seen in this state.
     """
 
     state: str | None
@@ -98,7 +98,7 @@ class Seen:
 
 
 class Account(ServiceProcess):
-    """A service that can be killed without losing the count of what it has seen."""
+    """A service that can be killed without losing the journal of its requests."""
 
     def __init__(self, home: Path, *, settings: Mapping[str, Any]) -> None:
         super().__init__(home, settings=settings)
@@ -106,31 +106,31 @@ class Account(ServiceProcess):
 
     @property
     def connection(self) -> str:
-        """An Airflow connection to it."""
+        """An Airflow connection to the service."""
         extra = {"confirmation_time": CONFIRMATION_TIME}
         return json.dumps({**json.loads(super().connection), "extra": extra})
 
     def kill(self) -> None:
-        """Kill it with SIGKILL. Its renders are on disk, its journal is kept here."""
+        """Kill the service with SIGKILL. Its renders are on disk; its journal is saved here."""
         self._before = self.journal()
         self.processes.kill("service")
 
     def journal(self) -> list[dict[str, Any]]:
-        """Give the calls of all its lives."""
+        """Return the requests of all its processes."""
         return [*self._before, *self.requests()]
 
     def break_with(self, *rules: Mapping[str, Any]) -> list[str]:
-        """Put fault rules in force and give their ids."""
+        """Add fault rules and return their ids."""
         before = {f["id"] for f in self.control("GET", "faults")["faults"]}
         answer = self.control("POST", "faults", [dict(rule) for rule in rules])
         return [f["id"] for f in answer["faults"] if f["id"] not in before]
 
     def faults(self) -> dict[str, dict[str, Any]]:
-        """Give every rule by its id."""
+        """Return every rule by its id."""
         return {f["id"]: f for f in self.control("GET", "faults")["faults"]}
 
     def unit_renders(self) -> dict[str, list[dict[str, Any]]]:
-        """Give the renders by the unit that their client-data names, oldest first."""
+        """Return the renders by the unit in their client-data, oldest first."""
         found: dict[str, list[dict[str, Any]]] = {}
         for render in sorted(self.renders(), key=lambda r: str(r["created_at"])):
             data = render["client-data"]
@@ -191,33 +191,33 @@ class Stage:
         self.airflow = Airflow(
             self.home / "airflow",
             dags_folder=HERE / "dags",
-            connections={f"lab_{name}": account.connection for name, account in self.accounts.items()},
+            connections={f"crash_{name}": account.connection for name, account in self.accounts.items()},
             environment={
                 **AIRFLOW_SETTINGS,
                 "PYTHONPATH": os.pathsep.join(filter(None, path)),
-                "JSON2VIDEO_LAB_MARKERS": str(self.markers.folder),
-                "JSON2VIDEO_LAB_VIDEOS": str(self.home / "videos"),
-                "JSON2VIDEO_LAB_OPERATOR": "naive" if self.naive else "product",
+                "JSON2VIDEO_CRASH_MARKERS": str(self.markers.folder),
+                "JSON2VIDEO_CRASH_VIDEOS": str(self.home / "videos"),
+                "JSON2VIDEO_CRASH_OPERATOR": "naive" if self.naive else "product",
                 **self._environment,
             },
         )
         self.other = OtherDeployment(self.home / "other", environment=self.airflow.environment)
         self._stack.callback(self.other.processes.stop_all)
         self._stack.enter_context(self.airflow)
-        self._url = self._start_api_of_persons()
+        self._url = self._start_user_api()
         self.actions = RestApi(self._url)
         wait_until(self._reads_dags, timeout=90, what="Airflow to have read the DAGs", interval=0.3)
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
-    def _start_api_of_persons(self) -> str:
-        """Start a second API server, for the driver: what a person does must not go through that of the tasks.
+    def _start_user_api(self) -> str:
+        """Start a second API server, for the driver: a user's requests must not go through that of the tasks.
 
-        Airflow 3.3 notes who triggers or clears with a write on the event loop. On SQLite, where one at a time
-        may write, it waits there for a task's request of the same process, which waits for the event loop.
+        Airflow 3.3 records who triggers or clears with a write on the event loop. On SQLite, which allows one writer at
+        a time, it waits there for a task's request of the same process, which waits for the event loop.
         """
         port = free_port()
         command = [sys.executable, "-m", "airflow", "api-server", "--apps", "core", "--port", str(port)]
-        self.airflow.processes.start("api-of-persons", command, env=self.airflow.environment)
+        self.airflow.processes.start("user-api", command, env=self.airflow.environment)
         return f"http://127.0.0.1:{port}"
 
     def _reads_dags(self) -> bool:
@@ -232,9 +232,9 @@ class Stage:
         api = RestApi(self._url)
         while not self._ended.wait(0.5):
             with contextlib.suppress(ApiUnavailable, RuntimeError, LookupError):
-                self._look(api)
+                self._poll(api)
 
-    def _look(self, api: RestApi) -> None:
+    def _poll(self, api: RestApi) -> None:
         found: list[dict[str, Any]] = []
         for dag_id in self.dags:
             answer = api._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/~/taskInstances?limit=1000")
@@ -248,32 +248,32 @@ class Stage:
                     self._seen[key] = Seen(ti["state"], ti["try_number"], now)
 
     def seen(self, run_id: str, task: str, map_index: int = -1) -> Seen:
-        """Give a task instance as it was seen last."""
+        """Return a task instance as last seen."""
         with self._lock:
             return self._seen.get((run_id, task, map_index), Seen(None, 0, 0.0))
 
     def instances(self, run_id: str, task: str) -> dict[int, Seen]:
-        """Give the task instances of a task by their map index."""
+        """Return the task instances of a task by their map index."""
         with self._lock:
             return {key[2]: seen for key, seen in self._seen.items() if key[:2] == (run_id, task)}
 
     # --- doing --------------------------------------------------------------------------------
 
-    def asking(self, question: Callable[[], Any], *, timeout: float = 60.0) -> Any:
-        """Ask Airflow's API, again if it cannot be asked now."""
+    def retry(self, request: Callable[[], Any], *, timeout: float = 60.0) -> Any:
+        """Return the result of a request to Airflow's API; repeat it while the API is unavailable."""
         deadline = time.monotonic() + timeout
         while True:
             try:
-                return question()
+                return request()
             except ApiUnavailable:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
 
     def trigger(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
-        """Start a run; one that is there already, as after an answer that came too late, is taken for it."""
+        """Start a run; an existing one is accepted, such as after a response that arrived too late."""
         try:
-            self.asking(lambda: self.actions.trigger(dag_id, run_id=run_id, conf=conf))
+            self.retry(lambda: self.actions.trigger(dag_id, run_id=run_id, conf=conf))
         except RuntimeError as error:
             if " 409 " not in str(error):
                 raise
@@ -283,23 +283,23 @@ class Stage:
         self.airflow.start_component(component)
 
     def mark(self, dag_id: str, run_id: str, state: str) -> None:
-        """Mark the render task as failed or successful, as a person does on Airflow's page."""
-        self.asking(lambda: self.actions.mark(dag_id, run_id, "render", state))
+        """Mark the render task as failed or successful, as a user does on Airflow's page."""
+        self.retry(lambda: self.actions.mark(dag_id, run_id, "render", state))
 
     def clear(self, dag_id: str, run_id: str) -> None:
-        """Clear the render task and what is below it."""
-        self.asking(lambda: self.actions.clear(dag_id, run_id, "render"))
+        """Clear the render task and its downstream tasks."""
+        self.retry(lambda: self.actions.clear(dag_id, run_id, "render"))
 
     def calendar(self, run_id: str, seconds: float) -> None:
-        """Move the calendar of a run's tasks, as they look at it when they list renders."""
+        """Move the clock by which a run's tasks list renders."""
         path = self.markers.folder / "calendar"
         partial = path.with_name("calendar.part")
         partial.write_text(json.dumps({**json.loads(path.read_text()), run_id: seconds}))
         partial.replace(path)
 
     def xcom(self, dag_id: str, run_id: str, task: str, map_index: int) -> Any:
-        """Give what a task returned; None if nothing."""
+        """Return the return value of a task; None if there is none."""
         try:
-            return self.asking(lambda: self.actions.xcom(dag_id, run_id, task, key="return_value", map_index=map_index))
+            return self.retry(lambda: self.actions.xcom(dag_id, run_id, task, key="return_value", map_index=map_index))
         except LookupError:
             return None

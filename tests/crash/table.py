@@ -25,13 +25,13 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One task instance and what the service has of it.
+    """One task instance and its renders at the service.
 
     :param projects: every render of it, oldest first.
     :param paid: those of them that the account was charged for.
-    :param result: the project that the task returned as its result; None if it returned none.
-    :param stored: the project whose file the task below has stored; None if it has not.
-    :param expected: how this one has to end, if it differs from the row.
+    :param result: the project that the task returned; None if it did not return one.
+    :param stored: the project whose file the downstream task has stored; None if it has not.
+    :param expected: the expected outcome, if it differs from that of the row.
     """
 
     name: str
@@ -46,13 +46,13 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A row that has ended.
+    """The outcome of a row.
 
-    :param posts: ``POST /movies`` that the service has seen.
-    :param credits: what the account was charged.
+    :param posts: ``POST /movies`` requests that the service received.
+    :param credits: credits that the account was charged.
     :param seconds: from the (first) kill or fault to the end; None if nothing was struck.
-    :param missed: strikes and faults that never happened, so that the row proves nothing.
-    :param trouble: what went wrong in the driver itself.
+    :param missed: strikes and faults that did not happen, so that the row proves nothing.
+    :param driver_error: an error of the driver itself.
     """
 
     point: str
@@ -63,21 +63,21 @@ class Outcome:
     credits: float
     seconds: float | None
     missed: tuple[str, ...] = ()
-    trouble: str | None = None
+    driver_error: str | None = None
     notes: tuple[str, ...] = field(default=())
 
 
 def problems(outcome: Outcome) -> list[str]:
-    """Say what is not as it must be; nothing if all is well."""
+    """Return the differences from the expected outcome."""
     found = [f"not struck: {what}" for what in outcome.missed]
-    if outcome.trouble:
-        found.append(outcome.trouble)
+    if outcome.driver_error:
+        found.append(outcome.driver_error)
     for unit in outcome.units:
         expected = unit.expected or outcome.expected
         if len(unit.paid) > expected.paid:
             found.append(f"{unit.name}: paid {len(unit.paid)} times ({', '.join(unit.paid)})")
         if unit.state == "success" and unit.result not in unit.paid:
-            found.append(f"{unit.name}: its result {unit.result} is no render that was paid for")
+            found.append(f"{unit.name}: its result {unit.result} is not a render that was paid for")
         elif unit.state != "success" and unit.paid and expected.state == "success":
             found.append(f"{unit.name}: paid for and lost ({', '.join(unit.paid)}), the task is {unit.state}")
         if unit.state != expected.state:
@@ -85,7 +85,7 @@ def problems(outcome: Outcome) -> list[str]:
         elif len(unit.projects) != expected.projects and len(unit.paid) <= expected.paid:
             found.append(f"{unit.name}: {len(unit.projects)} projects, expected {expected.projects}")
         if unit.state == "success" and unit.stored != unit.result:
-            found.append(f"{unit.name}: the task below stored {unit.stored}, not {unit.result}")
+            found.append(f"{unit.name}: the downstream task stored {unit.stored}, not {unit.result}")
     return found
 
 
@@ -93,7 +93,7 @@ _HEADS = ("", "point", "killed", "attempts", "POSTs", "projects", "credits", "fi
 
 
 def as_table(outcomes: Sequence[Outcome]) -> str:
-    """Write the table, and under it what is wrong."""
+    """Return the table, followed by the problems."""
     rows = [_HEADS, *(_cells(number, outcome) for number, outcome in enumerate(outcomes, start=1))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
     right = {0, 3, 4, 5, 6, 8}

@@ -1,4 +1,4 @@
-"""The most telling rows of the crash matrix, in a real Airflow. The whole of it: ``python -m tests.crash``."""
+"""The most important rows of the crash matrix, in a real Airflow. All rows: ``python -m tests.crash``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ pytestmark = [
 ]
 
 
-def test_whatever_is_killed_one_render_is_paid_for_and_none_is_lost(tmp_path: Path):
+def test_a_kill_at_any_point_neither_pays_twice_nor_loses_a_render(tmp_path: Path):
     needed = {row.service for row in SHORT}
     services = {name: SERVICES[name] for name in SERVICES if name in needed}
     with raise_on_signals(), Stage(tmp_path / "crash", services=services) as stage:
-        outcomes = play(stage, SHORT, tell=print)
+        outcomes = play(stage, SHORT, report=print)
     table = as_table(outcomes)
     print(table)
     assert len(outcomes) == len(SHORT)

@@ -9,19 +9,19 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-NAIVE = os.environ.get("JSON2VIDEO_LAB_OPERATOR") == "naive"
+NAIVE = os.environ.get("JSON2VIDEO_CRASH_OPERATOR") == "naive"
 if NAIVE:
     from benchmarks.naive_operator import NaiveRenderOperator as RenderOperator
 else:
     from airflow_json2video.operators.render import Json2VideoRenderOperator as RenderOperator
 
-SOAK = int(os.environ.get("JSON2VIDEO_LAB_SOAK", "1"))
-VIDEOS = os.environ.get("JSON2VIDEO_LAB_VIDEOS", "/nowhere")
-RETRIES = int(os.environ.get("JSON2VIDEO_LAB_RETRIES", "3"))
+SOAK = int(os.environ.get("JSON2VIDEO_CRASH_SOAK", "1"))
+VIDEOS = os.environ.get("JSON2VIDEO_CRASH_VIDEOS", "/nowhere")
+RETRIES = int(os.environ.get("JSON2VIDEO_CRASH_RETRIES", "3"))
 
 
 def movie(unit: str) -> dict[str, Any]:
-    """Give a movie of one second that says in its client-data which render of the matrix it is."""
+    """Return a movie of one second whose client-data says which render of the matrix it is."""
     return {
         "width": 128,
         "height": 72,
@@ -32,7 +32,7 @@ def movie(unit: str) -> dict[str, Any]:
 
 @task
 def store(video: dict[str, Any]) -> str:
-    """Download the file as a DAG would, and say whose it is."""
+    """Download the file as a DAG would, and return the project."""
     import requests
 
     if video.get("stored_path"):  # and deleted at the service
@@ -47,10 +47,10 @@ def store(video: dict[str, Any]) -> str:
 
 
 def dag(name: str, *, mapped: int = 0, stored: bool = True, **options: Any) -> DAG:
-    """Make one variant.
+    """Return one variant.
 
-    :param mapped: how many renders it has, if it has them mapped.
-    :param stored: whether a task below stores the file.
+    :param mapped: number of mapped renders; 0 for a single one that is not mapped.
+    :param stored: whether a downstream task stores the file.
     """
     settings: dict[str, Any] = {
         "task_id": "render",
@@ -59,7 +59,7 @@ def dag(name: str, *, mapped: int = 0, stored: bool = True, **options: Any) -> D
         "on_clear": "resubmit",  # the harder one: a clear orders a new render, and only where a result was returned
         **options,
     }
-    if NAIVE:  # it has no such option
+    if NAIVE:  # it does not have this option
         settings.pop("on_clear", None)
     else:
         settings["render_timeout"] = 900
@@ -71,7 +71,7 @@ def dag(name: str, *, mapped: int = 0, stored: bool = True, **options: Any) -> D
         max_active_runs=200,
         max_active_tasks=400,
         default_args={"retries": RETRIES, "retry_delay": timedelta(seconds=2)},
-    ) as made:
+    ) as variant:
         unit = "{{ dag_run.conf['unit'] }}"
         if mapped:
             render = RenderOperator.partial(**settings).expand(movie=[movie(f"{unit}.{n}") for n in range(mapped)])
@@ -79,7 +79,7 @@ def dag(name: str, *, mapped: int = 0, stored: bool = True, **options: Any) -> D
                 store.expand(video=render.output)
         else:
             store(RenderOperator(movie=movie(unit), **settings).output)
-    return made
+    return variant
 
 
 crash = dag("crash")

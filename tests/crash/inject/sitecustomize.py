@@ -1,10 +1,10 @@
 """Kills Airflow's processes at exact points. Python runs it at the start of every process that finds it on its path.
 
 It wraps a few functions of Airflow, ``requests`` and the package when their modules are imported. A wrapped
-function looks for a marker file of the task instance that runs here; the one process that can take the file
-away does what the file says, so each marker strikes once. See :mod:`tests.crash.markers`.
+function checks for a marker file of the task instance that runs here; the one process that moves the file away
+does what the file says, so each marker strikes once. See :mod:`tests.crash.markers`.
 
-It stands alone, on the standard library: it runs before anything else, and in processes that are no task.
+It uses only the standard library: it runs before anything else, and in processes that do not run a task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MARKERS = Path(os.environ.get("JSON2VIDEO_LAB_MARKERS", "/nonexistent"))
+MARKERS = Path(os.environ.get("JSON2VIDEO_CRASH_MARKERS", "/nonexistent"))
 
 current: dict[str, Any] = {}
 """The task instance of this process, or of the task that this process supervises."""
@@ -70,7 +70,7 @@ def _children(pid: int) -> list[int]:
 
 
 def around(owner: Any, name: str, *, before: Any = None, after: Any = None, supervisor: bool = False) -> None:
-    """Strike before and after a function: at a point by its name, or by a function of the call's arguments."""
+    """Strike before and after a function: at a named point, or at those that a function of the arguments returns."""
     original = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -95,7 +95,7 @@ def _points(where: Any, args: Any, kwargs: Any) -> list[str]:
 
 
 def in_supervisor(module: Any) -> None:
-    """Note which task instance is supervised here; the task's own process is forked afterwards and knows it too."""
+    """Record which task instance is supervised here; the task's own process is forked afterwards and inherits it."""
     original = module.ActivitySubprocess.start.__func__
 
     def start(cls: Any, **kwargs: Any) -> Any:
@@ -110,13 +110,13 @@ def in_supervisor(module: Any) -> None:
 
 
 def in_api_client(module: Any) -> None:
-    """Wrap what the supervisor tells Airflow about the task."""
+    """Wrap what the supervisor reports to Airflow about the task."""
     for name in ("defer", "succeed"):
         around(module.TaskInstanceOperations, name, before=f"{name}.sending", after=f"{name}.sent", supervisor=True)
 
 
 def in_task_runner(module: Any) -> None:
-    """Wrap the stations of a task's own process."""
+    """Wrap the steps of a task's own process."""
 
     def resumed(context: Any, ti: Any, log: Any) -> str:
         server = ti._ti_context_from_server
@@ -130,7 +130,7 @@ def in_task_runner(module: Any) -> None:
 
 
 def in_requests(module: Any) -> None:
-    """Wrap what is sent to the service and to its file store."""
+    """Wrap the requests to the service and to its file store."""
 
     def kind(_adapter: Any, request: Any, **_: Any) -> str:
         path = request.url.split("?")[0]
@@ -141,14 +141,14 @@ def in_requests(module: Any) -> None:
         return "download"
 
     def before(*args: Any, **kwargs: Any) -> list[str]:
-        # "post.during" goes before too: its marker has "after" seconds, so that it strikes while the answer is awaited.
+        # "post.during" is checked before the call too: its marker has "after" seconds, so it strikes during the call.
         return [f"{kind(*args, **kwargs)}.before", f"{kind(*args, **kwargs)}.during"]
 
     around(module.HTTPAdapter, "send", before=before, after=lambda *a, **k: f"{kind(*a, **k)}.answered")
 
 
 def in_submission(module: Any) -> None:
-    """Wrap the moment before a document is stamped, and let the task's calendar follow the service's."""
+    """Wrap the moment before a document is stamped, and shift the task's clock like the service's."""
     around(module.Submitter, "_post", before="stamp")
     begin = module.Submitter.__init__
 
@@ -163,7 +163,7 @@ def in_submission(module: Any) -> None:
 
 
 def _calendar_shift() -> float:
-    """Give the seconds by which the calendar of this run is ahead."""
+    """Return the seconds by which the clock of this run is ahead."""
     run_id = str(current.get("unit", "")).split("~")[0]
     try:
         return float(json.loads((MARKERS / "calendar").read_text()).get(run_id, 0.0))
@@ -172,15 +172,15 @@ def _calendar_shift() -> float:
 
 
 def in_naive_operator(module: Any) -> None:
-    """Wrap the same moment of the operator that the matrix is compared with."""
+    """Wrap the same moment of the naive operator."""
     around(module.NaiveRenderOperator, "submit", before="stamp")
 
 
 def in_callback_sink(module: Any) -> None:
-    """Keep the scheduler from waiting for itself, which on SQLite it does when it finds two dead workers at once.
+    """Prevent a deadlock of the scheduler on SQLite when it finds two dead workers together.
 
-    It writes the callback of the second on a connection of its own while its session holds SQLite's one write
-    lock, so all of Airflow stands still for the busy timeout. In a thread the write waits for the session's end.
+    It writes the callback of the second one on a separate connection while its session holds SQLite's only write
+    lock, so all of Airflow waits for the busy timeout. In a thread the write waits for the end of the session.
     """
     if "sqlite" not in os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", ""):
         return
@@ -204,10 +204,10 @@ WRAPPERS: dict[str, Callable[[Any], None]] = {
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Lets a module be imported as ever, and wraps it afterwards."""
+    """Imports a module as usual, and wraps it afterwards."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        """Give the module's own spec, with a loader that wraps it once it is loaded."""
+        """Return the module's own spec, with a loader that wraps the module once it is loaded."""
         wrap = WRAPPERS.get(name)
         if wrap is None:
             return None

@@ -1,4 +1,4 @@
-"""The end of a strike in the process that is struck: at its point, once, and no other process."""
+"""A strike inside the process: at its point, once, and in no other process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.processes import ROOT
 
 INJECT = ROOT / "tests" / "crash" / "inject"
 
-# Stands for a task: it says which one it is, then calls the function that a marker may wait for.
+# Stands in for a task: it sets its identity, then calls a function that a marker may strike.
 TASK = """
 import sys, time
 import sitecustomize
@@ -37,7 +37,7 @@ print("alive", flush=True)
 def run(markers: Markers, *, attempt: int = 1, lives: float = 0.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", TASK, str(attempt), str(lives)],
-        env={**os.environ, "PYTHONPATH": str(INJECT), "JSON2VIDEO_LAB_MARKERS": str(markers.folder)},
+        env={**os.environ, "PYTHONPATH": str(INJECT), "JSON2VIDEO_CRASH_MARKERS": str(markers.folder)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -50,7 +50,7 @@ def markers(tmp_path: Path) -> Markers:
     return Markers(tmp_path / "markers")
 
 
-def test_a_process_dies_at_its_point_and_its_successor_lives(markers):
+def test_a_process_dies_at_its_point_and_the_next_one_survives(markers):
     strike = Strike(point="post.before")
     markers.place("run", strike)
     began = time.time()
@@ -61,7 +61,7 @@ def test_a_process_dies_at_its_point_and_its_successor_lives(markers):
     assert run(markers).stdout == "alive\n"
 
 
-def test_other_tasks_and_other_attempts_pass(markers):
+def test_other_tasks_and_other_attempts_are_not_struck(markers):
     markers.place("run", Strike(point="post.before", attempt=2))
     markers.place("another", Strike(point="post.before"))
     markers.place("run", Strike(point="resume"))
@@ -69,13 +69,13 @@ def test_other_tasks_and_other_attempts_pass(markers):
     assert run(markers, attempt=2).returncode == -signal.SIGKILL
 
 
-def test_a_strike_may_come_while_the_call_is_under_way(markers):
+def test_a_strike_may_happen_during_the_call(markers):
     markers.place("run", Strike(point="post.during", after=0.3))
     assert run(markers, lives=20).returncode == -signal.SIGKILL
 
 
-def test_without_a_folder_of_markers_nothing_is_wrapped(tmp_path):
+def test_nothing_is_wrapped_without_a_markers_folder(tmp_path):
     task = "import sitecustomize, sys; print(any(type(f).__name__ == 'Finder' for f in sys.meta_path))"
-    env = {**os.environ, "PYTHONPATH": str(INJECT), "JSON2VIDEO_LAB_MARKERS": str(tmp_path / "none")}
+    env = {**os.environ, "PYTHONPATH": str(INJECT), "JSON2VIDEO_CRASH_MARKERS": str(tmp_path / "none")}
     done = subprocess.run([sys.executable, "-c", task], env=env, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "False\n"

@@ -1,16 +1,16 @@
-"""What the soak draws for each render."""
+"""The kills and faults that the soak draws for each render."""
 
 from __future__ import annotations
 
 from tests.crash.soak import fates
 
 
-def test_a_seed_draws_the_same_fates_again_and_another_seed_others():
+def test_a_seed_always_draws_the_same_and_another_seed_draws_others():
     assert fates(300, seed=7) == fates(300, seed=7)
     assert fates(300, seed=7) != fates(300, seed=8)
 
 
-def test_a_third_of_the_renders_is_left_alone():
+def test_about_a_third_of_the_renders_have_neither_a_kill_nor_a_fault():
     drawn = fates(1000, seed=7)
     alone = sum(not fate.strikes and fate.fault is None for fate in drawn)
     assert 250 < alone < 550
