@@ -94,7 +94,7 @@ class ClipReader:
         self._loops = loops
         self._round = 0
         self._frames: Iterator[tuple[float, av.VideoFrame]] = iter(())
-        self._ahead: tuple[float, av.VideoFrame] | None = None
+        self._upcoming: tuple[float, av.VideoFrame] | None = None
         self._current: tuple[float, av.VideoFrame] | None = None
         self._picture: Image.Image | None = None
         self.container: av.container.InputContainer | None = None
@@ -107,7 +107,7 @@ class ClipReader:
         self.container = _open(self._path)
         self._frames = self._decode(self.container)
         self._current = next(self._frames, self._current)
-        self._ahead = next(self._frames, None)
+        self._upcoming = next(self._frames, None)
         self._picture = None
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -134,9 +134,9 @@ class ClipReader:
             self._round += 1
             self._rewind()
         moment = seconds - turn * self._length
-        while self._ahead is not None and self._ahead[0] <= moment + 1e-6:
-            self._current, self._picture = self._ahead, None
-            self._ahead = next(self._frames, None)
+        while self._upcoming is not None and self._upcoming[0] <= moment + 1e-6:
+            self._current, self._picture = self._upcoming, None
+            self._upcoming = next(self._frames, None)
         if self._current is None:
             raise NotMedia("it has no pictures")
         if self._picture is None:

@@ -57,10 +57,10 @@ class Encoder:
             self._audio = self._container.add_stream("aac", rate=SAMPLE_RATE, options={"b": "160k"})
             self._audio.layout = "stereo"
         self._heard = 0
-        self._seen = 0
+        self._frame_count = 0
         self._last: av.VideoFrame | None = None
         self._failure: BaseException | None = None
-        self._room = threading.BoundedSemaphore(_QUEUE_SIZE)
+        self._free_slots = threading.BoundedSemaphore(_QUEUE_SIZE)
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=64)
         self._thread = threading.Thread(target=self._run, name="json2video-encoder", daemon=True)
 
@@ -68,7 +68,7 @@ class Encoder:
         """Add one frame; None repeats the previous one without a conversion."""
         frame = None if image is None else _coded_colors(image)
         if frame is not None:
-            self._room.acquire()
+            self._free_slots.acquire()
         self._put(lambda: self._picture(frame))
 
     def samples(self, block: Any) -> None:
@@ -90,15 +90,15 @@ class Encoder:
 
     def _picture(self, frame: av.VideoFrame | None) -> None:
         if frame is not None:
-            self._room.release()
+            self._free_slots.release()
         if self._failure is not None:
             return
         self._last = frame or self._last
         if self._last is None:
             raise ValueError("the first frame cannot be a repetition")
-        self._last.pts = self._seen
+        self._last.pts = self._frame_count
         self._last.time_base = self._video.codec_context.time_base
-        self._seen += 1
+        self._frame_count += 1
         self._container.mux(self._video.encode(self._last))
 
     def _samples(self, block: Any) -> None:

@@ -1,4 +1,4 @@
-"""``mask``: a grey picture or clip that says where an element is seen. Black is transparent, white opaque."""
+"""``mask``: a grayscale picture or clip that sets the opacity of an element. Black is transparent, white opaque."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Size = tuple[int, int]
 
 
 def mask_of(layer: Layer) -> Layer | None:
-    """Give the mask of a layer as something to find: a layer whose ``src`` it is. None: it has none."""
+    """Return the mask of a layer as a layer with its ``src``, to find its file; None if it has no mask."""
     source = layer.element.get("mask")
     if not source or layer.kind == "subtitles":
         return None
@@ -29,7 +29,7 @@ def mask_of(layer: Layer) -> Layer | None:
 
 
 class Mask:
-    """A mask while its element shows, stretched to the element's size.
+    """An open mask, stretched to the element's size.
 
     :raises NotMedia: the file is neither a picture nor a clip.
     """
@@ -39,24 +39,24 @@ class Mask:
         self._clip: ClipReader | None = None
         self._made: tuple[Hashable, Image.Image] | None = None
         try:
-            self._made = (0, self._grey(open_still(path).picture))
+            self._made = (0, self._to_grayscale(open_still(path).picture))
         except NotAPicture:
-            # A mask shorter than its element begins again, so that nothing stands still under it.
+            # A mask that is shorter than its element plays again.
             self._clip = ClipReader(path, loops=-1)
 
     def at(self, seconds: float) -> tuple[Hashable, Image.Image]:
-        """Give the mask at a moment of the element's time, and a key that changes with it."""
+        """Return the mask at a time of the element, and a key that changes with it."""
         if self._clip is not None:
             key, picture = self._clip.at(seconds)
             if self._made is None or self._made[0] != key:
-                self._made = (key, self._grey(picture))
+                self._made = (key, self._to_grayscale(picture))
         if self._made is None:
-            raise ValueError("a mask is a picture or a clip")
+            raise ValueError("a mask must be a picture or a clip")
         return self._made
 
-    def _grey(self, picture: Image.Image) -> Image.Image:
+    def _to_grayscale(self, picture: Image.Image) -> Image.Image:
         if picture.mode == "RGBA":
-            # What is transparent in the mask is transparent in the element, whatever color lies under it.
+            # A transparent pixel of the mask is transparent in the element, whatever its color.
             ground = Image.new("RGBA", picture.size, (0, 0, 0, 255))
             picture = Image.alpha_composite(ground, picture)
         return picture.convert("L").resize(self._size, Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""Whether a file is what an element says: told by its first bytes and its claims, before it is opened to be drawn."""
+"""Checks by its first bytes and declared size that a file fits its element, before it is opened for drawing."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _WRONG = {
     "mask": "The mask is not an image or a video",
     "html": "The URL provided is not a page and cannot be used as a source for an html element",
 }
-# What a text does not hold: control characters but for tabulators, ends of lines and pages, and escape.
+# Bytes that are not in a text: control characters except tab, line and page breaks, and escape.
 _BINARY = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
 
 
 class Unfit(Exception):
-    """The file cannot be used; the text is what the service would say after the place."""
+    """The file cannot be used; the message is the service's, without the path."""
 
 
 def check(path: Path, kind: str, *, limits: Limits = LIMITS) -> None:
-    """Make sure that a file can be the source of an ``image``, ``video``, ``audio`` or ``html`` element, or a ``mask``.
+    """Check that a file can be the source of an ``image``, ``video``, ``audio`` or ``html`` element, or a ``mask``.
 
-    Playlists, scripts and pages have no signature of a medium, so they are refused whatever their name.
+    Playlists, scripts and pages do not have the signature of a media file, so they are refused whatever their name.
 
-    :raises Unfit: it is of another kind, damaged, or larger than is drawn.
+    :raises Unfit: another kind of file, a damaged one, or one that exceeds the limits.
     """
     try:
         facts = path.stat()
@@ -44,7 +44,7 @@ def check(path: Path, kind: str, *, limits: Limits = LIMITS) -> None:
 
 
 def kind_of(head: bytes) -> str | None:
-    """Tell ``image``, ``gif`` (also a clip) or ``media`` by the first 400 bytes; None: none of them."""
+    """Return ``image``, ``gif`` (also a clip) or ``media``, by the first 400 bytes; None: another kind."""
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "gif"
     if head.startswith(_IMAGE):
@@ -72,12 +72,12 @@ def _problem(path: Path, changed: int, size: int, kind: str, limits: Limits) -> 
         return wrong
     if found == "media":
         return _of_clip(path, kind, limits)
-    sides = _claimed(head) or _image_size(path)
+    sides = _declared_size(head) or _image_size(path)
     return _too_large("image", *sides, limits.image_pixels) if sides and all(sides) else wrong
 
 
-def _claimed(head: bytes) -> tuple[int, int] | None:
-    """Read the size that a GIF, PNG or animated WebP claims: some decoders take memory for it at once."""
+def _declared_size(head: bytes) -> tuple[int, int] | None:
+    """Read the declared size of a GIF, PNG or animated WebP: some decoders allocate memory for it immediately."""
     if head.startswith(b"GIF"):
         return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
     if head.startswith(b"\x89PNG") and head[12:16] == b"IHDR":
@@ -100,8 +100,8 @@ def _image_size(path: Path) -> tuple[int, int] | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Say whether a file may be a page: a text in any encoding, and no picture, sound, archive or PDF."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, by its mark
+    """Return whether a file can be a page: a text in any encoding, not a picture, sound, archive or PDF."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, by its byte order mark
         return True
     return not head.startswith(b"%PDF-") and _BINARY.isdisjoint(head)
 
@@ -113,7 +113,7 @@ def _of_clip(path: Path, kind: str, limits: Limits) -> str | None:
         sizes = picture_sizes(path)
     except NotMedia:
         sizes = []
-    # A source without pictures is told by whoever measures it; a mask is not measured.
+    # A source without pictures is detected when it is measured; a mask is not measured.
     if kind == "mask" and not sizes:
         return _WRONG["mask"]
     return next((p for w, h in sizes if (p := _too_large("video", w, h, limits.clip_pixels))), None)

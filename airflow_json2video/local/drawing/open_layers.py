@@ -1,4 +1,4 @@
-"""A layer while it shows: what every kind of element has in common."""
+"""An open layer: what all kinds of elements have in common."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["Find", "OpenLayer", "TransformedLayer", "Warn", "area_of"]
 Size = tuple[int, int]
 Warn = Callable[[str], None]
 Find = Callable[["Layer"], "Path | None"]
-"""Gives the file of a layer's ``src``; None: draw a card instead."""
+"""Returns the file of a layer's ``src``; None: draw a placeholder."""
 
 
 class OpenLayer:
-    """A layer while its scene shows. A still picture that does not move has the same key at every frame."""
+    """A layer that is open while its scene shows. A picture that does not move has the same key at every frame."""
 
     def __init__(self, layer: Layer, *, size: Size, fps: Fraction) -> None:
         self.layer = layer
@@ -35,16 +35,16 @@ class OpenLayer:
 
     @property
     def box(self) -> Box:
-        """Its own canvas: what it is masked by and turned about."""
+        """Its own canvas, to which its mask and its rotation refer."""
         area = area_of(self.layer, self._size)
         return placed(self.layer.element, area, self._size)
 
     def visible(self, frame: int) -> bool:
-        """Whether it shows at a frame of its container."""
+        """Return whether it shows at a frame of its container."""
         return self.layer.first <= frame < self.layer.first + self.layer.frames
 
     def opacity(self, frame: int) -> float:
-        """Give the solidity that its fades leave, 0 to 1."""
+        """Return the opacity that results from its fades, 0 to 1."""
         at = frame - self.layer.first + 0.5
         left = self.layer.frames - at
         into = min(1.0, at / self.layer.fade_in) if self.layer.fade_in else 1.0
@@ -52,32 +52,32 @@ class OpenLayer:
         return max(0.0, min(into, out))
 
     def key(self, frame: int) -> Hashable:
-        """Give a value that is equal for frames that look alike."""
+        """Return a value that is equal for identical frames."""
         return (self.opacity(frame), self._state_key(frame))
 
-    def _state_key(self, frame: int) -> Hashable:  # noqa: ARG002 - for those that move
+    def _state_key(self, frame: int) -> Hashable:  # noqa: ARG002 - for subclasses that move
         return 0
 
     def seconds(self, frame: int) -> float:
-        """Give the moment of a frame on the layer's own time."""
+        """Return the time of a frame within the layer."""
         return max(0.0, float((frame - self.layer.first) / self._fps))
 
     def progress(self, frame: int) -> float:
-        """Give how much of its time has passed, 0 at its first frame and 1 at its last."""
+        """Return the elapsed fraction of its time, 0 at its first frame and 1 at its last."""
         return max(0.0, min(1.0, (frame - self.layer.first) / max(1, self.layer.frames - 1)))
 
     def sprite(self, frame: int) -> Sprite:
-        """Give its picture at a frame, without its fades."""
+        """Return its picture at a frame, without its fades."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of files."""
+        """Close its files."""
 
 
 class TransformedLayer(OpenLayer):
-    """Another layer, masked, moved and turned as a whole.
+    """Another layer, masked, moved and rotated as a whole.
 
-    :param motion: moves the layer as a whole; a picture that moves inside its own box is not told here.
+    :param motion: moves the layer as a whole, not a picture inside its own box.
     """
 
     def __init__(
@@ -94,21 +94,21 @@ class TransformedLayer(OpenLayer):
         self._inner = inner
         self._mask = mask
         self._motion = motion
-        self._turn = turn
+        self._rotation = turn
         self._made: tuple[Hashable, Sprite] | None = None
 
     @property
     def box(self) -> Box:
-        """Where it stands on the canvas."""
+        """Its box on the canvas."""
         return self._inner.box
 
     def _state_key(self, frame: int) -> Hashable:
-        moves = self._motion is not None or (self._turn is not None and self._turn.speed > 0)
+        moves = self._motion is not None or (self._rotation is not None and self._rotation.speed > 0)
         mask = self._mask.at(self.seconds(frame))[0] if self._mask else None
         return (self._inner.key(frame), frame if moves else 0, mask)
 
     def sprite(self, frame: int) -> Sprite:
-        """Give its picture at a frame, without its fades."""
+        """Return its picture at a frame, without its fades."""
         key = self._state_key(frame)
         if self._made is None or self._made[0] != key:
             self._made = (key, self._transformed(frame))
@@ -120,7 +120,7 @@ class TransformedLayer(OpenLayer):
             sprite = masked(sprite, self._mask.at(self.seconds(frame))[1], (box.x, box.y))
         if self._motion is not None:
             sprite = _moved(sprite, self._motion, self.progress(frame), box)
-        if self._turn is not None and (angle := self._turn.at(self.seconds(frame)) % 360):
+        if self._rotation is not None and (angle := self._rotation.at(self.seconds(frame)) % 360):
             sprite = turned(sprite, angle, (box.x + box.width / 2, box.y + box.height / 2))
         return sprite
 
@@ -132,7 +132,7 @@ class TransformedLayer(OpenLayer):
 
 
 def area_of(layer: Layer, size: Size) -> Size:
-    """Give the size of an element's own canvas: the frame, unless it names its own."""
+    """Return the size of an element's own canvas: its size, or else that of the frame."""
     sides = (number(layer.element.get(side), -1) for side in ("width", "height"))
     width, height = (
         min(int(given), MAX_SIDE) if given > 0 else usual for given, usual in zip(sides, size, strict=True)
@@ -141,7 +141,7 @@ def area_of(layer: Layer, size: Size) -> Size:
 
 
 def _moved(sprite: Sprite, motion: Motion, progress: float, box: Box) -> Sprite:
-    """Move what stands in a box as the motion's view of that box tells."""
+    """Move a sprite in a box by the motion's view of that box."""
     left, top, right, bottom = motion.window(progress, (box.width, box.height))
     across, down = box.width / (right - left), box.height / (bottom - top)
     aside, below = motion.offset(progress, (box.width, box.height))

@@ -1,4 +1,4 @@
-"""Frames of a timeline, one after another. A frame that looks like the one before is not drawn again."""
+"""Draws the frames of a timeline in order. A frame that equals the previous one is not drawn again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Painter"]
 
 
 class _OpenScene:
-    """A scene while it shows; its layers are open no longer than that, so memory does not grow."""
+    """A scene that shows; its layers are closed afterwards, so that memory does not grow."""
 
     def __init__(self, plan: ScenePlan, layers: list[OpenLayer]) -> None:
         self.plan = plan
@@ -31,7 +31,7 @@ class _OpenScene:
         return max(0, min(self.plan.frames - 1, frame - self.plan.first))
 
     def picture(self, frame: int, under: Callable[[], Image.Image], under_key: Hashable) -> Image.Image:
-        """Give the scene over what lies under it. The picture is the caller's to read, not to draw on."""
+        """Return the scene over the layers below it. The caller must not change the picture."""
         key = (self.key(frame), under_key if self.plan.background is None else None)
         if self._drawn is None or self._drawn[0] != key:
             if self.plan.background is None:
@@ -53,8 +53,8 @@ class _OpenScene:
 class Painter:
     """Draws a timeline.
 
-    :param find: gives the file of a layer's source; None: a card is drawn.
-    :param warn: told of everything that is not drawn as asked.
+    :param find: returns the file of a layer's source; None: a placeholder is drawn.
+    :param warn: called for everything that is drawn differently.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Painter:
         ]
 
     def stills(self, wanted: Iterable[int]) -> Iterator[tuple[int, Image.Image]]:
-        """Give single frames with their numbers, in order of time, without drawing those between them."""
+        """Yield single frames with their numbers, in order, without drawing those between them."""
         asked = set(wanted)
         order = set(asked)
         for scene in self._timeline.scenes:
-            # A transition is drawn from its start: FFmpeg's filter cannot begin in the middle.
+            # A transition is drawn from its start, since FFmpeg's filter cannot start in the middle.
             length = scene.transition.frames if scene.transition else 0
             inside = [frame for frame in asked if scene.first <= frame < scene.first + length]
             order |= set(range(scene.first, max(inside, default=scene.first)))
@@ -88,7 +88,7 @@ class Painter:
                 yield frame, latest
 
     def frames(self, order: Iterable[int] | None = None) -> Iterator[Image.Image | None]:
-        """Give each frame, or those of *order*, numbers that rise; None for one that looks like the one before."""
+        """Yield each frame, or those of the ascending *order*; None for one that equals the previous one."""
         timeline = self._timeline
         under = self._open(x for x in timeline.overlays if x.z_index < 0)
         over = self._open(x for x in timeline.overlays if x.z_index >= 0)
@@ -165,7 +165,7 @@ class Painter:
     def _crossing(self, index: int, scenes: dict[int, _OpenScene], under: list[OpenLayer]) -> TransitionBlend:
         scene = self._timeline.scenes[index]
         if scene.transition is None:
-            raise ValueError("a scene without a transition does not cross")
+            raise ValueError("the scene has no transition")
         style = scene.transition.style
         if style not in STYLES:
             self._warn(f"Scene #{scene.number}: the transition '{style}' is drawn as a fade")

@@ -1,4 +1,4 @@
-"""Images and clips while they show."""
+"""Open images and clips."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ Size = tuple[int, int]
 
 
 class ImageLayer(OpenLayer):
-    """An image, perhaps with a view that moves over it."""
+    """An image, optionally with a view that moves over it."""
 
     def __init__(self, layer: Layer, picture: Image.Image, *, size: Size, fps: Fraction, note: Warn) -> None:
         super().__init__(layer, size=size, fps=fps)
         self._processor = PictureProcessor(layer.element, picture.size, size, note=note)
         self._prepared = self._processor.prepared(picture)
-        self._moving = Prefetcher(last=layer.first + layer.frames - 1)
+        self._prefetcher = Prefetcher(last=layer.first + layer.frames - 1)
 
     @property
     def box(self) -> Box:
-        """Where it stands on the canvas."""
+        """Its box on the canvas."""
         return self._processor.box
 
     def _state_key(self, frame: int) -> Hashable:
         return frame if self._processor.motion else 0
 
-    def _seen(self, frame: int) -> Image.Image:
+    def _view_at(self, frame: int) -> Image.Image:
         return self._processor.still(self._prepared, self.progress(frame))
 
     def sprite(self, frame: int) -> Sprite:
-        """Give its picture at a frame, without its fades."""
-        picture = self._moving.at(frame, self._seen) if self._processor.motion else self._prepared
+        """Return its picture at a frame, without its fades."""
+        picture = self._prefetcher.at(frame, self._view_at) if self._processor.motion else self._prepared
         return Sprite(picture, self.box.x, self.box.y)
 
     def close(self) -> None:
-        """Let go of the pictures that were made ahead."""
-        self._moving.close()
+        """Discard the prefetched pictures."""
+        self._prefetcher.close()
 
 
 class ClipLayer(OpenLayer):
     """A clip, at its own speed.
 
-    :raises NotMedia: the file is no clip.
+    :raises NotMedia: the file is not a clip.
     """
 
     def __init__(self, layer: Layer, path: Path, *, size: Size, fps: Fraction, note: Warn) -> None:
@@ -71,14 +71,14 @@ class ClipLayer(OpenLayer):
 
     @property
     def box(self) -> Box:
-        """Where it stands on the canvas."""
+        """Its box on the canvas."""
         return self._processor.box
 
     def _state_key(self, frame: int) -> Hashable:
         return (self._reader.at(self.seconds(frame))[0], frame if self._processor.motion else 0)
 
     def sprite(self, frame: int) -> Sprite:
-        """Give its picture at a frame, without its fades."""
+        """Return its picture at a frame, without its fades."""
         key = self._state_key(frame)
         if self._made is None or self._made[0] != key:
             picture = self._reader.at(self.seconds(frame))[1]
@@ -86,5 +86,5 @@ class ClipLayer(OpenLayer):
         return self._made[1]
 
     def close(self) -> None:
-        """Close its files."""
+        """Close its file."""
         self._reader.close()

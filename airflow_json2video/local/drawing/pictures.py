@@ -1,4 +1,4 @@
-"""How the pictures of an image or a clip come to their place: cropped, flipped, sized, colored, looked at."""
+"""Processes the pictures of an image or a clip: crop, flip, size, colors, view."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["PictureProcessor", "opaque"]
 
 Size = tuple[int, int]
 Part = tuple[float, float, float, float]
-"""Left, top, right and bottom, as parts of a picture."""
+"""Left, top, right and bottom, as fractions of a picture."""
 
 _ALL: Part = (0.0, 0.0, 1.0, 1.0)
 
 
 class PictureProcessor:
-    """The way of an element's pictures to the canvas, worked out once.
+    """The processing of an element's pictures, computed once.
 
     :param natural: size of the source, pixels.
-    :param note: told of values that cannot be used as they are.
+    :param note: called for values that cannot be used.
     """
 
     box: Box
-    """Where the pictures stand on the canvas."""
+    """The box of the pictures on the canvas."""
 
     def __init__(self, element: Mapping[str, Any], natural: Size, canvas: Size, *, note: Callable[[str], None]) -> None:
         self._flips = (element.get("flip-horizontal") is True, element.get("flip-vertical") is True)
@@ -43,34 +43,34 @@ class PictureProcessor:
         whole = placed(element, fitted(element, cut, canvas), canvas)
         self.box, self._part = whole, _ALL
         moves_whole = self.motion is not None and not self.motion.crop
-        # What a cover leaves outside the canvas is never seen; cutting it keeps pan and zoom inside the frame.
+        # With cover, the part outside the canvas is never visible; cropping it keeps pan and zoom inside the frame.
         if element.get("resize") in ("cover", "fill") and turn_of(element) is None and not moves_whole:
             self.box, self._part = _inside(whole, canvas)
 
     def prepared(self, picture: Image.Image) -> Image.Image:
-        """Do for a still, once, what each picture of a clip goes through."""
+        """Process a still once, as each picture of a clip."""
         source = self._source(picture)
         wide, high = (self._part[2] - self._part[0]) * source.width, (self._part[3] - self._part[1]) * source.height
-        # A picture that is zoomed into is kept larger than it stands, where it has the pixels.
+        # A picture that is zoomed into is prepared larger than its box, if it has the pixels.
         spare = min(wide / self.box.width, high / self.box.height)
         factor = max(1.0, min(self.motion.nearest if self.motion else 1.0, spare))
         size = (round(self.box.width * factor), round(self.box.height * factor))
-        return self._colored(_seen(source, self._part, size, Image.Resampling.LANCZOS))
+        return self._colored(_view(source, self._part, size, Image.Resampling.LANCZOS))
 
     def still(self, prepared: Image.Image, progress: float) -> Image.Image:
-        """Give a prepared picture as it is seen at *progress*, 0 to 1 of the element's time."""
+        """Return the view of a prepared picture at *progress*, 0 to 1 of the element's time."""
         if self.motion is None:
             return prepared
-        return _seen(prepared, self.motion.window(progress, (1, 1)), (self.box.width, self.box.height))
+        return _view(prepared, self.motion.window(progress, (1, 1)), (self.box.width, self.box.height))
 
     def frame(self, picture: Image.Image, progress: float) -> Image.Image:
-        """Give a picture of a clip as it is seen at *progress*."""
+        """Return the view of a picture of a clip at *progress*."""
         part = self._part
         if self.motion is not None:
             left, top, right, bottom = self.motion.window(progress, (1, 1))
             wide, high = part[2] - part[0], part[3] - part[1]
             part = (part[0] + left * wide, part[1] + top * high, part[0] + right * wide, part[1] + bottom * high)
-        return self._colored(_seen(self._source(picture), part, (self.box.width, self.box.height)))
+        return self._colored(_view(self._source(picture), part, (self.box.width, self.box.height)))
 
     def _source(self, picture: Image.Image) -> Image.Image:
         if self._crop:
@@ -80,21 +80,21 @@ class PictureProcessor:
         return ImageOps.flip(picture) if self._flips[1] else picture
 
     def _colored(self, picture: Image.Image) -> Image.Image:
-        # The key comes first: it names a color of the source.
+        # The key comes first, since it is a color of the source.
         if self._key is not None:
             picture = self._key.keyed(picture)
         return self._correction.corrected(picture) if self._correction else picture
 
 
 def opaque(picture: Image.Image) -> Image.Image:
-    """Drop an alpha channel that hides nothing."""
+    """Remove an alpha channel that is fully opaque."""
     return picture.convert("RGB") if picture.getchannel("A").getextrema() == (255, 255) else picture
 
 
 def _key(element: Mapping[str, Any], note: Callable[[str], None]) -> ChromaKey | None:
     if "chroma-key" not in element:
         return None
-    # NumPy is loaded only by a movie that needs it: it is a third of a worker's start.
+    # NumPy is imported only for a movie that needs it, since it takes a third of a worker's start.
     from airflow_json2video.local.drawing.chroma import ChromaKey
 
     return ChromaKey.read(element, note)
@@ -110,7 +110,7 @@ def _crop(crop: Any, natural: Size) -> tuple[int, int, int, int] | None:
 
 
 def _inside(box: Box, canvas: Size) -> tuple[Box, Part]:
-    """Give the part of a box that lies on the canvas, and which part of it that is."""
+    """Return the part of a box that is on the canvas, and the same part as fractions of the box."""
     left, top = max(0, -box.x), max(0, -box.y)
     right, bottom = min(box.width, canvas[0] - box.x), min(box.height, canvas[1] - box.y)
     if right <= left or bottom <= top:
@@ -119,12 +119,12 @@ def _inside(box: Box, canvas: Size) -> tuple[Box, Part]:
     return Box(box.x + left, box.y + top, right - left, bottom - top), part
 
 
-def _seen(
+def _view(
     picture: Image.Image, part: Part, size: Size, filter_: Image.Resampling = Image.Resampling.BILINEAR
 ) -> Image.Image:
     if part == _ALL and size == picture.size:
         return picture
     width, height = picture.size
-    # A window of fractions of a pixel is what keeps a slow zoom from shivering.
+    # A window at fractions of a pixel prevents a slow zoom from jittering.
     edges = (part[0] * width, part[1] * height, min(part[2] * width, width), min(part[3] * height, height))
     return picture.resize(size, filter_, box=(max(0.0, edges[0]), max(0.0, edges[1]), edges[2], edges[3]))

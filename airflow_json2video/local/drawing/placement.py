@@ -1,4 +1,4 @@
-"""A picture at its place, and the ways to move it by parts of a pixel: what is rounded shivers."""
+"""A picture at its position, moved by fractions of a pixel, because rounded positions jitter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SEEN = Image.Resampling.BILINEAR
 
 @dataclass(frozen=True)
 class Sprite:
-    """A picture at its place; RGB if it is opaque all over, which is quicker, else RGBA."""
+    """A picture at its position; RGB if it is opaque, which is faster, else RGBA."""
 
     picture: Image.Image
     x: int
@@ -22,7 +22,7 @@ class Sprite:
 
 
 def set_at(picture: Image.Image, place: tuple[float, float, float, float]) -> Sprite:
-    """Draw a picture into a place (left, top, right, bottom) whose edges may lie between pixels."""
+    """Draw a picture into a box (left, top, right, bottom) whose edges can be between pixels."""
     left, top, right, bottom = place
     x, y = math.floor(left) - 1, math.floor(top) - 1
     size = (math.ceil(right) + 1 - x, math.ceil(bottom) + 1 - y)
@@ -40,7 +40,7 @@ def set_at(picture: Image.Image, place: tuple[float, float, float, float]) -> Sp
 
 
 def turned(sprite: Sprite, angle: float, pivot: tuple[float, float]) -> Sprite:
-    """Turn a sprite clockwise about a point of the canvas.
+    """Rotate a sprite clockwise about a point of the canvas.
 
     :param angle: degrees.
     """
@@ -49,7 +49,7 @@ def turned(sprite: Sprite, angle: float, pivot: tuple[float, float]) -> Sprite:
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     away = (center[0] - pivot[0], center[1] - pivot[1])
     goes = (pivot[0] + away[0] * cos - away[1] * sin, pivot[1] + away[0] * sin + away[1] * cos)
-    # Of one size at every angle, so that the center does not jump by half a pixel from frame to frame.
+    # The same size at every angle, so that the center does not jump by half a pixel between frames.
     side = math.ceil(math.hypot(*picture.size)) + 2
     size = tuple(side + (side - own) % 2 for own in picture.size)
     x, y = math.floor(goes[0] - size[0] / 2), math.floor(goes[1] - size[1] / 2)
@@ -61,7 +61,7 @@ def turned(sprite: Sprite, angle: float, pivot: tuple[float, float]) -> Sprite:
 
 
 def masked(sprite: Sprite, mask: Image.Image, origin: tuple[int, int]) -> Sprite:
-    """Keep of a sprite what a grey mask, whose corner stands at *origin* on the canvas, has white."""
+    """Apply a grayscale mask, whose corner is at *origin* on the canvas, to a sprite."""
     picture = sprite.picture.convert("RGBA")
     left, top = sprite.x - origin[0], sprite.y - origin[1]
     part = mask.crop((left, top, left + picture.width, top + picture.height))

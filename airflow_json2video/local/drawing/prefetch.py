@@ -1,4 +1,4 @@
-"""The picture of the next frame, made by another thread while the current one is put together and coded."""
+"""Draws the picture of the next frame in another thread, while the current one is composed and encoded."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from PIL import Image
 
 __all__ = ["Prefetcher"]
 
-# One picture of all layers together, so that many layers need no more memory than one. A single processor is busy
-# enough with the current frame.
-_room = threading.Semaphore(1 if (os.cpu_count() or 1) > 1 else 0)
+# One picture for all layers together, so that many layers need no more memory than one. None on a single CPU, which
+# is busy with the current frame.
+_slots = threading.Semaphore(1 if (os.cpu_count() or 1) > 1 else 0)
 
 
 class Prefetcher:
-    """Has the next picture made if frames are asked for one after another.
+    """Draws the next picture in advance if frames are requested in order.
 
-    :param last: the last frame that there is.
+    :param last: the last frame.
     """
 
     def __init__(self, *, last: int) -> None:
         self._last = last
-        self._asked: int | None = None
-        self._coming: tuple[int, Future[Image.Image]] | None = None
+        self._previous: int | None = None
+        self._next: tuple[int, Future[Image.Image]] | None = None
 
     def at(self, frame: int, make: Callable[[int], Image.Image]) -> Image.Image:
-        """Give what *make* gives for a frame.
+        """Return the picture of a frame.
 
-        :param make: gives a frame's picture, always the same; called in two threads at once. It is not kept: it
-            would tie its owner, with all its pictures, into a circle that only the garbage collector opens.
+        :param make: draws the picture of a frame; called in two threads. It is not stored, since a reference to its
+            owner would form a cycle that keeps all pictures until the garbage collector runs.
         """
-        # Single frames, as of a contact sheet, have no neighbors that anybody will want.
-        in_a_row = self._asked == frame - 1
-        self._asked = frame
-        made = self._taken(frame)
-        if in_a_row and frame < self._last and _room.acquire(blocking=False):
-            self._coming = (frame + 1, _thread().submit(make, frame + 1))
+        # Single frames, for example of a contact sheet, need no next frame.
+        is_next = self._previous == frame - 1
+        self._previous = frame
+        made = self._take(frame)
+        if is_next and frame < self._last and _slots.acquire(blocking=False):
+            self._next = (frame + 1, _thread().submit(make, frame + 1))
         return make(frame) if made is None else made.result()
 
     def close(self) -> None:
-        """Let go of what nobody will ask for."""
-        self._taken(None)
+        """Discard the prefetched picture."""
+        self._take(None)
 
-    def _taken(self, frame: int | None) -> Future[Image.Image] | None:
-        """Give what is coming, if it is of this frame; nothing is coming then."""
-        if self._coming is None:
+    def _take(self, frame: int | None) -> Future[Image.Image] | None:
+        """Return the prefetched picture if it is that of *frame*, and discard it otherwise."""
+        if self._next is None:
             return None
-        number, future = self._coming
-        self._coming = None
-        _room.release()
+        number, future = self._next
+        self._next = None
+        _slots.release()
         if number == frame:
             return future
         future.cancel()
@@ -61,4 +61,4 @@ class Prefetcher:
 
 @cache
 def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="json2video-ahead")
+    return ThreadPoolExecutor(1, thread_name_prefix="json2video-prefetch")

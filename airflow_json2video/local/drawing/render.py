@@ -1,4 +1,4 @@
-"""A whole movie, from document to file."""
+"""Draws a movie, from document to file."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def render(
     progress: Progress | None = None,
     html: bool = False,
 ) -> dict[str, Any]:
-    """Draw a movie to *path* and give the result as JSON.
+    """Draw a movie to *path* and return the result as JSON.
 
     :param mode: ``slate``, ``preview`` or ``full``.
-    :param html: draw ``html`` elements with a Chromium of this machine; they may run script.
-    :param progress: told the frames done and the frames in all.
-    :returns: ``outcome`` ``done`` with the facts of the file, or ``error`` with the service's ``message``.
+    :param html: draw ``html`` elements with a Chromium of this machine; they can run scripts.
+    :param progress: called with the number of drawn frames and of all frames.
+    :returns: ``outcome`` ``done`` with the properties of the file, or ``error`` with the service's ``message``.
     """
     try:
         return _Render(document, path, mode=mode, assets=assets, progress=progress, html=html).run()
@@ -55,7 +55,7 @@ def render(
 def open_movie(
     document: Mapping[str, Any], *, assets: Assets, warn: Callable[[str], None], html: bool = False
 ) -> tuple[Timeline, Painter]:
-    """Plan a movie, get its files, and give what draws its frames; nothing is encoded.
+    """Plan a movie, find its files, and return the painter of its frames, without encoding.
 
     :raises MovieFault: the movie cannot be rendered.
     """
@@ -89,7 +89,7 @@ class _Render:
     def run(self) -> dict[str, Any]:
         if self._mode == "slate":
             timeline = self._planned()
-            self._warn("mode slate: nothing is drawn but the number and title of each scene, and there is no sound")
+            self._warn("mode slate: only the number and title of each scene are drawn, without sound")
             self._encode(timeline, Slates(timeline, self._resolved["scenes"]).frames(), None)
         else:
             timeline = self.prepared()
@@ -99,10 +99,10 @@ class _Render:
         return {**result_of(timeline, self._path), "warnings": list(self._warnings), "ass": ass}
 
     def prepared(self) -> Timeline:
-        """Plan the movie and get its files."""
+        """Plan the movie and find its files."""
         timeline = self._planned()
         self._html.canvas = (timeline.width, timeline.height)
-        # A source that is missing fails the render before anything is drawn, scene by scene.
+        # A missing source fails the render before anything is drawn.
         for layers in (*(scene.layers for scene in timeline.scenes), timeline.overlays):
             for layer in layers:
                 self._find(layer)
@@ -157,7 +157,7 @@ class _Render:
     def _draw(self, timeline: Timeline, scratch: Path) -> None:
         sound = None
         if timeline.sounds:
-            # NumPy is loaded only by a movie that is heard: it is a third of a worker's start.
+            # NumPy is imported only for a movie with sound, since it takes a third of a worker's start.
             from airflow_json2video.local.drawing.sound import SoundTrack
 
             sound = SoundTrack(timeline, find=self._find, warn=self._warn, scratch=scratch)
@@ -175,7 +175,7 @@ class _Render:
         ) as encoder:
             for done, picture in enumerate(pictures, start=1):
                 encoder.picture(picture)
-                # Sound goes in beside its pictures, so that a player need not read ahead.
+                # Sound is interleaved with its pictures, so that a player need not read ahead.
                 for block in sound.blocks(until=done) if sound else ():
                     encoder.samples(block)
                 if self._progress and (done % 10 == 0 or done == timeline.frames):

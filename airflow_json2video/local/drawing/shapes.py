@@ -1,7 +1,7 @@
 """The component ``shape/rectangle``: up to ten rectangles with a color, a border and round corners.
 
-Its properties are those of json2video.com/docs/v2/reference/components/shape/rectangle; it is drawn as it stands
-before its animation.
+Its properties are those of json2video.com/docs/v2/reference/components/shape/rectangle. It is drawn in its state before
+its animation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Warn = Callable[[str], None]
 _COLORS = re.compile(r"rgba?\([^)]*\)|#[0-9a-f]+|[a-z]+", re.IGNORECASE)
 
 _LARGE = 2000
-"""Pixels a side beyond which a smoother edge would cost too much memory."""
+"""Pixels per side above which a smoother edge would need too much memory."""
 _RECTANGLE = re.compile(r"rectangle(\d*)")
 _KNOWN = {
     "left", "top", "width", "height", "background", "background-color", "border", "border-radius", "opacity", "color",
@@ -33,7 +33,7 @@ _KNOWN = {
 
 
 def draw_rectangles(parts: Mapping[str, Any], area: Size, note: Warn) -> Image.Image | None:
-    """Draw the rectangles of the settings *parts* into a box of *area*; None if there is nothing to see."""
+    """Draw the rectangles of the settings *parts* into a box of *area*; None if nothing is visible."""
     shapes = list(_shapes(parts, area, note))
     if not shapes:
         return None
@@ -44,9 +44,9 @@ def draw_rectangles(parts: Mapping[str, Any], area: Size, note: Warn) -> Image.I
 
 
 def _shapes(parts: Mapping[str, Any], area: Size, note: Warn) -> Iterator[tuple[RGBA, Image.Image, Size]]:
-    """Give the color, the mask and the place of each rectangle; its border is one of its own, below it.
+    """Yield color, mask and position of each rectangle; its border is a separate one below it.
 
-    A rectangle without a size is taken to fill the box; of a gradient the first color is drawn.
+    A rectangle without a size fills the box; of a gradient, only the first color is drawn.
     """
     numbered = [(int(m[1] or 0), part) for key, part in parts.items() if (m := _RECTANGLE.fullmatch(str(key)))]
     for _, part in sorted((x for x in numbered if isinstance(x[1], Mapping)), key=lambda x: x[0]):
@@ -62,7 +62,7 @@ def _shapes(parts: Mapping[str, Any], area: Size, note: Warn) -> Iterator[tuple[
         told = str(part.get("background") or part.get("background-color") or part.get("color") or "")
         fill = parse_color(told) or next((c for c in map(parse_color, _COLORS.findall(told)) if c), None)
         if fill and parse_color(told) is None:
-            note("of a shape's background only its first color is drawn")
+            note("only the first color of a shape's background is drawn")
         solid = max(0.0, min(1.0, number(part.get("opacity"), 1)))
         line, edge = _border(part.get("border"), area)
         rounded = str(part.get("border-radius") or "0")
@@ -90,7 +90,7 @@ def _border(value: Any, area: Size) -> tuple[int, RGBA | None]:
 
 
 def _mask(size: Size, radius: float, *, ellipse: bool) -> Image.Image:
-    """Draw the mask of a shape whose edge is smooth."""
+    """Draw the mask of a shape with a smooth edge."""
     if not ellipse:
         return rounded_box(size, radius)
     fine = 4 if max(size) <= _LARGE else 2
@@ -101,7 +101,7 @@ def _mask(size: Size, radius: float, *, ellipse: bool) -> Image.Image:
 
 
 def _cut(fill: RGBA, mask: Image.Image, at: Size, area: Size) -> Iterator[tuple[RGBA, Image.Image, Size]]:
-    """Cut off what lies outside the box."""
+    """Crop a shape to the box."""
     window = (max(0, -at[0]), max(0, -at[1]), min(mask.width, area[0] - at[0]), min(mask.height, area[1] - at[1]))
     if window[2] > window[0] and window[3] > window[1]:
         yield fill, mask.crop(window), (max(0, at[0]), max(0, at[1]))

@@ -26,11 +26,11 @@ _PAPER, _INK, _FAINT = "#15171c", "#f1f2f4", "#a7adb8"
 def save_sheet(
     stills: Stills, path: Path, *, title: str, frames: int = 12, columns: int | None = None
 ) -> tuple[int, int]:
-    """Draw frames spread evenly over the length and write the sheet to *path*; gives its size in pixels.
+    """Draw frames at even intervals, write the sheet to *path*, and return its size in pixels.
 
-    :raises ValueError: *path* names no format of pictures.
+    :raises ValueError: the suffix of *path* is not an image format.
     """
-    # Each stands for a part of the length and is taken from its middle: the first and last frame are often black.
+    # Each is from the middle of its interval, since the first and last frame are often black.
     moments = [(number + 0.5) * stills.duration / frames for number in range(frames)]
     sheet = contact_sheet(list(stills.at(moments)), title=f"{title}   {_clock(stills.duration)}", columns=columns)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def save_sheet(
 
 
 def contact_sheet(stills: Sequence[Still], *, title: str, columns: int | None = None, tile: int = _TILE) -> Image.Image:
-    """Lay frames of one size out in a grid under a title.
+    """Draw frames of the same size in a grid under a title.
 
     :param tile: the longer side of a frame on the sheet, pixels.
     """
@@ -48,7 +48,7 @@ def contact_sheet(stills: Sequence[Still], *, title: str, columns: int | None = 
     width, height = max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
     columns = min(len(stills), columns or (4 if width >= height else 6))
     rows = -(-len(stills) // columns)
-    # A tile is never narrower than its caption, nor the sheet than its title.
+    # A tile is at least as wide as its caption, and the sheet as its title.
     cell = max(width, 64)
     font = ImageFont.truetype(str(_FONTS / "Roboto-Regular.ttf"), 15)
     across = max(_GAP + columns * (cell + _GAP), round(font.getlength(title)) + 2 * _GAP)
@@ -63,13 +63,13 @@ def contact_sheet(stills: Sequence[Still], *, title: str, columns: int | None = 
     return sheet
 
 
-def _write(sheet: Image.Image, words: str, at: tuple[int, int], font: ImageFont.FreeTypeFont, ink: str) -> None:
-    """Write a line whose left end and top are *at*, in the middle of its height."""
+def _write(sheet: Image.Image, words: str, at: tuple[int, int], font: ImageFont.FreeTypeFont, color: str) -> None:
+    """Draw a line at its left end *at*, centered in its height."""
     ascent, descent = font.getmetrics()
     mask = Image.new("L", (round(font.getlength(words)) + _GAP, _LINE), 0)
     piece = Piece(words, 0.0, font, 0, None, 0)
     draw_piece(mask, piece, 0, (_LINE + ascent - descent) / 2, level=255, stroke=0)
-    sheet.paste(ink, at, mask)
+    sheet.paste(color, at, mask)
 
 
 def _clock(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Single frames, of a movie that is not rendered or of a video file, at moments that are asked for."""
+"""Draws single frames of a movie or of a video file."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["FileStills", "MovieStills", "Still", "Stills"]
 
 @dataclass(frozen=True, kw_only=True)
 class Still:
-    """A picture and its moment, in seconds."""
+    """A picture and its time, in seconds."""
 
     seconds: float
     picture: Image.Image
 
 
 class Stills(Protocol):
-    """Something that gives pictures of moments."""
+    """A source of pictures at given times."""
 
     duration: float
     """Seconds."""
 
     def at(self, moments: Sequence[float]) -> Iterator[Still]:
-        """Give the pictures of these moments, in order of time."""
+        """Yield the pictures at these times, in order."""
 
 
 class MovieStills:
-    """Frames of a movie, drawn without those between them.
+    """Single frames of a movie.
 
     :param html: draw html elements with an installed Chromium.
     :raises MovieFault: the movie cannot be rendered.
@@ -51,11 +51,11 @@ class MovieStills:
 
     @property
     def warnings(self) -> list[str]:
-        """What was not drawn as asked so far."""
+        """The warnings so far."""
         return list(dict.fromkeys([*self.timeline.warnings, *self._warnings]))
 
     def at(self, moments: Sequence[float]) -> Iterator[Still]:
-        """Give the frame that shows at each moment; a moment past the end gives the last one."""
+        """Yield the frame at each time; after the end, the last one."""
         fps, last = self.timeline.fps, self.timeline.frames - 1
         wanted = sorted({max(0, min(last, int(moment * fps + 1e-6))) for moment in moments})
         for frame, picture in self._painter.stills(wanted):
@@ -63,9 +63,9 @@ class MovieStills:
 
 
 class FileStills:
-    """Frames of a video file.
+    """Single frames of a video file.
 
-    :raises NotMedia: it is no video.
+    :raises NotMedia: the file is not a video.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,9 +73,9 @@ class FileStills:
         self.duration = measure(path, kind="video")
 
     def at(self, moments: Sequence[float]) -> Iterator[Still]:
-        """Give the frame at each moment; the file is opened at each, so its length costs nothing."""
+        """Yield the frame at each time. The file is opened for each one, so that its length does not matter."""
         for moment in sorted(moments):
-            # The last frame begins a little before the end.
+            # The last frame starts slightly before the end.
             start = max(0.0, min(moment, self.duration - 0.1))
             reader = ClipReader(self._path, seek=start)
             try:

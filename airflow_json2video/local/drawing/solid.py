@@ -1,9 +1,9 @@
 """An MP4 of plain colors, written without any codec library.
 
-H.264 can say "this picture is one color" in a byte per block, and "the next picture is the same" in a
+H.264 can encode a picture of one color in a byte per block, and an identical next picture in a
 few bytes, so a video of the right size, frame rate and length costs milliseconds and needs no PyAV.
 Baseline profile, one IDR picture per run of color, skipped P pictures after it (ITU-T H.264, 7.3; the
-container after ISO/IEC 14496-12 and -15).
+container as in ISO/IEC 14496-12 and -15).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RGB = tuple[int, int, int]
 
 # One macroblock: I_16x16, DC prediction, no residual: mb_type 3, chroma DC, qp_delta 0, no coefficients.
 _SAME = "00100111"
-# Beside an I_PCM block the empty coefficient token is coded with six bits (its neighbor counts as 16).
+# Next to an I_PCM block the empty coefficient token has six bits (its neighbor counts as 16).
 _SAME_BY_PCM = "0010011000011"
 
 
@@ -39,7 +39,7 @@ def _ue(value: int) -> str:
 
 
 def _bits(text: str) -> bytes:
-    """Close a bit string with the stop bit and give its bytes."""
+    """Add the stop bit to a bit string and return its bytes."""
     text += "1"
     text += "0" * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, "big")
@@ -79,7 +79,7 @@ def _pps() -> bytes:
 
 def _idr(color: RGB, number: int, blocks_x: int, blocks_y: int) -> bytes:
     bits = _ue(0) + _ue(7) + _ue(0) + "0000" + _ue(number % 2) + "00" + "1" + _ue(1)
-    bits += _ue(25)  # I_PCM: the one block that carries the color; all others are predicted from it
+    bits += _ue(25)  # I_PCM: the only block with the color; all others are predicted from it
     bits += "0" * (-len(bits) % 8)
     head = int(bits, 2).to_bytes(len(bits) // 8, "big")
     y, cb, cr = _yuv(color)
@@ -89,7 +89,7 @@ def _idr(color: RGB, number: int, blocks_x: int, blocks_y: int) -> bytes:
 
 @lru_cache(maxsize=4)
 def _following(blocks_x: int, blocks_y: int) -> bytes:
-    """Give the blocks after the first, which are the same for every color; a movie may have 2,000 scenes of 4K."""
+    """Return the blocks after the first, which are the same for every color. A movie can have 2,000 scenes of 4K."""
     blocks = [_SAME] * (blocks_x * blocks_y)
     if blocks_x > 1:
         blocks[1] = _SAME_BY_PCM
@@ -117,10 +117,10 @@ def write_solid_mp4(path: Path, runs: Sequence[Run], *, width: int, height: int,
     :param runs: colors in order of time, at least one frame in all.
     :param width: pixels, even.
     :param height: pixels, even.
-    :raises ValueError: an odd size, or no frame.
+    :raises ValueError: an odd size, or no frames.
     """
     if width % 2 or height % 2 or not any(run.frames for run in runs):
-        raise ValueError("a video has an even width and height, and at least one frame")
+        raise ValueError("a video must have an even width and height, and at least one frame")
     blocks_x, blocks_y = -(-width // 16), -(-height // 16)
     skipped = [_same(n, blocks_x * blocks_y) for n in range(16)]
     samples: list[bytes] = []
@@ -133,7 +133,7 @@ def write_solid_mp4(path: Path, runs: Sequence[Run], *, width: int, height: int,
     data = b"".join(struct.pack(">I", len(s)) + s for s in samples)
     sizes = [len(s) + 4 for s in samples]
     ftyp = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2avc1mp41")
-    # The offset of the data depends on the length of what stands before it, which does not depend on it.
+    # The offset of the data depends on the length of the boxes before it, which does not depend on the offset.
     moov = _moov(sizes, keys, 0, sps, pps, width=width, height=height, fps=fps)
     offset = len(ftyp) + len(moov) + 8
     moov = _moov(sizes, keys, offset, sps, pps, width=width, height=height, fps=fps)

@@ -1,4 +1,4 @@
-"""The sound of a movie: every audible element, mixed at 48 kHz stereo, and limited softly."""
+"""The sound of a movie: all audible elements, mixed in 48 kHz stereo, with a soft limiter."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["CEILING", "Mix", "SoundTrack", "mixed"]
 
 
 BLOCK = 1024
-"""What AAC codes at a time."""
+"""Samples per frame of AAC."""
 CEILING = 0.95
-"""No sample of the finished track is louder; a track that never is stays as it was mixed."""
+"""Maximum level of the track; a track below it is not changed."""
 _FRAME = 8  # bytes of one sample of two channels
-_RAMP = 240  # 5 ms: what is cut off anywhere begins and ends without a click
-_KEPT = 20 * SAMPLE_RATE
-_REACH = 480  # 10 ms before a peak the limiter begins to turn down, and 10 ms after it it is back
+_RAMP = 240  # 5 ms: ramp at each cut, to avoid clicks
+_MAX_CACHED = 20 * SAMPLE_RATE
+_REACH = 480  # 10 ms: the limiter reduces the gain this long before and after a peak
 
 Find = Callable[[Sound], "Path | None"]
 Warn = Callable[[str], None]
 
 
 class Mix:
-    """Sound laid over sound, held in a file: an hour of it is more than a gigabyte.
+    """A sum of sounds, stored in a file, since an hour needs more than a gigabyte.
 
-    :param path: a file that may be written; it belongs to the caller.
+    :param path: a scratch file, deleted by the caller.
     :param length: samples.
     """
 
@@ -43,7 +43,7 @@ class Mix:
         self._file.truncate(length * _FRAME)
 
     def add(self, at: int, samples: Any) -> None:
-        """Add float32 (2, n) from sample *at* on; what reaches over the end is cut."""
+        """Add float32 (2, n) from sample *at* on; what exceeds the end is cut off."""
         count = min(samples.shape[1], self.length - at)
         if count > 0:
             there = self.read(at, count)
@@ -51,7 +51,7 @@ class Mix:
             self._file.write(np.ascontiguousarray((there + samples[:, :count]).T, dtype=np.float32).tobytes())
 
     def read(self, at: int, count: int) -> Any:
-        """Give float32 (2, count) from sample *at* on; silence before the start and after the end."""
+        """Return float32 (2, count) from sample *at* on; silence before the start and after the end."""
         block = np.zeros((2, count), dtype=np.float32)
         start, end = max(0, at), min(self.length, at + count)
         if end > start:
@@ -66,14 +66,14 @@ class Mix:
 
 
 class SoundTrack:
-    """The mixed sound, given out block by block beside the frames.
+    """The mixed sound, returned in blocks that accompany the frames.
 
-    A mix above full scale is turned down around its peaks, over 10 ms to either side, and not cut off: a limiter
-    that looks ahead, so that loud music keeps its shape.
+    Where the mix exceeds full scale, a look-ahead limiter reduces the gain around the peaks, over 10 ms on either side,
+    instead of clipping them.
 
-    :param find: gives the file of a sound; None: it is silent.
-    :param scratch: a file that may be written and belongs to the caller.
-    :raises MovieFault: a source that is no sound.
+    :param find: returns the file of a sound; None: it is silent.
+    :param scratch: a scratch file, deleted by the caller.
+    :raises MovieFault: a source is not a sound.
     """
 
     def __init__(self, timeline: Timeline, *, find: Find, warn: Warn, scratch: Path) -> None:
@@ -83,7 +83,7 @@ class SoundTrack:
         self._given = 0
 
     def blocks(self, *, until: int) -> Iterator[Any]:
-        """Give what was not given yet, up to frame *until*: float32 (2, n), none louder than the ceiling."""
+        """Yield the sound that was not returned yet, up to frame *until*: float32 (2, n), not above the ceiling."""
         last = until >= self._timeline.frames
         end = self._length if last else int(until / self._timeline.fps * SAMPLE_RATE)
         while self._given < end and (last or end - self._given >= BLOCK):
@@ -101,8 +101,8 @@ def mixed(
     """Mix sounds into a file.
 
     :param length: samples.
-    :param origin: the frame of the movie that the mix begins at.
-    :raises MovieFault: a source that is no sound.
+    :param origin: the frame of the movie at which the mix starts.
+    :raises MovieFault: a source is not a sound.
     """
     mix = Mix(scratch, length=length)
     for sound in sounds:
@@ -112,25 +112,25 @@ def mixed(
             warn(f"{sound.where}: this {kind} is silent")
             continue
         try:
-            is_heard = _lay(mix, sound, path, fps=fps, origin=origin)
+            is_heard = _add_sound(mix, sound, path, fps=fps, origin=origin)
         except NotMedia:
             mix.close()
             wrong = f"The URL provided is not a {kind} file and cannot be used as a source for a {kind} element"
             raise MovieFault(f"{sound.where}: {wrong}") from None
-        if not is_heard and kind == "audio":  # a clip may have no sound at all
-            warn(f"{sound.where}: this {kind} is silent: its 'seek' lies past its end")
+        if not is_heard and kind == "audio":  # a clip can be without sound
+            warn(f"{sound.where}: this {kind} is silent: its 'seek' is after its end")
     return mix
 
 
-def _lay(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> bool:
-    """Add a sound to a mix; False if nothing of it is there to be heard."""
+def _add_sound(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> bool:
+    """Add a sound to a mix; return False if nothing of it is audible."""
     start = round((sound.first - origin) / fps * SAMPLE_RATE)
     room = min(round((sound.first - origin + sound.frames) / fps * SAMPLE_RATE), mix.length) - start
     volume = max(0.0, min(10.0, number(sound.element.get("volume"), 1)))
     if not volume or room <= 0:
         return True
     heard = 0
-    for block, last in _ahead(_cut(_played(path, sound.element), room)):
+    for block, last in _with_is_last(_cut(_loops(path, sound.element), room)):
         gain = volume * _gain(sound.element, heard, block.shape[1], room=room, last=last)
         gain *= _crossing(sound, start + heard + round(origin / fps * SAMPLE_RATE), block.shape[1], fps=fps)
         mix.add(start + heard, block * gain.astype(np.float32))
@@ -138,10 +138,10 @@ def _lay(mix: Mix, sound: Sound, path: Path, *, fps: Fraction, origin: int) -> b
     return bool(heard)
 
 
-def _played(path: Path, element: Any) -> Iterator[Any]:
-    """Give the sound of a file, from its seek on, as often as it loops, without a gap or a step.
+def _loops(path: Path, element: Any) -> Iterator[Any]:
+    """Yield the sound of a file, from its seek on, as often as it loops, without gaps or clicks.
 
-    Each turn of a clip lasts as long as its pictures do, so that they stay together.
+    Each loop of a clip is as long as its pictures, so that they stay synchronous.
     """
     kind = "video" if element.get("type") == "video" else "audio"
     seek = number(element.get("seek"), 0)
@@ -153,10 +153,10 @@ def _played(path: Path, element: Any) -> Iterator[Any]:
     period = round(max(0.001, length - seek) * SAMPLE_RATE) if kind == "video" else None
     kept: list[Any] | None = []
     heard = 0
-    for block in _turn(path, seek, period):
+    for block in _next_loop(path, seek, period):
         heard += block.shape[1]
-        # A short sound is kept for its next turns; a long one is read again.
-        kept = [*kept, block] if kept is not None and turns != 1 and heard <= _KEPT else None
+        # A short sound is cached for its next loops; a long one is read again.
+        kept = [*kept, block] if kept is not None and turns != 1 and heard <= _MAX_CACHED else None
         end = block[:, -1:]
         yield block
     if not heard:
@@ -164,7 +164,7 @@ def _played(path: Path, element: Any) -> Iterator[Any]:
     done = 1
     while turns is None or done < turns:
         if kept is None:
-            for block in _joined(_turn(path, seek, period), end):
+            for block in _joined(_next_loop(path, seek, period), end):
                 yield block
                 end = block[:, -1:]
             done += 1
@@ -178,9 +178,9 @@ def _played(path: Path, element: Any) -> Iterator[Any]:
 
 
 def _joined(blocks: Iterable[Any], end: Any) -> Iterator[Any]:
-    """Give the next turn of a sound, led over from the last sample *end* of the turn before it.
+    """Yield the next loop of a sound, faded over from the last sample *end* of the previous loop.
 
-    A file that ends in the middle of a wave would click at each seam; one that is made to loop is hardly changed.
+    A file that ends in the middle of a wave would click at each loop; one that is made for looping is hardly changed.
     """
     step: Any = None
     at = 0
@@ -194,7 +194,7 @@ def _joined(blocks: Iterable[Any], end: Any) -> Iterator[Any]:
         yield block
 
 
-def _turn(path: Path, seek: float, period: int | None) -> Iterator[Any]:
+def _next_loop(path: Path, seek: float, period: int | None) -> Iterator[Any]:
     total = 0
     for block in _cut(read_sound(path, seek=seek), period):
         total += block.shape[1]
@@ -206,7 +206,7 @@ def _turn(path: Path, seek: float, period: int | None) -> Iterator[Any]:
 
 
 def _cut(blocks: Iterable[Any], room: int | None) -> Iterator[Any]:
-    """Give so many samples and no more."""
+    """Yield at most *room* samples."""
     left = room
     if left is not None and left <= 0:
         return
@@ -219,8 +219,8 @@ def _cut(blocks: Iterable[Any], room: int | None) -> Iterator[Any]:
                 return
 
 
-def _ahead(blocks: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
-    """Tell of each block whether it is the last; the last is long enough for a ramp, if there is so much."""
+def _with_is_last(blocks: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """Yield each block with whether it is the last; the last one is long enough for a ramp, if possible."""
     held: Any = None
     for block in blocks:
         if held is None:
@@ -235,7 +235,7 @@ def _ahead(blocks: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
 
 
 def _gain(element: Any, at: int, count: int, *, room: int, last: bool) -> Any:
-    """Give the loudness of samples *at* and following of an element: its fades, and ramps against clicks."""
+    """Return the gain of the samples from *at* on of an element: its fades, and ramps against clicks."""
     into = max(0.0, number(element.get("fade-in"), 0)) * SAMPLE_RATE
     out = max(0.0, number(element.get("fade-out"), 0)) * SAMPLE_RATE
     position = np.arange(at, at + count, dtype=np.float64) + 0.5
@@ -248,10 +248,10 @@ def _gain(element: Any, at: int, count: int, *, room: int, last: bool) -> Any:
 
 
 def _crossing(sound: Sound, at: int, count: int, *, fps: Fraction) -> Any:
-    """Give the loudness that transitions leave to samples *at* and following of the movie.
+    """Return the gain that results from transitions, for the samples from *at* on of the movie.
 
-    Two scenes cross at equal power, so that two unlike sounds together are as loud as one. What the service does is
-    not documented; scenes' pictures cross as in FFmpeg's xfade, so their sound does too.
+    Two scenes are crossfaded at equal power, so that two different sounds together are as loud as one. What the service
+    does is not documented; pictures are crossfaded as by FFmpeg's xfade, so sound is too.
     """
     gain = np.ones(count)
     position = np.arange(at, at + count, dtype=np.float64) + 0.5
@@ -264,10 +264,10 @@ def _crossing(sound: Sound, at: int, count: int, *, fps: Fraction) -> Any:
 
 
 def _limited(mix: Mix, at: int, count: int) -> Any:
-    """Give samples of a mix, turned down where they and the samples next to them are too loud.
+    """Return samples of a mix, with a reduced gain where they or the samples next to them are too loud.
 
-    The gain that each sample needs is taken down to the lowest within reach and then averaged over the same
-    reach: it changes slowly and is never above what is needed. It depends on the mix alone, not on blocks.
+    The gain that each sample needs is reduced to the lowest within reach and then averaged over the same reach: it
+    changes slowly and is never too high. It depends only on the mix, not on the blocks.
     """
     margin = 2 * _REACH
     wide = mix.read(at - margin, count + 2 * margin)
@@ -283,7 +283,7 @@ def _limited(mix: Mix, at: int, count: int) -> Any:
 
 
 def _lowest(values: Any, window: int) -> Any:
-    """Give the lowest of each *window* values that follow each other, doubling the reach at each step."""
+    """Return the minimum of each *window* consecutive values, doubling the reach at each step."""
     lowest, size = values, 1
     while size * 2 <= window:
         lowest = np.minimum(lowest[:-size], lowest[size:])

@@ -1,4 +1,4 @@
-"""Drawing subtitles, over everything else."""
+"""Draws subtitles over everything else."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["SubtitlesLayer"]
 
 _FONTS = Path(__file__).parent / "fonts"
 _NO_CHARACTER = "\U0010ffff"
-# The layout engine that joins Arabic; it is in Pillow's wheels.
+# The layout engine that joins Arabic letters; Pillow's wheels include it.
 _SHAPES = bool(features.check("raqm"))
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """A word in its line's picture."""
+    """A word in the picture of its line."""
 
     text: str
     x: float
@@ -42,7 +42,7 @@ class _Placed:
 
 
 class SubtitlesLayer(OpenLayer):
-    """Draws the lines of an ASS file that :func:`.planning.subtitling.subtitles_ass` made.
+    """Draws the lines of an ASS file that :func:`.planning.subtitling.subtitles_ass` built.
 
     :param captions: the file; None: nothing is drawn.
     """
@@ -55,14 +55,14 @@ class SubtitlesLayer(OpenLayer):
         self._made: tuple[Hashable, Sprite] | None = None
 
     def _now(self, frame: int) -> tuple[int, int] | None:
-        """Give the line that shows at a frame, and the word that is said; -1: none yet, or not known."""
-        # The middle of the frame: a time that was rounded to hundredths does not shift a word by a frame.
+        """Return the line at a frame, and the spoken word; -1: none yet, or unknown."""
+        # The middle of the frame, so that a time rounded to hundredths does not shift a word by a frame.
         moment = float((frame + Fraction(1, 2)) / self._fps)
         if self._next and self._lines[self._next].start > moment:
             self._next = 0
         while self._next + 1 < len(self._lines) and self._lines[self._next + 1].start <= moment:
             self._next += 1
-        # A later line takes the place of one before it that has not ended.
+        # A later line replaces one that has not ended.
         for index in range(self._next, -1, -1):
             line = self._lines[index] if self._lines else None
             if line is not None and line.start <= moment < line.end:
@@ -75,15 +75,15 @@ class SubtitlesLayer(OpenLayer):
         return None
 
     def visible(self, frame: int) -> bool:
-        """Whether anything is said at a frame."""
+        """Return whether a line shows at a frame."""
         return super().visible(frame) and self._now(frame) is not None
 
     def key(self, frame: int) -> Hashable:
-        """Give the line and the word at a frame."""
+        """Return the line and the word at a frame."""
         return self._now(frame)
 
     def sprite(self, frame: int) -> Sprite:
-        """Give the line at a frame, its word highlighted."""
+        """Return the line at a frame, with its word highlighted."""
         now = self._now(frame)
         if now is None:
             return Sprite(Image.new("RGBA", (1, 1), (0, 0, 0, 0)), 0, 0)
@@ -93,7 +93,7 @@ class SubtitlesLayer(OpenLayer):
 
 
 def _drawn(line: Line, said: int, look: SubtitleStyle, canvas: tuple[int, int]) -> Sprite:
-    """Draw a line; *said* is the number of the word that is said, or -1."""
+    """Draw a line; *said* is the index of the spoken word, or -1."""
     style = look.style if line.timed else {"boxed-line": "boxed-line"}.get(look.style, "classic")
     texts = [word.text for word in line.words]
     breaks = [word.breaks for word in line.words]
@@ -159,7 +159,7 @@ def _spare(room: float, column: str) -> float:
 def _rows(
     texts: list[str], breaks: list[bool], font: ImageFont.FreeTypeFont, usable: float, *, column: str, spacing: float
 ) -> tuple[list[_Placed], list[float], bool]:
-    """Lay words out in rows; gives their places, the width of each row, and whether they run from the right."""
+    """Lay words out in rows; return their positions, the width of each row, and whether they run right to left."""
     rtl = sum(_is_rtl(t) for t in texts) * 2 > len(texts)
     direction = "rtl" if rtl and _SHAPES else None
     widths = [font.getlength(text, direction=direction) for text in texts]
@@ -184,7 +184,7 @@ def _rows(
 def _position(
     look: SubtitleStyle, size: tuple[int, int], margin: tuple[int, int], canvas: tuple[int, int]
 ) -> tuple[int, int]:
-    """Give the place of a block: 5 % of the frame stay free around its letters, and it never leaves the frame."""
+    """Return the position of a block, inside the frame and with a margin of 5 % around its letters."""
     width, height = size[0] - 2 * margin[0], size[1] - 2 * margin[1]
     if look.center is not None:
         x, y = look.center[0] - width / 2, look.center[1] - height / 2
@@ -217,7 +217,7 @@ def _has(name: str, character: str) -> bool:
 
 
 def _fitting(texts: list[str], size: float, usable: float, *, bold: bool) -> tuple[ImageFont.FreeTypeFont, int]:
-    """Choose a bundled face that has all letters, small enough for the longest word; and its extra thickness."""
+    """Return a bundled face with all letters, small enough for the longest word, and its extra thickness."""
     letters = {c for text in texts for c in text if not c.isspace()}
     name = "Roboto-Bold.ttf" if bold else "Roboto-Regular.ttf"
     thick = 0

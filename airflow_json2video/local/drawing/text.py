@@ -1,4 +1,4 @@
-"""Text as a picture: wrapped, aligned, boxed. Always at full size, so that a preview wraps as the film does."""
+"""Draws text: wrapped, aligned, with a box. Always at full size, so that a preview wraps like the final video."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["TextBlock", "draw_text", "wrap"]
 
 Size = tuple[int, int]
 State = Callable[[int], tuple[float, float]]
-"""Given a unit (a word or letter that appears by itself), how solid it is and how many lines' heights it stands low."""
+"""Returns opacity and downward offset, in line heights, of a unit: a word or letter that appears separately."""
 
 MAX_TEXT = 10_000
 
@@ -32,11 +32,11 @@ class _Line:
     text: str
     rtl: bool
     ends: bool
-    """Whether its paragraph ends with it: such a line is not stretched."""
+    """Whether it is the last of its paragraph, which is not justified."""
 
 
 def wrap(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
-    """Break a text into lines no wider than *width*; a word that is wider is broken."""
+    """Wrap a text into lines of at most *width*; a wider word is split."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
@@ -66,7 +66,7 @@ def draw_text(
     canvas: Size,
     warn: Callable[[str], None],
 ) -> tuple[Image.Image, int, int]:
-    """Draw a text and give its picture and where it stands in *area* (x, y).
+    """Draw a text and return its picture and its position in *area* (x, y).
 
     :param settings: the element's ``settings``: CSS-like.
     :param area: the element's own canvas, pixels.
@@ -77,14 +77,14 @@ def draw_text(
 
 
 class TextBlock:
-    """A text laid out in its area, to be drawn whole or as far as it has appeared.
+    """A text laid out in its area, to be drawn completely or as far as it has appeared.
 
-    :param by: ``whole``, ``word`` or ``letter``: what appears at a time.
-    :param low: how many lines' heights a unit stands low at most, before it is at its place.
+    :param by: ``whole``, ``word`` or ``letter``: the unit that appears separately.
+    :param low: maximum offset of a unit downwards, in line heights.
     """
 
     x: int
-    """Where the picture stands in the area, pixels."""
+    """Position of the picture in the area, pixels."""
     y: int
 
     def __init__(
@@ -102,9 +102,9 @@ class TextBlock:
         self._face = Typeface(size=look.size, bold=look.bold, spacing=look.spacing)
         text = _transformed(_plain(text), look.transform)
         if lacking := self._face.lacking(text):
-            warn(f"no bundled font has {lacking[:20]!r}; a box is drawn instead")
+            warn(f"no bundled font contains {lacking[:20]!r}; a box is drawn instead")
         top, right, bottom, left = look.padding
-        # A text that has the whole frame keeps the gap of the position presets on both sides.
+        # A text on the whole frame has the margin of the position presets on both sides.
         usable = area[0] * (1 - 2 * GAP) if area[0] >= canvas[0] else float(area[0])
         room = max(1.0, usable - left - right)
         lines = self._lines(text, room)
@@ -119,7 +119,7 @@ class TextBlock:
         self._box = (max(1, min(area[0], round(inner) + left + right)), max(1, height))
         self._radius = css_length(look.radius, canvas=canvas, whole=self._box[1], em=look.size, default=0)
         self._margin = self._reach() + math.ceil(low * look.step)
-        # By words also where it shows at once: so its letters stand as they do after an animation.
+        # By words even without an animation, so that its letters have the same positions as after one.
         self._pieces = self._placed(lines, widths, "word" if by == "whole" else by)
         self._place(area)
 
@@ -132,7 +132,7 @@ class TextBlock:
         return lines
 
     def _reach(self) -> int:
-        """Give the room around the box for shadows, outlines, and glyphs that reach out of their advance."""
+        """Return the margin around the box for shadows, outlines, and glyphs that exceed their advance."""
         far = [max(abs(s.x), abs(s.y)) + 1.5 * s.blur for s in self._state_key.shadows]
         stroke = self._state_key.outline[0] if self._state_key.outline else 0
         return math.ceil(max([self._state_key.size * 0.3, *far]) + stroke)
@@ -157,7 +157,7 @@ class TextBlock:
 
     def _place(self, area: Size) -> None:
         width, height = self._box
-        # A box at the edge keeps the same gap as the position presets.
+        # A box at the edge has the same margin as the position presets.
         gap_x = min(round(area[0] * GAP), max(0, (area[0] - width) // 2))
         gap_y = min(round(area[1] * GAP), max(0, (area[1] - height) // 2))
         middle = ((area[0] - width) // 2, (area[1] - height) // 2)
@@ -166,7 +166,7 @@ class TextBlock:
         self.x, self.y = x - self._margin, y - self._margin
 
     def picture(self, state: State | None = None) -> Image.Image:
-        """Draw it; *state* tells what of it has appeared, None: all of it."""
+        """Draw the text; *state* returns what of it has appeared, None: all of it."""
         look, margin = self._state_key, self._margin
         size = (self._box[0] + 2 * margin, self._box[1] + 2 * margin)
         picture = Image.new("RGBA", size, (0, 0, 0, 0))
@@ -197,7 +197,7 @@ class TextBlock:
 
 
 def _plain(text: str) -> str:
-    """Give the text with marks joined to their letters, and the line breaks of old templates."""
+    """Return the text with marks joined to their letters, and with the line breaks of old templates."""
     text = re.sub(r"<br\s*/?>", "\n", text[:MAX_TEXT], flags=re.IGNORECASE).replace("\r\n", "\n")
     return unicodedata.normalize("NFC", text)
 
@@ -213,6 +213,6 @@ def _transformed(text: str, how: str) -> str:
 
 
 def _share(align: str, *, rtl: bool) -> float:
-    """Give the share of a line's spare room that stands before it."""
+    """Return the fraction of a line's free space that is before it."""
     begins, ends = (1.0, 0.0) if rtl else (0.0, 1.0)
     return {"left": 0.0, "right": 1.0, "start": begins, "justify": begins, "end": ends}.get(align, 0.5)

@@ -1,4 +1,4 @@
-"""A text while it shows, perhaps appearing bit by bit."""
+"""Open texts, which can appear gradually."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["TextLayer"]
 
 _LOW = 0.6
-"""How many lines' heights a letter jumps up."""
+"""Line heights by which a letter jumps up."""
 _PART = 0.6
-"""A text that shows for less than its animation takes has appeared after this part of its time."""
+"""Fraction of its time after which a text has appeared, if it shows for less than its animation takes."""
 
 
 class TextLayer(OpenLayer):
@@ -58,7 +58,7 @@ class TextLayer(OpenLayer):
         return max(0, min(self._moving, frame - self.layer.first))
 
     def sprite(self, frame: int) -> Sprite:
-        """Give its picture at a frame, without its fades."""
+        """Return its picture at a frame, without its fades."""
         key = self._state_key(frame)
         if self._made is None or self._made[0] != key:
             self._made = (key, self._drawn(frame))
@@ -67,7 +67,7 @@ class TextLayer(OpenLayer):
     def _drawn(self, frame: int) -> Sprite:
         block, animation = self._block, self._animation
         x, y = self.box.x + block.x, self.box.y + block.y
-        # Half a frame in, so that the first frame of a fade is not wholly empty.
+        # In the middle of the frame, so that the first frame of a fade is not empty.
         now = (self.seconds(frame) + 0.5 / float(self._fps)) * self._hurry
         if animation is None or frame - self.layer.first >= self._moving:
             return Sprite(block.picture(), x, y)
@@ -93,5 +93,5 @@ class TextLayer(OpenLayer):
 
 
 def _springing(done: float) -> float:
-    """Go from 0 to 1, a little beyond on the way."""
+    """Return an ease from 0 to 1 that overshoots slightly."""
     return 1 + 2.7 * (done - 1) ** 3 + 1.7 * (done - 1) ** 2

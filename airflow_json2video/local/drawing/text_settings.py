@@ -1,4 +1,4 @@
-"""The ``settings`` of a text, read: CSS-like names and lengths to pixels and colors. No pixels are drawn."""
+"""Parses the ``settings`` of a text: CSS-like names and lengths to pixels and colors. Draws nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_BLUR = 100.0
 
 @dataclass(frozen=True)
 class Shadow:
-    """A shadow of the letters: how far it falls, how soft it is (pixels), its color."""
+    """A shadow of the letters: offset and blur in pixels, and color."""
 
     x: float
     y: float
@@ -36,7 +36,7 @@ class Shadow:
 
 @dataclass(frozen=True, kw_only=True)
 class TextStyle:
-    """How a text is drawn; lengths in pixels."""
+    """The style of a text; lengths in pixels."""
 
     size: int
     bold: bool
@@ -46,10 +46,10 @@ class TextStyle:
     padding: tuple[int, int, int, int]
     """Top, right, bottom, left."""
     radius: Any
-    """As given: its percentages are of the box, whose size is not known before the text is laid out."""
+    """Unparsed: its percentages refer to the box, whose size is unknown before the layout."""
     align: str
     step: float
-    """From one line to the next."""
+    """Distance of two lines."""
     spacing: float
     horizontal: str
     vertical: str
@@ -59,9 +59,9 @@ class TextStyle:
 
 
 def read_settings(settings: Mapping[str, Any], *, area: Size, canvas: Size, warn: Callable[[str], None]) -> TextStyle:
-    """Read the settings of a text.
+    """Parse the settings of a text.
 
-    ``em`` and ``%`` of a font size are of the 16 pixels that CSS starts from; elsewhere of the font size.
+    ``em`` and ``%`` of a font size refer to the 16 pixels that are the default of CSS, elsewhere to the font size.
 
     :param area: the element's own canvas, pixels.
     :param canvas: the movie's frame, which ``vw`` and ``vh`` refer to.
@@ -116,7 +116,7 @@ def _step(value: Any, size: float, length: Callable[[Any, float], float]) -> flo
 
 
 def _shadows(settings: Mapping[str, Any], size: int, length: Callable[..., float]) -> tuple[Shadow, ...]:
-    """Read ``text-shadow``, else ``shadow``: which is not documented, and taken for the same or for a distance."""
+    """Parse ``text-shadow``, or else ``shadow``: not documented, treated as the same or as a distance."""
     value = settings.get("text-shadow") or settings.get("shadow")
     if isinstance(value, bool):
         value = f"0 {size * 0.05}px {size * 0.1}px" if value else None
@@ -138,7 +138,7 @@ def _shadows(settings: Mapping[str, Any], size: int, length: Callable[..., float
 
 
 def _outline(settings: Mapping[str, Any], length: Callable[..., float]) -> tuple[int, RGBA] | None:
-    """Read the outline: a CSS stroke lies half outside the letter, an ``outline-width`` wholly."""
+    """Parse the outline: half of a CSS stroke is outside the letter, all of an ``outline-width``."""
     stroke = settings.get("-webkit-text-stroke") or settings.get("text-stroke")
     if isinstance(stroke, str):
         parts = _COLOR.findall(stroke)

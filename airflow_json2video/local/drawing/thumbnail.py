@@ -17,10 +17,10 @@ _SIZE = (640, 360)
 
 
 def main(video: Path, picture: Path) -> int:
-    """Write the picture whole or not at all, and give the exit code."""
+    """Write the picture atomically and return the exit code."""
     try:
         stills = FileStills(video)
-        # Past a fade-in, and of the beginning, by which a person knows a video.
+        # After a fade-in, but from the beginning, so that the video is recognizable.
         (still,) = stills.at([min(2.0, stills.duration / 3)])
     except NotMedia as fault:
         print(f"{video}: {fault}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How one scene becomes the next: a crossfade by Pillow, the other styles by FFmpeg's xfade through PyAV."""
+"""Draws transitions: a crossfade with Pillow, the other styles with FFmpeg's xfade through PyAV."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Pictures = Callable[[int], "tuple[Image.Image, Image.Image]"]
 
 
 class TransitionBlend:
-    """One transition of *frames* frames; its pictures are asked for once each, in order.
+    """One transition of *frames* frames; each picture is requested once, in order.
 
-    :param pictures: gives both scenes at a frame of the transition, from 0 up to and including *frames*.
+    :param pictures: returns both scenes at a frame of the transition, from 0 up to and including *frames*.
     """
 
     def __init__(self, style: str, *, frames: int, size: tuple[int, int], fps: Fraction, pictures: Pictures) -> None:
@@ -63,14 +63,14 @@ class TransitionBlend:
         self._graph = graph
 
     def at(self, frame: int) -> Image.Image:
-        """Give the picture at *frame*, from 0 to one below the length."""
+        """Return the picture at *frame*, from 0 to the length minus one."""
         if self._graph is None:
             before, after = self._pictures(frame)
             done = (frame + 1) / (self._frames + 1)
             if self._style == "distance":
                 before = _by_distance(before, after, done)
             return Image.blend(before, after, done)
-        # The filter holds one frame back, so it is fed one more than it gives.
+        # The filter delays by one frame, so it gets one more than it returns.
         while (picture := self._pulled()) is None:
             if self._fed > self._frames:
                 return self._pictures(self._frames)[1]
@@ -92,9 +92,9 @@ class TransitionBlend:
 
 
 def _by_distance(before: Image.Image, after: Image.Image, done: float) -> Image.Image:
-    """Let the colors that differ most change first.
+    """Change the colors that differ most first.
 
-    FFmpeg's own measure goes beyond 1, so that colors far apart would change at once, in a flash at the cut.
+    FFmpeg's own distance exceeds 1, so that very different colors would change immediately, with a flash at the cut.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which bundled face draws which characters, and where the pieces of a line stand."""
+"""Selects the bundled face of each character, and positions the pieces of a line."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _FONTS = Path(__file__).parent / "fonts"
 _REGULAR, _BOLD, _FALLBACK = "Roboto-Regular.ttf", "Roboto-Bold.ttf", "DejaVuSans.ttf"
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _NO_CHARACTER = "\U0010ffff"
-# The layout engine that joins Arabic and orders lines of both directions; it is in Pillow's wheels.
+# The layout engine that joins Arabic letters and orders lines of both directions; Pillow's wheels include it.
 _SHAPES = features.check("raqm")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Part of a line that is drawn at once: *x* pixels from the line's start, with one face."""
+    """A part of a line that is drawn together, with one face, *x* pixels from the line's start."""
 
     text: str
     x: float
     face: ImageFont.FreeTypeFont
     thick: int
-    """Pixels of stroke that stand for a bold face where there is none."""
+    """Pixels of stroke that replace a missing bold face."""
     direction: str | None
     unit: int
-    """Number of the word or letter that it belongs to, where these appear one by one."""
+    """Index of its word or letter, if these appear separately."""
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Part of a line with one face; with a direction it is laid out at once and not spaced."""
+    """A part of a line with one face; with a direction it is laid out as a whole and without spacing."""
 
     face: ImageFont.FreeTypeFont
     text: str
@@ -50,9 +50,9 @@ class _Run:
 class Typeface:
     """Roboto at a size, and DejaVu Sans for each run of characters that Roboto lacks.
 
-    What runs from right to left is drawn with the fallback and at once, because the layout engine can order only
-    what it is given at once: a whole line, if its paragraph runs so, or else the part from the first to the last
-    such letter.
+    Text from right to left is drawn with the fallback and as a whole, because the layout engine can order only what it
+    gets in one call: the whole line, if its paragraph runs from right to left, or else the part from the first to the
+    last such letter.
 
     :param size: pixels.
     :param spacing: pixels after each letter; joined scripts are not spaced.
@@ -67,7 +67,7 @@ class Typeface:
         self.ascent, self.descent = self._main.getmetrics()
 
     def lacking(self, text: str) -> str:
-        """Give the characters that no bundled face has; a box is drawn for each."""
+        """Return the characters that no bundled face contains; a box is drawn for each."""
         found = {c for c in text if not _has(self._wanted, c) and not _has(_FALLBACK, c)}
         return "".join(sorted(found))
 
@@ -80,11 +80,11 @@ class Typeface:
     def pieces(
         self, line: str, *, rtl: bool = False, by: str = "whole", first: int = 0, gap: float = 0.0
     ) -> list[Piece]:
-        """Give the pieces of a line.
+        """Return the pieces of a line.
 
-        :param by: ``whole``, ``word`` or ``letter``: what appears at a time. What runs from right to left appears
-            at once.
-        :param first: the unit that the line begins with.
+        :param by: ``whole``, ``word`` or ``letter``: the unit that appears separately. Text from right to left appears
+            as a whole.
+        :param first: index of the first unit of the line.
         :param gap: pixels added after each word, as for justified text.
         """
 
@@ -129,7 +129,7 @@ class Typeface:
             return [_Run(self._fallback, line, "rtl")]
         runs: list[_Run] = []
         for part, backward in _parts(line):
-            # Without a layout engine letters stand as they are written.
+            # Without a layout engine, letters are in their written order.
             if backward:
                 runs.append(_Run(self._fallback, part, "ltr" if _SHAPES else None))
             else:
@@ -149,7 +149,7 @@ class Typeface:
 
 
 def clusters(text: str) -> list[str]:
-    """Split a text into letters with the marks that stand on them."""
+    """Split a text into letters with their marks."""
     found: list[str] = []
     for character in text:
         joins = unicodedata.category(character) in ("Mn", "Me", "Mc", "Cf")
@@ -161,7 +161,7 @@ def clusters(text: str) -> list[str]:
 
 
 def is_right_to_left(paragraph: str) -> bool:
-    """Whether a paragraph runs from right to left: its first letter with a direction tells (Unicode, annex 9)."""
+    """Return whether a paragraph runs from right to left, by its first letter with a direction (Unicode, annex 9)."""
     strong = (unicodedata.bidirectional(c) for c in paragraph)
     return next((d for d in strong if d in ("L", "R", "AL")), "L") != "L"
 
@@ -171,10 +171,10 @@ def _has_right_to_left(line: str) -> bool:
 
 
 def _parts(line: str) -> list[tuple[str, bool]]:
-    """Split a line that runs from left to right into parts, and tell of each whether it runs the other way.
+    """Split a line that runs from left to right into parts, each with whether it runs from right to left.
 
-    Such a part goes on to the last letter or number of its direction before the next letter of the other one, and
-    to the brackets around that: a number behind Hebrew belongs to it (Unicode, annex 9, rules N0, N1 and I2).
+    Such a part extends to the last letter or number of its direction before the next letter of the other one, and to
+    the brackets around that: a number after Hebrew belongs to it (Unicode, annex 9, rules N0, N1 and I2).
     """
     parts: list[tuple[str, bool]] = []
     start = 0
@@ -192,7 +192,7 @@ def _parts(line: str) -> list[tuple[str, bool]]:
 
 
 def _closed(text: str, end: int) -> int:
-    """Give where a part ends that goes on to *end*, or to the closing bracket of one that was opened before it."""
+    """Return the end of a part that extends to *end*, or to the closing bracket of one that was opened before it."""
     waiting: list[str] = []
     for at, character in enumerate(text):
         if at >= end and not waiting:
@@ -219,7 +219,7 @@ def _plain(name: str) -> tuple[ImageFont.FreeTypeFont, bytes]:
 
 @lru_cache(maxsize=4096)
 def _has(name: str, character: str) -> bool:
-    """Whether a font has a glyph: what it has not is drawn as the glyph of a character that is none."""
+    """Return whether a font has a glyph. A missing one is drawn like that of an invalid character."""
     selector = 0xFE00 <= ord(character) <= 0xFE0F
     if character.isspace() or selector or not character.isprintable():
         return True

@@ -1,4 +1,4 @@
-"""What voices say, as sound: by espeak-ng where it is installed, as a timed tone where it is not."""
+"""Synthesizes voices: with espeak-ng if it is installed, else as tones of the same length."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from airflow_json2video.local.planning.speech import (
 __all__ = ["SpeechClip", "SpeechSynthesizer"]
 
 TIME_LIMIT = 60.0
-"""Real seconds that espeak-ng has for one text."""
+"""Timeout of espeak-ng for one text, in real seconds."""
 _WORDS_PER_MINUTE = 165
 _LOCALE = re.compile(r"\b([a-z]{2,3})-([A-Z]{2})\b")
-# Where espeak-ng names a language differently.
+# Languages with a different name in espeak-ng.
 _LANGUAGES = {"zh": "cmn", "no": "nb", "fil": "en", "iw": "he"}
 _TONE_RATE = 24_000
 _LOUD = 400  # of 32768: softer is silence
@@ -37,11 +37,11 @@ _LOUD = 400  # of 32768: softer is silence
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechClip:
-    """A voice's sound. Times are seconds.
+    """The sound of a voice. Times are seconds.
 
     :param seconds: of the file.
-    :param begins: when the first word is heard.
-    :param ends: when the last word has been heard.
+    :param begins: start of the first word.
+    :param ends: end of the last word.
     """
 
     path: Path
@@ -51,10 +51,10 @@ class SpeechClip:
 
 
 class SpeechSynthesizer:
-    """Makes each voice once and keeps it for the length, the sound and the captions.
+    """Synthesizes each voice once, for its length, its sound and the captions.
 
-    :param folder: where the sounds are kept; made when it is needed.
-    :param warn: told of every voice that a tone stands for.
+    :param folder: for the sounds; created when needed.
+    :param warn: called for every voice that is replaced by tones.
     """
 
     def __init__(self, *, folder: Path, warn: Callable[[str], None]) -> None:
@@ -64,7 +64,7 @@ class SpeechSynthesizer:
         self._made: dict[str, tuple[SpeechClip, str]] = {}
 
     def synthesize(self, where: str, element: Mapping[str, Any]) -> SpeechClip:
-        """Give the sound of a ``voice`` element."""
+        """Return the sound of a ``voice`` element."""
         text, name, speed = spoken_text(element), _language(element), speed_of(element)
         key = hashlib.sha256(f"{name}\n{element.get('voice')}\n{speed}\n{text}".encode()).hexdigest()[:24]
         if key not in self._made:
@@ -72,15 +72,15 @@ class SpeechSynthesizer:
             path = self._folder / f"{key}.wav"
             lack = self._speak(text, path, language=name, speed=speed)
             if lack:
-                _hum(element, path)
+                _write_tones(element, path)
             self._made[key] = (_measured(path), lack)
         clip, lack = self._made[key]
         if lack:
-            self._warn(f"{where}: a tone stands for this voice: {lack}")
+            self._warn(f"{where}: tones replace this voice: {lack}")
         return clip
 
     def _speak(self, text: str, path: Path, *, language: str, speed: float) -> str:
-        """Let espeak-ng say a text into a file; gives what kept it from doing so, or nothing."""
+        """Synthesize a text to a file with espeak-ng; return an error, or nothing."""
         if self._speaker is None:
             return "espeak-ng is not installed"
         partial = path.with_suffix(".part")
@@ -96,7 +96,7 @@ class SpeechSynthesizer:
                 str(partial),
             ]
             try:
-                done = subprocess.run(  # noqa: S603 - the text goes in on standard input
+                done = subprocess.run(  # noqa: S603 - the text is passed on standard input
                     command, input=text.encode(), capture_output=True, timeout=TIME_LIMIT, check=False
                 )
             except subprocess.TimeoutExpired:
@@ -110,7 +110,7 @@ class SpeechSynthesizer:
 
 
 def _language(element: Mapping[str, Any]) -> str:
-    """Give the language as espeak-ng names it: ``en-GB-LibbyNeural`` speaks ``en-gb``."""
+    """Return the language in espeak-ng's notation: ``en-gb`` for ``en-GB-LibbyNeural``."""
     settings = element.get("model-settings")
     code = settings.get("language_code") if isinstance(settings, Mapping) else None
     match = _LOCALE.search(str(element.get("voice") or ("" if code else "en-GB-LibbyNeural")))
@@ -121,8 +121,8 @@ def _language(element: Mapping[str, Any]) -> str:
     return code if re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,4})?", code) else "en-us"
 
 
-def _hum(element: Mapping[str, Any], path: Path) -> None:
-    """Write a soft tone for each word and a pause after it; every voice has its own pitch."""
+def _write_tones(element: Mapping[str, Any], path: Path) -> None:
+    """Write a soft tone and a pause for each word; every voice has its own pitch."""
     words = len(spoken_text(element).split())
     total = round(estimated_seconds(element) * _TONE_RATE)
     slot = _TONE_RATE / (WORDS_PER_SECOND * speed_of(element))
@@ -156,7 +156,7 @@ def _tone(pitch: float, count: int) -> bytes:
 def _measured(path: Path) -> SpeechClip:
     with wave.open(str(path), "rb") as sound:
         rate, count, channels = sound.getframerate(), sound.getnframes(), sound.getnchannels()
-        # espeak-ng leaves the length in a file's head unknown when it could not go back to write it.
+        # espeak-ng does not write the length into the header if it cannot seek in the file.
         samples = array.array("h", sound.readframes(count))
     if sys.byteorder == "big":
         samples.byteswap()

@@ -424,7 +424,7 @@ def test_what_a_rectangle_does_not_do_here_is_told():
     assert picture.getpixel((160, 90)) == (0, 255, 0, 255)
     assert picture.getpixel((2, 2)) == CLEAR
     assert sorted(notes) == [
-        "of a shape's background only its first color is drawn",
+        "only the first color of a shape's background is drawn",
         "shape/rectangle is drawn without animate",
     ]
 

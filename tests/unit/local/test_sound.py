@@ -132,7 +132,7 @@ def test_a_loop_has_no_gap_and_no_step(hear, tmp_path):
 
 @pytest.mark.parametrize("kept", [20, 0])
 def test_a_file_that_ends_in_the_middle_of_a_wave_does_not_click_where_it_loops(hear, tmp_path, monkeypatch, kept):
-    monkeypatch.setattr("airflow_json2video.local.drawing.sound._KEPT", kept * RATE)
+    monkeypatch.setattr("airflow_json2video.local.drawing.sound._MAX_CACHED", kept * RATE)
     write_wav(tmp_path / "a.wav", tone(1 + 0.25 / 440))  # its last sample is at the top of the wave
     track = hear({"scenes": [{"duration": 3, "elements": [audio("a.wav", loop=-1)]}]})
     assert jump(track) <= jump(track[:, RATE // 4 : RATE // 2]) * 1.2
@@ -149,7 +149,7 @@ def test_a_long_loop_is_read_again_and_sounds_like_a_short_one(hear, tmp_path, m
     write_wav(tmp_path / "a.wav", beep(0.25, 0.5))
     movie = {"scenes": [{"duration": 4, "elements": [audio("a.wav", loop=-1)]}]}
     kept = hear(movie)
-    monkeypatch.setattr("airflow_json2video.local.drawing.sound._KEPT", 0)
+    monkeypatch.setattr("airflow_json2video.local.drawing.sound._MAX_CACHED", 0)
     assert np.array_equal(hear(movie), kept)
 
 
@@ -165,7 +165,7 @@ def test_a_seek_past_the_end_is_silent_and_told(hear, tmp_path, more, told):
     write_wav(tmp_path / "a.wav", tone(2))
     warnings = []
     hear({"scenes": [{"duration": 2, "elements": [audio("a.wav", **more)]}]}, warnings=warnings)
-    assert warnings == ["Scene #1, element #1: this audio is silent: its 'seek' lies past its end"] * told
+    assert warnings == ["Scene #1, element #1: this audio is silent: its 'seek' is after its end"] * told
 
 
 def test_a_seek_far_into_a_file_is_exact_in_every_format(tmp_path):
@@ -325,7 +325,7 @@ def test_without_espeak_a_tone_with_a_pause_for_each_word_stands_for_a_voice(mon
     monkeypatch.setattr(voice_module.shutil, "which", lambda name: None)
     told = []
     spoken = SpeechSynthesizer(folder=tmp_path, warn=told.append).synthesize("Scene #1, element #2", VOICE)
-    assert told == ["Scene #1, element #2: a tone stands for this voice: espeak-ng is not installed"]
+    assert told == ["Scene #1, element #2: tones replace this voice: espeak-ng is not installed"]
     assert spoken.seconds == pytest.approx(2.0, abs=0.001)
     samples, rate = wav(spoken.path)
     assert 0.05 < np.abs(samples).max() < 0.2

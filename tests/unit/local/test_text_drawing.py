@@ -274,7 +274,7 @@ def test_an_accent_that_is_written_as_a_mark_is_the_same_letter():
 def test_what_no_font_has_is_a_visible_box_and_a_warning(draw, text):
     drawn = draw(words(text))
     assert bright_box(drawn.frames[0]) is not None
-    assert "no bundled font has" in drawn.warning_text()
+    assert "no bundled font contains" in drawn.warning_text()
 
 
 def test_a_baseline_is_the_same_for_every_word_of_a_line():
