@@ -30,9 +30,9 @@ def charge(result: Mapping[str, Any], *, store: Store, settings: Settings, now: 
     price = render_credits(result["duration"], width=width, height=height)
     for asset in result.get("generated") or ():
         paid = store.assets.get(asset["key"])
-        is_there = paid is not None and (paid["kept"] or 0 <= now - paid["at"] < _CACHED)
+        is_there = paid is not None and (paid["saved"] or 0 <= now - paid["at"] < _CACHED)
         if is_there and not asset["fresh"]:
             continue
-        store.assets.put(asset["key"], {"at": now, "kept": asset["kept"]})
+        store.assets.put(asset["key"], {"at": now, "saved": asset["saved"]})
         price += asset["credits"]
     return price

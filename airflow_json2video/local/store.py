@@ -134,7 +134,7 @@ class Store:
         self.folders = Records(self._db, "folders", lock=self._lock)
         """The folders that were created by name."""
         self.assets = Records(self._db, "assets", lock=self._lock)
-        """The generated assets that have been paid, by key: ``at``, and whether they are ``kept``."""
+        """The generated assets that have been paid for, by key: ``at``, and whether they are ``saved``."""
         self.bills = Records(self._db, "bills", lock=self._lock)
         """The cost of the drive."""
 

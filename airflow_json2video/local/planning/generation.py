@@ -22,7 +22,7 @@ def generated(timeline: Timeline) -> list[dict[str, Any]]:
     """Return the generated images and clips that cost credits, as JSON.
 
     Each has ``key`` (equal if the service would use its cache: same prompt, model and settings), ``credits``,
-    ``fresh`` (``cache: false``: not from the cache) and ``kept`` (``save-to-media``). A custom connection is free, and
+    ``fresh`` (``cache: false``: not from the cache) and ``saved`` (``save-to-media``). A custom connection is free, and
     so is a model that is not in the catalog. Voices are free in the catalog.
     """
     return [asset for layer in _layers(timeline) if (asset := _asset(layer, timeline)) is not None]
@@ -47,5 +47,5 @@ def _asset(layer: Layer, timeline: Timeline) -> dict[str, Any] | None:
         "key": hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
         "credits": entry.credits * seconds,
         "fresh": element.get("cache") is False,
-        "kept": element.get("save-to-media") is True,
+        "saved": element.get("save-to-media") is True,
     }
