@@ -76,11 +76,11 @@ async def test_a_narrow_window_shows_it_whole(tab, service):
     assert await tab.js("document.documentElement.scrollWidth") == 320
 
 
-async def test_a_service_that_is_gone_is_told_quietly(tab, service):
+async def test_a_service_that_stopped_is_reported_on_the_page(tab, service):
     project = rendered(service)
     await tab.open(service.url)
     service.stop()
-    await tab.until("!document.getElementById('trouble').hidden")
+    await tab.until("!document.getElementById('error').hidden")
     assert await tab.js(f"!!document.getElementById('{project}')")
 
 

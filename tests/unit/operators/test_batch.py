@@ -698,7 +698,7 @@ def test_a_video_that_cannot_be_stored_is_a_failed_item_and_a_retry_stores_it_wi
     ("arguments", "words"),
     [
         ({"output_path": "/tmp/x.mp4"}, "is the same file for all items"),
-        ({"output_path": "/tmp/{key}.mp4"}, r"\{key\}, which is not known"),
+        ({"output_path": "/tmp/{key}.mp4"}, r"Unknown placeholder \{key\}"),
         (
             {"output_path": "/tmp/{item}.mp4", "items": [{"sku": "a/b", "city": "x"}]},
             r"row 1 \(a/b\): .*part of a file",
