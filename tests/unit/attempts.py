@@ -25,7 +25,9 @@ class Attempt:
         self, operator, *, try_number=1, max_tries=2, run_id="manual__1", map_index=-1, names=None, before=None
     ):
         self.operator = operator
-        told = SimpleNamespace(xcom_keys_to_clear=sorted(before.xcoms) if before is not None else [], next_method=None)
+        server_context = SimpleNamespace(
+            xcom_keys_to_clear=sorted(before.xcoms) if before is not None else [], next_method=None
+        )
         self.xcoms = {}
         self.deferred = None
         self.event = None
@@ -37,7 +39,7 @@ class Attempt:
                 map_index=map_index,
                 try_number=try_number,
                 max_tries=max_tries,
-                _ti_context_from_server=told,
+                _ti_context_from_server=server_context,
                 xcom_push=lambda key, value: self.xcoms.__setitem__(key, value),
                 xcom_pull=lambda *, task_ids, key, map_indexes: self.xcoms.get(key),
             ),

@@ -26,7 +26,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, connection):
-    """Looks into the list come at once; how long to wait between them is not what these tests are about."""
+    """Poll the list without delays; these tests are not about the delays."""
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 
@@ -146,7 +146,7 @@ def test_the_function_runs_before_the_submission_and_not_again_after_the_deferra
     first = Attempt(operator_of(counting(log)))
     first.render_templates().start()
     assert log == ["called"]
-    # Another process resumes the task: its operator is made anew, and its fields are rendered again.
+    # Another process resumes the task: its operator is created again, and its fields are rendered again.
     second = Attempt(operator_of(counting(log))).render_templates()
     second.deferred = first.deferred
     assert second.fire().resume()["url"]
@@ -314,8 +314,8 @@ def test_a_type_checker_knows_the_arguments_and_what_a_function_may_return(tmp_p
     file = tmp_path / "film.py"
     file.write_text(textwrap.dedent(source))
     command = [sys.executable, "-m", "mypy", "--config-file", "", "--follow-imports=silent", str(file)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False).stdout
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False).stdout
     lines = file.read_text().splitlines()
     wanted = {number for number, line in enumerate(lines, 1) if "# error" in line}
-    found = {int(line.split(":")[1]) for line in told.splitlines() if ": error:" in line}
-    assert found == wanted, told
+    found = {int(line.split(":")[1]) for line in output.splitlines() if ": error:" in line}
+    assert found == wanted, output

@@ -1,4 +1,4 @@
-"""What a person's clear means: ``max_tries`` is raised, and the task's XComs tell whether it had given its result."""
+"""What a manual clear means: ``max_tries`` increases, and the task's XComs say whether it had returned its result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def render(connection, monkeypatch):
 
 
 def cleared(operator, *, after, retries=2):
-    """The attempt that follows *after* because a person cleared the task."""
+    """The attempt that follows *after* because someone cleared the task."""
     try_number = after.context["ti"].try_number + 1
     return Attempt(operator, try_number=try_number, max_tries=try_number - 1 + retries, before=after)
 
@@ -111,7 +111,7 @@ def test_after_a_second_clear_the_render_of_the_first_clear_is_reused_and_not_th
     old = first.run()
     second = cleared(render(), after=first)
     second.start()
-    second.fire()  # then a person marks it failed
+    second.fire()  # then it is marked failed by hand
     new = cleared(render(), after=second).run()
     assert new["project"] == second.event["project"] != old["project"]
     assert service.posts == 2
@@ -187,7 +187,7 @@ def test_an_old_result_is_not_mistaken_for_one_of_the_attempt_before(render, ser
     first.run()
     second = cleared(render(), after=first)
     second.start()
-    second.fire()  # and a person clears it
+    second.fire()  # and it is cleared
     second.xcoms = {**first.xcoms, **second.xcoms}  # Airflow 3.0 does not delete the XComs of a mapped task
     third = cleared(render(), after=second)
     assert third.run()["project"] == second.event["project"]

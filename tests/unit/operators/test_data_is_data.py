@@ -1,4 +1,4 @@
-"""What does not stand in the DAG file is data: it reaches JSON2Video as it is, and Jinja never.
+"""What is not written in the DAG file is data: it reaches JSON2Video unchanged, and never Jinja.
 
 Every way in is walked in a real ``dag.test()``, with a text that would write the API key into Airflow's database.
 """
@@ -221,8 +221,8 @@ def test_data_reaches_no_template(service, capsys):
     assert {{key: state for key, state in states.items() if state != "success"}} == {{}}
     nothing_leaked()
     documents = service.submitted
-    told = capsys.readouterr()
-    assert "{KEY}" not in told.out + told.err
+    captured = capsys.readouterr()
+    assert "{KEY}" not in captured.out + captured.err
     renders = sum(task not in ("template",) and not task.startswith("give_") for task, _ in states)
     assert len(documents) == renders
     for document in documents:
@@ -244,11 +244,11 @@ def test_refused(service, capsys):
     states = {{(ti.task_id, ti.map_index): ti.state for ti in run.get_task_instances()}}
     assert states["map_nothing", 0] == states["xcom_nothing", -1] == "failed", "no retry can help"
     done = [task for (task, _), state in states.items() if state == "success" and not task.startswith("give_")]
-    # A list of a folder that nobody has is empty.
+    # A list of a missing folder is empty.
     assert {{task.rpartition("_")[2] for task in done}} <= {{"Json2VideoListFilesOperator"}}
     nothing_leaked()
-    told = capsys.readouterr()
-    assert "{KEY}" not in told.out + told.err and "{VARIABLE}" not in told.out + told.err
+    captured = capsys.readouterr()
+    assert "{KEY}" not in captured.out + captured.err and "{VARIABLE}" not in captured.out + captured.err
     assert service.renders() == []
 """
 

@@ -182,7 +182,7 @@ def test_a_later_attempt_creates_no_id_if_an_earlier_one_may_have_had_another(in
     in_("lost")
     Attempt(make()).start()
     posts = service.posts
-    in_(None)  # somebody deleted the Variable
+    in_(None)  # the Variable was deleted
     added = []
     monkeypatch.setattr("airflow_json2video.deployment.add_variable", lambda *_, **__: added.append(1))
     with pytest.raises(Json2VideoError, match=r"variables set json2video_deployment_id lost.*'namespace'") as no:

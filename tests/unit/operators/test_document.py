@@ -270,7 +270,7 @@ def test_a_batch_names_the_columns_of_its_rows():
 
 
 class Mapped:
-    """A mapped task as a version of Airflow may keep it that is not known here."""
+    """A mapped task as an unknown version of Airflow may store it."""
 
     def __init__(self, **partial_kwargs):
         self.partial_kwargs = partial_kwargs

@@ -31,7 +31,7 @@ needs_openlineage = pytest.mark.skipif(not is_installed, reason="OpenLineage is 
 
 @pytest.fixture
 def extracted(connection, service):
-    """Run a task, and give what the provider's extractor gets of it."""
+    """Run a task, and return what the provider's extractor returns for it."""
 
     def run(*, how="extract_on_complete", attempt=True, **arguments):
         from airflow.providers.openlineage.extractors.base import DefaultExtractor

@@ -39,7 +39,7 @@ def connection(monkeypatch, service):
 
 @pytest.fixture
 def port(monkeypatch):
-    """A port on which nobody listens yet, and a connection to it."""
+    """A port without a listener yet, and a connection to it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
     host = f"http://127.0.0.1:{free}"
@@ -162,7 +162,7 @@ def test_a_lost_response_is_confirmed_without_a_worker_slot_and_then_submitted_a
 
 
 def test_a_document_with_the_current_time_finds_its_own_render_after_a_lost_response(connection, service):
-    """The task goes on in another process, where the document is templated again."""
+    """The task continues in another process, where the document is rendered again."""
     service.settings.update({"render_seconds": 60})
     service.add_fault("lost", method="POST", path="/v2/movies")
     attempt = Attempt(render(movie={**MOVIE, "comment": "12:00:00"}))

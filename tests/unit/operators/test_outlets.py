@@ -38,9 +38,9 @@ def run(operator, **options):
 
 @pytest.mark.parametrize("deferrable", [True, False])
 def test_every_asset_of_the_outlets_gets_the_facts_of_the_video(render, deferrable):
-    result, told = run(render(outlets=[VIDEOS, COPIES], deferrable=deferrable))
-    facts = told[VIDEOS].extra
-    assert told[COPIES].extra == facts
+    result, events = run(render(outlets=[VIDEOS, COPIES], deferrable=deferrable))
+    facts = events[VIDEOS].extra
+    assert events[COPIES].extra == facts
     for name in ("project", "url", "duration", "size", "width", "height", "ended_at"):
         assert facts[name] == result[name] is not None
     assert facts["credits"] == 2
@@ -50,8 +50,8 @@ def test_every_asset_of_the_outlets_gets_the_facts_of_the_video(render, deferrab
 
 
 def test_neither_key_nor_client_data_is_in_an_event(render):
-    _, told = run(render(outlets=[VIDEOS]))
-    text = json.dumps(told[VIDEOS].extra)
+    _, events = run(render(outlets=[VIDEOS]))
+    text = json.dumps(events[VIDEOS].extra)
     assert "SECRET" not in text
     assert "a-key-of-the-tests" not in text
 
@@ -64,21 +64,21 @@ def test_the_hash_is_the_same_in_every_run_and_another_for_another_movie(render)
 
 def test_the_hash_is_that_of_the_movie_with_its_variables(render):
     movie = {**MOVIE, "variables": {"city": "Bern"}}
-    _, told = run(render(outlets=[VIDEOS], movie=movie, variables={"city": "Basel"}))
-    assert told[VIDEOS].extra["movie_hash"] == fingerprint({**movie, "variables": {"city": "Basel"}})
+    _, events = run(render(outlets=[VIDEOS], movie=movie, variables={"city": "Basel"}))
+    assert events[VIDEOS].extra["movie_hash"] == fingerprint({**movie, "variables": {"city": "Basel"}})
 
 
 def test_an_alias_gets_an_event_of_the_asset_of_the_task(render):
-    _, told = run(render(outlets=[AssetAlias("videos")]))
-    [(address, extra)] = alias_events(told[AssetAlias("videos")])
+    _, events = run(render(outlets=[AssetAlias("videos")]))
+    [(address, extra)] = alias_events(events[AssetAlias("videos")])
     assert address == "json2video://json2video_default/a_dag/render"
     assert extra["project"]
 
 
 def test_an_alias_gets_an_event_of_the_asset_of_the_template(render, service):
     template = service.add_template(MOVIE, id="abc123def456ghi789jk")
-    _, told = run(render(outlets=[AssetAlias("videos")], movie=None, template=template))
-    [(address, _)] = alias_events(told[AssetAlias("videos")])
+    _, events = run(render(outlets=[AssetAlias("videos")], movie=None, template=template))
+    [(address, _)] = alias_events(events[AssetAlias("videos")])
     assert address == f"json2video://json2video_default/{template}"
 
 
@@ -93,8 +93,8 @@ def test_what_the_author_added_to_an_event_stays(render):
 
 
 def test_a_task_that_does_not_wait_emits_the_project(render, service):
-    result, told = run(render(outlets=[VIDEOS], wait_for_completion=False))
-    facts = told[VIDEOS].extra
+    result, events = run(render(outlets=[VIDEOS], wait_for_completion=False))
+    facts = events[VIDEOS].extra
     assert facts["project"] == result["project"]
     assert facts["url"] is None
     assert facts["movie_hash"]
@@ -125,10 +125,10 @@ def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(rende
     context = {"outlet_events": outlet_events}
     _emit(context, outlets, videos, account="marketing", name="lot", summary={"videos": 2})
     assert outlet_events[VIDEOS].extra == {"videos": 2}
-    told = alias_events(outlet_events[AssetAlias("videos")])
-    assert [extra["project"] for _, extra in told] == ["a", "b"]
+    events = alias_events(outlet_events[AssetAlias("videos")])
+    assert [extra["project"] for _, extra in events] == ["a", "b"]
 
 
 def test_an_outlet_that_is_not_an_asset_is_ignored(render):
-    result, told = run(render(outlets=[{"a": "dictionary"}, VIDEOS]))
-    assert told[VIDEOS].extra["project"] == result["project"]
+    result, events = run(render(outlets=[{"a": "dictionary"}, VIDEOS]))
+    assert events[VIDEOS].extra["project"] == result["project"]

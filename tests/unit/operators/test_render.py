@@ -28,7 +28,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "t
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Looks into the list come at once; how long to wait between them is not what these tests are about."""
+    """Poll the list without delays; these tests are not about the delays."""
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 
 
@@ -481,7 +481,7 @@ def test_an_attempt_that_wakes_after_its_successor_has_started_sends_nothing(ren
     with pytest.raises(AirflowFailException, match="no longer the running one"):
         Attempt(render()).run()
     assert service.posts == 0
-    # Airflow 2 keeps one row for all attempts: failing this one would fail the one that runs.
+    # Airflow 2 has one row for all attempts: failing this one would fail the one that runs.
     assert exits == ([] if find_spec("airflow.sdk") else [0])
 
 
@@ -584,7 +584,7 @@ def test_without_a_stamp_no_failure_promises_a_reattach(render, service):
     with pytest.raises(RenderDeadlineExceeded, match="With durable=False no later attempt reattaches to it") as caught:
         Attempt(render(render_timeout=0.5, durable=False)).run()
     assert "reattaches to it:" in str(caught.value)
-    assert "retry of this task adopts" not in str(caught.value)
+    assert "retry of this task reattaches" not in str(caught.value)
 
 
 def test_the_error_of_a_stalled_render_does_not_promise_a_free_clear(render, service):

@@ -1,4 +1,4 @@
-"""The render task keeps its video: before it is paid for the place is looked at, and a retry never pays again."""
+"""The render task stores its video: it checks the path before it pays, and a retry never pays again."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_video_that_could_not_be_stored_is_stored_by_the_retry_without_a_new_r
     first = Attempt(render())
     with pytest.raises(DownloadFailed, match="Airflow will retry") as failure:
         first.run()
-    assert "not known" not in str(failure.value)
+    assert "It is unknown whether" not in str(failure.value)
     assert kept_in(tmp_path / "kept") == []
     service.clear_faults()
     result = Attempt(render(), try_number=2, before=first).run()

@@ -27,7 +27,7 @@ def hook(connection):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Looks come at once; how long to wait between them is not what these tests are about."""
+    """Poll without delays; these tests are not about the delays."""
     monkeypatch.setattr("airflow_json2video.templates._LOOKUP_DELAYS", (0.01, 0.01, 0.01))
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
 

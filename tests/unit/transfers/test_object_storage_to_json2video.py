@@ -23,7 +23,7 @@ def hook(connection, service):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Looks at a file come at once; how long to wait between them is not what these tests are about."""
+    """Poll a file without delays; these tests are not about the delays."""
     monkeypatch.setattr("airflow_json2video.storage.drive_upload._POLL_INTERVAL", 0.01)
 
 
