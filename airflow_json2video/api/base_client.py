@@ -190,7 +190,7 @@ class BaseClient:
                 advice=_NOTHING_SENT if submit else None,
             )
         return ResponseLost(
-            f"No complete response to {request} came from {where}: {reason}.",
+            f"No complete response to {request} was received from {where}: {reason}.",
             project=_project(call),
             billing=Billing.UNKNOWN if submit else None,
             advice=CHECK_LIST_FIRST if submit else retry_advice,

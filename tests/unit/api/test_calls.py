@@ -195,12 +195,12 @@ def _sized(size: int) -> FileContent:
 
 # Responses ------------------------------------------------------------------------------------------
 
-EXCHANGE = BaseClient(ClientConfig(api_key="Kq7mPz2Lw9RtBv4XcN8dYh3S"))
+BASE = BaseClient(ClientConfig(api_key="Kq7mPz2Lw9RtBv4XcN8dYh3S"))
 
 
 def read(call: calls.Call[Any], body: Any, *, status: int = 200) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return EXCHANGE.read(call, Response(status=status, reason="", headers={}, body=raw))
+    return BASE.read(call, Response(status=status, reason="", headers={}, body=raw))
 
 
 FINISHED = {
@@ -361,14 +361,14 @@ def test_a_response_of_another_structure_is_an_error(call, body):
 )
 def test_a_value_that_json_cannot_represent_is_rejected_with_its_path(document, words):
     with pytest.raises(ConfigurationError) as caught:
-        EXCHANGE.request(calls.submit_movie(document))
+        BASE.request(calls.submit_movie(document))
     assert words in str(caught.value)
     assert caught.value.__cause__ is None
 
 
 def test_a_numpy_number_is_sent_as_a_number():
     numpy = pytest.importorskip("numpy")
-    request = EXCHANGE.request(calls.submit_movie({"scenes": [{"duration": numpy.float32(2)}], "n": numpy.int64(3)}))
+    request = BASE.request(calls.submit_movie({"scenes": [{"duration": numpy.float32(2)}], "n": numpy.int64(3)}))
     assert request.body == b'{"scenes":[{"duration":2.0}],"n":3}'
 
 
@@ -377,23 +377,23 @@ def test_a_lone_surrogate_in_the_services_message_is_replaced(half):
     refused = Response(
         status=400, reason="Bad Request", headers={}, body=b'{"success": false, "message": "No %s"}' % half
     )
-    error = EXCHANGE.read(calls.get_movie("a" * 16), refused)
+    error = BASE.read(calls.get_movie("a" * 16), refused)
     assert "No \ufffd" in str(error)
     str(error).encode()
     known = b'{"success": true, "movie": {"project": "%s", "status": "error", "message": "Bad %s \\ud83d\\ude00"}}'
     answer = Response(status=200, reason="OK", headers={}, body=known % (b"a" * 16, half))
-    assert EXCHANGE.read(calls.get_movie("a" * 16), answer).movie.message == "Bad \ufffd 😀"
+    assert BASE.read(calls.get_movie("a" * 16), answer).movie.message == "Bad \ufffd 😀"
 
 
 def test_a_list_with_a_lone_surrogate_in_a_document_is_parsed():
     movie = b'{"project": "%s", "status": "done", "message": "\\ud83d", "client-data": {"a": "\\ud83d"}}' % (b"a" * 16)
     body = b'{"success": true, "movies": [%s], "pagination": {"has_next": false}}' % movie
-    page = EXCHANGE.read(calls.list_movies(), Response(status=200, reason="OK", headers={}, body=body))
+    page = BASE.read(calls.list_movies(), Response(status=200, reason="OK", headers={}, body=body))
     assert [movie.message for movie in page.movies] == ["\ufffd"]
 
 
 def test_an_http_reason_that_is_not_utf_8_is_shown_without_its_bytes():
-    error = EXCHANGE.read(
+    error = BASE.read(
         calls.get_movie("a" * 16), Response(status=502, reason="Bad \udce9 Gateway", headers={}, body=b"")
     )
     str(error).encode()
@@ -403,11 +403,11 @@ def test_a_recursive_document_is_rejected():
     document: dict[str, Any] = {}
     document["a"] = [document]
     with pytest.raises(ConfigurationError, match="contains itself"):
-        EXCHANGE.request(calls.submit_movie(document))
+        BASE.request(calls.submit_movie(document))
 
 
 def test_the_order_of_a_document_is_preserved():
-    body = EXCHANGE.request(calls.submit_movie({"b": "{{ü}}", "a": [1, 2.5, None, True, "1"]})).body
+    body = BASE.request(calls.submit_movie({"b": "{{ü}}", "a": [1, 2.5, None, True, "1"]})).body
     assert body == '{"b":"{{ü}}","a":[1,2.5,null,true,"1"]}'.encode()
 
 
@@ -430,7 +430,7 @@ def test_a_polled_page_has_the_status_of_renders_without_their_documents():
 
 def test_a_polled_page_sends_the_same_request_as_the_list():
     arguments = {"date_start": NOW - timedelta(days=1), "date_end": NOW, "limit": 7, "next_token": "t"}
-    assert EXCHANGE.request(poll_movies(**arguments)).url == EXCHANGE.request(calls.list_movies(**arguments)).url
+    assert BASE.request(poll_movies(**arguments)).url == BASE.request(calls.list_movies(**arguments)).url
 
 
 @pytest.mark.parametrize("odd", [b'"\\ud800"', b"NaN", b"1e999"])

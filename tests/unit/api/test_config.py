@@ -196,7 +196,7 @@ def test_importing_the_api_loads_no_client():
 
 
 def test_encoded_forms_has_the_usual_encodings():
-    told = encoded_forms('a"é/ z')
+    forms = encoded_forms('a"é/ z')
     for how in ("as it is", "JSON", "JSON in UTF-8", "an address", "a form", "UTF-8 read as latin-1"):
-        assert SPELLED[how]('a"é/ z').strip('"') in told
+        assert SPELLED[how]('a"é/ z').strip('"') in forms
     assert encoded_forms(KEY) == [KEY]
