@@ -586,7 +586,8 @@ def test_an_outage_while_the_template_is_read_is_waited_out_in_the_triggerer(bat
     assert outcome["done"] == service.posts == 7
 
 
-def test_the_first_report_of_a_retry_lists_items_as_unknown(batch, service, tmp_path):
+def test_the_first_report_of_a_retry_lists_items_as_unknown(batch, service, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
     first = BatchAttempt(batch)
     first.render_templates().start()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)

@@ -18,6 +18,7 @@ from airflow_json2video.exceptions import (
 )
 from airflow_json2video.triggers.batch import Json2VideoBatchTrigger
 from airflow_json2video.triggers.credits import Json2VideoCreditsTrigger
+from tests.unit.conftest import connection_json
 from tests.unit.operators.test_batch import (
     ROWS,
     BatchAttempt,
@@ -137,8 +138,9 @@ def test_without_a_reserve_the_balance_is_not_read(batch, service):
     assert {r.method for r in service.requests} == {"POST"}
 
 
-def test_a_balance_that_cannot_be_read_for_a_while_is_an_outage(batch, service):
-    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=4)
+def test_a_balance_that_cannot_be_read_for_a_while_is_an_outage(batch, service, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=service.url, retries=0))
+    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=2)
     assert BatchAttempt(lambda: batch(min_remaining_credits=100)).run()["done"] == 7
     assert one_project_each(service)
 
