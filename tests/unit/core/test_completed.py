@@ -34,30 +34,30 @@ def again(renders):
     return FinishedRenders(json.loads(json.dumps(renders.state())))
 
 
-def test_what_has_ended_before_the_first_look_is_not_new():
+def test_renders_that_ended_before_the_first_poll_are_not_reported():
     renders = looked(movie("old", created=NOW - MINUTE))
     assert renders.on_list([movie("old", created=NOW - MINUTE)], now=NOW + 30) == []
 
 
-def test_a_render_that_goes_on_at_the_first_look_is_told_when_it_ends():
+def test_a_render_that_is_running_at_the_first_poll_is_reported_when_it_ends():
     renders = looked(movie("a", "running", created=NOW - MINUTE))
     assert names(renders.on_list([movie("a", created=NOW - MINUTE)], now=NOW + 30)) == ["a"]
 
 
-def test_a_render_is_told_once_however_often_the_list_shows_it():
+def test_a_render_is_reported_once():
     renders = looked()
     told = [names(renders.on_list([movie("a"), movie("b", "error")], now=NOW + 30 * n)) for n in range(1, 40)]
     assert told == [["a", "b"], *[[]] * 38]
 
 
-def test_a_render_without_a_date_is_told_once_too():
+def test_a_render_without_a_date_is_reported_once():
     renders = looked()
     odd = {"project": "a", "status": "done", "created_at": "?"}
     told = [names(renders.on_list([odd], now=NOW + 30 * n)) for n in range(1, 40)]
     assert told == [["a"], *[[]] * 38]
 
 
-def test_the_range_is_short_and_reaches_over_midnight_and_the_end_of_a_month():
+def test_the_range_is_short_and_may_cross_midnight_and_the_end_of_a_month():
     renders = looked()
     start, end = renders.span(NOW + 30)
     assert datetime.fromtimestamp(start, timezone.utc).month == 5
@@ -65,12 +65,12 @@ def test_the_range_is_short_and_reaches_over_midnight_and_the_end_of_a_month():
     assert end - start < 15 * MINUTE
 
 
-def test_the_first_look_reaches_back_far_enough_for_what_still_goes_on():
+def test_the_first_poll_includes_running_renders():
     start, _ = FinishedRenders().span(NOW)
     assert NOW - start >= HOUR
 
 
-def test_the_range_reaches_back_to_a_young_render_that_goes_on_and_no_further_than_twenty_minutes():
+def test_the_range_starts_at_the_oldest_recent_running_render():
     renders = looked(movie("a", "running"))
     for minute in range(1, 120):
         now = NOW + minute * MINUTE
@@ -80,7 +80,7 @@ def test_the_range_reaches_back_to_a_young_render_that_goes_on_and_no_further_th
         renders.on_list([movie("a", "running")] if start <= NOW else [], now=now)
 
 
-def test_an_old_render_that_goes_on_is_asked_for_by_itself_ever_less_often():
+def test_an_old_running_render_is_polled_individually_less_and_less_often():
     renders = looked(movie("a", "running"))
     asked = []
     for step in range(1, int(23 * HOUR / 30)):
@@ -96,7 +96,7 @@ def test_an_old_render_that_goes_on_is_asked_for_by_itself_ever_less_often():
     assert renders.due_projects(NOW + 23 * HOUR + 1) == []
 
 
-def test_where_many_go_on_for_long_the_list_reaches_back_to_them_and_few_are_asked_for_by_themselves():
+def test_if_many_renders_run_long_the_list_includes_them():
     running = [movie(f"a{n}", "running", created=NOW - 1 + n / 100) for n in range(50)]
     renders = looked(*running)
     for step in range(1, 240):
@@ -117,7 +117,7 @@ def test_where_many_go_on_for_long_the_list_reaches_back_to_them_and_few_are_ask
     assert renders.on_list(ended, now=now + 30) == []
 
 
-def test_a_render_that_has_not_ended_in_a_day_or_is_not_known_any_more_is_forgotten():
+def test_a_render_that_runs_for_a_day_or_is_unknown_is_forgotten():
     renders = looked(movie("a", "running"), movie("b", "running"))
     renders.on_list([], now=NOW + HOUR)
     renders.on_unknown("b")
@@ -127,7 +127,7 @@ def test_a_render_that_has_not_ended_in_a_day_or_is_not_known_any_more_is_forgot
     assert renders.state()["open"] == {}
 
 
-def test_a_status_that_goes_backwards_tells_nothing_twice():
+def test_a_status_that_goes_backwards_is_not_reported_twice():
     renders = looked()
     told = []
     for step in range(1, 40):
@@ -142,7 +142,7 @@ def test_a_status_that_may_still_change_is_not_an_end():
     assert names(renders.on_list([movie("a")], now=NOW + 60)) == ["a"]
 
 
-def test_after_a_restart_nothing_is_told_twice_and_what_ended_meanwhile_is_told():
+def test_after_a_restart_new_ends_are_reported_and_old_ones_are_not():
     renders = looked(movie("b", "running"))
     assert names(renders.on_list([movie("a"), movie("b", "running")], now=NOW + 30)) == ["a"]
     renders = again(renders)
@@ -152,7 +152,7 @@ def test_after_a_restart_nothing_is_told_twice_and_what_ended_meanwhile_is_told(
     assert names(renders.on_list([movie("a"), movie("b"), c], now=NOW + 3 * HOUR)) == ["b", "c"]
 
 
-def test_a_render_that_is_asked_for_by_itself_is_remembered_over_a_restart():
+def test_an_individually_polled_render_survives_a_restart():
     renders = looked(movie("a", "running"))
     renders.on_list([], now=NOW + HOUR)
     renders = again(renders)
@@ -161,12 +161,12 @@ def test_a_render_that_is_asked_for_by_itself_is_remembered_over_a_restart():
     assert not again(renders).on_response(movie("a"), now=NOW + 2 * HOUR)
 
 
-def test_what_is_made_up_for_after_a_long_time_is_bounded_by_the_life_of_a_file():
+def test_catching_up_is_limited_to_the_retention_of_a_file():
     start, _ = again(looked()).span(NOW + 60 * DAY)
     assert start == NOW + 53 * DAY
 
 
-def test_what_is_kept_stays_small_while_a_large_batch_is_under_way():
+def test_the_state_stays_small_during_a_large_batch():
     renders = looked(*(movie(f"slow{n}", "running") for n in range(11)))
     done = []
     for step in range(1, 240):
@@ -177,7 +177,7 @@ def test_what_is_kept_stays_small_while_a_large_batch_is_under_way():
     assert len(json.dumps(renders.state())) < 10_000
 
 
-def test_what_is_kept_stays_small():
+def test_the_state_stays_small():
     renders = looked()
     for step in range(1, 400):
         now = NOW + 30 * step
@@ -186,12 +186,12 @@ def test_what_is_kept_stays_small():
 
 
 @pytest.mark.parametrize("state", [None, "x", {}, {"start": "x"}, {"start": None, "reported": 3}, {"start": 1.0}])
-def test_a_state_that_cannot_be_read_is_none(state):
+def test_an_invalid_state_is_ignored(state):
     renders = FinishedRenders(state)
     assert renders.on_list([movie("old")], now=NOW) == []
 
 
-def test_an_entry_of_another_shape_is_passed_over():
+def test_an_invalid_entry_is_skipped():
     renders = looked()
     assert names(renders.on_list([{}, {"project": 7, "status": "done"}, movie("a")], now=NOW + 30)) == ["a"]
 
@@ -207,11 +207,11 @@ def test_an_entry_of_another_shape_is_passed_over():
         ("any", "error", True),
     ],
 )
-def test_the_outcome_chooses(outcome, status, taken):
+def test_the_filter_selects_by_outcome(outcome, status, taken):
     assert RenderFilter(outcome=outcome).matches(movie("a", status), deployment="id:here") is taken
 
 
-def test_a_render_of_another_deployment_fires_nothing_and_one_of_no_airflow_does():
+def test_renders_of_other_deployments_are_excluded():
     wanted = RenderFilter()
     task = TaskIdentity(deployment="id:here", dag_id="d", run_id="r", task_id="t", map_index=-1, generation=0)
 
@@ -228,7 +228,7 @@ def test_a_render_of_another_deployment_fires_nothing_and_one_of_no_airflow_does
     assert wanted.matches(movie("a", **of("id:here")), deployment="id:here")
 
 
-def test_a_template_is_told_by_the_document_that_the_list_shows():
+def test_the_template_is_read_from_the_listed_document():
     wanted = RenderFilter(template="abc123def456ghi789jk")
     assert wanted.matches(movie("a", json='{"template": "abc123def456ghi789jk"}'), deployment="id:here")
     assert not wanted.matches(movie("a", json='{"template": "another"}'), deployment="id:here")
@@ -236,7 +236,7 @@ def test_a_template_is_told_by_the_document_that_the_list_shows():
     assert not wanted.matches(movie("a"), deployment="id:here")
 
 
-def test_client_data_is_matched_in_part_and_deeply():
+def test_client_data_matches_partially_and_recursively():
     wanted = RenderFilter(client_data={"campaign": {"name": "spring"}, "lot": 7})
     whole = {"campaign": {"name": "spring", "year": 2026}, "lot": 7, "more": 1}
     assert wanted.matches(movie("a", **{"client-data": whole}), deployment="id:here")

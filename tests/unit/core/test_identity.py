@@ -38,7 +38,7 @@ def test_another_dag_run_task_map_index_or_generation_has_another_key():
     assert len({TASK.submission_key, *(o.submission_key for o in others)}) == 6
 
 
-def test_the_same_task_of_two_deployments_shares_no_key_and_is_known_as_a_namesake():
+def test_the_same_task_of_two_deployments_shares_only_its_name_key():
     other = dataclasses.replace(TASK, deployment="id:there")
     assert other.submission_key != TASK.submission_key
     assert other.task_key != TASK.task_key
@@ -63,25 +63,25 @@ def test_the_stamp_has_a_version_and_a_later_one_is_read():
     assert read_stamp({STAMP_KEY: {**stamped, "version": 2, "more": True}}) == Stamp.of(TASK, "f", attempt=1)
 
 
-def test_a_stamp_that_names_no_deployment_is_nobodys():
+def test_a_stamp_without_a_deployment_is_ignored():
     stamped = dict(add_stamp({}, Stamp.of(TASK, "f", attempt=1))["client-data"][STAMP_KEY])
     del stamped["deployment"]
     assert read_stamp({STAMP_KEY: stamped}) is None
 
 
-def test_names_that_run_into_each_other_do_not_share_a_key():
+def test_names_with_the_same_concatenation_have_different_keys():
     one = dataclasses.replace(TASK, dag_id="a", run_id="b.c")
     two = dataclasses.replace(TASK, dag_id="a.b", run_id="c")
     assert one.task_key != two.task_key
 
 
-def test_a_clear_changes_the_key_and_keeps_the_task():
+def test_a_clear_changes_the_submission_key_but_not_the_task_key():
     cleared = dataclasses.replace(TASK, generation=TASK.generation + 1)
     assert cleared.task_key == TASK.task_key
     assert cleared.submission_key != TASK.submission_key
 
 
-def test_the_fingerprint_does_not_see_the_order_of_keys_and_sees_every_value():
+def test_the_fingerprint_ignores_the_order_of_keys_but_not_values():
     document = {"scenes": [{"duration": 2}], "resolution": "hd"}
     turned = {"resolution": "hd", "scenes": [{"duration": 2}]}
     assert fingerprint(document) == fingerprint(turned)
@@ -96,7 +96,7 @@ def test_the_fingerprint_of_a_stamped_document_is_that_of_the_plain_one():
     assert fingerprint(add_stamp(bare, mark)) == fingerprint(bare)
 
 
-def test_the_stamp_stands_beside_the_authors_own_client_data_and_touches_nothing_else():
+def test_the_stamp_is_added_to_client_data_and_changes_nothing_else():
     document = {"scenes": [], "client-data": {"order": 7}}
     stamped = add_stamp(document, Stamp.of(TASK, "f", attempt=1))
     assert stamped["client-data"]["order"] == 7
@@ -112,31 +112,31 @@ def test_a_stamp_is_read_from_client_data_or_else_from_the_submitted_document():
     assert read_stamp(None, json.dumps(stamped)) == mark
 
 
-def test_documents_of_other_users_and_damaged_stamps_have_no_stamp():
+def test_other_documents_and_damaged_stamps_are_ignored():
     for client_data in (None, {}, {"order": 7}, {STAMP_KEY: "x"}, {STAMP_KEY: {"submission_key": "k"}}, "text"):
         assert read_stamp(client_data) is None
     assert read_stamp({}, f'{{"{STAMP_KEY}": broken') is None
     assert read_stamp({}, f'"{STAMP_KEY}"') is None
 
 
-def test_each_item_of_a_batch_has_keys_of_its_own():
+def test_each_item_of_a_batch_has_its_own_keys():
     keys = {TaskIdentity("id:here", "d", "r", "t", -1, 2, item=item).task_key for item in (None, "", "a", "b")}
     assert len(keys) == 4
 
 
 @pytest.mark.parametrize("odd", [float("inf"), float("nan"), "9" * 5000, [1], {}, None, "one", "\ud800"])
 @pytest.mark.parametrize("name", ["generation", "attempt"])
-def test_an_odd_stamp_is_no_stamp_and_stands_in_the_way_of_no_other_render(name, odd):
+def test_an_invalid_stamp_is_ignored(name, odd):
     stamped = add_stamp({}, Stamp.of(TASK, "f", attempt=1))
     stamped["client-data"][STAMP_KEY][name] = odd
     assert read_stamp(stamped["client-data"]) is None
     assert read_stamp({}, json.dumps(stamped)) is None
 
 
-def test_a_document_that_is_nested_too_deeply_has_no_stamp():
+def test_a_document_that_is_nested_too_deeply_is_ignored():
     assert read_stamp({}, f'{{"client-data": {{"{STAMP_KEY}": {"[" * 100_000}{"]" * 100_000}}}}}') is None
 
 
-def test_a_deployment_that_someone_else_has_named_is_one_word_of_a_log_line():
+def test_the_deployment_of_a_foreign_stamp_is_escaped_in_a_log_line():
     words = format_deployment(deployment_from_id("abc\n[2026-11-26] INFO - Submitted render x"))
     assert "\n" not in words

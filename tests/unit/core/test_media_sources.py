@@ -15,7 +15,7 @@ def movie(*elements, **more):
     return {"scenes": [{"elements": list(elements)}], **more}
 
 
-def test_images_videos_and_sounds_are_given_in_their_order_each_once():
+def test_media_urls_are_returned_in_order_without_duplicates():
     document = {
         "elements": [{"type": "audio", "src": "https://a/music.mp3"}],
         "scenes": [
@@ -26,7 +26,7 @@ def test_images_videos_and_sounds_are_given_in_their_order_each_once():
     assert media_urls(document) == ["https://a/music.mp3", "https://a/1.png", "https://a/2.mp4"]
 
 
-def test_what_is_no_media_file_is_not_a_source():
+def test_only_media_elements_are_included():
     others = [{"type": "html", "src": "https://a/page"}, {"type": "text", "text": "https://a/b.png"}, image(None)]
     assert media_urls(movie(*others, {"type": "image", "prompt": "a cat"})) == []
 
@@ -35,20 +35,20 @@ def test_elements_inside_elements_are_found():
     assert media_urls(movie({"type": "component", "elements": [image("https://a/1.png")]})) == ["https://a/1.png"]
 
 
-def test_variables_are_filled_in_where_the_document_gives_their_values():
+def test_variables_of_the_document_are_resolved():
     document = movie(
         image("{{ logo }}"), image("https://a/{{ city }}.png"), variables={"logo": "https://a/logo.png", "city": "Bern"}
     )
     assert media_urls(document) == ["https://a/logo.png", "https://a/Bern.png"]
 
 
-def test_the_variables_of_scene_and_element_go_before_those_of_the_movie():
+def test_variables_of_scene_and_element_override_those_of_the_movie():
     scene = {"variables": {"n": "2"}, "elements": [image("https://a/{{ n }}"), {**image("https://a/{{ n }}")}]}
     scene["elements"][1]["variables"] = {"n": "3"}
     assert media_urls({"variables": {"n": "1"}, "scenes": [scene]}) == ["https://a/2", "https://a/3"]
 
 
-def test_a_scene_that_is_repeated_gives_the_files_of_each_round():
+def test_a_repeated_scene_includes_the_files_of_each_repetition():
     rooms = [{"photo": "https://a/1.png"}, {"photo": "https://a/2.png"}]
     scenes = [
         {"iterate": "rooms", "elements": [image("{{ photo }}")]},
@@ -58,7 +58,7 @@ def test_a_scene_that_is_repeated_gives_the_files_of_each_round():
     assert media_urls({"variables": {"rooms": rooms}, "scenes": scenes}) == expected
 
 
-def test_an_address_that_only_the_service_knows_is_left_out():
+def test_a_url_that_only_the_service_knows_is_omitted():
     assert media_urls(movie(image("{{ unknown }}"), image("https://a/1.png"))) == ["https://a/1.png"]
     assert media_urls({"template": "abc123def456ghi789jk", "variables": {"logo": "https://a/logo.png"}}) == []
 
@@ -68,7 +68,7 @@ def test_a_document_of_any_shape_is_read_without_an_error():
         assert media_urls(odd) == []
 
 
-def test_a_movie_that_repeats_itself_endlessly_is_read_in_a_moment():
+def test_an_endlessly_repeating_movie_is_read_quickly():
     items = [{"n": str(n)} for n in range(200_000)]
     scenes = [{"iterate": "items", "elements": [image("https://a/{{ n }}"), image("{{ nothing }}")]}] * 50
     started = time.process_time()
@@ -78,7 +78,7 @@ def test_a_movie_that_repeats_itself_endlessly_is_read_in_a_moment():
     assert time.process_time() - started < 5
 
 
-def test_elements_in_elements_in_elements_without_an_end_are_read_to_a_depth():
+def test_nested_elements_are_read_to_a_limited_depth():
     element = image("https://a/deep.png")
     for _ in range(500):
         element = {"type": "component", "elements": [element]}
@@ -87,7 +87,7 @@ def test_elements_in_elements_in_elements_without_an_end_are_read_to_a_depth():
 
 @pytest.mark.parametrize("junk", [["image"], {"a": 1}, None, 7, True, "image", [[]]], ids=repr)
 @pytest.mark.parametrize("name", ["type", "src", "variables", "elements", "iterate", "iterate-as"])
-def test_a_value_of_another_type_loses_no_other_source(name, junk):
+def test_an_invalid_value_does_not_affect_the_other_urls(name, junk):
     good = {"type": "image", "src": "https://cdn.example.com/a.png"}
     document = {"scenes": [{"elements": [{**good, name: junk}]}, {**good, name: junk}, {"elements": [good]}]}
     assert media_urls(document)[-1] == "https://cdn.example.com/a.png"

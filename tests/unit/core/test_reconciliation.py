@@ -31,11 +31,11 @@ def again(**changes):
     return replace(ME, **changes)
 
 
-def test_the_render_of_a_task_that_succeeded_is_taken():
+def test_the_render_of_a_successful_task_is_used():
     assert verdicts(render("a")) == {"a": "used"}
 
 
-def test_the_render_of_a_task_that_is_not_over_is_awaited():
+def test_the_render_of_an_unfinished_task_is_awaited():
     for state in ("deferred", "running", "up_for_retry", None):
         assert verdicts(render("a", status="running"), state=state) == {"a": "awaited"}
 
@@ -45,14 +45,14 @@ def test_the_render_of_a_task_that_failed_is_an_orphan():
         assert verdicts(render("a"), state=state) == {"a": "orphan"}
 
 
-def test_of_two_renders_of_one_document_the_later_is_a_duplicate_and_its_credits_are_wasted():
+def test_the_later_of_two_renders_of_one_document_is_a_duplicate():
     first, second = render("a", seconds=10), render("b", at="2026-05-01T01:00:00Z", seconds=12.5)
     assert verdicts(first, second) == {"a": "used", "b": "duplicate"}
     tasks = {ME.task_key: KnownTask("x", "success")}
     assert reconcile([second, first], tasks, deployment="id:here").wasted_credits == 13
 
 
-def test_a_render_that_failed_is_none_of_them_and_cost_nothing():
+def test_a_failed_render_costs_nothing():
     assert verdicts(render("a", status="error"), render("b")) == {"a": "failed", "b": "used"}
     tasks = {ME.task_key: KnownTask("x", "failed")}
     assert reconcile([render("a", status="error")], tasks, deployment="id:here").wasted_credits == 0
@@ -64,7 +64,7 @@ def test_a_render_from_before_a_clear_or_of_another_document_was_replaced():
     assert verdicts(render("a", print_="old"), now) == {"a": "replaced", "b": "used"}
 
 
-def test_a_render_whose_task_is_not_known_here_is_told_apart_and_not_counted():
+def test_a_render_of_an_unknown_task_is_listed_separately():
     other = render("a", identity=again(dag_id="another"))
     found = reconcile([other], {ME.task_key: KnownTask("x", "failed")}, deployment="id:here")
     assert found.verdicts == {}
@@ -98,7 +98,7 @@ def test_the_renders_of_another_deployment_are_neither_judged_nor_counted():
     assert reconcile([theirs], tasks, deployment=None).others == (theirs,)
 
 
-def test_credits_count_begun_seconds_and_four_above_full_hd():
+def test_credits_count_started_seconds_and_four_above_full_hd():
     assert render("a", seconds=10.2).credits == 11
     large = StampedRender("a", "done", ME and Stamp.of(ME, "x", attempt=1), duration=2.0, width=3840, height=2160)
     assert large.credits == 8

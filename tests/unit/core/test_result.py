@@ -42,14 +42,14 @@ def test_a_result_is_plain_json_with_numbers_even_where_the_service_sends_string
     assert result["submission_key"] == "k"
 
 
-def test_what_is_missing_or_no_number_is_none():
+def test_missing_and_invalid_numbers_are_none():
     result = render_result({"project": "p", "duration": "soon"}, remaining_quota=None, submission_key=None)
     assert result["duration"] is None
     assert result["height"] is None
     assert result["remaining_quota"] == {}
 
 
-def test_warnings_travel_cut_to_what_an_event_may_weigh():
+def test_warnings_are_truncated_for_an_event():
     movie = {"project": "p", "warnings": [f"{number}: {'x' * 300}" for number in range(50)]}
     facts = select_fields(movie)
     assert len(facts["warnings"]) == 20
@@ -59,13 +59,13 @@ def test_warnings_travel_cut_to_what_an_event_may_weigh():
     assert select_fields(facts) == facts  # through an event and out of it again
 
 
-def test_warnings_of_another_shape_are_none_and_each_is_one_line():
+def test_invalid_warnings_are_ignored_and_each_is_one_line():
     assert [get_warnings({"warnings": odd}) for odd in (None, "text", {"a": 1}, [1, None], [])] == [[]] * 5
     assert get_warnings({"warnings": ["two\nlines", 3]}) == ["two lines"]
     assert "warnings" not in select_fields({"project": "p"})
 
 
-def test_warnings_are_no_part_of_a_result():
+def test_warnings_are_not_part_of_a_result():
     movie = {"project": "p", "warnings": ["a"]}
     assert render_result(movie, remaining_quota=None, submission_key=None) == render_result(
         {"project": "p"}, remaining_quota=None, submission_key=None
@@ -73,7 +73,7 @@ def test_warnings_are_no_part_of_a_result():
 
 
 @pytest.mark.parametrize("odd", ["inf", float("inf"), float("nan"), "1e999", 10**400, [], {}])
-def test_a_number_that_is_none_ends_no_render_that_is_paid_for(odd):
+def test_an_invalid_number_does_not_fail_a_paid_render(odd):
     movie = {"project": "p", "status": "done", "url": "u", "width": odd, "size": odd, "duration": odd}
     result = render_result(movie, remaining_quota=None, submission_key=None)
     assert (result["width"], result["size"], result["duration"]) == (None, None, None)
@@ -81,7 +81,7 @@ def test_a_number_that_is_none_ends_no_render_that_is_paid_for(odd):
     assert durations_match(2.0, movie)
 
 
-def test_the_facts_of_a_video_are_plain_json_with_the_same_keys_whatever_is_known():
+def test_the_extra_of_an_asset_event_is_plain_json_with_constant_keys():
     facts = asset_event_extra({**RESULT, "stored_path": "s3://videos/a.mp4"}, movie_hash="abc")
     assert facts == {
         "project": "Qk3vT9zLm2XcB7wA",
@@ -101,7 +101,7 @@ def test_the_facts_of_a_video_are_plain_json_with_the_same_keys_whatever_is_know
     assert json.loads(json.dumps(facts)) == facts
 
 
-def test_the_authors_own_data_and_the_quota_are_not_among_the_facts():
+def test_the_extra_contains_neither_client_data_nor_quota():
     told = json.dumps(asset_event_extra(RESULT))
     assert "SECRET" not in told
     assert "600" not in told
@@ -111,7 +111,7 @@ def test_the_authors_own_data_and_the_quota_are_not_among_the_facts():
 @pytest.mark.parametrize(
     ("width", "height", "expected"), [(1080, 1920, 11), (1920, 1080, 11), (3840, 2160, 44), (None, None, None)]
 )
-def test_credits_are_the_begun_seconds_times_the_price_of_the_frame(width, height, expected):
+def test_credits_are_the_started_seconds_times_the_price_of_the_frame(width, height, expected):
     assert credits_of({"duration": 10.4, "width": width, "height": height}) == expected
 
 
@@ -125,11 +125,11 @@ def test_credits_are_the_begun_seconds_times_the_price_of_the_frame(width, heigh
         ("/data/a@b.mp4", "/data/a@b.mp4"),
     ],
 )
-def test_an_address_is_told_without_credentials(address, left):
+def test_credentials_are_removed_from_a_url(address, left):
     assert without_credentials(address) == left
 
 
-def test_the_services_words_are_told_without_what_signs_an_address():
+def test_query_strings_are_removed_from_service_messages():
     said = "Scene #1: Failed to download 'https://b.s3.example.com/a.png?X-Signature=SECRET&x=1', is it there? Yes?"
     assert (
         strip_query_strings(said) == "Scene #1: Failed to download 'https://b.s3.example.com/a.png', is it there? Yes?"
@@ -150,5 +150,5 @@ def test_the_services_words_are_told_without_what_signs_an_address():
         ("", None),
     ],
 )
-def test_a_file_is_named_by_scheme_host_and_path_and_nothing_else(address, dataset):
+def test_a_lineage_dataset_consists_of_scheme_host_and_path(address, dataset):
     assert lineage_dataset(address) == dataset

@@ -23,28 +23,28 @@ MOVIE = {"project": "p", "size": 1000, "duration": 100.0, "ended_at": "2026-05-1
 ENDED = 1778571897.0
 
 
-def test_fields_are_filled_in_and_double_braces_are_braces():
+def test_placeholders_are_replaced_and_double_braces_are_literal():
     assert format_path("s3://v/{item}/{project}.mp4", {"item": "a b", "project": "p"}) == "s3://v/a b/p.mp4"
     assert format_path("/v/{{x}}-{project}.mp4", {"project": "p"}) == "/v/{x}-p.mp4"
     assert placeholders("/v/{item}/") == {"item", "project"}
 
 
-def test_a_path_that_ends_in_a_slash_gets_a_name():
+def test_a_default_name_is_added_to_a_path_that_ends_in_a_slash():
     assert format_path("s3://v/", {"project": "p"}) == "s3://v/p.mp4"
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "a/b", "../../etc/x", "a\\b", "a\nb", "a\0b", None])
-def test_a_value_never_leads_to_another_folder(value):
+def test_a_value_cannot_change_the_directory(value):
     with pytest.raises(ConfigurationError, match="cannot be part of a file's name"):
         format_path("/v/{item}.mp4", {"item": value, "project": "p"})
 
 
-def test_a_name_longer_than_a_file_system_takes_is_refused():
+def test_a_name_that_is_too_long_is_refused():
     with pytest.raises(ConfigurationError, match="more than 255 bytes"):
         format_path("/v/{item}.mp4", {"item": "ü" * 200, "project": "p"})
 
 
-def test_what_stands_beside_a_video_has_its_name():
+def test_a_sibling_path_has_the_name_of_the_video():
     assert sibling_path("s3://v/p.mp4", ".ass") == "s3://v/p.ass"
     assert sibling_path("/v.d/film", ".ass") == "/v.d/film.ass"
     assert sibling_path("/v/.hidden", ".jpg") == "/v/.hidden.jpg"
@@ -63,11 +63,11 @@ def test_what_stands_beside_a_video_has_its_name():
         (False, 1000, None, False),
     ],
 )
-def test_what_is_there_is_taken_for_the_video_only_if_it_must_be_it(names_project, size, modified, kept):
+def test_an_existing_file_counts_as_the_video_only_if_it_matches(names_project, size, modified, kept):
     assert matches_stored_file(MOVIE, names_project=names_project, size=size, modified=modified) is kept
 
 
-def test_where_the_service_does_not_say_the_length_name_or_age_and_the_file_itself_decide():
+def test_without_a_size_name_or_age_decide():
     movie = {**MOVIE, "size": None}
     assert matches_stored_file(movie, names_project=True, size=1000, modified=None)
     assert not matches_stored_file(movie, names_project=False, size=1000, modified=ENDED - 301)
@@ -75,7 +75,7 @@ def test_where_the_service_does_not_say_the_length_name_or_age_and_the_file_itse
 
 
 @pytest.mark.parametrize(("found", "same"), [(100.0, True), (101.9, True), (98.1, True), (103, False), (None, True)])
-def test_a_duration_may_differ_by_a_fiftieth(found, same):
+def test_a_duration_may_differ_by_two_percent(found, same):
     assert durations_match(found, MOVIE) is same
 
 
@@ -95,16 +95,16 @@ def test_a_short_video_may_differ_by_a_second():
         (b'{"success": false}', "application/json", False),
     ],
 )
-def test_pages_and_errors_are_no_media(begin, kind, usable):
+def test_html_and_xml_are_not_media(begin, kind, usable):
     assert (media_error(begin, kind) is None) is usable
 
 
-def test_a_file_is_kept_for_seven_days_after_the_renders_end():
+def test_a_file_is_available_for_seven_days_after_the_end():
     assert seconds_left(MOVIE, now=ENDED + 6 * 86400) == 86400
     assert seconds_left({"project": "p"}, now=ENDED) is None
 
 
-def test_a_result_says_where_its_video_is_and_no_more_where_it_was():
+def test_the_result_of_a_stored_video_has_its_path_and_no_deleted_url():
     result = render_result({**MOVIE, "url": "u", "ass": "a"}, remaining_quota=None, submission_key=None)
     assert result["stored_path"] is None
     kept = StoredVideo(path="s3://v/p.mp4", bytes=1000, duration=100.0, downloaded=True).add_to(result)
@@ -126,7 +126,7 @@ def test_a_result_says_where_its_video_is_and_no_more_where_it_was():
         ({}, FileState.EXPIRED),
     ],
 )
-def test_a_file_that_is_not_named_is_late_deleted_missing_or_expired(facts, state):
+def test_a_missing_file_is_late_deleted_missing_or_expired(facts, state):
     movie = {"project": "p", "status": "done", "url": None, **facts}
     assert file_state(movie, now=ENDED + 10) is state
     if state is not FileState.THERE:
@@ -135,7 +135,7 @@ def test_a_file_that_is_not_named_is_late_deleted_missing_or_expired(facts, stat
         assert error.retryable is (state is FileState.LATE)
 
 
-def test_what_was_written_after_a_render_was_submitted_is_the_video_of_another():
+def test_a_file_written_after_the_submission_must_not_be_overwritten():
     movie = {**MOVIE, "created_at": "2026-05-12T07:40:00Z"}
     assert not may_be_overwritten(movie, modified=ENDED)
     assert may_be_overwritten(movie, modified=ENDED - 3600)

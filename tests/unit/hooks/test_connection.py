@@ -16,7 +16,7 @@ def settings(**fields):
     return connection_settings(SimpleNamespace(**{**defaults, **fields}))
 
 
-def test_only_the_key_is_needed():
+def test_only_the_key_is_required():
     assert settings().host == "https://api.json2video.com/v2"
     assert settings().api_key == KEY
     assert settings().options == {}
@@ -51,7 +51,7 @@ def test_any_other_host_is_refused_with_the_reason_and_the_connections_name(host
     assert "pw" not in str(caught.value)
 
 
-def test_options_come_out_of_extra_as_text_or_object():
+def test_options_are_read_from_extra_as_text_or_object():
     extra = {"connect_timeout": "3", "read_timeout": 60, "retries": 1, "proxy": "http://p:3128", "ca_file": ""}
     expected = {"connect_timeout": 3.0, "read_timeout": 60.0, "retries": 1, "proxy": "http://p:3128"}
     assert settings(extra=json.dumps(extra)).options == expected
@@ -80,7 +80,7 @@ def test_only_this_machine_is_loopback():
     assert not settings().is_loopback
 
 
-def test_a_namespace_names_the_deployment_and_is_no_argument_of_a_client():
+def test_a_namespace_is_not_an_argument_of_the_client():
     found = settings(extra={"namespace": "staging", "retries": 1})
     assert (found.namespace, found.options) == ("staging", {"retries": 1})
     assert settings(extra={"namespace": ""}).namespace is None
@@ -88,19 +88,19 @@ def test_a_namespace_names_the_deployment_and_is_no_argument_of_a_client():
 
 
 @pytest.mark.parametrize("namespace", [" ", "two words", "a/b", "x" * 65, ["a"]])
-def test_a_namespace_that_is_no_plain_name_is_refused(namespace):
+def test_an_invalid_namespace_is_refused(namespace):
     with pytest.raises(ConfigurationError, match=r"'namespace' in extra must be 1 to 64 letters"):
         settings(extra={"namespace": namespace})
 
 
-def test_the_confirmation_time_is_no_argument_of_a_client():
+def test_the_confirmation_time_is_not_an_argument_of_the_client():
     found = settings(extra={"confirmation_time": "90", "retries": 1})
     assert (found.confirmation_time, found.options) == (90.0, {"retries": 1})
     assert settings().confirmation_time == 300.0
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", -1, "soon"])
-def test_a_confirmation_time_without_an_end_is_refused(seconds):
+def test_an_infinite_confirmation_time_is_refused(seconds):
     """With NaN no absence would ever be confirmed."""
     with pytest.raises(ConfigurationError, match="confirmation_time"):
         settings(extra={"confirmation_time": seconds})

@@ -21,7 +21,7 @@ def hook(connection):
     return Json2VideoHook()
 
 
-def test_the_hook_submits_and_asks_through_the_connection(hook, service):
+def test_the_hook_submits_and_polls_through_the_connection(hook, service):
     project = hook.submit_movie(MOVIE).project
     answer = hook.get_movie(project, with_document=True)
     assert answer.movie.project == project
@@ -44,21 +44,21 @@ def test_deleting_a_movie_may_be_repeated(hook):
     hook.delete_movie(project)
 
 
-def test_what_does_not_exist_is_told_apart(hook):
+def test_missing_resources_raise_different_errors(hook):
     with pytest.raises(ProjectNotFound):
         hook.get_movie("x" * 16)
     with pytest.raises(TemplateNotFound):
         hook.get_template("x" * 20)
 
 
-def test_the_test_button_makes_a_free_call_and_shows_what_is_left(hook, service):
+def test_the_test_button_sends_a_free_request_and_shows_the_credits_left(hook, service):
     ok, message = hook.test_connection()
     assert ok
     assert "credits left" in message
     assert service.posts == 0
 
 
-def test_the_test_button_tells_a_wrong_key_from_a_network_fault(monkeypatch, service):
+def test_the_test_button_distinguishes_a_wrong_key_from_a_network_error(monkeypatch, service):
     env = "AIRFLOW_CONN_JSON2VIDEO_DEFAULT"
     monkeypatch.setenv(env, json.dumps({"conn_type": "json2video", "password": "invalid-key", "host": service.url}))
     ok, message = Json2VideoHook().test_connection()
@@ -72,14 +72,14 @@ def test_the_test_button_tells_a_wrong_key_from_a_network_fault(monkeypatch, ser
     assert "could not be reached" in message
 
 
-def test_the_test_button_does_not_name_the_made_up_connection_of_airflows_page(monkeypatch):
+def test_the_test_button_does_not_show_the_generated_connection_id(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_DNDZYFXS", json.dumps({"conn_type": "json2video"}))
     ok, message = Json2VideoHook("DnDzyFxS").test_connection()
     assert not ok
     assert message.startswith("This connection does not contain an API key.")
 
 
-def test_the_asynchronous_client_is_of_the_same_connection(hook, service):
+def test_the_asynchronous_client_uses_the_same_connection(hook, service):
     from airflow_json2video.api import calls
 
     async def ask():
@@ -125,7 +125,7 @@ def test_the_form_of_airflow_2_can_be_built():
     assert {field.field_class for field in widgets.values()} == {IntegerField, StringField}
 
 
-def test_the_form_of_airflow_2_takes_a_timeout_with_a_fraction():
+def test_the_form_of_airflow_2_accepts_a_fractional_timeout():
     pytest.importorskip("flask_appbuilder", reason="Airflow 3 without the FAB provider shows the declared form")
     from airflow.models import Connection
     from werkzeug.datastructures import MultiDict
@@ -141,7 +141,7 @@ def test_the_form_of_airflow_2_takes_a_timeout_with_a_fraction():
     assert settings.options == {"connect_timeout": 2.5}
 
 
-def test_the_form_can_be_built_from_the_stand_ins_of_airflow_3_0_and_3_1(monkeypatch):
+def test_the_form_can_be_built_from_the_replacements_of_airflow_3_0_and_3_1(monkeypatch):
     from unittest.mock import MagicMock
 
     class IntegerField:

@@ -51,7 +51,7 @@ def unkept(hook):
     return unkept
 
 
-def test_what_airflow_rendered_and_nobody_kept_is_kept_and_then_there_is_nothing_left(hook, rendered, unkept, tmp_path):
+def test_unstored_renders_are_stored_once(hook, rendered, unkept, tmp_path):
     path = f"{tmp_path}/{{project}}.mp4"
     lost, kept = rendered("lost"), rendered("kept", output_path=path)
     hook.submit_movie(MOVIE)  # somebody else's
@@ -63,7 +63,7 @@ def test_what_airflow_rendered_and_nobody_kept_is_kept_and_then_there_is_nothing
     assert list(archive_renders(hook, template=path, log=Log())) == []
 
 
-def test_the_next_to_expire_comes_first_and_what_has_expired_does_not_come(rendered, unkept, service, tmp_path):
+def test_the_next_to_expire_comes_first_and_expired_renders_are_omitted(rendered, unkept, service, tmp_path):
     path, now = f"{tmp_path}/{{project}}.mp4", time.time()
     rendered("oldest")
     service.clock.advance(4 * DAY)
@@ -74,7 +74,7 @@ def test_the_next_to_expire_comes_first_and_what_has_expired_does_not_come(rende
     assert unkept(path, now=now + 8 * DAY) == [older, newest]
 
 
-def test_one_that_cannot_be_kept_does_not_stop_the_others(hook, rendered, service, tmp_path):
+def test_one_that_cannot_be_stored_does_not_stop_the_others(hook, rendered, service, tmp_path):
     first, second = rendered("first"), rendered("second")
     service.add_fault("file", status="missing", project=first, times=None)
     told = {one.render.project: one for one in archive_renders(hook, template=f"{tmp_path}/{{project}}.mp4", log=Log())}
@@ -82,7 +82,7 @@ def test_one_that_cannot_be_kept_does_not_stop_the_others(hook, rendered, servic
     assert told[second].stored.bytes > 0
 
 
-def test_a_video_that_is_kept_under_another_path_counts_where_that_is_named(rendered, unkept, tmp_path):
+def test_a_video_stored_in_the_also_in_directory_counts(rendered, unkept, tmp_path):
     project = rendered("task", output_path=f"{tmp_path}/kept/2026-05-12/film-{{project}}.mp4")
     path = f"{tmp_path}/rescued/{{project}}.mp4"
     assert unkept(path) == [project]
@@ -91,7 +91,7 @@ def test_a_video_that_is_kept_under_another_path_counts_where_that_is_named(rend
     assert unkept(path, also_in=f"{tmp_path}/kept") == [project]
 
 
-def test_the_path_can_name_the_task_and_the_day(hook, rendered, tmp_path):
+def test_the_path_can_contain_the_task_and_the_day(hook, rendered, tmp_path):
     rendered("weekly")
     (saved,) = archive_renders(hook, template=f"{tmp_path}/{{date}}/{{submission_key}}-{{project}}.mp4", log=Log())
     assert saved.stored.path.startswith(f"{tmp_path}/20")
@@ -99,7 +99,7 @@ def test_the_path_can_name_the_task_and_the_day(hook, rendered, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["video.mp4", "{date}.mp4", "{submission_key}.mp4"])
-def test_two_videos_are_never_rescued_to_one_path(hook, rendered, tmp_path, name):
+def test_two_videos_are_never_archived_to_one_path(hook, rendered, tmp_path, name):
     """The second would overwrite the first, which is the only copy once the service has deleted its file."""
     rendered("one")
     with pytest.raises(ConfigurationError, match=r"must contain the placeholder \{project\}"):
@@ -107,14 +107,14 @@ def test_two_videos_are_never_rescued_to_one_path(hook, rendered, tmp_path, name
     assert list(tmp_path.glob("*.mp4")) == []
 
 
-def test_who_asked_can_be_chosen(rendered, unkept, tmp_path):
+def test_the_stamps_to_archive_can_be_selected(rendered, unkept, tmp_path):
     rendered("mine")
     theirs = rendered("theirs")
     path = f"{tmp_path}/{{project}}.mp4"
     assert unkept(path, wanted=lambda stamp: stamp.submission_key.startswith("a_dag.theirs-")) == [theirs]
 
 
-def test_a_place_that_does_not_answer_is_unknown_and_nothing_is_taken_for_missing(rendered, unkept, tmp_path):
+def test_a_destination_that_does_not_respond_is_an_error(rendered, unkept, tmp_path):
     rendered("task")
     store = attach("s3", FolderStore(root=tmp_path))
     (tmp_path / "bucket").mkdir()
@@ -125,12 +125,12 @@ def test_a_place_that_does_not_answer_is_unknown_and_nothing_is_taken_for_missin
         unkept(f"{tmp_path}/{{project}}.mp4", also_in="s3://bucket/")
 
 
-def test_a_path_with_a_field_that_a_render_does_not_tell_is_refused(unkept):
+def test_a_path_with_an_unknown_placeholder_is_refused(unkept):
     with pytest.raises(ConfigurationError, match=r"Unknown placeholder \{item\}"):
         unkept("/videos/{item}.mp4")
 
 
-def test_a_stamp_that_names_no_file_does_not_stop_the_rescue_of_the_others(hook, rendered, monkeypatch, tmp_path):
+def test_a_stamp_that_is_not_a_file_name_does_not_stop_the_others(hook, rendered, monkeypatch, tmp_path):
     path = f"{tmp_path}/{{submission_key}}-{{project}}.mp4"
     rendered("good")
     odd = {"deployment": "id:x", "submission_key": "../../up", "task_key": "t", "name_key": "n"}

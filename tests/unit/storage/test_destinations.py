@@ -31,7 +31,7 @@ def bucket(tmp_path):
     return attach("s3", FolderStore(root=tmp_path / "store"))
 
 
-def test_a_place_that_can_be_written_to_is_left_as_it_is(tmp_path, bucket):
+def test_the_check_leaves_a_writable_destination_unchanged(tmp_path, bucket):
     check(f"{tmp_path}/a/b/{{project}}.mp4")
     check(f"file://{tmp_path}/a/b/")
     check("s3://bucket/{project}.mp4")
@@ -72,13 +72,13 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/proc/{project}.mp4", "/proc/self/videos/{project}.mp4", "/sys/{project}.mp4"])
-def test_a_place_that_only_looks_as_if_it_could_be_written_to_is_refused(path):
+def test_a_destination_that_only_appears_writable_is_refused(path):
     with pytest.raises(ConfigurationError, match="the worker cannot write to") as failure:
         check(path)
     assert failure.value.billing is Billing.NOT_CHARGED
 
 
-def test_a_disk_that_is_full_may_have_room_for_the_next_attempt(tmp_path, monkeypatch):
+def test_a_full_disk_is_retryable(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
@@ -91,7 +91,7 @@ def test_a_disk_that_is_full_may_have_room_for_the_next_attempt(tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_can_be_read_and_not_written_to_is_found_out(bucket):
+def test_a_read_only_store_is_refused(bucket):
     def forbidden(*arguments, **options):
         raise PermissionError("s3:PutObject is not allowed")
 
@@ -101,7 +101,7 @@ def test_a_store_that_can_be_read_and_not_written_to_is_found_out(bucket):
     assert failure.value.billing is Billing.NOT_CHARGED
 
 
-def test_where_nothing_may_be_deleted_one_small_file_is_left_and_reported(bucket):
+def test_without_the_permission_to_delete_one_small_file_remains_and_is_logged(bucket):
     def forbidden(path):
         raise PermissionError("s3:DeleteObject is not allowed")
 
@@ -111,7 +111,7 @@ def test_where_nothing_may_be_deleted_one_small_file_is_left_and_reported(bucket
     assert [found.name for found in (bucket.root / "bucket" / "videos").iterdir()] == [".json2video-write-check"]
 
 
-def test_a_server_of_files_is_written_to_and_left_as_it_was(tmp_path):
+def test_the_check_leaves_a_file_server_unchanged(tmp_path):
     (tmp_path / "server" / "films").mkdir(parents=True)
     server = attach("sftp", PlainFolder(root=tmp_path / "server"))
     moved = []
@@ -123,13 +123,13 @@ def test_a_server_of_files_is_written_to_and_left_as_it_was(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
+def test_a_directory_without_write_permission_is_refused(tmp_path):
     (tmp_path / "videos").mkdir(mode=0o555)
     with pytest.raises(ConfigurationError, match="cannot write to"):
         check(f"{tmp_path}/videos/{{project}}.mp4")
 
 
-def test_a_connection_that_is_not_there_is_refused(monkeypatch):
+def test_a_missing_connection_is_refused(monkeypatch):
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
     def no_connection(path):
@@ -140,7 +140,7 @@ def test_a_connection_that_is_not_there_is_refused(monkeypatch):
         check("s3://mine@bucket/{project}.mp4")
 
 
-def test_a_bucket_that_may_not_be_looked_at_may_still_be_written_to(bucket):
+def test_a_bucket_without_read_permission_may_be_writable(bucket):
     def forbidden(path, **options):
         raise PermissionError("Forbidden")
 
@@ -151,7 +151,7 @@ def test_a_bucket_that_may_not_be_looked_at_may_still_be_written_to(bucket):
         check("s3://bucket/{project}.mp4", deletes=True)
 
 
-def test_a_store_that_does_not_answer_may_answer_the_next_attempt(bucket):
+def test_a_store_that_does_not_respond_is_retryable(bucket):
     def down(path, **options):
         raise ConnectionError("Could not connect to the endpoint URL")
 
@@ -164,7 +164,7 @@ def test_a_store_that_does_not_answer_may_answer_the_next_attempt(bucket):
 
 @pytest.mark.parametrize("name", ["a[1].mp4", "b?c.mp4", "d*.mp4", "e#f.mp4", "g%20h.mp4", " i .mp4"])
 @pytest.mark.parametrize("scheme", ["memory", "sftp"])
-def test_a_name_is_taken_as_it_is_and_never_as_a_pattern_or_a_part_of_an_address(tmp_path, scheme, name):
+def test_a_name_is_literal_and_neither_a_pattern_nor_part_of_a_url(tmp_path, scheme, name):
     import fsspec
 
     class Generic(fsspec.get_filesystem_class("memory")):  # fsspec's own mv expands patterns

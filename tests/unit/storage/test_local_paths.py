@@ -41,7 +41,7 @@ def test_a_pod_is_known_without_the_configuration(monkeypatch):
 
 @pytest.mark.parametrize(("executor", "times"), [("CeleryExecutor", 1), ("LocalExecutor", 0)])
 @pytest.mark.parametrize("delete", [True, False])
-def test_the_only_copy_on_the_disk_of_one_worker_is_warned_of(
+def test_a_warning_is_logged_if_the_only_copy_is_on_the_disk_of_one_worker(
     connection, tmp_path, monkeypatch, times_logged, executor, times, delete
 ):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
@@ -55,7 +55,7 @@ def test_the_only_copy_on_the_disk_of_one_worker_is_warned_of(
 
 
 @pytest.mark.parametrize(("executor", "times"), [("CeleryExecutor", 2), ("LocalExecutor", 0)])
-def test_a_batch_warns_of_rows_and_of_videos_on_the_disk_of_one_worker(
+def test_a_batch_logs_a_warning_for_rows_and_videos_on_the_disk_of_one_worker(
     connection, tmp_path, monkeypatch, times_logged, executor, times
 ):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)

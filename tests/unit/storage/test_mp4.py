@@ -22,7 +22,7 @@ def test_the_duration_is_that_of_the_movie_header(version):
     assert duration(mp4_head(12.5, version=version) + MDAT) == 12.5
 
 
-def test_the_header_may_stand_at_the_end():
+def test_the_header_may_be_at_the_end():
     assert duration(box(b"ftyp", b"isom") + MDAT + box(b"free") + box(b"moov", mvhd(3))) == 3.0
 
 
@@ -33,14 +33,14 @@ def test_boxes_of_64_bits_and_to_the_end_of_the_file_are_read():
 
 
 @pytest.mark.parametrize("left", [0, 1, 7, 12, 100, 200, 3000, 5100])
-def test_no_part_of_a_file_passes_for_the_whole(left):
+def test_an_incomplete_file_is_refused(left):
     whole = mp4_head(2) + MDAT
     assert left < len(whole)
     with pytest.raises(InvalidMp4):
         duration(whole[:left])
 
 
-def test_a_file_that_ends_between_two_boxes_is_not_whole():
+def test_a_file_that_ends_between_two_boxes_is_incomplete():
     with pytest.raises(InvalidMp4, match="'mdat'"):
         duration(mp4_head(2))
     with pytest.raises(InvalidMp4, match="'moov'"):
@@ -48,11 +48,11 @@ def test_a_file_that_ends_between_two_boxes_is_not_whole():
 
 
 @pytest.mark.parametrize("content", [b"<html>" + bytes(100), b"{}", MDAT, struct.pack(">I4s", 4, b"ftyp") + bytes(20)])
-def test_what_is_no_mp4_is_told_so(content):
+def test_a_file_that_is_not_an_mp4_is_refused(content):
     with pytest.raises(InvalidMp4):
         duration(content)
 
 
-def test_a_duration_that_is_not_stated_is_not_known():
+def test_a_missing_duration_is_unknown():
     unknown = box(b"moov", box(b"mvhd", struct.pack(">B3xIIII", 0, 0, 0, 1000, 2**32 - 1) + bytes(80)))
     assert duration(box(b"ftyp", b"isom") + unknown + MDAT) is None

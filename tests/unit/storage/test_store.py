@@ -76,7 +76,7 @@ def names_in(folder):
     return sorted(found.name for found in folder.iterdir())
 
 
-def test_the_video_stands_under_its_final_name_byte_by_byte_and_nothing_else_is_left(rendered, keep, service, tmp_path):
+def test_the_video_is_stored_completely_and_nothing_else_remains(rendered, keep, service, tmp_path):
     movie = rendered()
     kept = keep(movie, f"{tmp_path}/videos/{{project}}.mp4")
     assert kept.path == f"{tmp_path}/videos/{movie['project']}.mp4"
@@ -85,7 +85,7 @@ def test_the_video_stands_under_its_final_name_byte_by_byte_and_nothing_else_is_
     assert (kept.bytes, kept.duration, kept.downloaded) == (movie["size"], 2.0, True)
 
 
-def test_a_video_that_is_there_and_whole_is_not_downloaded_again(rendered, keep, service, tmp_path):
+def test_a_complete_stored_video_is_not_downloaded_again(rendered, keep, service, tmp_path):
     movie = rendered()
     first = keep(movie, f"{tmp_path}/{{project}}.mp4")
     service.add_fault("file", status="missing", times=None)
@@ -94,9 +94,7 @@ def test_a_video_that_is_there_and_whole_is_not_downloaded_again(rendered, keep,
     assert not again.downloaded
 
 
-def test_a_video_whose_name_does_not_tell_the_render_is_the_renders_only_if_it_is_younger(
-    rendered, keep, service, tmp_path
-):
+def test_a_video_without_the_project_in_its_name_must_be_newer_than_the_render(rendered, keep, service, tmp_path):
     first, second = rendered(), rendered()
     assert first["size"] == second["size"]
     keep(first, f"{tmp_path}/latest.mp4")
@@ -118,7 +116,7 @@ def server(tmp_path):
     return attach("sftp", PlainFolder(root=tmp_path / "server"))
 
 
-def test_an_object_store_gets_the_whole_file_in_one_put(rendered, keep, bucket, service):
+def test_an_object_store_receives_the_file_in_one_upload(rendered, keep, bucket, service):
     movie = rendered()
     kept = keep(movie, "s3://bucket/films/{project}.mp4")
     assert bucket.puts == [f"bucket/films/{movie['project']}.mp4"]
@@ -129,9 +127,7 @@ def test_an_object_store_gets_the_whole_file_in_one_put(rendered, keep, bucket, 
     assert not keep(movie, "s3://bucket/films/{project}.mp4").downloaded
 
 
-def test_a_bucket_that_may_only_be_written_to_gets_the_video_and_says_nothing_about_what_is_stored(
-    rendered, keep, bucket, service, log
-):
+def test_a_video_is_stored_in_a_write_only_bucket(rendered, keep, bucket, service, log):
     """That is checked before the render is paid for, and passes; so the paid video must be stored there."""
 
     def forbidden(path, **options):
@@ -154,7 +150,7 @@ def test_the_connection_in_a_path_is_the_one_that_is_used(rendered, keep, tmp_pa
     assert names_in(other.root / "bucket") == [f"{movie['project']}.mp4"]
 
 
-def test_another_file_system_gets_it_under_a_temporary_name_first(rendered, keep, server):
+def test_other_file_systems_receive_it_under_a_temporary_name_first(rendered, keep, server):
     movie = rendered()
     keep(movie, "sftp://host/films/{project}.mp4")
     (put,) = server.puts
@@ -174,7 +170,7 @@ def test_another_file_system_gets_it_under_a_temporary_name_first(rendered, keep
         ({"status": "wrong-length"}, DownloadFailed, "The download of the video of render"),
     ],
 )
-def test_a_file_that_is_not_whole_is_never_seen_and_the_next_try_keeps_it(
+def test_an_incomplete_file_is_never_visible_and_the_next_try_stores_it(
     rendered, keep, service, tmp_path, fault, error, why
 ):
     movie = rendered()
@@ -188,14 +184,14 @@ def test_a_file_that_is_not_whole_is_never_seen_and_the_next_try_keeps_it(
     assert keep(movie, f"{tmp_path}/kept/{{project}}.mp4").bytes == movie["size"]
 
 
-def test_a_connection_that_breaks_is_resumed(rendered, keep, service, tmp_path, log):
+def test_a_broken_connection_is_resumed(rendered, keep, service, tmp_path, log):
     movie = rendered()
     service.add_fault("cut", path="/renders/*", bytes=1000)
     keep(movie, f"{tmp_path}/{{project}}.mp4")
     assert (tmp_path / f"{movie['project']}.mp4").read_bytes() == bytes_of(movie, service)
 
 
-def test_a_page_in_place_of_the_video_is_not_kept(rendered, keep, service, tmp_path):
+def test_an_html_page_instead_of_the_video_is_not_stored(rendered, keep, service, tmp_path):
     movie = rendered()
     service.add_fault("answer", path="/renders/*", status=200, body="<html>Please log in</html>", times=None)
     with pytest.raises(VideoCorrupted, match=r"sent as text/html|begins like HTML"):
@@ -203,14 +199,14 @@ def test_a_page_in_place_of_the_video_is_not_kept(rendered, keep, service, tmp_p
     assert f"{movie['project']}.mp4" not in names_in(tmp_path)
 
 
-def test_a_whole_video_of_another_length_is_not_kept(rendered, keep, tmp_path):
+def test_a_complete_video_of_another_duration_is_not_stored(rendered, keep, tmp_path):
     movie = rendered()
     with pytest.raises(VideoCorrupted, match=r"it lasts 2.0 s, expected 9"):
         keep({**movie, "duration": 9}, f"{tmp_path}/kept/{{project}}.mp4")
     assert names_in(tmp_path / "kept") == []
 
 
-def test_a_render_whose_file_is_gone_is_told_so(rendered, keep, tmp_path):
+def test_the_error_says_why_a_render_has_lost_its_file(rendered, keep, tmp_path):
     movie = {**rendered(), "url": None}
     for facts, why in (
         ({"deleted_at": movie["ended_at"]}, "its file was deleted at JSON2Video"),
@@ -221,9 +217,7 @@ def test_a_render_whose_file_is_gone_is_told_so(rendered, keep, tmp_path):
             keep({**movie, **facts}, f"{tmp_path}/{{project}}.mp4")
 
 
-def test_of_a_render_whose_length_the_service_has_forgotten_only_a_whole_video_is_taken_for_kept(
-    rendered, keep, service, tmp_path, log
-):
+def test_without_a_size_from_the_service_only_a_complete_video_counts_as_stored(rendered, keep, service, tmp_path, log):
     movie, path = rendered(), f"{tmp_path}/{{project}}.mp4"
     keep(movie, path)
     forgotten = {**movie, "url": None, "size": None}
@@ -233,7 +227,7 @@ def test_of_a_render_whose_length_the_service_has_forgotten_only_a_whole_video_i
     assert find_stored(forgotten, template=path, log=log) is None
 
 
-def test_what_is_there_and_damaged_is_replaced(rendered, keep, service, tmp_path):
+def test_a_damaged_stored_video_is_replaced(rendered, keep, service, tmp_path):
     movie = rendered()
     path = tmp_path / f"{movie['project']}.mp4"
     path.write_bytes(b"x" * movie["size"])
@@ -241,7 +235,7 @@ def test_what_is_there_and_damaged_is_replaced(rendered, keep, service, tmp_path
     assert path.read_bytes() == bytes_of(movie, service)
 
 
-def test_subtitles_stand_beside_the_video_and_are_found_again_after_the_service_lost_them(rendered, keep, tmp_path):
+def test_subtitles_are_stored_next_to_the_video_and_found_again(rendered, keep, tmp_path):
     movie = rendered(SPOKEN)
     kept = keep(movie, f"{tmp_path}/{{project}}.mp4", subtitles=True)
     assert kept.subtitles == f"{tmp_path}/{movie['project']}.ass"
@@ -249,7 +243,7 @@ def test_subtitles_stand_beside_the_video_and_are_found_again_after_the_service_
     assert keep({**movie, "ass": False}, f"{tmp_path}/{{project}}.mp4", subtitles=True).subtitles == kept.subtitles
 
 
-def test_a_render_without_subtitles_or_thumbnail_is_kept_without_them(rendered, keep, tmp_path, log):
+def test_a_render_without_subtitles_or_thumbnail_is_stored_without_them(rendered, keep, tmp_path, log):
     kept = keep(rendered(), f"{tmp_path}/kept/", subtitles=True, thumbnail=True)
     assert (kept.subtitles, kept.thumbnail) == (None, None)
     assert len(names_in(tmp_path / "kept")) == 1
@@ -257,7 +251,7 @@ def test_a_render_without_subtitles_or_thumbnail_is_kept_without_them(rendered, 
     assert any("no thumbnail" in line for line in log)
 
 
-def test_a_thumbnail_that_the_service_names_stands_beside_the_video(rendered, keep, tmp_path):
+def test_a_thumbnail_is_stored_next_to_the_video(rendered, keep, tmp_path):
     movie = rendered()
     with video_host(size=4000) as host:
         host.content_type = "image/jpeg"
@@ -267,7 +261,7 @@ def test_a_thumbnail_that_the_service_names_stands_beside_the_video(rendered, ke
     assert (tmp_path / f"{movie['project']}.png").stat().st_size == 4000
 
 
-def test_the_services_file_is_deleted_only_after_what_was_stored_is_there(rendered, keep, service, hook, tmp_path):
+def test_the_remote_file_is_deleted_only_after_the_stored_one_was_verified(rendered, keep, service, hook, tmp_path):
     movie = rendered()
     kept = keep(movie, f"{tmp_path}/{{project}}.mp4", delete=True)
     assert kept.deleted
@@ -276,7 +270,7 @@ def test_the_services_file_is_deleted_only_after_what_was_stored_is_there(render
     assert (again.downloaded, again.deleted) == (False, False)
 
 
-def test_a_file_that_vanishes_from_its_place_is_not_deleted_at_the_service(rendered, keep, hook, bucket):
+def test_the_remote_file_is_not_deleted_if_the_stored_one_disappears(rendered, keep, hook, bucket):
     movie = rendered()
     put = bucket.put_file
 
@@ -290,7 +284,7 @@ def test_a_file_that_vanishes_from_its_place_is_not_deleted_at_the_service(rende
     assert hook.get_movie(movie["project"]).movie.url
 
 
-def test_a_deletion_that_the_service_refuses_does_not_lose_what_is_kept(rendered, keep, service, tmp_path, log):
+def test_a_refused_deletion_does_not_affect_the_stored_video(rendered, keep, service, tmp_path, log):
     movie = rendered()
     service.add_fault("answer", method="DELETE", path="/v2/movies", status=403, body={"message": "No"}, times=None)
     kept = keep(movie, f"{tmp_path}/{{project}}.mp4", delete=True)
@@ -299,7 +293,7 @@ def test_a_deletion_that_the_service_refuses_does_not_lose_what_is_kept(rendered
 
 
 @pytest.mark.parametrize("scheme", ["s3://bucket/", "sftp://host/films/"])
-def test_a_store_that_breaks_in_the_middle_shows_nothing(rendered, keep, bucket, server, scheme):
+def test_an_interrupted_upload_leaves_no_visible_file(rendered, keep, bucket, server, scheme):
     movie = rendered()
     store = bucket if scheme.startswith("s3") else server
     store.block = 512
@@ -318,7 +312,7 @@ def test_a_store_that_breaks_in_the_middle_shows_nothing(rendered, keep, bucket,
     assert keep(movie, f"{scheme}{{project}}.mp4").downloaded
 
 
-def test_a_disk_without_room_is_told_before_the_download(rendered, keep, service, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_the_download(rendered, keep, service, tmp_path, monkeypatch):
     movie = rendered()
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
     with pytest.raises(DestinationFailed, match="the disk is full"):
@@ -326,13 +320,13 @@ def test_a_disk_without_room_is_told_before_the_download(rendered, keep, service
     assert names_in(tmp_path / "kept") == []
 
 
-def test_a_folder_that_may_not_be_written_to_is_told_so(rendered, keep, tmp_path):
+def test_a_directory_without_write_permission_is_reported(rendered, keep, tmp_path):
     (tmp_path / "kept").write_text("a file")
     with pytest.raises(DestinationFailed, match="could not be"):
         keep(rendered(), f"{tmp_path}/kept/{{project}}.mp4")
 
 
-def test_a_store_that_does_not_answer_is_unknown_and_never_absent(rendered, bucket, log):
+def test_a_store_that_does_not_respond_is_unknown_and_not_absent(rendered, bucket, log):
     movie = rendered()
 
     def down(path, **options):

@@ -76,7 +76,7 @@ def age(paths):
         os.utime(path, (time.time() - 600, time.time() - 600))
 
 
-def test_killed_in_the_middle_of_the_download_nothing_is_seen_and_a_retry_keeps_it_and_clears_up(tmp_path):
+def test_after_a_kill_during_the_download_a_retry_stores_the_video_and_cleans_up(tmp_path):
     kept = tmp_path / "kept"
     with video_host(size=20_000_000) as host:
         host.pause = 0.1
@@ -97,7 +97,7 @@ def test_killed_in_the_middle_of_the_download_nothing_is_seen_and_a_retry_keeps_
 
 
 @pytest.mark.parametrize(("scheme", "folder"), [("s3", "s3://bucket/"), ("sftp", "sftp://host/films/")])
-def test_killed_in_the_middle_of_the_put_nothing_is_seen_and_a_retry_keeps_it(tmp_path, scheme, folder):
+def test_after_a_kill_during_the_upload_a_retry_stores_the_video(tmp_path, scheme, folder):
     store = tmp_path / "store"
     (store / "bucket").mkdir(parents=True)
     with video_host(size=1_000_000) as host:
@@ -120,7 +120,7 @@ def test_killed_in_the_middle_of_the_put_nothing_is_seen_and_a_retry_keeps_it(tm
     assert leftovers(tmp_path / "spool") == []
 
 
-def test_a_part_that_somebody_is_filling_is_left_alone_and_one_that_nobody_holds_is_removed(tmp_path):
+def test_only_temporary_files_without_a_lock_are_removed(tmp_path):
     with temporary_file(tmp_path, of="film.mp4") as held:
         abandoned = tmp_path / f".other.mp4.{'0' * 12}.json2video-part"
         stranger = tmp_path / ".other.mp4.part"
@@ -135,7 +135,7 @@ def test_a_part_that_somebody_is_filling_is_left_alone_and_one_that_nobody_holds
 
 
 @pytest.mark.parametrize("store", [None, "s3"])
-def test_memory_stays_flat_whatever_the_length_of_the_video(tmp_path, store):
+def test_memory_use_does_not_depend_on_the_size_of_the_video(tmp_path, store):
     size = 120_000_000
     (tmp_path / "store" / "bucket").mkdir(parents=True)
     with video_host(size=size) as host:

@@ -25,7 +25,7 @@ def uuid7_of(moment):
 
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
-def test_the_id_of_an_attempt_tells_when_the_one_before_ended(monkeypatch):
+def test_the_id_of_an_attempt_contains_the_end_of_the_previous_one(monkeypatch):
     monkeypatch.setattr("airflow.__version__", "3.1.8", raising=False)
     moment = time.time() - 300
     for number in (uuid7_of(moment), str(uuid7_of(moment))):
@@ -33,7 +33,7 @@ def test_the_id_of_an_attempt_tells_when_the_one_before_ended(monkeypatch):
 
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
-def test_an_attempt_that_had_deferred_may_have_left_its_id_to_the_next(monkeypatch):
+def test_the_id_of_a_deferred_attempt_may_be_reused_by_the_next(monkeypatch):
     """A scheduler that fails a task which is queued to resume gives it no new id."""
     monkeypatch.setattr("airflow.__version__", "3.3.2", raising=False)
     number = uuid7_of(time.time() - 300)
@@ -61,11 +61,11 @@ def test_airflows_own_ids_are_read(monkeypatch):
 
 @pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
 @pytest.mark.parametrize("version", ["3.0.6", "3.1.0", "3.1.7"])
-def test_a_version_that_may_give_two_attempts_one_id_says_nothing(monkeypatch, version):
+def test_the_end_is_unknown_in_versions_that_may_reuse_an_id(monkeypatch, version):
     monkeypatch.setattr("airflow.__version__", version, raising=False)
     assert previous_attempt_ended_at(task_instance(uuid7_of(time.time()))) is None
 
 
 @pytest.mark.parametrize("number", [None, uuid.uuid4()])
-def test_an_id_without_a_moment_says_nothing(number):
+def test_the_end_is_unknown_if_the_id_contains_no_time(number):
     assert previous_attempt_ended_at(task_instance(number)) is None

@@ -50,13 +50,13 @@ def projects_since(client, now, since):
     )
 
 
-def test_a_render_of_long_ago_is_found_although_a_list_covers_93_days(client, renders_of):
+def test_an_old_render_is_found_although_a_list_covers_93_days(client, renders_of):
     projects, now = renders_of(80, 90, 30)
     found = projects_since(client, now, now - 201 * DAY)
     assert sorted(found) == sorted(projects), "each once, also one that stands in two ranges"
 
 
-def test_a_young_run_needs_no_long_list(client, renders_of):
+def test_the_list_of_a_recent_run_is_short(client, renders_of):
     projects, now = renders_of(10, 1)
     assert projects_since(client, now, now - 2 * DAY) == projects[1:]
 
@@ -66,7 +66,7 @@ def test_without_the_start_of_the_run_the_list_is_read_for_93_days(client, rende
     assert projects_since(client, now, None) == projects[1:]
 
 
-def test_a_date_in_the_future_or_of_years_ago_is_bounded(client, renders_of, monkeypatch):
+def test_a_date_in_the_future_or_years_ago_is_limited(client, renders_of, monkeypatch):
     ranges = []
     movies = client.movies
 
@@ -85,7 +85,7 @@ def test_a_date_in_the_future_or_of_years_ago_is_bounded(client, renders_of, mon
     assert ranges == [(NOW - timedelta(days=1), NOW + timedelta(days=1))]
 
 
-def test_a_clock_that_the_first_response_corrects_hides_no_render(client, renders_of):
+def test_renders_are_found_when_the_first_response_corrects_the_clock(client, renders_of):
     """A machine that is days off asks for a range that the service's present is not in."""
     projects, now = renders_of(0.01)
     for wrong_by in (-3 * DAY, 3 * DAY):
@@ -96,7 +96,7 @@ def test_a_clock_that_the_first_response_corrects_hides_no_render(client, render
 
 
 @pytest.mark.parametrize("wrong_by", [-20000 * DAY, -3 * DAY, 3 * DAY, 20000 * DAY])
-def test_a_service_or_gateway_whose_date_is_wrong_hides_no_render(client, renders_of, wrong_by):
+def test_renders_are_found_when_the_date_of_the_service_or_gateway_is_wrong(client, renders_of, wrong_by):
     projects, now = renders_of(0.01)
     wrong = now + wrong_by
     found = find_stamped_renders(
@@ -139,6 +139,6 @@ def ago(days):
         (cleared(clear_number=0, start_date=ago(0), run_after=ago(30)), 31),
     ],
 )
-def test_when_a_run_began_is_known_also_after_a_clear(context, days):
+def test_the_start_of_a_run_is_known_after_a_clear_too(context, days):
     began = run_began(context)
     assert began == (None if days is None else (NOW - timedelta(days=days)).timestamp())

@@ -110,7 +110,7 @@ def test_a_render_of_last_month_is_found_on_the_first(submission, service):
     assert submission(attempt=2, clock=clock).run().project == first.project
 
 
-def test_a_failed_render_of_a_run_that_was_deleted_says_nothing_about_the_run_made_anew_under_its_id(
+def test_a_failed_render_of_a_deleted_run_does_not_affect_a_new_run_with_the_same_id(
     submission, client, service, monkeypatch
 ):
     """Its first attempt died right after sending, and the list shows its render late."""
@@ -151,7 +151,7 @@ def test_mapped_tasks_and_other_runs_never_adopt_each_other(submission, service)
     assert service.posts == 4
 
 
-def test_a_list_that_cannot_be_read_stops_a_later_attempt_and_may_be_retried(submission, service):
+def test_a_later_attempt_fails_retryably_if_the_list_cannot_be_read(submission, service):
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     with pytest.raises(SubmissionUnconfirmed, match="could not be read") as caught:
         submission(attempt=2, until=time.time() + 0.2, hard_until=time.time() + 0.2).run()
@@ -160,13 +160,13 @@ def test_a_list_that_cannot_be_read_stops_a_later_attempt_and_may_be_retried(sub
     assert service.posts == 0
 
 
-def test_a_list_that_is_back_after_a_moment_stops_nothing(submission, service):
+def test_a_short_outage_of_the_list_does_not_fail_the_attempt(submission, service):
     first = submission().run()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=3)
     assert submission(attempt=2).run().project == first.project
 
 
-def test_one_refused_list_ends_no_later_attempt(submission, service):
+def test_one_refusal_of_the_list_does_not_fail_a_later_attempt(submission, service):
     """401 for a second: a gateway's moment, while the attempt before may have paid."""
     first = submission().run()
     service.add_fault("answer", method="GET", path="/v2/movies", status=401, body={"message": "Invalid API Key"})
@@ -176,7 +176,7 @@ def test_one_refused_list_ends_no_later_attempt(submission, service):
     assert service.posts == 1
 
 
-def test_a_list_that_is_refused_for_five_minutes_fails_the_attempt_so_that_it_can_be_retried(submission, service):
+def test_a_list_that_is_refused_for_five_minutes_fails_the_attempt_retryably(submission, service):
     service.settings.update({"api_keys": ("another",)})
     passed = Passing()
     with pytest.raises(AuthenticationFailed) as caught:
@@ -186,7 +186,7 @@ def test_a_list_that_is_refused_for_five_minutes_fails_the_attempt_so_that_it_ca
     assert service.posts == 0
 
 
-def test_no_credits_is_a_clear_no_and_nothing_is_looked_for(submission, service):
+def test_insufficient_credits_is_a_definite_refusal_and_the_list_is_not_read(submission, service):
     service.settings.update({"credits": 0.0})
     with pytest.raises(QuotaExhausted) as caught:
         submission().run()
@@ -194,7 +194,7 @@ def test_no_credits_is_a_clear_no_and_nothing_is_looked_for(submission, service)
     assert [r.method for r in service.requests] == ["POST"]
 
 
-def test_an_attempt_that_has_sent_something_reads_the_list_again_after_a_wait_for_credits(submission, service):
+def test_an_attempt_that_has_submitted_reads_the_list_again_after_a_wait_for_credits(submission, service):
     """Absence had been confirmed before; the list shows the render later than it ever should."""
     late = submission().run()
     again = submission(state=SubmissionState(sent=True)).run()
@@ -205,9 +205,7 @@ OWN_WORDS = ("Error creating movie: the queue is full", "Error starting subproce
 
 
 @pytest.mark.parametrize("words", OWN_WORDS)
-def test_a_refusal_that_says_that_nothing_was_started_is_tried_again_after_one_look_at_the_list(
-    submission, service, words
-):
+def test_a_refusal_before_the_start_is_retried_after_one_reading_of_the_list(submission, service, words):
     body = {"success": False, "message": words}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=3)
     assert not submission().run().adopted
@@ -215,7 +213,7 @@ def test_a_refusal_that_says_that_nothing_was_started_is_tried_again_after_one_l
     assert len(service.renders()) == 1
 
 
-def test_the_pauses_between_refusals_grow_and_end_with_the_deadline(submission, service, monkeypatch):
+def test_the_delays_between_refusals_grow_until_the_deadline(submission, service, monkeypatch):
     monkeypatch.undo()
     body = {"success": False, "message": OWN_WORDS[1]}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=None)
@@ -229,7 +227,7 @@ def test_the_pauses_between_refusals_grow_and_end_with_the_deadline(submission, 
     assert 7 <= [r.method for r in service.requests].count("POST") <= 8
 
 
-def test_too_many_requests_is_a_refusal_and_is_tried_again_when_the_service_asks_for_it(submission, service):
+def test_a_429_is_retried_after_the_delay_that_the_service_requests(submission, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=429, retry_after=7)
     waited = []
     assert not submission(until=time.time() + 60, sleep=waited.append).run().adopted
@@ -237,7 +235,7 @@ def test_too_many_requests_is_a_refusal_and_is_tried_again_when_the_service_asks
     assert len(service.renders()) == 1
 
 
-def test_a_refusal_that_was_none_is_adopted_and_not_paid_for_again(submission, service):
+def test_a_render_that_was_started_despite_a_refusal_is_adopted(submission, service):
     body = {"success": False, "message": OWN_WORDS[0]}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, when="after")
     assert submission().run().adopted
@@ -246,9 +244,7 @@ def test_a_refusal_that_was_none_is_adopted_and_not_paid_for_again(submission, s
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 @pytest.mark.parametrize("created", [True, False], ids=["project created", "no project"])
-def test_a_server_error_that_is_not_the_services_own_is_confirmed_before_it_is_submitted_again(
-    submission, service, status, created
-):
+def test_absence_is_confirmed_before_resubmitting_after_an_unknown_server_error(submission, service, status, created):
     service.add_fault("answer", method="POST", path="/v2/movies", status=status, when="after" if created else "before")
     began = time.time()
     assert submission().run().adopted is created
@@ -257,7 +253,7 @@ def test_a_server_error_that_is_not_the_services_own_is_confirmed_before_it_is_s
     assert created or time.time() - began >= 0.3
 
 
-def test_after_a_lost_response_nothing_more_is_submitted_if_the_author_asked_for_that(submission, service):
+def test_on_lost_response_fail_submits_nothing_more(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies", when="before")
     with pytest.raises(SubmissionUnconfirmed, match="was lost") as caught:
         submission(on_lost_response="fail").run()
@@ -267,7 +263,7 @@ def test_after_a_lost_response_nothing_more_is_submitted_if_the_author_asked_for
     assert service.renders() == []
 
 
-def test_a_render_that_the_list_shows_four_and_a_half_minutes_late_is_not_paid_for_twice(submission, service):
+def test_a_render_that_is_listed_after_four_and_a_half_minutes_is_not_paid_for_twice(submission, service):
     passed = Passing(service.clock)
     service.settings.update({"list_delay": 270.0})
     service.add_fault("lost", method="POST", path="/v2/movies")
@@ -276,7 +272,7 @@ def test_a_render_that_the_list_shows_four_and_a_half_minutes_late_is_not_paid_f
     assert (service.posts, len(service.renders())) == (1, 1)
 
 
-def test_a_wait_that_is_longer_than_a_moment_frees_the_worker_slot_and_is_gone_on_with_elsewhere(submission, service):
+def test_a_long_wait_frees_the_worker_slot_and_continues_in_another_process(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies", when="before")
     passed = Passing()
     state = None
@@ -304,7 +300,7 @@ def test_a_wait_that_is_longer_than_a_moment_frees_the_worker_slot_and_is_gone_o
     assert service.posts == 1  # the one that broke off never arrived
 
 
-def test_a_moment_that_another_machine_noted_before_the_service_had_answered_it_is_not_trusted(submission, service):
+def test_a_time_that_another_machine_recorded_before_any_response_is_not_trusted(submission, service):
     """Its clock may have been hours behind."""
     state = SubmissionState(
         unconfirmed=Unconfirmed(attempt=1, last_sent_at=time.time() - 7200, response_lost=True), on_service_clock=False
@@ -320,7 +316,7 @@ def test_with_the_default_retry_delay_a_retry_needs_one_reading_of_the_list(subm
 
 
 @pytest.mark.parametrize("wrong_by", [-3 * 86400.0, 3 * 86400.0], ids=["behind", "ahead"])
-def test_a_worker_whose_clock_is_days_off_pays_for_nothing_again(submission, client, service, monkeypatch, wrong_by):
+def test_a_worker_whose_clock_is_days_off_does_not_pay_twice(submission, client, service, monkeypatch, wrong_by):
     first = submission(since=time.time() - 3600).run()
     heard, movies = [], client.movies
     monkeypatch.setattr(client, "movies", lambda **options: heard.append(1) or movies(**options))
@@ -334,7 +330,7 @@ def test_a_worker_whose_clock_is_days_off_pays_for_nothing_again(submission, cli
     assert (again.project, service.posts) == (first.project, 1)
 
 
-def test_a_worker_whose_clock_is_ahead_does_not_take_a_moment_for_five_minutes(submission, service):
+def test_a_worker_whose_clock_is_ahead_waits_the_full_confirmation_time(submission, service):
     """By this machine's clock the attempt before ended two hours ago; by the service's it was just now."""
     with pytest.raises(SubmissionPaused):
         submission(
@@ -349,13 +345,13 @@ def test_a_worker_whose_clock_is_ahead_does_not_take_a_moment_for_five_minutes(s
     assert service.posts == 0
 
 
-def test_an_outage_shorter_than_the_deadline_stops_no_later_attempt(submission, service):
+def test_an_outage_shorter_than_the_deadline_does_not_fail_a_later_attempt(submission, service):
     first = submission().run()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=20)
     assert submission(attempt=2).run().project == first.project
 
 
-def test_a_lost_response_and_a_list_that_refuses_leave_it_open_whether_there_is_a_render(submission, service):
+def test_a_lost_response_and_a_refused_list_leave_the_outcome_unknown(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     body = {"message": "account_suspended"}
     service.add_fault("answer", method="GET", path="/v2/movies", status=403, body=body, times=None)
@@ -365,7 +361,7 @@ def test_a_lost_response_and_a_list_that_refuses_leave_it_open_whether_there_is_
     assert TASK.submission_key in str(caught.value)
 
 
-def test_a_lost_response_and_a_list_that_stays_down_are_confirmed_by_the_retry(submission, service):
+def test_a_retry_confirms_a_lost_response_after_an_outage_of_the_list(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     with pytest.raises(SubmissionUnconfirmed, match="One submission was sent; nothing more was") as caught:
@@ -375,7 +371,7 @@ def test_a_lost_response_and_a_list_that_stays_down_are_confirmed_by_the_retry(s
     assert submission(attempt=2).run().adopted
 
 
-def test_a_lost_response_stays_a_matter_for_a_person_where_the_author_asked_for_one(submission, service):
+def test_on_lost_response_fail_stays_non_retryable(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     limit = time.time() + 0.2
@@ -384,7 +380,7 @@ def test_a_lost_response_stays_a_matter_for_a_person_where_the_author_asked_for_
     assert not caught.value.retryable
 
 
-def test_a_second_submission_is_refused_after_the_first_is_known_to_have_come_to_nothing(submission, service):
+def test_a_refusal_after_a_confirmed_absence_is_not_billed(submission, service):
     service.add_fault("answer", method="POST", path="/v2/movies", status=500)
     service.settings.update({"credits": 0.0})
     with pytest.raises(QuotaExhausted) as caught:
@@ -392,7 +388,7 @@ def test_a_second_submission_is_refused_after_the_first_is_known_to_have_come_to
     assert caught.value.billing is Billing.NOT_CHARGED
 
 
-def test_a_host_that_does_not_resolve_is_named_and_not_waited_for_until_the_deadline(submission, monkeypatch):
+def test_an_unresolvable_host_fails_before_the_deadline_and_is_named(submission, monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -410,7 +406,7 @@ def test_a_host_that_does_not_resolve_is_named_and_not_waited_for_until_the_dead
     assert passed.seconds == pytest.approx(120, abs=1)
 
 
-def test_an_attempt_that_airflow_runs_anew_looks_before_it_sends(submission, service):
+def test_an_attempt_that_airflow_runs_again_reads_the_list_before_it_sends(submission, service):
     first = submission().run()
     again = submission(attempt=1, attempt_before=1)
     assert again.run().project == first.project
@@ -425,7 +421,7 @@ def test_a_render_from_before_a_clear_is_adopted_until_it_has_been_delivered(sub
     assert submission(attempt=3, task=cleared, last_delivered_attempt=2).run().project != first.project
 
 
-def test_only_the_first_look_reads_the_list_back_to_the_start_of_the_run(submission, client, monkeypatch):
+def test_only_the_first_check_reads_the_list_back_to_the_start_of_the_run(submission, client, monkeypatch):
     ranges, movies = [], client.movies
 
     def noted(**options):
@@ -439,9 +435,7 @@ def test_only_the_first_look_reads_the_list_back_to_the_start_of_the_run(submiss
     assert len(ranges) > 1
 
 
-def test_a_render_that_ended_a_moment_ago_and_names_no_file_yet_is_taken_and_not_paid_for_again(
-    submission, client, monkeypatch
-):
+def test_a_render_that_has_just_ended_without_a_file_yet_is_adopted(submission, client, monkeypatch):
     project = submission().run().project
     monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies))
     again = submission(attempt=2).run()
@@ -455,9 +449,7 @@ def test_a_render_whose_file_was_deleted_is_paid_for_again(submission, client, m
 
 
 @pytest.mark.parametrize("ended", [datetime.now(timezone.utc) - timedelta(hours=2), None], ids=["2 hours ago", "?"])
-def test_a_file_that_the_list_does_not_name_is_gone_only_if_the_render_by_itself_names_none(
-    submission, client, monkeypatch, ended
-):
+def test_a_missing_file_in_the_list_is_verified_by_a_request_for_the_render(submission, client, monkeypatch, ended):
     project = submission().run().project
     while client.execute(get_movie(project)).movie.status != "done":
         time.sleep(0.01)
@@ -466,9 +458,7 @@ def test_a_file_that_the_list_does_not_name_is_gone_only_if_the_render_by_itself
     assert (again.project, again.adopted) == (project, True)
 
 
-def test_while_it_is_unknown_whether_a_paid_render_has_a_file_nothing_is_submitted(
-    submission, client, service, monkeypatch
-):
+def test_nothing_is_submitted_while_the_file_of_a_paid_render_is_unknown(submission, client, service, monkeypatch):
     submission().run()
     ended = datetime.now(timezone.utc) - timedelta(hours=2)
     monkeypatch.setattr(client, "movies", partial(_without_urls, client.movies, ended_at=ended))
@@ -500,7 +490,7 @@ class Store:
         self.kept[key] = value
 
 
-def test_the_project_that_airflows_store_names_is_adopted_without_reading_the_list(submission, client, monkeypatch):
+def test_the_project_in_the_task_store_is_adopted_without_reading_the_list(submission, client, monkeypatch):
     store = Store()
     first = submission(task_store=TaskStateStore(store)).run()
     monkeypatch.delattr(type(client), "movies")
@@ -508,7 +498,7 @@ def test_the_project_that_airflows_store_names_is_adopted_without_reading_the_li
     assert (again.project, again.adopted) == (first.project, True)
 
 
-def test_a_store_that_names_the_render_of_another_task_decides_nothing(submission, service):
+def test_a_task_store_with_the_render_of_another_task_is_ignored(submission, service):
     other = submission(task=replace(TASK, map_index=9)).run()
     store = Store(airflow_json2video={"submission_key": TASK.submission_key, "project": other.project})
     assert submission(attempt=2, task_store=TaskStateStore(store)).run().project != other.project
@@ -542,7 +532,7 @@ def _unreachable(task, monkeypatch, outages):
     monkeypatch.setattr(task.client, "execute", perhaps)
 
 
-def test_an_outage_of_ten_minutes_is_outlasted_with_pauses_that_grow_to_forty_seconds(submission, service, monkeypatch):
+def test_an_outage_of_ten_minutes_is_survived_with_delays_of_up_to_forty_seconds(submission, service, monkeypatch):
     """Nothing was sent. Only a name that does not resolve ends a first attempt sooner, since it may be mistyped."""
     monkeypatch.undo()
     monkeypatch.setattr("airflow_json2video.submission.submitter.random.random", lambda: 0.5)
@@ -554,7 +544,7 @@ def test_an_outage_of_ten_minutes_is_outlasted_with_pauses_that_grow_to_forty_se
     assert service.posts == 1
 
 
-def test_an_outage_that_is_over_lengthens_no_later_pause(submission, service, monkeypatch):
+def test_delays_start_small_again_after_an_outage(submission, service, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("airflow_json2video.submission.submitter.random.random", lambda: 0.5)
     passed = Passing()
@@ -567,7 +557,7 @@ def test_an_outage_that_is_over_lengthens_no_later_pause(submission, service, mo
 
 
 @pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
-def test_an_attempt_whose_time_ends_while_it_confirms_an_absence_submits_all_the_same(submission, service, skew):
+def test_an_attempt_may_submit_after_a_confirmation_that_outlasts_its_deadline(submission, service, skew):
     """Otherwise every attempt would wait anew, and none would submit."""
     passed = Passing()
     task = submission(
@@ -584,7 +574,7 @@ def test_an_attempt_whose_time_ends_while_it_confirms_an_absence_submits_all_the
 
 
 @pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
-def test_a_skew_that_is_learned_while_the_list_fails_moves_no_end_of_a_wait(submission, service, monkeypatch, skew):
+def test_learning_the_skew_during_an_outage_does_not_move_the_deadline(submission, service, monkeypatch, skew):
     """Each failed response tells the service's time, while the moment of sending is still by this machine's clock."""
     monkeypatch.undo()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
@@ -602,7 +592,7 @@ def test_a_skew_that_is_learned_while_the_list_fails_moves_no_end_of_a_wait(subm
     assert service.posts == 0
 
 
-def test_no_confirmation_outlasts_the_end_of_the_task_itself(submission, service):
+def test_a_confirmation_ends_with_the_task(submission, service):
     passed = Passing()
     limit = passed.clock() + 250
     with pytest.raises(SubmissionUnconfirmed, match="shows no render of attempt 1 yet") as caught:
@@ -620,7 +610,7 @@ def test_no_confirmation_outlasts_the_end_of_the_task_itself(submission, service
     assert service.posts == 0
 
 
-def test_a_confirmed_absence_is_acted_on_for_two_minutes_past_the_deadline_and_not_longer(submission, service):
+def test_a_confirmed_absence_may_be_acted_on_until_two_minutes_past_the_deadline(submission, service):
     """Also if the account or the service cannot be asked for a moment just then."""
     for asked_for, submits in ((119.0, True), (121.0, False)):
         passed = Passing()
@@ -648,7 +638,7 @@ def test_a_confirmed_absence_is_acted_on_for_two_minutes_past_the_deadline_and_n
     assert service.posts == 1
 
 
-def test_a_wait_of_just_what_may_hold_the_worker_slot_holds_it(submission, service):
+def test_a_wait_of_exactly_max_hold_stays_on_the_worker(submission, service):
     passed = Passing()
     state = SubmissionState(
         unconfirmed=Unconfirmed(attempt=1, last_sent_at=passed.clock() - 285.0, response_lost=True),
@@ -663,7 +653,7 @@ def test_a_wait_of_just_what_may_hold_the_worker_slot_holds_it(submission, servi
     assert passed.pauses == pytest.approx([15.0])
 
 
-def test_the_first_check_for_a_lost_render_comes_after_five_seconds_and_not_at_once(submission, service, monkeypatch):
+def test_the_first_check_after_a_lost_response_comes_after_five_seconds(submission, service, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("airflow_json2video.submission.submitter.random.random", lambda: 0.5)
     service.add_fault("lost", method="POST", path="/v2/movies")
@@ -672,9 +662,7 @@ def test_the_first_check_for_a_lost_render_comes_after_five_seconds_and_not_at_o
     assert passed.pauses == [5.0]
 
 
-def test_an_attempt_whose_response_was_lost_never_submits_after_a_wait_without_reading_the_list_again(
-    submission, service
-):
+def test_after_a_lost_response_the_list_is_read_again_before_a_resubmission(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     with pytest.raises(SubmissionPaused) as paused:
         submission(max_hold=0.0, until=4e9).run()
@@ -684,9 +672,7 @@ def test_an_attempt_whose_response_was_lost_never_submits_after_a_wait_without_r
     assert (service.posts, len(service.renders())) == (1, 1)
 
 
-def test_a_refusal_that_arrives_after_the_deadline_fails_retryably_and_has_cost_nothing(
-    submission, service, monkeypatch
-):
+def test_a_refusal_after_the_deadline_fails_retryably_without_a_charge(submission, service, monkeypatch):
     body = {"success": False, "message": OWN_WORDS[0]}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=None)
     passed = Passing()

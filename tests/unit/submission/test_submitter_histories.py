@@ -247,7 +247,7 @@ def test_no_history_pays_twice_and_each_ends_with_a_render(has_task_store, end_i
 
 
 @pytest.mark.parametrize("broken", ["confirmation", "end of the attempt before"])
-def test_the_histories_find_a_decision_that_is_wrong(monkeypatch, broken):
+def test_the_histories_detect_a_broken_rule(monkeypatch, broken):
     """What these tests are worth: with a rule taken away, some history pays twice."""
     if broken == "confirmation":
         monkeypatch.setattr(Submitter, "__init__", _with_less_confirmation(Submitter.__init__))
