@@ -31,7 +31,7 @@ PARTS = ("sizes", "planned", "crowd", "triggerer")
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Measure, print, and write the raw numbers, the tables and the plots: after each part, so that none is lost."""
+    """Measure, print, and write the raw numbers, the tables and the plots: after each part, so that no part is lost."""
     results: dict[str, Any] = {"runs": [], "plots": {}}
     if options.keep:
         results = json.loads((options.into / RESULTS).read_text())
@@ -68,7 +68,7 @@ def measure(options: argparse.Namespace) -> int:
 
 
 def _add(results: dict[str, Any], measured: dict[str, Any]) -> None:
-    """Put what was measured in the place of what was there before; of the runs only those of the same name."""
+    """Replace the earlier results with what was measured; of the runs, only those of the same name."""
     runs = measured.get("runs", [])
     anew = {(run["contender"], run["size"]) for run in runs}
     kept = [run for run in results["runs"] if (run["contender"], run["size"]) not in anew]
@@ -118,13 +118,13 @@ def fill(options: argparse.Namespace) -> int:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Show how steady several measurements were."""
+    """Print the range of each figure over several measurements."""
     print(report.steadiness([json.loads((folder / RESULTS).read_text()) for folder in options.folders]))
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line."""
+    """Run the command line."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["report"]:
         parser = argparse.ArgumentParser(prog="python -m benchmarks.polling report", description=fill.__doc__)
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", type=_keys, default=list(DEFAULT), help=f"of {','.join(CONTENDERS)}")
     parser.add_argument("--seconds", type=float, default=12.0, help="length of each window (default 12)")
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}")
-    parser.add_argument("--keep", action="store_true", help="keep what is in the results and is not measured now")
+    parser.add_argument("--keep", action="store_true", help="keep earlier results that are not measured now")
     parser.add_argument("--triggers", type=int, default=2000, help="renders of the real triggerer (default 2000)")
     parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="default benchmarks/results")
     return measure(parser.parse_args(arguments))

@@ -1,11 +1,11 @@
-"""What the server says about a render, in the shapes of each service. No I/O: given a time, it gives bytes.
+"""The responses of the server about a render, in the format of each service. No I/O: a time in, bytes out.
 
 JSON2Video's part follows its published reference: one movie, with ``format=simple`` or with its document; the list
-with date range, ``limit`` up to 100, ``next_token``, ``remaining_quota``, and always the documents. The list is
+with a date range, ``limit`` up to 100, ``next_token``, ``remaining_quota``, and always the documents. The list is
 newest first, which the reference does not promise.
 
-A *status* is counted as delivered when a render that is waited for, and has not been told to be over, is in an answer.
-At most one in 4.5 s counts for a render: the service's own floor is 5 s, and what comes more often is of no use.
+A *status* counts as delivered when a response contains a waiting render that has not been reported as done before. At
+most one in 4.5 s counts for a render: the service's own limit is 5 s, and more is of no use.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Answer = tuple[int, bytes]
 
 @dataclass(frozen=True)
 class Account:
-    """What the list of an account shows beside the renders that are waited for.
+    """What the list of an account shows in addition to the waiting renders.
 
     :ivar document: bytes of each submitted document.
-    :ivar history: whether it shows what ended before the run, and what nobody waits for yet. If not, a render is
-        listed from the moment at which its trigger starts, as if it had been submitted by the task just before.
+    :ivar history: whether it shows renders that ended before the run or have no trigger yet. If not, a render is
+        listed from the start of its trigger, as if it had been submitted by the task just before.
     """
 
     document: int = _PLAIN
@@ -55,7 +55,7 @@ ACCOUNTS = {"own": Account(), "busy": Account(history=True), "heavy": Account(do
 
 
 def project_of(number: int) -> str:
-    """Give the id of a render: 16 characters, as the service's."""
+    """Return the id of a render: 16 characters, as in the service."""
     return f"Bench{number:011d}"
 
 
@@ -91,7 +91,7 @@ class World:
         )
 
     def finish(self, count: int, *, since: float, until: float) -> list[int]:
-        """Let *count* of the renders end between two moments, evenly, and give their numbers; epoch seconds."""
+        """End *count* of the renders between two times, evenly, and return their numbers; epoch seconds."""
         step = len(self._renders) // count
         numbers = list(range(0, step * count, step))
         for place, number in enumerate(numbers):
@@ -100,11 +100,11 @@ class World:
         return numbers
 
     def ends(self) -> list[float]:
-        """Give the moment at which each render ends, in epoch seconds."""
+        """Return when each render ends, in epoch seconds."""
         return [self.at + render.end for render in self._renders]
 
     def answer(self, target: str, body: bytes, *, now: float, method: str = "GET") -> Answer:
-        """Answer a request.
+        """Return the response to a request.
 
         :param target: path and query. :param now: epoch seconds.
         """
@@ -122,11 +122,11 @@ class World:
 
     @property
     def met(self) -> int:
-        """How many renders have been told of at least once."""
+        """How many renders have been in a response at least once."""
         return len(self._counted)
 
     def _look(self, number: int, now: float) -> tuple[Render, str]:
-        """Give a render and its status, and count that it was told."""
+        """Return a render and its status, and count that it was delivered."""
         render = self._renders[number]
         second = now - self.at
         status = "done" if second >= render.end else "running" if second >= render.start + _PENDING else "pending"
@@ -174,7 +174,7 @@ class World:
         if end - start > 93 * 86400:
             return _error(400, "The range is longer than 93 days")
         first = bisect_left(self._starts, start)
-        # The cursor is the place at which the next page ends; what was submitted since the first page is not in it.
+        # The cursor is the position at which the next page ends; renders submitted since the first page are not in it.
         until = (
             int(query["next_token"]) if "next_token" in query else bisect_right(self._starts, min(end, now - self.at))
         )
@@ -364,9 +364,9 @@ class World:
 
 
 def world(*, size: int, horizon: float, ramp: float, at: float, account: str, lasting: float = 0.0) -> World:
-    """Make the world of a run.
+    """Build the world of a run.
 
-    :param lasting: seconds that every render goes on from *at*, instead of its own time.
+    :param lasting: seconds that every render runs from *at*, instead of its own time.
     """
     plan = make_plan(size, horizon=horizon, ramp=ramp)
     if lasting:
@@ -379,7 +379,7 @@ def _number_of(project: str) -> int | None:
 
 
 def _history(size: int) -> list[float]:
-    """Give the starts of renders that ended before a run in which *size* are under way: as many as in any half hour."""
+    """Return the starts of renders that ended before a run of *size* renders: as many as in half an hour."""
     times = recorded()
     rng = random.Random(size)
     count = round(size / fmean(times) * _HISTORY)
@@ -388,7 +388,7 @@ def _history(size: int) -> list[float]:
 
 
 def _document(size: int) -> bytes:
-    """Write a movie of about *size* bytes, as it stands in an answer: a JSON text within a JSON string."""
+    """Return a movie of about *size* bytes as in a response: a JSON text within a JSON string."""
     scenes: list[dict[str, object]] = []
     while True:
         scenes.append(
@@ -425,7 +425,7 @@ def _iso(epoch: float) -> str:
 
 def _epoch(text: str | None) -> float:
     if text is None:
-        raise ValueError("the benchmark's client gives its range always")
+        raise ValueError("the benchmark's client always sends a range")
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 

@@ -31,7 +31,7 @@ _PLANNED_SETTLE, _PLANNED_SECONDS = 20.0, 30.0
 
 
 class HarnessFailed(RuntimeError):
-    """A contender could not be measured; the text is its last words."""
+    """A contender could not be measured; the text is its last output."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment of a process that talks to it, with nothing of this one that would reach into Airflow."""
+        """Return the environment of a client process, without the variables of this one that configure Airflow."""
         unwanted = re.compile(
             r"_?AIRFLOW_|PYTHONDONTWRITEBYTECODE$|PYTHONSTARTUP$|(https?|all|no)_proxy$", re.IGNORECASE
         )
@@ -63,7 +63,7 @@ class Server:
 
 @contextlib.contextmanager
 def running_server() -> Iterator[Server]:
-    """Start the server with a new certificate on a free port, and end it."""
+    """Start the server with a new certificate on a free port, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="bench-polling-") as name, ProcessSet(Path(name) / "logs") as processes:
         folder = Path(name)
         certificate = make_certificate(folder)
@@ -88,10 +88,10 @@ def running_server() -> Iterator[Server]:
 def run_one(
     contender: Contender, size: int, server: Server, *, seconds: float, settle: float = 0.0, is_crowd: bool = False
 ) -> dict[str, Any]:
-    """Measure one contender at one size, and give its ``harness.Result`` as JSON, or its ``harness.Crowd``.
+    """Measure one contender at one size, and return its ``harness.Result`` as JSON, or its ``harness.Crowd``.
 
     :param seconds: length of the window. :param settle: seconds between the last start and the window.
-    :raises HarnessFailed: with the last words of the process.
+    :raises HarnessFailed: with the last output of the process.
     """
     home = server.folder / f"{contender.key}-{size}"
     home.mkdir(exist_ok=True)
@@ -129,7 +129,7 @@ def run_one(
 
 
 def run_all(server: Server, *, keys: Sequence[str], sizes: Sequence[int], seconds: float) -> Iterator[dict[str, Any]]:
-    """Measure every contender at every size, smallest first; what fails is said and left out."""
+    """Measure every contender at every size, smallest first; failures are printed and left out."""
     for size in sizes:
         for key in keys:
             contender = CONTENDERS[key]
@@ -144,10 +144,10 @@ def run_all(server: Server, *, keys: Sequence[str], sizes: Sequence[int], second
 
 
 def run_planned(server: Server) -> Iterator[dict[str, Any]]:
-    """Measure planned looks beside a fixed interval: real triggers, real time, longer than in the other part.
+    """Compare scheduled polls with a fixed interval: real triggers, real time, longer than in the other part.
 
     In a steady state the requests of a window by the renders that end in it are the requests per render. The time
-    before the window lets the plan learn from the renders that it sees end.
+    before the window lets the schedule learn from the renders that end.
     """
     for key in _PLANNED:
         try:
@@ -157,5 +157,5 @@ def run_planned(server: Server) -> Iterator[dict[str, Any]]:
 
 
 def run_crowd(server: Server, *, size: int) -> dict[str, Any]:
-    """Start *size* of our triggers at once, and see all of them end."""
+    """Start *size* of our triggers at the same time, and wait until all of them end."""
     return run_one(CONTENDERS["ours-list"], size, server, seconds=60.0, is_crowd=True)

@@ -1,7 +1,7 @@
-"""A certificate for this machine, made at start, and a bundle in which it is trusted beside everybody else's.
+"""A certificate for this machine, made at start, and a bundle that trusts it in addition to the public ones.
 
-The bundle has the public authorities too, since a client that reads them anew for each of its sessions pays for that
-in production as well.
+The bundle contains the public authorities too, because a client that reads them again for each of its sessions pays
+for that in production as well.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 __all__ = ["ADDRESS", "Certificate", "make_certificate"]
 
 ADDRESS = "127.0.0.1"
-"""Nothing leaves this machine. At a poll interval of 10 s our client asks a service here no more often than another."""
+"""Nothing leaves this machine. At a poll interval of 10 s our client polls a local service as often as any other."""
 
 
 @dataclass(frozen=True)
 class Certificate:
     """Paths of PEM files.
 
-    :ivar chain: certificate and key of the server. :ivar bundle: what a client trusts.
+    :ivar chain: certificate and key of the server. :ivar bundle: the authorities that a client trusts.
     """
 
     chain: Path
@@ -29,7 +29,7 @@ class Certificate:
 
 
 def make_certificate(folder: Path) -> Certificate:
-    """Make an authority and a certificate for :data:`ADDRESS`, of the common kind: elliptic curve, P-256."""
+    """Create an authority and a certificate for :data:`ADDRESS`, of the common kind: elliptic curve, P-256."""
     import certifi
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

@@ -1,6 +1,6 @@
-"""Who is measured: a trigger of each kind, made as the triggerer makes it, and the connection that it reads.
+"""The contenders: a trigger of each kind, built as the triggerer builds it, and the connection that it reads.
 
-Every one polls each 10 s. Ours is given 10 s as its ``poll_interval`` and plans its own looks around it.
+Each polls every 10 s. Ours gets 10 s as its ``poll_interval`` and schedules its own polls around it.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Task:
 class Contender:
     """A way to wait.
 
-    :ivar key: its name on the command line. :ivar title: and in the table.
-    :ivar distribution: the package that it comes in; None for this checkout.
-    :ivar account: what the JSON2Video account looks like; see ``answers.ACCOUNTS``.
-    :ivar is_planned: it chooses the times of its looks itself.
-    :ivar is_trigger: False runs it without what the triggerer puts around a trigger.
+    :ivar key: its name on the command line. :ivar title: its name in the table.
+    :ivar distribution: its package; None for this checkout.
+    :ivar account: the kind of JSON2Video account; see ``answers.ACCOUNTS``.
+    :ivar is_planned: it chooses the times of its polls itself.
+    :ivar is_trigger: False runs it without the environment of a trigger.
     :ivar connection: makes the value of ``AIRFLOW_CONN_BENCH`` from the server's address and the CA file.
     :ivar trigger: makes a trigger; its arguments are read back from ``serialize()``.
     :ivar succeeded: reads an event.
@@ -59,7 +59,7 @@ class Contender:
     is_trigger: bool = True
 
     def version(self) -> str | None:
-        """Give the installed version; None where it is not installed."""
+        """Return the installed version; None if it is not installed."""
         if self.distribution is None:
             return ""
         try:
@@ -118,7 +118,7 @@ class BareGets:
         self.path = path
 
     async def run(self) -> AsyncIterator[Any]:
-        """Ask until the answer says ``done``."""
+        """Poll until the status is ``done``."""
         import ssl
 
         import aiohttp
@@ -268,4 +268,4 @@ CONTENDERS = {
 }
 
 DEFAULT = tuple(key for key in CONTENDERS if key != "ours-busy")
-"""Who is measured if nobody is named. With a busy account the poller needs minutes to settle on how to look."""
+"""The contenders that are measured by default. With a busy account the poller needs minutes to settle."""

@@ -1,7 +1,7 @@
-"""Puts the tasks of ``bench_waiting`` into the triggerer's hands, as if each had run and deferred.
+"""Makes the tasks of ``bench_waiting`` wait in the triggerer, as if each had run and deferred.
 
-Two thousand tasks that start on workers, only to defer, would take half an hour on two cores, and what is measured
-begins after that. So their rows are written as Airflow's own API writes them for a task that defers. A process of its
+Starting two thousand tasks on workers only to defer would take half an hour on two cores before the measurement
+begins. So their rows are written as Airflow's own API writes them for a task that defers. A process of its
 own, with the environment of the Airflow whose database it is::
 
     python -m benchmarks.polling.deferred RUN_ID COUNT INTERVAL
@@ -26,12 +26,12 @@ from airflow.utils.state import TaskInstanceState
 from benchmarks.polling.answers import project_of
 
 DAG_ID, POOL_SLOTS = "bench_waiting", 4
-_PATIENCE = 120.0
+_MAX_WAIT = 120.0
 
 
 def defer(run_id: str, count: int, interval: float) -> None:
-    """Defer every task instance of the run, then make the pool that they need to be resumed."""
-    deadline = time.monotonic() + _PATIENCE
+    """Defer every task instance of the run, then create the pool that they need to resume."""
+    deadline = time.monotonic() + _MAX_WAIT
     while True:
         with create_session() as session:
             instances = session.query(TaskInstance).filter_by(dag_id=DAG_ID, run_id=run_id).all()
@@ -40,7 +40,7 @@ def defer(run_id: str, count: int, interval: float) -> None:
                 session.add(Pool(pool="bench", slots=POOL_SLOTS, include_deferred=False))
                 return
         if time.monotonic() > deadline:
-            raise SystemExit(f"{len(instances)} of {count} task instances are there after {_PATIENCE:.0f} s")
+            raise SystemExit(f"{len(instances)} of {count} task instances are there after {_MAX_WAIT:.0f} s")
         time.sleep(1)
 
 

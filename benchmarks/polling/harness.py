@@ -5,8 +5,8 @@ A process of its own for each contender and size::
     python -m benchmarks.polling.harness '{"contender": "databricks", "size": 500, ...}'
 
 What the triggerer does around a trigger is done here too: it is made from its serialized arguments, runs in a task
-of its own behind a greenback portal, with its log bound to it and written as JSON. What it does beside them (its
-database, its supervisor) is not: that is the other part of the benchmark, in a real one.
+of its own behind a greenback portal, with its log bound to it and written as JSON. What else a triggerer does
+(its database, its supervisor) is measured in the other part of the benchmark, in a real one.
 
 A run: import, one trigger to warm up (memory is counted from here), the loop idle (its CPU is taken off later), all
 triggers started over 10 s, up to 20 s more for those who have not asked for each render once by then, and the window.
@@ -40,24 +40,24 @@ RAMP = 10.0
 _TICK = 0.005
 _IDLE = 1.0
 _CATCH_UP = 20.0
-"""Seconds that a slow start may last beyond the ramp, so that the window shows what goes on and not the start."""
+"""Seconds that a slow start may last beyond the ramp, so that the window shows the steady state."""
 _BEFORE = 8.0
-"""Seconds before the window from which on an end counts for the delays: a slow look at it would outlast the window."""
+"""Seconds before the window from which on an end counts for the delays: a slow poll of it would outlast the window."""
 _LEAD = 0.3
-"""Seconds between the order to the server and the plan's zero."""
+"""Seconds between the command to the server and time zero of the plan."""
 _STARTED_TOGETHER = 50
-"""Triggers of a crowd that are made between two turns of the loop, as the triggerer claims them."""
+"""Triggers of a crowd that are built between two turns of the loop, as the triggerer claims them."""
 _ENDS_WITHIN = 30.0
 """Seconds within which the renders of a crowd end."""
 _SOON = 15.0
-"""Seconds within which an end should be seen: a poll interval and half of one."""
+"""Seconds within which an end should be seen: one and a half poll intervals."""
 
 
 @dataclass(frozen=True)
 class Order:
     """What to measure.
 
-    :ivar is_crowd: a :class:`Crowd`, and not a steady state.
+    :ivar is_crowd: measure a :class:`Crowd` instead of a steady state.
     :ivar seconds: length of the window. :ivar settle: seconds between the last start and the window, at least.
     """
 
@@ -72,27 +72,27 @@ class Order:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured; times in the window unless something else is said.
+    """What was measured, in the window unless stated otherwise.
 
-    :ivar cpu_ms: of this process, the idle loop's taken off. :ivar statuses: delivered, as the server counts them.
-    :ivar cpu_per_status_ms: the one by the other; None where no status came.
-    :ivar cpu_per_minute_ms: the same by time.
+    :ivar cpu_ms: of this process without the idle loop. :ivar statuses: delivered, as the server counts them.
+    :ivar cpu_per_status_ms: the ratio of both; None without a status.
+    :ivar cpu_per_minute_ms: CPU per minute.
     :ivar requests_per_minute: all, as the server counts them. :ivar kinds: requests of the window by kind.
-    :ivar connections: used since the first trigger started, one that the warm-up left open included.
+    :ivar connections: used since the first trigger started, including one that the warm-up left open.
     :ivar open: connections open at the end.
-    :ivar stall_ms: the most by which the loop was late. :ivar start_stall_ms: the same while the triggers started.
+    :ivar stall_ms: the maximum lag of the event loop. :ivar start_stall_ms: the same while the triggers started.
     :ivar own_stall_ms: the same without the interpreter's garbage collections, which no trigger can avoid: a full one
         walks through all that Airflow has loaded. :ivar gc_ms: the longest of them.
     :ivar start_seconds: from the first start to the window.
-    :ivar start_late_ms: the most by which one of the first triggers was started late.
+    :ivar start_late_ms: the maximum by which one of the first triggers was started late.
     :ivar kb_per_trigger: growth of the resident memory since the warm-up by triggers alive.
     :ivar delay_median: seconds from the end at the server to the event, of the ends in the window and 8 s before it;
-        None is *more than was waited*.
+        None means longer than the run.
     :ivar soon: share of these ends that were seen within 15 s. :ivar ends: how many ended in the window.
-    :ivar polls: share of the polls that a poll every 10 s would make; None for those that plan their looks.
+    :ivar polls: share of the polls that a poll every 10 s would make; None for those that schedule their polls.
     :ivar requests_per_render: in a steady state, requests for each render that ends.
-    :ivar failed: triggers that ended in an error. :ivar complaint: what the first of them said.
-    :ivar server_cpu: share of a core that the server used. :ivar server_late_ms: its latest answer.
+    :ivar failed: triggers that ended in an error. :ivar complaint: the message of the first of them.
+    :ivar server_cpu: share of a core that the server used. :ivar server_late_ms: its most delayed response.
     """
 
     contender: str
@@ -128,7 +128,7 @@ class Result:
 
 
 class Ticker:
-    """Ticks every 5 ms and takes note of how late it was, and of how long the garbage collector took."""
+    """Ticks every 5 ms, and records how late it was and how long the garbage collector took."""
 
     def __init__(self) -> None:
         self.ticks = 0
@@ -153,7 +153,7 @@ class Ticker:
         self._loop.call_at(self._due, self._tick)
 
     def restart(self) -> None:
-        """Forget what was."""
+        """Reset the figures."""
         self.ticks, self.worst, self.worst_own, self.worst_collection = 0, 0.0, 0.0, 0.0
 
     def _collection(self, phase: str, _: dict[str, int]) -> None:
@@ -167,7 +167,7 @@ class Ticker:
 
 
 class Triggerer:
-    """Starts triggers and takes their events."""
+    """Starts triggers and collects their events."""
 
     def __init__(self, contender: Contender) -> None:
         self.contender = contender
@@ -178,7 +178,7 @@ class Triggerer:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def start(self, task: Task) -> None:
-        """Make a trigger as the triggerer does, and run it."""
+        """Build a trigger as the triggerer does, and run it."""
         trigger = self.contender.trigger(task)
         if self.contender.is_trigger:
             _, arguments = trigger.serialize()
@@ -218,7 +218,7 @@ class Triggerer:
 
 
 async def measure(order: Order) -> Result:
-    """Do one run."""
+    """Run one measurement."""
     contender = CONTENDERS[order.contender]
     counts = Counts(order.control_port)
     horizon = RAMP + max(order.settle, _CATCH_UP) + order.seconds + 1.0
@@ -297,12 +297,12 @@ async def measure(order: Order) -> Result:
 
 @dataclass(frozen=True)
 class Crowd:
-    """What came of triggers that all start at once, and whose renders end evenly within half a minute.
+    """The result of triggers that all start at the same time, and whose renders end evenly within half a minute.
 
     :ivar started_seconds: until the last of them waited. :ivar kb_per_trigger: memory by then.
-    :ivar start_stall_ms: the most by which the loop was late until then. :ivar stall_ms: and from then to the end.
+    :ivar start_stall_ms: the maximum lag of the loop until then. :ivar stall_ms: the same from then to the end.
     :ivar own_stall_ms: the latter without the interpreter's garbage collections.
-    :ivar seen: triggers that saw their render done. :ivar failed: and those that ended in an error.
+    :ivar seen: triggers that saw their render done. :ivar failed: triggers that ended with an error.
     :ivar last_seconds: from the end of the last render to the end of the last trigger.
     :ivar requests: from the first start to the last end. :ivar connections: opened within that time.
     """
@@ -321,7 +321,7 @@ class Crowd:
 
 
 async def measure_crowd(order: Order) -> Crowd:
-    """Start all triggers at once, and see all of them end."""
+    """Start all triggers at the same time, and wait until all of them end."""
     from airflow_json2video.polling.registry import PollerRegistry
 
     contender = CONTENDERS[order.contender]
@@ -363,7 +363,7 @@ async def measure_crowd(order: Order) -> Crowd:
 
 
 async def _warm_up(contender: Contender, counts: Counts) -> None:
-    """Let one trigger see one render done, so that all is imported and made that is made once."""
+    """Run one trigger until its render is done, so that everything is imported and created that is needed once."""
     at = time.time() - 2 * LONGEST
     await counts.ask("begin", size=1, horizon=0.0, ramp=0.0, at=at, account=contender.account)
     triggerer = Triggerer(contender)
@@ -415,7 +415,7 @@ def main(text: str) -> None:
 
 async def _measure_and_leave(order: Order) -> None:
     result = await measure_crowd(order) if order.is_crowd else await measure(order)
-    # Ten thousand triggers are cancelled one by one otherwise; nothing is left to learn from that.
+    # Otherwise ten thousand triggers are cancelled one by one, which measures nothing.
     print("\n" + json.dumps(asdict(result)), flush=True)
     os._exit(0)
 

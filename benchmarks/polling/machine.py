@@ -1,4 +1,4 @@
-"""The machine in words, so that a figure is not read without it."""
+"""The description of the machine, which belongs to every figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["describe", "versions"]
 
 
 def describe() -> str:
-    """Say what this machine is: processor, cores, memory, system, Python."""
+    """Return a description of this machine: processor, cores, memory, system, Python."""
     system = platform.freedesktop_os_release()["PRETTY_NAME"] if platform.system() == "Linux" else platform.platform()
     return (
         f"{os.cpu_count()} cores of {_processor()}, {_memory()} GB of memory, {system}, "
@@ -21,7 +21,7 @@ def describe() -> str:
 
 
 def versions(distributions: list[str]) -> dict[str, str]:
-    """Give the installed versions of packages, those that are installed."""
+    """Return the versions of those packages that are installed."""
     found = {}
     for name in distributions:
         try:

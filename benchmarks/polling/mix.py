@@ -1,9 +1,9 @@
-"""The recorded mix of render times, and the plan of a run: which render starts when and how long it takes.
+"""The recorded mix of render times, and the plan of a run: when each render starts and how long it takes.
 
-Server and harness make the same plan from the same numbers, so neither has to tell the other.
+Server and harness build the same plan from the same numbers, so they need not exchange it.
 
 Half of the renders are short clips, two in five are ordinary videos, one in ten is long, with a heavy tail up
-to 20 minutes. ``python -m benchmarks.polling.mix`` writes ``render_times.json`` anew, the same each time.
+to 20 minutes. ``python -m benchmarks.polling.mix`` writes ``render_times.json``, the same each time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TAIL_FROM, _TAIL_SHAPE = 150.0, 1.1
 """Seconds from which the long ones are, and the exponent with which they become rare."""
 
 _PAUSE = 1.0
-"""Seconds between the end of a render and the start of the one that takes its place."""
+"""Seconds between the end of a render and the start of the one that replaces it."""
 
 
 def record() -> list[float]:
@@ -56,7 +56,7 @@ def recorded() -> list[float]:
 
 
 def facts() -> dict[str, float]:
-    """Say in numbers what the mix is like, in seconds."""
+    """Return the figures of the mix, in seconds."""
     ordered = sorted(recorded())
     return {
         "median": round(statistics.median(ordered), 1),
@@ -68,7 +68,7 @@ def facts() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Render:
-    """One render of a plan. Times are seconds since the run began; a render that went on before has a negative start.
+    """One render of a plan. Times are seconds since the run began; a render that started before has a negative start.
 
     :ivar start: when it was submitted. :ivar end: when it is done. :ivar watched: when its trigger starts.
     """
@@ -92,7 +92,7 @@ class Plan:
     renders: Sequence[Render]
 
     def ideal_polls(self, interval: float, *, since: float, until: float) -> int:
-        """Count the polls that fall between two moments if each render is asked for every *interval* seconds.
+        """Count the polls that fall between two moments if each render is polled every *interval* seconds.
 
         From the start of its trigger on, and to the first that finds it done.
         """
@@ -105,9 +105,9 @@ class Plan:
 
 
 def make_plan(size: int, *, horizon: float, ramp: float, times: Sequence[float] | None = None) -> Plan:
-    """Plan a run in which *size* renders are under way from the beginning, as on a system that has run for long.
+    """Plan a run with *size* renders in progress from the beginning, as on a system that has been running for long.
 
-    The first ones are met in the middle of their time, as one meets them: a long one more likely than a short one.
+    The first ones are in the middle of their time, a long one more likely than a short one.
 
     :param horizon: seconds; no render starts after it.
     """
@@ -118,7 +118,7 @@ def make_plan(size: int, *, horizon: float, ramp: float, times: Sequence[float] 
         start = -seconds * rng.random()
         watched = ramp * place / size
         end = start + seconds
-        if end <= watched:  # it ended before its trigger was there
+        if end <= watched:  # it ended before its trigger started
             start, end = watched - seconds / 2, watched + seconds / 2
         renders.append((watched, start, end))
         while (start := end + _PAUSE) < horizon:

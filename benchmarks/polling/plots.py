@@ -1,7 +1,7 @@
 """The plots: how cost, requests and delay grow from 100 renders to 10,000.
 
-A line ends in its name, so there is no legend to look up. Colors are Okabe's and Ito's, which people who do not see
-all colors can tell apart. A hollow mark is one that falls behind: it costs less than it should, since it does less.
+Each line is labeled at its end. The colors are Okabe's and Ito's, which people who do not see all colors can
+distinguish. A hollow mark shows a contender that falls behind: it costs less than it should, because it does less.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _COLORS = {
     "common-ai": "#8C6D31",
 }
 _INK = {"ours-single": "#2A7FB5", "dbt": "#A87400"}
-"""Darker for words, where the line's color is too light to read."""
+"""Darker for text, where the line's color is too light to read."""
 _DASHES = {"bare": (0, (1, 1.5)), "ours-busy": (0, (4, 2))}
 _MARKS = {"ours-list": "o", "ours-busy": "o", "ours-single": "o", "bare": ".", "databricks": "s", "dbt": "^"}
 _MARKS |= {"http": "D", "fivetran": "v", "common-ai": "P"}
 _KEEPS_UP = 0.75
 """Share of the ends that are seen within 15 s."""
 _GAP = 0.047
-"""Least distance between two names, as a share of the height."""
+"""Minimum distance between two names, as a share of the height."""
 
 Run = Mapping[str, Any]
 
 
 def draw(results: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Draw every plot into *folder*, and give the name of each file and what it shows."""
+    """Draw every plot into *folder*, and return the name of each file and what it shows."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -77,9 +77,9 @@ def draw(results: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Plot:
-    """What is drawn.
+    """The content of a plot.
 
-    :ivar line: a height that is drawn across, and what it is. :ivar beyond: what it means that there is no value.
+    :ivar line: a height that is drawn across, and its label. :ivar beyond: the label of missing values.
     """
 
     file: str
@@ -174,7 +174,7 @@ def _across(axes: Any, height: float, words: str) -> None:
 
 
 def _name_lines(axes: Any, ends: Mapping[str, tuple[float, float]]) -> None:
-    """Write each name at the end of its line, moved apart where two would lie on each other."""
+    """Write each name at the end of its line, moved apart where two would overlap."""
     to_share = axes.transAxes.inverted()
     spots = {key: to_share.transform(axes.transData.transform(end)) for key, end in ends.items()}
     order = sorted(spots, key=lambda key: spots[key][1])
@@ -204,7 +204,7 @@ def _name_lines(axes: Any, ends: Mapping[str, tuple[float, float]]) -> None:
 
 
 def _spread(heights: Sequence[float]) -> list[float]:
-    """Move sorted heights apart to the least gap, each as little as it can, and none above the top."""
+    """Move sorted heights apart to the minimum gap, each as little as possible, and none above the top."""
     placed = list(heights)
     for _ in range(200):
         moved = False

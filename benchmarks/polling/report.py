@@ -345,7 +345,7 @@ def _percent(share: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Write a number with two figures that matter, and no more than a person compares."""
+    """Return a number with the digits that matter."""
     if value is None:
         return "-"
     if abs(value) >= 100:

@@ -1,7 +1,7 @@
-"""The server: HTTP/1.1 with keep-alive over TLS, each answer 50 ms after its request. A process of its own.
+"""The server: HTTP/1.1 with keep-alive over TLS, each response 50 ms after its request. A process of its own.
 
-It speaks just enough HTTP for the clients that are measured, since it shares two cores with them. Beside the TLS port
-there is a plain one for the harness: a line of JSON in, a line of JSON out.
+It speaks just enough HTTP for the clients that are measured, because it shares two cores with them. Next to the TLS
+port there is a plain one for the harness: a line of JSON in, a line of JSON out.
 
 ::
 
@@ -25,13 +25,13 @@ from benchmarks.polling.answers import World, world
 __all__ = ["LATENCY", "Counts", "ask", "raise_file_limit", "serve"]
 
 LATENCY = 0.05
-"""Seconds from the end of a request to its answer."""
+"""Seconds from the end of a request to its response."""
 
 _REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 503: b"Service Unavailable"}
 
 
 class Service:
-    """What all connections share."""
+    """The state that all connections share."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -42,7 +42,7 @@ class Service:
         """The most by which an answer was later than it should, in seconds: the server's own share in any delay."""
 
     def command(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Do what the harness asks."""
+        """Run a command of the harness."""
         do = command.pop("do")
         if do == "begin":
             self.world = world(**command)
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self.service.open -= 1
 
     def data_received(self, data: bytes) -> None:
-        """Take requests out of the stream; each is answered after the latency."""
+        """Read requests from the stream; each is answered after the latency."""
         self.buffer += data
         while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
             head = self.buffer[:end]
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
             loop.call_later(LATENCY, self.answer, method, target, body, loop.time() + LATENCY)
 
     def answer(self, method: str, target: str, body: bytes, due: float) -> None:
-        """Send the answer to one request."""
+        """Send the response to one request."""
         service = self.service
         service.latest = max(service.latest, service.loop.time() - due)
         if self.transport is None:
@@ -119,13 +119,13 @@ class Connection(asyncio.Protocol):
 
 
 def raise_file_limit() -> None:
-    """Allow this process as many open sockets as the system lets it."""
+    """Raise the number of open sockets of this process to the limit of the system."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def serve(chain: str, address: str, port_file: str) -> None:
-    """Serve until the process is ended, and write both ports into *port_file* first."""
+    """Write both ports into *port_file*, and serve until the process is stopped."""
     service = Service()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain)
@@ -143,14 +143,14 @@ async def serve(chain: str, address: str, port_file: str) -> None:
 
 
 class Counts:
-    """The control port, from the harness' side; asked without blocking."""
+    """A client of the control port for the harness; it does not block."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, do: str = "count", **arguments: Any) -> dict[str, Any]:
-        """Send a command and give the counts."""
+        """Send a command and return the counts."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
         reader, writer = self._streams
@@ -159,7 +159,7 @@ class Counts:
         return answer
 
     async def aclose(self) -> None:
-        """Close the connection; the next question opens another."""
+        """Close the connection; the next command opens another."""
         if self._streams is not None:
             self._streams[1].close()
             await self._streams[1].wait_closed()
@@ -167,7 +167,7 @@ class Counts:
 
 
 def ask(port: int, do: str = "count", **arguments: Any) -> dict[str, Any]:
-    """Send one command from where no event loop runs."""
+    """Send one command without an event loop."""
 
     async def once() -> dict[str, Any]:
         counts = Counts(port)

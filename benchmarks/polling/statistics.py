@@ -1,4 +1,4 @@
-"""Delays of which some have not ended when one stops looking. Pure."""
+"""Delays of which some have not ended when the measurement ends. Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Delay:
 
 
 def quantile(delays: Iterable[Delay], share: float) -> float:
-    """Give the delay within which *share* of the ends were seen; infinity if fewer were while anybody looked.
+    """Return the delay within which *share* of the ends were seen; infinity if fewer were seen during the run.
 
     After Kaplan and Meier: a render that ended a second before the run did and was not seen by then says only that
-    its delay is more than a second. To leave it out would favor the slow.
+    its delay is more than a second. Leaving it out would favor the slow.
     """
     for seconds, left in _survival(sorted(delays, key=lambda delay: delay.seconds)):
         if left <= 1 - share + 1e-12:
@@ -33,7 +33,7 @@ def quantile(delays: Iterable[Delay], share: float) -> float:
 
 
 def seen_within(delays: Iterable[Delay], seconds: float) -> float:
-    """Give the share of the ends that were seen within *seconds*; NaN if there was none to see."""
+    """Return the share of the ends that were seen within *seconds*; NaN if nothing ended."""
     ordered = sorted(delays, key=lambda delay: delay.seconds)
     if not ordered:
         return math.nan

@@ -1,8 +1,8 @@
 """The second part: a real Airflow, whose triggerer waits for two thousand renders.
 
 Measured from outside: the triggerer's processes by the system, its requests by the server, delays by the logs of the
-tasks. A few renders go the whole way, from the submission on a worker to the result, and say what a worker slot was
-held for.
+tasks. A few renders take the whole path, from the submission on a worker to the result, and show for how long a worker
+slot was used.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from tests.support.timeline import worker_slot_seconds
 __all__ = ["measure"]
 
 _IDLE, _SETTLE, _WINDOW = 10.0, 15.0, 60.0
-"""Seconds without a trigger, between the first look at all and the window, and of the window."""
+"""Seconds without a trigger, between the first poll of all renders and the window, and of the window."""
 _ENDS = 30
-"""Renders that end in the window: more would be resumed faster than workers on two cores start."""
-_PATIENCE = 180.0
+"""Renders that end in the window: more would resume faster than workers on two cores can start."""
+_MAX_WAIT = 180.0
 
 
 def measure(count: int, *, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run it, and give what the report shows.
+    """Run it, and return what the report shows.
 
-    :param count: renders that are waited for. :param say: told how it goes on.
+    :param count: renders to wait for. :param say: called with each line of progress.
     """
     contender = CONTENDERS["ours-list"]
     with running_server() as server:
@@ -54,7 +54,7 @@ def measure(count: int, *, say: Callable[[str], None]) -> dict[str, Any]:
                 "NO_PROXY": f"127.0.0.1,localhost,{ADDRESS}",
                 "no_proxy": f"127.0.0.1,localhost,{ADDRESS}",
                 "AIRFLOW__TRIGGERER__CAPACITY": str(count + 1000),
-                # Claims 50 in a second otherwise, and it is not the claiming that is measured.
+                # Otherwise it claims 50 per second, and claiming is not what is measured.
                 "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "500",
             },
         )
@@ -65,7 +65,7 @@ def measure(count: int, *, say: Callable[[str], None]) -> dict[str, Any]:
             say("a few renders from beginning to end, which also warm the triggerer up")
             ask(port, "begin", size=1, horizon=0.0, ramp=0.0, at=time.time(), account="own")
             whole = airflow.trigger("bench_rendering")
-            airflow.wait_for_run("bench_rendering", whole, timeout=_PATIENCE)
+            airflow.wait_for_run("bench_rendering", whole, timeout=_MAX_WAIT)
             slots = [list(_stretches(airflow, whole, place)) for place in range(6)]
 
             idle = processes.usage()
@@ -80,10 +80,10 @@ def measure(count: int, *, say: Callable[[str], None]) -> dict[str, Any]:
             began = time.monotonic()
             while ask(port)["met"] < count:
                 airflow.processes.check()
-                if time.monotonic() - began > _PATIENCE:
-                    raise TimeoutError(f"after {_PATIENCE:.0f} s only {ask(port)['met']} renders were looked at")
+                if time.monotonic() - began > _MAX_WAIT:
+                    raise TimeoutError(f"after {_MAX_WAIT:.0f} s only {ask(port)['met']} renders were polled")
                 time.sleep(1)
-            say(f"every render was looked at {time.monotonic() - began:.0f} s after the tasks had deferred")
+            say(f"every render was polled {time.monotonic() - began:.0f} s after the tasks had deferred")
             time.sleep(_SETTLE)
 
             counts, used, blocked, since = ask(port), processes.usage(), _blocked(airflow), time.time()
@@ -139,11 +139,11 @@ class _Processes:
         self._runner = max(self._every[1:], key=lambda process: process.memory_info().rss)
 
     def usage(self) -> _Usage:
-        """Give the CPU used so far."""
+        """Return the CPU used so far."""
         return _Usage(sum(map(_cpu, self._every)), _cpu(self._runner))
 
     def runner_memory(self) -> int:
-        """Give the resident memory of the process that runs the triggers, in bytes."""
+        """Return the resident memory of the process that runs the triggers, in bytes."""
         rss: int = self._runner.memory_info().rss
         return rss
 
@@ -161,10 +161,10 @@ def _cpu(process: psutil.Process) -> float:
 def _wait_for_resumption(
     airflow: Airflow, run_id: str, numbers: list[int]
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Give the moments of the events and of the first lines on a worker, by the number of the render."""
+    """Return the times of the events and of the first lines on a worker, by the number of the render."""
     fired: dict[int, float] = {}
     resumed: dict[int, float] = {}
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _MAX_WAIT
     while len(resumed) < len(numbers) and time.monotonic() < deadline:
         airflow.processes.check()
         for number in numbers:
@@ -180,7 +180,7 @@ def _wait_for_resumption(
 
 
 def _stretches(airflow: Airflow, run_id: str, place: int) -> Iterator[float]:
-    """Give the seconds of each stretch of a task on a worker."""
+    """Return the seconds of each part of a task on a worker."""
     log = airflow.task_log("bench_rendering", run_id, "render", map_index=place, triggers=False)
     parts: list[list[str]] = []
     for line in log.splitlines():

@@ -19,7 +19,7 @@ needs_policies = pytest.mark.skipif(RetryAction is None, reason="retry policies 
 
 
 @pytest.mark.skipif(RetryAction is not None, reason="this Airflow has retry policies")
-def test_an_older_airflow_is_told_in_one_sentence():
+def test_an_older_airflow_gets_one_clear_error():
     with pytest.raises(ImportError, match=r"needs Airflow 3\.3 or later.*leave it out"):
         import_module("airflow_json2video.retry_policy")
 
@@ -48,12 +48,12 @@ def decide():
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_a_retry_cannot_mend_fails_now(decide, error):
+def test_an_error_that_a_retry_cannot_correct_fails_now(decide, error):
     assert decide(error).action is RetryAction.FAIL
 
 
 @needs_policies
-def test_a_source_that_could_not_be_fetched_is_tried_again_after_a_pause(decide):
+def test_a_source_that_could_not_be_fetched_is_retried_after_the_source_delay(decide):
     decision = decide(error_from_render("Scene #1, element #1: Failed to download 'x' (404)", project=PROJECT))
     assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, timedelta(minutes=7))
 
@@ -68,16 +68,16 @@ def test_a_source_that_could_not_be_fetched_is_tried_again_after_a_pause(decide)
         exceptions.DestinationFailed("x"),
     ],
 )
-def test_network_trouble_is_retried_soon(decide, error):
+def test_a_network_error_is_retried_after_the_network_delay(decide, error):
     assert decide(error).retry_delay == timedelta(seconds=11)
 
 
 @needs_policies
-def test_the_services_wish_to_wait_is_honoured(decide):
+def test_retry_after_is_honored(decide):
     assert decide(exceptions.RateLimited("x", retry_after=90)).retry_delay == timedelta(seconds=90)
 
 
 @needs_policies
-def test_what_is_not_ours_and_what_is_not_known_is_left_to_the_task(decide):
+def test_an_unknown_error_is_left_to_the_tasks_settings(decide):
     assert decide(ZeroDivisionError()).action is RetryAction.DEFAULT
     assert decide(error_from_render("", project=PROJECT)).action is RetryAction.DEFAULT

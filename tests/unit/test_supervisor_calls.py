@@ -9,8 +9,8 @@ from airflow_json2video import supervisor_calls
 from airflow_json2video.hooks.json2video import Json2VideoHook
 
 
-def test_a_look_up_that_has_begun_is_finished_although_whoever_asked_is_cancelled(connection, monkeypatch):
-    """A triggerer of Airflow 3.0 and 3.1 dies of an answer that nobody reads."""
+def test_a_connection_look_up_is_finished_although_its_caller_is_cancelled(connection, monkeypatch):
+    """A triggerer of Airflow 3.0 and 3.1 ends if a response is not read."""
     look_up, asked, answered = supervisor_calls.get_async_connection, asyncio.Event(), asyncio.Event()
 
     async def slow(conn_id):
@@ -33,8 +33,8 @@ def test_a_look_up_that_has_begun_is_finished_although_whoever_asked_is_cancelle
     asyncio.run(cancelled_on_the_way())
 
 
-def test_where_the_asynchronous_look_up_finds_nothing_the_other_one_is_asked(monkeypatch):
-    """Under dag.test() in 3.1 and 3.2 the first does not reach the database."""
+def test_if_the_asynchronous_look_up_finds_no_connection_the_synchronous_one_is_used(monkeypatch):
+    """Under dag.test() in 3.1 and 3.2 the asynchronous one does not reach the database."""
 
     async def nothing(conn_id):
         raise AirflowNotFoundException(conn_id)

@@ -23,19 +23,19 @@ def failing(breaker, *projects, error=None, now=0.0, **more):
         )
 
 
-def test_one_render_that_keeps_failing_is_no_outage():
+def test_one_render_that_keeps_failing_does_not_open_the_breaker():
     breaker = CircuitBreaker()
     failing(breaker, *["one"] * 20)
     assert breaker.error is None
 
 
-def test_several_renders_that_fail_in_a_row_are():
+def test_three_renders_that_fail_in_a_row_open_the_breaker():
     breaker = CircuitBreaker()
     failing(breaker, "one", "two", "three")
     assert breaker.half_open_at == 15
 
 
-def test_a_success_between_them_says_that_it_is_the_renders():
+def test_a_success_between_failures_starts_the_count_again():
     breaker = CircuitBreaker()
     failing(breaker, "one", "two")
     assert not breaker.record_success()
@@ -59,13 +59,13 @@ def test_refusals_count_as_failures():
         AccountSuspended("x", http_status=403),
     ],
 )
-def test_some_failures_are_the_services_at_once(error):
+def test_a_failure_that_concerns_all_renders_opens_the_breaker_immediately(error):
     breaker = CircuitBreaker()
     failing(breaker, "one", error=error)
     assert breaker.error is error
 
 
-def test_it_is_tried_less_and_less_often_but_every_two_minutes():
+def test_the_delay_between_probes_grows_to_two_minutes():
     breaker, now, pauses = CircuitBreaker(), 0.0, []
     failing(breaker, "one", error=ServiceUnreachable("x"))
     for _ in range(10):
@@ -76,14 +76,14 @@ def test_it_is_tried_less_and_less_often_but_every_two_minutes():
     assert pauses[-1] == 120
 
 
-def test_failures_that_were_under_way_do_not_lengthen_it():
+def test_failures_of_polls_that_were_in_flight_do_not_delay_the_probe():
     breaker = CircuitBreaker()
     failing(breaker, "one", error=ServiceUnreachable("x"))
     failing(breaker, *"abcdefghij", error=ResponseLost("x"))
     assert breaker.half_open_at == 15
 
 
-def test_the_services_wish_is_honoured_up_to_five_minutes():
+def test_retry_after_is_honored_up_to_five_minutes():
     breaker = CircuitBreaker()
     failing(breaker, "one", error=RateLimited("x", retry_after=90))
     assert breaker.half_open_at == 90
@@ -91,7 +91,7 @@ def test_the_services_wish_is_honoured_up_to_five_minutes():
     assert breaker.half_open_at == 300
 
 
-def test_one_success_ends_it():
+def test_one_success_closes_the_breaker():
     breaker = CircuitBreaker()
     failing(breaker, "one", error=ServiceUnreachable("x"))
     assert breaker.record_success()

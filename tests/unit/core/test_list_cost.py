@@ -25,7 +25,7 @@ def scanned(known, scan, *, entries, found, cost=3.0):
     known.on_scan(scan, entries=entries, expected=100, found=found, cost=cost, is_complete=True)
 
 
-def test_a_few_renders_are_asked_for_one_by_one():
+def test_a_few_renders_are_polled_one_by_one():
     assert best(costs(), ages(1, 2, 3, 4)) is None
 
 
@@ -44,11 +44,11 @@ def test_the_first_page_of_an_account_is_a_small_probe():
 
 
 @pytest.mark.parametrize(("entry", "is_worth_it"), [(500, True), (20_000, True), (60_000, False), (2_000_000, False)])
-def test_documents_that_cost_more_to_read_than_to_ask_for_each_render_are_not_read(entry, is_worth_it):
+def test_a_list_whose_documents_cost_more_than_single_polls_is_not_read(entry, is_worth_it):
     assert (best(costs(entry=entry), ages(*range(100))) is not None) == is_worth_it
 
 
-def test_pages_of_larger_documents_hold_fewer():
+def test_pages_of_larger_documents_have_fewer_entries():
     heavy = costs(entry=45_000)
     assert best(heavy, ages(*[60] * 300)) is None or best(heavy, ages(*[60] * 300)).page_size <= 90
     assert best(costs(entry=40_000), ages(*[60] * 5000)).page_size == 100
@@ -61,26 +61,26 @@ def test_a_long_list_is_read_in_parts_at_the_same_time():
     assert len(best(costs(), ages(*range(150))).edges) == 2
 
 
-def test_a_straggler_does_not_stretch_the_range_over_a_crowd():
+def test_one_old_render_does_not_extend_the_range_of_a_crowded_list():
     known = costs()
     scanned(known, best(known, ages(*[86_000] * 200)), entries=40_000, found=100)
     assert best(known, ages(*range(100), 86_000)).covers >= NOW - 100
 
 
-def test_renders_older_than_the_longest_range_are_left_to_single_looks():
+def test_renders_older_than_the_longest_range_are_polled_one_by_one():
     day = 86400.0
     assert best(costs(), ages(*[100 * day] * 200)) is None
     assert best(costs(), ages(*[100 * day] * 200, *range(50))).covers >= NOW - 50
 
 
-def test_a_list_crowded_by_others_is_not_read():
+def test_a_list_crowded_with_renders_of_others_is_not_read():
     known = costs()
     scan = best(known, ages(*range(20)))
     scanned(known, scan, entries=20_000, found=20)
     assert best(known, ages(*range(20))) is None
 
 
-def test_a_list_that_does_not_show_what_is_waited_for_is_not_read():
+def test_a_list_that_does_not_show_the_waiting_renders_is_not_read():
     known = costs()
     for _ in range(6):
         if scan := best(known, ages(*range(20))):
@@ -88,7 +88,7 @@ def test_a_list_that_does_not_show_what_is_waited_for_is_not_read():
     assert best(known, ages(*range(20))) is None
 
 
-def test_a_list_that_cannot_be_read_is_left_alone_for_longer_each_time():
+def test_a_list_that_cannot_be_read_is_tried_again_after_longer_delays():
     known, now, pauses = costs(), NOW, []
     for _ in range(8):
         known.on_failure(now=now)
@@ -100,19 +100,19 @@ def test_a_list_that_cannot_be_read_is_left_alone_for_longer_each_time():
     assert pauses[-1] == 1800
 
 
-def test_trying_a_list_that_is_no_help_adds_a_tenth_to_the_cost_at_most():
+def test_trying_a_useless_list_adds_at_most_a_tenth_to_the_cost():
     known, wasted, singles = costs(), 0.0, 0
     for _ in range(5000):
         if scan := best(known, ages(*range(200))):
             known.on_budget_spent(scan, entries=100, cost=50.0)
-            known._density = None  # as if nothing were learned from it
+            known._density = None  # as if nothing were learnt from it
             wasted += 50
         known.on_single()
         singles += 1
     assert 0 < wasted <= 50 + singles / 10
 
 
-def test_a_list_that_helps_again_is_forgiven():
+def test_a_useful_scan_resets_the_setbacks():
     known = costs()
     known.on_failure(now=NOW - 1000)
     known.on_failure(now=NOW - 500)
@@ -120,7 +120,7 @@ def test_a_list_that_helps_again_is_forgiven():
     assert known.setbacks == 0
 
 
-def test_a_budget_that_was_spent_teaches_that_the_list_is_long():
+def test_a_scan_that_spends_its_budget_shows_that_the_list_is_long():
     known = costs()
     old, young = ages(*[80_000] * 100), ages(*range(100))
     known.on_budget_spent(best(known, old), entries=3000, cost=1.0)
@@ -131,20 +131,20 @@ def test_a_budget_that_was_spent_teaches_that_the_list_is_long():
     assert best(known, young) is not None
 
 
-def test_pages_that_were_too_much_become_smaller():
+def test_pages_that_could_not_be_read_become_smaller():
     known = costs()
     known.on_failure(now=NOW - 100, smaller_pages_than=100)
     assert best(known, ages(*range(200))).page_size == 25
 
 
-def test_what_was_learned_is_forgotten_after_a_while():
+def test_what_was_learned_is_forgotten_after_ten_minutes():
     known = costs(entry=2_000_000)
     assert best(known, ages(*range(200))) is None
     later = NOW + 700
     assert best(known, [later - age for age in range(200)], now=later).is_probe
 
 
-def test_an_empty_page_is_no_reason_to_probe_again():
+def test_after_an_empty_page_there_is_no_second_probe():
     known = ListCostModel()
     known.on_page(entries=0, size=100, now=NOW)
     assert not best(known, ages(*range(200))).is_probe

@@ -55,7 +55,7 @@ def fixed(ends, *, interval=10.0):
 
 
 @pytest.mark.parametrize("learning", [False, True])
-def test_ends_are_noticed_sooner_and_for_fewer_requests_than_at_a_fixed_interval(learning):
+def test_ends_are_noticed_sooner_and_with_fewer_requests_than_at_a_fixed_interval(learning):
     ends = mixed(3000)
     plan, plain = planned(ends, learning=learning), fixed(ends)
     assert plan.median < plain.median
@@ -63,7 +63,7 @@ def test_ends_are_noticed_sooner_and_for_fewer_requests_than_at_a_fixed_interval
     assert plan.p95 < 15  # the price: of the few long renders one in ten is noticed this late
 
 
-def test_an_account_whose_renders_are_alike_is_learned():
+def test_similar_render_times_are_learned():
     ends = alike(400, middle=195, spread=20)
     plan, plain = planned(ends, after=100), fixed(ends)
     assert plan.requests < plain.requests / 2
@@ -71,7 +71,7 @@ def test_an_account_whose_renders_are_alike_is_learned():
     assert plan.p95 < 12
 
 
-def test_two_kinds_of_renders_are_learned_and_the_time_between_them_is_slept_through():
+def test_two_kinds_of_render_times_are_learned_and_nothing_is_polled_between_them():
     ends = [
         end
         for pair in zip(alike(300, middle=14, spread=1), alike(300, middle=200, spread=15), strict=True)
@@ -82,16 +82,16 @@ def test_two_kinds_of_renders_are_learned_and_the_time_between_them_is_slept_thr
     assert plan.median < plain.median
 
 
-def test_a_change_of_habits_is_followed():
+def test_the_schedule_follows_a_change_of_render_times():
     ends = alike(300, middle=200, spread=15) + alike(300, middle=12, spread=2)
     assert planned(ends, after=550).median < 4
 
 
-def test_short_renders_are_not_asked_for_before_they_can_be_done():
+def test_short_renders_are_not_polled_before_they_can_be_done():
     assert planned(alike(300, middle=8, spread=0.5), after=100).requests < 1.6
 
 
-def test_no_interval_is_shorter_than_the_services_floor():
+def test_no_interval_is_shorter_than_the_services_limit():
     seen = RenderTimes()
     for _ in range(50):
         seen.add(2.0)
@@ -101,7 +101,7 @@ def test_no_interval_is_shorter_than_the_services_floor():
     assert 0.2 <= PollSchedule(interval=0.2, floor=0.2).next_poll(age=0) < 1
 
 
-def test_intervals_stay_bounded_at_any_age_and_for_any_account():
+def test_intervals_are_bounded_at_any_age_and_for_any_account():
     seen = RenderTimes()
     for _ in range(200):
         seen.add(5000.0)
@@ -110,7 +110,7 @@ def test_intervals_stay_bounded_at_any_age_and_for_any_account():
         assert max(waits) <= 70
 
 
-def test_the_authors_interval_scales_the_plan():
+def test_the_poll_interval_scales_the_schedule():
     ends = mixed(2000)
     often, normal, seldom = (planned(ends, interval=interval) for interval in (5.0, 10.0, 30.0))
     assert often.median < normal.median < seldom.median
@@ -118,7 +118,7 @@ def test_the_authors_interval_scales_the_plan():
     assert PollSchedule(interval=300).next_poll(age=1000) > 150
 
 
-def test_looks_that_would_fall_together_are_spread():
+def test_polls_that_would_coincide_are_spread():
     schedule, names = PollSchedule(), [f"render-{number}" for number in range(1000)]
     for looks in (
         [schedule.first_poll(age=1, jitter=jitter(name)) for name in names],
@@ -129,7 +129,7 @@ def test_looks_that_would_fall_together_are_spread():
         assert max(seconds.count(second) for second in set(seconds)) < 450
 
 
-def test_what_is_remembered_is_bounded_and_odd_times_are_left_out():
+def test_at_most_two_hundred_render_times_are_remembered_and_invalid_ones_are_ignored():
     times = RenderTimes()
     for seconds in (0.0, -3.0, math.inf, math.nan):
         times.add(seconds)

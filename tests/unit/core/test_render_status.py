@@ -37,7 +37,7 @@ def running(**more):
     return {"project": PROJECT, "status": "running", **more}
 
 
-def test_a_finished_render_ends_with_its_facts_and_without_the_authors_data():
+def test_the_outcome_of_a_finished_render_does_not_contain_the_authors_data():
     step = tracker().on_status(
         {"project": PROJECT, "status": "done", "url": "u", "duration": 2, "client-data": {"mine": 1}, "json": "{}"},
         now=10,
@@ -55,7 +55,7 @@ def test_a_finished_render_without_a_file_has_expired_or_was_deleted():
     assert "deleted" in str(deleted.error)
 
 
-def test_a_failed_render_ends_with_the_services_words_and_the_place():
+def test_the_outcome_of_a_failed_render_contains_the_services_message_and_the_path():
     step = tracker().on_status(
         {"status": "error", "message": "Scene #2, element #1: Failed to download 'x' (404)"}, now=10
     )
@@ -64,18 +64,18 @@ def test_a_failed_render_ends_with_the_services_words_and_the_place():
     assert "Failed to download 'x' (404)" in str(step.error)
 
 
-def test_an_unknown_status_is_waited_out():
+def test_a_render_with_an_unknown_status_is_polled_again():
     assert isinstance(tracker().on_status({"status": "thinking"}, now=10), PollAgain)
 
 
-def test_only_a_change_of_status_is_worth_a_line():
+def test_only_a_change_of_status_is_logged():
     render = tracker()
     assert render.on_status(running(), now=10).note
     assert render.on_status(running(), now=20).note is None
     assert render.on_status({"status": "encoding"}, now=30).note
 
 
-def test_a_stalled_render_gets_one_further_look_and_may_still_finish():
+def test_a_stalled_render_is_polled_once_more_and_may_still_finish():
     render = tracker()
     first = render.on_status({"status": "timeout"}, now=100)
     assert isinstance(first, PollAgain)
@@ -83,34 +83,34 @@ def test_a_stalled_render_gets_one_further_look_and_may_still_finish():
     assert render.on_status({"status": "done", "url": "u"}, now=160).movie
 
 
-def test_a_render_that_stays_stalled_ends():
+def test_a_render_that_is_still_stalled_at_the_next_poll_ends_the_wait():
     render = tracker()
     render.on_status({"status": "timeout"}, now=100)
     assert isinstance(render.on_status({"status": "timeout"}, now=160).error, RenderStalled)
 
 
-def test_a_render_that_is_stalled_at_its_deadline_ends_there():
+def test_a_render_that_is_stalled_at_its_deadline_ends_the_wait():
     assert isinstance(tracker(deadline=100).on_status({"status": "timeout"}, now=100).error, RenderStalled)
 
 
-def test_the_deadline_is_absolute_and_the_last_look_falls_on_it():
+def test_the_deadline_is_absolute_and_the_last_poll_is_at_the_deadline():
     render = tracker(deadline=100)
     assert render.on_status(running(), now=97).seconds == pytest.approx(3)
     assert isinstance(render.on_status(running(), now=100).error, RenderDeadlineExceeded)
 
 
-def test_a_render_that_ended_is_taken_even_after_the_deadline():
+def test_a_finished_render_is_a_success_even_after_the_deadline():
     assert tracker(deadline=100).on_status({"status": "done", "url": "u"}, now=5000).movie
 
 
-def test_the_deadlines_message_says_what_becomes_of_the_render():
+def test_the_error_of_the_deadline_says_that_the_render_keeps_running():
     text = str(tracker(deadline=100).on_status(running(), now=100).error)
     assert PROJECT in text
     assert "keeps running and will be billed, and a retry of this task reattaches to it" in text
 
 
 @pytest.mark.parametrize("error", [ServerError("x", http_status=503), RateLimited("x", http_status=429)])
-def test_an_outage_shorter_than_the_deadline_ends_nothing(error):
+def test_an_outage_shorter_than_the_deadline_does_not_end_the_wait(error):
     render = tracker(deadline=86400)
     now, looks = 0.0, 0
     while now < 80000:
@@ -118,11 +118,11 @@ def test_an_outage_shorter_than_the_deadline_ends_nothing(error):
         assert isinstance(step, PollAgain)
         now += step.seconds
         looks += 1
-    assert looks < 800  # it slows down meanwhile
-    assert render.on_status(running(), now=now).seconds <= 60  # and recovers at once
+    assert looks < 800  # it slows down
+    assert render.on_status(running(), now=now).seconds <= 60  # and recovers immediately
 
 
-def test_an_outage_ends_at_the_deadline():
+def test_an_outage_ends_the_wait_at_the_deadline():
     render = tracker(deadline=100)
     for now in (10, 40):
         render.on_error(ServerError("down", http_status=503), now=now)
@@ -132,7 +132,7 @@ def test_an_outage_ends_at_the_deadline():
     assert "The render keeps running and will be billed." in str(step.error)
 
 
-def test_a_failure_of_a_moment_at_the_deadline_loses_no_render_that_is_done():
+def test_a_short_failure_at_the_deadline_loses_no_finished_render():
     render = tracker(deadline=100)
     render.on_status(running(), now=90)
     for now in (100, 105):
@@ -151,7 +151,7 @@ def test_the_deadline_ends_a_wait_only_after_three_polls_in_a_row_have_failed():
         assert "The last 3 polls failed, for 10s: down" in str(step.error)
 
 
-def test_a_watch_is_failing_from_a_failed_poll_until_the_next_answer():
+def test_a_tracker_is_failing_from_a_failed_poll_until_the_next_response():
     render = tracker()
     assert not render.is_failing
     render.on_error(ServerError("down", http_status=503), now=10)
@@ -162,7 +162,7 @@ def test_a_watch_is_failing_from_a_failed_poll_until_the_next_answer():
     assert render.is_failing
 
 
-def test_of_the_render_of_another_nobody_says_that_this_task_pays_for_it_or_adopts_it():
+def test_the_errors_about_a_render_of_others_do_not_say_that_this_task_pays_or_reattaches():
     def of_another():
         return tracker(deadline=100.0, known=False)
 
@@ -176,7 +176,7 @@ def test_of_the_render_of_another_nobody_says_that_this_task_pays_for_it_or_adop
     assert "reattaches" not in str(late)
 
 
-def test_the_services_wish_to_wait_is_honoured():
+def test_retry_after_is_honored_up_to_five_minutes():
     assert tracker().on_error(RateLimited("x", retry_after=90), now=10).seconds == 90
     assert tracker().on_error(RateLimited("x", retry_after=86400), now=10).seconds == 300
 
@@ -188,13 +188,13 @@ REFUSALS = [
     InvalidRequest("movies.get: the service refused it.", http_status=400),
     InvalidRequest("movies.get: the service refused it.", http_status=200),  # success: false
     NotFound("movies.get: the service does not know this address.", http_status=404),
-    ProjectNotFound("movies.get: there is no project.", http_status=404),
+    ProjectNotFound("movies.get: the project was not found.", http_status=404),
     ConfigurationError("Connection 'json2video_default' does not exist."),
 ]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda e: f"{type(e).__name__}-{e.http_status}")
-def test_a_refusal_of_a_moment_ends_nothing_that_is_paid_for(refusal):
+def test_a_short_refusal_does_not_end_a_wait(refusal):
     for age in (1.0, 1800.0, 3599.0):
         render = tracker()
         assert isinstance(render.on_error(refusal, now=age), PollAgain)
@@ -202,7 +202,7 @@ def test_a_refusal_of_a_moment_ends_nothing_that_is_paid_for(refusal):
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda e: f"{type(e).__name__}-{e.http_status}")
-def test_a_refusal_that_lasts_is_asked_about_until_the_deadline_and_then_fails_retryably(refusal):
+def test_a_refusal_is_polled_until_the_deadline_and_then_fails_retryably(refusal):
     render, now, asked = tracker(), 10.0, []
     while isinstance(step := render.on_error(refusal, now=now), PollAgain):
         asked.append(now)
@@ -216,7 +216,7 @@ def test_a_refusal_that_lasts_is_asked_about_until_the_deadline_and_then_fails_r
     assert "The render keeps running and will be billed. A retry of this task reattaches to it." in str(step.error)
 
 
-def test_a_render_of_another_that_is_unknown_for_five_minutes_is_no_render_and_nobody_says_that_it_runs():
+def test_a_render_of_others_that_is_unknown_for_five_minutes_does_not_exist():
     render = tracker(known=False)
     now = 0.0
     while isinstance(step := render.on_error(REFUSALS[6], now=now), PollAgain):
@@ -228,14 +228,14 @@ def test_a_render_of_another_that_is_unknown_for_five_minutes_is_no_render_and_n
         assert untrue not in str(step.error)
 
 
-def test_one_unknown_project_after_a_long_outage_is_not_believed():
+def test_a_single_not_found_after_a_long_outage_does_not_end_the_wait():
     render = tracker(known=False)
     for now in range(0, 900, 60):
         render.on_error(ServerError("down", http_status=503), now=now)
     assert isinstance(render.on_error(REFUSALS[6], now=900), PollAgain)
 
 
-def test_a_render_that_goes_on_for_long_shows_a_sign_of_life_at_widening_intervals():
+def test_a_long_render_is_logged_at_growing_intervals():
     render, now, noted = tracker(deadline=1e6), 10.0, []
     render.on_status(running(), now=now)
     while now < 4 * 3600:
@@ -255,13 +255,13 @@ def test_a_clock_that_is_behind_the_submission_delays_no_poll(behind):
     assert render.on_status(running(), now=5.0).seconds <= 60
 
 
-def test_a_restart_in_mid_render_repeats_no_sign_of_life():
+def test_after_a_restart_the_progress_of_a_long_render_is_logged_once():
     render = tracker(deadline=1e6)
     assert render.on_status(running(), now=1000).note
     assert render.on_status(running(), now=1010).note is None
 
 
-def test_the_first_look_waits_until_the_quickest_render_may_be_done():
+def test_the_first_poll_waits_until_the_quickest_render_may_be_done():
     assert 5 <= tracker().first_poll(now=0.0) <= 12
     late = tracker(submitted_at=1e9, deadline=1e9 + 3600)
     assert 5 <= late.first_poll(now=1e9) <= 12
@@ -270,7 +270,7 @@ def test_the_first_look_waits_until_the_quickest_render_may_be_done():
     assert tracker(deadline=100).first_poll(now=200.0) == 0
 
 
-def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learned():
+def test_a_render_of_unknown_age_is_polled_immediately_and_its_age_is_learned():
     render = tracker(submitted_at=1e9, deadline=1e9 + 3600, known=False)
     assert render.first_poll(now=1e9) < 5
     assert render.submitted_at_known is None
@@ -278,13 +278,13 @@ def test_a_render_of_unknown_age_is_looked_at_at_once_and_its_age_learned():
     assert render.submitted_at_known == 1e9 - 1000
 
 
-def test_the_age_of_a_render_that_was_submitted_here_does_not_depend_on_the_services_clock():
+def test_the_age_of_a_render_of_this_task_does_not_depend_on_created_at():
     render = tracker(deadline=1e6)
     render.on_status(running(created_at="2001-09-09T01:30:00.000Z"), now=10)
     assert render.submitted_at_known == 0.0
 
 
-def test_seconds_are_written_as_a_person_writes_them():
+def test_durations_are_formatted_for_people():
     assert [format_duration(s) for s in (0, 59.4, 60, 725, 3600, 3780)] == [
         "0s",
         "59s",
@@ -295,7 +295,7 @@ def test_seconds_are_written_as_a_person_writes_them():
     ]
 
 
-def test_the_file_of_a_render_that_ended_a_moment_ago_may_appear_and_is_waited_for():
+def test_a_render_that_has_just_ended_is_polled_until_its_file_appears():
     render = tracker(deadline=4000.0)
     done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
     first, second = render.on_status(done, now=12), render.on_status(done, now=22)
@@ -306,7 +306,7 @@ def test_the_file_of_a_render_that_ended_a_moment_ago_may_appear_and_is_waited_f
     assert render.on_status({**done, "url": "u"}, now=40).movie["url"] == "u"
 
 
-def test_a_file_that_does_not_appear_ends_the_wait_and_not_the_task():
+def test_a_file_that_does_not_appear_ends_the_wait_with_a_retryable_error():
     render = tracker(deadline=4000.0)
     done = {"status": "done", "url": None, "ended_at": "1970-01-01T00:00:10Z"}
     assert isinstance(render.on_status(done, now=12), PollAgain)

@@ -1,4 +1,4 @@
-"""Following an account on the service's own clock, so that hours and the end of a month take no time."""
+"""Watching an account on the service's own clock, so that hours and the end of a month take no time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MINUTE = 60.0
 
 
 @pytest.fixture
-def following(connection, service):
-    """``async with following() as (events, look)``: *look* lets it look once more, at the service's time of now."""
+def watching(connection, service):
+    """``async with watching() as (events, poll)``: *poll* waits for one more poll, at the service's time."""
 
     @asynccontextmanager
-    async def following():
+    async def watching():
         events = []
         watcher = watch_account(
             Json2VideoHook(),
@@ -35,26 +35,26 @@ def following(connection, service):
 
         async def run():
             async for movie in watcher:
-                _keep(events, movie)
+                _record(events, movie)
 
-        async def look():
+        async def poll():
             before = len(_lists(service))
-            await _until(lambda: len(_lists(service)) >= before + 2)  # the first may have been under way
+            await _until(lambda: len(_lists(service)) >= before + 2)  # the first may have been in progress
 
         task = asyncio.create_task(run())
         await _until(lambda: _lists(service))
         try:
-            yield events, look
+            yield events, poll
         finally:
             assert not task.done(), task.exception()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    return following
+    return watching
 
 
-def _keep(events, movie):
-    """Take it at once."""
+def _record(events, movie):
+    """Record it."""
     events.append(movie["project"])
 
 
@@ -62,7 +62,7 @@ def _lists(service):
     return [r for r in service.requests if r.method == "GET" and "date_start" in r.query]
 
 
-def _alone(service):
+def _single_polls(service):
     return [r for r in service.requests if r.method == "GET" and "project=" in r.query]
 
 
@@ -77,56 +77,56 @@ async def _submit():
     return (await asyncio.to_thread(Json2VideoHook().submit_movie, MOVIE)).project
 
 
-async def test_a_render_of_last_month_that_ends_in_this_one_is_told(following, service):
+async def test_a_render_of_last_month_that_ends_in_this_one_is_reported(watching, service):
     service.clock.freeze()
     service.clock.move_to("2026-05-31T23:58:00Z")
     service.settings.update({"render_seconds": 5 * MINUTE})
-    async with following() as (events, look):
+    async with watching() as (events, poll):
         project = await _submit()
-        await look()
+        await poll()
         service.clock.move_to("2026-06-01T00:01:00Z")
-        await look()
+        await poll()
         assert events == []
         service.clock.move_to("2026-06-01T00:04:00Z")
         await _until(lambda: events)
-        await look()
+        await poll()
     assert events == [project]
 
 
-async def test_a_render_of_hours_is_asked_for_by_itself_and_told_once(following, service):
+async def test_a_render_of_hours_is_polled_by_itself_and_reported_once(watching, service):
     service.clock.freeze()
     service.settings.update({"render_seconds": 180 * MINUTE})
-    async with following() as (events, look):
+    async with watching() as (events, poll):
         project = await _submit()
-        await look()
-        assert not _alone(service)
+        await poll()
+        assert not _single_polls(service)
         for _ in range(16):
             service.clock.advance(10 * MINUTE)
-            await look()
-        asked = len(_alone(service))
+            await poll()
+        asked = len(_single_polls(service))
         assert 5 < asked < 20
         service.clock.advance(40 * MINUTE)
         await _until(lambda: events)
-        await look()
+        await poll()
     assert events == [project]
-    assert all("date_start" not in r.query for r in _alone(service))
+    assert all("date_start" not in r.query for r in _single_polls(service))
 
 
-async def test_a_render_that_the_service_forgets_is_forgotten(following, service):
+async def test_a_render_that_the_service_no_longer_knows_is_not_polled_again(watching, service):
     service.clock.freeze()
     service.settings.update({"render_seconds": 180 * MINUTE})
-    async with following() as (events, look):
+    async with watching() as (events, poll):
         await _submit()
-        await look()
+        await poll()
         service.clock.advance(30 * MINUTE)
-        await look()
+        await poll()
         service.backend.reset()
         service.clock.advance(30 * MINUTE)
-        await look()
-        asked = len(_alone(service))
+        await poll()
+        asked = len(_single_polls(service))
         service.clock.advance(30 * MINUTE)
-        await look()
-        assert len(_alone(service)) == asked
+        await poll()
+        assert len(_single_polls(service)) == asked
         service.settings.update({"render_seconds": 0.0})
         project = await _submit()
         service.clock.advance(1)

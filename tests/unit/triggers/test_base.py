@@ -18,8 +18,8 @@ MOVIE = {"width": 128, "height": 72, "scenes": [{"duration": 1}]}
 HELD = 1.5
 
 
-class AtOnce(Json2VideoTrigger):
-    """Fires whatever it was made with."""
+class Immediate(Json2VideoTrigger):
+    """Fires the event that it was created with."""
 
     def __init__(self, event):
         super().__init__()
@@ -34,7 +34,7 @@ class AtOnce(Json2VideoTrigger):
 
 @pytest.fixture
 def in_triggerer(monkeypatch):
-    """What a triggerer does to a trigger, and a deferral of a second and a half at least."""
+    """Mark a trigger as a triggerer does, and set the minimum deferral to a second and a half."""
     monkeypatch.setattr("airflow_json2video.triggers.base.shortest_deferral", lambda: HELD)
 
     def mark(trigger):
@@ -64,21 +64,19 @@ def deferred_to():
                 yield each
 
 
-def test_every_trigger_of_a_task_holds_its_event_back_in_the_one_place():
+def test_every_trigger_that_a_task_defers_to_uses_the_base_class_to_hold_its_event_back():
     tasks = [each for each in deferred_to() if each.__name__ != "Json2VideoRenderEventTrigger"]
     assert len(tasks) >= 5
     assert [each.__name__ for each in tasks if not issubclass(each, Json2VideoTrigger)] == []
     assert [each.__name__ for each in tasks if each.run is not Json2VideoTrigger.run] == []
 
 
-def test_no_task_resumes_before_the_scheduler_can_have_read_that_its_process_ended(in_triggerer):
-    seconds, _ = seconds_to_fire(in_triggerer(AtOnce(TriggerEvent(1))))
+def test_no_task_resumes_before_the_scheduler_has_read_the_end_of_its_process(in_triggerer):
+    seconds, _ = seconds_to_fire(in_triggerer(Immediate(TriggerEvent(1))))
     assert seconds >= HELD - 0.01
 
 
-def test_the_render_is_asked_for_at_once_and_only_the_event_is_held_back(
-    in_triggerer, connection, service, monkeypatch
-):
+def test_polling_starts_immediately_and_only_the_event_is_held_back(in_triggerer, connection, service, monkeypatch):
     hold_back, polls = Json2VideoTrigger.hold_back, []
 
     async def counted(trigger):
@@ -94,23 +92,23 @@ def test_the_render_is_asked_for_at_once_and_only_the_event_is_held_back(
     assert polls[0] == polls[1] > 0, "its end was seen before the event was held back"
 
 
-def test_a_batch_collects_what_ends_while_its_event_is_held_back(in_triggerer, connection, service):
+def test_a_batch_collects_renders_that_end_while_its_event_is_held_back(in_triggerer, connection, service):
     service.add_fault("render", status="running", nth=[2], times=None)
     renders = [(submit(connection), time.time()) for _ in range(2)]
     more = {"render_timeout": 1.0, "poll_interval": 0.2, "more_to_submit": True}
     trigger = in_triggerer(Json2VideoBatchTrigger(renders, json2video_conn_id=connection, **more))
     seconds, event = seconds_to_fire(trigger)
     assert seconds >= HELD - 0.01
-    assert event.payload["count"] == 2, "one was done at once, and the time of the other was up a second later"
+    assert event.payload["count"] == 2, "one was done immediately, and the deadline of the other passed a second later"
 
 
 def test_an_event_that_ends_the_task_itself_is_not_held_back(in_triggerer):
-    seconds, _ = seconds_to_fire(in_triggerer(AtOnce(TaskSuccessEvent())))
+    seconds, _ = seconds_to_fire(in_triggerer(Immediate(TaskSuccessEvent())))
     assert seconds < HELD
 
 
-def test_without_a_triggerer_as_under_dag_test_nothing_is_held_back(in_triggerer):
-    trigger = AtOnce(TriggerEvent(1))
+def test_outside_of_a_triggerer_no_event_is_held_back(in_triggerer):
+    trigger = Immediate(TriggerEvent(1))
     assert seconds_to_fire(trigger)[0] < HELD
 
 

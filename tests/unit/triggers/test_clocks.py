@@ -92,7 +92,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("worker", "triggerer"), WRONG)
-def test_a_wrong_clock_neither_delays_a_render_nor_ends_its_waiting(machine, worker, triggerer):
+def test_a_wrong_clock_neither_delays_a_wait_nor_ends_it(machine, worker, triggerer):
     with DAG("a_dag", schedule=None):
         operator = Json2VideoRenderOperator(task_id="render", movie=MOVIE, poll_interval=0.2, render_timeout=60)
     attempt = Attempt(operator)
@@ -109,7 +109,7 @@ def test_a_wrong_clock_neither_delays_a_render_nor_ends_its_waiting(machine, wor
 
 
 @pytest.mark.parametrize(("worker", "triggerer"), WRONG)
-def test_a_wrong_clock_does_not_move_the_end_of_a_sensors_waiting(machine, worker, triggerer):
+def test_a_wrong_clock_does_not_change_the_deadline_of_a_sensor(machine, worker, triggerer):
     with DAG("a_dag", schedule=None):
         submit = Json2VideoRenderOperator(task_id="render", movie=MOVIE, wait_for_completion=False)
     project = Attempt(submit).run()["project"]
@@ -124,7 +124,7 @@ def test_a_wrong_clock_does_not_move_the_end_of_a_sensors_waiting(machine, worke
 
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
-def test_a_wrong_clock_does_not_move_the_moment_at_which_a_batch_resumes(machine, ahead):
+def test_a_wrong_clock_does_not_change_when_a_batch_resumes(machine, ahead):
     machine(ahead)
     trigger = Json2VideoBatchTrigger(
         [], json2video_conn_id="json2video_default", render_timeout=60.0, resume_at=real_time() + 3.0
@@ -136,7 +136,7 @@ def test_a_wrong_clock_does_not_move_the_moment_at_which_a_batch_resumes(machine
 
 
 @pytest.mark.parametrize(("worker", "triggerer"), WRONG)
-def test_a_batch_goes_on_in_time_whatever_the_clocks_of_its_machines_say(machine, worker, triggerer):
+def test_wrong_clocks_do_not_delay_a_batch(machine, worker, triggerer):
     with DAG("a_dag", schedule=None):
         operator = Json2VideoBatchRenderOperator(
             task_id="batch",
@@ -164,7 +164,7 @@ def test_a_batch_goes_on_in_time_whatever_the_clocks_of_its_machines_say(machine
 
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
-def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, ahead):
+def test_a_wrong_clock_hides_no_render_from_an_event_trigger(machine, ahead):
     machine(ahead)
 
     async def first_event():
@@ -183,7 +183,7 @@ def test_a_wrong_clock_hides_no_render_from_those_who_wait_for_events(machine, a
 
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
-def test_a_wrong_clock_does_not_move_the_end_of_a_wait_for_credits(machine, monkeypatch, ahead):
+def test_a_wrong_clock_does_not_change_the_deadline_of_a_wait_for_credits(machine, monkeypatch, ahead):
     monkeypatch.setattr("airflow_json2video.triggers.credits._FIRST_DELAY", 0.2)
     machine(ahead)
     trigger = Json2VideoCreditsTrigger(
@@ -197,7 +197,7 @@ def test_a_wrong_clock_does_not_move_the_end_of_a_wait_for_credits(machine, monk
 
 @pytest.mark.parametrize("ahead", [TWO_HOURS, -TWO_HOURS])
 @pytest.mark.parametrize("is_batch", [False, True])
-def test_the_end_of_a_wait_for_credits_means_the_same_on_every_machine(machine, ahead, is_batch):
+def test_the_deadline_of_a_wait_for_credits_means_the_same_on_every_machine(machine, ahead, is_batch):
     arguments = {
         "task_id": "render",
         "movie": MOVIE,

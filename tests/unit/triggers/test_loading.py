@@ -60,7 +60,7 @@ def trigger(kind, project):
 
 
 @pytest.mark.parametrize("kind", ["render", "batch", "availability", "credits"])
-def test_no_library_is_loaded_on_the_event_loop_of_a_triggerer(project, kind):
+def test_no_trigger_loads_a_library_in_the_event_loop(project, kind):
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(trigger(kind, project))],
         env=os.environ,

@@ -29,7 +29,7 @@ async def events_of(trigger):
     return [event.payload async for event in trigger.run()]
 
 
-def test_it_fires_one_event_with_the_facts_of_the_video(trigger):
+def test_the_event_describes_the_video(trigger):
     [event] = asyncio.run(events_of(trigger()))
     assert event["error"] is None
     assert event["movie"]["status"] == "done"
@@ -37,19 +37,19 @@ def test_it_fires_one_event_with_the_facts_of_the_video(trigger):
     assert json.loads(json.dumps(event)) == event
 
 
-def test_its_arguments_make_the_same_trigger_again(trigger):
+def test_a_trigger_can_be_rebuilt_from_its_arguments(trigger):
     path, arguments = trigger(submitted_at=10.0, deadline=20.0).serialize()
     assert path == f"{Json2VideoRenderTrigger.__module__}.Json2VideoRenderTrigger"
     again = Json2VideoRenderTrigger(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
 
 
-def test_an_argument_that_older_versions_do_not_know_is_written_only_where_it_says_something(trigger):
+def test_an_argument_that_older_versions_do_not_know_is_serialized_only_if_it_is_set(trigger):
     assert "submission_time_known" not in trigger().serialize()[1]
     assert Json2VideoRenderTrigger(**trigger(submission_time_known=False).serialize()[1]).submission_time_known is False
 
 
-def test_it_accepts_the_arguments_of_an_older_and_of_a_newer_version(trigger, connection):
+def test_a_trigger_accepts_the_arguments_of_older_and_newer_versions(trigger, connection):
     older = Json2VideoRenderTrigger(project=PROJECT)
     assert older.deadline == older.submitted_at + 3600
     newer = trigger(an_argument_of_next_year=1)
@@ -57,24 +57,24 @@ def test_it_accepts_the_arguments_of_an_older_and_of_a_newer_version(trigger, co
     assert asyncio.run(events_of(newer))[0]["movie"]
 
 
-def test_a_restart_looks_at_once_and_does_not_extend_the_deadline(trigger, service):
+def test_after_a_restart_polling_starts_immediately_and_the_deadline_is_the_same(trigger, service):
     service.settings.update({"render_seconds": 600})
     project = Json2VideoHook().submit_movie(MOVIE).project
     now = time.time()
     late = Json2VideoRenderTrigger(project, submitted_at=now - 100, deadline=now - 1, poll_interval=60)
     [event] = asyncio.run(events_of(late))
-    assert time.time() - now < 30  # and not the 60 s of an interval, nor the 99 s that a new deadline would give
+    assert time.time() - now < 30  # less than the 60 s of an interval, and than the 99 s until a new deadline
     assert event["error"]["error"] == "RenderDeadlineExceeded"
     assert [r.method for r in service.requests if project in r.query] == ["GET"]
 
 
-def test_a_deadline_in_the_past_still_takes_a_finished_render(trigger, service):
+def test_a_finished_render_is_a_success_although_the_deadline_is_in_the_past(trigger, service):
     assert service.wait_idle()
     [event] = asyncio.run(events_of(trigger(submitted_at=1.0, deadline=2.0)))
     assert event["movie"]["url"]
 
 
-def test_a_project_of_another_account_ends_in_an_event_that_says_so(connection):
+def test_the_event_for_a_project_of_another_account_says_that_it_was_not_found(connection):
     stranger = Json2VideoRenderTrigger(PROJECT, submitted_at=1.0, deadline=time.time() + 1, poll_interval=0.2)
     [event] = asyncio.run(events_of(stranger))
     assert event["error"]["error"] == "RenderDeadlineExceeded"
@@ -82,20 +82,20 @@ def test_a_project_of_another_account_ends_in_an_event_that_says_so(connection):
     assert event["error"]["retryable"]
 
 
-def test_a_project_id_of_the_wrong_length_ends_in_an_event_that_says_so(connection):
+def test_the_event_for_an_invalid_project_id_contains_the_error(connection):
     short = Json2VideoRenderTrigger("short", poll_interval=0.2, deadline=time.time() + 1)
     [event] = asyncio.run(events_of(short))
     assert "16" in event["error"]["message"]
 
 
-def test_a_missing_connection_ends_in_an_event_that_names_it(monkeypatch):
+def test_the_event_for_a_missing_connection_names_the_connection(monkeypatch):
     monkeypatch.setattr("airflow_json2video.core.render_status._POLLS_AT_DEADLINE", 1)
     nowhere = Json2VideoRenderTrigger(PROJECT, json2video_conn_id="nowhere", poll_interval=0.2, deadline=0.0)
     [event] = asyncio.run(events_of(nowhere))
     assert "nowhere" in event["error"]["message"]
 
 
-def test_a_fault_of_ours_ends_in_an_event_and_not_in_silence(trigger, monkeypatch):
+def test_an_unexpected_error_fires_an_event(trigger, monkeypatch):
     async def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
@@ -105,7 +105,7 @@ def test_a_fault_of_ours_ends_in_an_event_and_not_in_silence(trigger, monkeypatc
     assert event["error"]["retryable"]
 
 
-def test_cancelling_it_leaves_the_render_alone(trigger, service):
+def test_cancelling_the_trigger_does_not_touch_the_render(trigger, service):
     service.settings.update({"render_seconds": 600})
     project = Json2VideoHook().submit_movie(MOVIE).project
 
@@ -121,7 +121,7 @@ def test_cancelling_it_leaves_the_render_alone(trigger, service):
 
 
 @pytest.mark.timed
-def test_waiting_does_not_block_the_event_loop(trigger, service):
+def test_a_trigger_does_not_block_the_event_loop(trigger, service):
     service.settings.update({"render_seconds": 1.5})
     service.add_fault("delay", method="GET", path="/v2/movies", seconds=0.5, times=3)
     Json2VideoHook().submit_movie(MOVIE)
@@ -140,7 +140,7 @@ def test_waiting_does_not_block_the_event_loop(trigger, service):
     assert sorted(gaps)[-3] < 0.3
 
 
-def test_errors_survive_the_journey_through_an_event():
+def test_errors_survive_an_event():
     failed = RenderFailed("Render failed", path="scenes[1].elements[0]", project=PROJECT)
     for error in (
         QuotaExhausted("no credits", http_status=400),
@@ -154,7 +154,7 @@ def test_errors_survive_the_journey_through_an_event():
     assert again.path == "scenes[1].elements[0]"
 
 
-def test_an_event_about_another_render_is_not_taken_for_ours():
+def test_an_event_about_another_render_is_a_failure():
     event = event_from_outcome(RenderOutcome(movie={"project": PROJECT, "url": "u"}), project=PROJECT)
     assert outcome_from_event(event, project=PROJECT).movie
     assert outcome_from_event(event, project="x" * 16).error

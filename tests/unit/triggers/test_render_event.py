@@ -25,19 +25,19 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 
 class Store:
-    """An asset's store as the triggerer of Airflow 3.3 gives it; what is set in it is there after a restart."""
+    """An asset's state store as in the triggerer of Airflow 3.3; its content survives a restart."""
 
     def __init__(self):
-        self.kept = {}
+        self.values = {}
         self.is_broken = False
 
     async def aget(self, key):
         self._check()
-        return json.loads(self.kept.get(key, "null"))
+        return json.loads(self.values.get(key, "null"))
 
     async def aset(self, key, value):
         self._check()
-        self.kept[key] = json.dumps(value)
+        self.values[key] = json.dumps(value)
 
     def _check(self):
         if self.is_broken:
@@ -46,7 +46,7 @@ class Store:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """How long Airflow needs to store an event, and how slow the slow looks are, is not what these tests are about."""
+    """Shorten the time that Airflow needs to store an event, and the interval of slow polls."""
     monkeypatch.setattr("airflow_json2video.polling.account_watcher._EVENT_STORED_AFTER", 0.05)
     monkeypatch.setattr("airflow_json2video.polling.account_watcher._SLOW_INTERVAL", 0.3)
 
@@ -72,13 +72,13 @@ def watching(connection, quick, monkeypatch):
 
     @asynccontextmanager
     async def watching(store=None, **arguments):
-        trigger = _remade(Json2VideoRenderEventTrigger(poll_interval=0.2, **arguments))
+        trigger = _rebuilt(Json2VideoRenderEventTrigger(poll_interval=0.2, **arguments))
         trigger.asset_state_store = store
         before, events = len(polls), []
 
         async def run():
             async for event in trigger.run():
-                _keep(events, event)
+                _record(events, event)
 
         task = asyncio.create_task(run())
         await _until(lambda: len(polls) > before or task.done())
@@ -92,15 +92,15 @@ def watching(connection, quick, monkeypatch):
     return watching
 
 
-def _remade(trigger):
-    """The trigger as the triggerer makes it: from what was serialized, through JSON."""
+def _rebuilt(trigger):
+    """Return the trigger as the triggerer rebuilds it: from its serialized arguments, through JSON."""
     path, arguments = trigger.serialize()
     assert path == f"{Json2VideoRenderEventTrigger.__module__}.Json2VideoRenderEventTrigger"
     return Json2VideoRenderEventTrigger(**json.loads(json.dumps(arguments)))
 
 
-def _keep(events, event):
-    """Take an event at once, through JSON as Airflow does."""
+def _record(events, event):
+    """Record an event, through JSON as Airflow does."""
     events.append(json.loads(json.dumps(event.payload)))
 
 
@@ -111,8 +111,8 @@ async def _until(condition, timeout=60.0):
         await asyncio.sleep(0.02)
 
 
-async def _looks(lists, count=3):
-    """Let it look so many times more."""
+async def _polls(lists, count=3):
+    """Wait for so many more polls."""
     before = lists()
     await _until(lambda: lists() >= before + count)
 
@@ -125,11 +125,11 @@ def projects(events):
     return [event["project"] for event in events]
 
 
-async def test_a_render_that_ends_fires_one_event_wherever_it_was_submitted(watching, lists, service):
+async def test_a_render_that_ends_fires_one_event(watching, lists, service):
     async with watching() as events:
         project = await _submit()
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     [event] = events
     assert event["project"] == project
     assert event["status"] == "done"
@@ -145,12 +145,12 @@ async def test_a_render_of_another_deployment_fires_nothing(watching, lists, mon
     monkeypatch.setattr("airflow_json2video.deployment.read_variable", lambda key: ids.get("id"))
     async with watching() as events:
         await _submit(add_stamp(MOVIE, Stamp.of(theirs, "f", attempt=1)))
-        await _looks(lists, 4)
+        await _polls(lists, 4)
         assert events == []
         ids["id"] = "here"
         project = await _submit(add_stamp(MOVIE, Stamp.of(ours, "f", attempt=1)))
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     assert projects(events) == [project]
 
 
@@ -176,22 +176,22 @@ def _broken_for(times):
     return find
 
 
-async def test_what_had_ended_before_it_began_fires_nothing_and_what_was_running_does(watching, lists, service):
+async def test_only_renders_that_end_after_the_start_fire(watching, lists, service):
     await _submit()
     assert await asyncio.to_thread(service.wait_idle)
     service.settings.update({"render_seconds": 1.0})
     running = await _submit()
     async with watching() as events:
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     assert projects(events) == [running]
 
 
-async def test_each_of_many_fires_once(watching, lists, service):
+async def test_each_of_many_renders_fires_once(watching, lists, service):
     async with watching() as events:
         submitted = [await _submit() for _ in range(30)]
         await _until(lambda: len(events) >= 30)
-        await _looks(lists)
+        await _polls(lists)
     assert sorted(projects(events)) == sorted(submitted)
 
 
@@ -206,14 +206,14 @@ async def test_neither_key_nor_client_data_is_in_an_event(watching, service):
 @pytest.mark.parametrize(
     ("outcome", "expected"), [("done", {"done"}), ("failed", {"error"}), ("any", {"done", "error"})]
 )
-async def test_the_outcome_chooses_what_fires(watching, lists, service, outcome, expected):
+async def test_the_outcome_filters_the_renders(watching, lists, service, outcome, expected):
     async with watching(outcome=outcome) as events:
         service.add_fault("render", status="error", message="no such font")
         await _submit()
         await asyncio.to_thread(service.wait_idle)
         await _submit()
         await asyncio.to_thread(service.wait_idle)
-        await _looks(lists)
+        await _polls(lists)
     assert {event["status"] for event in events} == expected
     assert len(events) == len(expected)
     for event in events:
@@ -221,31 +221,31 @@ async def test_the_outcome_chooses_what_fires(watching, lists, service, outcome,
         assert (event["url"] is None) == (event["status"] == "error")
 
 
-async def test_a_match_of_client_data_chooses_what_fires(watching, lists, service):
+async def test_client_data_filters_the_renders(watching, lists, service):
     async with watching(client_data={"campaign": "spring"}) as events:
         await _submit({**MOVIE, "client-data": {"campaign": "autumn"}})
         wanted = await _submit({**MOVIE, "client-data": {"campaign": "spring", "lot": 1}})
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     assert projects(events) == [wanted]
 
 
-async def test_a_template_chooses_what_fires(watching, lists, service):
+async def test_a_template_filters_the_renders(watching, lists, service):
     template = service.add_template(MOVIE, id="abc123def456ghi789jk")
     async with watching(template=template) as events:
         await _submit()
         wanted = await _submit({"template": template})
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     assert projects(events) == [wanted]
 
 
-async def test_it_reads_one_page_a_look_and_asks_for_no_render_by_itself(watching, lists, service):
+async def test_each_poll_reads_one_page_and_no_single_render(watching, lists, service):
     service.settings.update({"render_seconds": 600})
     async with watching():
         for _ in range(5):
             await _submit()
-        await _looks(lists, 5)
+        await _polls(lists, 5)
     asked = [r for r in service.requests if r.method == "GET" and r.query != "limit=1"]  # asks for the time
     assert len([r for r in service.requests if r.query == "limit=1"]) <= 1
     assert all("project" not in r.query for r in asked)
@@ -253,39 +253,37 @@ async def test_it_reads_one_page_a_look_and_asks_for_no_render_by_itself(watchin
     assert not any("next_token" in r.query for r in asked)
 
 
-async def test_documents_of_any_size_are_read_in_pages_that_hold_no_loop_for_long(watching, lists, service):
+async def test_pages_of_large_documents_are_small_enough_not_to_block_the_event_loop(watching, lists, service):
     large = {**MOVIE, "comment": "x" * 200_000}
     async with watching() as events:
         for _ in range(30):
             await _submit(large)
         await _until(lambda: len(events) >= 30)
-        await _looks(lists, 20)
+        await _polls(lists, 20)
     sizes = [int(size) for r in service.requests for size in parse_qs(r.query).get("limit", ())]
     assert sizes[-1] <= 10
     assert len(set(projects(events))) == len(events) == 30
 
 
-async def test_an_outage_is_waited_out_with_a_line_at_its_beginning_and_one_at_its_end(
-    watching, lists, service, times_logged
-):
+async def test_an_outage_is_logged_at_its_beginning_and_at_its_end(watching, lists, service, times_logged):
     async with watching() as events:
         fault = service.add_fault("answer", method="GET", path="/movies", status=503, times=None)
         project = await _submit()
-        await _looks(lists, 4)
+        await _polls(lists, 4)
         assert not events
         assert times_logged("No events can be fired meanwhile") == 1
         service.clear_faults()
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
         assert times_logged("can be read again") == 1
     assert fault
     assert projects(events) == [project]
 
 
-async def test_a_refused_key_is_waited_out_and_a_new_one_is_found(watching, lists, service, times_logged, monkeypatch):
+async def test_a_replaced_key_is_used_after_a_refusal(watching, lists, service, times_logged, monkeypatch):
     async with watching() as events:
         service.settings.update({"api_keys": ["another-key"]})
-        await _looks(lists, 3)
+        await _polls(lists, 3)
         lines = times_logged("No events can be fired meanwhile")
         assert lines == 1
         monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(key="another-key", host=service.url))
@@ -294,13 +292,15 @@ async def test_a_refused_key_is_waited_out_and_a_new_one_is_found(watching, list
     assert projects(events) == [project]
 
 
-async def test_a_connection_that_is_not_there_yet_is_waited_for(connection, quick, service, monkeypatch, times_logged):
+async def test_a_connection_that_does_not_exist_yet_is_looked_up_again(
+    connection, quick, service, monkeypatch, times_logged
+):
     trigger = Json2VideoRenderEventTrigger(json2video_conn_id="later", poll_interval=0.2)
     events = []
 
     async def run():
         async for event in trigger.run():
-            _keep(events, event)
+            _record(events, event)
 
     task = asyncio.create_task(run())
     await asyncio.sleep(0.5)
@@ -314,52 +314,50 @@ async def test_a_connection_that_is_not_there_yet_is_waited_for(connection, quic
     task.cancel()
 
 
-async def test_a_fault_of_ours_does_not_end_it(watching, lists, service, monkeypatch, times_logged):
+async def test_an_unexpected_error_does_not_end_the_trigger(watching, lists, service, monkeypatch, times_logged):
     async with watching() as events:
         on_list = FinishedRenders.on_list
         monkeypatch.setattr(FinishedRenders, "on_list", lambda *_, **__: 1 / 0)
-        await _looks(lists, 2)
+        await _polls(lists, 2)
         assert times_logged("ZeroDivisionError") == 1
         monkeypatch.setattr(FinishedRenders, "on_list", on_list)
-        await _looks(lists, 2)
+        await _polls(lists, 2)
         await _submit()
         await _until(lambda: events)
 
 
-async def test_after_a_restart_with_a_store_nothing_fires_twice_and_what_ended_meanwhile_fires(
-    watching, lists, service
-):
+async def test_after_a_restart_with_a_store_nothing_fires_twice_and_nothing_is_missed(watching, lists, service):
     store = Store()
     async with watching(store) as events:
         first = await _submit()
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     missed = await _submit()
     assert await asyncio.to_thread(service.wait_idle)
     async with watching(store) as events:
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     assert projects(events) == [missed] != [first]
 
 
-async def test_after_a_restart_without_a_store_it_starts_from_now(watching, lists, service):
+async def test_after_a_restart_without_a_store_the_trigger_starts_from_now(watching, lists, service):
     async with watching() as events:
         await _submit()
         await _until(lambda: events)
     await _submit()
     assert await asyncio.to_thread(service.wait_idle)
     async with watching() as events:
-        await _looks(lists)
+        await _polls(lists)
         last = await _submit()
         await _until(lambda: events)
     assert projects(events) == [last]
 
 
-async def test_a_triggerer_that_dies_before_airflow_has_the_event_fires_it_again(watching, service, monkeypatch):
+async def test_an_event_fires_again_if_the_triggerer_died_before_airflow_stored_it(watching, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.polling.account_watcher._EVENT_STORED_AFTER", 60)
     store = Store()
     async with watching(store) as events:
-        await _until(lambda: store.kept)
+        await _until(lambda: store.values)
         project = await _submit()
         await _until(lambda: events)
     async with watching(store) as events:
@@ -367,11 +365,11 @@ async def test_a_triggerer_that_dies_before_airflow_has_the_event_fires_it_again
     assert projects(events) == [project]
 
 
-async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service, monkeypatch):
+async def test_a_store_that_fails_for_a_moment_loses_no_event(watching, service, monkeypatch):
     monkeypatch.setattr("airflow_json2video.polling.watcher_store._RETRY_DELAYS", (0.3,))
     store = Store()
     async with watching(store):
-        await _until(lambda: store.kept)
+        await _until(lambda: store.values)
     missed = await _submit()
     assert await asyncio.to_thread(service.wait_idle)
     store.is_broken = True
@@ -381,7 +379,7 @@ async def test_a_store_that_fails_for_a_moment_costs_no_event(watching, service,
     assert projects(events) == [missed]
 
 
-async def test_a_store_that_fails_costs_no_event_while_the_triggerer_runs(
+async def test_a_store_that_fails_loses_no_event_while_the_triggerer_runs(
     watching, lists, service, times_logged, monkeypatch
 ):
     monkeypatch.setattr("airflow_json2video.polling.watcher_store._RETRY_DELAYS", (0.01, 0.01))
@@ -390,22 +388,22 @@ async def test_a_store_that_fails_costs_no_event_while_the_triggerer_runs(
     async with watching(store) as events:
         project = await _submit()
         await _until(lambda: events)
-        await _looks(lists)
+        await _polls(lists)
     assert projects(events) == [project]
     assert times_logged("the watcher's state (RuntimeError") >= 2  # could not be loaded, and could not be saved
 
 
-async def test_two_watchers_of_one_asset_do_not_share_what_they_have_told(watching, lists, service):
+async def test_two_watchers_of_one_asset_do_not_share_their_state(watching, lists, service):
     store = Store()
     async with watching(store) as done, watching(store, outcome="any") as everything:
         await _submit()
         await _until(lambda: done and everything)
-        await _looks(lists, 6)
-    assert len(store.kept) == 2
+        await _polls(lists, 6)
+    assert len(store.values) == 2
     assert len(done) == len(everything) == 1
 
 
-async def test_watching_does_not_hold_the_event_loop(watching, lists, service):
+async def test_watching_does_not_block_the_event_loop(watching, lists, service):
     service.add_fault("delay", method="GET", path="/v2/movies", seconds=0.5, times=5)
     gaps = []
 
@@ -418,12 +416,12 @@ async def test_watching_does_not_hold_the_event_loop(watching, lists, service):
 
     async with watching():
         beating = asyncio.create_task(beat())
-        await _looks(lists, 4)
+        await _polls(lists, 4)
         beating.cancel()
     assert sorted(gaps)[-3] < 0.3
 
 
-def test_the_same_arguments_are_the_same_trigger_and_others_another():
+def test_triggers_are_equal_if_their_arguments_are():
     from airflow.triggers.base import BaseEventTrigger
 
     def identity(**arguments):
@@ -433,7 +431,7 @@ def test_the_same_arguments_are_the_same_trigger_and_others_another():
     assert len({identity(), identity(outcome="any"), identity(template="x"), identity(client_data={"a": 1})}) == 4
 
 
-def test_wrong_arguments_are_refused_where_the_dag_is_written():
+def test_invalid_arguments_are_rejected_in_the_dag_file():
     with pytest.raises(ValueError, match="'done', 'failed' or 'any'"):
         Json2VideoRenderEventTrigger(outcome="success")
     with pytest.raises(ValueError, match="above 0"):
@@ -442,6 +440,6 @@ def test_wrong_arguments_are_refused_where_the_dag_is_written():
         Json2VideoRenderEventTrigger(clientdata={"a": 1})
 
 
-def test_before_airflow_3_3_there_is_no_memory():
+def test_before_airflow_3_3_there_is_no_store():
     trigger = Json2VideoRenderEventTrigger()
     assert WatcherStateStore.of(trigger, identity=[]) is None

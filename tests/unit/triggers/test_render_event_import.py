@@ -17,7 +17,7 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
 
 
-def test_where_airflow_watches_no_assets_one_sentence_says_so():
+def test_an_airflow_without_asset_watchers_gets_one_clear_error():
     done = run(
         "import airflow.triggers.base\n"
         "vars(airflow.triggers.base).pop('BaseEventTrigger', None)\n"
@@ -29,7 +29,7 @@ def test_where_airflow_watches_no_assets_one_sentence_says_so():
 
 
 @pytest.mark.skipif(find_spec("airflow.sdk") is None, reason="Airflow 2 has no such trigger")
-def test_a_dag_file_that_watches_an_account_loads_no_client():
+def test_a_dag_file_with_an_event_trigger_loads_no_client():
     done = run(
         "import json\nimport sys\n"
         "import airflow.triggers.base\n"

@@ -77,7 +77,7 @@ def test_the_trigger_pushes_exactly_what_a_worker_would_have(connection, service
 
 
 @needs_airflow_3
-def test_a_render_that_fails_ends_on_a_worker_which_says_what_a_retry_does(connection, service):
+def test_a_failed_render_ends_on_a_worker(connection, service):
     service.add_fault("render", status="error", message="Scene #1: no such font")
     attempt = Attempt(render())
     attempt.start()
@@ -87,7 +87,7 @@ def test_a_render_that_fails_ends_on_a_worker_which_says_what_a_retry_does(conne
 
 
 @needs_airflow_3
-def test_a_sensor_ends_from_its_trigger_in_the_same_way(connection, service, pushed):
+def test_a_sensor_can_end_from_its_trigger(connection, service, pushed):
     service.settings.update({"render_seconds": 1.0})
     project = Attempt(render(wait_for_completion=False)).run()["project"]
     with DAG("a_dag", schedule=None):
@@ -111,7 +111,7 @@ def test_a_sensor_that_pushes_no_result_pushes_only_its_link(connection, service
 
 
 @needs_airflow_3
-def test_a_clear_of_a_task_that_its_trigger_pushed_for_and_never_ended_adopts_the_render(connection, service, pushed):
+def test_a_clear_reattaches_if_the_trigger_pushed_xcoms_and_did_not_end_the_task(connection, service, pushed):
     attempt = Attempt(render())
     attempt.start()
     last_event(attempt)  # and the triggerer dies before Airflow has stored it
@@ -122,7 +122,7 @@ def test_a_clear_of_a_task_that_its_trigger_pushed_for_and_never_ended_adopts_th
 
 
 @needs_airflow_3
-def test_a_trigger_that_cannot_push_leaves_the_end_to_a_worker(connection, service, monkeypatch):
+def test_a_task_ends_on_a_worker_if_its_trigger_cannot_push_xcoms(connection, service, monkeypatch):
     def down(*_, **__):
         raise RuntimeError("no supervisor")
 
@@ -146,7 +146,7 @@ def test_a_trigger_that_cannot_push_leaves_the_end_to_a_worker(connection, servi
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
-def test_a_task_that_has_more_to_do_ends_on_a_worker_and_says_why(connection, service, arguments, reason, caplog):
+def test_a_task_with_more_work_ends_on_a_worker_and_logs_the_reason(connection, service, arguments, reason, caplog):
     attempt = Attempt(render(**arguments))
     attempt.start()
     assert attempt.deferred.trigger.task_end is None
@@ -155,7 +155,7 @@ def test_a_task_that_has_more_to_do_ends_on_a_worker_and_says_why(connection, se
 
 
 @needs_airflow_3
-def test_a_listener_needs_a_worker(connection, service, monkeypatch):
+def test_with_a_listener_a_task_ends_on_a_worker(connection, service, monkeypatch):
     operator, context = render(), Attempt(render()).context
     assert reason_for_worker(operator, context) is None
     monkeypatch.setattr("airflow_json2video.triggers._task_end._has_listeners", lambda: True)
@@ -163,7 +163,7 @@ def test_a_listener_needs_a_worker(connection, service, monkeypatch):
 
 
 @needs_airflow_3
-def test_a_result_that_another_task_expands_over_needs_a_worker_and_those_of_mapped_tasks_do_not(connection, service):
+def test_a_task_whose_result_is_expanded_over_ends_on_a_worker_and_a_mapped_task_does_not(connection, service):
     operator = render()
     with operator.dag:
         task(lambda facts: None).expand(facts=operator.output)
@@ -172,21 +172,21 @@ def test_a_result_that_another_task_expands_over_needs_a_worker_and_those_of_map
 
 
 @pytest.mark.skipif(find_spec("airflow.sdk") is not None, reason="about Airflow 2")
-def test_airflow_2_ends_the_task_on_a_worker_and_says_why(connection, service):
+def test_airflow_2_ends_the_task_on_a_worker_and_logs_the_reason(connection, service):
     attempt = Attempt(render())
     assert attempt.run()["url"]
     assert attempt.deferred.trigger.task_end is None
     assert reason_for_worker(attempt.operator, attempt.context) == "it needs Airflow 3"
 
 
-def test_it_is_off_unless_it_is_asked_for(connection, service):
+def test_end_from_trigger_is_off_by_default(connection, service):
     attempt = Attempt(render(end_from_trigger=False))
     attempt.start()
     assert attempt.deferred.trigger.task_end is None
 
 
 @needs_airflow_3
-def test_a_task_that_ends_from_its_trigger_has_the_local_services_warnings_in_its_log(
+def test_a_task_that_ends_from_its_trigger_logs_the_warnings_of_the_local_service(
     connection, service, pushed, times_logged
 ):
     stood_in = {"scenes": [{"elements": [{"type": "video", "src": "https://media.example.com/a.mp4"}]}]}
