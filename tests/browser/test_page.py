@@ -37,7 +37,7 @@ async def test_a_click_plays_the_video_in_its_place(tab, service):
     assert tab.troubles == []
 
 
-async def test_a_new_render_shows_by_itself_and_what_plays_goes_on(tab, service):
+async def test_a_new_render_appears_and_a_playing_video_continues(tab, service):
     first = rendered(service)
     await tab.open(service.url)
     await tab.js(f"document.querySelector('[id=\\'{first}\\'] a.picture').click()")
@@ -69,7 +69,7 @@ async def test_nothing_that_a_movie_names_runs(tab, service):
     assert await tab.js("document.querySelectorAll('article script, h2 img').length") == 0
 
 
-async def test_a_narrow_window_shows_it_whole(tab, service):
+async def test_a_narrow_window_shows_the_whole_page(tab, service):
     rendered(service, comment="averylongwordwithoutanyspaces" * 4)
     await tab.size(320, 640)
     await tab.open(service.url)
@@ -84,7 +84,7 @@ async def test_a_service_that_stopped_is_reported_on_the_page(tab, service):
     assert await tab.js(f"!!document.getElementById('{project}')")
 
 
-async def test_a_portrait_is_seen_whole(tab, service):
+async def test_a_portrait_video_is_completely_visible(tab, service):
     project = rendered(service, width=180, height=320)
     await tab.open(service.url)
     await tab.until(f"document.querySelector('[id=\\'{project}\\'] img').naturalWidth === 180")

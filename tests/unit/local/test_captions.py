@@ -77,7 +77,7 @@ def test_ass_is_read_in_order_of_time_with_its_karaoke():
 
 
 @pytest.mark.parametrize("text", ["", "Just words", "1\n00:00:05,000 --> 00:00:01,000\nback in time\n", "WEBVTT\n"])
-def test_what_holds_no_caption_is_refused(text):
+def test_a_file_without_captions_is_refused(text):
     with pytest.raises(CaptionFault, match="SRT, WebVTT or ASS"):
         read_captions(text)
 
@@ -92,7 +92,7 @@ def test_what_holds_no_caption_is_refused(text):
         "00:01.000 --> 00:02.000\n" + "word " * 200_000, "00:01.000 --> 00:02.000\n" + "w" * 1_000_000,
     ],
 )  # fmt: skip
-def test_captions_made_to_stall_are_read_or_refused_at_once(text):
+def test_malicious_captions_are_read_or_refused_quickly(text):
     start = time.perf_counter()
     with contextlib.suppress(CaptionFault):
         assert all(len(line.words) <= 200 for line in read_captions(text))
@@ -106,7 +106,7 @@ def test_words_of_a_voice_are_even_and_lines_end_with_sentences():
     assert words(lines[0]) == [("One", 1, 2), ("two.", 2, 3)]
 
 
-def test_what_is_cut_off_is_not_shown():
+def test_speech_that_is_cut_off_is_not_shown():
     lines = lines_of_speech([Speech(text="a b c d", start=0, end=4, until=2.5)], max_words=2)
     assert shape(lines) == [(0, 2, "a b", True), (2, 2.5, "c", True)]
 
@@ -121,7 +121,7 @@ def test_words_are_replaced_as_whole_words_and_phrases_and_punctuation_stays():
     assert words(changed[0])[3] == ('"Airflow",', 2, 4)
 
 
-def test_capitals_and_a_number_of_words_that_is_asked_for_hold_for_given_captions_too():
+def test_capitals_and_max_words_also_apply_to_given_captions():
     lines = arranged(read_captions(SRT), replacements={}, all_caps=True, max_words=2)
     assert shape(lines) == [
         (0, 2, "FIRST LINE", False),
@@ -131,7 +131,7 @@ def test_capitals_and_a_number_of_words_that_is_asked_for_hold_for_given_caption
 
 
 @pytest.mark.parametrize("position", ["bottom-center", "mid-top-center", "custom"])
-def test_what_is_written_is_read_back_as_it_was(position):
+def test_written_captions_are_read_back_unchanged(position):
     look = read_style({"settings": {"position": position, "x": 10, "y": 20}}, width=640, warn=pytest.fail)
     lines = lines_of_speech([Speech(text="a {b} c\\d e f", start=0.333, end=4, until=9)], max_words=3)
     lines += read_captions("1\n00:01:10,000 --> 01:00:12,340\nplain, with\ntwo rows\n")
@@ -145,7 +145,7 @@ def test_what_is_written_is_read_back_as_it_was(position):
             assert (after.start, after.end) == pytest.approx((before.start, before.end), abs=0.011)
 
 
-def test_the_written_file_says_colors_place_and_frame():
+def test_the_written_file_has_colors_position_and_frame():
     settings = {"word-color": "#102030", "outline-width": 3, "position": "top-right", "font-weight": "900"}
     look = read_style({"settings": settings}, width=1000, warn=pytest.fail)
     text = write_ass(read_captions(SRT), look, width=1000, height=500)
@@ -155,7 +155,7 @@ def test_the_written_file_says_colors_place_and_frame():
     assert (style[7], style[16], style[18]) == ("-1", "3", "9")
 
 
-def test_a_look_says_what_it_replaces():
+def test_an_unsupported_style_warns_what_is_replaced():
     told = []
     settings = {
         "style": "fancy", "font-family": "Oswald Bold", "font-url": "https://a.example/a.ttf", "position": "nowhere",
@@ -181,7 +181,7 @@ def voice(**more):
         (voice(text="a < b and c > d"), 2.8),
     ],
 )
-def test_a_voice_that_is_not_made_yet_lasts_two_and_a_half_words_a_second(element, seconds):
+def test_the_length_of_a_voice_is_estimated_at_two_and_a_half_words_per_second(element, seconds):
     assert estimated_seconds(element) == pytest.approx(seconds)
     assert plan(resolve({"scenes": [{"elements": [element]}]})).duration == pytest.approx(seconds)
 
@@ -190,7 +190,7 @@ def test_ssml_is_not_spoken():
     assert spoken_text(voice(text="<speak>Fish &amp;\n <emphasis>chips</emphasis></speak>")) == "Fish & chips"
 
 
-def test_the_length_of_a_voice_that_is_made_decides():
+def test_the_length_of_a_synthesized_voice_takes_precedence():
     timeline = plan(
         resolve({"scenes": [{"elements": [voice(**{"extra-time": 0.5})]}]}), probe=lambda where, element: 3.1
     )
@@ -201,7 +201,7 @@ def subtitles(**more):
     return {"type": "subtitles", **more}
 
 
-def test_subtitles_are_the_topmost_layer_of_the_whole_movie():
+def test_subtitles_are_the_topmost_layer_of_the_movie():
     movie = {
         "scenes": [{"duration": 2}],
         "elements": [subtitles(), {"type": "text", "text": "a", "z-index": 99, "duration": 1}],

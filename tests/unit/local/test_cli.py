@@ -57,7 +57,7 @@ def is_close(one, other, by=12):
     return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= by
 
 
-def test_what_cannot_be_tried_ends_with_2(run, write, tmp_path):
+def test_a_wrong_argument_or_missing_file_is_exit_code_2(run, write, tmp_path):
     assert run("plan", tmp_path / "nowhere.json")[0] == 2
     assert run("plan", write(COLORS), "--var", "nothing")[0] == 2
     assert run("frame", write(COLORS), "--at", "9", "-o", tmp_path / "f.png")[0] == 2
@@ -68,7 +68,7 @@ def test_what_cannot_be_tried_ends_with_2(run, write, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["render", "frame", "sheet", "plan"])
-def test_a_movie_that_cannot_be_rendered_ends_every_command_with_1_and_the_path(run, write, tmp_path, command):
+def test_a_movie_that_cannot_be_drawn_is_exit_code_1_with_the_path(run, write, tmp_path, command):
     movie = write({"scenes": [{"duration": 1}, {"elements": [{"type": "text", "text": "a"}, {"type": "video"}]}]})
     output = () if command == "plan" else ("-o", tmp_path / "out.png")
     code, out, err = run(command, movie, *output)
@@ -78,7 +78,7 @@ def test_a_movie_that_cannot_be_rendered_ends_every_command_with_1_and_the_path(
     assert out == ""
 
 
-def test_a_movie_that_is_no_json_ends_with_1(run, write, tmp_path):
+def test_a_movie_that_is_not_json_is_exit_code_1(run, write, tmp_path):
     code, _, err = run("render", write('{"scenes": [],}'), "-o", tmp_path / "out.mp4")
     assert (code, "remove a superfluous comma" in err) == (1, True)
 
@@ -104,7 +104,7 @@ def test_the_services_words_become_a_place_in_the_document(text, path, rest):
     assert in_document(text, {})[1].startswith(rest)
 
 
-def test_an_element_that_comes_from_an_imported_scene_is_found_where_it_is_written():
+def test_an_element_of_an_imported_scene_has_the_path_where_it_is_written():
     movie = {"scenes": [{"id": "a", "elements": [{}, {}]}, {"import": "a", "elements": [{}]}]}
     assert in_document("Scene #2, element #1: x", movie)[0] == "scenes[1].elements[0]"
     assert in_document("Scene #2, element #3: x", movie)[0] == "scenes[0].elements[1]"
@@ -148,7 +148,7 @@ def test_plan_shows_scenes_elements_times_transitions_sounds_and_warnings(run, w
     assert any(line.startswith("scenes[1].elements[0].src: its length is unknown") for line in lines)
 
 
-def test_plan_gives_the_same_to_a_program(run, write):
+def test_plan_prints_the_same_as_json(run, write):
     _, out, _ = run("plan", write(PLANNED), "--json")
     facts = json.loads(out)
     assert (facts["duration"], facts["frames"], facts["credits"]) == (6.6, 165, 7)
@@ -166,7 +166,7 @@ def test_the_docs_show_what_plan_prints(run, monkeypatch):
     assert out == (ROOT / "docs" / "snippets" / "plan.txt").read_text()
 
 
-def test_plan_measures_clips_when_it_is_told_to(run, write, tmp_path):
+def test_plan_measures_clips_with_measure(run, write, tmp_path):
     clip = tmp_path / "assets" / "media.example.com" / "clip.mp4"
     assert run("render", write({**COLORS, "scenes": [scene(BLUE, 3)]}), "-o", clip)[0] == 0
     movie = write({"scenes": [{"elements": [{"type": "video", "src": "https://media.example.com/clip.mp4"}]}]})
@@ -191,7 +191,7 @@ def decoded(path):
         return [frame.to_image() for frame in container.decode(video=0)]
 
 
-def test_one_frame_is_the_one_that_the_video_shows_at_that_time(run, write, tmp_path):
+def test_frame_draws_the_frame_of_the_video_at_that_time(run, write, tmp_path):
     movie = write(COLORS)
     assert run("render", movie, "-o", tmp_path / "out.mp4")[0] == 0
     video = decoded(tmp_path / "out.mp4")
@@ -205,7 +205,7 @@ def test_one_frame_is_the_one_that_the_video_shows_at_that_time(run, write, tmp_
             assert is_close(drawn.getpixel((x, 45)), shown.getpixel((x, 45)), by=16), (moment, x, out)
 
 
-def test_a_frame_says_what_it_did_not_draw_as_asked(run, write, tmp_path):
+def test_frame_warns_about_what_it_cannot_draw(run, write, tmp_path):
     movie = write({**COLORS, "scenes": [scene(BLUE, 1, elements=[{"type": "component", "component": "basic/000"}])]})
     code, _, err = run("frame", movie, "-o", tmp_path / "f.png")
     assert (code, "warning: scenes[0].elements[0]: " in err) == (0, True)
@@ -230,7 +230,7 @@ def test_a_sheet_shows_frames_of_a_movie_or_a_video_in_order(run, write, tmp_pat
     assert all(is_close(a, b) for a, b in zip(found, [BLUE, BLUE, GREEN, RED, RED], strict=True)), found
 
 
-def test_a_render_leaves_its_sheet_beside_it_and_gives_its_result_to_a_program(run, write, tmp_path):
+def test_render_writes_its_sheet_and_prints_its_result_as_json(run, write, tmp_path):
     sheet = tmp_path / "sheet.jpg"
     code, out, err = run("render", write(COLORS), "-o", tmp_path / "out.mp4", "--sheet", sheet, "--json")
     assert code == 0
@@ -243,7 +243,7 @@ def test_a_render_leaves_its_sheet_beside_it_and_gives_its_result_to_a_program(r
     assert err.count("\n") <= 4
 
 
-def test_a_file_that_is_no_video_has_no_sheet(run, tmp_path):
+def test_sheet_refuses_a_file_that_is_not_a_video(run, tmp_path):
     (tmp_path / "page.mp4").write_text("<html></html>")
     code, _, err = run("sheet", tmp_path / "page.mp4", "-o", tmp_path / "sheet.png")
     assert (code, "is not a video" in err) == (1, True)
@@ -266,12 +266,12 @@ def test_on_a_terminal_a_bar_shows_how_far_a_render_is(monkeypatch):
     assert "50%" in sys.stderr.getvalue()
 
 
-def test_serve_takes_every_setting_of_the_service_and_refuses_others(run):
+def test_serve_refuses_unknown_settings(run):
     code, _, err = run("serve", "--set", "no_such_setting=1")
     assert (code, "unknown setting" in err) == (2, True)
 
 
-def test_serve_refuses_a_scenario_that_is_not_there_or_is_none(run, tmp_path, monkeypatch):
+def test_serve_refuses_a_missing_or_invalid_scenario(run, tmp_path, monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(signal, "set_wakeup_fd", lambda *_: -1)
     (tmp_path / "wrong.json").write_text('{"credits": 60}')

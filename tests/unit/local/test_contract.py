@@ -52,7 +52,7 @@ def test_a_submission_answers_exactly_three_keys_and_an_id_of_16_letters_and_dig
         ('"text"', "No valid movie JSON received"),
     ],
 )
-def test_what_is_no_object_is_refused_at_once(service, body, message):
+def test_a_body_that_is_not_an_object_is_refused(service, body, message):
     answer = requests.post(f"{service.host}/movies", data=body, headers={"x-api-key": "k"})
     assert refused(answer) == (400, message)
     assert service.renders() == []
@@ -129,7 +129,7 @@ def test_a_template_renders_with_the_variables_of_the_request_and_lists_the_shor
     assert json.loads(seen["json"]).keys() >= {"template", "variables"}
 
 
-def test_a_finished_movie_says_all_that_is_documented(client, service):
+def test_a_finished_movie_has_all_documented_fields(client, service):
     seen = client.finished(**{"client-data": {"key": "dag:run:task", "n": [1, None]}})
     assert seen["success"] is True
     assert seen["status"] == "done"
@@ -142,7 +142,7 @@ def test_a_finished_movie_says_all_that_is_documented(client, service):
     assert "deleted_at" not in seen
 
 
-def test_the_document_comes_back_as_a_string_and_simple_drops_it(client):
+def test_the_document_is_returned_as_a_string_and_omitted_by_simple(client):
     project = client.submit(comment="Ünï", **{"client-data": {"a": 1}})
     assert json.loads(client.movie(project)["json"]) == {**SHORT, "comment": "Ünï", "client-data": {"a": 1}}
     simple = client.movie(project, format="simple")
@@ -184,20 +184,20 @@ def test_a_failed_render_costs_nothing(client):
     assert client.get(limit=1).json()["remaining_quota"] == {"time": 600}
 
 
-def test_without_credits_a_submission_is_refused_and_nothing_is_made(client, service):
+def test_a_submission_without_credits_is_refused(client, service):
     service.settings.credits = 2
     client.finished()
     assert refused(client.post(SHORT)) == (400, "Insufficient credits")
     assert len(service.renders()) == 1
 
 
-def test_the_quota_has_the_shape_of_a_legacy_plan_when_asked(client, service):
+def test_the_quota_can_have_the_shape_of_a_legacy_plan(client, service):
     service.settings.quota_shape = "movies"
     project = client.submit()
     assert set(client.get(project=project).json()["remaining_quota"]) == {"movies", "drafts", "time"}
 
 
-def test_deleting_takes_the_file_and_keeps_the_entry_and_may_be_repeated(client):
+def test_deleting_removes_the_file_keeps_the_entry_and_can_be_repeated(client):
     seen = client.finished()
     first = client.delete(project=seen["project"]).json()
     again = client.delete(project=seen["project"]).json()

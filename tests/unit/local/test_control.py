@@ -40,7 +40,7 @@ def test_keys_are_not_shown_by_the_settings(client, service):
     assert "secret-key" not in client.control("GET", "settings").text
 
 
-def test_renders_are_told_with_their_warnings_and_their_file(client, service):
+def test_renders_are_listed_with_their_warnings_and_their_file(client, service):
     movie = {"resolution": "sd", "scenes": [{"duration": 2, "elements": [{"type": "text", "text": "{{ nobody }}"}]}]}
     client.finished(movie=movie)
     (render,) = client.control("GET", "renders").json()["renders"]
@@ -62,7 +62,7 @@ def test_a_web_page_may_not_steer_the_service(service):
     assert answer.status_code == 403
 
 
-def test_only_loopback_is_listened_on_unless_told():
+def test_the_service_listens_only_on_loopback_by_default():
     with pytest.raises(ConfigurationError, match="allow_remote"):
         LocalService(host="0.0.0.0")
 

@@ -63,7 +63,7 @@ def test_a_worker_that_is_killed_costs_its_own_render_and_leaves_nothing(drawing
     assert {p.name for p in folder.iterdir()} <= {"job.json", "log.txt", "progress.json"}
 
 
-def test_a_render_that_takes_too_long_is_ended_and_the_next_one_renders(drawing):
+def test_a_render_that_takes_too_long_is_killed_and_the_next_one_runs(drawing):
     service, client = drawing
     service.settings.render_limit = 0.7
     bad = client.submit(movie=LONG)
@@ -75,7 +75,7 @@ def test_a_render_that_takes_too_long_is_ended_and_the_next_one_renders(drawing)
     assert client.finished(movie=RED)["status"] == "done"
 
 
-def test_a_render_that_wants_too_much_memory_says_so_and_the_next_one_renders(drawing):
+def test_a_render_that_needs_too_much_memory_fails_and_the_next_one_runs(drawing):
     service, client = drawing
     service.settings.max_worker_bytes = 800 * 2**20
     elements = [
@@ -166,7 +166,7 @@ def test_a_database_with_a_damaged_row_ends_in_a_clear_message_on_the_command_li
     assert "Traceback" not in ran.stderr
 
 
-def test_what_a_worker_leaves_running_is_ended_with_it(tmp_path):
+def test_children_of_a_worker_are_killed_with_it(tmp_path):
     with LocalService(mode="instant", home=tmp_path) as service:
         worker = subprocess.Popen(
             ["sh", "-c", "sleep 60 & echo $!"], stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -178,7 +178,7 @@ def test_what_a_worker_leaves_running_is_ended_with_it(tmp_path):
         wait_for(lambda: gone(left))
 
 
-def test_a_worker_whose_service_was_killed_takes_along_what_it_started():
+def test_a_worker_whose_service_was_killed_kills_its_children():
     code = (
         "import subprocess; from airflow_json2video.local.worker import _exit_with_service;"
         "print(subprocess.Popen(['sleep', '60']).pid, flush=True); _exit_with_service(999_999_999)"

@@ -137,13 +137,13 @@ def test_an_outage_is_waited_out_and_the_movie_submitted_once(run):
     assert "test_outage" in seconds, ran.stdout
 
 
-def test_an_output_that_is_none_fails_no_task_with_multiple_outputs(run):
+def test_an_output_of_none_does_not_fail_a_task_with_multiple_outputs(run):
     """Airflow 3.0 refuses such an XCom, after the render was paid for."""
     ran, seconds = run
     assert "test_outputs" in seconds, ran.stdout
 
 
 @pytest.mark.skipif(AIRFLOW == (3, 0), reason="dag.test() of 3.0 fails the task after its first attempt")
-def test_a_retry_under_dag_test_comes_at_once_with_the_fixture(run):
+def test_a_retry_under_dag_test_is_immediate_with_the_fixture(run):
     ran, seconds = run
     assert "test_retries" in seconds, ran.stdout

@@ -195,7 +195,7 @@ def test_a_name_that_turns_private_after_a_redirect_is_refused(fetch, host):
         ("http://user:word@a.example/", "an address with a user name or password is not allowed"),
     ],
 )
-def test_a_redirect_is_looked_at_as_the_first_address_is(fetch, host, location, reason):
+def test_a_redirect_is_checked_like_the_first_address(fetch, host, location, reason):
     host.answers["/a.png"] = answer(status="302 Found", Location=location.format(port=host.port))
     host.answers["/secret"] = answer(b"secret")
     names = Names(host, [PUBLIC])
@@ -216,7 +216,7 @@ def test_three_redirects_are_followed_and_a_fourth_is_not(fetch, host):
     assert refused(fetch, f"{host.url}/1") == "too many redirects"
 
 
-def test_a_password_in_an_address_is_not_sent_and_not_shown(tmp_path, host):
+def test_a_password_in_an_address_is_neither_sent_nor_shown(tmp_path, host):
     url = f"http://name:hush@127.0.0.1:{host.port}/a.png"
     with pytest.raises(AssetFault) as raised:
         Assets(cache=tmp_path, allow_private=True).file(url)
@@ -252,7 +252,7 @@ def test_a_server_that_answers_tls_with_silence_is_cut_off(fetch):
         assert refused(fetch, url, timeout=0.3) == "not downloaded within 0.3 s"
 
 
-def test_a_name_server_that_does_not_answer_is_not_waited_for(fetch):
+def test_a_name_server_that_does_not_respond_times_out(fetch):
     over = threading.Event()
 
     def silent(*_, **__):
@@ -265,7 +265,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(fetch):
     over.set()
 
 
-def test_a_body_is_bounded_whether_its_length_is_told_or_not(fetch, host):
+def test_a_body_is_limited_with_or_without_content_length(fetch, host):
     def endless(connection, over):
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while not over.is_set():
@@ -289,7 +289,7 @@ def test_a_body_is_bounded_whether_its_length_is_told_or_not(fetch, host):
         (b"", ""),
     ],
 )
-def test_an_answer_that_is_cut_or_is_no_answer_leaves_no_half_of_a_file(fetch, host, tmp_path, sent, reason):
+def test_an_interrupted_or_invalid_response_leaves_no_partial_file(fetch, host, tmp_path, sent, reason):
     host.answers["/a.png"] = sent
     if b"-5" in sent:
         assert fetch(f"{host.url}/a.png") == b"x"  # a length that is none is left aside

@@ -241,7 +241,7 @@ def test_the_tree_is_one_flat_list_with_temp(drive):
     ]
 
 
-def test_folders_are_made_twice_and_removed_only_when_empty(drive):
+def test_creating_an_existing_folder_succeeds_and_only_empty_ones_are_deleted(drive):
     assert drive.make("a/b!").json().keys() == {"success", "timestamp"}
     again = drive.make("a/b")
     assert (again.status_code, again.json()["message"]) == (200, "Folder already exists")
@@ -287,7 +287,7 @@ def test_50_mb_are_free_and_more_costs_10_credits_a_gib_and_week_rounded_up(driv
     assert drive.call("GET").json()["storage"]["credits_per_week"] == 5
 
 
-def test_storage_that_costs_is_blocked_without_credits_and_takes_no_uploads(drive, service):
+def test_storage_that_costs_credits_is_blocked_without_credits(drive, service):
     service.settings.update({"free_storage": 3, "credits": 0})
     drive.upload("a.png", b"1234")
     storage = drive.call("GET").json()["storage"]
@@ -303,7 +303,7 @@ def test_storage_that_costs_is_blocked_without_credits_and_takes_no_uploads(driv
 WEEK = 7 * 86400
 
 
-def test_storage_that_costs_is_charged_at_the_end_of_each_week_for_what_it_held(drive, service):
+def test_storage_that_costs_credits_is_charged_at_the_end_of_each_week(drive, service):
     service.settings.update({"credits": 100})
     drive.ticket("a.png", size=500_000_000)  # 5 credits a week
     service.clock.advance(WEEK - 1)
@@ -326,7 +326,7 @@ def test_storage_that_costs_is_charged_at_the_end_of_each_week_for_what_it_held(
     assert service.credits_left == 44
 
 
-def test_a_week_begins_anew_once_nothing_costs_and_free_storage_never_does(drive, service):
+def test_a_new_week_starts_after_free_storage_which_is_never_charged(drive, service):
     drive.upload("a.png", b"1234")
     service.clock.advance(20 * WEEK)
     assert service.credits_left == 600
@@ -349,7 +349,7 @@ def test_storage_uses_the_last_credits_up_and_is_then_blocked(drive, service):
     assert drive.client.post({"scenes": [{"duration": 2}]}).json()["message"] == "Insufficient credits"
 
 
-def test_what_the_drive_has_cost_outlives_a_restart_and_not_a_reset(tmp_path, make_client):
+def test_the_cost_of_the_drive_survives_a_restart_but_not_a_reset(tmp_path, make_client):
     clock = Clock()
     clock.freeze()
     with LocalService(mode="instant", home=tmp_path, clock=clock) as service:

@@ -14,7 +14,7 @@ SHORT = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 502, 503])
-def test_a_status_before_the_app_makes_no_project_and_passes(client, service, status):
+def test_a_status_before_the_app_creates_no_project_and_applies_once(client, service, status):
     service.add_fault("answer", status=status, message="no", method="POST", path="/movies")
     answer = client.post(SHORT)
     assert (answer.status_code, answer.json()["message"]) == (status, "no")
@@ -22,7 +22,7 @@ def test_a_status_before_the_app_makes_no_project_and_passes(client, service, st
     assert client.post(SHORT).status_code == 200
 
 
-def test_429_comes_with_retry_after_or_without(client, service):
+def test_429_has_an_optional_retry_after(client, service):
     service.add_fault("answer", status=429, retry_after=7)
     service.add_fault("answer", status=429, nth=2)
     assert client.get().headers["retry-after"] == "7"
@@ -87,7 +87,7 @@ def test_a_reply_cut_short_ends_in_the_middle(client, service):
     ("body", "content_type"),
     [("<html>Bad gateway</html>", "text/html"), ("", "application/json"), ('{"succ', "application/json")],
 )
-def test_a_body_that_is_no_json_can_be_sent(client, service, body, content_type):
+def test_a_body_that_is_not_json_can_be_sent(client, service, body, content_type):
     service.add_fault("answer", body=body, status=200)
     answer = client.get()
     assert (answer.text, answer.headers["content-type"]) == (body, content_type)
@@ -111,7 +111,7 @@ def test_an_answer_can_be_delayed_and_the_app_has_run_or_not(client, service, wh
     assert time.monotonic() - started < 0.5
 
 
-def test_a_rule_strikes_at_the_nth_call_as_often_as_it_may(client, service):
+def test_a_rule_applies_at_the_nth_call_and_at_most_times(client, service):
     service.add_fault("answer", status=503, nth=[2, 3], times=2, method="GET")
     assert [client.get().status_code for _ in range(4)] == [200, 503, 503, 200]
     service.add_fault("answer", status=502, times=None, method="GET")
@@ -127,7 +127,7 @@ def test_a_rule_is_bound_to_a_project(client, service):
     assert client.get(project=two).status_code == 500
 
 
-def test_a_rule_is_bound_to_a_marker_in_client_data_of_submissions_and_of_looks(client, service):
+def test_a_rule_can_require_a_marker_in_client_data_of_submissions_and_polls(client, service):
     service.add_fault("answer", status=500, marker="bad-one", times=None)
     assert client.post({**SHORT, "client-data": {"key": "good-one"}}).status_code == 200
     assert client.post({**SHORT, "client-data": {"key": "bad-one"}}).status_code == 500
@@ -137,7 +137,7 @@ def test_a_rule_is_bound_to_a_marker_in_client_data_of_submissions_and_of_looks(
     assert client.get(project=project).status_code == 500
 
 
-def test_a_render_can_be_made_to_end_in_an_error_and_costs_nothing(client, service):
+def test_a_rule_can_fail_a_render_which_then_costs_nothing(client, service):
     service.add_fault("render", status="error", message="Scene #1, element #1: broken", marker="this")
     assert client.finished(**{"client-data": "that"})["status"] == "done"
     seen = client.finished(**{"client-data": "this"})
@@ -156,7 +156,7 @@ def test_a_render_can_be_held_in_a_status_until_the_rule_is_cleared(client, serv
     assert client.status(held["project"]) == "done"
 
 
-def test_a_render_under_way_can_be_made_to_fail(client, service):
+def test_a_rule_can_fail_a_running_render(client, service):
     service.settings.render_seconds = 0
     project = client.submit()
     service.wait_idle(10)
@@ -201,7 +201,7 @@ def test_a_body_can_trickle_in(client, service):
     assert project.encode() in first + rest
 
 
-def test_a_status_can_go_backwards_for_a_look_while_the_list_tells_the_truth(client, service):
+def test_a_polled_status_can_go_backwards_while_the_list_is_correct(client, service):
     project = client.finished()["project"]
     service.add_fault("poll", status="running", nth=2)
     assert client.status(project) == "done"
@@ -292,7 +292,7 @@ def test_rules_are_set_listed_and_cleared_over_http(client, service):
         {"kind": "answer", "canned": "nonsense"},
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused_with_the_reason(client, rule):
+def test_an_invalid_rule_is_refused_with_the_reason(client, rule):
     answer = client.control("POST", "faults", json=rule)
     assert answer.status_code == 400
     assert answer.json()["message"]

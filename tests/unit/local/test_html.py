@@ -69,7 +69,7 @@ def test_a_page_is_drawn_on_nothing_at_the_size_of_its_element(drawn):
     assert picture.getpixel((60, 10)) == picture.getpixel((20, 40)) == CLEAR
 
 
-def test_dpi_draws_finer_and_keeps_the_size(drawn):
+def test_dpi_increases_the_resolution_not_the_size(drawn):
     hairline = "<div style='width:40px;height:20.5px;background:red'></div>"
     picture = drawn(hairline, dpi=2)
     assert picture.size == (120, 60)
@@ -77,13 +77,13 @@ def test_dpi_draws_finer_and_keeps_the_size(drawn):
     assert 60 < picture.getpixel((20, 20))[3] < 200
 
 
-def test_script_runs_and_the_picture_is_taken_after_the_wait(drawn):
+def test_scripts_run_and_the_picture_is_drawn_after_the_wait(drawn):
     later = f"{BOX}<script>setTimeout(() => document.querySelector('div').style.background = 'blue', 1500)</script>"
     assert drawn(later, wait=0.2).getpixel((20, 10)) == RED
     assert drawn(later, wait=3).getpixel((20, 10)) == (0, 0, 255, 255)
 
 
-def test_a_page_without_a_size_at_a_preset_position_is_cut_to_what_is_seen(drawn):
+def test_a_page_without_a_size_at_a_preset_position_is_cropped(drawn):
     assert drawn(f"<body style='margin:9px'>{BOX}", trim=True).size == (40, 20)
 
 
@@ -141,7 +141,7 @@ def test_a_page_cannot_show_a_file_of_this_machine(drawn, tmp_path, way):
     assert not any(g > 120 and r < 80 and b < 80 for r, g, b in colors)
 
 
-def test_html_stands_in_the_video_as_a_still_and_the_warnings_say_so(browser, tmp_path):
+def test_html_is_drawn_as_a_still_with_a_warning(browser, tmp_path):
     element = {"type": "html", "html": BOX, "x": 100, "y": 50, "tailwind": True, "duration": -2, "wait": 0.1}
     movie = {
         "width": 320,
@@ -204,7 +204,7 @@ def alive(number):
     return not (state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z")
 
 
-def test_a_browser_that_draws_nothing_says_why(tmp_path):
+def test_a_browser_that_draws_nothing_is_an_error_with_the_reason(tmp_path):
     with pytest.raises(BrowserFault, match="drew no picture: no such display"):
         program(tmp_path, "echo no such display >&2").draw(PAGE, tmp_path / "out.png")
 
@@ -217,7 +217,7 @@ def test_a_browser_sees_nothing_of_our_environment(tmp_path, monkeypatch):
     assert "a-key" not in seen.read_text()
 
 
-def test_a_failure_of_the_browser_is_told_and_a_card_is_drawn(tmp_path):
+def test_a_browser_failure_is_a_warning_and_a_placeholder_is_drawn(tmp_path):
     told = []
     stills = HtmlStills(
         assets=Assets(cache=tmp_path),
@@ -230,7 +230,7 @@ def test_a_failure_of_the_browser_is_told_and_a_card_is_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("fetch", [True, False])
-def test_a_source_that_is_no_page_is_not_given_to_the_browser(tmp_path, fetch):
+def test_a_source_that_is_not_a_page_is_not_opened_in_the_browser(tmp_path, fetch):
     host = tmp_path / "media.example.com"
     host.mkdir()
     Image.new("RGB", (8, 8)).save(host / "page.html", format="PNG")
@@ -276,14 +276,14 @@ def test_a_page_is_read_in_its_encoding_and_cut_where_it_is_too_long(tmp_path, b
     assert (was_cut in told) == (len(body) > 2_000_000)
 
 
-def test_html_is_off_unless_it_is_asked_for(tmp_path):
+def test_html_is_disabled_by_default(tmp_path):
     told = []
     stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=False, warn=told.append)
     assert stills.find(layer("html", html="<p>x")) is None
     assert "enabled (setting html, --html)" in told[0]
 
 
-def test_without_a_browser_a_card_stands_and_the_warning_names_what_was_looked_for(tmp_path):
+def test_without_a_browser_a_placeholder_is_drawn_and_the_warning_names_the_programs(tmp_path):
     told = []
     stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=True, warn=told.append, search=lambda: None)
     assert stills.find(layer("html", html="<p>x")) is None
@@ -301,7 +301,7 @@ def test_without_a_browser_a_card_stands_and_the_warning_names_what_was_looked_f
         ({"width": 99999, "dpi": 50}, (3840, 180, 4.0, 2.0, False)),
     ],
 )
-def test_an_element_gives_its_page_size_density_and_wait_within_limits(element, wanted):
+def test_an_element_sets_size_density_and_wait_of_its_page_within_limits(element, wanted):
     page = page_of(element, "x", canvas=CANVAS)
     assert (page.width, page.height, page.dpi, page.wait, page.trim) == wanted
 
@@ -309,12 +309,12 @@ def test_an_element_gives_its_page_size_density_and_wait_within_limits(element, 
 # --- cards ----------------------------------------------------------------------------------------
 
 
-def test_of_html_only_what_a_reader_sees_is_left():
+def test_only_the_visible_text_of_html_is_used():
     page = "<style>p{color:red}</style><h1>Price &amp; more</h1><p>849,000<br>only <b>now</b></p><script>x()</script>"
     assert visible_text(page) == "Price & more\n849,000\nonly now"
 
 
-def test_a_component_shows_its_texts_in_its_box_where_its_card_stands():
+def test_a_component_shows_its_texts_in_the_box_of_its_card():
     settings = {"headline": {"text": "A headline"}, "lead": {"text": ["first", "second"]}, "card": {}}
     picture, at, notes = card(component="basic/050", settings=settings, x=10, y=20, width=300, height=150)
     assert picture.size == (300, 150)
@@ -361,7 +361,7 @@ def inked_rows(rows):
 
 
 @pytest.mark.parametrize("ratio", ["horizontal", "vertical", "squared"])
-def test_the_prompt_on_a_card_stands_below_its_title(ratio):
+def test_the_prompt_on_a_card_is_below_its_title(ratio):
     element = {
         "prompt": "A calm ocean at dusk, " * 6, "model": "flux-pro", "aspect-ratio": ratio, "resize": "contain",
     }  # fmt: skip
@@ -418,7 +418,7 @@ def test_the_round_corners_of_a_rectangle_are_smooth(radius):
     assert picture.getpixel((0, 0))[3] == 0
 
 
-def test_what_a_rectangle_does_not_do_here_is_told():
+def test_unsupported_properties_of_a_rectangle_are_warnings():
     shape = {"background": "linear-gradient(90deg, #00ff00, red)", "border-radius": "50%", "animate": {}}
     picture, _, notes = card(component="shape/rectangle", settings={"rectangle1": shape})
     assert picture.getpixel((160, 90)) == (0, 255, 0, 255)
@@ -460,7 +460,7 @@ def test_a_generated_picture_is_resized_and_placed_as_a_real_one():
         ({"src": "https://a.example/a.png"}, "aspect-ratio, model, model-settings, prompt"),
     ],
 )
-def test_what_the_card_of_a_generated_picture_says_is_not_told_twice(more, ignored):
+def test_the_placeholder_of_a_generated_image_causes_one_warning(more, ignored):
     asked = {"prompt": "A calm ocean", "model": "flux-pro", "aspect-ratio": "squared", "model-settings": {"seed": 1}}
     told = []
     picture = layer("image", **asked, **more)

@@ -52,14 +52,14 @@ def post(client, service, name):
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_it_is_refused_at_once(client, service, name):
+def test_an_invalid_movie_is_refused_at_submission(client, service, name):
     answer = post(client, service, name)
     assert (answer.status_code, answer.json()["message"]) == REFUSED[name]
     assert client.get().json()["count"] == 0
 
 
 @pytest.mark.parametrize("name", sorted(FAIL_LATE))
-def test_it_is_taken_and_its_render_fails(client, service, name):
+def test_an_invalid_movie_is_accepted_and_its_render_fails(client, service, name):
     answer = post(client, service, name)
     assert answer.status_code == 200
     assert service.wait_idle(20)
@@ -69,7 +69,7 @@ def test_it_is_taken_and_its_render_fails(client, service, name):
 
 
 @pytest.mark.parametrize("name", sorted(RENDERED))
-def test_it_is_taken_and_rendered_without_what_is_wrong_with_it(client, service, name):
+def test_a_movie_with_a_mistake_is_rendered_without_it(client, service, name):
     answer = post(client, service, name)
     assert answer.status_code == 200
     assert service.wait_idle(20)

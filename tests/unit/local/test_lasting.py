@@ -145,7 +145,7 @@ def test_a_killed_service_leaves_workers_that_end_themselves_and_resumes(serve, 
     assert status(long) == "running"
 
 
-def test_a_worker_whose_service_is_gone_ends_at_once(tmp_path):
+def test_a_worker_whose_service_has_ended_exits(tmp_path):
     (tmp_path / "job.json").write_text(
         json.dumps({"document": LONG, "mode": "preview", "service": os.getpid() + 100_000})
     )
@@ -172,7 +172,7 @@ def run(*arguments):
     )  # fmt: skip
 
 
-def test_render_writes_a_file_and_says_what_it_is(tmp_path):
+def test_render_writes_a_file_and_prints_its_properties(tmp_path):
     movie = tmp_path / "movie.json"
     movie.write_text(json.dumps({"width": 100, "height": 60, "scenes": [{"duration": "{{ n }}"}]}))
     ran = run("render", str(movie), "-o", str(tmp_path / "out.mp4"), "--var", "n=2")

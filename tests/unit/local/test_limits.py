@@ -51,7 +51,7 @@ def test_this_machines_own_names_reach_the_service(service, name):
     assert status_of(raw(service, "GET /v2/movies HTTP/1.1", f"Host: {name}", "x-api-key: k")) == 200
 
 
-def test_a_request_with_two_host_headers_or_none_is_refused(service):
+def test_a_request_without_exactly_one_host_header_is_refused(service):
     assert status_of(raw(service, "GET /v2/movies HTTP/1.1", "Host: localhost", "Host: evil.example")) in (400, 403)
     assert status_of(raw(service, "GET /v2/movies HTTP/1.0")) in (400, 403)
 
@@ -62,7 +62,7 @@ def test_who_lets_others_in_has_names_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.com"])
-def test_an_address_that_others_can_reach_is_not_listened_on(tmp_path, host):
+def test_the_service_refuses_to_listen_on_a_reachable_address(tmp_path, host):
     with pytest.raises(ConfigurationError, match="does not listen on"):
         LocalService(mode="instant", home=tmp_path, host=host)
 
@@ -113,7 +113,7 @@ def test_the_source_of_an_element_does_not_lead_out_of_the_assets_folder(tmp_pat
 
 
 @pytest.mark.parametrize("id_", ["../../service", "..%2f..", "/etc/passwd", "a\x00b", "a" * 10_000])
-def test_the_id_of_a_template_is_looked_up_and_never_a_path(client, service, id_):
+def test_the_id_of_a_template_is_never_used_as_a_path(client, service, id_):
     assert client.session.get(f"{service.host}/templates", params={"id": id_}).status_code == 400
     assert client.post({"template": id_}).status_code == 404
 
@@ -127,7 +127,7 @@ def test_a_body_over_the_limit_is_refused_and_one_under_it_is_not(client, servic
     assert client.post({"comment": padding}).status_code == 200
 
 
-def test_a_length_that_lies_does_not_hold_the_service_up(client, service):
+def test_a_wrong_content_length_does_not_block_the_service(client, service):
     port = int(service.url.rsplit(":", 1)[1])
     with socket.create_connection(("127.0.0.1", port), timeout=5) as liar:
         liar.sendall(b"POST /v2/movies HTTP/1.1\r\nHost: localhost\r\nx-api-key: k\r\nContent-Length: 10000\r\n\r\n{}")
@@ -149,13 +149,13 @@ def test_a_body_nested_without_end_is_refused_as_unreadable(client, service, dep
     "value",
     ["NaN", "-Infinity", "1e999", "-1e999", '"\\ud800"', '"\\uDFFF"', '{"\\ud800": 1}', "1" * 5000, "[[NaN]]"],
 )
-def test_what_could_not_be_answered_again_is_not_taken_and_does_not_spoil_the_list(client, service, value):
+def test_a_value_that_cannot_be_written_is_refused_and_the_list_still_works(client, service, value):
     answer = client.session.post(f"{service.host}/movies", data=f'{{"client-data": {value}}}', timeout=10)
     assert answer.status_code == 400
     assert client.get().json()["count"] == 0
 
 
-def test_pairs_of_surrogates_and_large_numbers_are_taken():
+def test_pairs_of_surrogates_and_large_numbers_are_accepted():
     assert read_json(b'{"a": "\\ud83d\\ude00", "b": 1e300, "c": "\\\\ud800"}') == {
         "a": "😀",
         "b": 1e300,
@@ -199,7 +199,7 @@ def test_elements_that_come_of_repetition_and_import_are_counted():
     assert "more than 2,000" in fails(movie)
 
 
-def test_a_hundred_thousand_repetitions_are_refused_even_if_nothing_comes_of_them():
+def test_a_hundred_thousand_iterations_are_refused_even_if_all_are_skipped():
     movie = {"variables": {"list": [1] * 100_000}, "scenes": [{"iterate": "list", "condition": "{{ false }}"}]}
     assert fails(movie) == "Scene #1: the movie repeats scenes more than 10,000 times"
     movie = {"variables": {"list": [1] * 4000}, "scenes": [{"iterate": "list", "condition": "{{ false }}"}] * 3}
@@ -250,7 +250,7 @@ def test_a_result_that_grows_too_large_is_refused(expression, reason):
     assert reason in fails({"variables": variables, "scenes": [{"elements": [{**TEXT, "text": expression}]}]})
 
 
-def test_rounding_to_a_thousand_million_digits_takes_no_time():
+def test_rounding_to_a_billion_digits_is_fast():
     movie = {"comment": "{{ round(5, -1000000000) }}", "id": "{{ round(1.25, 1) }}"}
     assert (resolve(movie)["comment"], resolve(movie)["id"]) == (0, 1.2)
 

@@ -44,7 +44,7 @@ def test_all_pages_together_hold_every_movie_once_in_every_order(client, service
         assert found == pages(client, 3)[0]
 
 
-def test_a_movie_submitted_between_two_pages_makes_none_appear_twice(client, service):
+def test_a_movie_submitted_between_two_pages_does_not_duplicate_another(client, service):
     made = []
     for _ in range(4):
         made.append(client.submit())
@@ -55,7 +55,7 @@ def test_a_movie_submitted_between_two_pages_makes_none_appear_twice(client, ser
     assert [m["project"] for m in first["movies"] + second["movies"]] == made[::-1]
 
 
-def test_the_list_starts_on_the_first_of_the_month_unless_told(client, service):
+def test_the_list_starts_on_the_first_of_the_month_by_default(client, service):
     service.clock.freeze()
     service.clock.move_to("2026-04-30T23:59:58Z")
     before = client.submit()
@@ -88,7 +88,7 @@ def test_an_empty_list_is_a_success(client):
     assert (answer["success"], answer["count"], answer["movies"], answer["has_next"]) == (True, 0, [], False)
 
 
-def test_a_new_project_shows_late_when_told_in_the_list_and_by_itself(client, service):
+def test_a_new_project_can_be_delayed_in_the_list_and_for_polls(client, service):
     service.clock.freeze()
     service.settings.update({"list_delay": 10, "status_delay": 5})
     project = client.submit()

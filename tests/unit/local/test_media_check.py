@@ -79,7 +79,7 @@ SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AV
     "body", [HLS, DASH, CONCAT, SVG, SDP, b"", b"\x00" * 400, b"<html>", b"G" + b"x" * 399, b"RIFF1234CDXA"]
 )
 @pytest.mark.parametrize(("kind", "suffix"), [("image", ".jpg"), ("video", ".mp4"), ("audio", ".mp3")])
-def test_the_first_bytes_decide_and_not_the_name(tmp_path, body, kind, suffix):
+def test_the_first_bytes_decide_not_the_name(tmp_path, body, kind, suffix):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(body)
     assert unfit(path, kind) == WRONG.format(kind)
@@ -95,7 +95,7 @@ def test_a_playlist_behind_the_mark_of_a_sound_still_opens_nothing_else(tmp_path
                 measure(tmp_path / "a.mp3", kind="audio")
 
 
-def test_a_clip_is_no_image_and_an_image_no_clip(tmp_path):
+def test_a_clip_is_not_an_image_and_an_image_not_a_clip(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.mp4", format="JPEG")
     write_solid_mp4(tmp_path / "a.jpg", [Run(2, (0, 0, 0))], width=16, height=16, fps=Fraction(25))
     assert unfit(tmp_path / "a.mp4", "video") == WRONG.format("video")
@@ -163,7 +163,7 @@ def test_a_page_is_a_text(tmp_path):
         assert unfit(page, "html") == wrong
 
 
-def test_a_clip_that_claims_a_million_seconds_makes_no_movie_of_a_million_seconds(tmp_path):
+def test_a_clip_that_declares_a_million_seconds_is_refused(tmp_path):
     folder = tmp_path / "assets"
     folder.mkdir()
     write_solid_mp4(folder / "a.mp4", [Run(1, (9, 9, 9))], width=64, height=64, fps=Fraction(1, 1_000_000))

@@ -64,7 +64,7 @@ def test_a_slate_has_every_frame_of_the_film_and_one_picture_for_each_scene(draw
     assert [n + 1 for n, step in enumerate(steps) if step > 3] == [10, 30]
 
 
-def test_a_slate_shows_number_and_title_and_says_that_it_is_one(draw):
+def test_a_slate_shows_number_and_title_with_a_warning(draw):
     result, shown = draw(MOVIE, "slate")
     assert any(warning.startswith("mode slate") for warning in result["warnings"])
     dark = shown[5]
@@ -109,7 +109,7 @@ def test_nothing_that_differs_from_run_to_run_is_coded_with(tmp_path, mode):
     assert b" mbtree=0 " in settings
 
 
-def test_what_fails_in_the_second_thread_fails_the_render_and_leaves_no_file(tmp_path):
+def test_an_error_in_the_second_thread_fails_the_render_and_leaves_no_file(tmp_path):
     def write():
         with Encoder(tmp_path / "out.mp4", width=64, height=36, fps=Fraction(25), mode="preview") as encoder:
             encoder.picture(None)

@@ -28,7 +28,7 @@ def test_there_are_ten():
     [pytest.param(path, marks=[pytest.mark.long] if path.stem in EXPENSIVE else []) for path in MOVIES],
     ids=NAMES,
 )
-def test_it_renders_whole_with_picture_and_sound_of_one_length_and_nothing_is_missing(path, tmp_path):
+def test_an_example_movie_renders_without_warnings_with_picture_and_sound_of_one_length(path, tmp_path):
     assets = Assets(cache=tmp_path / "cache", folder=DOCS / "movies" / "assets", fetch=False)
     video = tmp_path / "movie.mp4"
     result = render(json.loads(path.read_text()), video, mode="preview", assets=assets)
@@ -43,7 +43,7 @@ def test_it_renders_whole_with_picture_and_sound_of_one_length_and_nothing_is_mi
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_sheet_is_on_the_page_beside_its_command(name):
+def test_the_sheet_of_an_example_is_in_the_docs_next_to_its_command(name):
     path = DOCS / "_static" / f"movies-{name}.jpg"
     with Image.open(path) as sheet:
         assert 1100 <= sheet.width <= 1300

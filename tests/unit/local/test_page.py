@@ -30,7 +30,7 @@ def cards(text):
     return {m[1]: m[0] for m in re.finditer(r'<article id="(\w+)".*?</article>', text, re.DOTALL)}
 
 
-def test_every_render_is_there_newest_first_with_its_facts(client, service):
+def test_all_renders_are_listed_newest_first_with_their_properties(client, service):
     first = client.finished(comment="The first")["project"]
     second = client.finished(MOVIE, id="second")["project"]
     text = page(service).text
@@ -51,7 +51,7 @@ def test_the_video_and_the_thumbnail_that_a_card_names_are_there(client, service
     assert '<rect x="0" width="50" height="1" fill="#4392f1"/>' in thumbnail.text
 
 
-def test_a_drawn_video_has_a_picture_of_it_made_once_beside_it(tmp_path, make_client):
+def test_the_thumbnail_of_a_drawn_video_is_made_once(tmp_path, make_client):
     with LocalService(mode="preview", home=tmp_path) as service:
         client = make_client(service)
         project = client.finished({"width": 320, "height": 180, **MOVIE, "resolution": "custom"})["project"]
@@ -65,7 +65,7 @@ def test_a_drawn_video_has_a_picture_of_it_made_once_beside_it(tmp_path, make_cl
         assert (tmp_path / "jobs" / project / "thumbnail.jpg").stat().st_mtime_ns == made
 
 
-def test_failures_warnings_and_renders_under_way_say_so(client, service):
+def test_failures_warnings_and_renders_in_progress_are_shown(client, service):
     failed = client.finished({"scenes": [{"elements": [{"type": "video"}]}]})["project"]
     warned = client.finished({**MOVIE, "elements": [{"type": "text", "text": "{{ nobody }}"}]})["project"]
     service.settings.render_seconds = 600
@@ -90,7 +90,7 @@ def test_a_file_that_is_deleted_or_has_expired_is_neither_played_nor_pictured(cl
     assert page(service, f"/thumbnails/{kept}").status_code == 404
 
 
-def test_what_a_movie_names_is_text_wherever_it_stands(client, service):
+def test_values_of_a_movie_are_escaped_everywhere(client, service):
     client.finished(comment=NASTY)
     client.finished({"scenes": [{"elements": [{"type": NASTY}]}]})
     client.finished({**MOVIE, "elements": [{"type": "text", "text": "{{ a }}"}], "id": NASTY})
@@ -100,7 +100,7 @@ def test_what_a_movie_names_is_text_wherever_it_stands(client, service):
     assert "<b>" not in text
 
 
-def test_the_policy_lets_run_what_stands_in_the_page_and_nothing_else(client, service):
+def test_the_policy_allows_only_the_script_of_the_page(client, service):
     answer = page(service)
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'"
@@ -132,12 +132,12 @@ def test_a_long_list_is_shown_in_pages(client, service):
     assert page(service, "/?page=nonsense").ok
 
 
-def test_looking_at_the_page_is_no_call_of_the_api(client, service):
+def test_opening_the_page_is_not_a_call_of_the_api(client, service):
     page(service)
     assert service.requests == []
 
 
-def test_the_service_shows_its_page_without_loading_what_decodes_or_draws(tmp_path):
+def test_the_service_shows_its_page_without_importing_decoders(tmp_path):
     code = """
 import sys, json, urllib.request
 from airflow_json2video.local import LocalService
@@ -167,7 +167,7 @@ def test_a_status_carries_warnings_only_where_there_are_any(client, service):
 
 
 @pytest.mark.parametrize("status", ["pending", "running"])
-def test_a_render_that_is_not_over_says_nothing_of_warnings(client, service, status):
+def test_an_unfinished_render_shows_no_warnings(client, service, status):
     service.settings.update({"queue_seconds": 60} if status == "pending" else {"render_seconds": 60})
     project = client.submit({**MOVIE, "elements": [{"type": "text", "text": "{{ nobody }}"}]})
     assert service.wait_idle()

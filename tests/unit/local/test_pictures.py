@@ -99,7 +99,7 @@ def test_a_picture_that_covers_fills_the_frame_and_loses_its_sides(draw, kind, f
 
 @pytest.mark.parametrize("kind", [image("quarters.png"), video("quarters.mp4")], ids=["image", "video"])
 @pytest.mark.parametrize("fit", ["contain", "fit"])
-def test_a_picture_that_is_contained_is_whole_and_leaves_bands(draw, kind, fit):
+def test_a_contained_picture_is_complete_with_bands(draw, kind, fit):
     drawn = draw({**kind, "resize": fit})
     assert is_close(drawn.pixel(50, 20), BLACK)
     assert is_close(drawn.pixel(50, 80), BLACK)
@@ -115,7 +115,7 @@ def test_a_picture_that_is_contained_is_whole_and_leaves_bands(draw, kind, fit):
         ({"width": -1, "height": -1}, (80, 40)),
     ],
 )  # fmt: skip
-def test_a_side_of_minus_one_keeps_the_proportions(draw, given, size):
+def test_a_side_of_minus_one_preserves_the_proportions(draw, given, size):
     drawn = draw(image("quarters.png", **given))
     bounds = drawn.frames[0].convert("L").point([255 * (v > 0) for v in range(256)]).getbbox()
     assert bounds == (0, 0, *size)
@@ -149,7 +149,7 @@ def test_a_static_angle_turns_clockwise_about_the_middle(draw):
 
 
 @pytest.mark.parametrize("kind", [image("quarters.png"), video("quarters.mp4")], ids=["image", "video"])
-def test_a_speed_is_the_seconds_that_a_turn_by_the_angle_takes(draw, kind):
+def test_speed_is_the_seconds_of_a_rotation_by_the_angle(draw, kind):
     drawn = draw({**kind, "x": 10, "y": 30, "rotate": {"angle": 180, "speed": 1}, "duration": 1})
     assert is_close(drawn.pixel(15, 35), RED)
     assert is_close(drawn.pixel(60, 20, frame=5), RED)  # half a second: a quarter of a circle
@@ -164,7 +164,7 @@ def center(picture):
     return (xs * grey).sum() / grey.sum(), (ys * grey).sum() / grey.sum()
 
 
-def test_a_turning_picture_keeps_its_center(draw):
+def test_a_rotating_picture_keeps_its_center(draw):
     drawn = draw(image("red.png", x=30, y=31, rotate={"angle": 90, "speed": 2}), seconds=2)
     places = [center(frame) for frame in drawn.frames]
     assert max(max(abs(x - 49.5), abs(y - 50.5)) for x, y in places) < 0.06
@@ -204,7 +204,7 @@ def test_a_pan_without_crop_leaves_an_empty_band(draw, kind):
     assert not is_close(drawn.pixel(3, 50, frame=9), BLUE, by=30)
 
 
-def test_a_zoom_comes_nearer_and_a_negative_one_goes_away(draw):
+def test_a_positive_zoom_magnifies_and_a_negative_one_shrinks(draw):
     for zoom, first, last in ((10, 1.0, 1.3), (-10, 1.3, 1.0)):
         drawn = draw(image("line.png", resize="cover", zoom=zoom))
         # The line stands a quarter of the frame right of the middle.
@@ -235,7 +235,7 @@ def test_a_zoom_into_a_large_picture_stays_sharp(draw):
 
 
 @pytest.mark.parametrize("kind", [image("red.png"), video("quarters.mp4")], ids=["image", "video"])
-def test_a_mask_hides_what_is_black_and_shows_what_is_white(draw, kind):
+def test_black_of_a_mask_is_transparent_and_white_opaque(draw, kind):
     drawn = draw(
         {**kind, "width": 60, "height": 60, "x": 20, "y": 20, "mask": HOST + "mask.png"}, background=to_hex(BLUE)
     )
@@ -260,7 +260,7 @@ def test_a_text_is_masked_by_its_own_canvas(draw):
     assert frame.crop((52, 0, 100, 100)).getextrema()[1] == 0
 
 
-def test_a_mask_that_is_no_picture_fails_the_render_and_says_where(draw, folder):
+def test_a_mask_that_is_not_a_picture_fails_the_render_with_its_path(draw, folder):
     (folder / "media.example.com" / "words.png").write_text("not a picture")
     with pytest.raises(MovieFault, match=r"Scene #1, element #1: The mask '.*words.png' is not an image or a video"):
         draw(image("red.png", mask=HOST + "words.png"))
@@ -273,7 +273,7 @@ def test_a_mask_that_is_no_picture_fails_the_render_and_says_where(draw, folder)
         ({"gamma": 2}, 160), ({"gamma": 0.5}, 39), ({"brightness": 9}, 255), ({"brightness": -9}, 0),
     ],
 )  # fmt: skip
-def test_a_correction_changes_the_levels_as_it_says(correction, grey):
+def test_a_correction_changes_the_levels(correction, grey):
     made = Correction.read({"correction": correction}, lambda _: None)
     assert is_close(made.corrected(Image.new("RGB", (1, 1), (100, 100, 100))).getpixel((0, 0)), (grey,) * 3, by=1)
 
@@ -286,14 +286,14 @@ def test_saturation_goes_from_grey_to_thrice(draw):
         assert seen[0] - seen[1] == pytest.approx(spread, abs=2)
 
 
-def test_a_correction_out_of_range_is_cut_and_told(draw):
+def test_a_correction_out_of_range_is_clamped_with_a_warning(draw):
     drawn = draw(image("red.png", correction={"gamma": 50, "saturation": -1}))
     assert "the gamma of a correction must be from 0.1 to 10, got 50" in drawn.warning_text()
     assert "the saturation of a correction must be from 0 to 3, got -1" in drawn.warning_text()
 
 
 @pytest.mark.parametrize("kind", [image("screen.png"), video("screen.mp4")], ids=["image", "video"])
-def test_a_chroma_key_takes_the_screen_and_its_shadow_and_leaves_the_person(draw, kind):
+def test_a_chroma_key_removes_the_screen_with_its_shadow_and_leaves_skin(draw, kind):
     drawn = draw({**kind, "chroma-key": {"color": "#00b140"}}, background=to_hex(BLUE))
     assert is_close(drawn.pixel(10, 60), BLUE)
     assert is_close(drawn.pixel(40, 4), BLUE)
@@ -303,7 +303,7 @@ def test_a_chroma_key_takes_the_screen_and_its_shadow_and_leaves_the_person(draw
     assert not any(g > r + 40 and g > b + 40 for r, g, b in rim), rim
 
 
-def test_the_rim_of_what_a_chroma_key_leaves_does_not_shine_in_the_key_color(draw, folder):
+def test_a_chroma_key_leaves_no_spill_at_the_edges(draw, folder):
     # The colors of a clip are coarser than its light, so that two pixels of rim are mixed with the screen.
     person = Image.new("RGB", (80, 80), (40, 190, 70))
     ImageDraw.Draw(person).ellipse((20, 20, 60, 60), fill=(214, 72, 60))
@@ -316,7 +316,7 @@ def test_the_rim_of_what_a_chroma_key_leaves_does_not_shine_in_the_key_color(dra
     assert is_close(pixels[5, 5], (128, 128, 128))
 
 
-def test_a_higher_tolerance_takes_more_and_the_edge_is_soft():
+def test_a_higher_tolerance_removes_more_and_the_edge_is_soft():
     shades = Image.new("RGB", (101, 1))
     shades.putdata([(2 * n, 177, 64) for n in range(101)])
     gone = {}
@@ -328,13 +328,13 @@ def test_a_higher_tolerance_takes_more_and_the_edge_is_soft():
     assert gone[1] < gone[25] < gone[60] < gone[100]
 
 
-def test_a_key_without_a_hue_looks_at_brightness_too():
+def test_a_key_without_a_hue_also_compares_brightness():
     three = Image.new("RGB", (3, 1))
     three.putdata([(0, 0, 0), (128, 128, 128), (255, 255, 255)])
     assert list(ChromaKey((0, 0, 0), 20).keyed(three).getchannel("A").tobytes()) == [0, 255, 255]
 
 
-def test_a_chroma_key_that_cannot_be_read_is_told(draw):
+def test_an_invalid_chroma_key_is_a_warning(draw):
     drawn = draw(image("red.png", **{"chroma-key": {"color": "greenish", "tolerance": 5}}))
     assert "the color of the chroma-key is not a color: 'greenish'" in drawn.warning_text()
     drawn = draw(image("red.png", **{"chroma-key": {"color": "#00ff00", "tolerance": 500}}))
@@ -350,7 +350,7 @@ def test_a_chroma_key_that_cannot_be_read_is_told(draw):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("shift", [(0, 0), (3, -4)])
-def test_a_preset_keeps_five_percent_free_and_x_and_y_shift_it(draw, position, corner, shift):
+def test_a_preset_has_a_margin_of_five_percent_and_x_and_y_shift_it(draw, position, corner, shift):
     drawn = draw(image("red.png", width=20, position=position, x=shift[0], y=shift[1]))
     left, top = corner[0] + shift[0], corner[1] + shift[1]
     assert drawn.frames[0].getbbox() == (left, top, left + 20, top + 20)
@@ -362,21 +362,21 @@ def test_a_text_that_has_the_whole_frame_is_not_pushed_out_of_it_by_a_preset(dra
     assert plain.frames[0].tobytes() == preset.frames[0].tobytes()
 
 
-def test_a_higher_z_index_lies_above_whatever_the_order(draw):
+def test_a_higher_z_index_is_above_whatever_the_order(draw):
     drawn = draw(image("red.png", **{"z-index": 2}), image("quarters.png", **{"z-index": -3}, x=20, y=0))
     assert is_close(drawn.pixel(30, 10), RED)
     assert is_close(drawn.pixel(50, 10), RED)
     assert is_close(drawn.pixel(70, 10), GREEN)
 
 
-def test_a_fade_blends_with_what_lies_below(draw):
+def test_a_fade_blends_with_the_layers_below(draw):
     drawn = draw(image("red.png", **{"fade-in": 1}), background=to_hex(BLUE), seconds=2)
     middle = [(a + b) / 2 for a, b in zip(RED, BLUE, strict=True)]
     assert is_close(drawn.pixel(5, 5, frame=4), middle, by=12)
     assert is_close(drawn.pixel(5, 5, frame=15), RED)
 
 
-def test_an_animated_gif_shows_its_first_frame_and_says_so(draw):
+def test_an_animated_gif_shows_its_first_frame_with_a_warning(draw):
     drawn = draw(image("moving.gif"))
     assert is_close(drawn.pixel(5, 5, frame=9), RED)
     assert "an animated image shows only its first frame" in drawn.warning_text()
@@ -390,7 +390,7 @@ def test_an_animated_gif_shows_its_first_frame_and_says_so(draw):
         ("alpha2.mov", "png", "rgba"),
     ],
 )
-def test_a_clip_with_transparency_shows_what_lies_below(draw, folder, name, codec, pix_fmt):
+def test_a_clip_with_transparency_shows_the_layers_below(draw, folder, name, codec, pix_fmt):
     half = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     ImageDraw.Draw(half).rectangle((0, 0, 31, 63), fill=(*RED, 255))
     clip(folder / "media.example.com" / name, [half] * 5, codec=codec, pix_fmt=pix_fmt)
@@ -418,6 +418,6 @@ def test_a_transparent_scene_shows_the_movie_elements_behind_it(draw, folder):
     assert is_close(drawn.pixel(90, 10), GREEN)
 
 
-def test_what_is_the_same_is_not_drawn_twice(draw, folder, monkeypatch):
+def test_identical_frames_are_not_drawn_twice(draw, folder, monkeypatch):
     still = draw(image("red.png", mask=HOST + "mask.png", rotate={"angle": 30}))
     assert all(frame is still.frames[0] for frame in still.frames)

@@ -56,7 +56,7 @@ def test_an_expression_has_its_value(expression, value):
         "n" * 20_000,
     ],
 )
-def test_an_expression_that_is_none_is_refused_and_never_run(expression):
+def test_an_invalid_expression_is_refused_and_never_run(expression):
     with pytest.raises(EvaluationError):
         evaluate(expression, SCOPE)
 
@@ -74,13 +74,13 @@ def test_a_placeholder_that_is_the_whole_text_keeps_its_type_and_others_become_t
     assert fill("{% raw %}{{ '}}' }}{{n}}{# {{n}} #}{{", SCOPE) == "{% raw %}}}4{# 4 #}{{"
 
 
-def test_what_is_put_into_a_text_is_limited_and_the_text_itself_is_not():
+def test_inserted_values_are_limited_and_the_text_itself_is_not():
     assert fill("x" * 200_000 + "{{n}}", SCOPE).endswith("x4")
     with pytest.raises(EvaluationError, match="too long"):
         fill("{{big}}{{big}}", {"big": "x" * 60_000})
 
 
-def test_an_undefined_name_is_told_with_its_dots():
+def test_an_undefined_name_is_reported_with_its_members():
     told = []
     assert evaluate("nobody + room.height * 2", SCOPE, missing=told.append) == 0
     assert told == ["nobody", "room.height"]
@@ -154,7 +154,7 @@ def frames(movie, **options):
         ({"elements": [{"type": "audio", "src": "u"}, {"type": "image", "src": "u"}]}, 4),
     ],
 )
-def test_a_scene_lasts_as_long_as_said_or_as_its_elements(scene, seconds):
+def test_a_scene_has_its_own_length_or_that_of_its_elements(scene, seconds):
     assert frames({"scenes": [scene]}, probe=lambda where, element: 4.0) == seconds * 25
 
 
@@ -204,7 +204,7 @@ def test_a_transition_longer_than_its_scenes_is_cut_with_a_warning():
         ),
     ],
 )
-def test_a_movie_that_cannot_be_rendered_says_why(movie, message):
+def test_an_invalid_movie_fails_with_the_reason(movie, message):
     with pytest.raises(MovieFault, match=message):
         plan(resolve({"scenes": [{"duration": 2}], **movie}))
 

@@ -69,7 +69,7 @@ def test_frames_in_a_row_are_those_that_are_drawn_alone(line, zooms):
 
 
 @two_processors
-def test_the_next_frame_is_made_by_another_thread_and_none_after_the_last():
+def test_the_next_frame_is_drawn_by_another_thread_except_after_the_last():
     makers = {}
 
     def make(frame):
@@ -98,7 +98,7 @@ def test_a_layer_that_closes_makes_room_for_the_next_one():
         assert makers[9] is not threading.current_thread()
 
 
-def test_a_picture_that_cannot_be_made_fails_where_it_is_asked_for():
+def test_an_error_of_a_prefetched_picture_is_raised_when_it_is_requested():
     def make(frame):
         if frame == 3:
             raise MemoryError("no room for a picture")
@@ -112,7 +112,7 @@ def test_a_picture_that_cannot_be_made_fails_where_it_is_asked_for():
     ahead.close()
 
 
-def test_a_closed_layer_is_gone_at_once_and_does_not_wait_for_the_garbage_collector(line):
+def test_a_closed_layer_is_freed_without_the_garbage_collector(line):
     layer = zooming(3).scenes[0].layers[0]
     gc.disable()
     try:
@@ -133,7 +133,7 @@ def test_a_closed_layer_is_gone_at_once_and_does_not_wait_for_the_garbage_collec
 
 
 @pytest.mark.parametrize("size", [(1080, 64), (401, 227), (64, 64)])
-def test_a_frame_becomes_the_picture_that_pyav_would_make_of_it(size):
+def test_a_frame_is_converted_as_by_pyav(size):
     noise = np.random.default_rng(1).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     frame = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv444p")
     assert to_image(frame).tobytes() == frame.to_image().tobytes()

@@ -39,7 +39,7 @@ def made(model, kind="image", **more):
         ({"type": "voice", "text": "Hello", "model": "elevenlabs"}, 0),
     ],
 )
-def test_what_a_model_would_make_costs_by_the_catalogue(cost, element, price):
+def test_generated_assets_cost_the_price_in_the_catalog(cost, element, price):
     assert cost(element) == price
 
 

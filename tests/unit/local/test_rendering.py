@@ -112,7 +112,7 @@ def test_a_preview_has_the_right_size_rate_length_count_tags_and_colors(rendered
     assert video.frames[60][70:110, 130:190].min(axis=2).max() < 40
 
 
-def test_the_index_stands_before_the_data_and_no_partial_file_is_left(client, service):
+def test_the_index_is_before_the_data_and_no_partial_file_is_left(client, service):
     seen = client.finished()
     body = requests.get(seen["url"]).content
     assert 0 < body.find(b"moov") < body.find(b"mdat")
@@ -164,7 +164,7 @@ def test_an_image_covers_is_contained_and_is_placed(rendered, service):
     assert is_close(video.pixel(35, 40, 50), black)
 
 
-def test_a_file_under_its_hosts_name_stands_for_the_remote_one(rendered):
+def test_a_file_in_a_folder_of_its_host_replaces_the_remote_one(rendered):
     src = "https://media.example.com/green.png"
     _, video = rendered(
         {
@@ -279,13 +279,13 @@ def test_a_clip_plays_with_its_sound_and_its_length_is_measured(rendered, client
     assert video.sounds == 0
 
 
-def test_the_same_movie_gives_the_same_bytes(client):
+def test_the_same_movie_has_the_same_bytes(client):
     movie = {"width": 160, "height": 90, "scenes": [{"duration": 1, "elements": [text("same")]}]}
     bodies = {requests.get(client.finished(movie=movie)["url"]).content for _ in range(2)}
     assert len(bodies) == 1
 
 
-def test_what_cannot_be_drawn_is_a_card_and_a_warning(client, service):
+def test_an_element_that_cannot_be_drawn_is_a_placeholder_with_a_warning(client, service):
     elements = [
         {"type": "component", "component": "basic/000"},
         {"type": "html", "html": "<p>x</p>"},
@@ -305,7 +305,7 @@ def test_what_cannot_be_drawn_is_a_card_and_a_warning(client, service):
     assert "prompt" not in warnings  # it is on the card
 
 
-def test_a_source_that_is_no_image_fails_in_the_words_of_the_service(client, service):
+def test_a_source_that_is_not_an_image_fails_with_the_message_of_the_service(client, service):
     movie = {
         "scenes": [
             {"duration": 1},
@@ -380,7 +380,7 @@ def test_private_addresses_are_fetched_when_allowed(client, service, remote, mon
         ("/red.png", 50, "(larger than 50 bytes)"),
     ],
 )
-def test_a_download_that_fails_says_why_and_leaves_nothing(remote, tmp_path, path, limit, reason):
+def test_a_failed_download_has_a_reason_and_leaves_no_file(remote, tmp_path, path, limit, reason):
     assets = Assets(cache=tmp_path, allow_private=True, limits=Limits(asset_bytes=limit))
     with pytest.raises(AssetFault, match=re.escape(reason)):
         assets.file(remote + path)
@@ -420,7 +420,7 @@ def test_a_mask_that_cannot_be_had_or_used_fails_the_render_before_anything_is_d
         open_movie({"scenes": [{"duration": 1}, late]}, assets=source, warn=lambda _: None)
 
 
-def test_offline_a_mask_that_is_not_here_is_told_and_nothing_is_masked(tmp_path, assets):
+def test_offline_a_missing_mask_is_a_warning_and_ignored(tmp_path, assets):
     told = []
     source = Assets(cache=tmp_path / "cache", folder=assets, fetch=False)
     scene = {"duration": 1, "elements": [{**MASKED, "mask": "https://media.example.com/none.png"}]}

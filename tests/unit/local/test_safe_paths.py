@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_json2video.local.safe_paths import inside
 
 
-def test_what_leads_out_of_a_folder_is_nothing(tmp_path):
+def test_a_path_outside_of_the_folder_is_none(tmp_path):
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
     (tmp_path / "secret").write_text("s")

@@ -95,13 +95,13 @@ def test_the_track_is_as_long_as_the_frames(hear, tmp_path):
 
 
 @pytest.mark.parametrize(("volume", "times"), [(None, 1), (0, 0), (0.25, 0.25), (3, 3), (99, 10)])
-def test_volume_multiplies_from_nought_to_ten(hear, tmp_path, volume, times):
+def test_volume_multiplies_from_zero_to_ten(hear, tmp_path, volume, times):
     write_wav(tmp_path / "a.wav", tone(1.2, level=0.05))
     track = hear({"scenes": [{"duration": 1.2, "elements": [audio("a.wav", volume=volume)]}]})
     assert level(track, 0.2, 1) == pytest.approx(0.05 / np.sqrt(2) * times, rel=0.02, abs=1e-6)
 
 
-def test_what_is_muted_is_not_heard(hear, tmp_path):
+def test_a_muted_clip_is_silent(hear, tmp_path):
     write_wav(tmp_path / "a.wav", tone(1))
     elements = [audio("a.wav", muted=True), audio("a.wav", volume=0.5)]
     track = hear({"scenes": [{"duration": 1, "elements": elements}]})
@@ -161,7 +161,7 @@ def test_seek_counts_from_the_start_or_from_the_end(hear, tmp_path, seek, at):
 
 
 @pytest.mark.parametrize(("more", "told"), [({"seek": 3}, True), ({"seek": 1.9}, False), ({"volume": 0}, False)])
-def test_a_seek_past_the_end_is_silent_and_told(hear, tmp_path, more, told):
+def test_a_seek_after_the_end_is_silent_with_a_warning(hear, tmp_path, more, told):
     write_wav(tmp_path / "a.wav", tone(2))
     warnings = []
     hear({"scenes": [{"duration": 2, "elements": [audio("a.wav", **more)]}]}, warnings=warnings)
@@ -194,7 +194,7 @@ def test_a_seek_far_into_a_file_is_exact_in_every_format(tmp_path):
         assert track.shape[1] == pytest.approx(4 * RATE, abs=2500), name
 
 
-def test_sounds_keep_their_places_after_transitions(hear, tmp_path):
+def test_sounds_keep_their_times_after_transitions(hear, tmp_path):
     write_wav(tmp_path / "a.wav", beep(0.5, 2))
     scene = {"duration": 2, "elements": [audio("a.wav")]}
     moved = {**scene, "transition": {"style": "fade", "duration": 0.4}}
@@ -235,7 +235,7 @@ def test_two_unlike_sounds_stay_as_loud_while_they_cross(hear, tmp_path):
     assert looks == pytest.approx([0.3 / np.sqrt(2)] * len(looks), rel=0.03)
 
 
-def test_without_a_transition_and_over_the_whole_movie_nothing_crosses(hear, tmp_path):
+def test_without_a_transition_sounds_are_not_crossfaded(hear, tmp_path):
     write_wav(tmp_path / "a.wav", 0.4 + 0 * tone(4))
     cut = hear({"scenes": [{"duration": 2, "elements": [audio("a.wav")]}, {"duration": 2}]})
     assert level(cut, 1.9, 1.99) == pytest.approx(0.4, abs=0.001)
@@ -243,7 +243,7 @@ def test_without_a_transition_and_over_the_whole_movie_nothing_crosses(hear, tmp
     assert level(hear(over_all), 0.1, 2.9) == pytest.approx(0.4, abs=0.001)
 
 
-def test_what_is_cut_off_begins_and_ends_without_a_click(hear, tmp_path):
+def test_a_cut_sound_starts_and_ends_without_a_click(hear, tmp_path):
     write_wav(tmp_path / "a.wav", 0.5 + 0 * tone(2))  # the worst case: it never is at nought
     track = hear({"scenes": [{"duration": 2, "elements": [audio("a.wav", seek=0.3, start=0.4, duration=1)]}]})
     assert jump(track) < 0.01
@@ -256,7 +256,7 @@ def test_a_file_that_ends_before_its_element_ends_without_a_click(hear, tmp_path
     assert jump(hear({"scenes": [{"duration": 2, "elements": [audio("a.wav")]}]})) < 0.01
 
 
-def test_too_loud_a_mix_is_turned_down_and_keeps_its_shape(hear, tmp_path):
+def test_a_mix_that_is_too_loud_is_limited_without_clipping(hear, tmp_path):
     write_wav(tmp_path / "loud.wav", tone(1, pitch=100, level=0.9))
     write_wav(tmp_path / "soft.wav", tone(3, pitch=100, level=0.2))
     elements = [audio("loud.wav", volume=4, start=1), audio("soft.wav")]
@@ -273,7 +273,7 @@ def test_too_loud_a_mix_is_turned_down_and_keeps_its_shape(hear, tmp_path):
     assert level(track, 2.2, 2.8) == pytest.approx(0.2 / np.sqrt(2), rel=0.001)
 
 
-def test_the_limiter_does_not_depend_on_how_the_track_is_asked_for(tmp_path):
+def test_the_limiter_does_not_depend_on_the_block_size(tmp_path):
     write_wav(tmp_path / "a.wav", tone(1, pitch=77, level=0.9))
     timeline = plan(resolve({"scenes": [{"duration": 1, "elements": [audio("a.wav", volume=3)]}]}))
 
@@ -296,7 +296,7 @@ def test_a_clip_and_its_sound_stay_together_over_its_loops(hear, tmp_path):
     assert onsets(track) == pytest.approx([0.3, 1.1, 1.9, 2.7], abs=0.004)
 
 
-def test_a_sound_that_is_none_fails_in_the_words_of_the_service(hear, tmp_path):
+def test_a_source_that_is_not_a_sound_fails_with_the_message_of_the_service(hear, tmp_path):
     (tmp_path / "a.wav").write_text("<html>")
     wrong = "The URL provided is not a audio file and cannot be used as a source for a audio element"
     with pytest.raises(MovieFault, match=f"Scene #1, element #1: {wrong}"):
@@ -321,7 +321,7 @@ def voices(tmp_path):
     return made, told
 
 
-def test_without_espeak_a_tone_with_a_pause_for_each_word_stands_for_a_voice(monkeypatch, tmp_path):
+def test_without_espeak_a_voice_is_a_tone_and_a_pause_per_word(monkeypatch, tmp_path):
     monkeypatch.setattr(voice_module.shutil, "which", lambda name: None)
     told = []
     spoken = SpeechSynthesizer(folder=tmp_path, warn=told.append).synthesize("Scene #1, element #2", VOICE)
@@ -333,7 +333,7 @@ def test_without_espeak_a_tone_with_a_pause_for_each_word_stands_for_a_voice(mon
     assert onsets(stereo, above=0.02, apart=0.06) == pytest.approx([0, 0.4, 0.8, 1.2, 1.6], abs=0.03)
 
 
-def test_a_voice_is_made_once_and_other_voices_sound_different(monkeypatch, voices):
+def test_a_voice_is_synthesized_once_and_other_voices_differ(monkeypatch, voices):
     made, _ = voices
     monkeypatch.setattr(made, "_speaker", None)
     first, again = made.synthesize("a", VOICE), made.synthesize("b", dict(VOICE))
@@ -385,7 +385,7 @@ def test_the_text_of_a_voice_is_never_an_argument(monkeypatch, voices, tmp_path)
 
 
 @pytest.mark.skipif(ESPEAK is None, reason="espeak-ng is not installed")
-def test_espeak_says_the_text_and_its_length_is_measured(voices):
+def test_espeak_synthesizes_the_text_and_its_length_is_measured(voices):
     made, told = voices
     spoken = made.synthesize("a", {**VOICE, "text": "<speak>Welcome to the garden. Listen to the bees.</speak>"})
     assert told == []
@@ -433,7 +433,7 @@ AUDIOGRAM = {
 }  # fmt: skip
 
 
-def test_an_audiogram_rises_with_its_sound_and_lies_flat_in_silence(tmp_path):
+def test_an_audiogram_follows_the_loudness_and_is_flat_in_silence(tmp_path):
     write_wav(tmp_path / "a.wav", np.concatenate([np.zeros(2 * RATE), tone(2, level=0.5), np.zeros(2 * RATE)]))
     layer = bars(tmp_path, {"scenes": [{"duration": 6, "elements": [audio("a.wav"), AUDIOGRAM]}]})
     silent, loud = tall(layer, 20), tall(layer, 75)
@@ -448,7 +448,7 @@ def test_an_audiogram_rises_with_its_sound_and_lies_flat_in_silence(tmp_path):
     assert sprite.picture.getpixel((120, 30)) == (0x2E, 0xA4, 0xFF, 204)
 
 
-def test_amplitude_multiplies_and_nought_is_flat(tmp_path):
+def test_amplitude_multiplies_and_zero_is_flat(tmp_path):
     write_wav(tmp_path / "a.wav", tone(4, level=0.25))
     heights = []
     for amplitude in (0, 2.5, 5, 10):
@@ -458,7 +458,7 @@ def test_amplitude_multiplies_and_nought_is_flat(tmp_path):
     assert heights[1:] == pytest.approx([15, 30, 60], abs=2)
 
 
-def test_an_audiogram_is_masked_and_turned_as_any_element_and_tells_what_it_cannot(tmp_path):
+def test_an_audiogram_can_be_masked_and_rotated_and_warns_about_the_rest(tmp_path):
     write_wav(tmp_path / "a.wav", tone(4, level=0.5))
     mask = Image.new("L", (40, 40), 0)
     mask.paste(255, (0, 0, 20, 40))

@@ -91,7 +91,7 @@ def box_of(layer, seconds):
 SPOKEN = [{"elements": [voice("aaaa bbbb cccc dddd")]}]
 
 
-def test_the_word_that_is_said_wanders_through_the_line(layer):
+def test_the_spoken_word_moves_through_the_line(layer):
     subtitles = layer({}, scenes=SPOKEN)
     lefts = [where(painted(subtitles, t), WORD)[0] for t in (0.04, 0.9, 1.1, 2.5, 3.9)]
     assert lefts[0] == lefts[1] < lefts[2] < lefts[3] < lefts[4]
@@ -111,7 +111,7 @@ def test_words_come_one_after_another_and_stay_in_the_progressive_style(layer):
     assert boxes[0][2] < boxes[1][2] < boxes[2][2] < boxes[3][2]
 
 
-def test_one_word_stands_alone_in_the_middle(layer):
+def test_one_word_is_alone_in_the_center(layer):
     subtitles = layer({"style": "classic-one-word"}, scenes=SPOKEN)
     for t in (0.5, 1.5, 2.5, 3.5):
         picture = painted(subtitles, t)
@@ -120,7 +120,7 @@ def test_one_word_stands_alone_in_the_middle(layer):
         assert (left + right) / 2 == pytest.approx(200, abs=3)
 
 
-def test_a_box_lies_behind_the_whole_line_or_behind_the_word(layer):
+def test_a_box_is_behind_the_line_or_behind_the_word(layer):
     line, word = (layer({"style": style}, scenes=SPOKEN) for style in ("boxed-line", "boxed-word"))
     first, last = painted(line, 0.5), painted(line, 3.5)
     assert where(first, BOX) == where(last, BOX)
@@ -214,7 +214,7 @@ def test_captions_from_a_file_show_at_their_times_and_no_word_is_highlighted(lay
     assert any("have no times of words" in t for t in told)
 
 
-def test_voices_of_several_scenes_are_captioned_where_they_are_heard_over_a_transition_too(layer):
+def test_voices_of_several_scenes_are_captioned_at_their_times_also_during_a_transition(layer):
     scenes = [
         {"elements": [voice("one two")]},
         {"elements": [voice("three four"), voice("not heard", muted=True)], "transition": {"duration": 0.4}},
@@ -228,7 +228,7 @@ def test_voices_of_several_scenes_are_captioned_where_they_are_heard_over_a_tran
     assert subtitles.key(45)[0] == 1
 
 
-def test_other_sound_is_not_transcribed_and_that_is_told(layer):
+def test_other_sound_is_not_transcribed_with_a_warning(layer):
     told = []
     audio = {"type": "audio", "src": "https://a.example/a.mp3", "duration": -2}
     subtitles = layer({}, scenes=[{"duration": 2, "elements": [audio]}], warnings=told)
@@ -244,7 +244,7 @@ def test_scripts_that_the_main_font_lacks_are_drawn_with_one_that_has_them(layer
     assert (late < early) if text[0] in "שم" else (late > early)
 
 
-def test_captions_that_are_none_fail_with_their_place(layer):
+def test_invalid_captions_fail_with_their_path(layer):
     with pytest.raises(MovieFault, match="Movie, element #1: the captions are not SRT, WebVTT or ASS"):
         layer({}, captions="hello")
 

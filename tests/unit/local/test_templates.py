@@ -59,7 +59,7 @@ def test_scopes_choose_movie_and_prompt(templates):
     assert alone["ai_prompt"] == "Make it blue"
 
 
-def test_a_movie_that_was_stored_as_text_comes_back_as_text(templates):
+def test_a_movie_stored_as_text_is_returned_as_text(templates):
     text = '{"scenes": [] }'
     assert templates.one(templates.make(movie=text))["movie"] == text
 
@@ -79,7 +79,7 @@ def test_the_list_is_filtered_by_tag_and_starts_with_the_last_change(templates, 
     assert [t["id"] for t in templates.get(tag="y").json()["templates"]] == [first]
 
 
-def test_a_json_schema_takes_the_place_of_the_movie(templates):
+def test_a_json_schema_replaces_the_movie(templates):
     view = templates.one(templates.make(), format="jsonschema")
     assert "movie" not in view
     properties = view["variables"]["properties"]
@@ -132,7 +132,7 @@ def test_a_library_template_is_read_rendered_and_copied_but_not_changed(client, 
     assert templates.session.delete(templates.url, params={"id": id_}).status_code == 400
 
 
-def test_a_copy_merges_variables_deeply_and_keeps_the_original(templates):
+def test_a_copy_merges_variables_deeply_and_does_not_change_the_original(templates):
     id_ = templates.make()
     body = {"name": "Copy", "variables": {"who": {"age": 36}}}
     answer = templates.post(body, id=id_, action="duplicate").json()
@@ -141,7 +141,7 @@ def test_a_copy_merges_variables_deeply_and_keeps_the_original(templates):
     assert templates.one(id_)["movie"] == MOVIE
 
 
-def test_a_template_made_from_a_template_holds_its_movie(templates):
+def test_a_template_built_from_a_template_has_its_movie(templates):
     base = templates.make()
     id_ = templates.make(movie={"template": base, "variables": {"title": "Other"}})
     movie = templates.one(id_)["movie"]
@@ -176,7 +176,7 @@ def test_deleting_a_template_leaves_its_renders_alone(client, templates, service
     assert templates.get(id=id_).status_code == 400
 
 
-def test_a_seeded_restart_gives_no_id_that_is_taken(tmp_path, make_client):
+def test_a_seeded_restart_does_not_reuse_an_id(tmp_path, make_client):
     ids = []
     for _ in range(2):
         with LocalService(mode="instant", home=tmp_path, seed=7) as service:

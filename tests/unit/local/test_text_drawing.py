@@ -47,7 +47,7 @@ def lines_of(picture):
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def test_a_text_wraps_at_its_width_and_keeps_inside_it(draw):
+def test_a_text_wraps_within_its_width(draw):
     frame = draw(words("one two three four five six", element={"width": 100, "height": 100})).frames[0]
     assert len(lines_of(frame)) == 3
     left, _, right, _ = bright_box(frame)
@@ -71,7 +71,7 @@ def test_a_very_long_word_is_wrapped_in_good_time():
     assert "".join(wrap("x" * 5000, 300, face.length)) == "x" * 5000
 
 
-def test_line_breaks_and_those_of_old_templates_are_kept(draw):
+def test_line_breaks_are_preserved_also_those_of_old_templates(draw):
     assert len(lines_of(draw(words("a<br>b<BR/>c")).frames[0])) == 3
     assert len(lines_of(draw(words("a\nb")).frames[0])) == 2
 
@@ -102,7 +102,7 @@ def test_justified_lines_reach_both_sides_but_not_the_last(draw):
 
 @pytest.mark.parametrize(("vertical", "rows"), [("top", (0, 40)), ("center", (30, 70)), ("bottom", (60, 100))])
 @pytest.mark.parametrize(("horizontal", "columns"), [("left", (0, 60)), ("center", (70, 130)), ("right", (140, 200))])
-def test_the_box_stands_where_its_position_says(draw, vertical, rows, horizontal, columns):
+def test_the_box_is_at_its_position(draw, vertical, rows, horizontal, columns):
     frame = draw(words("abc", vertical_position=vertical, horizontal_position=horizontal)).frames[0]
     left, top, right, bottom = bright_box(frame)
     assert columns[0] < left < right < columns[1]
@@ -128,7 +128,7 @@ def test_a_box_has_padding_a_color_that_shows_through_and_round_corners(draw):
     assert bottom - top == pytest.approx(25 + 20, abs=1)  # a line of 1.25 and the padding
 
 
-def test_a_shadow_falls_where_it_says_and_blurs():
+def test_a_shadow_has_its_offset_and_blur():
     def shadow(value):
         picture, _, _ = draw_text(
             "I",
@@ -231,7 +231,7 @@ def test_arabic_is_joined_and_runs_from_right_to_left():
     assert np.flatnonzero(array[top + 1]).mean() > (left + right) / 2
 
 
-def test_a_right_to_left_sentence_keeps_its_latin_and_its_full_stop():
+def test_a_right_to_left_sentence_with_latin_words_and_a_period_is_ordered():
     face = Typeface(size=40)
     [piece] = face.pieces("מחיר 25 USD.", rtl=True)
     assert piece.direction in ("rtl", None)
@@ -245,7 +245,7 @@ def test_a_right_to_left_sentence_keeps_its_latin_and_its_full_stop():
         "ab שלום, مرحبا بكم, go", "x סלאם [א (ב)] y", "v 2 א 3 - 4", "see אבג",
     ],
 )  # fmt: skip
-def test_right_to_left_words_in_a_line_stand_in_the_order_of_the_whole_line(monkeypatch, line):
+def test_right_to_left_words_have_the_order_of_the_whole_line(monkeypatch, line):
     assert {p.face.getname()[0] for p in Typeface(size=50).pieces(line)} == {"Roboto", "DejaVu Sans"}
     monkeypatch.setattr("airflow_json2video.local.drawing.typefaces._REGULAR", "DejaVuSans.ttf")
     face = Typeface(size=50)
@@ -271,7 +271,7 @@ def test_an_accent_that_is_written_as_a_mark_is_the_same_letter():
 
 
 @pytest.mark.parametrize("text", ["東京", "🎉"])
-def test_what_no_font_has_is_a_visible_box_and_a_warning(draw, text):
+def test_a_missing_glyph_is_a_visible_box_with_a_warning(draw, text):
     drawn = draw(words(text))
     assert bright_box(drawn.frames[0]) is not None
     assert "no bundled font contains" in drawn.warning_text()
@@ -291,12 +291,12 @@ def test_a_text_is_laid_out_alike_at_every_place(draw):
     assert a.crop((0, 0, 90, 90)).tobytes() == b.crop((50, 10, 140, 100)).tobytes()
 
 
-def test_a_text_taller_than_its_area_is_told(draw):
+def test_a_text_taller_than_its_area_is_a_warning(draw):
     drawn = draw(words("a\nb\nc\nd\ne\nf\ng\nh\ni"))
     assert "the text is taller than its area: 9 lines" in drawn.warning_text()
 
 
-def test_unknown_settings_and_fonts_are_told(draw):
+def test_unknown_settings_and_fonts_are_warnings(draw):
     drawn = draw(words("a", font_family="'Comic Neue', cursive", writing_mode="vertical-rl"))
     assert "the font 'Comic Neue' is replaced by a bundled one" in drawn.warning_text()
     assert "settings not drawn: writing-mode" in drawn.warning_text()
@@ -320,7 +320,7 @@ def test_small_letters_stand_at_even_distances(size, letter):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_an_animated_text_begins_with_little_ends_as_the_plain_one_and_is_told(draw, style):
+def test_an_animated_text_starts_with_little_and_ends_like_the_plain_one_with_a_warning(draw, style):
     drawn = draw(words("Three short words", style=style), seconds=3)
     plain = draw(words("Three short words"), seconds=3)
     apart = ImageChops.difference(drawn.frames[-1], plain.frames[-1])
@@ -340,7 +340,7 @@ def test_words_appear_one_after_another_at_their_places(draw):
     assert all(b >= a - 0.01 for a, b in itertools.pairwise(light))
 
 
-def test_a_letter_that_jumps_in_is_not_cut_off_where_it_stands_low(draw):
+def test_a_letter_that_jumps_in_is_not_cut_off_at_the_bottom(draw):
     drawn = draw(words("gggg", style="007", font_size="40px"), height=200, seconds=2, fps=25)
     ends = drawn.frames[-1].getbbox()
     # At the first frame the first letter is faint, and lower than it ends.
@@ -357,13 +357,13 @@ def test_letters_appear_one_after_another(draw):
     assert widths == sorted(widths)
 
 
-def test_a_style_that_is_not_known_is_drawn_plain_and_told(draw):
+def test_an_unknown_style_is_drawn_plain_with_a_warning(draw):
     drawn = draw(words("a", style="009"))
     assert "text style '009' is drawn plain" in drawn.warning_text()
     assert drawn.frames[0].tobytes() == drawn.frames[-1].tobytes()
 
 
-def test_an_animation_that_takes_longer_than_its_text_shows_is_hurried(draw):
+def test_an_animation_longer_than_its_text_is_accelerated(draw):
     drawn = draw(words("a b c d e f g h i j k l m n", style="003"), seconds=1)
     assert drawn.frames[-1].tobytes() == draw(words("a b c d e f g h i j k l m n"), seconds=1).frames[-1].tobytes()
 

@@ -25,7 +25,7 @@ def test_a_render_is_pending_then_running_then_done_at_the_times_set(client, ser
     assert service.credits_left == 598
 
 
-def test_credits_are_not_taken_before_the_render_is_seen_to_be_done(client, service):
+def test_credits_are_charged_when_the_render_shows_as_done(client, service):
     service.clock.freeze()
     service.settings.render_seconds = 10
     client.submit()
@@ -142,7 +142,7 @@ def test_a_file_expires_in_a_millisecond(client, service):
     assert client.session.get(movie["url"]).status_code == 404
 
 
-def test_a_clock_that_goes_back_gives_the_file_back(client, service):
+def test_setting_the_clock_back_restores_an_expired_file(client, service):
     movie = client.finished()
     service.clock.advance(8 * 86400)
     assert client.movie(movie["project"])["url"] is None

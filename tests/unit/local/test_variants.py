@@ -33,7 +33,7 @@ CALLS = {
         ("admin", set()),
     ],
 )
-def test_a_role_may_do_what_it_may_and_no_more(service, role, refused):
+def test_each_role_is_limited_to_its_calls(service, role, refused):
     service.settings.roles = {"k": role}
     answers = {name: call(service, m, path, "k", **options) for name, (m, path, options) in CALLS.items()}
     assert {name for name, answer in answers.items() if answer.status_code == 403} == refused
@@ -41,7 +41,7 @@ def test_a_role_may_do_what_it_may_and_no_more(service, role, refused):
     assert all(a.status_code == 200 for name, a in answers.items() if name not in refused)
 
 
-def test_a_role_too_low_can_answer_400_as_one_page_says(service):
+def test_an_insufficient_role_can_be_a_400(service):
     service.settings.update({"roles": {"k": "none"}, "role_status": 400})
     answer = call(service, "DELETE", "movies?project=" + "A" * 16, "k")
     assert (answer.status_code, answer.json()["message"]) == (400, "Insufficient permissions")
@@ -70,7 +70,7 @@ def test_a_bad_key_answers_the_status_set(service, status):
     assert (answer.status_code, answer.json()["message"]) == (status, "Error: Invalid API Key")
 
 
-def test_a_suspended_account_is_told_so_everywhere(service):
+def test_a_suspended_account_is_refused_everywhere(service):
     service.settings.suspended = True
     for method, path, options in CALLS.values():
         answer = call(service, method, path, "k", **options)
@@ -85,7 +85,7 @@ def test_a_suspended_account_is_told_so_everywhere(service):
         ("error", {"error": "Insufficient credits"}),
     ],
 )
-def test_a_refusal_comes_in_each_of_the_three_shapes(client, service, shape, body):
+def test_a_refusal_can_have_each_of_the_three_shapes(client, service, shape, body):
     service.settings.update({"error_shape": shape, "credits": 0})
     answer = client.post(SHORT)
     assert (answer.status_code, answer.json()) == (400, body)
@@ -128,7 +128,7 @@ def test_a_movie_longer_than_the_plan_is_refused_or_fails_when_its_length_is_kno
 @pytest.mark.parametrize(
     "odd", [{"scenes": 5}, {"scenes": [5, None]}, {"scenes": [{"duration": [1]}]}, {"elements": {}}]
 )
-def test_what_has_no_length_is_not_refused_for_it(client, service, odd):
+def test_a_movie_of_unknown_length_is_not_refused(client, service, odd):
     service.settings.max_movie_seconds = 10
     assert client.post(odd).status_code == 200
 
@@ -144,19 +144,19 @@ def test_sd_has_either_size_and_the_document_stays_as_it_was(client, service, si
 @pytest.mark.parametrize(
     ("method", "path"), [("PUT", "movies"), ("PATCH", "templates"), ("POST", "templates/library"), ("POST", "media")]
 )
-def test_a_method_that_is_not_served_answers_405(service, method, path):
+def test_an_unsupported_method_is_405(service, method, path):
     answer = call(service, method, path, "k")
     assert (answer.status_code, answer.json()["success"]) == (405, False)
 
 
-def test_preloads_are_not_served_because_their_shape_is_not_known(service):
+def test_preloads_are_not_served_because_their_shape_is_unknown(service):
     assert call(service, "POST", "preloads", "k", json={}).status_code == 404
 
 
 @pytest.mark.parametrize(
     ("switch", "value"), [("html", True), ("fetch_assets", False), ("allow_private", True), ("max_asset_bytes", 1000)]
 )
-def test_a_movie_is_drawn_anew_when_what_it_may_use_has_changed(tmp_path, make_client, switch, value):
+def test_a_movie_is_drawn_again_after_a_setting_has_changed(tmp_path, make_client, switch, value):
     pytest.importorskip("av")
     from airflow_json2video.local import LocalService
 

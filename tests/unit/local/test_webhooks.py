@@ -117,7 +117,7 @@ def test_the_tutorials_shape_has_numbers_and_a_status(client, service, receiver,
         assert sent == {**common, "message": "Movie duration cannot be zero"}
 
 
-def test_the_guides_shape_is_the_answer_of_a_look(client, service, receiver):
+def test_the_shape_of_the_guide_is_that_of_polling(client, service, receiver):
     service.settings.webhook_shape = "envelope"
     movie = client.finished(movie=exporting(hook(receiver.url)))
     thumbnail = f"{service.url}/thumbnails/{movie['project']}"
@@ -140,9 +140,7 @@ def test_the_guides_shape_is_the_answer_of_a_look(client, service, receiver):
         ("short", "application/x-www-form-urlencoded", False),
     ],
 )
-def test_a_form_is_sent_when_the_content_type_says_so_in_the_way_understood(
-    client, service, receiver, types, asked, form
-):
+def test_a_form_is_sent_for_a_supported_content_type(client, service, receiver, types, asked, form):
     service.settings.webhook_types = types
     project = client.submit(movie=exporting(hook(receiver.url, **{"content-type": asked})))
     deadline = time.monotonic() + 5
@@ -173,7 +171,7 @@ def test_expressions_and_templates_reach_their_webhook(client, service, receiver
     receiver.wait()
 
 
-def test_ftp_sftp_and_email_are_told_and_never_reached(client, service, receiver):
+def test_ftp_sftp_and_email_are_described_and_never_sent(client, service, receiver):
     secret = {"username": "me", "password": "hunter2"}
     movie = exporting(
         {"type": "sftp", "host": "files.example", "port": 22, "remote-path": "/in", "file": "a.mp4", **secret},
@@ -223,7 +221,7 @@ def test_a_movie_cannot_make_the_service_control_itself(client, service, host):
     assert len(service.renders()) == 1
 
 
-def test_an_answer_that_is_no_success_is_noted_and_not_followed_or_repeated(client, service, receiver):
+def test_an_unsuccessful_response_is_recorded_and_neither_followed_nor_repeated(client, service, receiver):
     receiver.status = 302
     client.finished(movie=exporting(hook(receiver.url)))
     assert delivered(service) == ["answered 302"]
@@ -256,7 +254,7 @@ def test_a_webhook_can_come_late(client, service, receiver):
     receiver.stays_at(1, 0.1)
 
 
-def test_a_restart_sends_what_was_not_sent_and_nothing_twice(tmp_path, make_client, receiver):
+def test_a_restart_sends_only_unsent_webhooks(tmp_path, make_client, receiver):
     with LocalService(mode="instant", home=tmp_path) as service:
         client = make_client(service)
         client.finished(movie=exporting(hook(receiver.url + "&sent")))
