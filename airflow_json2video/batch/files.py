@@ -132,16 +132,16 @@ class BatchFiles:
 
     def store(self, batch: BatchLedger) -> None:
         """Store the video of every item that is done and not stored yet; an item whose video cannot be stored fails."""
-        wanted = [index for index in batch.items_in(ItemState.DONE) if batch.records[index].stored is None]
-        if not wanted:
+        done = [index for index in batch.items_in(ItemState.DONE) if batch.records[index].stored is None]
+        if not done:
             return
         # The first one alone: it reads the store's connection, which must not happen in several threads.
-        failed_in_a_row = self._record(batch, wanted[:1], [self._store_one(batch, wanted[0])], 0)
+        failed_in_a_row = self._record(batch, done[:1], [self._store_one(batch, done[0])], 0)
         cancellation, running = Cancellation(), list[Future[str | Json2VideoError]]()
         threads = ThreadPoolExecutor(_MAX_CONCURRENT_DOWNLOADS)
         try:
-            for start in range(1, len(wanted), _MAX_CONCURRENT_DOWNLOADS):
-                some = wanted[start : start + _MAX_CONCURRENT_DOWNLOADS]
+            for start in range(1, len(done), _MAX_CONCURRENT_DOWNLOADS):
+                some = done[start : start + _MAX_CONCURRENT_DOWNLOADS]
                 running = [threads.submit(self._store_one, batch, index, cancellation) for index in some]
                 failed_in_a_row = self._record(batch, some, [one.result() for one in running], failed_in_a_row)
         except BaseException:  # execution_timeout or a kill; leaving the pool would wait for its downloads

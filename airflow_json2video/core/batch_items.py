@@ -33,20 +33,20 @@ def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list
     :raises ConfigurationError: there are more than :data:`MAX_ITEMS` rows, one is not a mapping, or has a value that
         JSON cannot represent; lists the first rows concerned.
     """
-    taken: list[dict[str, Any]] = []
+    plain_rows: list[dict[str, Any]] = []
     problems: list[str] = []
     for row in islice(rows, MAX_ITEMS + 1):
         to_document = getattr(row, "to_document", None)
         row = row if to_document is None else to_document()
         if not isinstance(row, Mapping):
             raise ConfigurationError(
-                f"{source}: row {len(taken) + 1} must be an object of names and values, got {type(row).__name__}.",
+                f"{source}: row {len(plain_rows) + 1} must be an object of names and values, got {type(row).__name__}.",
                 advice=_NOTHING,
             )
-        plain, unfit = _plain_row({str(name): value for name, value in row.items()})
-        taken.append(plain)
-        problems += [f"{_where(len(taken), plain.get(key) if key else None)}: {each}" for each in unfit]
-    if len(taken) > MAX_ITEMS:
+        plain, mistakes = _plain_row({str(name): value for name, value in row.items()})
+        plain_rows.append(plain)
+        problems += [f"{_where(len(plain_rows), plain.get(key) if key else None)}: {each}" for each in mistakes]
+    if len(plain_rows) > MAX_ITEMS:
         raise ConfigurationError(
             f"{source} has more than {MAX_ITEMS:,} rows, the maximum of one batch.",
             advice=f"Split it into several batches. {_NOTHING}",
@@ -56,19 +56,19 @@ def rows_of(rows: Iterable[Any], *, source: str, key: str | None = None) -> list
             _format_problems(f"values of {source} cannot be represented in JSON", problems, of=None),
             advice=f"Convert them where the rows are created; in a file, store such a column as text. {_NOTHING}",
         )
-    return taken
+    return plain_rows
 
 
 def _plain_row(row: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a row as plain JSON, and the values that JSON cannot represent."""
-    plain, unfit = {}, []
+    plain, mistakes = {}, []
     for name, value in row.items():
         try:
             plain[to_plain_json(name)] = to_plain_json(value)
         except NotJsonError as error:
             path = error.at(name).path
-            unfit.append(f"{path!r} is {error.what}; {error.remedy}")
-    return plain, unfit
+            mistakes.append(f"{path!r} is {error.what}; {error.remedy}")
+    return plain, mistakes
 
 
 def _where(number: int, key: Any) -> str:

@@ -105,8 +105,8 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
                 ):
                     break
                 due = min(resume_at, first + _MAX_RESUME_DELAY_S) if ended and self.more_to_submit else resume_at
-                pause = None if due == math.inf else max(0.0, due - now)
-                done, _ = await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                timeout = None if due == math.inf else max(0.0, due - now)
+                done, _ = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     first = first or loop.time()
                     ended.append(event_from_outcome(task.result(), project=waiting.pop(task)))

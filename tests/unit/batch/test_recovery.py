@@ -45,10 +45,10 @@ class Account:
 
     def shows(self, recovery, index, status, *, attempt=None):
         """Add a render of an item to the list, with the stamp of that attempt."""
-        mark = recovery.stamp_for(index)
+        item_stamp = recovery.stamp_for(index)
         if attempt is not None:
-            mark = type(mark)(**{**mark.__dict__, "attempt": attempt})
-        document = add_stamp(recovery.items.document(index), mark)
+            item_stamp = type(item_stamp)(**{**item_stamp.__dict__, "attempt": attempt})
+        document = add_stamp(recovery.items.document(index), item_stamp)
         project = f"{len(self.listed):016}"
         url = f"https://x/{project}.mp4" if status == "done" else None
         facts = {"success": True, "project": project, "status": status, "url": url, "duration": 1.0}

@@ -36,17 +36,17 @@ def test_a_column_whose_name_is_an_unpaired_surrogate_is_refused():
 
 
 def test_too_many_rows_are_refused_without_reading_all_of_them():
-    taken = 0
+    rows_read = 0
 
     def endless():
-        nonlocal taken
+        nonlocal rows_read
         while True:
-            taken += 1
-            yield {"n": taken}
+            rows_read += 1
+            yield {"n": rows_read}
 
     with pytest.raises(ConfigurationError, match=r"more than 10,000 rows.*Split it.*Nothing was submitted"):
         rows_of(endless(), source="items")
-    assert taken == MAX_ITEMS + 1
+    assert rows_read == MAX_ITEMS + 1
 
 
 def test_a_row_that_is_not_an_object_is_named_by_its_number():

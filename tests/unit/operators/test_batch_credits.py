@@ -43,7 +43,7 @@ def _short_delays(monkeypatch):
 
 
 @pytest.fixture
-def patient(batch):
+def waiting_batch(batch):
     """Return a function that makes a batch which waits for credits."""
 
     def make(**arguments):
@@ -60,7 +60,7 @@ def resume(attempt, *, until=None):
     return outcome
 
 
-def starts(attempt, *, until=Json2VideoCreditsTrigger):
+def start(attempt, *, until=Json2VideoCreditsTrigger):
     attempt.render_templates().start()
     resume(attempt, until=until)
     return attempt
@@ -153,9 +153,9 @@ def test_nothing_is_submitted_if_the_service_refuses_to_return_the_balance(batch
 
 
 @pytest.mark.parametrize(("reserve", "balance"), [(None, 0), (100, 100)])
-def test_a_batch_waits_for_credits_in_the_triggerer_and_then_continues(patient, service, reserve, balance):
+def test_a_batch_waits_for_credits_in_the_triggerer_and_then_continues(waiting_batch, service, reserve, balance):
     service.settings.update({"credits": balance})
-    attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=reserve)))
+    attempt = start(BatchAttempt(lambda: waiting_batch(min_remaining_credits=reserve)))
     assert attempt.deferred.method_name == "resume_submission"
     assert attempt.deferred.trigger.min_credits == balance + 1
     assert not service.submitted
@@ -165,9 +165,9 @@ def test_a_batch_waits_for_credits_in_the_triggerer_and_then_continues(patient, 
     assert one_project_each(service)
 
 
-def test_renders_in_flight_are_waited_for_before_credits(patient, service):
+def test_renders_in_flight_are_waited_for_before_credits(waiting_batch, service):
     service.settings.update({"credits": 103, "render_seconds": 0.3})
-    attempt = BatchAttempt(lambda: patient(min_remaining_credits=100))
+    attempt = BatchAttempt(lambda: waiting_batch(min_remaining_credits=100))
     attempt.render_templates().start()
     assert isinstance(attempt.deferred.trigger, Json2VideoBatchTrigger)
     assert len(attempt.deferred.trigger.renders) == 3
@@ -180,16 +180,16 @@ def test_renders_in_flight_are_waited_for_before_credits(patient, service):
     assert service.posts == 7
 
 
-def test_a_row_refused_for_lack_of_credits_is_submitted_again(patient, service):
+def test_a_row_refused_for_lack_of_credits_is_submitted_again(waiting_batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=4)
-    assert BatchAttempt(patient).run()["done"] == 7
+    assert BatchAttempt(waiting_batch).run()["done"] == 7
     assert one_project_each(service)
     assert len(service.renders()) == 7
 
 
-def test_while_renders_in_flight_are_waited_for_no_balance_is_read_and_nothing_submitted(patient, service):
+def test_while_renders_in_flight_are_waited_for_no_balance_is_read_and_nothing_submitted(waiting_batch, service):
     service.settings.update({"credits": 103, "render_seconds": 5})
-    attempt = BatchAttempt(lambda: patient(min_remaining_credits=100))
+    attempt = BatchAttempt(lambda: waiting_batch(min_remaining_credits=100))
     attempt.render_templates().start()
     before = (sent(service), balances(service))
     attempt.deferred.trigger.resume_at = time.time()  # as for a lookup of an unconfirmed item
@@ -197,19 +197,19 @@ def test_while_renders_in_flight_are_waited_for_no_balance_is_read_and_nothing_s
     assert (sent(service), balances(service)) == before == (3, 1)
 
 
-def test_a_row_refused_for_lack_of_credits_counts_as_never_sent(patient, service):
+def test_a_row_refused_for_lack_of_credits_counts_as_never_sent(waiting_batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=1)
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, nth=2)
-    attempt = starts(BatchAttempt(lambda: patient(items=ROWS[:1], on_lost_response="resubmit")))
+    attempt = start(BatchAttempt(lambda: waiting_batch(items=ROWS[:1], on_lost_response="resubmit")))
     service.settings.update({"credits": 700})
     attempt.fire().next_step()
     assert resume(attempt)["done"] == 1
     assert (sent(service), len(service.renders())) == (3, 1)
 
 
-def test_the_wait_for_credits_only_reads_and_its_trigger_contains_no_secret(patient, service):
+def test_the_wait_for_credits_only_reads_and_its_trigger_contains_no_secret(waiting_batch, service):
     service.settings.update({"credits": 0})
-    attempt = starts(BatchAttempt(patient))
+    attempt = start(BatchAttempt(waiting_batch))
     before = len(service.requests)
     service.settings.update({"credits": 7})
     attempt.fire()
@@ -218,18 +218,18 @@ def test_the_wait_for_credits_only_reads_and_its_trigger_contains_no_secret(pati
 
 
 @pytest.mark.parametrize(("reserve", "error"), [(None, QuotaExhausted), (100, CreditReserveReached)])
-def test_after_the_limit_of_the_wait_the_task_fails_with_the_refusal(patient, service, tmp_path, reserve, error):
+def test_after_the_limit_of_the_wait_the_task_fails_with_the_refusal(waiting_batch, service, tmp_path, reserve, error):
     service.settings.update({"credits": reserve or 0})
-    make = lambda: patient(min_remaining_credits=reserve, wait_for_credits=timedelta(seconds=0.5))  # noqa: E731
+    make = lambda: waiting_batch(min_remaining_credits=reserve, wait_for_credits=timedelta(seconds=0.5))  # noqa: E731
     with pytest.raises(AirflowFailException, match="The time of wait_for_credits is over") as caught:
         BatchAttempt(make).run()
     assert isinstance(find_error(caught.value), error)
     assert {line["status"] for line in lines(tmp_path)} == {"pending"}
 
 
-def test_one_limit_holds_for_all_waits_and_repeated_refusals_are_checked_less_often(patient, service):
+def test_one_limit_holds_for_all_waits_and_repeated_refusals_are_checked_less_often(waiting_batch, service):
     service.add_fault("answer", method="POST", path="/v2/movies", canned="no-credits", nth=[1, 2, 5, 6], times=None)
-    attempt = starts(BatchAttempt(patient))
+    attempt = start(BatchAttempt(waiting_batch))
     first = attempt.deferred.trigger
     attempt.event = None
     attempt.next_step()
@@ -242,17 +242,17 @@ def test_one_limit_holds_for_all_waits_and_repeated_refusals_are_checked_less_of
     assert len(service.renders()) == 2
 
 
-def test_an_execution_timeout_ends_the_wait_for_credits(patient, service):
+def test_an_execution_timeout_ends_the_wait_for_credits(waiting_batch, service):
     service.settings.update({"credits": 0})
-    attempt = BatchAttempt(lambda: patient(execution_timeout=timedelta(seconds=30)))
+    attempt = BatchAttempt(lambda: waiting_batch(execution_timeout=timedelta(seconds=30)))
     attempt.context["ti"].start_date = datetime.now(timezone.utc)
-    starts(attempt)
+    start(attempt)
     assert attempt.deferred.trigger.deadline <= time.time() + 30
 
 
-def test_state_lost_during_a_wait_for_credits_is_rebuilt_from_the_list_and_the_event(patient, service):
+def test_state_lost_during_a_wait_for_credits_is_rebuilt_from_the_list_and_the_event(waiting_batch, service):
     service.settings.update({"credits": 103})
-    attempt = starts(BatchAttempt(lambda: patient(min_remaining_credits=100)))
+    attempt = start(BatchAttempt(lambda: waiting_batch(min_remaining_credits=100)))
     until = attempt.deferred.trigger.deadline
     attempt.event = {"asked": 1, "min_credits": 101, "deadline": until, "attempt": 0}
     attempt.xcoms.clear()
@@ -266,36 +266,36 @@ def test_state_lost_during_a_wait_for_credits_is_rebuilt_from_the_list_and_the_e
     assert one_project_each(service)
 
 
-def test_an_attempt_after_one_killed_during_a_wait_for_credits_renders_only_what_is_missing(patient, service):
+def test_an_attempt_after_one_killed_during_a_wait_for_credits_renders_only_what_is_missing(waiting_batch, service):
     service.settings.update({"credits": 103})
-    first = starts(BatchAttempt(lambda: patient(min_remaining_credits=100)))
+    first = start(BatchAttempt(lambda: waiting_batch(min_remaining_credits=100)))
     service.settings.update({"credits": 107})
-    assert BatchAttempt(lambda: patient(min_remaining_credits=100), try_number=2, before=first).run()["done"] == 7
+    assert BatchAttempt(lambda: waiting_batch(min_remaining_credits=100), try_number=2, before=first).run()["done"] == 7
     assert service.posts == 7
     assert one_project_each(service)
 
 
-def test_the_next_attempt_reattaches_to_the_render_of_a_worker_killed_right_after_the_wait(patient, service):
+def test_the_next_attempt_reattaches_to_the_render_of_a_worker_killed_right_after_the_wait(waiting_batch, service):
     service.settings.update({"credits": 0})
-    first = starts(BatchAttempt(patient))
+    first = start(BatchAttempt(waiting_batch))
     service.settings.update({"credits": 7})
     with killed(after_posts=1):
         first.fire().next_step()
     assert len(service.submitted) == 1
-    assert BatchAttempt(patient, try_number=2, before=first).run()["done"] == 7
+    assert BatchAttempt(waiting_batch, try_number=2, before=first).run()["done"] == 7
     assert one_project_each(service)
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_kill_at_any_step_around_a_wait_for_credits_pays_for_one_render_of_each_row(patient, service):
+def test_a_kill_at_any_step_around_a_wait_for_credits_pays_for_one_render_of_each_row(waiting_batch, service):
     rows = ROWS[:2]
 
     def make(run_id):
-        return patient(items=rows, min_remaining_credits=100, poll_interval=0.02)
+        return waiting_batch(items=rows, min_remaining_credits=100, poll_interval=0.02)
 
     def run(first, before):  # each render costs one credit
         service.settings.update({"credits": before + 101})
-        starts(first)
+        start(first)
         rerun(before)
         first.fire().next_step()
         resume(first)
@@ -306,22 +306,22 @@ def test_a_kill_at_any_step_around_a_wait_for_credits_pays_for_one_render_of_eac
     assert kill_at_every_step(make, run, rerun, service, len(rows)) > 10
 
 
-def test_a_lost_response_is_not_a_refusal_for_lack_of_credits(patient, service):
+def test_a_lost_response_is_not_a_refusal_for_lack_of_credits(waiting_batch, service):
     service.add_fault("lost", method="POST", path="/v2/movies", nth=2)
-    assert BatchAttempt(lambda: patient(min_remaining_credits=100)).run()["done"] == 7
+    assert BatchAttempt(lambda: waiting_batch(min_remaining_credits=100)).run()["done"] == 7
     assert service.posts == 7
 
 
 def test_wait_for_credits_can_be_a_template(batch, service):
     service.settings.update({"credits": 0})
     make = lambda: batch(wait_for_credits="{{ until }}")  # noqa: E731
-    attempt = starts(BatchAttempt(make, names={"until": "2099-01-01T06:00:00Z"}))
+    attempt = start(BatchAttempt(make, names={"until": "2099-01-01T06:00:00Z"}))
     assert attempt.deferred.trigger.deadline == datetime(2099, 1, 1, 6, tzinfo=timezone.utc).timestamp()
 
 
-def test_an_invalid_wait_for_credits_fails_before_anything_is_submitted(patient, service):
+def test_an_invalid_wait_for_credits_fails_before_anything_is_submitted(waiting_batch, service):
     with pytest.raises(AirflowFailException, match="is not a time"):
-        BatchAttempt(lambda: patient(wait_for_credits="tomorrow")).run()
+        BatchAttempt(lambda: waiting_batch(wait_for_credits="tomorrow")).run()
     assert service.posts == 0
 
 

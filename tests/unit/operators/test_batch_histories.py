@@ -59,8 +59,8 @@ class World:
         self.killing = self.rng.choice((0.0, 0.002, 0.01))
         self.forgetting = self.rng.choice((0.0, 0.0, 0.1))
 
-    def happens(self, chance):
-        return self.rng.random() < chance
+    def chance(self, probability):
+        return self.rng.random() < probability
 
     def pass_time(self, seconds):
         assert 0.0 <= seconds < 20_000.0
@@ -78,7 +78,7 @@ class World:
             created=self.now,
             shown_at=self.now + self.rng.uniform(0.0, self.lag),
             ends_at=self.now + self.rng.uniform(5.0, 400.0),
-            fails=self.happens(self.failing),
+            fails=self.chance(self.failing),
         )
         return project
 
@@ -117,7 +117,7 @@ class Process:
         return self.world.now if self.is_known else self.clock()
 
     def may_die(self):
-        if self.world.happens(self.world.killing):
+        if self.world.chance(self.world.killing):
             raise Killed
 
     def sleep(self, seconds):
@@ -134,7 +134,7 @@ class Process:
 
     def _post(self, document):
         world = self.world
-        if not world.happens(world.fault_rate):
+        if not world.chance(world.fault_rate):
             return world.accept(document)
         kind = world.rng.choice(KINDS)
         if kind == "unreachable":
@@ -147,7 +147,7 @@ class Process:
         if kind == "key" and world.paid():
             raise AuthenticationFailed("Invalid API Key")
         world.pass_time(world.rng.uniform(0.0, 10.0))
-        if kind != "lost before" and world.happens(0.7):
+        if kind != "lost before" and world.chance(0.7):
             world.accept(document)
         world.pass_time(world.rng.uniform(0.0, 30.0))
         self.may_die()
@@ -160,8 +160,8 @@ class Process:
         self.may_die()
         shown = [render for render in world.renders.values() if render.shown_at <= world.now]
         world.pass_time(world.rng.uniform(0.0, 2.0))
-        if world.happens(world.fault_rate):
-            raise AuthenticationFailed("Invalid API Key") if world.happens(0.2) else ServerError("maintenance")
+        if world.chance(world.fault_rate):
+            raise AuthenticationFailed("Invalid API Key") if world.chance(0.2) else ServerError("maintenance")
         self.is_known = True
         self.may_die()
         return [MovieStatus.model_validate(world.movie(render)) for render in shown]
@@ -190,7 +190,9 @@ class Life:
         rng = world.rng
         self.rules = {
             "max_in_flight": rng.choice((1, 2, 5)),
-            "max_failures": rng.choice((0, 0.1)),  # the first failure fails the attempt, at once or at its end
+            "max_failures": rng.choice(
+                (0, 0.1)
+            ),  # the first failure fails the attempt, either immediately or when all items are resolved
         }
         self.rows = [{"id": name, "scenes": [{"duration": 1}]} for name in "abcd"[: rng.choice((1, 2, 4))]]
         patch.setattr(time, "time", lambda: self.process.clock())
@@ -236,14 +238,14 @@ class Life:
         for _ in range(500):
             attempt.operator = self.operator()
             try:
-                go_on = getattr(attempt.operator, method)
-                return go_on(attempt.context) if method == "execute" else go_on(attempt.context, event=event)
+                resume = getattr(attempt.operator, method)
+                return resume(attempt.context) if method == "execute" else resume(attempt.context, event=event)
             except TaskDeferred as deferred:
                 method, event = deferred.method_name, self.fire(deferred.trigger)
-                if self.world.happens(self.world.forgetting):
+                if self.world.chance(self.world.forgetting):
                     attempt.xcoms.pop("json2video_batch", None)  # the ledger is lost
             except Killed:
-                if method == "execute" or self.world.happens(0.7):
+                if method == "execute" or self.world.chance(0.7):
                     return None
                 event = None  # Airflow runs the same attempt again
             except Json2VideoError:  # an error without a retry would be an exception of Airflow
