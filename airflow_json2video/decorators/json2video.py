@@ -200,7 +200,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
         self,
         context: Context,
         event: Any = None,
-        outage: Mapping[str, Any] | None = None,
+        state: Mapping[str, Any] | None = None,
         document: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> RenderResult:
@@ -209,7 +209,7 @@ class _Json2VideoDecoratedOperator(DecoratedOperator, Json2VideoRenderOperator):
             self._run_function(context)
         else:  # it includes the rendered variables
             self.movie, self.variables = document, None
-        return super().resume_submission(context, event, outage)
+        return super().resume_submission(context, event, state)
 
     def resume_arguments(self) -> dict[str, Any]:
         """Return what the function returned, since it does not run again."""

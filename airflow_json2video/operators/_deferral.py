@@ -52,8 +52,8 @@ class ResumeState:
     :ivar delivered: see :func:`.last_delivered_attempt`.
     :ivar hard_until: epoch seconds at which the task's execution_timeout ends; None if it has none.
     :ivar waits: number of waits for the service in the triggerer.
-    :ivar quota_until: epoch seconds at which the wait for credits ends; None before the first such wait.
-    :ivar quota_waits: number of waits for credits.
+    :ivar credits_until: epoch seconds at which the wait for credits ends; None before the first such wait.
+    :ivar credit_waits: number of waits for credits.
     :ivar deployment: the deployment that submits; None if it is not recorded.
     :ivar submission: the state of the submission; see :class:`.SubmissionState`.
     :ivar is_service_time: whether the times are by the service's clock, for another machine.
@@ -63,8 +63,8 @@ class ResumeState:
     delivered: int
     hard_until: float | None = None
     waits: int = 0
-    quota_until: float | None = None
-    quota_waits: int = 0
+    credits_until: float | None = None
+    credit_waits: int = 0
     deployment: str | None = None
     submission: dict[str, Any] | None = None
     is_service_time: bool = False
@@ -91,7 +91,7 @@ class ResumeState:
             self,
             until=self.until + seconds,
             hard_until=moment(self.hard_until),
-            quota_until=moment(self.quota_until),
+            credits_until=moment(self.credits_until),
             submission=submission,
             is_service_time=is_service_time,
         )
@@ -104,8 +104,8 @@ class ResumeState:
             return cls(
                 until=until + render_timeout,
                 delivered=0,
-                quota_until=until,
-                quota_waits=event["attempt"] + 1,
+                credits_until=until,
+                credit_waits=event["attempt"] + 1,
                 is_service_time=True,
             )
         return cls.from_json(event["repeat"])
@@ -134,7 +134,7 @@ def defer_until_available(
         # At this time a worker decides: it fails the task, or submits after a confirmed absence.
         deadline=min(paused.until, time.time() + _MAX_OUTAGE) + skew,
         after=paused.seconds,
-        kwargs={"outage": facts, **kwargs},
+        kwargs={"state": facts, **kwargs},
         repeat=facts,
     )
 
@@ -163,7 +163,7 @@ def defer_until_affordable(
         return error
     clock = task.hook.clock
     state, now = state.in_service_time(clock.skew), clock.now()
-    until = state.quota_until
+    until = state.credits_until
     if until is None:
         until = wait_deadline(limit, now=now)
     # Only from then on does the service have to respond.
@@ -173,15 +173,15 @@ def defer_until_affordable(
         last = min(last, execution_deadline(context["ti"], task.execution_timeout, now=here) + clock.skew)
         until = min(until, last)
     if now < until:
-        state = replace(state, until=last, quota_until=until, quota_waits=state.quota_waits + 1)
+        state = replace(state, until=last, credits_until=until, credit_waits=state.credit_waits + 1)
         defer_for_credits(
             task,
             error,
             price=price,
             min_remaining=min_remaining,
             until=until,
-            attempt=state.quota_waits - 1,
-            kwargs={"outage": asdict(state), **kwargs},
+            attempt=state.credit_waits - 1,
+            kwargs={"state": asdict(state), **kwargs},
         )
     return error.with_context(advice=f"{error.advice} {CREDIT_WAIT_ENDED}".strip())
 

@@ -138,10 +138,10 @@ class RenderAttempt:
         delivered = last_delivered_attempt(ti) if self._records_delivery else 0
         return self._submit(ResumeState(until=now + task.render_timeout, delivered=delivered, hard_until=hard_until))
 
-    def resume(self, event: Any, outage: Mapping[str, Any] | None) -> RenderResult:
+    def resume(self, event: Any, state: Mapping[str, Any] | None) -> RenderResult:
         """Continue after a wait for the service, for the account's list or for credits."""
-        if outage is not None:
-            return self._submit(ResumeState.from_json(outage))
+        if state is not None:
+            return self._submit(ResumeState.from_json(state))
         # dag.test() does not pass the arguments on.
         return self._submit(ResumeState.of_event(event, render_timeout=self._task.render_timeout))
 

@@ -190,10 +190,10 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
         return self._begin(context).start()
 
     def resume_submission(
-        self, context: Context, event: Any = None, outage: Mapping[str, Any] | None = None, **_: Any
+        self, context: Context, event: Any = None, state: Mapping[str, Any] | None = None, **_: Any
     ) -> RenderResult:
         """Continue after a wait for the service, for the account's list or for credits."""
-        return self._begin(context).resume(event, outage)
+        return self._begin(context).resume(event, state)
 
     def execute_complete(
         self,

@@ -243,7 +243,7 @@ def test_a_long_wait_leaves_the_full_time_for_an_outage_that_follows(patient, se
     service.settings.update({"credits": 0})
     attempt = Attempt(patient(render_timeout=60))
     attempt.start()
-    assert attempt.deferred.kwargs["outage"]["until"] == attempt.deferred.trigger.deadline + 60
+    assert attempt.deferred.kwargs["state"]["until"] == attempt.deferred.trigger.deadline + 60
 
 
 def test_an_execution_timeout_ends_the_wait(patient, service):

@@ -208,7 +208,7 @@ def test_a_deadline_means_the_same_on_a_worker_whose_clock_is_hours_wrong(connec
     attempt.context["ti"].start_date = datetime.now(timezone.utc)
     attempt.start()
     # The next worker's clock is two hours ahead.
-    pause = ResumeState.from_json(attempt.deferred.kwargs["outage"])
+    pause = ResumeState.from_json(attempt.deferred.kwargs["state"])
     hook = SimpleNamespace(learn_time=lambda: SimpleNamespace(skew=-7200.0))
     there = pause.on_this_machine(hook)
     assert there.until == pytest.approx(pause.until + 7200)

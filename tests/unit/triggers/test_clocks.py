@@ -217,12 +217,12 @@ def test_the_deadline_of_a_wait_for_credits_means_the_same_on_every_machine(mach
     assert attempt.deferred.trigger.deadline == pytest.approx(real_time() + 60, abs=10)
     assert attempt.deferred.timeout.total_seconds() == pytest.approx(360, abs=10)
     if not is_batch:
-        kept = attempt.deferred.kwargs["outage"]
-        assert kept["quota_until"] == pytest.approx(real_time() + 60, abs=10)
+        kept = attempt.deferred.kwargs["state"]
+        assert kept["credits_until"] == pytest.approx(real_time() + 60, abs=10)
         assert kept["until"] == pytest.approx(real_time() + 660, abs=10)
         machine(-ahead)
         here = ResumeState.from_json(kept).on_this_machine(Json2VideoHook("json2video_default"))
-        assert here.quota_until == pytest.approx(time.time() + 60, abs=20)
+        assert here.credits_until == pytest.approx(time.time() + 60, abs=20)
 
 
 def test_how_long_a_list_has_been_refused_means_the_same_on_every_machine(machine):
