@@ -19,7 +19,7 @@ from tests.unit.polling.conftest import HOST, KEY, Log, task_of_log
 # --- what is shared -------------------------------------------------------------------------------
 
 
-def test_all_renders_of_an_account_share_one_look_up_one_client_and_one_poller(account):
+def test_all_renders_of_an_account_share_one_lookup_one_client_and_one_poller(account):
     async def main():
         waits = asyncio.ensure_future(account.wait_for_all(account.add(20)))
         poller = await account.poller()
@@ -59,7 +59,7 @@ def test_two_connections_of_one_account_share_a_poller_and_another_key_has_its_o
     account.run(main())
 
 
-def test_cancelling_some_waits_leaves_the_others(account):
+def test_canceling_some_waits_leaves_the_others(account):
     async def main():
         tasks = [asyncio.ensure_future(account.wait(project)) for project in account.add(10)]
         await asyncio.sleep(20)
@@ -73,7 +73,7 @@ def test_cancelling_some_waits_leaves_the_others(account):
     account.run(main())
 
 
-def test_cancelling_the_first_wait_during_the_look_up_leaves_the_look_up_to_the_others(account, monkeypatch):
+def test_canceling_the_first_wait_during_the_lookup_leaves_the_lookup_to_the_others(account, monkeypatch):
     look_up = Json2VideoHook.look_up
 
     async def slow(hook):
@@ -228,7 +228,7 @@ def test_an_unexpected_error_in_a_poll_ends_every_wait(account, monkeypatch):
     assert all("ZeroDivisionError" in str(outcome.error) for outcome in outcomes)
 
 
-def test_a_poller_that_is_cancelled_ends_every_wait(account):
+def test_a_poller_that_is_canceled_ends_every_wait(account):
     async def main():
         waits = asyncio.ensure_future(account.wait_for_all(account.add(5, ends_in=6000)))
         (await account.poller())._task.cancel()

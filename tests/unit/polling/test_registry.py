@@ -74,7 +74,7 @@ def test_a_poller_that_starts_while_another_is_closed_is_not_closed(monkeypatch)
     asyncio.run(main())
 
 
-def test_a_look_up_that_its_last_user_gives_up_ends_no_poller_of_another_connection(monkeypatch):
+def test_a_lookup_that_its_last_user_abandons_ends_no_poller_of_another_connection(monkeypatch):
     async def main():
         pollers = PollerRegistry.current()
         leaving, staying = [await subscribed(conn_id) for conn_id in ("a", "twin_of_a")]
@@ -117,7 +117,7 @@ def test_a_connection_that_leads_to_another_account_takes_its_subscriptions_with
     asyncio.run(main())
 
 
-def test_after_a_failed_look_up_nothing_is_left_behind(monkeypatch):
+def test_a_failed_lookup_leaves_nothing_behind(monkeypatch):
     async def missing(hook):
         raise ConfigurationError("Connection 'a' does not exist.")
 

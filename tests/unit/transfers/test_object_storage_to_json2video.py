@@ -73,7 +73,7 @@ def test_a_file_of_another_size_is_refused_unless_asked_and_nothing_is_changed(h
 
 
 @pytest.mark.parametrize(("if_exists", "size"), [("replace", 15), ("keep", 9)])
-def test_a_file_of_another_size_is_replaced_or_kept_as_if_exists_says(hook, logo, if_exists, size):
+def test_if_exists_decides_whether_a_file_of_another_size_is_replaced_or_reused(hook, logo, if_exists, size):
     upload(logo)
     logo.write_bytes(b"another picture")
     result = upload(logo, if_exists=if_exists)
