@@ -258,7 +258,7 @@ def _posting(run: Run) -> None:
 
     def arrived() -> bool:
         faults = run.account.faults()
-        return any(faults[rule]["struck"] for rule in run.rules)
+        return any(faults[rule]["applied"] for rule in run.rules)
 
     wait_until(arrived, timeout=120, what=f"the POST of {run.run_id}", interval=0.05)
 

@@ -127,7 +127,7 @@ class _Play:
         hits = [stage.markers.hit(row.name, strike) for strike in row.strikes]
         faults = self.account.faults()
         missed = [strike.point for strike, hit in zip(row.strikes, hits, strict=True) if hit is None]
-        missed += [rule for rule in self.run.rules if rule in faults and not faults[rule]["struck"]]
+        missed += [rule for rule in self.run.rules if rule in faults and not faults[rule]["applied"]]
         moments = [hit.at for hit in hits if hit is not None]
         if self.run.struck_at is not None:
             moments.append(self.run.struck_at)

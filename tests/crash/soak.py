@@ -207,7 +207,7 @@ def _outcome(stage: Stage, drawn: list[Fate], runs: int, per_run: int, *, killed
                     stored=project,
                 )
             )
-    faults = sum(f["struck"] for f in account.faults().values())
+    faults = sum(f["applied"] for f in account.faults().values())
     posts = [c for c in account.journal() if c["method"] == "POST" and c["path"] == "/v2/movies"]
     return Outcome(
         point=f"{len(units)} renders, seed {seed}",

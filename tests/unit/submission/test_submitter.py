@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import socket
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,73 +10,17 @@ from functools import partial
 import pytest
 
 from airflow_json2video.api.calls import get_movie
-from airflow_json2video.api.client import Json2VideoClient
-from airflow_json2video.core.identity import Stamp, TaskIdentity, fingerprint
-from airflow_json2video.core.submission import Unconfirmed
 from airflow_json2video.core.submission_state import SubmissionPaused, SubmissionState
 from airflow_json2video.exceptions import (
     AuthenticationFailed,
     Billing,
-    HostNotResolved,
-    Json2VideoError,
     QuotaExhausted,
-    ServerError,
     SubmissionUnconfirmed,
 )
-from airflow_json2video.submission.submitter import Submitter
 from airflow_json2video.submission.task_store import TaskStateStore
+from tests.unit.submission.support import NOT_STARTED, TASK, FakeClock
 
-MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}], "client-data": {"order": 7}}
-TASK = TaskIdentity(deployment="id:here", dag_id="news", run_id="run", task_id="render", map_index=3, generation=2)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr("airflow_json2video.submission.submitter.backoff", lambda failures, jitter: 0.01)
-
-
-@pytest.fixture
-def client(service):
-    with Json2VideoClient("key", host=service.host, retries=1, sleep=lambda s: None) as client:
-        yield client
-
-
-@pytest.fixture
-def submission(client):
-    def make(*, attempt=1, movie=MOVIE, task=TASK, **more):
-        stamp = Stamp.of(task, fingerprint(movie), attempt=attempt)
-        return Submitter(
-            client=client,
-            document=movie,
-            stamp=stamp,
-            log=logging.getLogger(__name__),
-            **{
-                "attempt_before": attempt - 1 if attempt > 1 else None,
-                "confirmation_time": 0.3,
-                **more,
-            },
-        )
-
-    return make
-
-
-class Passing:
-    """A clock on which sleeping takes no time of ours; it takes a service's clock along."""
-
-    def __init__(self, service_clock=None):
-        self.seconds = 0.0
-        self.pauses = []
-        self._began = time.time() if service_clock is None else service_clock.now()
-        self._service_clock = service_clock
-
-    def clock(self):
-        return self._began + self.seconds
-
-    def sleep(self, seconds):
-        self.seconds += seconds
-        self.pauses.append(seconds)
-        if self._service_clock is not None:
-            self._service_clock.move_to(self.clock())
+pytestmark = pytest.mark.usefixtures("no_backoff")
 
 
 def submit_for_others(client, count):
@@ -178,7 +119,7 @@ def test_one_refusal_of_the_list_does_not_fail_a_later_attempt(submission, servi
 
 def test_a_list_that_is_refused_for_five_minutes_fails_the_attempt_retryably(submission, service):
     service.settings.update({"api_keys": ("another",)})
-    passed = Passing()
+    passed = FakeClock()
     with pytest.raises(AuthenticationFailed) as caught:
         submission(attempt=2, until=time.time() + 900, clock=passed.clock, sleep=passed.sleep).run()
     assert caught.value.retryable
@@ -201,10 +142,7 @@ def test_an_attempt_that_has_submitted_reads_the_list_again_after_a_wait_for_cre
     assert (again.project, again.adopted, service.posts) == (late.project, True, 1)
 
 
-OWN_WORDS = ("Error creating movie: the queue is full", "Error starting subprocess")
-
-
-@pytest.mark.parametrize("words", OWN_WORDS)
+@pytest.mark.parametrize("words", NOT_STARTED)
 def test_a_refusal_before_the_start_is_retried_after_one_reading_of_the_list(submission, service, words):
     body = {"success": False, "message": words}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=3)
@@ -213,30 +151,8 @@ def test_a_refusal_before_the_start_is_retried_after_one_reading_of_the_list(sub
     assert len(service.renders()) == 1
 
 
-def test_the_delays_between_refusals_grow_until_the_deadline(submission, service, monkeypatch):
-    monkeypatch.undo()
-    body = {"success": False, "message": OWN_WORDS[1]}
-    service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=None)
-    passed = Passing()
-    with pytest.raises(Json2VideoError, match=r"time limit for submitting.*starting subprocess") as caught:
-        submission(until=passed.clock() + 600, clock=passed.clock, sleep=passed.sleep).run()
-    assert caught.value.retryable
-    assert caught.value.billing is Billing.NOT_CHARGED
-    assert passed.pauses == sorted(passed.pauses[:-1]) + passed.pauses[-1:]
-    assert passed.seconds == pytest.approx(600, abs=5)
-    assert 7 <= [r.method for r in service.requests].count("POST") <= 8
-
-
-def test_a_429_is_retried_after_the_delay_that_the_service_requests(submission, service):
-    service.add_fault("answer", method="POST", path="/v2/movies", status=429, retry_after=7)
-    waited = []
-    assert not submission(until=time.time() + 60, sleep=waited.append).run().adopted
-    assert waited == [7.01]
-    assert len(service.renders()) == 1
-
-
 def test_a_render_that_was_started_despite_a_refusal_is_adopted(submission, service):
-    body = {"success": False, "message": OWN_WORDS[0]}
+    body = {"success": False, "message": NOT_STARTED[0]}
     service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, when="after")
     assert submission().run().adopted
     assert service.posts == 1
@@ -261,94 +177,6 @@ def test_on_lost_response_fail_submits_nothing_more(submission, service):
     assert TASK.submission_key in str(caught.value)
     assert service.posts == 0
     assert service.renders() == []
-
-
-def test_a_render_that_is_listed_after_four_and_a_half_minutes_is_not_paid_for_twice(submission, service):
-    passed = Passing(service.clock)
-    service.settings.update({"list_delay": 270.0})
-    service.add_fault("lost", method="POST", path="/v2/movies")
-    found = submission(until=4e9, confirmation_time=300.0, clock=passed.clock, sleep=passed.sleep).run()
-    assert found.adopted
-    assert (service.posts, len(service.renders())) == (1, 1)
-
-
-def test_a_long_wait_frees_the_worker_slot_and_continues_in_another_process(submission, service):
-    service.add_fault("lost", method="POST", path="/v2/movies", when="before")
-    passed = Passing()
-    state = None
-    pauses = []
-    while True:
-        task = submission(
-            state=None if state is None else SubmissionState.from_json(json.loads(json.dumps(state))),
-            until=4e9,
-            max_hold=15.0,
-            confirmation_time=300.0,
-            clock=passed.clock,
-            sleep=passed.sleep,
-        )
-        try:
-            render = task.run()
-        except SubmissionPaused as paused:
-            pauses.append(paused.seconds)
-            passed.sleep(paused.seconds)
-            state = paused.state.to_json()
-        else:
-            break
-    assert not render.adopted
-    assert sum(pauses) == pytest.approx(300, abs=40)
-    assert len(pauses) <= 5
-    assert service.posts == 1  # the one that broke off never arrived
-
-
-def test_a_time_that_another_machine_recorded_before_any_response_is_not_trusted(submission, service):
-    """Its clock may have been hours behind."""
-    state = SubmissionState(
-        unconfirmed=Unconfirmed(attempt=1, last_sent_at=time.time() - 7200, response_lost=True), on_service_clock=False
-    )
-    with pytest.raises(SubmissionPaused):
-        submission(state=state, max_hold=1.0, until=4e9, confirmation_time=300.0).run()
-    assert service.posts == 0
-
-
-def test_with_the_default_retry_delay_a_retry_needs_one_reading_of_the_list(submission, service):
-    submission(attempt=2, attempt_before_ended_at=time.time() - 300, confirmation_time=300.0).run()
-    assert [r.method for r in service.requests] == ["GET", "POST"]
-
-
-@pytest.mark.parametrize("wrong_by", [-3 * 86400.0, 3 * 86400.0], ids=["behind", "ahead"])
-def test_a_worker_whose_clock_is_days_off_does_not_pay_twice(submission, client, service, monkeypatch, wrong_by):
-    first = submission(since=time.time() - 3600).run()
-    heard, movies = [], client.movies
-    monkeypatch.setattr(client, "movies", lambda **options: heard.append(1) or movies(**options))
-    again = submission(
-        attempt=2,
-        since=time.time() - 3600,
-        until=float("inf"),
-        clock=lambda: time.time() + wrong_by,
-        skew=lambda: -wrong_by if heard else 0.0,
-    ).run()
-    assert (again.project, service.posts) == (first.project, 1)
-
-
-def test_a_worker_whose_clock_is_ahead_waits_the_full_confirmation_time(submission, service):
-    """By this machine's clock the attempt before ended two hours ago; by the service's it was just now."""
-    with pytest.raises(SubmissionPaused):
-        submission(
-            attempt=2,
-            attempt_before_ended_at=time.time() - 1.0,
-            clock=lambda: time.time() + 7200.0,
-            skew=lambda: -7200.0,
-            until=4e9,
-            max_hold=1.0,
-            confirmation_time=300.0,
-        ).run()
-    assert service.posts == 0
-
-
-def test_an_outage_shorter_than_the_deadline_does_not_fail_a_later_attempt(submission, service):
-    first = submission().run()
-    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=20)
-    assert submission(attempt=2).run().project == first.project
 
 
 def test_a_lost_response_and_a_refused_list_leave_the_outcome_unknown(submission, service):
@@ -386,24 +214,6 @@ def test_a_refusal_after_a_confirmed_absence_is_not_billed(submission, service):
     with pytest.raises(QuotaExhausted) as caught:
         submission().run()
     assert caught.value.billing is Billing.NOT_CHARGED
-
-
-def test_an_unresolvable_host_fails_before_the_deadline_and_is_named(submission, monkeypatch):
-    def unknown(*_, **__):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.undo()  # the pauses are to be real; the clock is not
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    task = submission()
-    task.client = Json2VideoClient("key", host="https://api.json2vidoe.invalid/v2", retries=0)
-    passed = Passing()
-    task.clock, task.sleep, task.until = passed.clock, passed.sleep, passed.clock() + 3600
-    task.__post_init__()
-    with pytest.raises(HostNotResolved, match=r"json2vidoe\.invalid") as caught:
-        task.run()
-    assert caught.value.retryable
-    assert "Nothing was submitted" in str(caught.value)
-    assert passed.seconds == pytest.approx(120, abs=1)
 
 
 def test_an_attempt_that_airflow_runs_again_reads_the_list_before_it_sends(submission, service):
@@ -518,150 +328,6 @@ def test_a_lost_response_to_a_document_without_a_stamp_is_never_submitted_again(
     assert [r.method for r in service.requests] == ["POST"]
 
 
-def _unreachable(task, monkeypatch, outages):
-    """Let the service be out of reach of *task* where the next of *outages* is true."""
-    from airflow_json2video.exceptions import ServiceUnreachable
-
-    execute, outages = task.client.execute, iter(outages)
-
-    def perhaps(call):
-        if next(outages, False):
-            raise ServiceUnreachable("no connection")
-        return execute(call)
-
-    monkeypatch.setattr(task.client, "execute", perhaps)
-
-
-def test_an_outage_of_ten_minutes_is_survived_with_delays_of_up_to_forty_seconds(submission, service, monkeypatch):
-    """Nothing was sent. Only a name that does not resolve ends a first attempt sooner, since it may be mistyped."""
-    monkeypatch.undo()
-    monkeypatch.setattr("airflow_json2video.submission.submitter.random.random", lambda: 0.5)
-    passed = Passing()
-    task = submission(until=passed.clock() + 3600, clock=passed.clock, sleep=passed.sleep)
-    _unreachable(task, monkeypatch, [True] * 17)
-    assert not task.run().adopted
-    assert passed.pauses == [5, 10, 20] + [40] * 14
-    assert service.posts == 1
-
-
-def test_delays_start_small_again_after_an_outage(submission, service, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.setattr("airflow_json2video.submission.submitter.random.random", lambda: 0.5)
-    passed = Passing()
-    task = submission(
-        attempt=2, attempt_before_ended_at=passed.clock() - 900, clock=passed.clock, sleep=passed.sleep, until=4e9
-    )
-    _unreachable(task, monkeypatch, [True, True, True, False, True])  # three times the list, which answers then
-    assert not task.run().adopted
-    assert passed.pauses == [5, 10, 20, 5]
-
-
-@pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
-def test_an_attempt_may_submit_after_a_confirmation_that_outlasts_its_deadline(submission, service, skew):
-    """Otherwise every attempt would wait anew, and none would submit."""
-    passed = Passing()
-    task = submission(
-        attempt=2,
-        until=passed.clock() + 250,
-        confirmation_time=300.0,
-        clock=passed.clock,
-        sleep=passed.sleep,
-        skew=lambda: skew,
-    )
-    assert not task.run().adopted
-    assert passed.seconds == pytest.approx(300, abs=1)
-    assert service.posts == 1
-
-
-@pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
-def test_learning_the_skew_during_an_outage_does_not_move_the_deadline(submission, service, monkeypatch, skew):
-    """Each failed response tells the service's time, while the moment of sending is still by this machine's clock."""
-    monkeypatch.undo()
-    service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
-    passed = Passing()
-    with pytest.raises(SubmissionUnconfirmed, match="could not be read"):
-        submission(
-            attempt=2,
-            until=passed.clock() + 10,
-            confirmation_time=300.0,
-            clock=passed.clock,
-            sleep=passed.sleep,
-            skew=lambda: skew if passed.pauses else 0.0,
-        ).run()
-    assert passed.seconds == pytest.approx(420, abs=1)
-    assert service.posts == 0
-
-
-def test_a_confirmation_ends_with_the_task(submission, service):
-    passed = Passing()
-    limit = passed.clock() + 250
-    with pytest.raises(SubmissionUnconfirmed, match="shows no render of attempt 1 yet") as caught:
-        submission(
-            attempt=2,
-            until=limit,
-            hard_until=limit,
-            confirmation_time=300.0,
-            clock=passed.clock,
-            sleep=passed.sleep,
-            skew=lambda: 0.0,
-        ).run()
-    assert caught.value.retryable
-    assert passed.seconds == pytest.approx(250, abs=1)
-    assert service.posts == 0
-
-
-def test_a_confirmed_absence_may_be_acted_on_until_two_minutes_past_the_deadline(submission, service):
-    """Also if the account or the service cannot be asked for a moment just then."""
-    for asked_for, submits in ((119.0, True), (121.0, False)):
-        passed = Passing()
-
-        def before_submit(passed=passed, asked_for=asked_for):
-            if passed.seconds < 300 + asked_for:
-                passed.sleep(300 + asked_for - passed.seconds)
-                raise ServerError("the account cannot be asked", http_status=503)
-
-        task = submission(
-            attempt=2,
-            until=passed.clock() + 10,
-            confirmation_time=300.0,
-            clock=passed.clock,
-            sleep=passed.sleep,
-            skew=lambda: 0.0,
-            before_submit=before_submit,
-            task=replace(TASK, map_index=int(asked_for)),
-        )
-        if submits:
-            assert not task.run().adopted
-        else:
-            with pytest.raises(Json2VideoError):
-                task.run()
-    assert service.posts == 1
-
-
-def test_a_wait_of_exactly_max_hold_stays_on_the_worker(submission, service):
-    passed = Passing()
-    state = SubmissionState(
-        unconfirmed=Unconfirmed(attempt=1, last_sent_at=passed.clock() - 285.0, response_lost=True),
-        on_service_clock=True,
-        sent=True,
-    )
-    facts = {"state": state, "confirmation_time": 300.0, "until": 4e9, "skew": lambda: 0.0}
-    with pytest.raises(SubmissionPaused) as paused:
-        submission(max_hold=14.9, clock=passed.clock, sleep=passed.sleep, **facts).run()
-    assert paused.value.seconds == pytest.approx(15.0)
-    assert not submission(max_hold=15.0, clock=passed.clock, sleep=passed.sleep, **facts).run().adopted
-    assert passed.pauses == pytest.approx([15.0])
-
-
-def test_the_first_check_after_a_lost_response_comes_after_five_seconds(submission, service, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.setattr("airflow_json2video.submission.submitter.random.random", lambda: 0.5)
-    service.add_fault("lost", method="POST", path="/v2/movies")
-    passed = Passing()
-    assert submission(until=4e9, clock=passed.clock, sleep=passed.sleep).run().adopted
-    assert passed.pauses == [5.0]
-
-
 def test_after_a_lost_response_the_list_is_read_again_before_a_resubmission(submission, service):
     service.add_fault("lost", method="POST", path="/v2/movies")
     with pytest.raises(SubmissionPaused) as paused:
@@ -670,21 +336,3 @@ def test_after_a_lost_response_the_list_is_read_again_before_a_resubmission(subm
     absent = replace(paused.value.state, unconfirmed=None)  # as a list that lags has said
     assert submission(state=absent, until=4e9).run().adopted
     assert (service.posts, len(service.renders())) == (1, 1)
-
-
-def test_a_refusal_after_the_deadline_fails_retryably_without_a_charge(submission, service, monkeypatch):
-    body = {"success": False, "message": OWN_WORDS[0]}
-    service.add_fault("answer", method="POST", path="/v2/movies", status=500, body=body, times=None)
-    passed = Passing()
-    task = submission(until=passed.clock() + 10, clock=passed.clock, sleep=passed.sleep)
-    execute = task.client.execute
-
-    def slow(call):
-        passed.sleep(15.0)
-        return execute(call)
-
-    monkeypatch.setattr(task.client, "execute", slow)
-    with pytest.raises(Json2VideoError, match="Error creating movie") as caught:
-        task.run()
-    assert caught.value.retryable
-    assert caught.value.billing is Billing.NOT_CHARGED
