@@ -104,7 +104,7 @@ def _run(home: Path, *, api_key: str, stack: contextlib.ExitStack, began: float)
                 time.sleep(1)
                 airflow.processes.check()
     stack.close()
-    shutil.rmtree(home, ignore_errors=True)  # kept after a failure, for its logs
+    shutil.rmtree(home, ignore_errors=True)  # after a failure it remains, for its logs
 
 
 def _events(
@@ -190,11 +190,11 @@ def _explain(airflow: Airflow, run_id: str, timeline: Timeline) -> NoReturn:
         raise DemoFailed(f"the run ended in {timeline.run_state}.\n{tail(airflow.processes.log_path('scheduler'))}")
     log = airflow.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}" / f"task_id={failed[0]}"
     attempts = sorted(log.glob("attempt=*.log"), key=lambda p: p.stat().st_mtime)
-    words = _complaints(attempts[-1]) if attempts else tail(airflow.processes.log_path("scheduler"))
-    raise DemoFailed(f"task {failed[0]} failed.\n{words}")
+    problems = _problems(attempts[-1]) if attempts else tail(airflow.processes.log_path("scheduler"))
+    raise DemoFailed(f"task {failed[0]} failed.\n{problems}")
 
 
-def _complaints(log: Path) -> str:
+def _problems(log: Path) -> str:
     """Return the warnings and errors of a task's log, which has one JSON object a line."""
     lines = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():

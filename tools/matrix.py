@@ -136,11 +136,11 @@ def find_python(version: str) -> str | None:
     and so are the versions that pyenv and uv installed.
     """
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
-    kept = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
-    kept.append(Path.home() / ".local" / "share" / "uv" / "python")
+    roots = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
+    roots.append(Path.home() / ".local" / "share" / "uv" / "python")
     candidates = itertools.chain(
         (folder / f"python{version}" for folder in folders),
-        (found for folder in kept for found in sorted(folder.glob(f"*{version}.*/bin/python{version}"), reverse=True)),
+        (found for folder in roots for found in sorted(folder.glob(f"*{version}.*/bin/python{version}"), reverse=True)),
     )
     check = f"import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != ({version.replace('.', ', ')}))"
     for candidate in candidates:
@@ -154,8 +154,8 @@ def _row_of(interpreter: str) -> Row:
         "import sys; from importlib.metadata import version; "
         "print('.'.join(version('apache-airflow').split('.')[:2]), '%d.%d' % sys.version_info[:2])"
     )
-    said = subprocess.run([interpreter, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
-    return Row(said[0], said[1], interpreter)
+    versions = subprocess.run([interpreter, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
+    return Row(versions[0], versions[1], interpreter)
 
 
 def _run(row: Row, base: str) -> Result:

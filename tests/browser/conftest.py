@@ -19,7 +19,7 @@ CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Tab:
-    """One page. ``troubles`` are what its console holds: errors, and what its policy refused."""
+    """One page. ``troubles`` are the errors in its console, violations of its policy included."""
 
     def __init__(self, socket):
         self._socket = socket
@@ -30,31 +30,31 @@ class Tab:
 
     async def listen(self):
         async for message in self._socket:
-            told = message.json()
-            if "id" in told:
-                self._answers.pop(told["id"]).set_result(told)
-            elif told["method"] == "Log.entryAdded" and told["params"]["entry"]["level"] in ("warning", "error"):
-                self.troubles.append(told["params"]["entry"]["text"])
-            elif told["method"] == "Runtime.exceptionThrown":
-                self.troubles.append(told["params"]["exceptionDetails"]["text"])
-            elif told["method"] == "Network.requestWillBeSent":
-                self.asked_for.append(told["params"]["request"]["url"])
+            data = message.json()
+            if "id" in data:
+                self._answers.pop(data["id"]).set_result(data)
+            elif data["method"] == "Log.entryAdded" and data["params"]["entry"]["level"] in ("warning", "error"):
+                self.troubles.append(data["params"]["entry"]["text"])
+            elif data["method"] == "Runtime.exceptionThrown":
+                self.troubles.append(data["params"]["exceptionDetails"]["text"])
+            elif data["method"] == "Network.requestWillBeSent":
+                self.asked_for.append(data["params"]["request"]["url"])
 
     async def call(self, method, **params):
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        told = await asyncio.wait_for(answer, 20)
-        assert "error" not in told, told
-        return told["result"]
+        data = await asyncio.wait_for(answer, 20)
+        assert "error" not in data, data
+        return data["result"]
 
     async def js(self, expression):
-        told = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        data = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in data, data
+        return data["result"].get("value")
 
     async def until(self, expression, seconds=15):
-        """Wait until an expression is true, and give its value."""
+        """Wait until an expression is true, and return its value."""
         ends = time.monotonic() + seconds
         while not (value := await self.js(expression)):
             assert time.monotonic() < ends, f"never true: {expression}"
@@ -72,7 +72,7 @@ class Tab:
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     async def picture(self, path):
-        """Save what is seen, for a person to look at."""
+        """Save a screenshot, for inspection by hand."""
         path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot"))["data"]))
 
 
@@ -97,11 +97,11 @@ async def tab(tmp_path):
     listening = None
     try:
         ends = time.monotonic() + 30
-        while not ((told := profile / "DevToolsActivePort").exists() and told.read_text().strip()):
+        while not ((port_file := profile / "DevToolsActivePort").exists() and port_file.read_text().strip()):
             assert process.poll() is None, "Chromium ended"
             assert time.monotonic() < ends, "Chromium does not start"
             await asyncio.sleep(0.05)
-        port = told.read_text().split()[0]
+        port = port_file.read_text().split()[0]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                 (target,) = [one for one in await answer.json() if one["type"] == "page"]

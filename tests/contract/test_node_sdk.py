@@ -1,7 +1,7 @@
 """The vendor's published SDK for Node against the local service; only the address is changed.
 
 It speaks TLS on port 443 whatever its address says, so what it hands to Node's ``https`` is handed on to ``http``
-and to the service's port, and its looks every 5 s come every 100 ms. Its own code runs as it came.
+and to the service's port, and its polls every 5 s come every 100 ms. Its own code is unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ const target = new URL(process.env.SERVICE);
 require("https").request = (options, answered) =>
     http.request({...options, hostname: target.hostname, port: target.port}, answered);
 const waits = global.setInterval;
-global.setInterval = (look, wait) => waits(look, wait / 50);
+global.setInterval = (poll, wait) => waits(poll, wait / 50);
 """
 
 SCRIPT = """
@@ -73,10 +73,10 @@ def sdk(tmp_path_factory):
 
 
 def test_it_builds_submits_waits_and_finds_the_video(service, sdk):
-    told = sdk(service)
-    assert set(told["started"]) == {"success", "project", "timestamp"}
-    assert told["first"]["movie"]["project"] == told["started"]["project"]
-    movie = told["finished"]["movie"]
+    result = sdk(service)
+    assert set(result["started"]) == {"success", "project", "timestamp"}
+    assert result["first"]["movie"]["project"] == result["started"]["project"]
+    movie = result["finished"]["movie"]
     assert (movie["status"], movie["duration"], movie["width"]) == ("done", 2, 640)
     assert service.submitted[0]["scenes"][0]["elements"] == [{"type": "text", "text": "Hello"}]
     assert service.posts == 1

@@ -34,7 +34,7 @@ def scene(seconds, color="#4392F1"):
 
 
 @pytest.fixture
-def looks(service, monkeypatch):
+def polls(service, monkeypatch):
     """Make the SDK wait on the service's clock, and return the times that it waited."""
     waited = []
 
@@ -51,7 +51,7 @@ def test_it_is_the_published_version():
     assert importlib.metadata.version("json2video") == "2.0.0"
 
 
-def test_a_movie_is_built_rendered_waited_for_and_downloaded(service, movie, looks):
+def test_a_movie_is_built_rendered_waited_for_and_downloaded(service, movie, polls):
     service.clock.freeze()
     service.settings.update({"queue_seconds": 6, "render_seconds": 8})
     movie.set("resolution", "sd")
@@ -68,7 +68,7 @@ def test_a_movie_is_built_rendered_waited_for_and_downloaded(service, movie, loo
     statuses = []
     finished = movie.wait_to_finish(lambda answer: statuses.append(answer["movie"]["status"]))
     assert statuses == ["pending", "pending", "running", "done"]
-    assert looks == [5, 5, 5]
+    assert polls == [5, 5, 5]
     seen = finished["movie"]
     assert (seen["project"], seen["width"], seen["height"]) == (started["project"], 640, 360)
     assert requests.get(seen["url"], timeout=10).content[4:8] == b"ftyp"
@@ -77,7 +77,7 @@ def test_a_movie_is_built_rendered_waited_for_and_downloaded(service, movie, loo
     assert service.posts == 1
 
 
-def test_a_template_is_rendered_with_variables(service, movie, looks):
+def test_a_template_is_rendered_with_variables(service, movie, polls):
     stored = {"resolution": "sd", "variables": {"n": 1}, "scenes": [{"duration": "{{ n }}"}]}
     service.add_template(stored, id="t" * 20)
     movie.set("template", "t" * 20)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.test_example_dags import told
+from tests.integration.test_example_dags import failure_logs
 from tests.support.airflow import Airflow
 from tests.support.service import ServiceProcess
 
@@ -37,7 +37,7 @@ def cleared(airflow: Airflow, run_id: str) -> str:
     try:
         wait_for(render_is(airflow, run_id, "success", attempt=2), "success after the clear")
     except AssertionError as late:
-        raise AssertionError(f"{late}\n{told(airflow, DAG_ID, run_id)}") from None
+        raise AssertionError(f"{late}\n{failure_logs(airflow, DAG_ID, run_id)}") from None
     project: str = airflow.xcom(DAG_ID, run_id, "render")["project"]
     return project
 

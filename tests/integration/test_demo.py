@@ -24,7 +24,7 @@ pytestmark = [
 
 
 class Demo:
-    """A demo that runs, and what it has said so far."""
+    """A running demo and its output so far."""
 
     def __init__(self, processes: ProcessSet) -> None:
         self.processes = processes
@@ -70,12 +70,12 @@ def demo(tmp_path) -> Iterator[Demo]:
 def test_the_demo_prints_every_step_and_ends_with_a_playable_file(demo: Demo):
     assert demo.wait(timeout=180) == 0, demo.text
     assert demo.left_behind(within=0) == []
-    told = re.findall(r"(?m)^ +[\d.]+ s +(submitted|deferred|pending|running|done|resumed|stored)\b", demo.text)
-    assert [what for what in told if what != "deferred"] == [
+    steps = re.findall(r"(?m)^ +[\d.]+ s +(submitted|deferred|pending|running|done|resumed|stored)\b", demo.text)
+    assert [step for step in steps if step != "deferred"] == [
         *("submitted", "pending", "running", "done", "resumed", "stored")
     ], demo.text
     # Airflow and the service are polled in parallel, so these two may be seen in either order.
-    assert told.index("deferred") in (1, 2), demo.text
+    assert steps.index("deferred") in (1, 2), demo.text
     path = ROOT / re.search(r"video +(\S+\.mp4)", demo.text).group(1)
     facts = read_back(path)
     path.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_example_dags import told
+from tests.integration.test_example_dags import failure_logs
 from tests.support.airflow import Airflow
 from tests.support.processes import ROOT
 from tests.support.service import ServiceProcess
@@ -27,7 +27,7 @@ def test_a_new_deployment_has_one_id_in_its_workers_its_triggerer_and_its_comman
     ) as airflow:
         run_id = airflow.trigger("deployment_id")
         *_, end = airflow.wait_for_run("deployment_id", run_id, timeout=240)
-        assert end.state == "success", told(airflow, "deployment_id", run_id)
+        assert end.state == "success", failure_logs(airflow, "deployment_id", run_id)
         stamps = [render["client-data"]["airflow_json2video"] for render in service.renders()]
         (deployment,) = {stamp["deployment"] for stamp in stamps}
         assert len(stamps) == 4

@@ -26,11 +26,11 @@ def run(airflow: Airflow, dag_id: str, **conf) -> str:
     """Run a DAG, which must succeed, and return the run's id."""
     run_id = airflow.trigger(dag_id, conf=conf)
     changes = airflow.wait_for_run(dag_id, run_id, timeout=120)
-    assert changes[-1].state == "success", told(airflow, dag_id, run_id)
+    assert changes[-1].state == "success", failure_logs(airflow, dag_id, run_id)
     return run_id
 
 
-def told(airflow: Airflow, dag_id: str, run_id: str) -> str:
+def failure_logs(airflow: Airflow, dag_id: str, run_id: str) -> str:
     """Return the logs of a failed run's tasks."""
     instances = airflow.task_instances(dag_id, run_id)
     return "\n".join(
@@ -207,7 +207,7 @@ def test_video_assets(airflow: Airflow, service: ServiceProcess):
 
     result = airflow.xcom("json2video_make_weekly_report", run_id, "render")
     [started] = airflow.wait_for_runs(consumer, 1)
-    assert airflow.wait_for_run(consumer, started)[-1].state == "success", told(airflow, consumer, started)
+    assert airflow.wait_for_run(consumer, started)[-1].state == "success", failure_logs(airflow, consumer, started)
     [video] = airflow.xcom(consumer, started, "publish")
     for name in ("project", "url", "duration", "size", "width", "height"):
         assert video[name] == result[name] is not None
@@ -224,10 +224,10 @@ SPRING = {"resolution": "sd", "client-data": {"campaign": "spring"}, "scenes": [
 def test_any_render(airflow: Airflow, service: ServiceProcess):
     dag_id = "json2video_any_render"
     airflow.wait_for_dag(dag_id)
-    _wait_for_a_look(service)
+    _wait_for_a_poll(service)
     service.call("POST", "movies", {**SPRING, "client-data": {"campaign": "autumn"}})
     first = service.call("POST", "movies", SPRING)["project"]
-    assert _told_of(airflow, dag_id, runs=1) == [first]
+    assert _projects_of_runs(airflow, dag_id, runs=1) == [first]
 
 
 @pytest.mark.skipif(airflow_version() < (3, 0), reason="assets are watched from Airflow 3 on")
@@ -236,10 +236,10 @@ def test_a_render_that_ends_while_no_triggerer_runs_fires_its_event_afterwards_a
 ):
     dag_id = "json2video_any_render"
     airflow.wait_for_dag(dag_id)
-    _wait_for_a_look(service)
+    _wait_for_a_poll(service)
     runs = len(airflow.api.runs(dag_id))
     first = service.call("POST", "movies", SPRING)["project"]
-    expected = [*_told_of(airflow, dag_id, runs=runs + 1)]
+    expected = [*_projects_of_runs(airflow, dag_id, runs=runs + 1)]
     assert expected[-1] == first
 
     time.sleep(6)  # until the watcher has stored which events it fired
@@ -249,17 +249,17 @@ def test_a_render_that_ends_while_no_triggerer_runs_fires_its_event_afterwards_a
     service.control("DELETE", "requests")
     airflow.start_component("triggerer")
     airflow.wait_healthy()
-    _wait_for_a_look(service, timeout=90)
+    _wait_for_a_poll(service, timeout=90)
     if airflow_version() >= (3, 3):
         expected.append(missed)
-        assert _told_of(airflow, dag_id, runs=len(expected)) == expected
+        assert _projects_of_runs(airflow, dag_id, runs=len(expected)) == expected
     expected.append(service.call("POST", "movies", SPRING)["project"])
-    assert _told_of(airflow, dag_id, runs=len(expected)) == expected
+    assert _projects_of_runs(airflow, dag_id, runs=len(expected)) == expected
     time.sleep(15)
     assert len(airflow.wait_for_runs(dag_id, len(expected))) == len(expected), "each render starts one run"
 
 
-def _wait_for_a_look(service: ServiceProcess, *, timeout: float = 60.0) -> None:
+def _wait_for_a_poll(service: ServiceProcess, *, timeout: float = 60.0) -> None:
     """Wait until the watcher has read the list; the triggerer starts a DAG's watchers after it has parsed the DAG."""
     end = time.monotonic() + timeout
     while not [r for r in service.requests(method="GET", path="/v2/movies") if "date_start" in r["query"]]:
@@ -267,10 +267,10 @@ def _wait_for_a_look(service: ServiceProcess, *, timeout: float = 60.0) -> None:
         time.sleep(0.5)
 
 
-def _told_of(airflow: Airflow, dag_id: str, *, runs: int) -> list[str]:
+def _projects_of_runs(airflow: Airflow, dag_id: str, *, runs: int) -> list[str]:
     """Return the renders that the runs of a DAG were started for, in their order."""
     videos = []
     for run_id in airflow.wait_for_runs(dag_id, runs):
-        assert airflow.wait_for_run(dag_id, run_id)[-1].state == "success", told(airflow, dag_id, run_id)
+        assert airflow.wait_for_run(dag_id, run_id)[-1].state == "success", failure_logs(airflow, dag_id, run_id)
         videos += airflow.xcom(dag_id, run_id, "list_videos")
     return [video["project"] for video in sorted(videos, key=lambda video: video["ended_at"])]

@@ -50,7 +50,7 @@ class ServiceProcess:
 
         :param timeout: seconds.
         :raises ChildEnded: it ended, with the tail of its log.
-        :raises TimeoutError: it has not said its port in time.
+        :raises TimeoutError: it has not printed its port in time.
         """
         port_file = self.home / "port"
         port_file.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ class ServiceProcess:
         while not (port_file.is_file() and port_file.read_text().strip()):
             self.processes.check()
             if time.monotonic() > deadline:
-                msg = f"the local service has not said its port within {timeout:.0f} s"
+                msg = f"the local service has not printed its port within {timeout:.0f} s"
                 raise TimeoutError(msg)
             time.sleep(0.05)
         self._port = int(port_file.read_text())
