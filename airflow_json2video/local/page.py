@@ -38,7 +38,7 @@ __all__ = ["page_routes"]
 
 _FILES = Path(__file__).parent / "page_files"
 _PER_PAGE = 60
-_LONGEST_TITLE = 90
+_MAX_TITLE = 90
 _THUMBNAIL_LIMIT = 20.0
 """Real seconds for one thumbnail."""
 _LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1", "testclient"}
@@ -210,8 +210,8 @@ def _title(document: dict[str, Any]) -> str:
         key.rpartition("-")[0] if isinstance(key, str) else None,
         f"template {document['template']}" if document.get("template") else None,
     ]
-    title = " ".join(next((name for name in names if isinstance(name, str) and name.strip()), "a movie").split())
-    return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 3]}..."
+    title = " ".join(next((name for name in names if isinstance(name, str) and name.strip()), "Untitled movie").split())
+    return title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 3]}..."
 
 
 def _placeholder(render: Render, *, status: str) -> str:

@@ -19,39 +19,39 @@ CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Tab:
-    """One page. ``troubles`` are the errors in its console, violations of its policy included."""
+    """One page. ``problems`` are the errors in its console, including violations of its policy."""
 
     def __init__(self, socket):
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers = {}
-        self.troubles = []
-        self.asked_for = []
+        self.problems = []
+        self.requested_urls = []
 
     async def listen(self):
         async for message in self._socket:
-            data = message.json()
-            if "id" in data:
-                self._answers.pop(data["id"]).set_result(data)
-            elif data["method"] == "Log.entryAdded" and data["params"]["entry"]["level"] in ("warning", "error"):
-                self.troubles.append(data["params"]["entry"]["text"])
-            elif data["method"] == "Runtime.exceptionThrown":
-                self.troubles.append(data["params"]["exceptionDetails"]["text"])
-            elif data["method"] == "Network.requestWillBeSent":
-                self.asked_for.append(data["params"]["request"]["url"])
+            event = message.json()
+            if "id" in event:
+                self._answers.pop(event["id"]).set_result(event)
+            elif event["method"] == "Log.entryAdded" and event["params"]["entry"]["level"] in ("warning", "error"):
+                self.problems.append(event["params"]["entry"]["text"])
+            elif event["method"] == "Runtime.exceptionThrown":
+                self.problems.append(event["params"]["exceptionDetails"]["text"])
+            elif event["method"] == "Network.requestWillBeSent":
+                self.requested_urls.append(event["params"]["request"]["url"])
 
     async def call(self, method, **params):
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        data = await asyncio.wait_for(answer, 20)
-        assert "error" not in data, data
-        return data["result"]
+        reply = await asyncio.wait_for(answer, 20)
+        assert "error" not in reply, reply
+        return reply["result"]
 
     async def js(self, expression):
-        data = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in data, data
-        return data["result"].get("value")
+        reply = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
 
     async def until(self, expression, seconds=15):
         """Wait until an expression is true, and return its value."""
@@ -72,14 +72,14 @@ class Tab:
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     async def picture(self, path):
-        """Save a screenshot, for inspection by hand."""
+        """Save a screenshot."""
         path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot"))["data"]))
 
 
 @pytest.fixture
 async def tab(tmp_path):
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
+        pytest.skip("Chromium is not installed")
     profile = tmp_path / "profile"
     options = [
         "--headless",
@@ -89,7 +89,7 @@ async def tab(tmp_path):
         "--no-first-run",
         "--disable-dev-shm-usage",
     ]
-    process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
+    process = subprocess.Popen(  # noqa: ASYNC220 - it starts without blocking
         [CHROMIUM, *options, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The page at ``/`` in a browser: it plays, keeps itself up to date, and runs nothing that a movie names."""
+"""The page at ``/`` in a browser: it plays videos, refreshes itself, and runs no script of a movie."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def test_it_shows_pictures_and_asks_for_nothing_from_elsewhere(tab, servic
     await tab.open(service.url)
     await tab.until(f"document.querySelector('[id=\\'{project}\\'] img').naturalWidth === 320")
     assert "A blue movie" in await tab.js("document.body.innerText")
-    assert tab.troubles == []
-    assert {address.split("/", 3)[2] for address in tab.asked_for} == {service.url.split("/")[2]}
+    assert tab.problems == []
+    assert {address.split("/", 3)[2] for address in tab.requested_urls} == {service.url.split("/")[2]}
 
 
 async def test_a_click_plays_the_video_in_its_place(tab, service):
@@ -34,7 +34,7 @@ async def test_a_click_plays_the_video_in_its_place(tab, service):
     await tab.js(f"document.querySelector('[id=\\'{project}\\'] a.picture').click()")
     assert await tab.until(f"document.querySelector('[id=\\'{project}\\'] video').currentTime > 0.2")
     assert await tab.js("location.pathname") == "/"
-    assert tab.troubles == []
+    assert tab.problems == []
 
 
 async def test_a_new_render_appears_and_a_playing_video_continues(tab, service):

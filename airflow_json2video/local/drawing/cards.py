@@ -234,10 +234,10 @@ def _texts(
     """Yield name, text and style of each part that has a text; a part can be a text itself."""
     for name, part in parts.items():
         look: Mapping[str, Any] = part if isinstance(part, Mapping) else {"text": part}
-        told = look.get("text")
-        if told is None or isinstance(told, (bool, Mapping)):
+        value = look.get("text")
+        if value is None or isinstance(value, (bool, Mapping)):
             continue
-        words = "\n".join(visible_text(text_of(line)) for line in (told if isinstance(told, list) else [told]))
+        words = "\n".join(visible_text(text_of(line)) for line in (value if isinstance(value, list) else [value]))
         # A counter shows its final value.
         words = words.replace("__num__", text_of(look.get("to", "")))
         if words.strip():

@@ -59,9 +59,9 @@ def _shapes(parts: Mapping[str, Any], area: Size, note: Warn) -> Iterator[tuple[
         width = max(1, min(8192, length("width", 0, area[0])))
         height = max(1, min(8192, length("height", 1, area[1])))
         place = (length("left", 0, 0), length("top", 1, 0))
-        told = str(part.get("background") or part.get("background-color") or part.get("color") or "")
-        fill = parse_color(told) or next((c for c in map(parse_color, _COLORS.findall(told)) if c), None)
-        if fill and parse_color(told) is None:
+        background = str(part.get("background") or part.get("background-color") or part.get("color") or "")
+        fill = parse_color(background) or next((c for c in map(parse_color, _COLORS.findall(background)) if c), None)
+        if fill and parse_color(background) is None:
             note("only the first color of a shape's background is drawn")
         solid = max(0.0, min(1.0, number(part.get("opacity"), 1)))
         line, edge = _border(part.get("border"), area)

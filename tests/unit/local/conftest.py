@@ -9,7 +9,7 @@ KEY = {"x-api-key": "a-key"}
 
 
 class Client:
-    """The plainest client there is: what is tested is the wire."""
+    """A minimal client, since the HTTP interface is tested."""
 
     def __init__(self, service):
         self.service = service
@@ -39,7 +39,7 @@ class Client:
         return self.session.delete(f"{self.service.host}/movies", params=params, timeout=10)
 
     def finished(self, movie=None, **more):
-        """Submit, let the worker finish, and give the movie as the API shows it."""
+        """Submit a movie, wait for the worker, and return the movie object of the API."""
         project = self.submit(movie, **more)
         assert self.service.wait_idle(30)
         return self.movie(project)

@@ -1,4 +1,4 @@
-"""Draws a movie without encoding it, so that a test can look at its exact pixels."""
+"""Draws a movie without encoding it, so that a test can check its exact pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RED, GREEN, BLUE, BLACK, WHITE = (200, 30, 30), (11, 132, 87), (67, 146, 241), (
 
 
 class DrawnMovie:
-    """The frames of a movie, and what the painter warned of."""
+    """The frames of a movie, and the warnings of the painter."""
 
     def __init__(self, movie, folder: Path):
         self.warnings: list[str] = []
@@ -60,5 +60,5 @@ def to_hex(rgb):
 
 
 def bright_box(picture, *, over=128):
-    """Give the box of what is bright in a picture: left, top, right, bottom."""
+    """Return the box of the bright pixels: left, top, right, bottom."""
     return picture.convert("L").point([255 * (v > over) for v in range(256)]).getbbox()

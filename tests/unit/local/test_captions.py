@@ -156,15 +156,15 @@ def test_the_written_file_has_colors_position_and_frame():
 
 
 def test_an_unsupported_style_warns_what_is_replaced():
-    told = []
+    warned = []
     settings = {
         "style": "fancy", "font-family": "Oswald Bold", "font-url": "https://a.example/a.ttf", "position": "nowhere",
         "word-color": "blurple", "glow": 1,
     }  # fmt: skip
-    look = read_style({"settings": settings}, width=1920, warn=told.append)
+    look = read_style({"settings": settings}, width=1920, warn=warned.append)
     assert (look.style, look.bold, look.size, look.row, look.column) == ("classic", True, 96, "bottom", "center")
     for words_ in ("glow", "style 'fancy'", "font 'Oswald Bold'", "position 'nowhere'", "'blurple' is not a color"):
-        assert any(words_ in t for t in told), words_
+        assert any(words_ in t for t in warned), words_
 
 
 def voice(**more):

@@ -128,7 +128,9 @@ def test_the_documented_tests_of_a_dag_pass_and_take_less_than_five_seconds(run)
     documented = [taken for name, taken in seconds.items() if name.removeprefix("test_") not in OWN]
     assert len(documented) == 4, ran.stdout
     # Setting up includes Airflow's database, and the first test what dag.test() imports.
-    if not (3, 0) <= AIRFLOW < (3, 3):  # these build their API anew for every task under dag.test(): seconds for each
+    if (
+        not (3, 0) <= AIRFLOW < (3, 3)
+    ):  # these build their API again for every task under dag.test(), which takes seconds
         assert sum(documented[1:]) < 5, seconds
 
 

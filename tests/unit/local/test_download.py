@@ -93,7 +93,7 @@ def refused(fetch, url, **options):
 
 
 class Names:
-    """A resolver that answers as told, and connections that go to one server whatever address they are for."""
+    """A resolver with given answers, and connections that always go to one server."""
 
     def __init__(self, host, *answers):
         self._answers = list(answers)
@@ -292,7 +292,7 @@ def test_a_body_is_limited_with_or_without_content_length(fetch, host):
 def test_an_interrupted_or_invalid_response_leaves_no_partial_file(fetch, host, tmp_path, sent, reason):
     host.answers["/a.png"] = sent
     if b"-5" in sent:
-        assert fetch(f"{host.url}/a.png") == b"x"  # a length that is none is left aside
+        assert fetch(f"{host.url}/a.png") == b"x"  # an invalid length is ignored
         return
     assert reason in refused(fetch, f"{host.url}/a.png")
     assert list(tmp_path.iterdir()) == []

@@ -315,7 +315,7 @@ def test_storage_that_costs_credits_is_charged_at_the_end_of_each_week(drive, se
     drive.ticket("b.png", size=500_000_000)  # 9 together
     service.clock.advance(WEEK)
     assert service.credits_left == 76
-    service.clock.advance(3 * WEEK)  # nobody looks meanwhile
+    service.clock.advance(3 * WEEK)  # without a request in between
     drive.delete("a.png")
     assert service.credits_left == 49
     service.clock.advance(WEEK)

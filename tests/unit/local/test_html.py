@@ -151,10 +151,10 @@ def test_html_is_drawn_as_a_still_with_a_warning(browser, tmp_path):
     out = tmp_path / "out.mp4"
     result = render(movie, out, mode="preview", assets=Assets(cache=tmp_path / "cache"), html=True)
     assert result["outcome"] == "done"
-    told = "\n".join(result["warnings"])
-    assert "this html is drawn as a still" in told
-    assert "Tailwind is ignored" in told
-    assert "card" not in told
+    warned = "\n".join(result["warnings"])
+    assert "this html is drawn as a still" in warned
+    assert "Tailwind is ignored" in warned
+    assert "card" not in warned
     frame = first_frame(out)
     assert frame.getpixel((120, 60))[0] > 200
     assert frame.getpixel((120, 60))[1] < 60
@@ -218,15 +218,15 @@ def test_a_browser_sees_nothing_of_our_environment(tmp_path, monkeypatch):
 
 
 def test_a_browser_failure_is_a_warning_and_a_placeholder_is_drawn(tmp_path):
-    told = []
+    warned = []
     stills = HtmlStills(
         assets=Assets(cache=tmp_path),
         enabled=True,
-        warn=told.append,
+        warn=warned.append,
         search=lambda: program(tmp_path, "echo broken >&2"),
     )
     assert stills.find(layer("html", html="<p>x")) is None
-    assert told == ["Scene #1, element #1: the browser failed: browser drew no picture: broken"]
+    assert warned == ["Scene #1, element #1: the browser failed: browser drew no picture: broken"]
 
 
 @pytest.mark.parametrize("fetch", [True, False])
@@ -261,33 +261,33 @@ def test_a_page_is_read_in_its_encoding_and_cut_where_it_is_too_long(tmp_path, b
     host = tmp_path / "media.example.com"
     host.mkdir()
     (host / "page.html").write_bytes(body)
-    told = []
+    warned = []
     keep = f'for page; do :; done; cp "${{page#file://}}" {tmp_path}/shown'
     stills = HtmlStills(
         assets=Assets(cache=tmp_path / "cache", folder=tmp_path),
         enabled=True,
-        warn=told.append,
+        warn=warned.append,
         search=lambda: program(tmp_path, keep),
     )
     stills.find(layer("html", src="https://media.example.com/page.html"))
     shown = (tmp_path / "shown").read_text(encoding="utf-8")
     assert f'{html.escape(given)}"></iframe>' in shown
     was_cut = "Scene #1, element #1: the page is longer than 2,000,000 bytes; the rest is ignored"
-    assert (was_cut in told) == (len(body) > 2_000_000)
+    assert (was_cut in warned) == (len(body) > 2_000_000)
 
 
 def test_html_is_disabled_by_default(tmp_path):
-    told = []
-    stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=False, warn=told.append)
+    warned = []
+    stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=False, warn=warned.append)
     assert stills.find(layer("html", html="<p>x")) is None
-    assert "enabled (setting html, --html)" in told[0]
+    assert "enabled (setting html, --html)" in warned[0]
 
 
 def test_without_a_browser_a_placeholder_is_drawn_and_the_warning_names_the_programs(tmp_path):
-    told = []
-    stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=True, warn=told.append, search=lambda: None)
+    warned = []
+    stills = HtmlStills(assets=Assets(cache=tmp_path), enabled=True, warn=warned.append, search=lambda: None)
     assert stills.find(layer("html", html="<p>x")) is None
-    assert "no Chromium is installed" in told[0]
+    assert "no Chromium is installed" in warned[0]
     assert Browser.find(which=lambda name: None) is None
 
 
@@ -355,7 +355,7 @@ def test_the_parts_of_a_component_stand_apart_and_do_not_touch():
 
 
 def inked_rows(rows):
-    """Give where each run of rows with ink begins and ends."""
+    """Return the first and last row of each run of rows with ink."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], rows.astype(int), [0]])))
     return zip(edges[::2], edges[1::2], strict=True)
 
@@ -462,8 +462,8 @@ def test_a_generated_picture_is_resized_and_placed_as_a_real_one():
 )
 def test_the_placeholder_of_a_generated_image_causes_one_warning(more, ignored):
     asked = {"prompt": "A calm ocean", "model": "flux-pro", "aspect-ratio": "squared", "model-settings": {"seed": 1}}
-    told = []
+    warned = []
     picture = layer("image", **asked, **more)
-    open_layer(picture, size=CANVAS, fps=Fraction(25), find=lambda _: None, warn=told.append)
-    not_drawn = [line for line in told if "not drawn" in line]
+    open_layer(picture, size=CANVAS, fps=Fraction(25), find=lambda _: None, warn=warned.append)
+    not_drawn = [line for line in warned if "not drawn" in line]
     assert not_drawn == ([f"Scene #1, element #1: not drawn: {ignored}"] if ignored else [])

@@ -102,7 +102,7 @@ def test_coding_in_a_second_thread_writes_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("mode", ["preview", "full"])
 def test_nothing_that_differs_from_run_to_run_is_coded_with(tmp_path, mode):
-    """x264 writes its settings into the file; its macroblock tree gives other bytes now and then (AVX-512)."""
+    """x264 writes its settings into the file; its macroblock tree sometimes changes the bytes (AVX-512)."""
     with Encoder(tmp_path / "out.mp4", width=64, height=36, fps=Fraction(25), mode=mode) as encoder:
         encoder.picture(Image.new("RGB", (64, 36)))
     settings = (tmp_path / "out.mp4").read_bytes()
@@ -133,7 +133,7 @@ print(int(marks[0]) / 1024)
 
 
 def peak_memory(job):
-    """Run a worker on a job and give the most that it held, in MB."""
+    """Run a worker on a job and return its peak memory in MB."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", WORKER, str(job)]
     said = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
@@ -180,7 +180,7 @@ def test_a_worker_holds_under_350_mb_however_many_scenes(tmp_path):
 
 @pytest.mark.timed
 def test_the_service_answers_while_it_renders(tmp_path, make_client):
-    """The worker is another process and gives way: a status call is answered within 20 ms."""
+    """The worker is another process with lower priority: a status call takes at most 20 ms."""
     scenes = [{"duration": 8, "elements": [text("x", **{"fade-in": 8})]}]
     with LocalService(mode="preview", home=tmp_path) as service:
         client = make_client(service)

@@ -17,7 +17,7 @@ from tests.unit.local.drawn_movie import BLACK, BLUE, GREEN, HOST, RED, WHITE, D
 
 
 def clip(path, pictures, *, fps=10, codec="libx264", pix_fmt="yuv420p", size=None):
-    """Write a clip of pictures; its alpha is kept where the codec can."""
+    """Write a clip of pictures; with alpha, if the codec supports it."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height = size or pictures[0].size
@@ -180,7 +180,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_pan_moves_the_view_that_way_and_never_shows_an_edge(draw, kind, way):
     drawn = draw({**kind, "resize": "cover", "pan": way, "pan-distance": 0.3, "duration": 1})
-    # Red grows to the right and green downwards, so the middle's color tells where the view is.
+    # Red grows to the right and green downwards, so the color in the center shows where the view is.
     first, last = drawn.pixel(50, 50), drawn.pixel(50, 50, frame=9)
     for channel, direction in enumerate(WAYS[way]):
         assert (last[channel] - first[channel]) == pytest.approx(direction * 255 * 0.3 / 1.3, abs=5)

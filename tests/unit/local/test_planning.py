@@ -81,9 +81,9 @@ def test_inserted_values_are_limited_and_the_text_itself_is_not():
 
 
 def test_an_undefined_name_is_reported_with_its_members():
-    told = []
-    assert evaluate("nobody + room.height * 2", SCOPE, missing=told.append) == 0
-    assert told == ["nobody", "room.height"]
+    warned = []
+    assert evaluate("nobody + room.height * 2", SCOPE, missing=warned.append) == 0
+    assert warned == ["nobody", "room.height"]
 
 
 def test_variables_are_filled_in_their_order_also_inside_one_another():

@@ -121,7 +121,7 @@ def test_a_closed_layer_is_freed_without_the_garbage_collector(line):
             opened.sprite(frame)
         opened.close()
         gone = weakref.ref(opened)
-        # Its last picture may be under way still; the thread lets go of it when the next is done.
+        # Its last picture can still be in progress; the thread releases it after the next one.
         other = Prefetcher(last=5)
         for frame in range(4):
             other.at(frame, lambda _: Image.new("L", (1, 1)))

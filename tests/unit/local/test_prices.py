@@ -1,4 +1,4 @@
-"""What a render costs beside its seconds: assets that a model would make, by the catalogue."""
+"""The price of a render in addition to its seconds: generated assets, by the catalog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_json2video.local import LocalService
 
 @pytest.fixture
 def cost(client, service):
-    """Render elements over 4 s and give what the account paid, the 4 seconds of video left out."""
+    """Render elements over 4 s and return the credits charged, without the 4 seconds of video."""
 
     def pay(*elements, seconds=4):
         before = service.credits_left

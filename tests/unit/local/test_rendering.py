@@ -1,4 +1,4 @@
-"""Real videos, read back with PyAV and looked at pixel by pixel."""
+"""Real videos, read back with PyAV and compared pixel by pixel."""
 
 from __future__ import annotations
 
@@ -421,11 +421,11 @@ def test_a_mask_that_cannot_be_had_or_used_fails_the_render_before_anything_is_d
 
 
 def test_offline_a_missing_mask_is_a_warning_and_ignored(tmp_path, assets):
-    told = []
+    warned = []
     source = Assets(cache=tmp_path / "cache", folder=assets, fetch=False)
     scene = {"duration": 1, "elements": [{**MASKED, "mask": "https://media.example.com/none.png"}]}
-    open_movie({"scenes": [scene]}, assets=source, warn=told.append)
-    assert told == [
+    open_movie({"scenes": [scene]}, assets=source, warn=warned.append)
+    assert warned == [
         "Scene #1, element #1: Failed to download 'https://media.example.com/none.png' (downloads are disabled)"
     ]
 

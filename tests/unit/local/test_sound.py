@@ -160,12 +160,12 @@ def test_seek_counts_from_the_start_or_from_the_end(hear, tmp_path, seek, at):
     assert onsets(track) == pytest.approx([at], abs=0.001)
 
 
-@pytest.mark.parametrize(("more", "told"), [({"seek": 3}, True), ({"seek": 1.9}, False), ({"volume": 0}, False)])
-def test_a_seek_after_the_end_is_silent_with_a_warning(hear, tmp_path, more, told):
+@pytest.mark.parametrize(("more", "warned"), [({"seek": 3}, True), ({"seek": 1.9}, False), ({"volume": 0}, False)])
+def test_a_seek_after_the_end_is_silent_with_a_warning(hear, tmp_path, more, warned):
     write_wav(tmp_path / "a.wav", tone(2))
     warnings = []
     hear({"scenes": [{"duration": 2, "elements": [audio("a.wav", **more)]}]}, warnings=warnings)
-    assert warnings == ["Scene #1, element #1: this audio is silent: its 'seek' is after its end"] * told
+    assert warnings == ["Scene #1, element #1: this audio is silent: its 'seek' is after its end"] * warned
 
 
 def test_a_seek_far_into_a_file_is_exact_in_every_format(tmp_path):
@@ -316,16 +316,16 @@ def wav(path):
 
 @pytest.fixture
 def voices(tmp_path):
-    told = []
-    made = SpeechSynthesizer(folder=tmp_path / "voices", warn=told.append)
-    return made, told
+    warned = []
+    made = SpeechSynthesizer(folder=tmp_path / "voices", warn=warned.append)
+    return made, warned
 
 
 def test_without_espeak_a_voice_is_a_tone_and_a_pause_per_word(monkeypatch, tmp_path):
     monkeypatch.setattr(voice_module.shutil, "which", lambda name: None)
-    told = []
-    spoken = SpeechSynthesizer(folder=tmp_path, warn=told.append).synthesize("Scene #1, element #2", VOICE)
-    assert told == ["Scene #1, element #2: tones replace this voice: espeak-ng is not installed"]
+    warned = []
+    spoken = SpeechSynthesizer(folder=tmp_path, warn=warned.append).synthesize("Scene #1, element #2", VOICE)
+    assert warned == ["Scene #1, element #2: tones replace this voice: espeak-ng is not installed"]
     assert spoken.seconds == pytest.approx(2.0, abs=0.001)
     samples, rate = wav(spoken.path)
     assert 0.05 < np.abs(samples).max() < 0.2
@@ -363,14 +363,14 @@ def speaker(tmp_path, body):
 
 
 def test_a_speaker_that_hangs_or_fails_is_replaced_by_a_tone(monkeypatch, voices, tmp_path):
-    made, told = voices
+    made, warned = voices
     monkeypatch.setattr(voice_module, "TIME_LIMIT", 0.3)
     monkeypatch.setattr(made, "_speaker", speaker(tmp_path, "exec sleep 5"))
     assert made.synthesize("a", VOICE).seconds == pytest.approx(2, abs=0.001)
     monkeypatch.setattr(made, "_speaker", speaker(tmp_path, "echo no voice >&2; exit 1"))
     made.synthesize("b", {**VOICE, "text": "other"})
-    assert "took longer than" in told[0]
-    assert "failed (no voice)" in told[1]
+    assert "took longer than" in warned[0]
+    assert "failed (no voice)" in warned[1]
 
 
 def test_the_text_of_a_voice_is_never_an_argument(monkeypatch, voices, tmp_path):
@@ -386,9 +386,9 @@ def test_the_text_of_a_voice_is_never_an_argument(monkeypatch, voices, tmp_path)
 
 @pytest.mark.skipif(ESPEAK is None, reason="espeak-ng is not installed")
 def test_espeak_synthesizes_the_text_and_its_length_is_measured(voices):
-    made, told = voices
+    made, warned = voices
     spoken = made.synthesize("a", {**VOICE, "text": "<speak>Welcome to the garden. Listen to the bees.</speak>"})
-    assert told == []
+    assert warned == []
     samples, rate = wav(spoken.path)
     assert spoken.seconds == pytest.approx(len(samples) / rate)
     assert 1.5 < spoken.seconds < 6
@@ -402,16 +402,16 @@ def test_espeak_synthesizes_the_text_and_its_length_is_measured(voices):
 
 @pytest.mark.skipif(ESPEAK is None, reason="espeak-ng is not installed")
 def test_a_language_that_espeak_lacks_is_spoken_in_english(voices):
-    made, told = voices
+    made, warned = voices
     made.synthesize("a", {**VOICE, "voice": "xx-XX-NobodyNeural"})
-    assert told == []
+    assert warned == []
 
 
 # Audiograms
 
 
 def bars(tmp_path, movie):
-    """Give the audiogram of a movie's scenes, or of the movie."""
+    """Return the audiogram of a movie's scenes, or of the movie."""
     timeline = plan(resolve(movie))
     layers = [*(layer for scene in timeline.scenes for layer in scene.layers), *timeline.overlays]
     layer = next(x for x in layers if x.kind == "audiogram")
@@ -421,7 +421,7 @@ def bars(tmp_path, movie):
 
 
 def tall(layer, frame):
-    """Give the height of the bars in the middle third, which is what is heard about now."""
+    """Return the height of the bars in the middle third, around the current frame."""
     picture = layer.sprite(frame).picture.getchannel("A")
     middle = picture.crop((picture.width * 2 // 5, 0, picture.width * 3 // 5, picture.height))
     box = middle.getbbox()
@@ -472,20 +472,20 @@ def test_an_audiogram_can_be_masked_and_rotated_and_warns_about_the_rest(tmp_pat
         def find(layer):
             return tmp_path / "mask.png" if layer.element["type"] == "mask" else levels.file(layer.element)
 
-        told = []
+        warned = []
         (layer,) = timeline.scenes[0].layers
-        opened = open_layer(layer, size=(640, 360), fps=timeline.fps, find=find, warn=told.append)
+        opened = open_layer(layer, size=(640, 360), fps=timeline.fps, find=find, warn=warned.append)
         sprite = opened.sprite(50)
         left, top, right, bottom = sprite.picture.getchannel("A").getbbox()
-        return (sprite.x + left, sprite.y + top, sprite.x + right, sprite.y + bottom), told
+        return (sprite.x + left, sprite.y + top, sprite.x + right, sprite.y + bottom), warned
 
     whole, none = seen()
     (left, _, right, _), _ = seen(mask="mask.png")
     assert (left, right) == (whole[0], pytest.approx(20 + 240 / 2, abs=4))
     (left, top, right, bottom), _ = seen(rotate={"angle": 90})
     assert bottom - top > 3 * (right - left)
-    _, told = seen(resize="cover")
-    assert (none, told) == ([], ["Scene #1, element #2: not drawn: resize"])
+    _, warned = seen(resize="cover")
+    assert (none, warned) == ([], ["Scene #1, element #2: not drawn: resize"])
 
 
 def test_an_audiogram_rises_with_its_scene(tmp_path):

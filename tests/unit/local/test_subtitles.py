@@ -1,4 +1,4 @@
-"""Subtitles as they are drawn, looked at by color and place; and their file beside the video."""
+"""Drawn subtitles, checked by color and position; and their file next to the video."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def layer(tmp_path):
 
 
 def painted(layer, seconds):
-    """Give the frame with nothing but the subtitles on it, or None where there are none."""
+    """Return the frame with only the subtitles, or None without subtitles."""
     frame = round(seconds * 25)
     if not layer.visible(frame):
         return None
@@ -77,7 +77,7 @@ def painted(layer, seconds):
 
 
 def where(picture, color):
-    """Give left, top, right, bottom of a color, or None."""
+    """Return left, top, right, bottom of a color, or None."""
     ys, xs = np.nonzero((np.abs(picture - np.array(color)) < 40).all(axis=2))
     return (xs.min(), ys.min(), xs.max(), ys.max()) if len(xs) else None
 
@@ -206,12 +206,12 @@ def test_nothing_is_clipped_however_long_the_words_are(layer, style, text):
 
 
 def test_captions_from_a_file_show_at_their_times_and_no_word_is_highlighted(layer):
-    told = []
-    subtitles = layer({"style": "boxed-word"}, captions=PLAIN, warnings=told)
+    warned = []
+    subtitles = layer({"style": "boxed-word"}, captions=PLAIN, warnings=warned)
     assert [painted(subtitles, t) is None for t in (0.9, 1.0, 2.9, 3.0)] == [True, False, False, True]
     assert where(painted(subtitles, 1.5), WORD) is None
     assert where(painted(subtitles, 1.5), LINE)
-    assert any("have no times of words" in t for t in told)
+    assert any("have no times of words" in t for t in warned)
 
 
 def test_voices_of_several_scenes_are_captioned_at_their_times_also_during_a_transition(layer):
@@ -229,12 +229,12 @@ def test_voices_of_several_scenes_are_captioned_at_their_times_also_during_a_tra
 
 
 def test_other_sound_is_not_transcribed_with_a_warning(layer):
-    told = []
+    warned = []
     audio = {"type": "audio", "src": "https://a.example/a.mp3", "duration": -2}
-    subtitles = layer({}, scenes=[{"duration": 2, "elements": [audio]}], warnings=told)
+    subtitles = layer({}, scenes=[{"duration": 2, "elements": [audio]}], warnings=warned)
     assert not any(subtitles.visible(frame) for frame in range(50))
-    assert any("not transcribed" in t for t in told)
-    assert any("it has no subtitles" in t for t in told)
+    assert any("not transcribed" in t for t in warned)
+    assert any("it has no subtitles" in t for t in warned)
 
 
 @pytest.mark.parametrize("text", ["Ελληνικά λόγια", "Русские слова", "שלום לכם", "مرحبا بكم", "Où êtes-vous"])

@@ -33,7 +33,7 @@ def draw(tmp_path):
 
 
 def ink(text, **settings):
-    """Give the picture of a text alone, on black."""
+    """Return the picture of a text on black."""
     given = {"font-size": "40px", **{k.replace("_", "-"): v for k, v in settings.items()}}
     picture, _, _ = draw_text(text, given, area=(600, 200), canvas=(600, 200), **SILENT)
     ground = Image.new("RGBA", picture.size, (0, 0, 0, 255))
@@ -41,7 +41,7 @@ def ink(text, **settings):
 
 
 def lines_of(picture):
-    """Give the ranges of rows that hold ink."""
+    """Return the ranges of rows with ink."""
     rows = np.asarray(picture.convert("L")).max(axis=1) > 100
     edges = np.flatnonzero(np.diff(np.concatenate([[0], rows.astype(int), [0]])))
     return list(zip(edges[::2], edges[1::2], strict=True))
@@ -221,7 +221,7 @@ def test_a_script_is_drawn_without_a_missing_glyph_and_without_a_warning(draw, s
 
 @pytest.mark.skipif(not features.check("raqm"), reason="this Pillow was built without the layout engine")
 def test_arabic_is_joined_and_runs_from_right_to_left():
-    # Joined letters are narrower than the same letters kept apart by a zero-width non-joiner.
+    # Joined letters are narrower than the same letters separated by a zero-width non-joiner.
     joined, apart = bright_box(ink("سلام")), bright_box(ink("\u200c".join("سلام")))
     assert joined[2] - joined[0] < 0.9 * (apart[2] - apart[0])
     # The first letter stands right: a tall lamed before low yods reaches up at the right end.
@@ -312,7 +312,7 @@ def test_small_letters_stand_at_even_distances(size, letter):
     columns = np.asarray(ink(letter * 20, font_size=f"{size}px")).astype(float).sum(axis=0)
     step = Typeface(size=size).length(letter * 20) / 20
     begins = np.flatnonzero(columns)[0]
-    # The middle of each letter's ink, between the middles of the gaps beside it, which are a sixth of the size.
+    # The middle of each letter's ink, between the middles of the adjacent gaps, which are a sixth of the size.
     edges = np.clip(np.round(begins + step * np.arange(21) - size / 12), 0, len(columns)).astype(int)
     middles = [np.average(np.arange(a, b), weights=columns[a:b]) for a, b in itertools.pairwise(edges)]
     off = np.array(middles) - step * np.arange(20)

@@ -33,7 +33,7 @@ def test_a_transition_goes_from_the_old_scene_to_the_new_without_a_flash_at_its_
     def off(frame, scene):
         return np.abs(pictures[frame] - scene).mean() / apart
 
-    # The crossing is at frames 10 to 29. Beside a cut there is hardly a change.
+    # The transition is at frames 10 to 29. Next to a cut there is hardly a change.
     assert off(9, old) == 0
     assert off(10, old) < 0.2
     assert off(29, new) < 0.2

@@ -115,7 +115,7 @@ def test_a_movie_longer_than_the_plan_is_refused_or_fails_when_its_length_is_kno
     answer = client.post({"scenes": [{"duration": 10}, {"duration": 2.5}]})
     assert answer.status_code == 401
     assert answer.json()["message"] == "Movie is longer (12.5s) than your plan allowance (10s)"
-    # A voice has no length before it is spoken: the submission cannot tell.
+    # The length of a voice is unknown before it is synthesized, so the submission is accepted.
     voice = {"type": "voice", "text": "word " * 50}
     movie = client.finished(movie={"scenes": [{"elements": [voice]}]})
     assert (movie["status"], movie["url"]) == ("error", None)

@@ -1,4 +1,4 @@
-"""What happens once a render is over: webhooks are sent, the rest is told."""
+"""Exports after a render: webhooks are sent, the others are described in warnings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_json2video.local import LocalService
 
 
 class Receiver:
-    """A real HTTP server that keeps what it was sent."""
+    """An HTTP server that records its requests."""
 
     def __init__(self):
         self.calls = []
