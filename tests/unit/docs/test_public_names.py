@@ -15,7 +15,7 @@ PACKAGE = ROOT / "airflow_json2video"
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 TABLE = {
     module: names.replace("`", "").split(", ")
-    for module, names in re.findall(r"^\| `([\w.]+)` \| ([^|]+) \|", REFERENCE, re.MULTILINE)
+    for module, names in re.findall(r"^\| \[[^|]+ \| `([\w.]+)` \| ([^|]+) \|$", REFERENCE, re.MULTILINE)
 }
 
 # Modules next to public ones that a user does not import.

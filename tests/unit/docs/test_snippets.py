@@ -49,7 +49,7 @@ def test_the_readmes_dag_stores_its_video_and_has_at_most_six_lines():
     (source,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     names = {}
     exec(compile(source.replace("):\n", ") as dag:\n"), "README.md", "exec"), names)
-    assert names["dag"].get_task("render").output_path == "s3://videos/{project}.mp4"
+    assert names["dag"].get_task("render").output_path == "s3://videos/"
     assert len(source.strip().splitlines()) <= 6
 
 
