@@ -8,6 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_json2video.core.identity import fingerprint
+from airflow_json2video.operators import _render
 from airflow_json2video.operators._outlets import _emit
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt, alias_events, outlet_event_accessors
@@ -132,3 +133,11 @@ def test_several_videos_are_one_event_of_an_asset_and_one_each_of_an_alias(rende
 def test_an_outlet_that_is_not_an_asset_is_ignored(render):
     result, events = run(render(outlets=[{"a": "dictionary"}, VIDEOS]))
     assert events[VIDEOS].extra["project"] == result["project"]
+
+
+def test_an_attempt_builds_the_document_once(render, monkeypatch):
+    built = []
+    build = _render.build_document
+    monkeypatch.setattr(_render, "build_document", lambda **arguments: built.append(arguments) or build(**arguments))
+    run(render(outlets=[VIDEOS], deferrable=False))
+    assert len(built) == 1
