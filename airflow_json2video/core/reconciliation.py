@@ -99,7 +99,7 @@ def reconcile(
 ) -> Reconciled:
     """Return a verdict for each render of this deployment.
 
-    :param deployment: this one; None if it does not have an id, so that none of the renders can belong to it.
+    :param deployment: this one; None if it does not have an id, and so has submitted no render.
     :param tasks: this Airflow's task instances by their task key.
     :param tasks_by_name: task instances by the readable part of a submission key: an item of a batch has its own task
         key, which cannot be computed without the item, so it is matched by the name of its task.

@@ -181,7 +181,7 @@ class _Local(Destination):
                 raise self.failure(error, "is not writable") from error
             raise ConfigurationError(
                 f"{self.path!r}: the worker cannot write to {str(self._final.parent)!r}: {error.strerror or error}.",
-                advice=f"Use another directory, or give the worker's user write permission. {_NOT_SUBMITTED}",
+                advice=f"Use another directory, or grant the worker's user write permission. {_NOT_SUBMITTED}",
             ) from error
 
     def stat(self, *, project: str | None = None) -> StoredFile | None:

@@ -416,7 +416,7 @@ class Submitter:
             self._update(failures=0, unresolved_since=None, list_refused_since=None)
 
     def _service_now(self) -> float:
-        """Return the service's time, as far as it is known."""
+        """Return the service's time, by the latest known skew."""
         return self.clock() + self._skew()
 
     def _skew(self) -> float:

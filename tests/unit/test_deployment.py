@@ -1,4 +1,4 @@
-"""What tells two deployments with one account apart: a namespace, or an id in the metadata database."""
+"""How two deployments with one account are distinguished: by a namespace, or an id in the metadata database."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Log(list):
 
 @pytest.fixture(autouse=True)
 def deployment(monkeypatch):
-    """Nothing stands in for the database here."""
+    """The database is not replaced here."""
     monkeypatch.setattr(module, "read_variable", airflow_variables.read_variable)
 
 
 @pytest.fixture
 def database(airflow_db):
-    """Airflow's own database, with no id in it before and after."""
+    """Airflow's own database, without an id before and after."""
 
     def clear():
         from airflow.models.variable import Variable
@@ -55,7 +55,7 @@ def database(airflow_db):
 
 @pytest.fixture
 def other_fernet(monkeypatch):
-    """Replace the Fernet key, as a person who does not rotate it does."""
+    """Replace the Fernet key without rotating it."""
 
     def replace():
         from airflow.models import crypto
@@ -80,7 +80,7 @@ def other_fernet(monkeypatch):
 
 
 class Api:
-    """The Execution API as far as it has Variables: it overwrites, and says "not found" for what it cannot read.
+    """The Variables of the Execution API: it overwrites, and responds "not found" for what it cannot read.
 
     :ivar reachable: whether the database behind it answers. :ivar lists: whether it can be asked for names (3.3).
     """
@@ -226,7 +226,7 @@ def test_tasks_that_create_the_id_together_through_the_api_share_one(api):
         met = []
 
         def sleep(seconds):
-            if not met:  # all have seen that there is none, and go on at the same moment
+            if not met:  # all have seen that it does not exist, and continue at the same moment
                 met.append(1)
                 together.wait(10)
             threading.Event().wait(seconds / 30)
@@ -269,7 +269,7 @@ def test_an_id_that_cannot_be_read_after_it_was_written_is_unknown(api):
 
 @pytest.fixture
 def supervisor(monkeypatch):
-    """The supervisor of a task's process, with the answers that it is given."""
+    """The supervisor of a task's process, with prepared responses."""
     task_runner = pytest.importorskip("airflow.sdk.execution_time.task_runner")
     from airflow.sdk.execution_time import comms
 

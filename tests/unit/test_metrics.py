@@ -19,7 +19,7 @@ MOVIE = {"resolution": "sd", "scenes": [{"duration": 2}]}
 
 
 class Statsd:
-    """What Airflow's ``Stats`` is asked to send."""
+    """Records what Airflow's ``Stats`` receives."""
 
     def __init__(self):
         self.sent = []

@@ -30,7 +30,7 @@ def looked(*movies, now=NOW):
 
 
 def again(renders):
-    """The same, after a restart that kept the state."""
+    """Return the same renders after a restart with the stored state."""
     return FinishedRenders(json.loads(json.dumps(renders.state())))
 
 
@@ -241,7 +241,7 @@ def test_client_data_matches_partially_and_recursively():
     whole = {"campaign": {"name": "spring", "year": 2026}, "lot": 7, "more": 1}
     assert wanted.matches(movie("a", **{"client-data": whole}), deployment="id:here")
     assert wanted.matches(movie("a", json=json.dumps({"client-data": whole})), deployment="id:here"), (
-        "an entry may lack it beside the document"
+        "an entry may have it only in the document"
     )
     assert not wanted.matches(movie("a", **{"client-data": {**whole, "lot": 8}}), deployment="id:here")
     assert not wanted.matches(movie("a", **{"client-data": {"campaign": "spring", "lot": 7}}), deployment="id:here")

@@ -1,4 +1,4 @@
-"""What became of an account's renders, as its tasks tell. Pure."""
+"""The verdicts on an account's renders, by the states of its tasks. Pure."""
 
 from __future__ import annotations
 

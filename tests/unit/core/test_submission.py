@@ -209,7 +209,7 @@ def test_after_a_lost_response_the_attempts_own_render_is_adopted_even_if_it_fai
 
 
 def test_a_lost_response_belongs_to_the_sent_document_even_if_it_has_changed():
-    """The task goes on in another process, where ``{{ macros.datetime.now() }}`` has another value."""
+    """The task continues in another process, where ``{{ macros.datetime.now() }}`` has another value."""
     lost = dataclasses.replace(LOST, fingerprint="as it was sent")
     for status in ("running", "error"):
         render = found("B" * 16, status=status, attempt=MINE.attempt, fingerprint="as it was sent")

@@ -101,6 +101,6 @@ def test_the_confirmation_time_is_not_an_argument_of_the_client():
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", -1, "soon"])
 def test_an_infinite_confirmation_time_is_refused(seconds):
-    """With NaN no absence would ever be confirmed."""
+    """With NaN an absence would never be confirmed."""
     with pytest.raises(ConfigurationError, match="confirmation_time"):
         settings(extra={"confirmation_time": seconds})

@@ -1,4 +1,4 @@
-"""Renders that are paid for and that nobody keeps are found and kept before they expire."""
+"""Paid renders that are not stored are found and stored before they expire."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def unkept(hook):
 def test_unstored_renders_are_stored_once(hook, rendered, unkept, tmp_path):
     path = f"{tmp_path}/{{project}}.mp4"
     lost, kept = rendered("lost"), rendered("kept", output_path=path)
-    hook.submit_movie(MOVIE)  # somebody else's
+    hook.submit_movie(MOVIE)  # of another user
     time.sleep(1)
     assert unkept(path) == [lost]
     (saved,) = archive_renders(hook, template=path, log=Log())
@@ -84,7 +84,7 @@ def test_one_that_cannot_be_stored_does_not_stop_the_others(hook, rendered, serv
 
 def test_a_video_stored_in_the_also_in_directory_counts(rendered, unkept, tmp_path):
     project = rendered("task", output_path=f"{tmp_path}/kept/2026-05-12/film-{{project}}.mp4")
-    path = f"{tmp_path}/rescued/{{project}}.mp4"
+    path = f"{tmp_path}/archive/{{project}}.mp4"
     assert unkept(path) == [project]
     assert unkept(path, also_in=f"{tmp_path}/kept") == []
     (tmp_path / "kept" / "2026-05-12" / f"film-{project}.mp4").write_bytes(b"half of it")

@@ -1,4 +1,4 @@
-"""Whether a place can be written to is found out before anything is paid for, and leaves no trace."""
+"""The check that a destination is writable, before anything is paid for; it leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file comes whole or not at all, whatever its host does on the way."""
+"""A file is downloaded completely or not at all, whatever the server does."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def host():
 
 @pytest.fixture
 def get(host):
-    """Download what the host has, without pauses."""
+    """Download the server's file without delays."""
 
     def get(url=None, **options):
-        get.into, get.log, get.pauses = io.BytesIO(), Log(), []
-        options = {"what": "The video", "project": "p", "sleep": get.pauses.append, **options}
+        get.into, get.log, get.delays = io.BytesIO(), Log(), []
+        options = {"what": "The video", "project": "p", "sleep": get.delays.append, **options}
         config = ClientConfig(api_key="a-key-of-the-tests", read_timeout=5)
         return Download(url or host.url, get.into, config=config, log=get.log, **options).run()
 
@@ -81,7 +81,7 @@ def test_the_number_of_tries_is_limited(get, host):
         get()
     assert failure.value.retryable
     assert len(host.requests) <= 6
-    assert sum(get.pauses) > 0
+    assert sum(get.delays) > 0
 
 
 def test_the_time_is_limited_although_each_read_makes_progress(get, host):

@@ -1,4 +1,4 @@
-"""A worker of an executor of several machines warns of what is on its own disk only."""
+"""With an executor on several machines, a warning is logged for files on the disk of one worker."""
 
 from __future__ import annotations
 

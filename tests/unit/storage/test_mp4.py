@@ -1,4 +1,4 @@
-"""An MP4's own words on how long it is, and whether it is all there."""
+"""The duration of an MP4, and whether the file is complete."""
 
 from __future__ import annotations
 

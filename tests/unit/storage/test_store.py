@@ -1,4 +1,4 @@
-"""The video of a finished render is kept whole, or not at all. HTTP goes to the local service."""
+"""The video of a finished render is stored completely or not at all. HTTP goes to the local service."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_an_object_store_receives_the_file_in_one_upload(rendered, keep, bucket,
 
 
 def test_a_video_is_stored_in_a_write_only_bucket(rendered, keep, bucket, service, log):
-    """That is checked before the render is paid for, and passes; so the paid video must be stored there."""
+    """The check before the render passes, so the paid video must be stored there."""
 
     def forbidden(path, **options):
         raise PermissionError("Forbidden")

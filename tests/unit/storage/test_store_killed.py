@@ -1,4 +1,4 @@
-"""A process that is killed while it keeps a video leaves nothing under the final name; memory stays flat."""
+"""A process that is killed while it stores a video leaves nothing under the final name; memory use is constant."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if "store" in task:
     store.on_block = on_block
 import requests
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-kept = store_video(task["movie"], template=task["template"], hook=hook, log=logging.getLogger())
+stored = store_video(task["movie"], template=task["template"], hook=hook, log=logging.getLogger())
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({{"bytes": kept.bytes, "downloaded": kept.downloaded, "grown_kib": after - before}}), flush=True)
+print(json.dumps({{"bytes": stored.bytes, "downloaded": stored.downloaded, "grown_kib": after - before}}), flush=True)
 """
 
 

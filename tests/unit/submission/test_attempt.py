@@ -1,4 +1,4 @@
-"""When the attempt before this one ended, as each version of Airflow lets it be known."""
+"""When the previous attempt ended, in each version of Airflow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def uuid7_of(moment):
     return uuid.UUID(int=(int(moment * 1000) << 80) | (7 << 76) | (2 << 62) | 12345)
 
 
-@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 does not have such ids")
 def test_the_id_of_an_attempt_contains_the_end_of_the_previous_one(monkeypatch):
     monkeypatch.setattr("airflow.__version__", "3.1.8", raising=False)
     moment = time.time() - 300
@@ -32,9 +32,9 @@ def test_the_id_of_an_attempt_contains_the_end_of_the_previous_one(monkeypatch):
         assert previous_attempt_ended_at(task_instance(number)) == pytest.approx(moment, abs=0.01)
 
 
-@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 does not have such ids")
 def test_the_id_of_a_deferred_attempt_may_be_reused_by_the_next(monkeypatch):
-    """A scheduler that fails a task which is queued to resume gives it no new id."""
+    """A scheduler that fails a task which is queued to resume does not assign a new id."""
     monkeypatch.setattr("airflow.__version__", "3.3.2", raising=False)
     number = uuid7_of(time.time() - 300)
     for key in ("json2video_project", "json2video_waits_for", "json2video_progress"):
@@ -48,10 +48,10 @@ def test_an_attempt_that_died_while_sending_had_no_project():
     assert previous_attempt_had_project(task_instance(number, keys=["json2video_project"]))
     assert not previous_attempt_had_project(task_instance(number, keys=["json2video_waits_for"]))
     assert not previous_attempt_had_project(task_instance(number))
-    assert not previous_attempt_had_project(SimpleNamespace(try_number=2)), "Airflow 2.11 does not tell"
+    assert not previous_attempt_had_project(SimpleNamespace(try_number=2)), "Airflow 2.11 does not record it"
 
 
-@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 does not have such ids")
 def test_airflows_own_ids_are_read(monkeypatch):
     monkeypatch.setattr("airflow.__version__", "3.3.2", raising=False)
     from airflow.models.taskinstance import uuid7
@@ -59,7 +59,7 @@ def test_airflows_own_ids_are_read(monkeypatch):
     assert previous_attempt_ended_at(task_instance(uuid7())) == pytest.approx(time.time(), abs=60)
 
 
-@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 has no such ids")
+@pytest.mark.skipif(not AIRFLOW_3, reason="Airflow 2 does not have such ids")
 @pytest.mark.parametrize("version", ["3.0.6", "3.1.0", "3.1.7"])
 def test_the_end_is_unknown_in_versions_that_may_reuse_an_id(monkeypatch, version):
     monkeypatch.setattr("airflow.__version__", version, raising=False)

@@ -27,7 +27,7 @@ def client(service):
 
 @pytest.fixture
 def renders_of(service, client):
-    """Submit a render now and move the clock on by each number of days in turn; return projects and the end."""
+    """Submit a render and advance the clock, for each number of days; return the projects and the final time."""
 
     def renders_of(*days):
         projects, now = [], time.time()
@@ -86,7 +86,7 @@ def test_a_date_in_the_future_or_years_ago_is_limited(client, renders_of, monkey
 
 
 def test_renders_are_found_when_the_first_response_corrects_the_clock(client, renders_of):
-    """A machine that is days off asks for a range that the service's present is not in."""
+    """A machine whose clock is days off requests a range that does not include the service's present."""
     projects, now = renders_of(0.01)
     for wrong_by in (-3 * DAY, 3 * DAY):
         moments = iter((now + wrong_by, now, now, now))
@@ -129,13 +129,13 @@ def ago(days):
         ({}, None),
         # A backfill of an old date began when it began.
         (run(clear_number=0, start_date=ago(3), run_after=ago(900)), 4),
-        # A clear sets the start anew.
+        # A clear resets the start.
         (run(clear_number=1, start_date=ago(0), run_after=ago(30)), 31),
         (run(clear_number=1, start_date=ago(0), logical_date=ago(31), data_interval_end=ago(30)), 31),
         (run(clear_number=1, start_date=ago(0), logical_date=ago(-5), data_interval_end=ago(40)), None),
         (run(clear_number=1, start_date=ago(0), run_after=None), None),
         (run(clear_number=0, start_date=None, run_after=ago(2)), 3),
-        # So does a person who queues a run again by hand; the clear of one that runs was not counted then.
+        # So does a user who queues a run again by hand; the clear of one that runs was not counted then.
         (cleared(clear_number=0, start_date=ago(0), run_after=ago(30)), 31),
     ],
 )

@@ -1,4 +1,4 @@
-"""Adoption as the account's list really is: other people's documents, many pages, any order, last month, late."""
+"""Adoption and submission with a realistic list: other users' documents, many pages, any order, last month, late."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_short_outage_of_the_list_does_not_fail_the_attempt(submission, servic
 
 
 def test_one_refusal_of_the_list_does_not_fail_a_later_attempt(submission, service):
-    """401 for a second: a gateway's moment, while the attempt before may have paid."""
+    """401 for a second, from a gateway, while the previous attempt may have paid."""
     first = submission().run()
     service.add_fault("answer", method="GET", path="/v2/movies", status=401, body={"message": "Invalid API Key"})
     waited = []
@@ -136,7 +136,7 @@ def test_insufficient_credits_is_a_definite_refusal_and_the_list_is_not_read(sub
 
 
 def test_an_attempt_that_has_submitted_reads_the_list_again_after_a_wait_for_credits(submission, service):
-    """Absence had been confirmed before; the list shows the render later than it ever should."""
+    """The absence was confirmed before; the list shows the render later than it should."""
     late = submission().run()
     again = submission(state=SubmissionState(sent=True)).run()
     assert (again.project, again.adopted, service.posts) == (late.project, True, 1)

@@ -1,6 +1,6 @@
-"""Thousands of random lives of one submission, on simulated clocks: kills, lost responses, a list that lags, outages.
+"""Thousands of random histories of one submission, on simulated clocks: kills, lost responses, lag, outages.
 
-Whatever happens, the account never holds two renders of one task, no wait is without an end, and once the troubles
+Whatever happens, the account never holds two renders of one task, every wait ends, and once the faults
 are over the render exists.
 """
 
@@ -44,11 +44,11 @@ def _quiet():
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process was killed."""
 
 
 class World:
-    """The service, its clock, which is the true one, and what goes wrong."""
+    """The service, its clock (the correct one), and the faults."""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
@@ -56,7 +56,7 @@ class World:
         self.renders = []
         self.lag = self.rng.choice((0.0, 5.0, 60.0, LONGEST_LAG))
         self.may_kill = True
-        self.trouble = self.rng.choice((0.0, 0.2, 0.5))
+        self.fault_rate = self.rng.choice((0.0, 0.2, 0.5))
         self.renders_fail = self.rng.choice((0.0, 0.5))
         self.failed = set()
 
@@ -91,7 +91,7 @@ class Client:
 
     def _post(self, document):
         world = self.world
-        if world.happens(world.trouble):
+        if world.happens(world.fault_rate):
             kind = world.rng.choice(("unreachable", "refused", "too many", "lost before", "lost after", "gateway"))
             if kind == "unreachable":
                 raise ServiceUnreachable("no connection")
@@ -111,7 +111,7 @@ class Client:
         return SimpleNamespace(project=project)
 
     def _get(self, project):
-        if self.world.happens(self.world.trouble / 4):
+        if self.world.happens(self.world.fault_rate / 4):
             raise AuthenticationFailed("Invalid API Key")
         for render in self.world.renders:
             if render[0] == project:
@@ -122,7 +122,7 @@ class Client:
         world = self.world
         self.process.may_die()
         world.pass_time(world.rng.uniform(0.0, 2.0))
-        if world.happens(world.trouble):
+        if world.happens(world.fault_rate):
             if world.happens(0.2):
                 raise AuthenticationFailed("Invalid API Key")
             raise ServerError("maintenance")
@@ -171,7 +171,7 @@ class Process:
 
 
 class Store:
-    """Airflow's task state: in the same database for all attempts."""
+    """Airflow's task state, in the same database for all attempts."""
 
     def __init__(self):
         self.projects = {}
@@ -184,7 +184,7 @@ class Store:
 
 
 def attempt(world, number, *, ended_at, task_store, max_hold):
-    """Run one attempt through all its processes; return its render, or None if it is over without one."""
+    """Run one attempt through all its processes; return its render, or None if it ended without one."""
     state, until = None, None
     for _ in range(1000):
         process = Process(world)
@@ -229,7 +229,7 @@ def test_no_history_pays_twice_and_each_ends_with_a_render(has_task_store, end_i
         task_store, ended_at, began = Store() if has_task_store else None, None, world.now
         for number in range(1, 9):
             if number > LAST_BAD_ATTEMPT:
-                world.may_kill, world.trouble, world.renders_fail = False, 0.0, 0.0
+                world.may_kill, world.fault_rate, world.renders_fail = False, 0.0, 0.0
             render = attempt(
                 world, number, ended_at=ended_at if end_is_known else None, task_store=task_store, max_hold=max_hold
             )
@@ -248,7 +248,7 @@ def test_no_history_pays_twice_and_each_ends_with_a_render(has_task_store, end_i
 
 @pytest.mark.parametrize("broken", ["confirmation", "end of the attempt before"])
 def test_the_histories_detect_a_broken_rule(monkeypatch, broken):
-    """What these tests are worth: with a rule taken away, some history pays twice."""
+    """Without one of the rules, some history pays twice."""
     if broken == "confirmation":
         monkeypatch.setattr(Submitter, "__init__", _with_less_confirmation(Submitter.__init__))
     else:

@@ -114,7 +114,7 @@ def test_a_worker_whose_clock_is_days_off_does_not_pay_twice(submission, client,
 
 
 def test_a_worker_whose_clock_is_ahead_waits_the_full_confirmation_time(submission, service):
-    """By this machine's clock the attempt before ended two hours ago; by the service's it was just now."""
+    """By this machine's clock the previous attempt ended two hours ago; by the service's it ended just now."""
     with pytest.raises(SubmissionPaused):
         submission(
             attempt=2,
@@ -153,7 +153,7 @@ def test_an_unresolvable_host_fails_before_the_deadline_and_is_named(submission,
 
 
 def _unreachable(task, monkeypatch, outages):
-    """Let the service be out of reach of *task* where the next of *outages* is true."""
+    """Make the service unreachable for *task* whenever the next of *outages* is true."""
     from airflow_json2video.exceptions import ServiceUnreachable
 
     execute, outages = task.client.execute, iter(outages)
@@ -192,7 +192,7 @@ def test_delays_start_small_again_after_an_outage(submission, service, monkeypat
 
 @pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
 def test_an_attempt_may_submit_after_a_confirmation_that_outlasts_its_deadline(submission, service, skew):
-    """Otherwise every attempt would wait anew, and none would submit."""
+    """Otherwise every attempt would start the wait again, and none would submit."""
     passed = FakeClock()
     task = submission(
         attempt=2,
@@ -209,7 +209,7 @@ def test_an_attempt_may_submit_after_a_confirmation_that_outlasts_its_deadline(s
 
 @pytest.mark.parametrize("skew", [0.0, 7200.0, -7200.0])
 def test_learning_the_skew_during_an_outage_does_not_move_the_deadline(submission, service, monkeypatch, skew):
-    """Each failed response tells the service's time, while the moment of sending is still by this machine's clock."""
+    """Each failed response contains the service's time, while the time of sending is still by this machine's clock."""
     monkeypatch.undo()
     service.add_fault("answer", method="GET", path="/v2/movies", status=503, times=None)
     passed = FakeClock()
@@ -245,7 +245,7 @@ def test_a_confirmation_ends_with_the_task(submission, service):
 
 
 def test_a_confirmed_absence_may_be_acted_on_until_two_minutes_past_the_deadline(submission, service):
-    """Also if the account or the service cannot be asked for a moment just then."""
+    """Also if the account or the service is briefly unavailable at that time."""
     for asked_for, submits in ((119.0, True), (121.0, False)):
         passed = FakeClock()
 
