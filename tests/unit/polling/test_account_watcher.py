@@ -100,8 +100,8 @@ async def test_a_render_of_hours_is_polled_by_itself_and_reported_once(watching,
         project = await _submit()
         await poll()
         assert not _single_polls(service)
-        for _ in range(16):
-            service.clock.advance(10 * MINUTE)
+        for _ in range(8):
+            service.clock.advance(20 * MINUTE)
             await poll()
         asked = len(_single_polls(service))
         assert 5 < asked < 20
