@@ -14,17 +14,17 @@ from typing import Any
 
 from airflow_json2video.api.client import Json2VideoClient
 from benchmarks.batch.usage import Usage, UsageMonitor
-from tests.crash.markers import Markers, Strike
-from tests.crash.stage import AIRFLOW_SETTINGS
+from tests.crash.markers import Injection, Markers
+from tests.crash.testbed import AIRFLOW_SETTINGS
 from tests.support.airflow import Airflow, StateChange
 from tests.support.processes import ROOT
 from tests.support.service import ServiceProcess
 
 __all__ = ["RunCost", "airflow_for", "run_once", "run_with_faults", "write_rows"]
 
-STRIKES = (
-    Strike(point="post.answered", whom="worker", attempt=1, after=0.1),
-    Strike(point="post.answered", whom="worker", attempt=2),
+INJECTIONS = (
+    Injection(point="post.answered", whom="worker", attempt=1, after=0.1),
+    Injection(point="post.answered", whom="worker", attempt=2),
 )
 """The first worker is killed in the middle of its submissions, the second right after the response to its first one."""
 
@@ -130,16 +130,16 @@ def run_with_faults(home: Path, *, rows: int, seed: int, quiet: bool = False) ->
         (markers.folder / "calendar").write_text("{}")
         if not quiet:
             _break(service, rows, seed=seed)
-            for strike in STRIKES:
-                markers.place(run_id, strike)
+            for injection in INJECTIONS:
+                markers.place(run_id, injection)
         with airflow_for(home, service, markers=markers.folder, stored=True) as airflow:
             cost = run_once(airflow, service, "bench_batch", run_id=run_id, rows=source, timeout=3600)
-            killed = sum(markers.hit(run_id, strike) is not None for strike in STRIKES)
-            struck = sum(f["applied"] for f in service.control("GET", "faults")["faults"])
+            killed = sum(markers.hit(run_id, injection) is not None for injection in INJECTIONS)
+            injected = sum(f["applied"] for f in service.control("GET", "faults")["faults"])
             wrong = _wrong(service, home / "report.jsonl", rows) if cost.state == "success" else ["the run failed"]
-    if not quiet and killed != len(STRIKES):
-        wrong.append(f"{killed} of {len(STRIKES)} workers were killed")
-    _print_cost(cost, rows=rows, killed=killed, struck=struck)
+    if not quiet and killed != len(INJECTIONS):
+        wrong.append(f"{killed} of {len(INJECTIONS)} workers were killed")
+    _print_cost(cost, rows=rows, killed=killed, injected=injected)
     for problem in wrong:
         print(f"WRONG: {problem}")
     return 1 if wrong else 0
@@ -150,8 +150,8 @@ def _break(service: ServiceProcess, rows: int, *, seed: int) -> None:
     numbers = rng.sample(range(1, rows + 1), round(rows * (sum(share for share, _ in _BROKEN) + _FAILING)))
     rules: list[dict[str, Any]] = []
     for share, rule in _BROKEN:
-        struck, numbers = numbers[: round(rows * share)], numbers[round(rows * share) :]
-        rules.append({"method": "POST", "path": "/movies", "nth": struck, "times": None, **rule})
+        injected, numbers = numbers[: round(rows * share)], numbers[round(rows * share) :]
+        rules.append({"method": "POST", "path": "/movies", "nth": injected, "times": None, **rule})
     rules.append(
         {"kind": "render", "status": "error", "message": "Failed to download x", "nth": numbers, "times": None}
     )
@@ -194,9 +194,9 @@ def _kind(request: Mapping[str, Any]) -> str:
     return "polls of one render" if "project=" in request["query"] else "pages of the list"
 
 
-def _print_cost(cost: RunCost, *, rows: int, killed: int, struck: int) -> None:
+def _print_cost(cost: RunCost, *, rows: int, killed: int, injected: int) -> None:
     print(
-        f"\n{rows:,} rows, {struck} responses and renders broken, {killed} workers killed: {cost.state} in attempt "
+        f"\n{rows:,} rows, {injected} responses and renders broken, {killed} workers killed: {cost.state} in attempt "
         f"{cost.attempts}\n"
         f"  wall time            {cost.seconds:8.1f} s\n"
         f"  worker-slot seconds  {cost.slots:8.1f}\n"

@@ -12,10 +12,10 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
-from tests.crash.play import play
 from tests.crash.rows import ROWS, SHORT, Row
-from tests.crash.stage import SERVICES, Stage
+from tests.crash.run_rows import run_rows
 from tests.crash.table import Expected, as_table, problems
+from tests.crash.testbed import SERVICES, Testbed
 from tests.support.processes import ROOT, raise_on_signals
 
 __all__ = ["main"]
@@ -52,18 +52,18 @@ def _matrix(options: argparse.Namespace, home: Path) -> int:
     )
     services = {row.service for row in rows}
     environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": options.postgres} if options.postgres else {}
-    with Stage(
+    with Testbed(
         home,
         naive=options.naive,
         services={name: SERVICES[name] for name in SERVICES if name in services},
         environment=environment,
-    ) as stage:
+    ) as testbed:
         print(f"  {time.monotonic() - began:5.0f} s  Airflow is ready; {len(rows)} rows")
 
         def report(line: str) -> None:
             print(f"  {time.monotonic() - began:5.0f} s  {line}")
 
-        outcomes = play(stage, rows, report=report)
+        outcomes = run_rows(testbed, rows, report=report)
     wrong = [outcome for outcome in outcomes if problems(outcome)]
     twice = sum(len(unit.paid) > outcome.expected.paid for outcome in outcomes for unit in outcome.units)
     print(f"\n{as_table(outcomes)}\n")

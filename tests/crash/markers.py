@@ -1,4 +1,4 @@
-"""Where to kill a process: a strike, and the folder of marker files that passes it to the process.
+"""Where to kill a process: an injection, and the folder of marker files that passes it to the process.
 
 A marker is a file named ``<run>~<task>~<map index>@<point>@<attempt>``. The process that reaches the point
 moves it into ``taken/``, which only one process can, writes what it does into ``<name>.hit`` and does it.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["POINTS", "Hit", "Markers", "Strike"]
+__all__ = ["POINTS", "Hit", "Injection", "Markers"]
 
 POINTS = {
     "template": "before its template is rendered",
@@ -36,19 +36,19 @@ POINTS = {
     "list.answered": "while reading the list",
     "download.answered": "while downloading",
 }
-"""The points of the path that a strike can name."""
+"""The points of the path that an injection can name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strike:
+class Injection:
     """One kill.
 
     :param whom: ``task``: only the task's process, like the kernel's out-of-memory killer; its supervisor reports
         that to Airflow immediately. ``worker``: the supervisor too, like a machine that dies; Airflow notices that by
         the missing heartbeat.
     :param what: ``kill`` is SIGKILL, ``stop`` SIGSTOP.
-    :param attempt: try number that is struck, or ``any``.
-    :param after: seconds from the point to the strike, while the process continues.
+    :param attempt: try number in which it is injected, or ``any``.
+    :param after: seconds from the point to the injection, while the process continues.
     """
 
     point: str
@@ -70,7 +70,7 @@ class Strike:
 
 @dataclass(frozen=True)
 class Hit:
-    """A strike that has happened.
+    """An injection that has happened.
 
     :param at: epoch seconds.
     :param pids: the processes that got the signal.
@@ -91,16 +91,16 @@ class Markers:
         self.folder = folder
         (folder / "taken").mkdir(parents=True, exist_ok=True)
 
-    def place(self, run_id: str, strike: Strike) -> None:
-        """Place the marker, so that the strike happens when the run's task reaches its point."""
-        path = self.folder / strike.name(run_id)
+    def place(self, run_id: str, injection: Injection) -> None:
+        """Place the marker, so that the injection happens when the run's task reaches its point."""
+        path = self.folder / injection.name(run_id)
         partial = path.with_name(f"{path.name}.part")
-        partial.write_text(json.dumps({"whom": strike.whom, "what": strike.what, "after": strike.after}))
+        partial.write_text(json.dumps({"whom": injection.whom, "what": injection.what, "after": injection.after}))
         partial.replace(path)
 
-    def hit(self, run_id: str, strike: Strike) -> Hit | None:
-        """Return the strike as it happened; None if it has not."""
-        path = self.folder / "taken" / f"{strike.name(run_id)}.hit"
+    def hit(self, run_id: str, injection: Injection) -> Hit | None:
+        """Return the injection as it happened; None if it has not."""
+        path = self.folder / "taken" / f"{injection.name(run_id)}.hit"
         try:
             facts: Mapping[str, Any] = json.loads(path.read_text())
         except FileNotFoundError:

@@ -33,7 +33,7 @@ class OtherDeployment:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",
         }
-        self._environment.pop("JSON2VIDEO_CRASH_MARKERS", None)  # nothing is struck here
+        self._environment.pop("JSON2VIDEO_CRASH_MARKERS", None)  # nothing is injected here
 
     def start_run(self, dag_id: str, *, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start the run with this id, without waiting for it."""

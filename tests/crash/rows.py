@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.crash import acts
-from tests.crash.acts import Act
-from tests.crash.markers import POINTS, Strike
+from tests.crash import actions
+from tests.crash.actions import Action
+from tests.crash.markers import POINTS, Injection
 from tests.crash.table import Expected
 
 __all__ = ["ROWS", "SHORT", "Row"]
@@ -21,11 +21,11 @@ class Row:
     :param name: short and unique; it is the run's id, and the movie's ``client-data`` contains it.
     :param point: where the path is broken, for the table.
     :param killed: what is killed or broken, for the table.
-    :param strikes: kills inside the task's processes.
+    :param injections: kills inside the task's processes.
     :param faults: fault rules of the service, limited to the row's own movies.
     :param before: what the driver does before it starts.
-    :param act: what the driver does while the row runs.
-    :param scene: rows with the same scene run together, without any others; those without a scene all run in parallel.
+    :param action: what the driver does while the row runs.
+    :param group: rows with the same group run together, without any others; those without a group all run in parallel.
     """
 
     name: str
@@ -34,20 +34,20 @@ class Row:
     dag: str = "crash"
     units: int = 1
     service: str = "main"
-    strikes: tuple[Strike, ...] = ()
+    injections: tuple[Injection, ...] = ()
     faults: tuple[Mapping[str, Any], ...] = ()
-    before: Act | None = None
-    act: Act | None = None
+    before: Action | None = None
+    action: Action | None = None
     expected: Expected = field(default_factory=Expected)
-    scene: str | None = None
+    group: str | None = None
 
 
 def _killed(point: str, whom: str, *, dag: str = "crash", task: str = "render", after: float = 0.0, **more: Any) -> Row:
     name = f"kill-{whom}-{point}-{task}-{dag}".replace(".", "-").replace("_", "-")
     place = POINTS[point] + (" (synchronous)" if dag == "crash_sync" else "") + (" (store)" if task == "store" else "")
     # Whichever attempt arrives first: on a busy machine Airflow itself may end an attempt earlier.
-    strike = Strike(point=point, whom=whom, task=task, after=after, attempt="any")  # type: ignore[arg-type]
-    return Row(name=name, point=place, killed=whom, dag=dag, strikes=(strike,), **more)
+    injection = Injection(point=point, whom=whom, task=task, after=after, attempt="any")  # type: ignore[arg-type]
+    return Row(name=name, point=place, killed=whom, dag=dag, injections=(injection,), **more)
 
 
 def _post(**rule: Any) -> Mapping[str, Any]:
@@ -86,7 +86,7 @@ KILLS = (
         name="kill-twice",
         point="after the response; then during the lookup",
         killed="task, twice",
-        strikes=(Strike(point="post.answered"), Strike(point="list.answered", attempt=2)),
+        injections=(Injection(point="post.answered"), Injection(point="list.answered", attempt=2)),
     ),
     Row(
         name="kill-mapped",
@@ -94,32 +94,32 @@ KILLS = (
         killed="task, worker, task",
         dag="crash_mapped",
         units=3,
-        strikes=(
-            Strike(point="post.answered", map_index=0, attempt="any"),
-            Strike(point="xcom.pushed", map_index=1, whom="worker", attempt="any"),
-            Strike(point="result", map_index=2, attempt="any"),
+        injections=(
+            Injection(point="post.answered", map_index=0, attempt="any"),
+            Injection(point="xcom.pushed", map_index=1, whom="worker", attempt="any"),
+            Injection(point="result", map_index=2, attempt="any"),
         ),
     ),
     Row(
         name="stop-until-successor-runs",
         point="before the stamp, woken after its successor started",
         killed="worker, stopped",
-        strikes=(Strike(point="stamp", whom="worker", what="stop"),),
-        act=acts.wake_when_successor_runs,
+        injections=(Injection(point="stamp", whom="worker", what="stop"),),
+        action=actions.wake_when_successor_runs,
     ),
     Row(
         name="stop-until-successor-paid",
         point="before the stamp, woken after its successor paid",
         killed="worker, stopped",
-        strikes=(Strike(point="stamp", whom="worker", what="stop"),),
-        act=acts.wake_when_successor_paid,
+        injections=(Injection(point="stamp", whom="worker", what="stop"),),
+        action=actions.wake_when_successor_paid,
     ),
     Row(
         name="stop-until-marked",
         point="before the stamp, woken after it was marked failed; cleared",
         killed="worker, stopped",
-        strikes=(Strike(point="stamp", whom="worker", what="stop"),),
-        act=acts.wake_when_marked,
+        injections=(Injection(point="stamp", whom="worker", what="stop"),),
+        action=actions.wake_when_marked,
     ),
 )
 
@@ -168,21 +168,21 @@ ANSWERS = (
         point="after the response to the POST, listed 25 s late",
         killed="task",
         service="late",
-        strikes=(Strike(point="post.answered", attempt="any"),),
+        injections=(Injection(point="post.answered", attempt="any"),),
     ),
     Row(
         name="kill-worker-late",
         point="after the response to the POST, listed 25 s late",
         killed="worker",
         service="late",
-        strikes=(Strike(point="post.answered", whom="worker", attempt="any"),),
+        injections=(Injection(point="post.answered", whom="worker", attempt="any"),),
     ),
     Row(
         name="lost-late-kill",
         point="response lost, listed 25 s late; killed during the lookup",
         killed="the response, task",
         service="late",
-        strikes=(Strike(point="list.answered", attempt="any"),),
+        injections=(Injection(point="list.answered", attempt="any"),),
         faults=(_post(kind="lost"),),
     ),
     _broken("lost-sync", "response lost (synchronous)", _post(kind="lost"), dag="crash_sync"),
@@ -191,7 +191,7 @@ ANSWERS = (
         point="response lost; shuffled list, 4 pages",
         killed="the response",
         service="crowded",
-        before=acts.fill_the_account,
+        before=actions.fill_the_account,
         faults=(_post(kind="lost"),),
     ),
     Row(
@@ -199,37 +199,42 @@ ANSWERS = (
         point="after the response; then a new month begins",
         killed="worker",
         service="month",
-        strikes=(Strike(point="post.answered", whom="worker"),),
-        before=acts.to_the_end_of_the_month,
-        act=acts.turn_the_month,
+        injections=(Injection(point="post.answered", whom="worker"),),
+        before=actions.to_the_end_of_the_month,
+        action=actions.turn_the_month,
     ),
 )
 
 
 def _other(name: str, point: str, killed: str, **more: Any) -> Row:
-    more.setdefault("before", acts.other_has_rendered)
+    more.setdefault("before", actions.other_has_rendered)
     return Row(name=f"other-{name}", point=f"same run in another deployment: {point}", killed=killed, **more)
 
 
 DEPLOYMENTS = (
-    _other("retry", "before the POST", "worker", strikes=(Strike(point="post.before", whom="worker", attempt="any"),)),
+    _other(
+        "retry", "before the POST", "worker", injections=(Injection(point="post.before", whom="worker", attempt="any"),)
+    ),
     _other(
         "retry-running",
         "before the POST, theirs keeps running",
         "task",
         service="long",
-        before=acts.other_renders,
-        strikes=(Strike(point="post.before", attempt="any"),),
+        before=actions.other_renders,
+        injections=(Injection(point="post.before", attempt="any"),),
     ),
     _other(
-        "kill", "after the response", "worker", strikes=(Strike(point="post.answered", whom="worker", attempt="any"),)
+        "kill",
+        "after the response",
+        "worker",
+        injections=(Injection(point="post.answered", whom="worker", attempt="any"),),
     ),
     _other(
         "clear",
         "both returned a result: cleared",
         "by a user",
         dag="crash_reuse",
-        act=acts.clear_after_success_of_both,
+        action=actions.clear_after_success_of_both,
     ),
     _other(
         "delete",
@@ -237,9 +242,9 @@ DEPLOYMENTS = (
         "task",
         dag="crash_delete",
         service="slow",
-        before=acts.other_renders,
-        strikes=(Strike(point="post.before", attempt="any"),),
-        act=acts.other_keeps_its_video,
+        before=actions.other_renders,
+        injections=(Injection(point="post.before", attempt="any"),),
+        action=actions.other_keeps_its_video,
     ),
 )
 
@@ -249,28 +254,28 @@ WAITING = (
         point="deferred: cleared, the render keeps running",
         killed="by a user",
         service="long",
-        act=acts.clear_while_deferred,
+        action=actions.clear_while_deferred,
     ),
     # The render has ended, or nearly, before the next attempt reads the list.
     Row(
         name="clear-late",
         point="deferred: cleared, the render ends",
         killed="by a user",
-        act=acts.clear_while_deferred,
+        action=actions.clear_while_deferred,
     ),
     Row(
         name="mark-failed",
         point="deferred: marked failed; cleared after the render's end",
         killed="by a user",
         service="slow",
-        act=acts.mark_failed_then_clear,
+        action=actions.mark_failed_then_clear,
     ),
     Row(
         name="mark-success",
         point="deferred: marked success; cleared after the render's end",
         killed="by a user",
         service="slow",
-        act=acts.mark_success_then_clear,
+        action=actions.mark_success_then_clear,
     ),
     Row(
         name="clear-and-kill",
@@ -278,22 +283,22 @@ WAITING = (
         killed="by a user, task",
         service="long",
         # The first attempt that resumes is one after the clear: it has adopted the render that attempt 1 paid for.
-        strikes=(Strike(point="resume", attempt="any"),),
-        act=acts.clear_while_deferred,
+        injections=(Injection(point="resume", attempt="any"),),
+        action=actions.clear_while_deferred,
     ),
     Row(
         name="clear-delivered",
         point="result returned: cleared, a new render is ordered",
         killed="by a user",
-        act=acts.clear_after_success,
+        action=actions.clear_after_success,
         expected=Expected(projects=2, paid=2),
     ),
     Row(
         name="clear-delivered-and-kill",
         point="result returned: cleared; then right before the POST",
         killed="by a user, task",
-        strikes=(Strike(point="post.before", attempt=2),),
-        act=acts.clear_after_success,
+        injections=(Injection(point="post.before", attempt=2),),
+        action=actions.clear_after_success,
         expected=Expected(projects=2, paid=2),
     ),
     Row(
@@ -301,15 +306,15 @@ WAITING = (
         point="service down at the start, back after a minute",
         killed="the service",
         service="away",
-        before=acts.service_is_away,
-        act=acts.service_comes_back,
+        before=actions.service_is_away,
+        action=actions.service_comes_back,
     ),
     Row(
         name="service-down",
         point="deferred: service down for 20 s",
         killed="the service",
         service="down",
-        act=acts.service_goes_and_comes,
+        action=actions.service_goes_and_comes,
     ),
     Row(
         name="polls-fail",
@@ -323,14 +328,16 @@ WAITING = (
         point="deferred: key revoked, then replaced",
         killed="the key",
         service="keyed",
-        act=acts.key_is_revoked,
+        action=actions.key_is_revoked,
     ),
 )
 
 
-def _scene(name: str, point: str, killed: str, act: Act | None, *, scene: str | None = None, **more: Any) -> Row:
+def _grouped(
+    name: str, point: str, killed: str, action: Action | None, *, group: str | None = None, **more: Any
+) -> Row:
     more.setdefault("service", "slow")
-    return Row(name=name, point=point, killed=killed, act=act, scene=scene or name, **more)
+    return Row(name=name, point=point, killed=killed, action=action, group=group or name, **more)
 
 
 # Long enough for the next scheduler to consider the last one dead and its task orphaned.
@@ -338,21 +345,21 @@ _STUCK_POST = (_post(kind="delay", when="before", seconds=25),)
 _SLOW_POST = (_post(kind="delay", when="after", seconds=4),)
 
 COMPONENTS = (
-    _scene("triggerer", "deferred", "triggerer", acts.kill_triggerer),
-    _scene("triggerer-late", "deferred; back after the render's end", "triggerer", acts.kill_triggerer_until_done),
-    _scene("triggerer-end", "when the render ends", "triggerer", acts.kill_triggerer_at_the_end),
-    _scene("scheduler-post", "during the POST", "scheduler, workers", acts.kill_scheduler, faults=_SLOW_POST),
-    _scene("scheduler-deferred", "deferred", "scheduler", None, scene="scheduler-post"),
-    _scene(
+    _grouped("triggerer", "deferred", "triggerer", actions.kill_triggerer),
+    _grouped("triggerer-late", "deferred; back after the render's end", "triggerer", actions.kill_triggerer_until_done),
+    _grouped("triggerer-end", "when the render ends", "triggerer", actions.kill_triggerer_at_the_end),
+    _grouped("scheduler-post", "during the POST", "scheduler, workers", actions.kill_scheduler, faults=_SLOW_POST),
+    _grouped("scheduler-deferred", "deferred", "scheduler", None, group="scheduler-post"),
+    _grouped(
         "scheduler-alone",
         "during the POST; workers keep running",
         "scheduler",
-        acts.kill_scheduler_alone,
+        actions.kill_scheduler_alone,
         faults=_STUCK_POST,
     ),
-    _scene("api-post", "during the POST", "api-server", acts.kill_api_server, faults=_SLOW_POST),
-    _scene("api-deferred", "deferred", "api-server", None, scene="api-post"),
-    _scene("all", "deferred", "all of Airflow", acts.kill_all),
+    _grouped("api-post", "during the POST", "api-server", actions.kill_api_server, faults=_SLOW_POST),
+    _grouped("api-deferred", "deferred", "api-server", None, group="api-post"),
+    _grouped("all", "deferred", "all of Airflow", actions.kill_all),
 )
 
 ROWS: tuple[Row, ...] = (*KILLS, *ANSWERS, *DEPLOYMENTS, *WAITING, *COMPONENTS)

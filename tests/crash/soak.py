@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.crash.markers import Strike
-from tests.crash.stage import CONFIRMATION_TIME, FINAL, Stage
+from tests.crash.markers import Injection
 from tests.crash.table import Expected, Outcome, Unit, as_table, problems
+from tests.crash.testbed import CONFIRMATION_TIME, FINAL, Testbed
 
-__all__ = ["Fate", "fates", "soak"]
+__all__ = ["RandomFault", "random_faults", "soak"]
 
 _PER_RUN = 30
 _POINTS = (
@@ -40,25 +40,25 @@ _COMPONENTS = ("triggerer", "triggerer", "scheduler", "scheduler alone", "api-se
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fate:
+class RandomFault:
     """The kills and the fault of one render."""
 
-    strikes: tuple[Strike, ...] = ()
+    injections: tuple[Injection, ...] = ()
     fault: Mapping[str, Any] | None = None
 
 
-def fates(renders: int, *, seed: int) -> list[Fate]:
+def random_faults(renders: int, *, seed: int) -> list[RandomFault]:
     """Draw kills and faults for each render: none for a third of them. The same seed draws the same."""
     rng = random.Random(seed)
     drawn = []
     for _ in range(renders):
-        strikes: tuple[Strike, ...] = ()
+        injections: tuple[Injection, ...] = ()
         fault: Mapping[str, Any] | None = None
         dice = rng.random()
         attempts = 0 if dice < 0.6 else 1 if dice < 0.9 else 2
         for attempt in range(1, attempts + 1):
             whom = rng.choice(("task", "task", "worker"))
-            strikes += (Strike(point=rng.choice(_POINTS), whom=whom, attempt=attempt),)  # type: ignore[arg-type]
+            injections += (Injection(point=rng.choice(_POINTS), whom=whom, attempt=attempt),)  # type: ignore[arg-type]
         dice = rng.random()
         if dice < 0.30:
             fault = rng.choice(_CREATED)
@@ -66,7 +66,7 @@ def fates(renders: int, *, seed: int) -> list[Fate]:
             fault = rng.choice(_REFUSED)
         elif dice < 0.37:
             fault = rng.choice(_NOTHING)
-        drawn.append(Fate(strikes=strikes, fault=fault))
+        drawn.append(RandomFault(injections=injections, fault=fault))
     return drawn
 
 
@@ -75,7 +75,7 @@ def soak(home: Path, *, renders: int, seed: int, naive: bool = False, database: 
     began = time.monotonic()
     per_run = min(_PER_RUN, renders)
     runs = -(-renders // per_run)
-    drawn = fates(runs * per_run, seed=seed)
+    drawn = random_faults(runs * per_run, seed=seed)
     environment = {
         "JSON2VIDEO_CRASH_SOAK": str(per_run),
         "JSON2VIDEO_CRASH_RETRIES": "12",
@@ -95,44 +95,45 @@ def soak(home: Path, *, renders: int, seed: int, naive: bool = False, database: 
         }
     }
     print(f"Soak: {runs * per_run} renders in {runs} runs, seed {seed}")
-    with Stage(home, naive=naive, services=settings, environment=environment, dags=("crash_soak",)) as stage:
+    with Testbed(home, naive=naive, services=settings, environment=environment, dags=("crash_soak",)) as testbed:
         print(f"  {time.monotonic() - began:5.0f} s  Airflow is ready")
-        killed = _Killer(stage, seed=seed, began=began)
+        killed = _Killer(testbed, seed=seed, began=began)
         for number in range(runs):
-            _start(stage, number, drawn[number * per_run : (number + 1) * per_run])
+            _start(testbed, number, drawn[number * per_run : (number + 1) * per_run])
             killed.start()
             killed.pause(8)
-        _wait(stage, runs, per_run, share=0.9, began=began)
+        _wait(testbed, runs, per_run, share=0.9, began=began)
         killed.stop()
-        _wait(stage, runs, per_run, share=1.0, began=began)
-        outcome = _outcome(stage, drawn, runs, per_run, killed=killed, seed=seed)
+        _wait(testbed, runs, per_run, share=1.0, began=began)
+        outcome = _outcome(testbed, drawn, runs, per_run, killed=killed, seed=seed)
     print(f"\n{as_table([outcome])}\n\nThe soak took {time.monotonic() - began:.0f} s. Logs are in {home}.")
     return 1 if problems(outcome) else 0
 
 
-def _start(stage: Stage, number: int, drawn: list[Fate]) -> None:
+def _start(testbed: Testbed, number: int, drawn: list[RandomFault]) -> None:
     run_id = f"soak-{number:02}"
-    account = stage.accounts["main"]
+    account = testbed.accounts["main"]
     rules = []
-    for index, fate in enumerate(drawn):
-        for strike in fate.strikes:
-            stage.markers.place(
-                run_id, Strike(point=strike.point, whom=strike.whom, attempt=strike.attempt, map_index=index)
+    for index, random_fault in enumerate(drawn):
+        for injection in random_fault.injections:
+            testbed.markers.place(
+                run_id,
+                Injection(point=injection.point, whom=injection.whom, attempt=injection.attempt, map_index=index),
             )
-        if fate.fault is not None:
-            rules.append({"method": "POST", "path": "/movies", "marker": f'"{run_id}.{index}"', **fate.fault})
+        if random_fault.fault is not None:
+            rules.append({"method": "POST", "path": "/movies", "marker": f'"{run_id}.{index}"', **random_fault.fault})
     if rules:
         account.break_with(*rules)
     conf = {"unit": run_id, "connection": "crash_main"}
-    stage.trigger("crash_soak", run_id=run_id, conf=conf)
+    testbed.trigger("crash_soak", run_id=run_id, conf=conf)
 
 
-def _wait(stage: Stage, runs: int, per_run: int, *, share: float, began: float) -> None:
+def _wait(testbed: Testbed, runs: int, per_run: int, *, share: float, began: float) -> None:
     """Wait until this share of the renders has finished."""
     deadline = time.monotonic() + 1800
     reported_at = 0.0
     while True:
-        seen = [s for n in range(runs) for s in stage.instances(f"soak-{n:02}", "render").values()]
+        seen = [s for n in range(runs) for s in testbed.instances(f"soak-{n:02}", "render").values()]
         over = sum(s.state in FINAL for s in seen)
         if over >= share * runs * per_run or time.monotonic() > deadline:
             return
@@ -145,8 +146,8 @@ def _wait(stage: Stage, runs: int, per_run: int, *, share: float, began: float) 
 class _Killer:
     """Kills a component of Airflow at random intervals, in an order that depends on the seed."""
 
-    def __init__(self, stage: Stage, *, seed: int, began: float) -> None:
-        self._stage = stage
+    def __init__(self, testbed: Testbed, *, seed: int, began: float) -> None:
+        self._testbed = testbed
         self._rng = random.Random(seed + 1)
         self._began = began
         self._over = threading.Event()
@@ -172,29 +173,31 @@ class _Killer:
             what = self._rng.choice(_COMPONENTS)
             component = what.split()[0]
             print(f"  {time.monotonic() - self._began:5.0f} s  kill -9 {what}")
-            self._stage.airflow.kill(component, descendants=what != "scheduler alone")
-            self._stage.restart(component)
+            self._testbed.airflow.kill(component, descendants=what != "scheduler alone")
+            self._testbed.restart(component)
             self.killed.append(what)
 
 
-def _outcome(stage: Stage, drawn: list[Fate], runs: int, per_run: int, *, killed: _Killer, seed: int) -> Outcome:
-    account = stage.accounts["main"]
+def _outcome(
+    testbed: Testbed, drawn: list[RandomFault], runs: int, per_run: int, *, killed: _Killer, seed: int
+) -> Outcome:
+    account = testbed.accounts["main"]
     while any(r["status"] in ("pending", "running") for r in account.renders()):
         time.sleep(0.5)
     of_unit = account.unit_renders()
-    units, strikes = [], 0
+    units, injections = [], 0
     for number in range(runs):
         run_id = f"soak-{number:02}"
         for index in range(per_run):
-            fate = drawn[number * per_run + index]
-            strikes += sum(
-                stage.markers.hit(run_id, Strike(point=s.point, attempt=s.attempt, map_index=index)) is not None
-                for s in fate.strikes
+            random_fault = drawn[number * per_run + index]
+            injections += sum(
+                testbed.markers.hit(run_id, Injection(point=s.point, attempt=s.attempt, map_index=index)) is not None
+                for s in random_fault.injections
             )
             name = f"{run_id}.{index}"
             found = of_unit.get(name, [])
-            seen = stage.seen(run_id, "render", index)
-            result = stage.xcom("crash_soak", run_id, "render", index)
+            seen = testbed.seen(run_id, "render", index)
+            result = testbed.xcom("crash_soak", run_id, "render", index)
             project = result.get("project") if isinstance(result, dict) else None
             units.append(
                 Unit(
@@ -211,7 +214,7 @@ def _outcome(stage: Stage, drawn: list[Fate], runs: int, per_run: int, *, killed
     posts = [c for c in account.journal() if c["method"] == "POST" and c["path"] == "/v2/movies"]
     return Outcome(
         point=f"{len(units)} renders, seed {seed}",
-        killed=f"{strikes} tasks and workers, {faults} responses, {len(killed.killed)} components of Airflow",
+        killed=f"{injections} tasks and workers, {faults} responses, {len(killed.killed)} components of Airflow",
         expected=Expected(),
         units=tuple(units),
         posts=len(posts),

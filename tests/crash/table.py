@@ -50,8 +50,8 @@ class Outcome:
 
     :param posts: ``POST /movies`` requests that the service received.
     :param credits: credits that the account was charged.
-    :param seconds: from the (first) kill or fault to the end; None if nothing was struck.
-    :param missed: strikes and faults that did not happen, so that the row proves nothing.
+    :param seconds: from the (first) kill or fault to the end; None if nothing was injected.
+    :param missed: injections and faults that did not happen, so that the row proves nothing.
     :param driver_error: an error of the driver itself.
     """
 
@@ -69,7 +69,7 @@ class Outcome:
 
 def problems(outcome: Outcome) -> list[str]:
     """Return the differences from the expected outcome."""
-    found = [f"not struck: {what}" for what in outcome.missed]
+    found = [f"not injected: {what}" for what in outcome.missed]
     if outcome.driver_error:
         found.append(outcome.driver_error)
     for unit in outcome.units:

@@ -2,7 +2,7 @@
 
 It wraps a few functions of Airflow, ``requests`` and the package when their modules are imported. A wrapped
 function checks for a marker file of the task instance that runs here; the one process that moves the file away
-does what the file says, so each marker strikes once. See :mod:`tests.crash.markers`.
+does what the file says, so each marker applies once. See :mod:`tests.crash.markers`.
 
 It uses only the standard library: it runs before anything else, and in processes that do not run a task.
 """
@@ -26,7 +26,7 @@ current: dict[str, Any] = {}
 """The task instance of this process, or of the task that this process supervises."""
 
 
-def strike(point: str, *, supervisor: bool = False) -> None:
+def inject(point: str, *, supervisor: bool = False) -> None:
     """Do what the marker of this point says, if there is one for this attempt."""
     if not current:
         return
@@ -70,15 +70,15 @@ def _children(pid: int) -> list[int]:
 
 
 def around(owner: Any, name: str, *, before: Any = None, after: Any = None, supervisor: bool = False) -> None:
-    """Strike before and after a function: at a named point, or at those that a function of the arguments returns."""
+    """Injection before and after a function: at a named point, or at those that a function of the arguments returns."""
     original = getattr(owner, name)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         for point in _points(before, args, kwargs):
-            strike(point, supervisor=supervisor)
+            inject(point, supervisor=supervisor)
         result = original(*args, **kwargs)
         for point in _points(after, args, kwargs):
-            strike(point, supervisor=supervisor)
+            inject(point, supervisor=supervisor)
         return result
 
     wrapped.__wrapped__ = original  # type: ignore[attr-defined]
@@ -141,7 +141,7 @@ def in_requests(module: Any) -> None:
         return "download"
 
     def before(*args: Any, **kwargs: Any) -> list[str]:
-        # "post.during" is checked before the call too: its marker has "after" seconds, so it strikes during the call.
+        # "post.during" is checked before the call too: its marker has "after" seconds, so it applies during the call.
         return [f"{kind(*args, **kwargs)}.before", f"{kind(*args, **kwargs)}.during"]
 
     around(module.HTTPAdapter, "send", before=before, after=lambda *a, **k: f"{kind(*a, **k)}.answered")

@@ -1,4 +1,4 @@
-"""A strike inside the process: at its point, once, and in no other process."""
+"""An injection inside the process: at its point, once, and in no other process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.markers import Markers, Strike
+from tests.crash.markers import Injection, Markers
 from tests.support.processes import ROOT
 
 INJECT = ROOT / "tests" / "crash" / "inject"
 
-# Stands in for a task: it sets its identity, then calls a function that a marker may strike.
+# Stands in for a task: it sets its identity, then calls a function that a marker may interrupt.
 TASK = """
 import sys, time
 import sitecustomize
@@ -51,26 +51,26 @@ def markers(tmp_path: Path) -> Markers:
 
 
 def test_a_process_dies_at_its_point_and_the_next_one_survives(markers):
-    strike = Strike(point="post.before")
-    markers.place("run", strike)
+    injection = Injection(point="post.before")
+    markers.place("run", injection)
     began = time.time()
     assert run(markers).returncode == -signal.SIGKILL
-    hit = markers.hit("run", strike)
+    hit = markers.hit("run", injection)
     assert began < hit.at < time.time()
     assert hit.try_number == 1
     assert run(markers).stdout == "alive\n"
 
 
 def test_other_tasks_and_other_attempts_are_not_struck(markers):
-    markers.place("run", Strike(point="post.before", attempt=2))
-    markers.place("another", Strike(point="post.before"))
-    markers.place("run", Strike(point="resume"))
+    markers.place("run", Injection(point="post.before", attempt=2))
+    markers.place("another", Injection(point="post.before"))
+    markers.place("run", Injection(point="resume"))
     assert run(markers).stdout == "alive\n"
     assert run(markers, attempt=2).returncode == -signal.SIGKILL
 
 
 def test_a_strike_may_happen_during_the_call(markers):
-    markers.place("run", Strike(point="post.during", after=0.3))
+    markers.place("run", Injection(point="post.during", after=0.3))
     assert run(markers, lives=20).returncode == -signal.SIGKILL
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.crash.markers import POINTS, Markers, Strike
+from tests.crash.markers import POINTS, Injection, Markers
 from tests.crash.rows import ROWS, SHORT
 from tests.crash.table import Expected, Outcome, Unit, as_table, problems
 
@@ -63,7 +63,7 @@ def test_each_of_many_renders_is_compared_with_its_own_expectation():
 
 
 def test_a_row_whose_strike_did_not_happen_is_a_problem():
-    assert problems(outcome(missed=("post.before",))) == ["not struck: post.before"]
+    assert problems(outcome(missed=("post.before",))) == ["not injected: post.before"]
     assert problems(outcome(driver_error="TimeoutError: no")) == ["TimeoutError: no"]
 
 
@@ -84,13 +84,13 @@ def test_the_matrix_has_more_than_25_points_and_the_short_one_at_least_ten():
 
 def test_a_strike_at_an_unknown_point_is_refused():
     with pytest.raises(ValueError, match="unknown point 'lunch'"):
-        Strike(point="lunch")
-    assert {strike.point for row in ROWS for strike in row.strikes} <= set(POINTS)
+        Injection(point="lunch")
+    assert {injection.point for row in ROWS for injection in row.injections} <= set(POINTS)
 
 
 def test_a_marker_that_no_process_has_taken_is_not_a_hit(tmp_path):
     markers = Markers(tmp_path)
-    strike = Strike(point="post.before", whom="worker")
-    markers.place("run", strike)
-    assert markers.hit("run", strike) is None
+    injection = Injection(point="post.before", whom="worker")
+    markers.place("run", injection)
+    assert markers.hit("run", injection) is None
     assert (tmp_path / "run~render~-1@post.before@1").is_file()

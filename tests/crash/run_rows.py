@@ -1,4 +1,4 @@
-"""Play rows on a stage and collect their outcomes."""
+"""Run rows on a testbed and collect their outcomes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.crash.acts import Run
+from tests.crash.actions import Run
 from tests.crash.rows import Row
-from tests.crash.stage import FINAL, Stage
 from tests.crash.table import Outcome, Unit, problems
+from tests.crash.testbed import FINAL, Testbed
 
-__all__ = ["play"]
+__all__ = ["run_rows"]
 
 _MAX_ROW_SECONDS = 300.0
 """Time limit of a row."""
@@ -21,14 +21,16 @@ _STAGGER = 0.7
 """Seconds between the starts of rows that run in parallel; starting a worker uses most of a processor."""
 
 
-class _Play:
+class _RowRun:
     """One row in progress."""
 
-    def __init__(self, stage: Stage, row: Row) -> None:
-        self.stage = stage
+    def __init__(self, testbed: Testbed, row: Row) -> None:
+        self.testbed = testbed
         self.row = row
-        self.account = stage.accounts[row.service]
-        self.run = Run(stage=stage, dag_id=row.dag, run_id=row.name, account=self.account, strikes=row.strikes)
+        self.account = testbed.accounts[row.service]
+        self.run = Run(
+            testbed=testbed, dag_id=row.dag, run_id=row.name, account=self.account, injections=row.injections
+        )
         self.run.account_name = row.service
         self.driver_error: str | None = None
         self.outcome: Outcome | None = None
@@ -38,20 +40,20 @@ class _Play:
         row = self.row
         if row.before is not None:
             row.before(self.run)
-        for strike in row.strikes:
-            self.stage.markers.place(row.name, strike)
+        for injection in row.injections:
+            self.testbed.markers.place(row.name, injection)
         if row.faults:
             # The quotes delimit the name, so that movies of other rows do not match.
             self.run.rules = self.account.break_with(*({**rule, "marker": f'"{row.name}"'} for rule in row.faults))
         conf = {"unit": row.name, "connection": f"crash_{row.service}"}
-        self.stage.trigger(row.dag, run_id=row.name, conf=conf)
+        self.testbed.trigger(row.dag, run_id=row.name, conf=conf)
 
     def finish(self) -> None:
-        """Run the row's act, wait for the end of the run, and collect the outcome."""
+        """Run the row's action, wait for the end of the run, and collect the outcome."""
         try:
             if self.driver_error is None:
-                if self.row.act is not None:
-                    self.row.act(self.run)
+                if self.row.action is not None:
+                    self.row.action(self.run)
                 self._wait()
         except Exception as error:
             self.driver_error = f"{type(error).__name__}: {error}"
@@ -67,7 +69,7 @@ class _Play:
                 break
             if time.monotonic() > deadline:
                 raise TimeoutError(
-                    f"not finished after {_MAX_ROW_SECONDS:.0f} s: {self.stage.instances(self.row.name, 'render')}"
+                    f"not finished after {_MAX_ROW_SECONDS:.0f} s: {self.testbed.instances(self.row.name, 'render')}"
                 )
             time.sleep(0.3)
         # A second render may still be running: its cost is known when it ends.
@@ -78,7 +80,7 @@ class _Play:
 
     def _ended(self) -> bool:
         units = self._indices()
-        renders, stores = (self.stage.instances(self.row.name, task) for task in ("render", "store"))
+        renders, stores = (self.testbed.instances(self.row.name, task) for task in ("render", "store"))
         if not all(i in renders and renders[i].state in FINAL for i in units):
             return False
         # Until its upstream has ended, a mapped task is shown as one with the index -1, or not at all.
@@ -98,13 +100,13 @@ class _Play:
         return [r for r in own if r["project"] not in self.run.foreign]
 
     def _collect(self) -> Outcome:
-        row, stage = self.row, self.stage
+        row, testbed = self.row, self.testbed
         of_unit = self.account.unit_renders()
         units = []
         for index in self._indices():
             renders = [r for r in of_unit.get(self._name(index), []) if r["project"] not in self.run.foreign]
-            seen = stage.seen(row.name, "render", index)
-            result = stage.xcom(row.dag, row.name, "render", index)
+            seen = testbed.seen(row.name, "render", index)
+            result = testbed.xcom(row.dag, row.name, "render", index)
             units.append(
                 Unit(
                     name=self._name(index),
@@ -113,7 +115,7 @@ class _Play:
                     projects=tuple(r["project"] for r in renders),
                     paid=tuple(r["project"] for r in renders if r["status"] == "done" and r["credits"]),
                     result=result.get("project") if isinstance(result, dict) else None,
-                    stored=stage.xcom(row.dag, row.name, "store", index),
+                    stored=testbed.xcom(row.dag, row.name, "store", index),
                 )
             )
         projects = {p for unit in units for p in unit.projects}
@@ -124,18 +126,18 @@ class _Play:
             and call["path"] == "/v2/movies"
             and (call["project"] in projects or set(call["faults"] or ()) & set(self.run.rules))
         ]
-        hits = [stage.markers.hit(row.name, strike) for strike in row.strikes]
+        hits = [testbed.markers.hit(row.name, injection) for injection in row.injections]
         faults = self.account.faults()
-        missed = [strike.point for strike, hit in zip(row.strikes, hits, strict=True) if hit is None]
+        missed = [injection.point for injection, hit in zip(row.injections, hits, strict=True) if hit is None]
         missed += [rule for rule in self.run.rules if rule in faults and not faults[rule]["applied"]]
         moments = [hit.at for hit in hits if hit is not None]
-        if self.run.struck_at is not None:
-            moments.append(self.run.struck_at)
+        if self.run.injected_at is not None:
+            moments.append(self.run.injected_at)
         if self.run.rules and not moments:
             moments += [c["time"] for c in self.account.journal() if set(c["faults"] or ()) & set(self.run.rules)][:1]
-        ends = [stage.seen(row.name, "render", index).at for index in self._indices()]
-        if any(strike.task == "store" for strike in row.strikes):
-            ends = [stage.seen(row.name, "store", index).at for index in self._indices()]
+        ends = [testbed.seen(row.name, "render", index).at for index in self._indices()]
+        if any(injection.task == "store" for injection in row.injections):
+            ends = [testbed.seen(row.name, "store", index).at for index in self._indices()]
         return Outcome(
             point=row.point,
             killed=row.killed,
@@ -149,28 +151,28 @@ class _Play:
         )
 
 
-def play(stage: Stage, rows: Sequence[Row], *, report: Callable[[str], None]) -> list[Outcome]:
-    """Play the rows: those without a scene in parallel, then each scene by itself.
+def run_rows(testbed: Testbed, rows: Sequence[Row], *, report: Callable[[str], None]) -> list[Outcome]:
+    """Run the rows: those without a group in parallel, then each group by itself.
 
     :param report: called with a line when a row ends.
     :returns: the outcomes, in the order of the rows.
     """
-    plays = {row.name: _Play(stage, row) for row in rows}
-    scenes: dict[str | None, list[_Play]] = {}
-    for one in plays.values():
-        scenes.setdefault(one.row.scene, []).append(one)
-    together = scenes.pop(None, [])
+    row_runs = {row.name: _RowRun(testbed, row) for row in rows}
+    groups: dict[str | None, list[_RowRun]] = {}
+    for one in row_runs.values():
+        groups.setdefault(one.row.group, []).append(one)
+    together = groups.pop(None, [])
     if together:
-        _play_in_parallel(together, report=report)
-    for scene in scenes.values():
-        stage.airflow.wait_healthy()
-        _play_scene(scene, report=report)
-    return [one.outcome for one in plays.values() if one.outcome is not None]
+        _run_in_parallel(together, report=report)
+    for group in groups.values():
+        testbed.airflow.wait_healthy()
+        _run_group(group, report=report)
+    return [one.outcome for one in row_runs.values() if one.outcome is not None]
 
 
-def _play_in_parallel(plays: Sequence[_Play], *, report: Callable[[str], None]) -> None:
+def _run_in_parallel(row_runs: Sequence[_RowRun], *, report: Callable[[str], None]) -> None:
     threads = []
-    for one in plays:
+    for one in row_runs:
         _start(one)
         threads.append(_finish_in_thread(one, report=report))
         time.sleep(_STAGGER)
@@ -178,10 +180,10 @@ def _play_in_parallel(plays: Sequence[_Play], *, report: Callable[[str], None]) 
         thread.join()
 
 
-def _play_scene(plays: Sequence[_Play], *, report: Callable[[str], None]) -> None:
-    """Start the rows without an act, then the one that acts."""
-    acting = [one for one in plays if one.row.act is not None]
-    passive = [one for one in plays if one.row.act is None]
+def _run_group(row_runs: Sequence[_RowRun], *, report: Callable[[str], None]) -> None:
+    """Start the rows without an action, then the one with an action."""
+    acting = [one for one in row_runs if one.row.action is not None]
+    passive = [one for one in row_runs if one.row.action is None]
     threads = []
     for one in passive:
         _start(one)
@@ -196,14 +198,14 @@ def _play_scene(plays: Sequence[_Play], *, report: Callable[[str], None]) -> Non
         thread.join()
 
 
-def _start(one: _Play) -> None:
+def _start(one: _RowRun) -> None:
     try:
         one.start()
     except Exception as error:
         one.driver_error = f"not started: {type(error).__name__}: {error}"
 
 
-def _finish_in_thread(one: _Play, *, report: Callable[[str], None]) -> threading.Thread:
+def _finish_in_thread(one: _RowRun, *, report: Callable[[str], None]) -> threading.Thread:
     def finish() -> None:
         one.finish()
         if one.outcome is not None:

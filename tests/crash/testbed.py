@@ -21,7 +21,7 @@ from tests.support.airflow_api import ApiUnavailable, RestApi
 from tests.support.processes import ROOT
 from tests.support.service import ServiceProcess
 
-__all__ = ["AIRFLOW_SETTINGS", "DAGS", "FINAL", "SERVICES", "Account", "Seen", "Stage", "wait_until"]
+__all__ = ["AIRFLOW_SETTINGS", "DAGS", "FINAL", "SERVICES", "Account", "Seen", "Testbed", "wait_until"]
 
 HERE = Path(__file__).resolve().parent
 FINAL = frozenset({"success", "failed", "upstream_failed", "skipped"})
@@ -139,7 +139,7 @@ class Account(ServiceProcess):
         return found
 
 
-class Stage:
+class Testbed:
     """An Airflow with the DAGs of the matrix, and the services.
 
     :param home: folder for everything.
@@ -170,7 +170,7 @@ class Stage:
         self.airflow: Airflow
         self.other: OtherDeployment
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Testbed:
         try:
             self._start()
         except BaseException:

@@ -11,48 +11,48 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from tests.crash.markers import Hit, Strike
-from tests.crash.stage import Account, Stage, wait_until
+from tests.crash.markers import Hit, Injection
+from tests.crash.testbed import Account, Testbed, wait_until
 
-__all__ = ["Act", "Run"]
+__all__ = ["Action", "Run"]
 
 
 @dataclass(kw_only=True)
 class Run:
-    """A run in progress, as an act sees it.
+    """A run in progress, as an action sees it.
 
     :param rules: ids of the row's fault rules at the service.
-    :param others: the other runs of the same scene, by name.
+    :param others: the other runs of the same group, by name.
     :param foreign: projects of the same run in another deployment.
-    :param struck_at: when the act struck, epoch seconds.
+    :param injected_at: when the action happened, epoch seconds.
     """
 
-    stage: Stage
+    testbed: Testbed
     dag_id: str
     run_id: str
     account: Account
-    strikes: tuple[Strike, ...]
+    injections: tuple[Injection, ...]
     account_name: str = "main"
     rules: list[str] = field(default_factory=list)
     others: dict[str, Run] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
-    struck_at: float | None = None
+    injected_at: float | None = None
 
     def wait_for(self, *states: str, attempt: int = 1, timeout: float = 120.0) -> None:
         """Wait until the render task is in one of these states, in this attempt or a later one."""
 
         def reached() -> bool:
-            seen = self.stage.seen(self.run_id, "render")
+            seen = self.testbed.seen(self.run_id, "render")
             return seen.state in states and seen.try_number >= attempt
 
         wait_until(reached, timeout=timeout, what=f"{self.run_id} to be {' or '.join(states)} in attempt {attempt}")
 
-    def wait_for_hit(self, strike: Strike, *, timeout: float = 120.0) -> Hit:
-        """Wait until a strike has happened."""
+    def wait_for_hit(self, injection: Injection, *, timeout: float = 120.0) -> Hit:
+        """Wait until an injection has happened."""
         found: Hit = wait_until(
-            lambda: self.stage.markers.hit(self.run_id, strike),
+            lambda: self.testbed.markers.hit(self.run_id, injection),
             timeout=timeout,
-            what=f"{strike.point} in {self.run_id}",
+            what=f"{injection.point} in {self.run_id}",
         )
         return found
 
@@ -71,14 +71,14 @@ class Run:
         )
         return render
 
-    def strike_now(self) -> None:
-        """Record that the act strikes now."""
-        self.struck_at = time.time()
+    def inject_now(self) -> None:
+        """Record that the action happens now."""
+        self.injected_at = time.time()
         for other in self.others.values():
-            other.struck_at = self.struck_at
+            other.injected_at = self.injected_at
 
 
-Act = Callable[[Run], None]
+Action = Callable[[Run], None]
 
 
 # --- a stopped attempt --------------------------------------------------------------------------
@@ -92,26 +92,26 @@ def _wake(hit: Hit) -> None:
 
 def wake_when_successor_runs(run: Run) -> None:
     """Resume the stopped attempt once the next one runs and is still reading the list."""
-    hit = run.wait_for_hit(run.strikes[0])
+    hit = run.wait_for_hit(run.injections[0])
     run.wait_for("running", attempt=2)
     _wake(hit)
 
 
 def wake_when_successor_paid(run: Run) -> None:
     """Resume the stopped attempt once the next one has a render."""
-    hit = run.wait_for_hit(run.strikes[0])
+    hit = run.wait_for_hit(run.injections[0])
     run.wait_for_render(timeout=240)
     _wake(hit)
 
 
 def wake_when_marked(run: Run) -> None:
     """Mark the task failed while its attempt is stopped, resume the attempt, and clear the task."""
-    hit = run.wait_for_hit(run.strikes[0])
-    run.stage.mark(run.dag_id, run.run_id, "failed")
+    hit = run.wait_for_hit(run.injections[0])
+    run.testbed.mark(run.dag_id, run.run_id, "failed")
     run.wait_for("failed")
     _wake(hit)
     time.sleep(5)  # long enough for it to send, if it were going to
-    run.stage.clear(run.dag_id, run.run_id)
+    run.testbed.clear(run.dag_id, run.run_id)
     run.wait_for("running", "deferred", attempt=2)
 
 
@@ -121,20 +121,20 @@ def wake_when_marked(run: Run) -> None:
 def other_renders(run: Run) -> None:
     """Have another deployment with the same account submit the same task of the same run, and wait for its render."""
     conf = {"unit": run.run_id, "connection": f"crash_{run.account_name}"}
-    run.stage.other.start_run(run.dag_id, run_id=run.run_id, conf=conf)
+    run.testbed.other.start_run(run.dag_id, run_id=run.run_id, conf=conf)
     run.foreign.add(run.wait_for_render()["project"])
 
 
 def other_has_rendered(run: Run) -> None:
     """Do the same, and wait for the end of that run."""
     other_renders(run)
-    run.stage.other.wait_for_run(run.run_id)
+    run.testbed.other.wait_for_run(run.run_id)
 
 
 def other_keeps_its_video(run: Run) -> None:
     """Wait for both runs: that of the other deployment succeeds, and its render is deleted by its own DAG only."""
     run.wait_for("success", "failed", timeout=240)
-    run.stage.other.wait_for_run(run.run_id)
+    run.testbed.other.wait_for_run(run.run_id)
     (project,) = run.foreign
     deleted = [c for c in run.account.journal() if c["method"] == "DELETE" and c["project"] == project]
     if len(deleted) != 1:
@@ -153,8 +153,8 @@ def clear_after_success_of_both(run: Run) -> None:
 def clear_while_deferred(run: Run) -> None:
     """Clear the task while its render is running."""
     run.wait_for("deferred")
-    run.strike_now()
-    run.stage.clear(run.dag_id, run.run_id)
+    run.inject_now()
+    run.testbed.clear(run.dag_id, run.run_id)
 
 
 def mark_failed_then_clear(run: Run) -> None:
@@ -169,18 +169,18 @@ def mark_success_then_clear(run: Run) -> None:
 
 def _mark_then_clear(run: Run, state: str) -> None:
     run.wait_for("deferred")
-    run.strike_now()
-    run.stage.mark(run.dag_id, run.run_id, state)
+    run.inject_now()
+    run.testbed.mark(run.dag_id, run.run_id, state)
     run.wait_for(state)
     run.wait_for_render("done")
-    run.stage.clear(run.dag_id, run.run_id)
+    run.testbed.clear(run.dag_id, run.run_id)
 
 
 def clear_after_success(run: Run) -> None:
     """Clear a task that has returned its result: a user orders a new render."""
     run.wait_for("success")
-    run.strike_now()
-    run.stage.clear(run.dag_id, run.run_id)
+    run.inject_now()
+    run.testbed.clear(run.dag_id, run.run_id)
     run.wait_for("running", "deferred", attempt=2)
 
 
@@ -191,7 +191,7 @@ def service_is_away(run: Run) -> None:
 
 def service_comes_back(run: Run) -> None:
     """Start the service once the task has stopped waiting for it on its worker, or has failed."""
-    run.strike_now()
+    run.inject_now()
     run.wait_for("deferred", "failed")
     run.account.start()
 
@@ -199,7 +199,7 @@ def service_comes_back(run: Run) -> None:
 def service_goes_and_comes(run: Run) -> None:
     """Kill the service while the task is deferred; start it again after a while."""
     run.wait_for("deferred")
-    run.strike_now()
+    run.inject_now()
     run.account.kill()
     time.sleep(20)
     run.account.start()
@@ -208,7 +208,7 @@ def service_goes_and_comes(run: Run) -> None:
 def key_is_revoked(run: Run) -> None:
     """Revoke the key while the task is deferred, and restore it when the render is done; the task does not fail."""
     run.wait_for("deferred")
-    run.strike_now()
+    run.inject_now()
     run.account.set(api_keys=["another-key"])
     run.wait_for_render("done")
     run.account.set(api_keys=[])
@@ -216,11 +216,11 @@ def key_is_revoked(run: Run) -> None:
 
 def turn_the_month(run: Run) -> None:
     """Submit the render in the last minutes of a month, and search for it in the next month."""
-    run.wait_for_hit(run.strikes[0])
+    run.wait_for_hit(run.injections[0])
     run.wait_for_render("done")
     turn = _next_month(time.time())  # on a busy machine that moment may already have passed
     run.account.control("POST", "clock", {"move_to": turn + 30})
-    run.stage.calendar(run.run_id, turn + 30 - time.time())
+    run.testbed.calendar(run.run_id, turn + 30 - time.time())
     listed = run.account.call("GET", "movies")["movies"]
     if listed:
         msg = "the default dates of the list still show last month's render, so this row proves nothing"
@@ -241,7 +241,7 @@ def to_the_end_of_the_month(run: Run) -> None:
     """Set the service's clock, and the task's calendar, to the last minutes of this month."""
     end = _next_month(time.time()) - 240
     run.account.control("POST", "clock", {"move_to": end})
-    run.stage.calendar(run.run_id, end - time.time())
+    run.testbed.calendar(run.run_id, end - time.time())
 
 
 def _next_month(moment: float) -> float:
@@ -266,27 +266,27 @@ def _posting(run: Run) -> None:
 def kill_triggerer(run: Run) -> None:
     """Kill the triggerer while the task is deferred, and start it again."""
     run.wait_for("deferred")
-    run.strike_now()
-    run.stage.airflow.kill("triggerer")
-    run.stage.restart("triggerer")
+    run.inject_now()
+    run.testbed.airflow.kill("triggerer")
+    run.testbed.restart("triggerer")
 
 
 def kill_triggerer_until_done(run: Run) -> None:
     """Kill the triggerer while the task is deferred, and start it again when the render is done."""
     run.wait_for("deferred")
-    run.strike_now()
-    run.stage.airflow.kill("triggerer")
+    run.inject_now()
+    run.testbed.airflow.kill("triggerer")
     run.wait_for_render("done")
-    run.stage.restart("triggerer")
+    run.testbed.restart("triggerer")
 
 
 def kill_triggerer_at_the_end(run: Run) -> None:
     """Kill the triggerer at the moment when the render ends."""
     run.wait_for("deferred")
     run.wait_for_render("done", interval=0.02)
-    run.strike_now()
-    run.stage.airflow.kill("triggerer")
-    run.stage.restart("triggerer")
+    run.inject_now()
+    run.testbed.airflow.kill("triggerer")
+    run.testbed.restart("triggerer")
 
 
 def kill_scheduler(run: Run) -> None:
@@ -294,17 +294,17 @@ def kill_scheduler(run: Run) -> None:
     for other in run.others.values():
         other.wait_for("deferred")
     _posting(run)
-    run.strike_now()
-    run.stage.airflow.kill("scheduler")
-    run.stage.restart("scheduler")
+    run.inject_now()
+    run.testbed.airflow.kill("scheduler")
+    run.testbed.restart("scheduler")
 
 
 def kill_scheduler_alone(run: Run) -> None:
     """Kill the scheduler's own process: its workers keep running, and the next scheduler starts the task again."""
     _posting(run)
-    run.strike_now()
-    run.stage.airflow.kill("scheduler", descendants=False)
-    run.stage.restart("scheduler")
+    run.inject_now()
+    run.testbed.airflow.kill("scheduler", descendants=False)
+    run.testbed.restart("scheduler")
 
 
 def kill_api_server(run: Run) -> None:
@@ -312,17 +312,17 @@ def kill_api_server(run: Run) -> None:
     for other in run.others.values():
         other.wait_for("deferred")
     _posting(run)
-    run.strike_now()
-    run.stage.airflow.kill("api-server")
-    run.stage.restart("api-server")
+    run.inject_now()
+    run.testbed.airflow.kill("api-server")
+    run.testbed.restart("api-server")
 
 
 def kill_all(run: Run) -> None:
     """Kill all components of Airflow together, and start them again."""
     run.wait_for("deferred")
-    run.strike_now()
-    names = list(run.stage.airflow.components)
+    run.inject_now()
+    names = list(run.testbed.airflow.components)
     for name in names:
-        run.stage.airflow.kill(name)
+        run.testbed.airflow.kill(name)
     for name in names:
-        run.stage.restart(name)
+        run.testbed.restart(name)
