@@ -172,8 +172,8 @@ def _write(
 
 def _words(words: str, size: float, area: Size, settings: Mapping[str, Any]) -> Image.Image:
     """Draw a text and crop it to its visible part."""
-    look = {"font-size": f"{size:.1f}px", "line-height": "1.25", **settings}
-    drawn, _, _ = draw_text(words, look, area=area, canvas=area, warn=lambda _: None)
+    styling = {"font-size": f"{size:.1f}px", "line-height": "1.25", **settings}
+    drawn, _, _ = draw_text(words, styling, area=area, canvas=area, warn=lambda _: None)
     seen = drawn.getbbox()
     return drawn.crop(seen) if seen else drawn
 
@@ -197,8 +197,8 @@ def _compose(picture: Image.Image, name: str, parts: Mapping[str, Any]) -> None:
     card = card if isinstance(card, Mapping) else {}
     align = str(card.get("text-align") or card.get("horizontal-align") or ("left" if lower_third else "center"))
     blocks = [
-        _block(part, words, look, area, align)
-        for part, words, look in _texts(parts, _LOWER_THIRD if lower_third else {})
+        _block(part, words, styling, area, align)
+        for part, words, styling in _texts(parts, _LOWER_THIRD if lower_third else {})
     ]
     if not blocks:
         return
@@ -233,29 +233,29 @@ def _texts(
 ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield name, text and style of each part that has a text; a part can be a text itself."""
     for name, part in parts.items():
-        look: Mapping[str, Any] = part if isinstance(part, Mapping) else {"text": part}
-        value = look.get("text")
+        styling: Mapping[str, Any] = part if isinstance(part, Mapping) else {"text": part}
+        value = styling.get("text")
         if value is None or isinstance(value, (bool, Mapping)):
             continue
         words = "\n".join(visible_text(text_of(line)) for line in (value if isinstance(value, list) else [value]))
         # A counter shows its final value.
-        words = words.replace("__num__", text_of(look.get("to", "")))
+        words = words.replace("__num__", text_of(styling.get("to", "")))
         if words.strip():
-            yield name, words[:_MAX_TEXT], {**defaults.get(name, {}), **_without_auto(look)}
+            yield name, words[:_MAX_TEXT], {**defaults.get(name, {}), **_without_auto(styling)}
 
 
-def _without_auto(look: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in look.items() if value != "auto"}
+def _without_auto(styling: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in styling.items() if value != "auto"}
 
 
-def _block(name: str, words: str, look: Mapping[str, Any], area: Size, align: str) -> Image.Image:
+def _block(name: str, words: str, styling: Mapping[str, Any], area: Size, align: str) -> Image.Image:
     default = css_length(_SIZES.get(name, "3.5vw"), canvas=area, whole=area[0], em=16, default=16)
-    size = css_length(look.get("font-size"), canvas=area, whole=area[0], em=16, default=default)
-    back = parse_color(look.get("background-color") or look.get("background"))
+    size = css_length(styling.get("font-size"), canvas=area, whole=area[0], em=16, default=default)
+    back = parse_color(styling.get("background-color") or styling.get("background"))
     settings = {
-        "font-color": look.get("color") or look.get("font-color") or "white",
+        "font-color": styling.get("color") or styling.get("font-color") or "white",
         "background-color": _css(back) if back else "transparent",
-        "font-weight": look.get("font-weight", "700" if name in ("headline", "title") else "400"),
+        "font-weight": styling.get("font-weight", "700" if name in ("headline", "title") else "400"),
         "text-align": align,
         "padding": "0.35em" if back else "0.1em",
     }

@@ -92,22 +92,22 @@ class SubtitlesLayer(OpenLayer):
         return self._made[1]
 
 
-def _drawn(line: Line, said: int, look: SubtitleStyle, canvas: tuple[int, int]) -> Sprite:
+def _drawn(line: Line, said: int, styling: SubtitleStyle, canvas: tuple[int, int]) -> Sprite:
     """Draw a line; *said* is the index of the spoken word, or -1."""
-    style = look.style if line.timed else {"boxed-line": "boxed-line"}.get(look.style, "classic")
+    style = styling.style if line.timed else {"boxed-line": "boxed-line"}.get(styling.style, "classic")
     texts = [word.text for word in line.words]
     breaks = [word.breaks for word in line.words]
     if style == "classic-one-word":
         texts, breaks, said = ([texts[said]], [False], 0) if said >= 0 else ([], [], -1)
-    pad_x = round(look.size * 0.3) if style.startswith("boxed") else 0
-    pad_y = round(look.size * 0.12) if style.startswith("boxed") else 0
-    edge = look.outline_width + abs(look.shadow_offset)
+    pad_x = round(styling.size * 0.3) if style.startswith("boxed") else 0
+    pad_y = round(styling.size * 0.12) if style.startswith("boxed") else 0
+    edge = styling.outline_width + abs(styling.shadow_offset)
     usable = canvas[0] * (1 - 2 * GAP) - 2 * (pad_x + edge)
     spacing = 1.6 if style == "boxed-word" else 1.1
-    size = look.size
+    size = styling.size
     while True:
-        font, thick = _fitting(texts, size, max(8.0, usable), bold=look.bold)
-        words, widths, rtl = _rows(texts, breaks, font, usable, column=look.column, spacing=spacing)
+        font, thick = _fitting(texts, size, max(8.0, usable), bold=styling.bold)
+        words, widths, rtl = _rows(texts, breaks, font, usable, column=styling.column, spacing=spacing)
         ascent, descent = font.getmetrics()
         step = ascent + descent + 2 * pad_y
         if step * len(widths) + 2 * edge <= canvas[1] * (1 - 2 * GAP) or size <= 8:
@@ -123,11 +123,11 @@ def _drawn(line: Line, said: int, look: SubtitleStyle, canvas: tuple[int, int]) 
 
     def box(left: float, right: float, row: int) -> None:
         at = (round(left), top(row) - pad_y)
-        blend(picture, rounded_box((round(right) - at[0], step), look.size * 0.15), look.box, at)
+        blend(picture, rounded_box((round(right) - at[0], step), styling.size * 0.15), styling.box, at)
 
     if style == "boxed-line":
         for row, long in enumerate(widths):
-            left = margin_x + _spare(block - long, look.column)
+            left = margin_x + _spare(block - long, styling.column)
             box(left - pad_x, left + long + pad_x, row)
     if style == "boxed-word" and 0 <= said < len(words):
         word = words[said]
@@ -143,13 +143,13 @@ def _drawn(line: Line, said: int, look: SubtitleStyle, canvas: tuple[int, int]) 
             draw_piece(mask, piece, margin_x + word.x + offset, baseline, level=255, stroke=stroke)
         return mask
 
-    if look.shadow_offset:
-        blend(picture, letters(shown.values(), look.outline_width, look.shadow_offset), look.shadow)
-    if look.outline_width:
-        blend(picture, letters(shown.values(), look.outline_width), look.outline)
-    blend(picture, letters(w for i, w in shown.items() if i != said), look.line)
-    blend(picture, letters(w for i, w in shown.items() if i == said), look.word)
-    return Sprite(picture, *_position(look, (width, height), (margin_x, margin_y), canvas))
+    if styling.shadow_offset:
+        blend(picture, letters(shown.values(), styling.outline_width, styling.shadow_offset), styling.shadow)
+    if styling.outline_width:
+        blend(picture, letters(shown.values(), styling.outline_width), styling.outline)
+    blend(picture, letters(w for i, w in shown.items() if i != said), styling.line)
+    blend(picture, letters(w for i, w in shown.items() if i == said), styling.word)
+    return Sprite(picture, *_position(styling, (width, height), (margin_x, margin_y), canvas))
 
 
 def _spare(room: float, column: str) -> float:
@@ -182,21 +182,21 @@ def _rows(
 
 
 def _position(
-    look: SubtitleStyle, size: tuple[int, int], margin: tuple[int, int], canvas: tuple[int, int]
+    styling: SubtitleStyle, size: tuple[int, int], margin: tuple[int, int], canvas: tuple[int, int]
 ) -> tuple[int, int]:
     """Return the position of a block, inside the frame and with a margin of 5 % around its letters."""
     width, height = size[0] - 2 * margin[0], size[1] - 2 * margin[1]
-    if look.center is not None:
-        x, y = look.center[0] - width / 2, look.center[1] - height / 2
+    if styling.center is not None:
+        x, y = styling.center[0] - width / 2, styling.center[1] - height / 2
     else:
         gap_x, gap_y = canvas[0] * GAP, canvas[1] * GAP
-        x = gap_x + _spare(canvas[0] - 2 * gap_x - width, look.column)
+        x = gap_x + _spare(canvas[0] - 2 * gap_x - width, styling.column)
         y = {
             "top": gap_y,
             "mid-top": canvas[1] * 0.25 - height / 2,
             "center": (canvas[1] - height) / 2,
             "mid-bottom": canvas[1] * 0.75 - height / 2,
-        }.get(look.row, canvas[1] - gap_y - height)
+        }.get(styling.row, canvas[1] - gap_y - height)
     x = max(0.0, min(canvas[0] - width, x)) if width < canvas[0] else (canvas[0] - width) / 2
     y = max(0.0, min(canvas[1] - height, y)) if height < canvas[1] else 0.0
     return round(x) - margin[0], round(y) - margin[1]

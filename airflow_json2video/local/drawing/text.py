@@ -98,27 +98,27 @@ class TextBlock:
         by: str = "whole",
         low: float = 0.0,
     ) -> None:
-        self._state_key = look = read_settings(settings, area=area, canvas=canvas, warn=warn)
-        self._face = Typeface(size=look.size, bold=look.bold, spacing=look.spacing)
-        text = _transformed(_plain(text), look.transform)
+        self._state_key = styling = read_settings(settings, area=area, canvas=canvas, warn=warn)
+        self._face = Typeface(size=styling.size, bold=styling.bold, spacing=styling.spacing)
+        text = _transformed(_plain(text), styling.transform)
         if lacking := self._face.lacking(text):
             warn(f"no bundled font contains {lacking[:20]!r}; a box is drawn instead")
-        top, right, bottom, left = look.padding
+        top, right, bottom, left = styling.padding
         # A text on the whole frame has the margin of the position presets on both sides.
         usable = area[0] * (1 - 2 * GAP) if area[0] >= canvas[0] else float(area[0])
         room = max(1.0, usable - left - right)
         lines = self._lines(text, room)
-        fit = max(1, math.ceil((area[1] - top - bottom) / look.step))
+        fit = max(1, math.ceil((area[1] - top - bottom) / styling.step))
         if len(lines) > fit:
             warn(f"the text is taller than its area: {len(lines)} lines, of which {fit} fit")
             lines = lines[: fit + 1]
         widths = [self._face.length(line.text, rtl=line.rtl) for line in lines]
-        stretched = look.align == "justify" and any(not line.ends for line in lines)
+        stretched = styling.align == "justify" and any(not line.ends for line in lines)
         inner = room if stretched else max(widths, default=0.0)
-        height = round(look.step * len(lines)) + top + bottom
+        height = round(styling.step * len(lines)) + top + bottom
         self._box = (max(1, min(area[0], round(inner) + left + right)), max(1, height))
-        self._radius = css_length(look.radius, canvas=canvas, whole=self._box[1], em=look.size, default=0)
-        self._margin = self._reach() + math.ceil(low * look.step)
+        self._radius = css_length(styling.radius, canvas=canvas, whole=self._box[1], em=styling.size, default=0)
+        self._margin = self._reach() + math.ceil(low * styling.step)
         # By words even without an animation, so that its letters have the same positions as after one.
         self._pieces = self._placed(lines, widths, "word" if by == "whole" else by)
         self._place(area)
@@ -138,18 +138,18 @@ class TextBlock:
         return math.ceil(max([self._state_key.size * 0.3, *far]) + stroke)
 
     def _placed(self, lines: list[_Line], widths: list[float], by: str) -> list[tuple[Piece, float, float]]:
-        look, face = self._state_key, self._face
-        top, right, _, left = look.padding
+        styling, face = self._state_key, self._face
+        top, right, _, left = styling.padding
         inner = self._box[0] - left - right
         placed = []
         unit = 0
         for row, (line, width) in enumerate(zip(lines, widths, strict=True)):
             spare = inner - width
             gaps = line.text.count(" ")
-            gap = spare / gaps if look.align == "justify" and gaps and not line.ends and not line.rtl else 0.0
-            x = self._margin + left + _share(look.align, rtl=line.rtl) * (0.0 if gap else spare)
-            between = (look.step - (face.ascent + face.descent)) / 2
-            baseline = self._margin + top + row * look.step + between + face.ascent
+            gap = spare / gaps if styling.align == "justify" and gaps and not line.ends and not line.rtl else 0.0
+            x = self._margin + left + _share(styling.align, rtl=line.rtl) * (0.0 if gap else spare)
+            between = (styling.step - (face.ascent + face.descent)) / 2
+            baseline = self._margin + top + row * styling.step + between + face.ascent
             pieces = face.pieces(line.text, rtl=line.rtl, by=by, first=unit, gap=gap)
             placed += [(piece, x + piece.x, baseline) for piece in pieces]
             unit = max((p.unit for p in pieces), default=unit - 1) + 1
@@ -167,23 +167,23 @@ class TextBlock:
 
     def picture(self, state: State | None = None) -> Image.Image:
         """Draw the text; *state* returns what of it has appeared, None: all of it."""
-        look, margin = self._state_key, self._margin
+        styling, margin = self._state_key, self._margin
         size = (self._box[0] + 2 * margin, self._box[1] + 2 * margin)
         picture = Image.new("RGBA", size, (0, 0, 0, 0))
-        if look.background[3]:
+        if styling.background[3]:
             shape = Image.new("L", size, 0)
             shape.paste(rounded_box(self._box, self._radius), (margin, margin))
-            blend(picture, shape, look.background)
+            blend(picture, shape, styling.background)
         letters = self._mask(size, 0, state)
-        outer = self._mask(size, look.outline[0], state) if look.outline else letters
-        for shadow in reversed(look.shadows):
+        outer = self._mask(size, styling.outline[0], state) if styling.outline else letters
+        for shadow in reversed(styling.shadows):
             fallen = Image.new("L", size, 0)
             fallen.paste(outer, (round(shadow.x), round(shadow.y)))
             soft = fallen.filter(ImageFilter.GaussianBlur(shadow.blur / 2)) if shadow.blur else fallen
             blend(picture, soft, shadow.shade)
-        if look.outline:
-            blend(picture, outer, look.outline[1])
-        blend(picture, letters, look.ink)
+        if styling.outline:
+            blend(picture, outer, styling.outline[1])
+        blend(picture, letters, styling.ink)
         return picture
 
     def _mask(self, size: Size, stroke: int, state: State | None) -> Image.Image:

@@ -291,22 +291,22 @@ def _bare(word: str) -> tuple[str, str, str]:
 # Writing
 
 
-def write_ass(lines: Iterable[Line], look: SubtitleStyle, *, width: int, height: int) -> str:
+def write_ass(lines: Iterable[Line], styling: SubtitleStyle, *, width: int, height: int) -> str:
     """Return an ASS file that a player shows much like the render. Words with times have karaoke tags."""
-    boxed = look.boxes_line
-    outline = look.box if boxed else look.outline
+    boxed = styling.boxes_line
+    outline = styling.box if boxed else styling.outline
     style = ",".join(
         [
-            "Default", look.family.replace(",", " "), f"{look.size:.0f}", _ass_color(look.word),
-            _ass_color(look.line), _ass_color(outline), _ass_color(look.shadow), "-1" if look.bold else "0",
+            "Default", styling.family.replace(",", " "), f"{styling.size:.0f}", _ass_color(styling.word),
+            _ass_color(styling.line), _ass_color(outline), _ass_color(styling.shadow), "-1" if styling.bold else "0",
             "0,0,0,100,100,0,0", "3" if boxed else "1",
-            f"{max(look.outline_width, look.size * 0.2 if boxed else 0):.0f}", f"{look.shadow_offset:.0f}",
-            str(look.alignment), f"{width * 0.05:.0f},{width * 0.05:.0f},{height * 0.05:.0f},1",
+            f"{max(styling.outline_width, styling.size * 0.2 if boxed else 0):.0f}", f"{styling.shadow_offset:.0f}",
+            str(styling.alignment), f"{width * 0.05:.0f},{width * 0.05:.0f},{height * 0.05:.0f},1",
         ]
     )  # fmt: skip
     place = ""
-    if look.center is not None:
-        place = f"{{\\an5\\pos({look.center[0]:.0f},{look.center[1]:.0f})}}"
+    if styling.center is not None:
+        place = f"{{\\an5\\pos({styling.center[0]:.0f},{styling.center[1]:.0f})}}"
     rows = [
         "[Script Info]", "ScriptType: v4.00+", f"PlayResX: {width}", f"PlayResY: {height}",
         "ScaledBorderAndShadow: yes", "WrapStyle: 0", "", "[V4+ Styles]",

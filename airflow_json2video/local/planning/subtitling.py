@@ -73,23 +73,23 @@ def subtitles_ass(
     def note(text: str) -> None:
         warn(f"{layer.where}: {text}")
 
-    look = read_style(layer.element, width=timeline.width, warn=note)
+    styling = read_style(layer.element, width=timeline.width, warn=note)
     captions = layer.element.get("captions")
     if captions not in (None, ""):
         lines = _caption_lines(layer, str(captions), fetched)
-        if lines and not any(line.timed for line in lines) and look.style not in ("classic", "boxed-line"):
-            note(f"these captions have no times of words; '{look.style}' shows them line by line")
-        max_words = look.max_words if look.max_words_given else None
+        if lines and not any(line.timed for line in lines) and styling.style not in ("classic", "boxed-line"):
+            note(f"these captions have no times of words; '{styling.style}' shows them line by line")
+        max_words = styling.max_words if styling.max_words_given else None
     else:
         if any(s.element.get("type") != "voice" for s in timeline.sounds):
             note("subtitles are built only from 'voice' elements here; other sound is not transcribed")
-        lines = lines_of_speech(_speeches(timeline, synthesize), max_words=look.max_words)
+        lines = lines_of_speech(_speeches(timeline, synthesize), max_words=styling.max_words)
         if not lines:
             note("the movie has no voices, so it has no subtitles")
-        max_words = look.max_words
-    lines = arranged(lines, replacements=look.replacements, all_caps=look.all_caps, max_words=max_words)
+        max_words = styling.max_words
+    lines = arranged(lines, replacements=styling.replacements, all_caps=styling.all_caps, max_words=max_words)
     lines = [line for line in lines if line.start < timeline.duration]
-    return write_ass(lines, look, width=timeline.width, height=timeline.height) if lines else None
+    return write_ass(lines, styling, width=timeline.width, height=timeline.height) if lines else None
 
 
 def _caption_lines(layer: Layer, captions: str, fetched: Fetched) -> list[Line]:
