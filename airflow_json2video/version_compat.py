@@ -316,14 +316,14 @@ def shortest_deferral() -> float:
     return interval + _REPORT_MARGIN + min(load * _REPORT_MARGIN_PER_LOAD, _REPORT_MARGIN_LONGEST)
 
 
-def as_outputs(operator: Any, result: T) -> T:
+def as_outputs(task: object, result: T) -> T:
     """Return a task's result; on 3.0 without the values that are None if each value becomes an XCom.
 
     Airflow 3.0 rejects an XCom that is None. A task that pulls it gets None in any case.
     """
     from airflow import __version__
 
-    if __version__.startswith("3.0.") and getattr(operator, "multiple_outputs", False) and isinstance(result, dict):
+    if __version__.startswith("3.0.") and getattr(task, "multiple_outputs", False) and isinstance(result, dict):
         return cast("T", {name: value for name, value in result.items() if value is not None})
     return result
 

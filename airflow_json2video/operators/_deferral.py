@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_json2video.core.submission_state import SubmissionPaused
     from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.operators._protocols import DeferrableTask
+    from airflow_json2video.triggers._protocols import DeferrableTask
 
 __all__ = [
     "CREDIT_WAIT_ENDED",

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_json2video.triggers._protocols import TriggeredTask
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from airflow_json2video.core.submission import OnClear, OnLostResponse
-    from airflow_json2video.hooks.json2video import Json2VideoHook
     from airflow_json2video.task_log import ErrorLog
 
-__all__ = ["DeferrableTask", "RenderTask"]
+__all__ = ["RenderTask"]
 
 
-class DeferrableTask(Protocol):
-    """What a deferral needs of an operator."""
-
-    json2video_conn_id: str
-    execution_timeout: timedelta | None
-
-    @property
-    def hook(self) -> Json2VideoHook: ...
-
-    @property
-    def log(self) -> ErrorLog: ...
-
-    def defer(self, *, trigger: Any, method_name: str, kwargs: Any = None, timeout: Any = None) -> NoReturn: ...
-
-
-class RenderTask(DeferrableTask, Protocol):
+class RenderTask(TriggeredTask, Protocol):
     """What the work reads of a render operator: its arguments, most of them once Airflow's expressions are filled in.
 
     :ivar is_history_carried_over: whether the markers of the attempt before were copied to this one.
@@ -37,7 +21,6 @@ class RenderTask(DeferrableTask, Protocol):
 
     task_id: str
     outlets: Any
-    end_from_trigger: bool
     movie: Any
     template: Any
     variables: Any
@@ -56,6 +39,9 @@ class RenderTask(DeferrableTask, Protocol):
     min_remaining_credits: float | None
     wait_for_credits: Any
     is_history_carried_over: bool
+
+    @property
+    def log(self) -> ErrorLog: ...
 
     def resume_arguments(self) -> dict[str, Any]:
         """Return the arguments that ``resume_submission`` needs in addition to those of the deferral."""

@@ -14,28 +14,20 @@ from airflow_json2video.exceptions import Json2VideoError, RenderDeadlineExceede
 from airflow_json2video.links import Json2VideoRenderLink, dashboard_url
 from airflow_json2video.polling.wait import poll_once
 from airflow_json2video.task_log import log_finished
+from airflow_json2video.triggers._protocols import TriggeredTask
 from airflow_json2video.triggers.render import defer_until_rendered, outcome_from_event
 from airflow_json2video.version_compat import as_outputs
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_json2video.hooks.json2video import Json2VideoHook
-    from airflow_json2video.task_log import TaskLog
-
 __all__ = ["SensorTask", "check_render", "defer_until_done", "poll_render", "result_of_event", "tracker_of"]
 
 
-class SensorTask(Protocol):
+class SensorTask(TriggeredTask, Protocol):
     """What the work reads of a render sensor."""
 
     project: Any
-
-    @property
-    def hook(self) -> Json2VideoHook: ...
-
-    @property
-    def log(self) -> TaskLog: ...
 
 
 def check_render(task: SensorTask, context: Context) -> None:

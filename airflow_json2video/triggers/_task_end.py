@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import XCom
 from airflow.triggers.base import TriggerEvent
@@ -12,6 +12,9 @@ from asgiref.sync import sync_to_async
 
 from airflow_json2video.links import Json2VideoRenderLink
 from airflow_json2video.supervisor_calls import uninterrupted
+
+if TYPE_CHECKING:
+    from airflow_json2video.triggers._protocols import TriggeredTask
 
 __all__ = ["TriggeredTaskEnd", "reason_for_worker"]
 
@@ -26,7 +29,7 @@ _NEEDS_WORKER = {
 }
 
 
-def reason_for_worker(operator: Any, context: Any) -> str | None:
+def reason_for_worker(task: TriggeredTask, context: Any) -> str | None:
     """Return why a task must end on a worker although ``end_from_trigger`` is set; None if it need not.
 
     Everything that a worker does after ``execute()`` and the triggerer does not is a reason.
@@ -37,9 +40,9 @@ def reason_for_worker(operator: Any, context: Any) -> str | None:
         # There, such an end looks like a task that was marked as successful, and a clear of those means another thing.
         return "it needs Airflow 3"
     for name, reason in _NEEDS_WORKER.items():
-        if getattr(operator, name, None):
+        if getattr(task, name, None):
             return reason
-    if _is_expanded_over(operator, context["ti"]):
+    if _is_expanded_over(task, context["ti"]):
         return "another task expands over its result"
     if _has_listeners():
         return "Airflow listeners are registered, and are not notified about tasks that end in the triggerer"
@@ -62,7 +65,7 @@ class TriggeredTaskEnd:
 
     @staticmethod
     def arguments_of(
-        operator: Any,
+        task: TriggeredTask,
         ti: Any,
         *,
         submission_key: str | None,
@@ -76,7 +79,7 @@ class TriggeredTaskEnd:
             "run_id": ti.run_id,
             "task_id": ti.task_id,
             "map_index": -1 if ti.map_index is None else ti.map_index,
-            "do_xcom_push": bool(operator.do_xcom_push),
+            "do_xcom_push": bool(task.do_xcom_push),
             "submission_key": submission_key,
             "delivery_key": delivery_key,
             **({"is_billed": True, "estimated_credits": estimated_credits} if is_billed else {}),
@@ -107,9 +110,9 @@ class TriggeredTaskEnd:
         await uninterrupted(sync_to_async(XCom.set)(key, value, **self._ti))
 
 
-def _is_expanded_over(operator: Any, ti: Any) -> bool:
+def _is_expanded_over(task: TriggeredTask, ti: Any) -> bool:
     is_mapped = ti.map_index is not None and ti.map_index >= 0
-    return not is_mapped and next(iter(operator.iter_mapped_dependants()), None) is not None
+    return not is_mapped and next(iter(task.iter_mapped_dependants()), None) is not None
 
 
 def _has_listeners() -> bool:

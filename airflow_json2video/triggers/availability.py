@@ -7,11 +7,14 @@ import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
+
+if TYPE_CHECKING:
+    from airflow_json2video.triggers._protocols import DeferrableTask
 
 __all__ = ["Json2VideoAvailabilityTrigger"]
 
@@ -105,7 +108,7 @@ class Json2VideoAvailabilityTrigger(Json2VideoTrigger):
 
 
 def defer_until_answering(
-    operator: Any,
+    task: DeferrableTask,
     *,
     deadline: float,
     kwargs: dict[str, Any],
@@ -119,9 +122,9 @@ def defer_until_answering(
     :param attempt: see :class:`Json2VideoAvailabilityTrigger`, also for *after* and *repeat*.
     :param kwargs: passed to ``resume_submission``.
     """
-    operator.defer(
+    task.defer(
         trigger=Json2VideoAvailabilityTrigger(
-            json2video_conn_id=operator.json2video_conn_id,
+            json2video_conn_id=task.json2video_conn_id,
             deadline=deadline,
             attempt=attempt,
             after=after,
@@ -129,6 +132,6 @@ def defer_until_answering(
         ),
         method_name="resume_submission",
         kwargs=kwargs,
-        timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), after or 0.0, 0.0)) + TIMEOUT_MARGIN,
+        timeout=timedelta(seconds=max(deadline - task.hook.clock.now(), after or 0.0, 0.0)) + TIMEOUT_MARGIN,
     )
     raise AssertionError("defer() always raises")

@@ -7,11 +7,14 @@ import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
+
+if TYPE_CHECKING:
+    from airflow_json2video.triggers._protocols import DeferrableTask
 
 __all__ = ["Json2VideoCreditsTrigger"]
 
@@ -93,7 +96,7 @@ class Json2VideoCreditsTrigger(Json2VideoTrigger):
 
 
 def defer_until_credits(
-    operator: Any, *, deadline: float, min_credits: float, attempt: int, kwargs: dict[str, Any]
+    task: DeferrableTask, *, deadline: float, min_credits: float, attempt: int, kwargs: dict[str, Any]
 ) -> NoReturn:
     """Free the worker slot until the account has enough credits; then ``resume_submission`` runs.
 
@@ -101,12 +104,12 @@ def defer_until_credits(
     :param min_credits: see :class:`Json2VideoCreditsTrigger`, also for *attempt*.
     :param kwargs: passed to ``resume_submission``.
     """
-    operator.defer(
+    task.defer(
         trigger=Json2VideoCreditsTrigger(
-            json2video_conn_id=operator.json2video_conn_id, deadline=deadline, min_credits=min_credits, attempt=attempt
+            json2video_conn_id=task.json2video_conn_id, deadline=deadline, min_credits=min_credits, attempt=attempt
         ),
         method_name="resume_submission",
         kwargs=kwargs,
-        timeout=timedelta(seconds=max(deadline - operator.hook.clock.now(), 0.0)) + TIMEOUT_MARGIN,
+        timeout=timedelta(seconds=max(deadline - task.hook.clock.now(), 0.0)) + TIMEOUT_MARGIN,
     )
     raise AssertionError("defer() always raises")

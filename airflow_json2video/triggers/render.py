@@ -15,6 +15,8 @@ from airflow_json2video.triggers.base import TIMEOUT_MARGIN, Json2VideoTrigger
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_json2video.triggers._protocols import TriggeredTask
+
 __all__ = ["Json2VideoRenderTrigger"]
 
 
@@ -146,7 +148,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
 
 
 def defer_until_rendered(
-    operator: Any,
+    task: TriggeredTask,
     context: Context,
     *,
     project: str,
@@ -159,10 +161,9 @@ def defer_until_rendered(
     estimated_credits: int | None = None,
     is_billed: bool = False,
 ) -> NoReturn:
-    """Free the worker slot: defer *operator* until the render ends or the deadline passes.
+    """Free the worker slot: defer *task* until the render ends or the deadline passes.
 
-    :param operator: an operator or sensor with ``execute_complete``, ``hook``, ``json2video_conn_id`` and
-        ``end_from_trigger``.
+    :param task: an operator or sensor with ``execute_complete``.
     :param deadline: epoch seconds by the service's clock; the end of the ``execution_timeout`` if that is earlier.
     :param submission_key: of the render, if this task submitted it; passed to ``execute_complete``.
     :param delivery_key: of the XCom that records that the result was delivered; None for a task that records nothing.
@@ -172,32 +173,32 @@ def defer_until_rendered(
     """
     from airflow_json2video.version_compat import execution_deadline
 
-    now = operator.hook.clock.now()
-    if operator.execution_timeout is not None:
+    now = task.hook.clock.now()
+    if task.execution_timeout is not None:
         here = time.time()  # Airflow has no other clock
-        left = execution_deadline(context["ti"], operator.execution_timeout, now=here) - here
+        left = execution_deadline(context["ti"], task.execution_timeout, now=here) - here
         deadline = min(deadline, now + left)
     task_end = None
-    if operator.end_from_trigger:
+    if task.end_from_trigger:
         from airflow_json2video.triggers._task_end import TriggeredTaskEnd, reason_for_worker
 
-        if reason := reason_for_worker(operator, context):
-            operator.log.info("end_from_trigger ignored: %s.", reason)
+        if reason := reason_for_worker(task, context):
+            task.log.info("end_from_trigger ignored: %s.", reason)
         else:
             task_end = TriggeredTaskEnd.arguments_of(
-                operator,
+                task,
                 context["ti"],
                 submission_key=submission_key,
                 delivery_key=delivery_key,
                 estimated_credits=estimated_credits,
                 is_billed=is_billed,
             )
-    operator.log.info("Waiting for render %s in the triggerer; the worker slot is free.", project)
+    task.log.info("Waiting for render %s in the triggerer; the worker slot is free.", project)
     estimate = {} if estimated_credits is None else {"estimated_credits": estimated_credits}
-    operator.defer(
+    task.defer(
         trigger=Json2VideoRenderTrigger(
             project=project,
-            json2video_conn_id=operator.json2video_conn_id,
+            json2video_conn_id=task.json2video_conn_id,
             submitted_at=submitted_at,
             deadline=deadline,
             poll_interval=poll_interval,

@@ -10,7 +10,7 @@ from airflow_json2video.core.batch import BatchRules
 from airflow_json2video.core.submission import OnClear, OnLostResponse
 from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.operators._document import build_document, plain_document
-from airflow_json2video.operators._protocols import DeferrableTask
+from airflow_json2video.triggers._protocols import DeferrableTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
