@@ -48,7 +48,7 @@ def test_the_sheet_of_an_example_is_in_the_docs_next_to_its_command(name):
     with Image.open(path) as sheet:
         assert 1100 <= sheet.width <= 1300
     assert path.stat().st_size < 150_000
-    page = (DOCS / "looks.md").read_text()
+    page = (DOCS / "drawing.md").read_text()
     assert f"](_static/{path.name})" in page
     assert f"json2video local render docs/movies/{name}.json " in page
 
