@@ -20,7 +20,7 @@ needs_policies = pytest.mark.skipif(RetryAction is None, reason="retry policies 
 
 @pytest.mark.skipif(RetryAction is not None, reason="this Airflow has retry policies")
 def test_an_older_airflow_gets_one_clear_error():
-    with pytest.raises(ImportError, match=r"needs Airflow 3\.3 or later.*leave it out"):
+    with pytest.raises(ImportError, match=r"needs Airflow 3\.3 or later\. Leave it out"):
         import_module("airflow_json2video.retry_policy")
 
 

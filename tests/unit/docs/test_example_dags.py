@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "dags_examples").glob("*.py"))
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_loads(name):
+    if name == "any_render" and find_spec("airflow.sdk") is None:
+        pytest.skip("an asset can be watched from Airflow 3 on")
     runpy.run_path(str(ROOT / "dags_examples" / f"{name}.py"))
 
 
