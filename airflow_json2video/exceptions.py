@@ -196,10 +196,9 @@ class Json2VideoError(Exception):
             "retryable": retryable,
             "billing": billing,
         }
-        attributes = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        attributes |= {name: value for name, value in given.items() if value is not None}
-        error = type(self)(attributes.pop("message"), **attributes)
-        error._is_reported = self._is_reported
+        error = type(self).__new__(type(self))
+        error.__dict__.update(vars(self), **{name: value for name, value in given.items() if value is not None})
+        error.args = (error.message,)
         return error.with_traceback(self.__traceback__)
 
     def report(self, log: _Log) -> Self:

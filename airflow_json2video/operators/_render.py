@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_json2video import metrics
 from airflow_json2video.core.identity import Stamp, fingerprint
 from airflow_json2video.core.poll_schedule import poll_schedule
-from airflow_json2video.core.price import cost_of, format_cost
+from airflow_json2video.core.price import cost_of, format_cost, wait_deadline
 from airflow_json2video.core.render_status import RenderOutcome, RenderTracker
 from airflow_json2video.core.result import RenderResult, render_result
 from airflow_json2video.core.submission_state import SubmissionPaused, SubmissionState
@@ -83,6 +83,10 @@ class RenderAttempt:
         self._context = context
         self._log = task.log
         self._waiting_for: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Belong to one process: a copy of the operator has no attempt, since a context cannot be copied."""
+        return type(None), ()
 
     # --- the document ---------------------------------------------------------------------------
 
@@ -156,6 +160,8 @@ class RenderAttempt:
                 require_unchanged_deployment(identity.deployment, before=state.deployment)
                 state = replace(state, deployment=identity.deployment)
             document = self._checked_document()
+            if task.wait_for_credits is not None:
+                wait_deadline(task.wait_for_credits, now=time.time())  # an invalid limit fails before anything is paid
             budget = self._budget(document)
             submission = self._submission(document, budget, state, identity)
             render = self._run(submission, budget)

@@ -210,7 +210,7 @@ def default_deferrable() -> bool:
     """
     from airflow.providers.common.compat.sdk import conf
 
-    is_set = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE" in os.environ
+    is_set = os.environ.get("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE")
     return bool(conf.getboolean("operators", "default_deferrable")) if is_set else True
 
 

@@ -172,7 +172,8 @@ class Json2VideoRenderOperator(Json2VideoBaseOperator):
             )
         if wait_for_credits is not None and not self.deferrable:
             raise ConfigurationError(
-                f"Task {self.task_id!r}: wait_for_credits waits in the triggerer, so it needs deferrable=True."
+                f"Task {self.task_id!r}: wait_for_credits waits in the triggerer, so it needs deferrable=True.",
+                advice="Without the argument, AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE decides.",
             )
 
     def _begin(self, context: Context) -> RenderAttempt:

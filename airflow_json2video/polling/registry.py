@@ -131,7 +131,8 @@ class PollerRegistry:
         try:
             connection.account = await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not task.cancelled():
+            # If the event loop ends, both are canceled, and the caller must not go on.
+            if connection.users or not task.cancelled():
                 raise
             # The last user of the connection is gone. The caller is a poller that others may still need.
             raise TransportError("The connection is no longer in use.") from None

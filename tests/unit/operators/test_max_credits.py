@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.api.client import Json2VideoClient
-from airflow_json2video.exceptions import ConfigurationError, Json2VideoError
+from airflow_json2video.exceptions import ConfigurationError
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from tests.unit.attempts import Attempt
 
@@ -325,7 +325,7 @@ def test_invalid_arguments_are_refused_when_the_dag_is_parsed(render, arguments,
         render(**arguments)
 
 
-def test_an_invalid_time_is_refused_before_the_wait(patient, service):
-    service.settings.update({"credits": 0})
-    with pytest.raises(Json2VideoError, match="is not a time"):
+def test_an_invalid_time_fails_the_task_without_a_retry_before_anything_is_submitted(patient, service):
+    with pytest.raises(AirflowFailException, match="is not a time"):
         Attempt(patient(wait_for_credits="tomorrow")).run()
+    assert service.posts == 0

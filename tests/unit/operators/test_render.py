@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import time
 from datetime import timedelta
@@ -639,7 +640,7 @@ def test_a_lone_surrogate_in_the_services_message_is_in_no_event_and_no_error(co
         attempt.resume()
 
 
-@pytest.mark.parametrize(("variable", "deferrable"), [(None, True), ("False", False), ("True", True)])
+@pytest.mark.parametrize(("variable", "deferrable"), [(None, True), ("", True), ("False", False), ("True", True)])
 def test_a_task_defers_unless_the_environment_says_no_whatever_airflow_writes_into_its_config(
     monkeypatch, variable, deferrable
 ):
@@ -652,3 +653,9 @@ def test_a_task_defers_unless_the_environment_says_no_whatever_airflow_writes_in
     if variable is not None:
         monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", variable)
     assert Json2VideoRenderOperator(task_id="render", movie={}).deferrable is deferrable
+
+
+def test_an_operator_that_has_begun_an_attempt_can_be_copied():
+    operator = Json2VideoRenderOperator(task_id="render", movie={})
+    operator._begin({"macros": copy})
+    assert copy.deepcopy(operator)._attempt is None

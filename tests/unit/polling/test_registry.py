@@ -100,6 +100,32 @@ def test_a_lookup_that_its_last_user_abandons_ends_no_poller_of_another_connecti
     asyncio.run(main())
 
 
+def test_the_end_of_the_event_loop_ends_a_subscription_whose_connection_is_being_looked_up(monkeypatch):
+    async def never(hook):
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Json2VideoHook, "look_up", never)
+    ended = []
+
+    async def subscribe():
+        try:
+            await subscribed("a")
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    async def main():
+        task = asyncio.ensure_future(subscribe())
+        await asyncio.sleep(0.01)
+        # As asyncio.run() does, in the worse of the two orders.
+        for each in sorted(asyncio.all_tasks() - {asyncio.current_task()}, key=lambda each: each is task):
+            each.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    assert ended == [asyncio.CancelledError]
+
+
 def test_a_connection_that_leads_to_another_account_takes_its_subscriptions_with_it(monkeypatch):
     async def main():
         pollers = PollerRegistry.current()
