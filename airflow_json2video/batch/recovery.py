@@ -61,7 +61,7 @@ class BatchRecovery:
     :param attempt_before_ended_at: when Airflow ended that attempt, if it is known.
     :param clock: of this machine, for durations.
     :param render_timeout: seconds during which a refused item is submitted again.
-    :param last_delivered_attempt: see :func:`.decide_submission`, also for ``confirmation_time`` and the options.
+    :param last_returned_attempt: see :func:`.decide_submission`, also for ``confirmation_time`` and the options.
     :param run_began_at: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param is_stored: returns whether the video of a finished render is stored, if the service no longer has its file.
     :ivar failure: the error that interrupted the reading of the list for lost responses.
@@ -78,7 +78,7 @@ class BatchRecovery:
     render_timeout: float
     attempt_before_ended_at: float | None = None
     confirmation_time: float = DEFAULT_CONFIRMATION_TIME
-    last_delivered_attempt: int = 0
+    last_returned_attempt: int = 0
     on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "reuse"
     run_began_at: float | None = None
@@ -304,7 +304,7 @@ class BatchRecovery:
             confirmation_time=self.confirmation_time,
             on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
-            last_delivered_attempt=self.last_delivered_attempt,
+            last_returned_attempt=self.last_returned_attempt,
         )
 
     def _adopt(self, index: int, decision: Decision) -> None:

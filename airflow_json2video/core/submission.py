@@ -120,7 +120,7 @@ def decide_submission(
     confirmation_time: float,
     on_lost_response: OnLostResponse = "resubmit",
     on_clear: OnClear = "resubmit",
-    last_delivered_attempt: int = 0,
+    last_returned_attempt: int = 0,
 ) -> Decision:
     """Decide about one submission from what the account's list shows.
 
@@ -137,7 +137,7 @@ def decide_submission(
     :param confirmation_time: seconds after which a render that was submitted must be in the account's list.
     :param on_lost_response: what absence means when a response was lost.
     :param on_clear: whether a cleared task pays for a new render or reuses the existing one.
-    :param last_delivered_attempt: the attempt before which all renders had been delivered when the task was cleared.
+    :param last_returned_attempt: the attempt before which all results had been returned when the task was cleared.
         Under ``on_clear="resubmit"`` such a render is not adopted once it has ended. One that the task never returned
         as its result is adopted, however the wait for it was interrupted.
     """
@@ -152,7 +152,7 @@ def decide_submission(
     fingerprints, bare = {mine.fingerprint}, replace(mine, fingerprint="")
     if unconfirmed is not None and unconfirmed.fingerprint is not None:
         fingerprints.add(unconfirmed.fingerprint)
-    same, notes = _select_candidates(found, mine, fingerprints, on_clear, last_delivered_attempt)
+    same, notes = _select_candidates(found, mine, fingerprints, on_clear, last_returned_attempt)
     usable = [r for r in same if _is_running(r) or (r.status == "done" and r.has_file)]
     if usable:
         return _adopt(usable, notes, mine)
@@ -208,14 +208,14 @@ def _select_candidates(
     mine: Stamp,
     fingerprints: Collection[str],
     on_clear: OnClear,
-    last_delivered_attempt: int,
+    last_returned_attempt: int,
 ) -> tuple[list[FoundRender], list[str]]:
     """Return the renders that may be adopted, this generation's first and oldest first, and why the others may not."""
     same, notes = [], []
     for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
         if render.stamp.fingerprint not in fingerprints:
             notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
-        elif on_clear == "resubmit" and _was_delivered(render, mine, last_delivered_attempt):
+        elif on_clear == "resubmit" and _was_returned(render, mine, last_returned_attempt):
             notes.append(
                 f"Render {render.project} ({render.status}) is from before the clear of a task that had returned its "
                 "result, so it is not adopted (on_clear='resubmit')."
@@ -242,8 +242,8 @@ def _adopt(usable: Sequence[FoundRender], notes: Sequence[str], mine: Stamp) -> 
     return Decision(Action.ADOPT, reason, project=first.project, warnings=tuple(warnings))
 
 
-def _was_delivered(render: FoundRender, mine: Stamp, last_delivered_attempt: int) -> bool:
-    earlier = render.stamp.generation != mine.generation and render.stamp.attempt < last_delivered_attempt
+def _was_returned(render: FoundRender, mine: Stamp, last_returned_attempt: int) -> bool:
+    earlier = render.stamp.generation != mine.generation and render.stamp.attempt < last_returned_attempt
     return earlier and not _is_running(render)
 
 

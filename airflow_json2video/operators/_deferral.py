@@ -49,7 +49,7 @@ class ResumeState:
     """The state of an attempt that waits for the service or for credits; the deferral stores it.
 
     :ivar until: epoch seconds at which the attempt gives up on a service that does not respond.
-    :ivar delivered: see :func:`.last_delivered_attempt`.
+    :ivar last_returned_attempt: see :func:`.last_returned_attempt`.
     :ivar hard_until: epoch seconds at which the task's execution_timeout ends; None if it has none.
     :ivar waits: number of waits for the service in the triggerer.
     :ivar credits_until: epoch seconds at which the wait for credits ends; None before the first such wait.
@@ -60,7 +60,7 @@ class ResumeState:
     """
 
     until: float
-    delivered: int
+    last_returned_attempt: int
     hard_until: float | None = None
     waits: int = 0
     credits_until: float | None = None
@@ -103,7 +103,7 @@ class ResumeState:
             until = event["deadline"]
             return cls(
                 until=until + render_timeout,
-                delivered=0,
+                last_returned_attempt=0,
                 credits_until=until,
                 credit_waits=event["attempt"] + 1,
                 is_service_time=True,

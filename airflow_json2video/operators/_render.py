@@ -36,9 +36,9 @@ from airflow_json2video.polling.wait import poll_once, wait_for_render
 from airflow_json2video.submission.attempt import (
     attempt_before,
     carry_over_history,
-    delivery_key,
-    last_delivered_attempt,
-    record_delivery,
+    last_returned_attempt,
+    record_returned_result,
+    returned_result_key,
     task_identity,
 )
 from airflow_json2video.submission.budget import Budget
@@ -91,12 +91,12 @@ class RenderAttempt:
     # --- the document ---------------------------------------------------------------------------
 
     def carry_over_history(self) -> None:
-        """Copy the delivery markers of the attempt before, since Airflow deletes a task's XComs as an attempt starts.
+        """Copy the records of returned results forward; Airflow deletes a task's XComs when an attempt starts.
 
         To be called first: whatever follows may fail.
         """
         ti = self._context.get("ti")  # fields are also rendered to be shown, outside of any attempt
-        if self._records_delivery and ti is not None and not self._task.is_history_carried_over:
+        if self._records_returned_result and ti is not None and not self._task.is_history_carried_over:
             carry_over_history(ti)
             self._task.is_history_carried_over = True
 
@@ -139,8 +139,10 @@ class RenderAttempt:
         hard_until = None
         if task.execution_timeout is not None:
             hard_until = execution_deadline(ti, task.execution_timeout, now=now)
-        delivered = last_delivered_attempt(ti) if self._records_delivery else 0
-        return self._submit(ResumeState(until=now + task.render_timeout, delivered=delivered, hard_until=hard_until))
+        returned = last_returned_attempt(ti) if self._records_returned_result else 0
+        return self._submit(
+            ResumeState(until=now + task.render_timeout, last_returned_attempt=returned, hard_until=hard_until)
+        )
 
     def resume(self, event: Any, state: Mapping[str, Any] | None) -> RenderResult:
         """Continue after a wait for the service, for the account's list or for credits."""
@@ -207,7 +209,7 @@ class RenderAttempt:
             attempt_before_had_project=before is not None and previous_attempt_had_project(ti),
             attempt_before_ended_at=previous_attempt_ended_at(ti) if before not in (None, ti.try_number) else None,
             state=SubmissionState.from_json(state.submission) if state.submission is not None else None,
-            last_delivered_attempt=state.delivered,
+            last_returned_attempt=state.last_returned_attempt,
             until=state.until,
             hard_until=float("inf") if state.hard_until is None else state.hard_until,
             max_hold=_MAX_HOLD if task.deferrable else float("inf"),
@@ -273,7 +275,7 @@ class RenderAttempt:
                 deadline=deadline,
                 poll_interval=task.poll_interval,
                 submission_key=key,
-                delivery_key=delivery_key(ti) if self._records_delivery else None,
+                returned_result_key=returned_result_key(ti) if self._records_returned_result else None,
                 estimated_credits=estimated,
                 is_billed=True,
             )
@@ -346,8 +348,8 @@ class RenderAttempt:
 
     def _deliver(self, result: RenderResult, *, estimated: int | None) -> RenderResult:
         ti = self._context["ti"]
-        if self._records_delivery:
-            record_delivery(ti)
+        if self._records_returned_result:
+            record_returned_result(ti)
         cost = cost_of(result, estimated=estimated)
         ti.xcom_push(key="json2video_cost", value=dict(cost))
         if cost["charged_seconds"] is not None:
@@ -366,7 +368,7 @@ class RenderAttempt:
         return as_outputs(self._task, result)
 
     @property
-    def _records_delivery(self) -> bool:
+    def _records_returned_result(self) -> bool:
         """Whether it matters which renders the task has returned as its result."""
         return self._task.durable and self._task.on_clear == "resubmit"
 

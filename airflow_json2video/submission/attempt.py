@@ -1,4 +1,4 @@
-"""This attempt of a task: who submits, which attempt came before, what it delivered, whether it is still running."""
+"""This attempt of a task: who submits, which attempt came before, what it returned, whether it is still running."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = [
     "attempt_before",
     "carry_over_history",
-    "delivery_key",
     "ensure_attempt_is_current",
-    "last_delivered_attempt",
-    "record_delivery",
+    "last_returned_attempt",
+    "record_returned_result",
+    "returned_result_key",
     "task_identity",
 ]
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 _RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between the tries to ask Airflow: an outage of its database for up to a minute only costs that minute."""
 
-_DELIVERED = re.compile(r"^json2video_generation_(\d+)_gave_attempt_(\d+)$", re.MULTILINE)
+_RETURNED = re.compile(r"^json2video_generation_(\d+)_returned_by_attempt_(\d+)$", re.MULTILINE)
 _CARRIED_OVER = re.compile(r"^json2video_generation_(\d+)_after_attempt_(\d+)$", re.MULTILINE)
 
 
@@ -120,16 +120,16 @@ def ensure_attempt_is_current(
         )
 
 
-# --- which renders have been delivered: what a clear means under on_clear="resubmit" ------------
+# --- which results have been returned: what a clear means under on_clear="resubmit" ------------
 #
 # A clear of a task that had returned its result requests a new render. A clear of one that had not (it was waiting,
-# was marked by a user, ran out of time) does not: its render is paid for and was never delivered. Airflow 2 keeps a
+# was marked by a user, ran out of time) does not: its render is paid for and was never returned. Airflow 2 keeps a
 # history of the task's attempts. Airflow 3 has none that a worker may read, but passes to each attempt the XCom keys
 # that the attempt before left, so that it can delete them: the history is written into these keys.
 
 
-def last_delivered_attempt(ti: Any) -> int:
-    """Return the attempt before which all of the task's renders have been delivered; 0 if none has been.
+def last_returned_attempt(ti: Any) -> int:
+    """Return the attempt before which the results of all renders of the task were returned; 0 if none was.
 
     If that is unknown, the result is 0 too: then an existing render is reused and not paid for again.
 
@@ -140,29 +140,29 @@ def last_delivered_attempt(ti: Any) -> int:
         return max(succeeded_attempts(ti), default=-1) + 1
     lines = "\n".join(keys)
     carried_over = {int(generation): int(attempt) for generation, attempt in _CARRIED_OVER.findall(lines)}
-    if ti.max_tries in carried_over:  # a retry: what an attempt delivered after the clear says nothing about the clear
+    if ti.max_tries in carried_over:  # a retry: what an attempt returned after the clear says nothing about the clear
         return carried_over[ti.max_tries] + 1
     # Old keys may be among them: Airflow 3.0 does not delete those of a mapped task.
-    delivered = [int(attempt) for generation, attempt in _DELIVERED.findall(lines) if int(generation) != ti.max_tries]
-    return max([*delivered, *carried_over.values()], default=-1) + 1
+    returned = [int(attempt) for generation, attempt in _RETURNED.findall(lines) if int(generation) != ti.max_tries]
+    return max([*returned, *carried_over.values()], default=-1) + 1
 
 
 def carry_over_history(ti: Any) -> None:
-    """Copy the previous attempt's delivery markers forward; Airflow deletes a task's XComs when an attempt starts.
+    """Copy the records of returned results forward; Airflow deletes a task's XComs when an attempt starts.
 
     Call it before anything that may take long or fail. The very first attempt has nothing to copy.
     """
     if ti.try_number > 1 and xcom_keys_of_the_attempt_before(ti) is not None and not is_resumed(ti):
-        last = max(last_delivered_attempt(ti) - 1, 0)
+        last = max(last_returned_attempt(ti) - 1, 0)
         ti.xcom_push(key=f"json2video_generation_{ti.max_tries}_after_attempt_{last}", value=last)
 
 
-def record_delivery(ti: Any) -> None:
+def record_returned_result(ti: Any) -> None:
     """Record that this attempt returns its result."""
     if xcom_keys_of_the_attempt_before(ti) is not None:
-        ti.xcom_push(key=delivery_key(ti), value=ti.try_number)
+        ti.xcom_push(key=returned_result_key(ti), value=ti.try_number)
 
 
-def delivery_key(ti: Any) -> str:
-    """Return the key of the XCom that records the delivery."""
-    return f"json2video_generation_{ti.max_tries}_gave_attempt_{ti.try_number}"
+def returned_result_key(ti: Any) -> str:
+    """Return the key of the XCom that records that this attempt returned its result."""
+    return f"json2video_generation_{ti.max_tries}_returned_by_attempt_{ti.try_number}"

@@ -87,7 +87,7 @@ class Submitter:
     :param attempt_before_ended_at: when Airflow ended that attempt, epoch seconds by Airflow's clock, if known.
         If not, it may have sent until now.
     :param state: the state of the same attempt when it paused.
-    :param last_delivered_attempt: the attempt before which all renders have been delivered; see
+    :param last_returned_attempt: the attempt before which all results were returned; see
         :func:`.decide_submission`.
     :param since: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param until: epoch seconds after which nothing is submitted, except to finish a confirmation in progress.
@@ -113,7 +113,7 @@ class Submitter:
     attempt_before_had_project: bool = False
     attempt_before_ended_at: float | None = None
     state: SubmissionState | None = None
-    last_delivered_attempt: int = 0
+    last_returned_attempt: int = 0
     since: float | None = None
     until: float = float("inf")
     hard_until: float = float("inf")
@@ -317,7 +317,7 @@ class Submitter:
             confirmation_time=self.confirmation_time,
             on_lost_response=self.on_lost_response,
             on_clear=self.on_clear,
-            last_delivered_attempt=self.last_delivered_attempt,
+            last_returned_attempt=self.last_returned_attempt,
         )
 
     def _adopt(self, decision: Decision, found: list[FoundRender]) -> SubmittedRender:

@@ -58,7 +58,7 @@ class TriggeredTaskEnd:
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self._ti = {name: arguments[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
         self._do_xcom_push = bool(arguments["do_xcom_push"])
-        self._delivery_key: str | None = arguments["delivery_key"]
+        self._returned_result_key: str | None = arguments["returned_result_key"]
         self.submission_key: str | None = arguments["submission_key"]
         self.estimated_credits: int | None = arguments.get("estimated_credits")
         self.is_billed = bool(arguments.get("is_billed"))
@@ -69,7 +69,7 @@ class TriggeredTaskEnd:
         ti: Any,
         *,
         submission_key: str | None,
-        delivery_key: str | None,
+        returned_result_key: str | None,
         estimated_credits: int | None = None,
         is_billed: bool = False,
     ) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class TriggeredTaskEnd:
             "map_index": -1 if ti.map_index is None else ti.map_index,
             "do_xcom_push": bool(task.do_xcom_push),
             "submission_key": submission_key,
-            "delivery_key": delivery_key,
+            "returned_result_key": returned_result_key,
             **({"is_billed": True, "estimated_credits": estimated_credits} if is_billed else {}),
         }
 
@@ -100,7 +100,9 @@ class TriggeredTaskEnd:
             await self._push("json2video_cost", dict(cost))
         if self._do_xcom_push:
             await self._push("return_value", dict(result))
-        event: TriggerEvent = TaskSuccessEvent(xcoms={self._delivery_key: True} if self._delivery_key else None)
+        event: TriggerEvent = TaskSuccessEvent(
+            xcoms={self._returned_result_key: True} if self._returned_result_key else None
+        )
         return event
 
     async def _push(self, key: str, value: Any) -> None:

@@ -156,7 +156,7 @@ def defer_until_rendered(
     deadline: float,
     poll_interval: float,
     submission_key: str | None = None,
-    delivery_key: str | None = None,
+    returned_result_key: str | None = None,
     submission_time_known: bool = True,
     estimated_credits: int | None = None,
     is_billed: bool = False,
@@ -166,7 +166,7 @@ def defer_until_rendered(
     :param task: an operator or sensor with ``execute_complete``.
     :param deadline: epoch seconds by the service's clock; the end of the ``execution_timeout`` if that is earlier.
     :param submission_key: of the render, if this task submitted it; passed to ``execute_complete``.
-    :param delivery_key: of the XCom that records that the result was delivered; None for a task that records nothing.
+    :param returned_result_key: of the XCom that records the returned result; None for a task that records nothing.
     :param submission_time_known: see :class:`Json2VideoRenderTrigger`.
     :param estimated_credits: what the render was estimated to cost, if this task submitted it.
     :param is_billed: whether this task submitted it, so that its cost is this task's.
@@ -189,7 +189,7 @@ def defer_until_rendered(
                 task,
                 context["ti"],
                 submission_key=submission_key,
-                delivery_key=delivery_key,
+                returned_result_key=returned_result_key,
                 estimated_credits=estimated_credits,
                 is_billed=is_billed,
             )

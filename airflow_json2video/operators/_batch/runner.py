@@ -34,8 +34,8 @@ from airflow_json2video.operators._batch.state import BatchState
 from airflow_json2video.operators._outlets import emit_asset_events
 from airflow_json2video.submission.attempt import (
     attempt_before,
-    last_delivered_attempt,
-    record_delivery,
+    last_returned_attempt,
+    record_returned_result,
     task_identity,
 )
 from airflow_json2video.task_log import ItemLog
@@ -136,7 +136,7 @@ class BatchStep:
     def _end(self, batch: BatchLedger) -> BatchResult:
         result = end_batch(batch, self._items, report_path=self._settings.report_path)
         if self._settings.on_clear == "resubmit":
-            record_delivery(self._ti)
+            record_returned_result(self._ti)
         emit_asset_events(
             self._videos(batch),
             summary=result,
@@ -171,7 +171,7 @@ class BatchStep:
 
     def _begin_state(self) -> None:
         resubmits = self._settings.on_clear == "resubmit"
-        self._state.last_delivered_attempt = last_delivered_attempt(self._ti) if resubmits else 0
+        self._state.last_returned_attempt = last_returned_attempt(self._ti) if resubmits else 0
         Json2VideoRenderLink.persist(self._context, dashboard_url(self._task.hook.settings.host))
 
     def _new_ledger(self, *, is_unknown: bool) -> BatchLedger:
@@ -225,7 +225,7 @@ class BatchStep:
             service_clock=hook.clock,
             render_timeout=self._settings.render_timeout,
             confirmation_time=hook.settings.confirmation_time,
-            last_delivered_attempt=self._state.last_delivered_attempt,
+            last_returned_attempt=self._state.last_returned_attempt,
             run_began_at=version_compat.run_began(self._context),
             log=self._item_log,
             on_lost_response=self._settings.on_lost_response,

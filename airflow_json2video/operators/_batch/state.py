@@ -25,7 +25,7 @@ class BatchState:
     """What a step passes on to the next one of the same attempt. All moments are by the service's clock.
 
     :ivar step: number of the step that wrote this.
-    :ivar last_delivered_attempt: see :mod:`airflow_json2video.submission.attempt`.
+    :ivar last_returned_attempt: see :mod:`airflow_json2video.submission.attempt`.
     :ivar deployment: the deployment that submits; None if it was not recorded.
     :ivar is_checked: whether this attempt has made the checks that only a submission depends on, for every item.
     :ivar deadline: epoch seconds at which the attempt's execution_timeout ends.
@@ -40,7 +40,7 @@ class BatchState:
     """
 
     step: int = 0
-    last_delivered_attempt: int = 0
+    last_returned_attempt: int = 0
     deployment: str | None = None
     is_checked: bool = False
     deadline: float | None = None

@@ -162,27 +162,27 @@ def test_the_backoff_doubles_with_jitter_and_never_overflows():
 
 def test_clearing_a_delivered_task_pays_again_unless_on_clear_is_reuse():
     before = found(status="done", has_file=True, generation=0)
-    assert decide(before, last_delivered_attempt=3).action is Action.SUBMIT
-    assert decide(before, last_delivered_attempt=3, on_clear="reuse").action is Action.ADOPT
+    assert decide(before, last_returned_attempt=3).action is Action.SUBMIT
+    assert decide(before, last_returned_attempt=3, on_clear="reuse").action is Action.ADOPT
 
 
 def test_clearing_an_undelivered_task_adopts_its_render():
     before = found(status="done", has_file=True, generation=0)
-    decision = decide(before, last_delivered_attempt=0)
+    decision = decide(before, last_returned_attempt=0)
     assert decision.action is Action.ADOPT
     assert "from before it was cleared" in decision.reason
 
 
 def test_after_a_clear_only_renders_after_the_last_result_are_adopted():
-    delivered = found("A" * 16, "done", has_file=True, generation=-1, attempt=1)
-    not_delivered = found("B" * 16, "done", has_file=True, generation=0, attempt=2, minutes=9)
-    assert decide(delivered, not_delivered, last_delivered_attempt=2).project == "B" * 16
-    lost = dataclasses.replace(not_delivered, status="error", has_file=False)
-    assert decide(delivered, lost, last_delivered_attempt=2).action is Action.SUBMIT
+    returned = found("A" * 16, "done", has_file=True, generation=-1, attempt=1)
+    not_returned = found("B" * 16, "done", has_file=True, generation=0, attempt=2, minutes=9)
+    assert decide(returned, not_returned, last_returned_attempt=2).project == "B" * 16
+    lost = dataclasses.replace(not_returned, status="error", has_file=False)
+    assert decide(returned, lost, last_returned_attempt=2).action is Action.SUBMIT
 
 
 def test_a_render_of_this_generation_is_always_adopted():
-    assert decide(found(status="done", has_file=True), last_delivered_attempt=99).action is Action.ADOPT
+    assert decide(found(status="done", has_file=True), last_returned_attempt=99).action is Action.ADOPT
 
 
 def test_clearing_a_task_while_its_render_is_running_adopts_it():

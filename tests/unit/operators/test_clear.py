@@ -179,7 +179,7 @@ def test_the_first_attempt_pushes_no_marker_before_it_returns_its_result(render,
     first.start()
     assert set(first.xcoms) == {"json2video_project", "json2video_link"}
     first.fire().resume()
-    assert "json2video_generation_2_gave_attempt_1" in first.xcoms
+    assert "json2video_generation_2_returned_by_attempt_1" in first.xcoms
 
 
 def test_an_old_result_is_not_mistaken_for_one_of_the_attempt_before(render, service):

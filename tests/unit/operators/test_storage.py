@@ -205,7 +205,7 @@ def test_a_crash_while_storing_returns_no_result_and_the_retry_does(render, serv
             first.run()
     assert kept_in(tmp_path / "kept") == []
     assert "return_value" not in first.xcoms
-    assert not [key for key in first.xcoms if "gave_attempt" in key]
+    assert not [key for key in first.xcoms if "returned_by_attempt" in key]
     assert Attempt(render(), try_number=2, before=first).run()["stored_path"]
     assert service.posts == 1
 

@@ -223,12 +223,12 @@ def test_an_attempt_that_airflow_runs_again_reads_the_list_before_it_sends(submi
     assert service.posts == 1
 
 
-def test_a_render_from_before_a_clear_is_adopted_until_it_has_been_delivered(submission, service):
+def test_a_render_from_before_a_clear_is_adopted_until_it_has_been_returned(submission, service):
     first = submission(attempt=1).run()
     assert service.wait_idle()
     cleared = replace(TASK, generation=TASK.generation + 1)
     assert submission(attempt=2, task=cleared).run().project == first.project
-    assert submission(attempt=3, task=cleared, last_delivered_attempt=2).run().project != first.project
+    assert submission(attempt=3, task=cleared, last_returned_attempt=2).run().project != first.project
 
 
 def test_only_the_first_check_reads_the_list_back_to_the_start_of_the_run(submission, client, monkeypatch):

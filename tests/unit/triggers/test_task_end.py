@@ -66,8 +66,8 @@ def test_the_trigger_pushes_exactly_what_a_worker_would_have(connection, service
     on_a_worker.run()  # adopts the same render
     from_the_trigger = {**attempt.xcoms, **pushed}
     # The event carries the note that the result was given: Airflow stores it together with the success.
-    assert json.loads(event.model_dump_json())["xcoms"] == {"json2video_generation_2_gave_attempt_1": True}
-    assert "json2video_generation_2_gave_attempt_2" in on_a_worker.xcoms
+    assert json.loads(event.model_dump_json())["xcoms"] == {"json2video_generation_2_returned_by_attempt_1": True}
+    assert "json2video_generation_2_returned_by_attempt_2" in on_a_worker.xcoms
     quota = [
         xcoms.get("return_value", {}).pop("remaining_quota", None) for xcoms in (from_the_trigger, on_a_worker.xcoms)
     ]
