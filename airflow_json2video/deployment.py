@@ -237,7 +237,7 @@ def _unknown(why: str) -> Json2VideoError:
     return Json2VideoError(
         f"The id of this deployment (Variable {ID_VARIABLE!r}) is unknown: {why}.",
         retryable=True,
-        advice="Without it, a render of another deployment with the same account could be adopted by mistake. "
+        advice="Without it, a render of another deployment with the same account could be reused by mistake. "
         "Make the Variable readable again (after a change of the Fernet key: airflow rotate-fernet-key), or "
         f"{SET_NAMESPACE}. Nothing was submitted.",
     )

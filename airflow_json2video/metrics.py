@@ -16,7 +16,7 @@ from airflow_json2video.version_compat import stats
 
 __all__ = [
     "PollerNumbers",
-    "render_adopted",
+    "render_reattached",
     "render_charged",
     "render_done",
     "render_failed",
@@ -70,9 +70,9 @@ def render_charged(seconds: float, *, remaining: float | None, in_triggerer: boo
     _send(send, in_triggerer=in_triggerer)
 
 
-def render_adopted() -> None:
+def render_reattached() -> None:
     """Count a render that an earlier attempt submitted and this one reattached to."""
-    _send(lambda to: to.incr("json2video.renders.adopted"))
+    _send(lambda to: to.incr("json2video.renders.reattached"))
 
 
 def render_done(seconds: float | None, *, in_triggerer: bool = False) -> None:

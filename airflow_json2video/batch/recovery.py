@@ -33,7 +33,7 @@ from airflow_json2video.core.submission import (
 )
 from airflow_json2video.exceptions import Billing, Json2VideoError, SubmissionUnconfirmed, error_from_dict
 from airflow_json2video.hooks.connection import DEFAULT_CONFIRMATION_TIME
-from airflow_json2video.metrics import render_adopted
+from airflow_json2video.metrics import render_reattached
 from airflow_json2video.submission.lookup import (
     LOOKUP_WINDOW,
     find_stamped_renders,
@@ -312,7 +312,7 @@ class BatchRecovery:
         found = self._found[index][project]
         created = found.created_at.timestamp() if found.created_at else self.now()
         self.batch.mark_submitted(index, project, at=created)
-        render_adopted()
+        render_reattached()
         movie = self._movies[project]
         # A file that is not available yet is waited for in the triggerer, as a running render is.
         if found.status == "done" and file_state(movie, now=self.now()) is not FileState.LATE:

@@ -214,11 +214,11 @@ def _select_candidates(
     same, notes = [], []
     for render in sorted(found, key=lambda r: (-r.stamp.generation, _age(r))):
         if render.stamp.fingerprint not in fingerprints:
-            notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not adopted.")
+            notes.append(f"Render {render.project} ({render.status}) is of another document, so it is not reused.")
         elif on_clear == "resubmit" and _was_returned(render, mine, last_returned_attempt):
             notes.append(
                 f"Render {render.project} ({render.status}) is from before the clear of a task that had returned its "
-                "result, so it is not adopted (on_clear='resubmit')."
+                "result, so it is not reused (on_clear='resubmit')."
             )
         else:
             same.append(render)
@@ -233,7 +233,7 @@ def _adopt(usable: Sequence[FoundRender], notes: Sequence[str], mine: Stamp) -> 
     if len(same_key) > 1:
         warnings.append(
             f"Several renders carry submission key {key}: {', '.join(same_key)}. Each may have been charged; the "
-            f"oldest usable one, {first.project}, is adopted."
+            f"oldest usable one, {first.project}, is reused."
         )
     whose = "of this task" if first.stamp.generation == mine.generation else "of this task, from before it was cleared"
     reason = f"Reattached to render {first.project} ({first.status}) {whose}. No new render was submitted."

@@ -240,7 +240,7 @@ class RenderAttempt:
     def _run(self, submission: Submitter, budget: Budget) -> SubmittedRender:
         render = submission.run()
         if render.adopted:
-            metrics.render_adopted()
+            metrics.render_reattached()
             return render
         metrics.render_submitted(estimated=budget.price.credits)
         key = f" (submission key {submission.stamp.submission_key})" if submission.stamp else ""

@@ -45,13 +45,13 @@ def statsd(monkeypatch):
 
 def test_the_outcomes_of_renders_are_counted(statsd):
     metrics.render_submitted()
-    metrics.render_adopted()
+    metrics.render_reattached()
     metrics.render_done(12.5)
     metrics.render_done(None)
     metrics.render_failed()
     assert statsd.sent == [
         ("json2video.renders.submitted", 1),
-        ("json2video.renders.adopted", 1),
+        ("json2video.renders.reattached", 1),
         ("json2video.renders.done", 1),
         ("json2video.render_time", timedelta(seconds=12.5)),
         ("json2video.renders.done", 1),
@@ -105,6 +105,6 @@ def test_a_task_sends_the_outcome_of_its_render(statsd, connection, service, mon
     service.add_fault("render", status="error", message="no such font")
     with pytest.raises(RenderFailed):
         Attempt(Json2VideoRenderOperator(**render), run_id="another").run()
-    counted = {name: statsd.total(f"json2video.renders.{name}") for name in ("submitted", "adopted", "done", "failed")}
-    assert counted == {"submitted": 2, "adopted": 1, "done": 2, "failed": 1}
+    counted = {name: statsd.total(f"json2video.renders.{name}") for name in ("submitted", "reattached", "done", "failed")}
+    assert counted == {"submitted": 2, "reattached": 1, "done": 2, "failed": 1}
     assert [value for name, value in statsd.sent if name == "json2video.render_time"] == [timedelta(seconds=1)] * 2
