@@ -16,10 +16,10 @@ from airflow_json2video.version_compat import stats
 
 __all__ = [
     "PollerNumbers",
-    "render_reattached",
     "render_charged",
     "render_done",
     "render_failed",
+    "render_reattached",
     "render_submitted",
     "report_poller",
     "video_not_stored",

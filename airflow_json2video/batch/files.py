@@ -42,10 +42,10 @@ _PLACEHOLDERS = ("item", "row")
 class BatchFiles:
     """Stores the videos of a batch, and what belongs to them.
 
-    :ivar template: see :func:`.store_video`; its placeholders are ``project``, ``item`` (the key) and ``row``.
+    :ivar output_path: see :func:`.store_video`; its placeholders are ``project``, ``item`` (the key) and ``row``.
     """
 
-    template: str
+    output_path: str
     items: BatchItems
     hook: Json2VideoHook
     log: ItemLog
@@ -60,17 +60,17 @@ class BatchFiles:
 
         :raises ConfigurationError: a key cannot be part of a file name, or two items share a file.
         """
-        check_path_template(self.template, known=_PLACEHOLDERS)
-        names = placeholders(self.template)
+        check_path_template(self.output_path, known=_PLACEHOLDERS)
+        names = placeholders(self.output_path)
         if not names & {"project", "item", "row"}:
             raise ConfigurationError(
-                f"output_path {self.template!r} is the same file for all items of the batch.",
+                f"output_path {self.output_path!r} is the same file for all items of the batch.",
                 advice="Use {item}, {row} or {project} in it. Nothing was submitted.",
             )
         problems, paths = [], []
         for index in range(len(self.items)):
             try:
-                path = format_path(self.template, {**self._fields(index), "project": "0" * 16})
+                path = format_path(self.output_path, {**self._fields(index), "project": "0" * 16})
                 paths.append(paths_written(path, subtitles=self.subtitles, thumbnail=self.thumbnail))
             except ConfigurationError as error:
                 problems.append(f"{self.items.where(index)}: {error}")
@@ -91,9 +91,9 @@ class BatchFiles:
         :raises ConfigurationError: they cannot be stored, or would overwrite other videos.
         :raises DestinationFailed: the store does not answer.
         """
-        check_destination(self.template, log=self.log.task_log, known=_PLACEHOLDERS, deletes=self.delete)
+        check_destination(self.output_path, log=self.log.task_log, known=_PLACEHOLDERS, deletes=self.delete)
         if self.delete:
-            warn_of_local_path(self.template, executor=executor, log=self.log.task_log)
+            warn_of_local_path(self.output_path, executor=executor, log=self.log.task_log)
             self._require_unoccupied(unpaid)
 
     def _refuse(self, problems: Sequence[str], what: str, *, advice: str) -> None:
@@ -106,13 +106,13 @@ class BatchFiles:
             )
 
     def _require_unoccupied(self, indices: Sequence[int]) -> None:
-        if "project" in placeholders(self.template):
+        if "project" in placeholders(self.output_path):
             return
 
         def problem(index: int) -> str | None:
             try:
                 require_unoccupied(
-                    self.template, fields=self._fields(index), subtitles=self.subtitles, thumbnail=self.thumbnail
+                    self.output_path, fields=self._fields(index), subtitles=self.subtitles, thumbnail=self.thumbnail
                 )
             except ConfigurationError as error:
                 return f"{self.items.where(index)}: {error.message}"
@@ -125,7 +125,7 @@ class BatchFiles:
 
     def is_stored(self, index: int, movie: MovieStatus) -> bool:
         """Return whether the video of an item's render is stored, for a render whose file the service deleted."""
-        found = find_stored(to_json(movie), template=self.template, log=self.log, fields=self._fields(index))
+        found = find_stored(to_json(movie), output_path=self.output_path, log=self.log, fields=self._fields(index))
         if found is not None:
             self._own.add(index)
         return found is not None
@@ -177,7 +177,7 @@ class BatchFiles:
         try:
             stored = store_video(
                 movie,
-                template=self.template,
+                output_path=self.output_path,
                 hook=self.hook,
                 log=self.log,
                 fields=self._fields(index),

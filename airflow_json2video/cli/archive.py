@@ -26,7 +26,7 @@ def _run(options: argparse.Namespace) -> ExitCode:
 
     hook = connect(options)
     selection: dict[str, Any] = {
-        "template": options.to,
+        "output_path": options.to,
         "also_in": options.also_in,
         "wanted": (lambda _: True) if options.all_deployments else None,
         "log": StderrLog(),

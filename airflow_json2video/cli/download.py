@@ -25,11 +25,11 @@ def check_output(path: str) -> None:
     """
     from airflow_json2video.storage.preflight import check_destination
 
-    template = _template(path)
-    if "://" not in template and not template.startswith("/"):
+    output_path = _output_path(path)
+    if "://" not in output_path and not output_path.startswith("/"):
         folder = str(Path.cwd()).replace("{", "{{").replace("}", "}}")
-        template = f"{folder}/{template}"
-    check_destination(template, log=StderrLog())
+        output_path = f"{folder}/{output_path}"
+    check_destination(output_path, log=StderrLog())
 
 
 def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
@@ -43,7 +43,7 @@ def store(movie: Mapping[str, Any], path: str, *, hook: Json2VideoHook) -> str:
     """
     from airflow_json2video.storage.store import store_video
 
-    return store_video(movie, template=_template(path), hook=hook, log=StderrLog()).path
+    return store_video(movie, output_path=_output_path(path), hook=hook, log=StderrLog()).path
 
 
 def _run(options: argparse.Namespace) -> ExitCode:
@@ -75,7 +75,7 @@ def _download(project: str, path: str, *, hook: Json2VideoHook) -> str:
     return store(to_json(movie), path, hook=hook)
 
 
-def _template(path: str) -> str:
+def _output_path(path: str) -> str:
     return path if path.endswith("/") or not _is_folder(path) else f"{path}/"
 
 

@@ -78,14 +78,14 @@ class StoredVideo:
         return {**stored, "url": None, "subtitles": None} if self.deleted else stored
 
 
-def placeholders(template: str) -> frozenset[str]:
+def placeholders(output_path: str) -> frozenset[str]:
     """Return the names in single braces of a path template, such as ``project`` in ``s3://videos/{project}.mp4``.
 
     :raises ConfigurationError: a brace is not closed, or contains more than a name.
     """
     names = set()
     try:
-        for _, name, form, conversion in string.Formatter().parse(_with_name(template)):
+        for _, name, form, conversion in string.Formatter().parse(_with_name(output_path)):
             if name is None:
                 continue
             if not name.isidentifier() or form or conversion:
@@ -93,50 +93,50 @@ def placeholders(template: str) -> frozenset[str]:
             names.add(name)
     except ValueError as error:
         raise ConfigurationError(
-            f"output_path {template!r}: {error}.",
+            f"output_path {output_path!r}: {error}.",
             advice=f"Write a placeholder as {{project}}, and double a brace that belongs to the path. {_NOT_SUBMITTED}",
         ) from None
     return frozenset(names)
 
 
-def check_path_template(template: str, *, known: Iterable[str]) -> None:
+def check_path_template(output_path: str, *, known: Iterable[str]) -> None:
     """Raise if a path could not be formatted once a render is paid for.
 
     :param known: names of the placeholders that will have a value, in addition to ``project``.
     :raises ConfigurationError: the path is empty or relative, or has an unknown placeholder.
     """
-    if not isinstance(template, str) or not template.strip():
-        raise ConfigurationError(f"output_path must be a path, got {template!r}.", advice=_NOT_SUBMITTED)
-    if "://" not in template and not template.startswith("/"):
+    if not isinstance(output_path, str) or not output_path.strip():
+        raise ConfigurationError(f"output_path must be a path, got {output_path!r}.", advice=_NOT_SUBMITTED)
+    if "://" not in output_path and not output_path.startswith("/"):
         raise ConfigurationError(
-            f"output_path must be absolute, got {template!r}.",
+            f"output_path must be absolute, got {output_path!r}.",
             advice=f"Write a path such as /data/{{project}}.mp4 or s3://videos/{{project}}.mp4. {_NOT_SUBMITTED}",
         )
     allowed = {"project", *known}
-    if unknown := placeholders(template) - allowed:
+    if unknown := placeholders(output_path) - allowed:
         raise ConfigurationError(
-            f"Unknown placeholder {_format_names(unknown)} in output_path {template!r}.",
+            f"Unknown placeholder {_format_names(unknown)} in output_path {output_path!r}.",
             advice=f"Available: {_format_names(allowed)}. {_NOT_SUBMITTED}",
         )
 
 
-def format_path(template: str, fields: Mapping[str, str]) -> str:
+def format_path(output_path: str, fields: Mapping[str, str]) -> str:
     """Return the path for these values.
 
     :raises ConfigurationError: a value would change the directory, or is not allowed in a file name.
     """
-    names = placeholders(template)
+    names = placeholders(output_path)
     for name in sorted(names):
         value = fields.get(name)
         if not isinstance(value, str) or value in ("", ".", "..") or any(c in "/\\" or ord(c) < 32 for c in value):
             raise ConfigurationError(
-                f"output_path {template!r}: the value {value!r} of {{{name}}} cannot be part of a file's name.",
+                f"output_path {output_path!r}: the value {value!r} of {{{name}}} cannot be part of a file's name.",
                 advice="It must not be empty, '.' or '..', or contain a slash or a control character.",
             )
-    path = _with_name(template).format_map({name: fields[name] for name in names})
+    path = _with_name(output_path).format_map({name: fields[name] for name in names})
     if len(path.rpartition("/")[2].encode()) > _MAX_NAME_BYTES:
         raise ConfigurationError(
-            f"output_path {template!r} results in a file name of more than {_MAX_NAME_BYTES} bytes: {path!r}."
+            f"output_path {output_path!r} results in a file name of more than {_MAX_NAME_BYTES} bytes: {path!r}."
         )
     return path
 
@@ -289,5 +289,5 @@ def _format_names(names: Iterable[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names))
 
 
-def _with_name(template: str) -> str:
-    return f"{template}{_DEFAULT_NAME}" if template.endswith("/") else template
+def _with_name(output_path: str) -> str:
+    return f"{output_path}{_DEFAULT_NAME}" if output_path.endswith("/") else output_path

@@ -377,7 +377,7 @@ class RenderAttempt:
         if task.output_path is None:
             return None
         return VideoStore(
-            template=task.output_path,
+            output_path=task.output_path,
             files=task.store,
             delete_remote=task.delete_remote,
             hook=task.hook,

@@ -43,11 +43,11 @@ _VARIES_BY_INDEX = re.compile(r"\b(map_index|ti|task_instance|task_instance_key_
 class VideoStore:
     """The files of a render that a task stores, and where.
 
-    :ivar template: see :func:`.store_video`. :ivar files: of ``video``, ``subtitles`` and ``thumbnail``.
+    :ivar output_path: see :func:`.store_video`. :ivar files: of ``video``, ``subtitles`` and ``thumbnail``.
     :ivar delete_remote: whether the service's copy is deleted afterwards. :ivar executor: see :func:`.remote_executor`.
     """
 
-    template: str
+    output_path: str
     files: tuple[str, ...]
     delete_remote: bool
     hook: Json2VideoHook
@@ -65,18 +65,18 @@ class VideoStore:
         """
         if self._is_checked:
             return
-        check_destination(self.template, log=self.log, deletes=self.delete_remote)
-        if self.delete_remote and "project" not in placeholders(self.template):
-            _require_one_task(self.template, context)
+        check_destination(self.output_path, log=self.log, deletes=self.delete_remote)
+        if self.delete_remote and "project" not in placeholders(self.output_path):
+            _require_one_task(self.output_path, context)
             if not self._is_own:
                 self._require_unoccupied()
         if self.delete_remote:
-            warn_of_local_path(self.template, executor=self.executor, log=self.log)
+            warn_of_local_path(self.output_path, executor=self.executor, log=self.log)
         self._is_checked = True
 
     def is_stored(self, movie: MovieStatus) -> bool:
         """Return whether a render is already stored, for one whose file the service has deleted."""
-        found = find_stored(to_json(movie), template=self.template, log=self.log) is not None
+        found = find_stored(to_json(movie), output_path=self.output_path, log=self.log) is not None
         self._is_own = self._is_own or found
         return found
 
@@ -86,11 +86,11 @@ class VideoStore:
         :param movie: of the render, as JSON.
         :raises ConfigurationError: it does.
         """
-        if self.delete_remote and find_stored(movie, template=self.template, log=self.log) is None:
+        if self.delete_remote and find_stored(movie, output_path=self.output_path, log=self.log) is None:
             self._require_unoccupied()
 
     def _require_unoccupied(self) -> None:
-        require_unoccupied(self.template, subtitles="subtitles" in self.files, thumbnail="thumbnail" in self.files)
+        require_unoccupied(self.output_path, subtitles="subtitles" in self.files, thumbnail="thumbnail" in self.files)
 
     def recover_expired(self, outcome: RenderOutcome) -> RenderOutcome:
         """Return a render whose file the service has deleted as finished, so that its stored files are found."""
@@ -109,7 +109,7 @@ class VideoStore:
         started = time.monotonic()
         stored = store_video(
             movie,
-            template=self.template,
+            output_path=self.output_path,
             hook=self.hook,
             log=self.log,
             subtitles="subtitles" in self.files,
@@ -141,7 +141,7 @@ def store_finished_render(
     if output_path is None:
         raise ConfigurationError("output_path is None, so the video cannot be stored.")
     check_path_template(output_path, known=())
-    store = VideoStore(template=output_path, files=files, delete_remote=delete_remote, hook=hook, log=log)
+    store = VideoStore(output_path=output_path, files=files, delete_remote=delete_remote, hook=hook, log=log)
     try:
         if delete_remote:
             retry_refusals(hook, lambda: require_not_of_another_deployment(hook, project), log=log)
@@ -174,15 +174,15 @@ def _outcome(project: str, *, hook: Json2VideoHook, log: TaskLog) -> RenderOutco
     )
 
 
-def _require_one_task(template: str, context: Context) -> None:
+def _require_one_task(output_path: str, context: Context) -> None:
     """Raise if all mapped task instances of the run have the same path."""
     dag = context.get("dag")
     task = dag.task_dict.get(context["ti"].task_id) if dag is not None else None
     written = getattr(task, "partial_kwargs", {}).get("output_path")
     if isinstance(written, str) and not _VARIES_BY_INDEX.search(written):
         raise ConfigurationError(
-            f"output_path {template!r} is the same for all mapped task instances. With delete_remote=True each of them "
-            "would overwrite the only copy of another video.",
+            f"output_path {output_path!r} is the same for all mapped task instances. With delete_remote=True each of "
+            "them would overwrite the only copy of another video.",
             advice="Use {project} or {{ ti.map_index }} in output_path, or map over output_path too. Nothing was "
             "submitted.",
         )

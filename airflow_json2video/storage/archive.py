@@ -74,7 +74,7 @@ class ArchiveOutcome:
 def find_unstored(
     hook: Json2VideoHook,
     *,
-    template: str,
+    output_path: str,
     log: TaskLog,
     also_in: str | None = None,
     wanted: Callable[[Stamp], bool] | None = None,
@@ -82,20 +82,20 @@ def find_unstored(
 ) -> list[UnstoredRender]:
     """Return the finished renders of this deployment that are not stored, the next to expire first. Free.
 
-    :param template: where they would be stored; the placeholders are ``project``, ``submission_key`` and ``date``.
+    :param output_path: where they would be stored; the placeholders are ``project``, ``submission_key`` and ``date``.
     :param also_in: a directory: a file anywhere below it that has the project in its name and the right size counts
         as stored too.
     :param wanted: called with each stamp of this package; default: those of this deployment.
     :param now: epoch seconds.
-    :raises ConfigurationError: *template* cannot be used. :raises Json2VideoError: the list could not be read, or it is
-        unknown which deployment this is.
+    :raises ConfigurationError: *output_path* cannot be used. :raises Json2VideoError: the list could not be read, or it
+        is unknown which deployment this is.
     :raises DestinationFailed: a destination did not respond, so that it is unknown what is stored.
     """
-    check_path_template(template, known=_FIELDS)
-    if "project" not in placeholders(template):
+    check_path_template(output_path, known=_FIELDS)
+    if "project" not in placeholders(output_path):
         raise ConfigurationError(
-            f"{template!r} must contain the placeholder {{project}}: without it, several videos would be stored at one "
-            "path, each overwriting the one before.",
+            f"{output_path!r} must contain the placeholder {{project}}: without it, several videos would be stored at "
+            "one path, each overwriting the one before.",
             advice="Add {project} to the name. Nothing was stored.",
         )
     wanted = wanted if wanted is not None else _of_this_deployment(hook)
@@ -116,14 +116,14 @@ def find_unstored(
     return [
         render
         for render in found
-        if not _is_among(render, elsewhere) and not _is_stored(render, template=template, log=log)
+        if not _is_among(render, elsewhere) and not _is_stored(render, output_path=output_path, log=log)
     ]
 
 
 def archive_renders(
     hook: Json2VideoHook,
     *,
-    template: str,
+    output_path: str,
     log: TaskLog,
     also_in: str | None = None,
     wanted: Callable[[Stamp], bool] | None = None,
@@ -137,15 +137,15 @@ def archive_renders(
 
     .. code-block:: python
 
-        for render in archive_renders(Json2VideoHook(), template="s3://videos/archive/{project}.mp4", log=log):
+        for render in archive_renders(Json2VideoHook(), output_path="s3://videos/archive/{project}.mp4", log=log):
             print(render.render.project, render.stored or render.error)
     """
-    check_destination(template, known=_FIELDS, log=log)
-    for render in find_unstored(hook, template=template, log=log, also_in=also_in, wanted=wanted, now=now):
+    check_destination(output_path, known=_FIELDS, log=log)
+    for render in find_unstored(hook, output_path=output_path, log=log, also_in=also_in, wanted=wanted, now=now):
         try:
             stored = store_video(
                 render.movie,
-                template=template,
+                output_path=output_path,
                 fields=render.fields,
                 hook=hook,
                 log=log,
@@ -163,12 +163,12 @@ def _of_this_deployment(hook: Json2VideoHook) -> Callable[[Stamp], bool]:
     return lambda stamp: stamp.deployment == deployment
 
 
-def _is_stored(render: UnstoredRender, *, template: str, log: TaskLog) -> bool:
+def _is_stored(render: UnstoredRender, *, output_path: str, log: TaskLog) -> bool:
     try:
-        format_path(template, {"project": render.project, **render.fields})
+        format_path(output_path, {"project": render.project, **render.fields})
     except ConfigurationError:  # a stamp may hold what cannot be a file name: storing reports it, and the others follow
         return False
-    return find_stored(render.movie, template=template, fields=render.fields, log=log) is not None
+    return find_stored(render.movie, output_path=output_path, fields=render.fields, log=log) is not None
 
 
 def _sizes_in(folder: str) -> dict[str, set[int]]:

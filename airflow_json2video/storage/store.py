@@ -43,7 +43,7 @@ _MAX_EXTRA_BYTES = 64 * 1024 * 1024
 def store_video(
     movie: Mapping[str, Any],
     *,
-    template: str,
+    output_path: str,
     hook: Json2VideoHook,
     log: TaskLog,
     fields: Mapping[str, str] | None = None,
@@ -59,7 +59,7 @@ def store_video(
     a kill, the final name never holds an incomplete file, and a repeat is safe.
 
     :param movie: a result, or the service's movie object as JSON, of a render that is done.
-    :param template: the path, such as ``s3://my_connection@videos/{item}/{project}.mp4``; single braces are
+    :param output_path: the path, such as ``s3://my_connection@videos/{item}/{project}.mp4``; single braces are
         placeholders, and ``{project}.mp4`` is added to a path that ends in a slash.
     :param hook: its connection's proxy and certificate authorities are used. The API key is not sent to the file's
         host.
@@ -73,11 +73,11 @@ def store_video(
     :raises StoreError: the video was not stored; ``retryable`` says whether another try can help.
     """
     project = str(movie["project"])
-    path = format_path(template, {**(fields or {}), "project": project})
+    path = format_path(output_path, {**(fields or {}), "project": project})
     destination = get_destination(path)
     config = hook.client.config
     fetcher = _Fetcher(movie=movie, config=config, log=log, time_limit=time_limit, cancellation=cancellation)
-    names_project = "project" in placeholders(template)
+    names_project = "project" in placeholders(output_path)
     try:
         stored = _find(destination, movie, names_project=names_project, log=log)
     except DestinationFailed as error:
@@ -101,7 +101,7 @@ def store_video(
 
 
 def find_stored(
-    movie: Mapping[str, Any], *, template: str, log: TaskLog, fields: Mapping[str, str] | None = None
+    movie: Mapping[str, Any], *, output_path: str, log: TaskLog, fields: Mapping[str, str] | None = None
 ) -> StoredVideo | None:
     """Return the stored video of a render; None if it does not exist, is incomplete, or may be another render's.
 
@@ -110,8 +110,8 @@ def find_stored(
     :param movie: as in :func:`store_video`; its ``url`` may be missing.
     :raises StoreError: the destination does not respond, so that it is unknown.
     """
-    path = format_path(template, {**(fields or {}), "project": str(movie["project"])})
-    return _find(get_destination(path), movie, names_project="project" in placeholders(template), log=log)
+    path = format_path(output_path, {**(fields or {}), "project": str(movie["project"])})
+    return _find(get_destination(path), movie, names_project="project" in placeholders(output_path), log=log)
 
 
 def _find(

@@ -105,6 +105,8 @@ def test_a_task_sends_the_outcome_of_its_render(statsd, connection, service, mon
     service.add_fault("render", status="error", message="no such font")
     with pytest.raises(RenderFailed):
         Attempt(Json2VideoRenderOperator(**render), run_id="another").run()
-    counted = {name: statsd.total(f"json2video.renders.{name}") for name in ("submitted", "reattached", "done", "failed")}
+    counted = {
+        name: statsd.total(f"json2video.renders.{name}") for name in ("submitted", "reattached", "done", "failed")
+    }
     assert counted == {"submitted": 2, "reattached": 1, "done": 2, "failed": 1}
     assert [value for name, value in statsd.sent if name == "json2video.render_time"] == [timedelta(seconds=1)] * 2

@@ -87,7 +87,7 @@ class BatchStep:
         if settings.output_path is None:
             return None
         return BatchFiles(
-            template=settings.output_path,
+            output_path=settings.output_path,
             items=self._items,
             hook=self._task.hook,
             log=self._item_log,

@@ -273,7 +273,8 @@ def test_archiving_stores_only_the_renders_of_this_deployment(in_, service, tmp_
     def found(**more):
         log = logging.getLogger()
         return {
-            r.project for r in find_unstored(Json2VideoHook(), template=f"{tmp_path}/{{project}}.mp4", log=log, **more)
+            r.project
+            for r in find_unstored(Json2VideoHook(), output_path=f"{tmp_path}/{{project}}.mp4", log=log, **more)
         }
 
     assert found() == {ours}

@@ -31,7 +31,7 @@ def test_a_timeout_does_not_wait_for_running_downloads(connection, tmp_path):
     with video_host(size=3_000_000, seconds=60.0) as host:
         items = BatchItems.of([{"scenes": []}] * 9, base=None, key=None)
         files = BatchFiles(
-            template=f"{tmp_path}/{{row}}.mp4", items=items, hook=Json2VideoHook(connection), log=ItemLog(Log())
+            output_path=f"{tmp_path}/{{row}}.mp4", items=items, hook=Json2VideoHook(connection), log=ItemLog(Log())
         )
         batch = BatchLedger(9, digest="", rules=BatchRules())
         for index in range(9):

@@ -45,8 +45,8 @@ def rendered(connection):
 
 @pytest.fixture
 def unkept(hook):
-    def unkept(template, **options):
-        return [render.project for render in find_unstored(hook, template=template, log=Log(), **options)]
+    def unkept(output_path, **options):
+        return [render.project for render in find_unstored(hook, output_path=output_path, log=Log(), **options)]
 
     return unkept
 
@@ -57,10 +57,10 @@ def test_unstored_renders_are_stored_once(hook, rendered, unkept, tmp_path):
     hook.submit_movie(MOVIE)  # of another user
     time.sleep(1)
     assert unkept(path) == [lost]
-    (saved,) = archive_renders(hook, template=path, log=Log())
+    (saved,) = archive_renders(hook, output_path=path, log=Log())
     assert (saved.render.project, saved.error) == (lost, None)
     assert sorted(found.stem for found in tmp_path.glob("*.mp4")) == sorted([lost, kept])
-    assert list(archive_renders(hook, template=path, log=Log())) == []
+    assert list(archive_renders(hook, output_path=path, log=Log())) == []
 
 
 def test_the_next_to_expire_comes_first_and_expired_renders_are_omitted(rendered, unkept, service, tmp_path):
@@ -77,7 +77,9 @@ def test_the_next_to_expire_comes_first_and_expired_renders_are_omitted(rendered
 def test_one_that_cannot_be_stored_does_not_stop_the_others(hook, rendered, service, tmp_path):
     first, second = rendered("first"), rendered("second")
     service.add_fault("file", status="missing", project=first, times=None)
-    told = {one.render.project: one for one in archive_renders(hook, template=f"{tmp_path}/{{project}}.mp4", log=Log())}
+    told = {
+        one.render.project: one for one in archive_renders(hook, output_path=f"{tmp_path}/{{project}}.mp4", log=Log())
+    }
     assert isinstance(told[first].error, DownloadFailed)
     assert told[second].stored.bytes > 0
 
@@ -93,7 +95,7 @@ def test_a_video_stored_in_the_also_in_directory_counts(rendered, unkept, tmp_pa
 
 def test_the_path_can_contain_the_task_and_the_day(hook, rendered, tmp_path):
     rendered("weekly")
-    (saved,) = archive_renders(hook, template=f"{tmp_path}/{{date}}/{{submission_key}}-{{project}}.mp4", log=Log())
+    (saved,) = archive_renders(hook, output_path=f"{tmp_path}/{{date}}/{{submission_key}}-{{project}}.mp4", log=Log())
     assert saved.stored.path.startswith(f"{tmp_path}/20")
     assert "/a_dag.weekly-" in saved.stored.path
 
@@ -103,7 +105,7 @@ def test_two_videos_are_never_archived_to_one_path(hook, rendered, tmp_path, nam
     """The second would overwrite the first, which is the only copy once the service has deleted its file."""
     rendered("one")
     with pytest.raises(ConfigurationError, match=r"must contain the placeholder \{project\}"):
-        list(archive_renders(hook, template=f"{tmp_path}/{name}", log=Log()))
+        list(archive_renders(hook, output_path=f"{tmp_path}/{name}", log=Log()))
     assert list(tmp_path.glob("*.mp4")) == []
 
 
@@ -137,7 +139,7 @@ def test_a_stamp_that_is_not_a_file_name_does_not_stop_the_others(hook, rendered
     odd |= {"generation": 0, "attempt": 1, "fingerprint": "f"}
     hook.submit_movie({**MOVIE, "client-data": {"airflow_json2video": odd}})
     time.sleep(1)
-    everyone = list(archive_renders(hook, template=path, log=Log(), wanted=lambda stamp: True))
+    everyone = list(archive_renders(hook, output_path=path, log=Log(), wanted=lambda stamp: True))
     assert sorted(one.stored is not None for one in everyone) == [False, True]
     assert len(list(tmp_path.glob("*.mp4"))) == 1
     (refused,) = (one.error for one in everyone if one.error is not None)

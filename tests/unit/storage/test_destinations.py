@@ -19,9 +19,9 @@ class Log(list):
     warning = info
 
 
-def check(template, **options):
+def check(output_path, **options):
     log = Log()
-    check_destination(template, log=log, **options)
+    check_destination(output_path, log=log, **options)
     return log
 
 
@@ -39,7 +39,7 @@ def test_the_check_leaves_a_writable_destination_unchanged(tmp_path, bucket):
 
 
 @pytest.mark.parametrize(
-    ("template", "why"),
+    ("output_path", "why"),
     [
         ("", "must be a path"),
         ("videos/{project}.mp4", "must be absolute"),
@@ -53,9 +53,9 @@ def test_the_check_leaves_a_writable_destination_unchanged(tmp_path, bucket):
         ("file://videos/{project}.mp4", "where a file URL has a host"),
     ],
 )
-def test_a_path_that_cannot_be_used_is_refused_with_the_reason(template, why, bucket):
+def test_a_path_that_cannot_be_used_is_refused_with_the_reason(output_path, why, bucket):
     with pytest.raises(ConfigurationError, match=why) as failure:
-        check(template)
+        check(output_path)
     assert failure.value.billing is Billing.NOT_CHARGED
 
 

@@ -62,8 +62,8 @@ def rendered(hook):
 
 @pytest.fixture
 def keep(hook, log):
-    def keep(movie, template, **options):
-        return store_video(movie, template=template, hook=hook, log=log, **options)
+    def keep(movie, output_path, **options):
+        return store_video(movie, output_path=output_path, hook=hook, log=log, **options)
 
     return keep
 
@@ -138,7 +138,7 @@ def test_a_video_is_stored_in_a_write_only_bucket(rendered, keep, bucket, servic
     keep(movie, "s3://bucket/videos/{project}.mp4")
     assert names_in(bucket.root / "bucket" / "videos") == [f"{movie['project']}.mp4"]
     with pytest.raises(DestinationFailed, match="could not be read"):  # unknown is not absent
-        find_stored(movie, template="s3://bucket/videos/{project}.mp4", log=log)
+        find_stored(movie, output_path="s3://bucket/videos/{project}.mp4", log=log)
 
 
 def test_the_connection_in_a_path_is_the_one_that_is_used(rendered, keep, tmp_path):
@@ -221,10 +221,10 @@ def test_without_a_size_from_the_service_only_a_complete_video_counts_as_stored(
     movie, path = rendered(), f"{tmp_path}/{{project}}.mp4"
     keep(movie, path)
     forgotten = {**movie, "url": None, "size": None}
-    assert find_stored(forgotten, template=path, log=log)
+    assert find_stored(forgotten, output_path=path, log=log)
     file = tmp_path / f"{movie['project']}.mp4"
     file.write_bytes(file.read_bytes()[:-10])
-    assert find_stored(forgotten, template=path, log=log) is None
+    assert find_stored(forgotten, output_path=path, log=log) is None
 
 
 def test_a_damaged_stored_video_is_replaced(rendered, keep, service, tmp_path):
@@ -334,4 +334,4 @@ def test_a_store_that_does_not_respond_is_unknown_and_not_absent(rendered, bucke
 
     bucket.info = down
     with pytest.raises(DestinationFailed, match="the store is down"):
-        find_stored(movie, template="s3://bucket/{project}.mp4", log=log)
+        find_stored(movie, output_path="s3://bucket/{project}.mp4", log=log)

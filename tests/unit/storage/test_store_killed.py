@@ -35,7 +35,7 @@ if "store" in task:
     store.on_block = on_block
 import requests
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-stored = store_video(task["movie"], template=task["template"], hook=hook, log=logging.getLogger())
+stored = store_video(task["movie"], output_path=task["output_path"], hook=hook, log=logging.getLogger())
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({{"bytes": stored.bytes, "downloaded": stored.downloaded, "grown_kib": after - before}}), flush=True)
 """
@@ -80,7 +80,7 @@ def test_after_a_kill_during_the_download_a_retry_stores_the_video_and_cleans_up
     kept = tmp_path / "kept"
     with video_host(size=20_000_000) as host:
         host.pause = 0.1
-        task = {"movie": host.movie(), "template": f"{kept}/{{project}}.mp4"}
+        task = {"movie": host.movie(), "output_path": f"{kept}/{{project}}.mp4"}
         child = start(task, tmp_path=tmp_path)
         until = time.monotonic() + 60
         while not (parts := leftovers(kept) if kept.exists() else []) or not parts[0].stat().st_size:
@@ -103,7 +103,7 @@ def test_after_a_kill_during_the_upload_a_retry_stores_the_video(tmp_path, schem
     with video_host(size=1_000_000) as host:
         task = {
             "movie": host.movie(),
-            "template": f"{folder}{{project}}.mp4",
+            "output_path": f"{folder}{{project}}.mp4",
             "store": str(store),
             "scheme": scheme,
             "stall_at": 500_000,
@@ -140,9 +140,9 @@ def test_memory_use_does_not_depend_on_the_size_of_the_video(tmp_path, store):
     (tmp_path / "store" / "bucket").mkdir(parents=True)
     with video_host(size=size) as host:
         host.breaks = [50_000_000]
-        task = {"movie": host.movie(), "template": f"{tmp_path}/kept/{{project}}.mp4"}
+        task = {"movie": host.movie(), "output_path": f"{tmp_path}/kept/{{project}}.mp4"}
         if store:
-            task |= {"template": "s3://bucket/", "store": str(tmp_path / "store"), "scheme": "s3", "stall_at": None}
+            task |= {"output_path": "s3://bucket/", "store": str(tmp_path / "store"), "scheme": "s3", "stall_at": None}
         told = finish(task, tmp_path=tmp_path)
     assert told["bytes"] == size
     assert told["grown_kib"] < 16 * 1024
