@@ -70,7 +70,7 @@ class DocumentModel(BaseModel):
     """One object of a Movie JSON document.
 
     Deprecated keys are not part of the constructor and the schema. They are preserved like unknown keys, and ``legacy``
-    has the advice for each. ``slips`` has the advice for keys that authors write and the service ignores.
+    has the advice for each. ``common_mistakes`` has the advice for keys that authors write and the service ignores.
     """
 
     model_config = ConfigDict(
@@ -85,7 +85,7 @@ class DocumentModel(BaseModel):
     )
 
     legacy: ClassVar[Mapping[str, str]] = {}
-    slips: ClassVar[Mapping[str, str]] = {}
+    common_mistakes: ClassVar[Mapping[str, str]] = {}
     takes_any_key: ClassVar[bool] = False
     always_written: ClassVar[tuple[str, ...]] = ()
 
@@ -204,8 +204,8 @@ class DocumentModel(BaseModel):
         resolved = handler.resolve_ref_schema(described)
         resolved.pop("additionalProperties", None)
         properties = resolved.setdefault("properties", {})
-        for slip, advice in cls.slips.items():
-            properties[slip] = {"not": {}, "description": advice}
+        for key, advice in cls.common_mistakes.items():
+            properties[key] = {"not": {}, "description": advice}
         if cls.always_written:
             resolved["required"] = sorted({*resolved.get("required", ()), *cls.always_written})
         return described
@@ -317,7 +317,7 @@ def findings_from_error(error: ValidationError) -> list[Finding]:
 def _unexpected(model: type[DocumentModel], name: str) -> str:
     message = f"{model.__name__}() got an unexpected keyword argument {name!r}."
     key = kebab(name)
-    if advice := model.legacy.get(key) or model.slips.get(key) or model.slips.get(name):
+    if advice := model.legacy.get(key) or model.common_mistakes.get(key) or model.common_mistakes.get(name):
         return f"{message} {advice}"
     near = get_close_matches(name, model.model_fields, 1, 0.7)
     hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -119,7 +119,7 @@ def _frame(movie: Mapping[str, Any]) -> Findings:
         if len(given) == 1 and movie.get("template") is None:
             other = "height" if given == ["width"] else "width"
             message = f"requires {other!r}; write both, or neither for 640x360"
-            yield Finding(_WARNING, given[0], message, "half-a-frame")
+            yield Finding(_WARNING, given[0], message, "incomplete-frame-size")
     elif isinstance(preset, str) and not has_expression(preset):
         for key in given:
             message = f'is not used with resolution {preset!r}; write "resolution": "custom" to use it'

@@ -44,7 +44,7 @@ class Destination(DocumentModel):
 class WebhookDestination(Destination):
     """A request to an HTTPS URL when the movie is ready. It may be late, repeated or lost: poll as well."""
 
-    slips: ClassVar[Mapping[str, str]] = {"url": "The URL of a webhook is called 'endpoint', not 'url'."}
+    common_mistakes: ClassVar[Mapping[str, str]] = {"url": "The URL of a webhook is called 'endpoint', not 'url'."}
     type: Literal["webhook"] = "webhook"
     endpoint: Source = Field(description="Public HTTPS URL with a valid certificate.")
     content_type: ContentType | None = prop("Format of the request; the sources contradict each other, so omit it.")

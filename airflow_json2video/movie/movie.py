@@ -34,7 +34,7 @@ class Movie(DocumentModel):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["scenes"]}, {"required": ["template"]}]})
     legacy: ClassVar[Mapping[str, str]] = {"draft": "'draft' is deprecated and no longer documented; leave it out."}
-    slips: ClassVar[Mapping[str, str]] = {
+    common_mistakes: ClassVar[Mapping[str, str]] = {
         "webhook": (
             "A movie has no property 'webhook'; write "
             '"exports": [{"destinations": [{"type": "webhook", "endpoint": "https://..."}]}].'

@@ -1,4 +1,4 @@
-"""Find keys that the service ignores silently: slips, deprecated names, misspellings."""
+"""Find keys that the service ignores silently: common mistakes, deprecated names, misspellings."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def _finding(model: type[DocumentModel], key: str, node: Mapping[str, Any], path
     known = json_keys(model)
     if key in model.legacy:
         return Finding(Severity.WARNING, path, model.legacy[key], "deprecated")
-    if key in model.slips:
-        return Finding(Severity.ERROR, path, model.slips[key], "slip")
+    if key in model.common_mistakes:
+        return Finding(Severity.ERROR, path, model.common_mistakes[key], "misspelled-key")
     dashed = _HUMP.sub(r"-\1", key).replace("_", "-").lower()
     if dashed in known:
         is_certain = "_" in key and not model.takes_any_key
         severity = Severity.ERROR if is_certain else Severity.WARNING
-        return Finding(severity, path, f"The service does not read {key!r}; write {dashed!r}.", "slip")
+        return Finding(severity, path, f"The service does not read {key!r}; write {dashed!r}.", "misspelled-key")
     free = [name for name in known if name not in node]
     near = get_close_matches(dashed, free, 1, 0.8)
     if near and len(key) > 2:

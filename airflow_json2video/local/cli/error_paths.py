@@ -65,4 +65,4 @@ def fault_finding(text: str, document: Mapping[str, Any]) -> Finding:
 
 def warning_findings(texts: Iterable[str], document: Mapping[str, Any]) -> list[Finding]:
     """Return the warnings of a render as findings."""
-    return [Finding(Severity.WARNING, *in_document(text, document), "not-as-asked") for text in texts]
+    return [Finding(Severity.WARNING, *in_document(text, document), "drawn-differently") for text in texts]

@@ -49,10 +49,10 @@ INVALID = {
     "14-zero-length-movie": [(W, "zero-length", "scenes")],
     "15-webhook-without-endpoint": [
         (E, "missing-property", f"{DESTINATION}.endpoint"),
-        (E, "slip", f"{DESTINATION}.url"),
+        (E, "misspelled-key", f"{DESTINATION}.url"),
     ],
-    "16-top-level-webhook": [(E, "slip", "webhook")],
-    "17-client-data-underscore": [(E, "slip", "client_data")],
+    "16-top-level-webhook": [(E, "misspelled-key", "webhook")],
+    "17-client-data-underscore": [(E, "misspelled-key", "client_data")],
     "18-both-image-sources": [(E, "two-sources", f"{FIRST}.prompt")],
     "19-bad-chroma-key": [
         (E, "missing-property", f"{FIRST}.chroma-key.color"),
@@ -120,12 +120,12 @@ def test_every_invalid_example_has_expected_findings():
         ({**scene(TEXT), "fps": 240}, (W, "out-of-range", "fps")),
         ({**scene(TEXT), "quality": "ultra"}, (W, "unknown-value", "quality")),
         # keys
-        (scene({**TEXT, "fade_in": 1}), (E, "slip", f"{FIRST}.fade_in")),
-        (scene({**TEXT, "fadeIn": 1}), (W, "slip", f"{FIRST}.fadeIn")),
+        (scene({**TEXT, "fade_in": 1}), (E, "misspelled-key", f"{FIRST}.fade_in")),
+        (scene({**TEXT, "fadeIn": 1}), (W, "misspelled-key", f"{FIRST}.fadeIn")),
         (scene({**TEXT, "positon": "custom"}), (W, "unknown-key", f"{FIRST}.positon")),
         (scene({**TEXT, "scale": {"width": 3}}), (W, "deprecated", f"{FIRST}.scale")),
-        (scene({**TEXT, "settings": {"font_size": 3}}), (W, "slip", f"{FIRST}.settings.font_size")),
-        (scene(TEXT, background_color="#000000"), (E, "slip", "scenes[0].background_color")),
+        (scene({**TEXT, "settings": {"font_size": 3}}), (W, "misspelled-key", f"{FIRST}.settings.font_size")),
+        (scene(TEXT, background_color="#000000"), (E, "misspelled-key", "scenes[0].background_color")),
         ({**scene(TEXT), "draft": True}, (W, "deprecated", "draft")),
         (scene({"type": "html", "html": "x", "tailwind": True, "duration": 2}), (W, "deprecated", f"{FIRST}.tailwind")),
         # sources
@@ -155,7 +155,7 @@ def test_every_invalid_example_has_expected_findings():
         (scene(TEXT, **{"import": "nowhere"}), (W, "unknown-scene", "scenes[0].import")),
         ({**scene(TEXT), "variables": {"my-name": 1}}, (W, "variable-name", "variables.my-name")),
         # frame
-        ({"width": 100, "scenes": [{"duration": 2}]}, (W, "half-a-frame", "width")),
+        ({"width": 100, "scenes": [{"duration": 2}]}, (W, "incomplete-frame-size", "width")),
         ({**scene(TEXT), "width": 100, "height": 100}, (W, "unused-size", "width")),
         # timing
         (scene({**IMAGE, "duration": 0.4}), (W, "zero-length", "scenes")),
@@ -183,7 +183,7 @@ def test_every_invalid_example_has_expected_findings():
         # templates
         ({"template": "short", "variables": {}}, (E, "template-id", "template")),
         ({"template": "abc123def456ghi789jk", "scenes": [{}]}, (W, "ignored-with-template", "scenes")),
-        ({"template": "abc123def456ghi789jk", "client_data": {}}, (E, "slip", "client_data")),
+        ({"template": "abc123def456ghi789jk", "client_data": {}}, (E, "misspelled-key", "client_data")),
         ({"template": "abc123def456ghi789jk", "variables": "x"}, (E, "wrong-type", "variables")),
     ],
 )
