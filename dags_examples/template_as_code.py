@@ -8,7 +8,7 @@ from pathlib import Path
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.operators.template import Json2VideoTemplateOperator
+from airflow_json2video.operators.template import Json2VideoSyncTemplateOperator
 from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 
 with DAG(
@@ -20,7 +20,7 @@ with DAG(
     tags=["json2video", "example"],
 ) as dag:
     # [START template_as_code]
-    template = Json2VideoTemplateOperator(
+    template = Json2VideoSyncTemplateOperator(
         task_id="template",
         name="rooms (from the DAG)",
         movie="movies/rooms_template.json",

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from airflow_json2video.movie import Movie
     from airflow_json2video.operators._templating import Fields
 
-__all__ = ["Json2VideoTemplateOperator"]
+__all__ = ["Json2VideoSyncTemplateOperator"]
 
 
-class Json2VideoTemplateOperator(Json2VideoApiOperator):
+class Json2VideoSyncTemplateOperator(Json2VideoApiOperator):
     """Creates a template, or updates it if it differs, and returns its id as the task's result.
 
     The template is identified by its name. If the account's template of that name is the same, nothing is sent. The

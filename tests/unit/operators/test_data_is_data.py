@@ -50,7 +50,7 @@ from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator
 from airflow_json2video.operators.drive import Json2VideoListFilesOperator
 from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.operators.template import Json2VideoTemplateOperator
+from airflow_json2video.operators.template import Json2VideoSyncTemplateOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
 from airflow_json2video.transfers.json2video_to_object_storage import Json2VideoToObjectStorageOperator
 
@@ -139,7 +139,7 @@ with DAG("ways_in", schedule=None) as ways_in:
         batch(task_id="parquet", movie=MOVIE, source="rows.parquet", **FAST)
 
     name = given("template", CANARY[:90])
-    Json2VideoTemplateOperator(task_id="template", name=name, movie=given("tm", HOSTILE))
+    Json2VideoSyncTemplateOperator(task_id="template", name=name, movie=given("tm", HOSTILE))
 
 with DAG("refused", schedule=None) as refused:
     values = {
@@ -166,7 +166,7 @@ with DAG("refused", schedule=None) as refused:
         Json2VideoToObjectStorageOperator: ({"project": CANARY}, {"output_path": str(FOLDER) + "/{project}.mp4"}),
         ObjectStorageToJson2VideoOperator: ({"source": CANARY, "folder": CANARY, "name": CANARY}, {}),
         Json2VideoListFilesOperator: ({"folder": CANARY}, {}),
-        Json2VideoTemplateOperator: ({"name": CANARY, "movie": {"scenes": CANARY}, "tags": [CANARY]}, {}),
+        Json2VideoSyncTemplateOperator: ({"name": CANARY, "movie": {"scenes": CANARY}, "tags": [CANARY]}, {}),
         Json2VideoBatchRenderOperator: ({"source": CANARY + ".csv", "report_path": CANARY}, {}),
     }
     for operator, (kwargs, rest) in others.items():

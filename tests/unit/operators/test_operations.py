@@ -19,7 +19,7 @@ from airflow_json2video.operators.drive import (
 )
 from airflow_json2video.operators.render import Json2VideoRenderOperator
 from airflow_json2video.operators.renders import Json2VideoDeleteRenderOperator, Json2VideoListRendersOperator
-from airflow_json2video.operators.template import Json2VideoTemplateOperator
+from airflow_json2video.operators.template import Json2VideoSyncTemplateOperator
 from airflow_json2video.sensors.render import Json2VideoRenderSensor
 from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
 from tests.unit.attempts import Attempt
@@ -76,12 +76,12 @@ def movie_delete(hook, *_):
 
 
 def template_create(hook, *_):
-    assert hook.get_template(run(Json2VideoTemplateOperator, name="t", movie=MOVIE)).movie == MOVIE
+    assert hook.get_template(run(Json2VideoSyncTemplateOperator, name="t", movie=MOVIE)).movie == MOVIE
 
 
 def template_update(hook, *_):
-    made = run(Json2VideoTemplateOperator, name="t", movie=MOVIE)
-    assert run(Json2VideoTemplateOperator, name="t", movie={**MOVIE, "fps": 30}, tags=["new"]) == made
+    made = run(Json2VideoSyncTemplateOperator, name="t", movie=MOVIE)
+    assert run(Json2VideoSyncTemplateOperator, name="t", movie={**MOVIE, "fps": 30}, tags=["new"]) == made
     assert (hook.get_template(made).movie["fps"], hook.get_template(made).tags) == (30, ["new"])
 
 

@@ -117,7 +117,7 @@ def test_a_url_that_the_movie_already_calls_is_not_called_twice(hook, service):
         ({"url": "https://example.com"}, "needs an 'endpoint', or the 'id'"),
         (7, "must be an https URL or a destination object, got int"),
     ],
-    ids=["http", "no scheme", "empty", "a login", "another type", "a slip", "a number"],
+    ids=["http", "no scheme", "empty", "a login", "another type", "a misspelling", "a number"],
 )
 def test_a_webhook_that_cannot_work_fails_the_task_before_anything_is_paid_for(hook, service, webhook, words):
     with pytest.raises(AirflowFailException) as failed:

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_json2video.exceptions import ServerError
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.render import Json2VideoRenderOperator
-from airflow_json2video.operators.template import Json2VideoTemplateOperator
+from airflow_json2video.operators.template import Json2VideoSyncTemplateOperator
 from tests.unit.attempts import Attempt
 
 MOVIE = {
@@ -34,7 +34,7 @@ def quick(monkeypatch):
 
 def sync(**arguments):
     arguments = {"task_id": "template", "name": "showcase", "movie": MOVIE, **arguments}
-    return Attempt(Json2VideoTemplateOperator(**arguments)).render_templates().start()
+    return Attempt(Json2VideoSyncTemplateOperator(**arguments)).render_templates().start()
 
 
 def calls_of(service, method="POST", path="/v2/templates"):
@@ -115,7 +115,7 @@ def test_every_brace_in_a_template_is_stored_as_written(hook):
 
 
 def test_airflows_expressions_work_in_the_name_and_the_tags(hook):
-    operator = Json2VideoTemplateOperator(task_id="t", name="shop-{{ ds }}", movie=MOVIE, tags=["{{ ds }}"])
+    operator = Json2VideoSyncTemplateOperator(task_id="t", name="shop-{{ ds }}", movie=MOVIE, tags=["{{ ds }}"])
     Attempt(operator, names={"ds": "2026-05-01"}).render_templates().start()
     assert [(t.name, t.tags) for t in hook.list_templates()] == [("shop-2026-05-01", ["2026-05-01"])]
 
@@ -127,7 +127,7 @@ def test_a_template_from_a_file_is_found_like_any_template_file(hook, tmp_path):
 
     (tmp_path / "showcase.json").write_text(json.dumps(MOVIE))
     with DAG("a_dag", schedule=None, start_date=datetime(2026, 1, 1), template_searchpath=str(tmp_path)):  # noqa: DTZ001
-        operator = Json2VideoTemplateOperator(task_id="template", name="showcase", movie="showcase.json")
+        operator = Json2VideoSyncTemplateOperator(task_id="template", name="showcase", movie="showcase.json")
     assert hook.get_template(Attempt(operator).render_templates().start()).movie == MOVIE
 
 
