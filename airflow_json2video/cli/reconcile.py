@@ -39,17 +39,17 @@ def _run(options: argparse.Namespace) -> ExitCode:
         return code
     counts = Counter(found.verdicts.values())
     counted = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict]
-    print(", ".join([*counted, f"{len(found.foreign)} unknown"]), file=options.out)
+    print(", ".join([*counted, f"{len(found.of_unknown_tasks)} unknown"]), file=options.out)
     print_table(
         [_row(found, render) for render in wasted],
         ("verdict", "project", "status", "created_at", "credits", "task"),
         out=options.out,
     )
-    if found.foreign:
-        names = Counter(render.stamp.submission_key.rpartition("-")[0] for render in found.foreign)
+    if found.of_unknown_tasks:
+        names = Counter(render.stamp.submission_key.rpartition("-")[0] for render in found.of_unknown_tasks)
         listed = ", ".join(f"{name} ({number})" for name, number in names.most_common(10))
         print(f"Renders of this deployment whose run was deleted: {listed}", file=options.out)
-    for deployment, number in Counter(render.stamp.deployment for render in found.others).most_common():
+    for deployment, number in Counter(render.stamp.deployment for render in found.of_other_deployments).most_common():
         name = format_deployment(deployment)
         print(f"Renders of another deployment, not judged: {number} ({name})", file=options.out)
     print(f"Credits of videos that no task used: {found.wasted_credits}", file=options.out)
@@ -97,9 +97,9 @@ def _as_json(found: Reconciled) -> dict[str, Any]:
         "renders": [_row(found, render) for verdict in Verdict for render in found.of(verdict)],
         "unknown": [
             {"project": r.project, "status": r.status, "credits": r.credits, "submission_key": r.stamp.submission_key}
-            for r in found.foreign
+            for r in found.of_unknown_tasks
         ],
-        "others": dict(Counter(r.stamp.deployment for r in found.others)),
+        "other_deployments": dict(Counter(r.stamp.deployment for r in found.of_other_deployments)),
         "wasted_credits": found.wasted_credits,
     }
 

@@ -66,15 +66,15 @@ class KnownTask:
 class Reconciled:
     """The renders by verdict.
 
-    :ivar foreign: of this deployment, but submitted by an unknown task.
-    :ivar others: of other deployments, and of the command line.
+    :ivar of_unknown_tasks: of this deployment, but submitted by an unknown task.
+    :ivar of_other_deployments: of other deployments, and of the command line.
     """
 
     verdicts: Mapping[str, Verdict]
     renders: Mapping[str, StampedRender]
     labels: Mapping[str, str]
-    foreign: tuple[StampedRender, ...] = field(default=())
-    others: tuple[StampedRender, ...] = field(default=())
+    of_unknown_tasks: tuple[StampedRender, ...] = field(default=())
+    of_other_deployments: tuple[StampedRender, ...] = field(default=())
 
     def of(self, verdict: Verdict) -> list[StampedRender]:
         """Return the renders with this verdict, oldest first."""
@@ -106,16 +106,16 @@ def reconcile(
     """
     known: dict[str, KnownTask] = {}
     verdicts: dict[str, Verdict] = {}
-    foreign: list[StampedRender] = []
-    others: list[StampedRender] = []
+    of_unknown_tasks: list[StampedRender] = []
+    of_other_deployments: list[StampedRender] = []
     groups: dict[str, list[StampedRender]] = defaultdict(list)
     for render in renders:
         if render.stamp.deployment != deployment:
-            others.append(render)
+            of_other_deployments.append(render)
             continue
         task = tasks.get(render.stamp.task_key) or (tasks_by_name or {}).get(_readable(render.stamp))
         if task is None:
-            foreign.append(render)
+            of_unknown_tasks.append(render)
             continue
         known[render.project] = task
         groups[render.stamp.task_key].append(render)
@@ -123,7 +123,13 @@ def reconcile(
         verdicts |= _judge(group, known)
     everything = {render.project: render for group in groups.values() for render in group}
     labels = {project: task.label for project, task in known.items()}
-    return Reconciled(verdicts, everything, labels, foreign=tuple(foreign), others=tuple(others))
+    return Reconciled(
+        verdicts,
+        everything,
+        labels,
+        of_unknown_tasks=tuple(of_unknown_tasks),
+        of_other_deployments=tuple(of_other_deployments),
+    )
 
 
 def _judge(group: list[StampedRender], known: Mapping[str, KnownTask]) -> dict[str, Verdict]:

@@ -45,7 +45,7 @@ def test_reconcile_counts_renders_of_other_deployments_without_judging_them(run,
     code, out, _ = run("reconcile", "--json")
     found = json.loads(out)
     assert code == 0
-    assert found["others"] == {"namespace:staging": 2}
+    assert found["other_deployments"] == {"namespace:staging": 2}
     assert [render["submission_key"] for render in found["unknown"]] == [ours.submission_key]
     assert (found["renders"], found["wasted_credits"]) == ([], 0)
     assert "Renders of another deployment, not judged: 2 (namespace 'staging')" in run("reconcile")[1]

@@ -68,7 +68,7 @@ def test_a_render_of_an_unknown_task_is_listed_separately():
     other = render("a", identity=again(dag_id="another"))
     found = reconcile([other], {ME.task_key: KnownTask("x", "failed")}, deployment="id:here")
     assert found.verdicts == {}
-    assert found.foreign == (other,)
+    assert found.of_unknown_tasks == (other,)
     assert found.wasted_credits == 0
 
 
@@ -93,9 +93,9 @@ def test_the_renders_of_another_deployment_are_neither_judged_nor_counted():
     found = reconcile(
         [theirs, item], tasks, deployment="id:here", tasks_by_name={"a_dag.render": KnownTask("x", "failed")}
     )
-    assert (dict(found.verdicts), found.foreign, found.others) == ({}, (), (theirs, item))
+    assert (dict(found.verdicts), found.of_unknown_tasks, found.of_other_deployments) == ({}, (), (theirs, item))
     assert found.wasted_credits == 0
-    assert reconcile([theirs], tasks, deployment=None).others == (theirs,)
+    assert reconcile([theirs], tasks, deployment=None).of_other_deployments == (theirs,)
 
 
 def test_credits_count_started_seconds_and_four_above_full_hd():
