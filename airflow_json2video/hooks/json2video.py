@@ -157,14 +157,14 @@ class Json2VideoHook(BaseHook):
         if client is not None:
             client.close()
 
-    def learn_time(self) -> ServiceClock:
+    def get_synchronized_clock(self) -> ServiceClock:
         """Return the service's clock; if this process has not received a response yet, send one free request.
 
         If that fails, the clock of this machine is used until a response arrives.
 
         .. code-block:: python
 
-            submitted_at = hook.learn_time().now()
+            submitted_at = hook.get_synchronized_clock().now()
         """
         if not self.clock.is_known:
             with (
@@ -181,17 +181,17 @@ class Json2VideoHook(BaseHook):
         """
         from airflow_json2video.api.async_client import AsyncJson2VideoClient  # aiohttp: only a trigger needs it
 
-        settings = await self.look_up()
+        settings = await self.aget_settings()
         return AsyncJson2VideoClient(settings.api_key, **{**settings.kwargs, **options})
 
-    async def look_up(self) -> ConnectionSettings:
+    async def aget_settings(self) -> ConnectionSettings:
         """Read and validate the current connection without blocking the event loop, as a trigger requires.
 
         :raises ConfigurationError: see :attr:`settings`.
 
         .. code-block:: python
 
-            settings = await hook.look_up()
+            settings = await hook.aget_settings()
         """
         try:
             connection = await connection_of(self.json2video_conn_id)

@@ -78,7 +78,7 @@ class ResumeState:
 
     def on_this_machine(self, hook: Json2VideoHook) -> ResumeState:
         """Return a copy with times by this machine's clock."""
-        return self._moved(-hook.learn_time().skew, is_service_time=False) if self.is_service_time else self
+        return self._moved(-hook.get_synchronized_clock().skew, is_service_time=False) if self.is_service_time else self
 
     def _moved(self, seconds: float, *, is_service_time: bool) -> ResumeState:
         def moment(value: float | None) -> float | None:

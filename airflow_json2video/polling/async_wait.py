@@ -18,7 +18,7 @@ from airflow_json2video.task_log import TaskLog
 if TYPE_CHECKING:
     from airflow_json2video.hooks.json2video import Json2VideoHook
 
-__all__ = ["await_render", "learn_time"]
+__all__ = ["await_render", "get_synchronized_clock"]
 
 
 async def await_render(
@@ -55,10 +55,10 @@ async def await_render(
         await registry.release(subscription)
 
 
-async def learn_time(hook: Json2VideoHook, *, log: TaskLog) -> ServiceClock:
+async def get_synchronized_clock(hook: Json2VideoHook, *, log: TaskLog) -> ServiceClock:
     """Return the service's clock; if no response in this process has shown its time, ask for it: one free request."""
     try:
-        clock = get_clock((await hook.look_up()).host)
+        clock = get_clock((await hook.aget_settings()).host)
         if not clock.is_known:
             async with await hook.get_async_client(retries=0) as client:
                 await client.execute(calls.list_movies(limit=1))

@@ -191,7 +191,7 @@ def _client(settings: ConnectionSettings) -> AsyncJson2VideoClient:
 
 async def _account_of(hook: Json2VideoHook) -> _Account:
     try:
-        return _Account.of(await hook.look_up())
+        return _Account.of(await hook.aget_settings())
     except Json2VideoError:
         raise
     except Exception as error:

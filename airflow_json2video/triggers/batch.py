@@ -134,11 +134,11 @@ class Json2VideoBatchTrigger(Json2VideoTrigger):
     async def _resume_at(self) -> float:
         """Return when to fire in any case, by the event loop's clock, which nothing corrects or sets."""
         from airflow_json2video.hooks.json2video import Json2VideoHook
-        from airflow_json2video.polling.async_wait import learn_time
+        from airflow_json2video.polling.async_wait import get_synchronized_clock
 
         if self.resume_at is None:
             return math.inf
-        clock = await learn_time(Json2VideoHook(self.json2video_conn_id), log=self.log)
+        clock = await get_synchronized_clock(Json2VideoHook(self.json2video_conn_id), log=self.log)
         return asyncio.get_running_loop().time() + self.resume_at - clock.now()
 
     async def _await(self, project: str, at: float) -> RenderOutcome:

@@ -23,7 +23,7 @@ def test_a_connection_look_up_is_finished_although_its_caller_is_cancelled(conne
     monkeypatch.setattr(supervisor_calls, "get_async_connection", slow)
 
     async def cancelled_on_the_way():
-        waiting = asyncio.create_task(Json2VideoHook(connection).look_up())
+        waiting = asyncio.create_task(Json2VideoHook(connection).aget_settings())
         await asked.wait()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -42,4 +42,4 @@ def test_if_the_asynchronous_look_up_finds_no_connection_the_synchronous_one_is_
     stored = type("Stored", (), {"conn_id": "stored", "password": "k", "host": "", "extra": None})
     monkeypatch.setattr(supervisor_calls, "get_async_connection", nothing)
     monkeypatch.setattr(BaseHook, "get_connection", lambda conn_id: stored)
-    assert asyncio.run(Json2VideoHook("stored").look_up()).api_key == "k"
+    assert asyncio.run(Json2VideoHook("stored").aget_settings()).api_key == "k"

@@ -187,7 +187,7 @@ class BatchStep:
 
     def _resume(self, event: Any) -> BatchLedger:
         """Continue the attempt: return the ledger of the step before, or a new one if it is missing or incomplete."""
-        self._task.hook.learn_time()  # the saved moments are by the service's clock
+        self._task.hook.get_synchronized_clock()  # the saved moments are by the service's clock
         state = BatchState.load(self._ti, log=self._log)
         if state is None:
             self._begin_state()

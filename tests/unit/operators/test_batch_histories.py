@@ -174,7 +174,7 @@ class Hook:
         self.client = self.clock = process
         self.settings = settings
 
-    def learn_time(self):
+    def get_synchronized_clock(self):
         """Learn the service's time, which may fail."""
         with suppress(Json2VideoError):
             self.client.movies()

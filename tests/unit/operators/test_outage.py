@@ -209,7 +209,7 @@ def test_a_deadline_means_the_same_on_a_worker_whose_clock_is_hours_wrong(connec
     attempt.start()
     # The next worker's clock is two hours ahead.
     pause = ResumeState.from_json(attempt.deferred.kwargs["state"])
-    hook = SimpleNamespace(learn_time=lambda: SimpleNamespace(skew=-7200.0))
+    hook = SimpleNamespace(get_synchronized_clock=lambda: SimpleNamespace(skew=-7200.0))
     there = pause.on_this_machine(hook)
     assert there.until == pytest.approx(pause.until + 7200)
     assert there.hard_until == pytest.approx(pause.hard_until + 7200)

@@ -227,7 +227,7 @@ def account(monkeypatch):
     """A simulated account; the default connection leads to it."""
     account = Account()
 
-    async def look_up(hook):
+    async def aget_settings(hook):
         account.look_ups[hook.json2video_conn_id] += 1
         hook.forget_connection()
         return hook.settings
@@ -236,7 +236,7 @@ def account(monkeypatch):
         return await account.send(client, call, request)
 
     monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=HOST))
-    monkeypatch.setattr(Json2VideoHook, "look_up", look_up)
+    monkeypatch.setattr(Json2VideoHook, "aget_settings", aget_settings)
     monkeypatch.setattr(AsyncJson2VideoClient, "_send", send)
     monkeypatch.setattr("airflow_json2video.polling.registry.get_clock", lambda host: SimpleNamespace(now=account.now))
     yield account

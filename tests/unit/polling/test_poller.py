@@ -74,13 +74,13 @@ def test_canceling_some_waits_leaves_the_others(account):
 
 
 def test_canceling_the_first_wait_during_the_lookup_leaves_the_lookup_to_the_others(account, monkeypatch):
-    look_up = Json2VideoHook.look_up
+    look_up = Json2VideoHook.aget_settings
 
     async def slow(hook):
         await asyncio.sleep(3)
         return await look_up(hook)
 
-    monkeypatch.setattr(Json2VideoHook, "look_up", slow)
+    monkeypatch.setattr(Json2VideoHook, "aget_settings", slow)
 
     async def main():
         first, *rest = (asyncio.ensure_future(account.wait(project)) for project in account.add(3))
@@ -145,7 +145,7 @@ def test_a_key_that_is_replaced_while_renders_are_waited_for_is_used_after_the_f
 
 
 def test_a_key_that_is_refused_while_the_connection_cannot_be_read_ends_nothing(account, monkeypatch):
-    look_up = Json2VideoHook.look_up
+    look_up = Json2VideoHook.aget_settings
 
     async def fail(hook):
         raise OSError("the database is down")
@@ -153,10 +153,10 @@ def test_a_key_that_is_refused_while_the_connection_cannot_be_read_ends_nothing(
     async def main():
         waits = asyncio.ensure_future(account.wait_for_all(account.add(4)))
         await asyncio.sleep(15)
-        monkeypatch.setattr(Json2VideoHook, "look_up", fail)
+        monkeypatch.setattr(Json2VideoHook, "aget_settings", fail)
         account.keys = {"the-new-key"}
         await asyncio.sleep(60)
-        monkeypatch.setattr(Json2VideoHook, "look_up", look_up)
+        monkeypatch.setattr(Json2VideoHook, "aget_settings", look_up)
         monkeypatch.setenv("AIRFLOW_CONN_JSON2VIDEO_DEFAULT", connection_json(host=HOST, key="the-new-key"))
         assert all(outcome.movie for outcome in await waits)
 
@@ -185,14 +185,14 @@ def test_connections_are_read_again_every_five_minutes(account, monkeypatch):
     "error", [OSError("the database is down"), ConfigurationError("Connection 'json2video_default' does not exist.")]
 )
 def test_a_connection_that_cannot_be_read_for_a_moment_ends_nothing(account, monkeypatch, error):
-    look_up, failures = Json2VideoHook.look_up, [error] * 2
+    look_up, failures = Json2VideoHook.aget_settings, [error] * 2
 
     async def flaky(hook):
         if failures:
             raise failures.pop()
         return await look_up(hook)
 
-    monkeypatch.setattr(Json2VideoHook, "look_up", flaky)
+    monkeypatch.setattr(Json2VideoHook, "aget_settings", flaky)
     log = Log()
     assert account.run(account.wait(account.add(1)[0], log=log)).movie
     assert str(error) in log.lines[0]

@@ -80,14 +80,14 @@ def test_a_lookup_that_its_last_user_abandons_ends_no_poller_of_another_connecti
         leaving, staying = [await subscribed(conn_id) for conn_id in ("a", "twin_of_a")]
         [poller] = pollers.pollers
         started = asyncio.Event()
-        look_up = Json2VideoHook.look_up
+        look_up = Json2VideoHook.aget_settings
 
         async def never(hook):
             started.set()
             await asyncio.sleep(3600) if hook.json2video_conn_id == "a" else None
             return await look_up(hook)
 
-        monkeypatch.setattr(Json2VideoHook, "look_up", never)
+        monkeypatch.setattr(Json2VideoHook, "aget_settings", never)
         poller.spawn(poller._failures.recheck_all())
         await started.wait()
         await pollers.release(leaving)
@@ -147,7 +147,7 @@ def test_a_failed_lookup_leaves_nothing_behind(monkeypatch):
     async def missing(hook):
         raise ConfigurationError("Connection 'a' does not exist.")
 
-    monkeypatch.setattr(Json2VideoHook, "look_up", missing)
+    monkeypatch.setattr(Json2VideoHook, "aget_settings", missing)
 
     async def main():
         pollers = PollerRegistry.current()

@@ -240,7 +240,7 @@ def test_the_deadline_of_a_wait_for_credits_means_the_same_on_every_machine(mach
 def test_how_long_a_list_has_been_refused_means_the_same_on_every_machine(machine):
     machine(TWO_HOURS)
     hook = Json2VideoHook("json2video_default")
-    skew = hook.learn_time().skew
+    skew = hook.get_synchronized_clock().skew
     refused = {"list_refused_since": time.time(), "unresolved_since": None, "first_read_at": real_time()}
     kept = ResumeState(until=time.time() + 60, last_returned_attempt=0, submission=refused).in_service_time(skew)
     machine(-TWO_HOURS)
