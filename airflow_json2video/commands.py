@@ -20,17 +20,19 @@ __all__ = ["COMMANDS", "LOCAL_COMMANDS", "get_cli_commands", "main"]
 COMMANDS: tuple[Command, ...] = cli.get_commands(find_layout_errors=local_cli.find_layout_errors)
 LOCAL_COMMANDS: tuple[Command, ...] = local_cli.COMMANDS
 
-_DESCRIPTION = "Validate movies, render them with JSON2Video, and manage the renders of an account."
+_DESCRIPTION = "Check movies, render them with JSON2Video, and manage the renders of an account."
 _LOCAL_HELP = "draw movies on this machine: no account, no credits"
 _EXIT_CODES = """\
 exit codes:
   0  done
-  1  the movie is invalid, a render failed, or a check found something
-  2  not tried: a wrong argument, a missing file, no API key, or no response
+  1  the movie is invalid, a render failed or its file has expired, archive could not store a video, or reconcile
+     found something
+  2  not done: a wrong argument, a missing file, no API key, no response or a refusal, or render or download could
+     not store the video
   130  interrupted"""
 _EXAMPLES = f"""\
 examples:
-  json2video check movie.json                        validate a movie; free, needs no account
+  json2video check movie.json                        check a movie; free, needs no account
   json2video local render movie.json -o movie.mp4    draw the video on this machine; free
   json2video local serve                             run the API on this machine, with a page of its renders
   json2video render movie.json -o movie.mp4          render the video with JSON2Video; this is billed

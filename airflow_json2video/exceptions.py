@@ -495,7 +495,7 @@ class StoreError(Json2VideoError):
 
 
 class DownloadFailed(StoreError):
-    """The download is incomplete after all tries."""
+    """The download is incomplete after the last request."""
 
 
 class VideoCorrupted(StoreError):

@@ -72,9 +72,9 @@ def to_plain_json(value: Any) -> Any:
 
 
 def replace_surrogates(value: Any) -> Any:
-    """Return *value*, decoded JSON or text, with U+FFFD for each lone surrogate.
+    """Return *value*, decoded JSON or text, with U+FFFD for each unpaired surrogate.
 
-    JSON can contain a lone surrogate, but files, logs and Airflow's database cannot.
+    JSON can contain an unpaired surrogate, but files, logs and Airflow's database cannot.
     """
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
@@ -92,7 +92,7 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         if not value.isascii() and _SURROGATE.search(value):
             raise NotJsonError(
-                "text with a lone surrogate (half a character)", "write the whole character, or remove it"
+                "text with an unpaired surrogate (half a character)", "write the whole character, or remove it"
             )
         return value if kind is str else str.__str__(value)
     if isinstance(value, int):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["SyncedTemplate", "TemplateSync", "check_stored_template_variables"]
 
 _LOOKUP_DELAYS = (5.0, 10.0, 20.0)
-"""Seconds before each reading of the list after a lost response. How soon a new template is listed is unknown."""
+"""Seconds before each read of the list after a lost response. How soon a new template is listed is unknown."""
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ class BaseClient:
         return delay
 
     def _clean(self, words: str) -> str:
-        """Return a text of the service or of a library without secrets and without lone surrogates."""
+        """Return a text of the service or of a library without secrets and without unpaired surrogates."""
         return self.config.redact(replace_surrogates(words))
 
     def _refused(self, call: Call[Any], response: Response, words: str) -> ApiError:

@@ -1,7 +1,7 @@
 """Find the renders of a batch in the account's list: those of earlier attempts, and those whose response was lost.
 
 :func:`~airflow_json2video.core.submission.decide_submission` decides about each item exactly as about a single render.
-One reading of the list serves all items.
+One read of the list serves all items.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class BatchRecovery:
     :param last_returned_attempt: see :func:`.decide_submission`, also for ``confirmation_time`` and the options.
     :param run_began_at: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param is_stored: returns whether the video of a finished render is stored, if the service no longer has its file.
-    :ivar failure: the error that interrupted the reading of the list for lost responses.
+    :ivar failure: the error that interrupted the read of the list for lost responses.
     """
 
     client: Json2VideoClient

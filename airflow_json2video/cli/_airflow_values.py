@@ -84,7 +84,7 @@ class _Values:
     def render(self, text: str) -> Any:
         """Render a template.
 
-        :raises TemplatingFailed: a value is missing, or it cannot be rendered without Airflow.
+        :raises TemplatingFailed: a value is missing, or it cannot be filled without Airflow.
         """
         import jinja2
         from jinja2.sandbox import SandboxedEnvironment

@@ -63,7 +63,7 @@ COMMAND = Command(
         Argument.of(
             "--also-in",
             metavar="FOLDER",
-            help="treat a render as stored if a file below this folder has its id in the name",
+            help="treat a render as stored if a file below this folder has its id in the name and the right size",
         ),
         Argument.of(
             "--all-deployments",

@@ -1,4 +1,4 @@
-"""``check``: validate movies and estimate what they cost."""
+"""``check``: check movies and estimate what they cost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_command(find_layout_errors: FindLayoutErrors) -> Command:
     """
     return Command(
         name="check",
-        help="validate movies and estimate what they cost; free, needs no account",
+        help="check movies and estimate what they cost; free, needs no account",
         run=lambda options: _run(options, find_layout_errors),
         arguments=(
             Argument.of("movies", nargs="+", metavar="movie", help="a Movie JSON file, or - for standard input"),
@@ -47,12 +47,12 @@ def check_command(find_layout_errors: FindLayoutErrors) -> Command:
             TEMPLATES,
             Argument.of("--strict", action="store_true", help="treat warnings as errors"),
             Argument.of(
-                "--online", action="store_true", help="validate variables against the schema of the stored template"
+                "--online", action="store_true", help="check variables against the schema of the stored template"
             ),
             *ACCOUNT,
             JSON,
         ),
-        description="Validate movies before they are billed: all errors and warnings with their paths, the length of "
+        description="Check movies before they are billed: all errors and warnings with their paths, the length of "
         "the video and its credits. Free; needs no account unless --online is set.",
     )
 

@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> ExitCode:
         print(f"Renders of this deployment whose run was deleted: {listed}", file=options.out)
     for deployment, number in Counter(render.stamp.deployment for render in found.of_other_deployments).most_common():
         name = format_deployment(deployment)
-        print(f"Renders of another deployment, not judged: {number} ({name})", file=options.out)
+        print(f"Renders of another deployment, not compared: {number} ({name})", file=options.out)
     print(f"Credits of videos that no task used: {found.wasted_credits}", file=options.out)
     return code
 
@@ -171,5 +171,5 @@ COMMAND = Command(
     ),
     description="Compare the tasks of this deployment with the renders of the account: videos that no task used "
     "(orphan), renders that were billed twice (duplicate), and the credits they cost. Renders of other deployments "
-    "are counted and not judged. Free; changes nothing. Exit code 1 if there are orphans or duplicates.",
+    "are counted and not compared. Free; changes nothing. Exit code 1 if there are orphans or duplicates.",
 )

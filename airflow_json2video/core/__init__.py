@@ -1,1 +1,1 @@
-"""What a render means: who asked for it, whether to submit it, when to look, how it ended. No I/O at all."""
+"""Decisions about renders, without I/O: identity, submission, poll schedule, outcome, price, storage path."""

@@ -53,7 +53,7 @@ class BatchResult(TypedDict):
 
 _MAX_ERROR_LENGTH = 300
 _FACTS = ("url", "duration", "size", "width", "height", "rendering_time", "ass", "thumbnail", "ended_at")
-"""Fields of a finished movie that the report needs, in wire names."""
+"""Fields of a finished movie that the report needs, in the API's names."""
 
 
 class ItemState(str, Enum):
@@ -88,7 +88,7 @@ class ItemRecord:
     :ivar failing_since: when its submission first failed in a way that may pass, by the service's clock; 0 if it did
         not fail.
     :ivar check_at: when to read the list for it, by the service's clock, if it was refused or its response was lost.
-    :ivar facts: fields of the finished movie, in wire names; also of one that is paid for and could not be stored.
+    :ivar facts: fields of the finished movie, in the API's names; also of one that is paid for and could not be stored.
     :ivar stored: path of the stored file.
     :ivar error: the facts of its failure that a report needs, see :meth:`.Json2VideoError.to_dict`.
     """
@@ -200,7 +200,7 @@ class BatchLedger:
     ) -> None:
         """Record that the render of an item succeeded.
 
-        :param movie: the movie, in wire names.
+        :param movie: the movie, in the API's names.
         """
         record = self.records[index]
         record.state, record.error = ItemState.DONE, None

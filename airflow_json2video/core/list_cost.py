@@ -28,7 +28,7 @@ _LARGEST_PAGE = 100
 _FIRST_PAGE = 10
 """Entries on the first page of an account, which is read to learn how large the documents are."""
 _PAGE_BYTES = 4_000_000
-"""Bytes that a page should have at most: parsing so many blocks the event loop for 8 ms."""
+"""Bytes that a page should have at most: parsing this many blocks the event loop for 8 ms."""
 _ASSUMED_ENTRY = 4096.0
 _MAX_PARTS = 2
 """Parts of the list that are read at the same time, each over a connection of its own."""

@@ -40,7 +40,7 @@ _GUESS_POINTS = 48
 _GUESS_WEIGHT = 8.0
 """The number of observed renders that the guess weighs as much as."""
 _TAIL_WEIGHT = 0.5
-"""A render may be of a kind never observed: so many renders are assumed to need about as long again, at any age."""
+"""A render may be of a kind never observed: this many renders are assumed to need about as long again, at any age."""
 _MAX_REMEMBERED = 200
 """Renders that are remembered. Older ones are forgotten, so that the schedule follows a change in what is rendered."""
 
@@ -157,7 +157,7 @@ class PollSchedule:
         )
 
     def after_failures(self, failures: int) -> float:
-        """Return the seconds until the next poll after so many failed ones in a row.
+        """Return the seconds until the next poll after a number of failed polls in a row.
 
         Each is 1.5 times the one before, at most two minutes, so the end of an outage is noticed within about half its
         length.

@@ -30,7 +30,7 @@ OnLostResponse = Literal["resubmit", "fail"]
 OnClear = Literal["resubmit", "reuse"]
 
 _FIRST_CHECK = 5.0
-"""Seconds after the last moment of sending at which the list is first checked."""
+"""Seconds after the last time of sending at which the list is first checked."""
 _SECOND_CHECK_OF_TIMEOUT = 10.0
 """Seconds after which a render in status ``timeout`` is checked again before a new one is paid for."""
 _MAX_BACKOFF = 300.0
@@ -125,14 +125,14 @@ def decide_submission(
     """Decide about one submission from what the account's list shows.
 
     A submission whose response is unknown counts as absent when a list that was read *confirmation_time* after the
-    last moment of sending does not show it, or as soon as the list shows the render that it started.
+    last time of sending does not show it, or as soon as the list shows the render that it started.
 
     :param found: the renders with this task instance's stamp, whatever their generation, in any
         order; ``None`` if the list could not be read: the result is then *unknown*, not *absent*.
     :param mine: the stamp that this attempt submits with.
     :param unconfirmed: the submission whose response is unknown; ``None`` if every submission was refused with a
         response that says that nothing was started.
-    :param read_at: when the reading of the list began, epoch seconds, by the clock of *unconfirmed*.
+    :param read_at: when the read of the list began, epoch seconds, by the clock of *unconfirmed*.
     :param earlier_read_at: when the list was first read for this decision; ``None`` the first time.
     :param confirmation_time: seconds after which a render that was submitted must be in the account's list.
     :param on_lost_response: what absence means when a response was lost.

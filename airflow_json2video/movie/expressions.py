@@ -65,7 +65,7 @@ _MAX_SHOWN = 12
 
 
 class TemplatingFailed(Exception):
-    """Raised by a *render* function whose template could not be rendered.
+    """Raised by a *render* function whose template could not be filled.
 
     :param why: what is wrong, and what to write instead; without a period at the end.
     :param name: the undefined name, if that is the reason.
@@ -115,7 +115,7 @@ def render_airflow_expressions(
         DAG's user-defined macros.
     :param render: renders a Jinja template. It is called only for strings with an expression of Airflow; its result,
         of any type (native rendering), replaces the string. It raises :class:`TemplatingFailed` for a template that
-        cannot be rendered.
+        cannot be filled.
     :param resolve: called with each value that is not a text, number or container; its result is data and replaces the
         value.
     :param declared: names of variables that the document receives from elsewhere. ``None`` for a stored template: they
@@ -123,7 +123,7 @@ def render_airflow_expressions(
     :param has_more_names: the same for a movie: names that Airflow does not define are left to JSON2Video.
     :param columns: the names in *declared* that are columns of rows, for the message of an error.
     :param source: what the document is called in an error.
-    :raises InvalidMovie: an expression belongs to both or to neither, mixes names of the two, or cannot be rendered;
+    :raises InvalidMovie: an expression belongs to both or to neither, mixes names of the two, or cannot be filled;
         lists each with its path and what to write instead.
     """
     walk = _Walk(frozenset(airflow_names), render, resolve, columns)

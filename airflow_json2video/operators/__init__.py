@@ -1,1 +1,1 @@
-"""Tasks that render."""
+"""Operators for renders, batches, templates, the drive and the account's list of renders."""

@@ -126,7 +126,10 @@ def defer_until_available(
     skew = task.hook.clock.skew
     # version_compat.previous_attempt_ended_at reads this too: this attempt may have sent something.
     context["ti"].xcom_push(key="json2video_waits_for", value=str(paused))
-    task.log.info("Continuing in %.0f s, when the service responds; the worker slot is free meanwhile.", paused.seconds)
+    task.log.info(
+        "Waiting in the triggerer for at least %.0f s, until the service responds; the worker slot is free.",
+        paused.seconds,
+    )
     state = replace(state, waits=state.waits + 1, submission=paused.state.to_json())
     facts = asdict(state.in_service_time(skew))
     defer_until_answering(

@@ -89,7 +89,7 @@ class Fields:
         setattr(self._operator, name, value)
 
     def given(self, name: str) -> Given:
-        """Return the value of a field, with an XCom resolved, and whether it is data. Nothing is rendered.
+        """Return the value of a field, with an XCom resolved, and whether it is data. Nothing is templated.
 
         :raises ConfigurationError: another task should return the value and returned None.
         """
@@ -108,9 +108,9 @@ class Fields:
         return Given(value, False)
 
     def fill(self, *names: str) -> None:
-        """Render what the author wrote in these fields; data is used unchanged.
+        """Template what the author wrote in these fields; data is used unchanged.
 
-        :raises ConfigurationError: an expression cannot be rendered; names it and its place.
+        :raises ConfigurationError: an expression cannot be filled; names it and its place.
         """
         for name in names:
             given = self.given(name)
@@ -123,7 +123,7 @@ class Fields:
             self.set(name, value)
 
     def fill_arguments(self, name: str) -> None:
-        """Render a field of named arguments, some of which a mapped function may receive from another task."""
+        """Template a field of named arguments, some of which a mapped function may receive from another task."""
         arguments: Mapping[str, Any] = self.value(name)
         filled = {
             key: value if self._mapping.is_data_argument(key, value) else self._rendered(value, at(name, str(key)))
@@ -132,9 +132,9 @@ class Fields:
         self.set(name, filled)
 
     def render(self, text: str) -> Any:
-        """Render an expression of the author's.
+        """Fill an expression of the author's.
 
-        :raises TemplatingFailed: it cannot be rendered; says why, and what to use instead.
+        :raises TemplatingFailed: it cannot be filled; says why, and what to use instead.
         """
         import jinja2
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
@@ -151,9 +151,9 @@ class Fields:
             three = " (for a brace next to a value write {{ '{' ~ value ~ '}' }})" if "{{{" in text else ""
             raise TemplatingFailed(f"Jinja cannot read it: {error.message}{three}") from error
         except (jinja2.TemplateError, *_AUTHOR_ERRORS) as error:
-            raise TemplatingFailed(f"it cannot be rendered: {_describe(error)}") from error
+            raise TemplatingFailed(f"it cannot be filled: {_describe(error)}") from error
         except Exception as error:  # a lookup of a connection or a variable that failed, which may pass
-            raise TemplatingFailed(f"it could not be rendered: {_describe(error)}", retryable=True) from error
+            raise TemplatingFailed(f"it could not be filled: {_describe(error)}", retryable=True) from error
 
     def resolved(self, value: Any) -> Any:
         """Return the value of an XCom reference; any other value unchanged."""

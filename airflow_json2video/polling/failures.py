@@ -67,7 +67,7 @@ class FailureHandler:
         return self._breaker.is_open
 
     def on_success(self) -> None:
-        """Note that the service answers."""
+        """Note that the service responds."""
         self._is_probing = False
         if self._breaker.record_success():
             self._poller.spawn(self._resume())

@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 
 _MAX_CONCURRENT = 20
 _RENDERS_PER_EXTRA_POLL = 250
-"""At most so many single polls are in progress at the same time, and one more for each so many subscriptions: twenty
-connections at 50 ms a response cannot keep up with ten thousand."""
+"""The limits of single polls in progress at the same time: the first number, and one more for each multiple of the
+second in the number of subscriptions. Twenty connections at 50 ms a response cannot keep up with ten thousand."""
 _MAX_LAG = 0.1
 """Seconds that a poll may be late, for each poll in progress, before it starts next to them: one or two connections are
 enough for polls that can wait a moment."""
@@ -283,7 +283,7 @@ class Poller:
         try:
             step = judge(subscription.tracker, self._clock())
         except Exception as error:  # a fault with one render must not end the others
-            log.exception("Render %s cannot be judged", subscription.project)
+            log.exception("Could not evaluate the status of render %s", subscription.project)
             step = outcome_from_exception(subscription.project, error)
         if isinstance(step, RenderOutcome):
             self._queue.remove(subscription)

@@ -70,7 +70,7 @@ class PollQueue:
         self._size = 0
 
     def schedule(self, subscription: Subscription, seconds: float) -> None:
-        """Poll a render in so many seconds."""
+        """Schedule the next poll of a render, in *seconds*."""
         subscription.heap_token = next(_tokens)
         if seconds - self._tick / 2 >= subscription.tracker.schedule.floor:
             seconds -= self._tick / 2  # it waits for a tick, so that it is neither early nor late on average

@@ -1,4 +1,4 @@
-"""Airflow's store for assets (3.3 and later): what a watcher has reported, so that a restart repeats nothing."""
+"""Airflow's asset state store (3.3 and later): what a watcher has reported, so that a restart repeats nothing."""
 
 from __future__ import annotations
 

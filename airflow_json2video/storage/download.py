@@ -151,7 +151,7 @@ class Download:
     def run(self) -> DownloadResult:
         """Download the complete file.
 
-        :raises DownloadFailed: the file is incomplete after all tries, or its URL is refused.
+        :raises DownloadFailed: the file is incomplete after the last request, or its URL is refused.
         :raises OSError: the file could not be written.
         """
         without_progress = 0
@@ -184,7 +184,7 @@ class Download:
         is_missing = interruption.status in (404, 403, 410)
         raise DownloadFailed(
             f"The download of {self._what[0].lower()}{self._what[1:]} of render {self._project} failed "
-            f"({self._progress()}, {number} {'try' if number == 1 else 'tries'}): {interruption}.",
+            f"({self._progress()}, {number} {'request' if number == 1 else 'requests'}): {interruption}.",
             http_status=interruption.status,
             project=self._project,
             advice="JSON2Video stores a file for seven days and reports this one as available; a retry downloads it."

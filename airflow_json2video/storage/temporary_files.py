@@ -1,4 +1,4 @@
-"""Temporary files that the next process removes if theirs is killed."""
+"""Temporary files, which a later process removes if the one that created them was killed."""
 
 from __future__ import annotations
 

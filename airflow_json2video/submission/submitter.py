@@ -99,7 +99,7 @@ class Submitter:
     :param before_submit: called before each POST and never before an adoption; raises if the render is not affordable.
     :param is_stored: called with a finished render whose file the service has deleted; returns whether it is stored
         elsewhere, so that it need not be paid for again. Raises if that is unknown.
-    :param task_store: Airflow's own store for this task, where there is one. It saves reading the list; if it has
+    :param task_store: Airflow's task state store, where there is one. It saves reading the list; if it has
         lost or mixed up its content, nothing else changes.
     :param skew: returns the seconds by which the service's clock is ahead of this machine's; default: measured from
         the service's responses.
@@ -332,7 +332,7 @@ class Submitter:
         if not self._state.other_deployment_reported:
             self._update(other_deployment_reported=True)
             self.log.info(
-                "Render %s belongs to the same task of another deployment (%s); ignored.",
+                "Ignored render %s: it belongs to the same task of another deployment (%s).",
                 project,
                 format_deployment(theirs.deployment),
             )

@@ -1,4 +1,4 @@
-"""Airflow's store for one task (3.3 and later): a shortcut to a render that is already known.
+"""Airflow's task state store (3.3 and later): a shortcut to a render that is already known.
 
 It is never the only source: what it does not know, has lost or has mixed up is found in the account's list.
 """
@@ -31,7 +31,7 @@ class TaskStateStore:
         """Return the project; None if it is unknown, belongs to another submission, or the store fails."""
         try:
             stored = self._store.get(_KEY)
-        except Exception:  # a store that fails costs one reading of the list
+        except Exception:  # a store that fails costs one read of the list
             return None
         if not isinstance(stored, dict) or stored.get("submission_key") != submission_key:
             return None

@@ -1,4 +1,4 @@
-"""The trigger for an outage: waits until the service answers, while the task holds no worker slot."""
+"""The trigger for an outage: waits until the service responds, while the task holds no worker slot."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _MAX_DELAY = 60.0
 
 
 class Json2VideoAvailabilityTrigger(Json2VideoTrigger):
-    """Fires when the service answers, also if it refuses, or at the deadline.
+    """Fires when the service responds, also if it refuses, or at the deadline.
 
     It reads a page of one render, which is free. Its arguments contain no secret. The event repeats what a task needs
     that has lost the arguments of the method to resume.
 
     :param json2video_conn_id: the connection.
     :param deadline: epoch seconds by the service's clock at which the wait ends.
-    :param attempt: how often the task has waited like this before. If the service answers this request, but not the
+    :param attempt: how often the task has waited like this before. If the service responds to this request, but not the
         request of the task, the delay grows with each attempt.
     :param after: seconds until the first request; default: a few, and more with *attempt*. A trigger that is restarted
         counts them again, because no clock of another machine is trusted.
@@ -116,7 +116,7 @@ def defer_until_answering(
     after: float | None = None,
     repeat: dict[str, Any] | None = None,
 ) -> NoReturn:
-    """Free the worker slot until the service answers; then ``resume_submission`` runs.
+    """Free the worker slot until the service responds; then ``resume_submission`` runs.
 
     :param deadline: epoch seconds by the service's clock.
     :param attempt: see :class:`Json2VideoAvailabilityTrigger`, also for *after* and *repeat*.

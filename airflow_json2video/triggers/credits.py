@@ -1,4 +1,4 @@
-"""The trigger for an account without min_credits: waits until it has enough, while the task holds no worker slot."""
+"""The trigger for an account without enough credits: waits until it has enough, while the task holds no worker slot."""
 
 from __future__ import annotations
 

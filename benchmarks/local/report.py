@@ -34,7 +34,7 @@ def put_into(page: Path, results: Results) -> list[str]:
 def _conditions(results: Results) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return (
-        f"Measured {results['when'][:10]} on {results['machine']}; {versions}. Each figure is the middle of "
+        f"Measured {results['when'][:10]} on {results['machine']}; {versions}. Each figure is the median of "
         f"{results['rounds']} run{'s' if results['rounds'] != 1 else ''}, start of the process included."
     )
 

@@ -142,7 +142,7 @@ def _bare_trigger(task: Task) -> Any:
     return BareGets(f"/v2/movies?project={project_of(task.number)}&format=simple")
 
 
-# --- the peers --------------------------------------------------------------------------------
+# --- other providers --------------------------------------------------------------------------
 
 
 def _databricks_connection(url: str, _: str) -> dict[str, Any]:

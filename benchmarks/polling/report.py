@@ -22,7 +22,7 @@ Run = Mapping[str, Any]
 _PLOTS = "benchmarks/results"
 """Folder of the plots, from the root; a page gets the path relative to itself."""
 _KEEPS_UP = 0.9
-"""Share of its polls that a contender must deliver to count as keeping pace."""
+"""Share of its polls that a trigger must deliver to count as keeping pace."""
 
 
 def blocks(results: Results) -> dict[str, str]:
@@ -236,7 +236,7 @@ def _goals(results: Results) -> str:
         if best := _best_peer(results, 500):
             limit = best["cpu_per_status_ms"]
             goal(
-                f"the same, compared with the best peer ({_title(best)})",
+                f"the same, compared with the best other provider ({_title(best)})",
                 single["cpu_per_status_ms"],
                 limit,
                 most=True,
@@ -245,7 +245,7 @@ def _goals(results: Results) -> str:
     large, best = _find(results, "ours-list", 10000), _best_peer(results, 10000)
     if large and best:
         name = _title(best)
-        needed = 10000 * 60 / results["settings"]["interval"]  # statuses a minute, for a peer that keeps pace
+        needed = 10000 * 60 / results["settings"]["interval"]  # statuses a minute, for a trigger that keeps pace
         requests = best["requests_per_minute"] * best["seconds"] / 60 / best["statuses"]
         goal(
             f"CPU per minute at 10,000 renders, {name} at the same rate of polls, relative to ours",
@@ -297,7 +297,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
 
 
 def _best_peer(results: Results, size: int) -> Run | None:
-    """Return the peer with the least CPU per status, among those that keep pace if any does."""
+    """Return the run of another provider with the least CPU per status, among those that keep pace if any does."""
     peers = [
         run
         for key in _keys(results)

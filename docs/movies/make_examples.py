@@ -1,6 +1,6 @@
 """Draws movies of a folder as strips of frames into ``docs/_static/examples-*.jpg``, with our own media for theirs.
 
-``python docs/movies/make_examples.py FOLDER``: what the movies name on the network is stood in for by a file of
+``python docs/movies/make_examples.py FOLDER``: what the movies name on the network is replaced by a file of
 ``assets`` of the same kind, chosen by its name and always the same.
 """
 

@@ -236,7 +236,7 @@ def _end(processes: Sequence[subprocess.Popen[bytes]], *, grace: float) -> None:
 
 
 def _signal_group(pgid: int, sig: signal.Signals) -> None:
-    # The group may be gone, and a group of zombies may not be signalled on macOS.
+    # The group may be gone, and a group of zombies may not be signaled on macOS.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pgid, sig)
 

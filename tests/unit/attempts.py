@@ -1,6 +1,6 @@
 """Runs an operator as Airflow does, one attempt at a time, without a scheduler.
 
-What is stood in for is only Airflow's side of a task instance; submission, polling and results go over
+Only Airflow's side of a task instance is replaced; submission, polling and results go over
 HTTP to the local service. Real schedulers, triggerers and workers are in tests/integration.
 """
 

@@ -37,7 +37,7 @@ def number_of_numpy(value, *, kind):
         (Decimal("1.10"), "a value of type Decimal; write float(value), or str(value) to preserve every digit"),
         (float("nan"), "nan (float); write None for a missing value"),
         (float("-inf"), "-inf (float); write a finite number"),
-        ("a\ud83d", "text with a lone surrogate (half a character); write the whole character, or remove it"),
+        ("a\ud83d", "text with an unpaired surrogate (half a character); write the whole character, or remove it"),
         (uuid.uuid4(), "a value of type UUID; write str(value)"),
         (b"x", "a value of type bytes; write it as text, such as value.decode()"),
         ({1}, "a value of type set; write sorted(value)"),
@@ -89,5 +89,5 @@ def test_a_recursive_value_is_rejected():
         to_plain_json(loop)
 
 
-def test_a_lone_surrogate_becomes_the_replacement_character():
+def test_an_unpaired_surrogate_becomes_the_replacement_character():
     assert replace_surrogates({"a\ud83d": ["b\ude00", 1, None, "😀"]}) == {"a\ufffd": ["b\ufffd", 1, None, "😀"]}

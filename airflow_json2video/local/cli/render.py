@@ -21,7 +21,8 @@ MODE = Argument.of(
     "--mode",
     choices=get_args(Mode),
     default="preview",
-    help="how much is drawn, from colored frames (instant) to full size (full); default: preview",
+    help="what is drawn: colored frames (instant), scene titles (slate), everything (preview), "
+    "everything with better encoding (full); default: preview",
 )
 
 

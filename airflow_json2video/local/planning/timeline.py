@@ -17,7 +17,7 @@ class Layer:
 
     kind: str
     where: str
-    """Its position in the service's words: ``Scene #1, element #2``."""
+    """Its position as the service's messages write it: ``Scene #1, element #2``."""
     first: int
     frames: int
     element: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What a step of a batch does at its end: abort, or defer until there is more to do or the service answers."""
+"""What a step of a batch does at its end: abort, or defer until there is more to do or the service responds."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class BatchDeferral:
         self.task.defer(trigger=trigger, method_name="resume_batch", timeout=timeout)
 
     def until_available(self, error: Json2VideoError) -> NoReturn:
-        """Free the worker slot until the service answers again.
+        """Free the worker slot until the service responds again.
 
         :raises Json2VideoError: *error*, if there is no time left to wait.
         """
@@ -122,7 +122,7 @@ class BatchDeferral:
             raise error.with_context(retryable=True)
         state.failed_steps += 1
         self._save()
-        self.task.log.warning("%s Waiting in the triggerer until the service answers; the worker slot is free.", error)
+        self.task.log.warning("%s Waiting in the triggerer until the service responds; the worker slot is free.", error)
         defer_until_answering(self.task, deadline=deadline, attempt=state.failed_steps - 1, after=after, kwargs={})
 
     def _moments(self, recovery: BatchRecovery, *, has_renders: bool, more_to_submit: bool) -> list[float]:

@@ -356,7 +356,7 @@ def test_a_response_of_another_structure_is_an_error(call, body):
         ({"a": {1, 2}}, "at a: a value of type set"),
         ({"a": NOW}, "at a: a value of type datetime; write value.isoformat(). Nothing was submitted."),
         ({"a": {(1, 2): 3}}, "at a['(1, 2)']: under a key of type tuple; write the key as text"),
-        ({"a": "\ud800"}, "at a: text with a lone surrogate"),
+        ({"a": "\ud800"}, "at a: text with an unpaired surrogate"),
     ],
 )
 def test_a_value_that_json_cannot_represent_is_rejected_with_its_path(document, words):
@@ -373,7 +373,7 @@ def test_a_numpy_number_is_sent_as_a_number():
 
 
 @pytest.mark.parametrize("half", [rb"\ud83d", b"\xed\xa0\xbd"], ids=["escaped", "as bytes"])
-def test_a_lone_surrogate_in_the_services_message_is_replaced(half):
+def test_an_unpaired_surrogate_in_the_services_message_is_replaced(half):
     refused = Response(
         status=400, reason="Bad Request", headers={}, body=b'{"success": false, "message": "No %s"}' % half
     )
@@ -385,7 +385,7 @@ def test_a_lone_surrogate_in_the_services_message_is_replaced(half):
     assert BASE.read(calls.get_movie("a" * 16), answer).movie.message == "Bad \ufffd 😀"
 
 
-def test_a_list_with_a_lone_surrogate_in_a_document_is_parsed():
+def test_a_list_with_an_unpaired_surrogate_in_a_document_is_parsed():
     movie = b'{"project": "%s", "status": "done", "message": "\\ud83d", "client-data": {"a": "\\ud83d"}}' % (b"a" * 16)
     body = b'{"success": true, "movies": [%s], "pagination": {"has_next": false}}' % movie
     page = BASE.read(calls.list_movies(), Response(status=200, reason="OK", headers={}, body=body))

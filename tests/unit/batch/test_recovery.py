@@ -176,7 +176,7 @@ def test_a_lost_response_is_resolved_by_the_list_or_by_confirmed_absence(account
     assert states(batch)[1] is ItemState.PENDING
 
 
-def test_an_unknown_moment_of_sending_counts_from_the_first_reading(account, find, batch):
+def test_an_unknown_time_of_sending_counts_from_the_first_read_of_the_list(account, find, batch):
     batch.mark_unconfirmed(0, ResponseLost("x"), sent_at=0.0, check_at=START)
     account.time += 40.0
     recovery = find(batch)

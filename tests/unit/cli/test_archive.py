@@ -48,7 +48,7 @@ def test_reconcile_counts_renders_of_other_deployments_without_judging_them(run,
     assert found["other_deployments"] == {"namespace:staging": 2}
     assert [render["submission_key"] for render in found["unknown"]] == [ours.submission_key]
     assert (found["renders"], found["wasted_credits"]) == ([], 0)
-    assert "Renders of another deployment, not judged: 2 (namespace 'staging')" in run("reconcile")[1]
+    assert "Renders of another deployment, not compared: 2 (namespace 'staging')" in run("reconcile")[1]
 
 
 def test_a_render_that_cannot_be_stored_does_not_stop_the_others(run, service, movie, tmp_path):

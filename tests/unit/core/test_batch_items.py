@@ -31,7 +31,7 @@ def test_a_value_that_json_cannot_represent_is_named_with_its_row_its_column_and
 
 
 def test_a_column_whose_name_is_an_unpaired_surrogate_is_refused():
-    with pytest.raises(ConfigurationError, match=r"row 1: .* is text with a lone surrogate"):
+    with pytest.raises(ConfigurationError, match=r"row 1: .* is text with an unpaired surrogate"):
         rows_of([{"a\ud83d": 1}], source="items")
 
 

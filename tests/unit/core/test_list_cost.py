@@ -105,7 +105,7 @@ def test_trying_a_useless_list_adds_at_most_a_tenth_to_the_cost():
     for _ in range(5000):
         if scan := best(known, ages(*range(200))):
             known.on_budget_spent(scan, entries=100, cost=50.0)
-            known._density = None  # as if nothing were learnt from it
+            known._density = None  # as if nothing were learned from it
             wasted += 50
         known.on_single()
         singles += 1

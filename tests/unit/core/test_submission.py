@@ -43,7 +43,7 @@ LOST = Unconfirmed(attempt=MINE.attempt, last_sent_at=SENT, response_lost=True, 
 
 
 def decide(*renders, unconfirmed=EARLIER, after=CONFIRMATION_TIME, **policy):
-    """Return the decision on a list that was read this long after the last moment of sending."""
+    """Return the decision on a list that was read this long after the last time of sending."""
     policy.setdefault("confirmation_time", CONFIRMATION_TIME)
     return decide_submission(list(renders), mine=MINE, unconfirmed=unconfirmed, read_at=SENT + after, **policy)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 MODULES = sorted((ROOT / "airflow_json2video").rglob("*.py"))
 
 OLD_WORDS = {
@@ -26,6 +26,12 @@ OLD_WORDS = {
     "nobody": r"nobody|somebody",
     "what became of": r"what (?:became|becomes) of",  # how it ended
     "at once": r"at once",  # immediately
+    "wire names": r"wire names",  # the API's names
+    "stood in for": r"stood in for",  # replaced by
+    "in vain": r"in vain",  # unnecessarily
+    "waited out": r"waited out",  # treated as an outage
+    "the service's words": r"the service's (?:own )?words",  # the service's message
+    "when to look": r"when to look",  # when to poll
     "British spelling": r"\w*colour\w*|licen[c]es?|catalogues?|behaviou[r]\w*|honou[r]\w*|cancelled",
 }
 PATTERN = re.compile(rf"\b(?:{'|'.join(OLD_WORDS.values())})\b", re.IGNORECASE)

@@ -168,7 +168,7 @@ def test_a_rule_can_fail_a_running_render(client, service):
     ("canned", "status"),
     [("invalid-json", 200), ("html", 502), ("empty", 200), ("no-movie", 200), ("quota", 401), ("no-credits", 400)],
 )
-def test_odd_answers_are_had_by_name(client, service, canned, status):
+def test_a_fault_selects_a_canned_response_by_name(client, service, canned, status):
     project = client.submit()
     service.add_fault("answer", canned=canned, method="GET")
     answer = client.get(project=project)

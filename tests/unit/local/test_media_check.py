@@ -110,7 +110,7 @@ def test_a_clip_that_claims_a_huge_frame_is_refused_before_it_is_decoded(tmp_pat
     assert unfit(tmp_path / "a.mp4", "audio").startswith("The video is 8192x4320")
 
 
-def test_a_clip_whose_pictures_grow_under_way_ends_where_they_do(tmp_path, monkeypatch):
+def test_a_clip_with_pictures_over_the_limit_is_refused_when_it_is_drawn(tmp_path, monkeypatch):
     from airflow_json2video.local.drawing import clips
 
     write_solid_mp4(tmp_path / "a.mp4", [Run(2, (9, 9, 9))], width=640, height=480, fps=Fraction(25))

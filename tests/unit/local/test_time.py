@@ -81,7 +81,7 @@ def test_the_clock_is_steered_over_http(client, service):
     assert client.control("POST", "clock", json={"sideways": 1}).status_code == 400
 
 
-def test_a_frozen_clock_moves_only_when_told():
+def test_a_frozen_clock_moves_only_when_it_is_advanced():
     clock = Clock(start=1000)
     clock.freeze()
     before = clock.now()

@@ -123,7 +123,7 @@ def test_each_row_is_one_render_and_one_line_of_the_report(batch, service, tmp_p
 
 
 def test_the_event_of_an_asset_has_the_summary_and_an_alias_gets_an_event_for_each_video(batch, service, tmp_path):
-    videos, each = Asset("json2video://marketing/catalogue"), AssetAlias("catalogue")
+    videos, each = Asset("json2video://marketing/catalog"), AssetAlias("catalog")
     events = outlet_event_accessors()
     output = str(tmp_path / "{item}.mp4")
     make = partial(batch, outlets=[videos, each], output_path=output)
@@ -709,7 +709,7 @@ def test_a_video_that_cannot_be_stored_is_a_failed_item_and_a_retry_stores_it_wi
         ({"items": [*ROWS, {"sku": "x", "city": math.nan}]}, r"row 8 \(x\): 'city' is nan \(float\)"),
         (
             {"items": [*ROWS, {"sku": "x", "city": ["\ud83d"]}]},
-            r"row 8 \(x\): 'city\[0\]' is text with a lone surrogate",
+            r"row 8 \(x\): 'city\[0\]' is text with an unpaired surrogate",
         ),
         (
             {"variables": {"day": date(2026, 11, 26)}},

@@ -78,7 +78,7 @@ def test_one_line_logs_that_the_render_of_another_deployment_was_ignored(in_, se
     in_("staging")
     times_logged("")
     Attempt(render(), try_number=2).run()
-    assert times_logged("belongs to the same task of another deployment (id production); ignored.") == 1
+    assert times_logged("it belongs to the same task of another deployment (id production).") == 1
     assert theirs
 
 

@@ -170,7 +170,7 @@ def test_a_failed_lookup_is_retried_and_named():
         raise ConnectionError("the server is away")
 
     movie = scene(text="{{ params.look() }}")
-    with pytest.raises(InvalidMovie, match=r"scenes\[0\].*could not be rendered: ConnectionError: the server is away"):
+    with pytest.raises(InvalidMovie, match=r"scenes\[0\].*could not be filled: ConnectionError: the server is away"):
         with_fields(movie=movie, names={"params": {"look": broken}})
 
 

@@ -628,7 +628,7 @@ def test_a_task_that_dag_test_resumes_with_only_the_event_returns_the_same_resul
     assert whole["submission_key"]
 
 
-def test_a_lone_surrogate_in_the_services_message_is_in_no_event_and_no_error(connection, service):
+def test_an_unpaired_surrogate_in_the_services_message_is_in_no_event_and_no_error(connection, service):
     attempt = Attempt(Json2VideoRenderOperator(task_id="render", movie=MOVIE, poll_interval=0.3))
     attempt.start()
     project = service.renders()[0]["project"]

@@ -288,7 +288,7 @@ def _without_urls(movies, *, deleted_at=None, ended_at=..., **options):
 
 
 class Store:
-    """Airflow's own store for one task."""
+    """Airflow's task state store of one task."""
 
     def __init__(self, **kept):
         self.kept = kept
