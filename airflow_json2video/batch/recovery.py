@@ -168,29 +168,31 @@ class BatchRecovery:
 
     def next_resolve_at(self) -> float | None:
         """Return when to read the list for items that were refused or are unconfirmed; None if there are none."""
-        check_at = min((self.batch.records[index].check_at for index in self._unresolved()), default=None)
+        check_at = min((self.batch.records[index].check_at for index in self._items_to_look_up()), default=None)
         return None if check_at is None else self._not_before_now(check_at)
 
     def resolve_unconfirmed(self) -> None:
         """Read the list once, if it is time to, for all items that were refused or whose response was lost."""
         if not self._is_due(self.next_resolve_at()):
             return
-        unresolved, now = self._unresolved(), self.now()
-        oldest = min(min(self.batch.records[index].failing_since or now, now) for index in unresolved)
+        items, now = self._items_to_look_up(), self.now()
+        oldest = min(min(self.batch.records[index].failing_since or now, now) for index in items)
         try:
             read_at = self._read_list(oldest - LOOKUP_WINDOW)
         except Json2VideoError as error:
-            self.log.task_log.warning("Could not read the account's list, so nothing is resolved: %s", error.message)
+            self.log.task_log.warning(
+                "Could not read the account's list; unconfirmed submissions stay unconfirmed: %s", error.message
+            )
             self.failure = error
             return
-        for index in unresolved:
+        for index in items:
             self._resolve(index, read_at)
-        resolved = len(unresolved) - len(self._unresolved())
+        resolved = len(items) - len(self._items_to_look_up())
         self.log.task_log.info(
-            "Resolved %d of %d submissions without a project from the account's list.", resolved, len(unresolved)
+            "Looked up %d unconfirmed or refused submissions in the account's list: %d resolved.", len(items), resolved
         )
 
-    def _unresolved(self) -> list[int]:
+    def _items_to_look_up(self) -> list[int]:
         if self.batch.is_stopping:  # refused items are not submitted again
             return self.batch.items_in(ItemState.UNCONFIRMED)
         return self.batch.items_in(ItemState.UNCONFIRMED, ItemState.REFUSED)

@@ -22,7 +22,7 @@ class SubmissionState:
     :param sent: whether this attempt has sent a submission.
     :param refusals: number of submissions that were refused with a response that says that nothing was started.
     :param failures: number of requests in a row that failed and may succeed later.
-    :param unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
+    :param host_unresolved_since: when the host's name was first not resolved, epoch seconds; None once it is.
     :param list_refused_since: the same for a list that the service refuses to return.
     :param first_read_at: when the list was first read for the current decision.
     :param other_deployment_reported: whether the log has said that another deployment has a render of the same task.
@@ -34,7 +34,7 @@ class SubmissionState:
     sent: bool = False
     refusals: int = 0
     failures: int = 0
-    unresolved_since: float | None = None
+    host_unresolved_since: float | None = None
     list_refused_since: float | None = None
     first_read_at: float | None = None
     other_deployment_reported: bool = False

@@ -37,7 +37,7 @@ __all__ = [
 _MAX_OUTAGE = 86_400.0
 """Seconds after which a deferred task checks again on a worker, however long the service does not respond."""
 
-_BY_MACHINE = frozenset({"unresolved_since", "list_refused_since"})
+_BY_MACHINE = frozenset({"host_unresolved_since", "list_refused_since"})
 """Times in the state of a submission that are by the machine's clock; the others are by the service's."""
 
 CREDIT_WAIT_ENDED = "The time of wait_for_credits is over."

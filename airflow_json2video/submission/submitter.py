@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SubmittedRender", "Submitter"]
 
-RESOLUTION_TIMEOUT = 120.0
+HOST_RESOLUTION_TIMEOUT = 120.0
 """Seconds for which a first attempt tries to resolve the host's name: nothing is paid for, and it may be mistyped."""
 
 _CONFIRMATION_GRACE = 120.0
@@ -346,14 +346,17 @@ class Submitter:
         :raises Json2VideoError: the failure lasts too long.
         """
         now, before = self.clock(), self._state
-        unresolved = list_refused = None
+        host_unresolved = list_refused = None
         if isinstance(error, HostNotResolved):
-            unresolved = before.unresolved_since or now
+            host_unresolved = before.host_unresolved_since or now
         if not error.retryable:
             list_refused = before.list_refused_since or now
         failures = before.failures + 1
         self._update(
-            failures=failures, unresolved_since=unresolved, list_refused_since=list_refused, error=error.to_dict()
+            failures=failures,
+            host_unresolved_since=host_unresolved,
+            list_refused_since=list_refused,
+            error=error.to_dict(),
         )
         if list_refused is None:
             delay = backoff(min(failures, 4), jitter=random.random()) + (error.retry_after or 0.0)  # noqa: S311
@@ -372,7 +375,7 @@ class Submitter:
         if not delay:  # the refusal is confirmed, but what is paid for is not lost
             raise final if self._state.sent else error.with_context(retryable=True)
         self.log.warning("%s Trying again in %.0f s.", error, delay)
-        limit = unresolved + RESOLUTION_TIMEOUT if unresolved is not None and of_list is None else None
+        limit = host_unresolved + HOST_RESOLUTION_TIMEOUT if host_unresolved is not None and of_list is None else None
         self._wait(delay, error.message, error=final, limit=limit)
 
     def _wait(
@@ -413,7 +416,7 @@ class Submitter:
     def _clear_failures(self) -> None:
         """Record that a request arrived, so that no outage is in progress."""
         if self._state.failures:
-            self._update(failures=0, unresolved_since=None, list_refused_since=None)
+            self._update(failures=0, host_unresolved_since=None, list_refused_since=None)
 
     def _service_now(self) -> float:
         """Return the service's time, by the latest known skew."""

@@ -197,7 +197,7 @@ def test_a_mistyped_host_is_logged_immediately_and_named_in_the_final_error(monk
     assert times_logged("api.json2vidoe.invalid") >= 1
     assert attempt.deferred.trigger.deadline < time.time() + 121
     attempt.deferred.trigger.deadline = time.time() + 0.3
-    monkeypatch.setattr("airflow_json2video.submission.submitter.RESOLUTION_TIMEOUT", 0.0)
+    monkeypatch.setattr("airflow_json2video.submission.submitter.HOST_RESOLUTION_TIMEOUT", 0.0)
     with pytest.raises(HostNotResolved, match=r"api\.json2vidoe\.invalid"):
         attempt.fire().resume()
 

@@ -241,10 +241,10 @@ def test_how_long_a_list_has_been_refused_means_the_same_on_every_machine(machin
     machine(TWO_HOURS)
     hook = Json2VideoHook("json2video_default")
     skew = hook.get_synchronized_clock().skew
-    refused = {"list_refused_since": time.time(), "unresolved_since": None, "first_read_at": real_time()}
+    refused = {"list_refused_since": time.time(), "host_unresolved_since": None, "first_read_at": real_time()}
     kept = ResumeState(until=time.time() + 60, last_returned_attempt=0, submission=refused).in_service_time(skew)
     machine(-TWO_HOURS)
     here = kept.on_this_machine(Json2VideoHook("json2video_default")).submission
     assert here["list_refused_since"] == pytest.approx(time.time(), abs=20)
-    assert here["unresolved_since"] is None
+    assert here["host_unresolved_since"] is None
     assert here["first_read_at"] == pytest.approx(real_time(), abs=20)
