@@ -25,12 +25,12 @@ __all__ = [
     "object_storage",
     "previous_attempt_ended_at",
     "previous_attempt_had_project",
+    "previous_attempt_xcom_keys",
     "remote_executor",
     "run_began",
     "shortest_deferral",
     "stats",
     "succeeded_attempts",
-    "xcom_keys_of_the_attempt_before",
 ]
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ def _is_current_in_database(ti: Any) -> bool:
     return row is None or (row.try_number == ti.try_number and row.state in (None, "running"))
 
 
-def xcom_keys_of_the_attempt_before(ti: Any) -> list[str] | None:
+def previous_attempt_xcom_keys(ti: Any) -> list[str] | None:
     """Return the keys of the XComs of the previous attempt; None where Airflow does not provide them (2.11).
 
     Airflow 3 sends them to an attempt that starts, which deletes these XComs before anything else.
@@ -175,7 +175,7 @@ def previous_attempt_ended_at(ti: Any) -> float | None:
         return None
     # If an attempt fails while it is queued to resume, the next one has the same id. Such an attempt has deferred, and
     # every task of this package that defers after a submission has pushed an XCom before.
-    keys = xcom_keys_of_the_attempt_before(ti)
+    keys = previous_attempt_xcom_keys(ti)
     if keys is None or any(_KEY_OF_AN_ATTEMPT.match(key) for key in keys):
         return None
     return (number.int >> 80) / 1000
@@ -187,7 +187,7 @@ def previous_attempt_had_project(ti: Any) -> bool:
     It is False for an attempt that died during the submission, whatever the list shows of that attempt: a run that was
     deleted and created again under its id numbers its attempts from 1 again.
     """
-    keys = xcom_keys_of_the_attempt_before(ti)
+    keys = previous_attempt_xcom_keys(ti)
     return keys is not None and "json2video_project" in keys
 
 

@@ -56,9 +56,9 @@ class BatchRecovery:
     """Reads the account's list for the items of a batch during one step.
 
     :param identity: of the task instance; the identity of each item is derived from it.
-    :param attempt_before: the attempt that may have submitted items that are not recorded, if there is one. It is
+    :param previous_attempt: the attempt that may have submitted items that are not recorded, if there is one. It is
         *attempt* itself if the ledger was lost.
-    :param attempt_before_ended_at: when Airflow ended that attempt, if it is known.
+    :param previous_attempt_ended_at: when Airflow ended that attempt, if it is known.
     :param clock: of this machine, for durations.
     :param render_timeout: seconds during which a refused item is submitted again.
     :param last_returned_attempt: see :func:`.decide_submission`, also for ``confirmation_time`` and the options.
@@ -72,11 +72,11 @@ class BatchRecovery:
     batch: BatchLedger
     identity: TaskIdentity
     attempt: int
-    attempt_before: int | None
+    previous_attempt: int | None
     service_clock: ServiceClock
     log: ItemLog
     render_timeout: float
-    attempt_before_ended_at: float | None = None
+    previous_attempt_ended_at: float | None = None
     confirmation_time: float = DEFAULT_CONFIRMATION_TIME
     last_returned_attempt: int = 0
     on_lost_response: OnLostResponse = "resubmit"
@@ -126,7 +126,7 @@ class BatchRecovery:
                 f"submitted already. Nothing is submitted until the list can be read. ({error.message})",
                 retryable=error.retryable,
             ) from error
-        recovery.last_sent_at = recovery.last_sent_at or min(read_at, self.attempt_before_ended_at or read_at)
+        recovery.last_sent_at = recovery.last_sent_at or min(read_at, self.previous_attempt_ended_at or read_at)
         undecided = self._decide_all(unknown, read_at)
         recovery.first_read_at, recovery.read_at = recovery.first_read_at or read_at, read_at
         # A render that is much older than the longest lag and was not in the first list does not exist.
@@ -138,7 +138,7 @@ class BatchRecovery:
         """Decide about each item; return those for which the list is to be read again."""
         recovery = self.batch.recovery
         unconfirmed = Unconfirmed(
-            attempt=self.attempt if self.attempt_before is None else self.attempt_before,
+            attempt=self.attempt if self.previous_attempt is None else self.previous_attempt,
             last_sent_at=recovery.last_sent_at,
             # In an attempt whose ledger was lost, an item may have been submitted again after its render failed.
             one_render=False,

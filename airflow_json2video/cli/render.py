@@ -110,7 +110,7 @@ def _submit_and_wait(
         document=document,
         # Each resume is an attempt of its own, numbered by the time, since no one counts them.
         stamp=Stamp.of(identity, fingerprint(document), attempt=int(time.time()) if options.resume else 1),
-        attempt_before=1 if options.resume else None,
+        previous_attempt=1 if options.resume else None,
         log=log,
         before_submit=before_submit,
         until=time.time() + options.timeout,

@@ -34,9 +34,9 @@ from airflow_json2video.operators._storage import VideoStore, warn_of_expiry
 from airflow_json2video.operators.base import fail_task
 from airflow_json2video.polling.wait import poll_once, wait_for_render
 from airflow_json2video.submission.attempt import (
-    attempt_before,
     carry_over_history,
     last_returned_attempt,
+    previous_attempt,
     record_returned_result,
     returned_result_key,
     task_identity,
@@ -200,14 +200,14 @@ class RenderAttempt:
     ) -> Submitter:
         task, ti, store = self._task, self._context["ti"], self._store()
         stamp = None if identity is None else Stamp.of(identity, fingerprint(document), attempt=ti.try_number)
-        before = attempt_before(self._context)
+        before = previous_attempt(self._context)
         return Submitter(
             client=task.hook.client,
             document=document,
             stamp=stamp,
-            attempt_before=before,
-            attempt_before_had_project=before is not None and previous_attempt_had_project(ti),
-            attempt_before_ended_at=previous_attempt_ended_at(ti) if before not in (None, ti.try_number) else None,
+            previous_attempt=before,
+            previous_attempt_had_project=before is not None and previous_attempt_had_project(ti),
+            previous_attempt_ended_at=previous_attempt_ended_at(ti) if before not in (None, ti.try_number) else None,
             state=SubmissionState.from_json(state.submission) if state.submission is not None else None,
             last_returned_attempt=state.last_returned_attempt,
             until=state.until,

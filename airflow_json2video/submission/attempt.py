@@ -15,9 +15,9 @@ from airflow_json2video.exceptions import AttemptSuperseded, Json2VideoError
 from airflow_json2video.submission.lookup import require_no_other_render
 from airflow_json2video.version_compat import (
     is_resumed,
+    previous_attempt_xcom_keys,
     run_began,
     succeeded_attempts,
-    xcom_keys_of_the_attempt_before,
 )
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from airflow_json2video.task_log import TaskLog
 
 __all__ = [
-    "attempt_before",
     "carry_over_history",
     "ensure_attempt_is_current",
     "last_returned_attempt",
+    "previous_attempt",
     "record_returned_result",
     "returned_result_key",
     "task_identity",
@@ -70,7 +70,7 @@ def task_identity(
     )
 
     def before_creating() -> None:
-        if is_resumed or attempt_before(context) is not None:
+        if is_resumed or previous_attempt(context) is not None:
             names = {identity.name_key} if items is None else identity.name_keys(items)
             require_no_other_render(hook.client, names, since=run_began(context))
 
@@ -78,7 +78,7 @@ def task_identity(
     return replace(identity, deployment=deployment)
 
 
-def attempt_before(context: Context) -> int | None:
+def previous_attempt(context: Context) -> int | None:
     """Return the attempt that may have submitted before this one; None if there is none."""
     ti = context["ti"]
     if context.get("task_reschedule_count"):
@@ -135,7 +135,7 @@ def last_returned_attempt(ti: Any) -> int:
 
     :param ti: the task instance of the task's context.
     """
-    keys = xcom_keys_of_the_attempt_before(ti)
+    keys = previous_attempt_xcom_keys(ti)
     if keys is None:
         return max(succeeded_attempts(ti), default=-1) + 1
     lines = "\n".join(keys)
@@ -152,14 +152,14 @@ def carry_over_history(ti: Any) -> None:
 
     Call it before anything that may take long or fail. The very first attempt has nothing to copy.
     """
-    if ti.try_number > 1 and xcom_keys_of_the_attempt_before(ti) is not None and not is_resumed(ti):
+    if ti.try_number > 1 and previous_attempt_xcom_keys(ti) is not None and not is_resumed(ti):
         last = max(last_returned_attempt(ti) - 1, 0)
         ti.xcom_push(key=f"json2video_generation_{ti.max_tries}_after_attempt_{last}", value=last)
 
 
 def record_returned_result(ti: Any) -> None:
     """Record that this attempt returns its result."""
-    if xcom_keys_of_the_attempt_before(ti) is not None:
+    if previous_attempt_xcom_keys(ti) is not None:
         ti.xcom_push(key=returned_result_key(ti), value=ti.try_number)
 
 

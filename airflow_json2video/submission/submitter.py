@@ -80,11 +80,11 @@ class Submitter:
     sent is in the account's list, where the next attempt finds it.
 
     :param stamp: the stamp to send; ``None`` sends the document unchanged, and then no render can be adopted.
-    :param attempt_before: the attempt that may have submitted before, with unknown result; ``None`` if there is none.
+    :param previous_attempt: the attempt that may have submitted before, with unknown result; ``None`` if there is none.
         It equals *stamp*'s own attempt if Airflow runs the same attempt again, such as after a postponed start.
-    :param attempt_before_had_project: whether that attempt received the project of what it submitted. Only then is a
+    :param previous_attempt_had_project: whether that attempt received the project of what it submitted. Only then is a
         listed render of that attempt known to be the one that it submitted last.
-    :param attempt_before_ended_at: when Airflow ended that attempt, epoch seconds by Airflow's clock, if known.
+    :param previous_attempt_ended_at: when Airflow ended that attempt, epoch seconds by Airflow's clock, if known.
         If not, it may have sent until now.
     :param state: the state of the same attempt when it paused.
     :param last_returned_attempt: the attempt before which all results were returned; see
@@ -109,9 +109,9 @@ class Submitter:
     document: Mapping[str, Any]
     stamp: Stamp | None
     log: TaskLog
-    attempt_before: int | None = None
-    attempt_before_had_project: bool = False
-    attempt_before_ended_at: float | None = None
+    previous_attempt: int | None = None
+    previous_attempt_had_project: bool = False
+    previous_attempt_ended_at: float | None = None
     state: SubmissionState | None = None
     last_returned_attempt: int = 0
     since: float | None = None
@@ -147,12 +147,12 @@ class Submitter:
                 is_stored=self.is_stored,
                 on_other_deployment=self._report_other_deployment,
             )
-        if self.state is None and self.attempt_before is not None and self.stamp is not None:
+        if self.state is None and self.previous_attempt is not None and self.stamp is not None:
             self._last_sent_at = self.clock()
             unconfirmed = Unconfirmed(
-                attempt=self.attempt_before,
+                attempt=self.previous_attempt,
                 last_sent_at=self._last_sent_at,
-                one_render=self.attempt_before_had_project,
+                one_render=self.previous_attempt_had_project,
             )
             self._update(unconfirmed=unconfirmed)
         elif self._state.unconfirmed is not None and not self._state.on_service_clock:
@@ -304,8 +304,8 @@ class Submitter:
             # By now the service has responded, so the skew is known.
             if self._last_sent_at is not None:
                 last_sent_at = self._last_sent_at + self._skew()
-                if self.attempt_before_ended_at is not None and not unconfirmed.response_lost:
-                    last_sent_at = min(last_sent_at, self.attempt_before_ended_at)
+                if self.previous_attempt_ended_at is not None and not unconfirmed.response_lost:
+                    last_sent_at = min(last_sent_at, self.previous_attempt_ended_at)
                 unconfirmed = replace(unconfirmed, last_sent_at=last_sent_at)
             self._update(unconfirmed=unconfirmed, on_service_clock=True)
         return decide_submission(

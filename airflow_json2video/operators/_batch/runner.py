@@ -33,8 +33,8 @@ from airflow_json2video.operators._batch.outcome import end_batch
 from airflow_json2video.operators._batch.state import BatchState
 from airflow_json2video.operators._outlets import emit_asset_events
 from airflow_json2video.submission.attempt import (
-    attempt_before,
     last_returned_attempt,
+    previous_attempt,
     record_returned_result,
     task_identity,
 )
@@ -167,7 +167,7 @@ class BatchStep:
     def _begin(self) -> BatchLedger:
         """Begin the attempt: return a new ledger."""
         self._begin_state()
-        return self._new_ledger(is_unknown=attempt_before(self._context) is not None)
+        return self._new_ledger(is_unknown=previous_attempt(self._context) is not None)
 
     def _begin_state(self) -> None:
         resubmits = self._settings.on_clear == "resubmit"
@@ -211,7 +211,7 @@ class BatchStep:
     def _make_recovery(self, batch: BatchLedger, identity: TaskIdentity, *, is_resumed: bool) -> BatchRecovery:
         # After a deferral, this attempt itself may have sent submissions that are not recorded.
         attempt = int(self._ti.try_number)
-        before = attempt if is_resumed else attempt_before(self._context)
+        before = attempt if is_resumed else previous_attempt(self._context)
         ended_at = None if before in (None, attempt) else version_compat.previous_attempt_ended_at(self._ti)
         hook = self._task.hook
         return BatchRecovery(
@@ -220,8 +220,8 @@ class BatchStep:
             batch=batch,
             identity=identity,
             attempt=attempt,
-            attempt_before=before,
-            attempt_before_ended_at=ended_at,
+            previous_attempt=before,
+            previous_attempt_ended_at=ended_at,
             service_clock=hook.clock,
             render_timeout=self._settings.render_timeout,
             confirmation_time=hook.settings.confirmation_time,

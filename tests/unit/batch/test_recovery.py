@@ -64,7 +64,7 @@ def account():
 @pytest.fixture
 def find(account):
     def find(batch, **more):
-        arguments = {"attempt": 2, "attempt_before": 1, "confirmation_time": 300.0, "render_timeout": 3600.0, **more}
+        arguments = {"attempt": 2, "previous_attempt": 1, "confirmation_time": 300.0, "render_timeout": 3600.0, **more}
         return BatchRecovery(
             client=account,
             items=BatchItems.of(ROWS, base=None, key="id"),
@@ -94,19 +94,19 @@ def recovered(batch):
 
 
 @pytest.mark.parametrize(
-    "attempt_before", [1, 2], ids=["of the previous attempt", "of an attempt whose ledger was lost"]
+    "previous_attempt", [1, 2], ids=["of the previous attempt", "of an attempt whose ledger was lost"]
 )
-def test_a_failed_render_does_not_resolve_an_unknown_item(account, find, batch, attempt_before):
+def test_a_failed_render_does_not_resolve_an_unknown_item(account, find, batch, previous_attempt):
     """The item may have been submitted again after it failed, and the list may not show that yet."""
     batch.mark_all_unknown()
-    recovery = find(batch, attempt_before=attempt_before)
-    account.shows(recovery, 0, "error", attempt=attempt_before)
+    recovery = find(batch, previous_attempt=previous_attempt)
+    account.shows(recovery, 0, "error", attempt=previous_attempt)
     recovery.recover_previous_attempts()
     assert states(batch) == [ItemState.UNKNOWN] * 2
     account.time += 299.0
-    account.shows(recovery, 0, "running", attempt=attempt_before)  # the second one, late
+    account.shows(recovery, 0, "running", attempt=previous_attempt)  # the second one, late
     batch = recovered(batch)
-    recovery = find(batch, attempt_before=attempt_before)
+    recovery = find(batch, previous_attempt=previous_attempt)
     assert recovery.recover_previous_attempts()
     assert states(batch) == [ItemState.IN_FLIGHT, ItemState.UNKNOWN]
     account.time += 1.0
@@ -131,7 +131,7 @@ def test_absence_is_confirmed_from_the_end_of_the_previous_attempt_if_airflow_kn
     account, find, batch, ended_ago, left
 ):
     batch.mark_all_unknown()
-    recovery = find(batch, attempt_before_ended_at=None if ended_ago is None else START - ended_ago)
+    recovery = find(batch, previous_attempt_ended_at=None if ended_ago is None else START - ended_ago)
     recovery.recover_previous_attempts()
     assert (recovery.next_lookup_at() is None) == (left == 0.0)
     account.time += left

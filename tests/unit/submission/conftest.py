@@ -33,7 +33,7 @@ def submission(client):
             stamp=stamp,
             log=logging.getLogger(__name__),
             **{
-                "attempt_before": attempt - 1 if attempt > 1 else None,
+                "previous_attempt": attempt - 1 if attempt > 1 else None,
                 "confirmation_time": 0.3,
                 **more,
             },

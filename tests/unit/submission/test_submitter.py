@@ -218,7 +218,7 @@ def test_a_refusal_after_a_confirmed_absence_is_not_billed(submission, service):
 
 def test_an_attempt_that_airflow_runs_again_reads_the_list_before_it_sends(submission, service):
     first = submission().run()
-    again = submission(attempt=1, attempt_before=1)
+    again = submission(attempt=1, previous_attempt=1)
     assert again.run().project == first.project
     assert service.posts == 1
 

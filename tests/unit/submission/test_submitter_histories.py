@@ -193,8 +193,8 @@ def attempt(world, number, *, ended_at, task_store, max_hold):
             client=Client(world, process),
             document=MOVIE,
             stamp=Stamp.of(TASK, fingerprint(MOVIE), attempt=number),
-            attempt_before=number - 1 if number > 1 else None,
-            attempt_before_ended_at=ended_at,
+            previous_attempt=number - 1 if number > 1 else None,
+            previous_attempt_ended_at=ended_at,
             state=None if state is None else SubmissionState.from_json(json.loads(json.dumps(state))),
             log=logging.getLogger(__name__),
             until=until + process.error,
@@ -267,7 +267,7 @@ def _with_less_confirmation(original):
 def _with_an_end_that_is_too_early(original):
     def post_init(self):
         original(self)
-        if self.attempt_before_ended_at is not None:
-            self.attempt_before_ended_at -= 400.0
+        if self.previous_attempt_ended_at is not None:
+            self.previous_attempt_ended_at -= 400.0
 
     return post_init

@@ -94,7 +94,7 @@ def test_a_time_that_another_machine_recorded_before_any_response_is_not_trusted
 
 
 def test_with_the_default_retry_delay_a_retry_needs_one_reading_of_the_list(submission, service):
-    submission(attempt=2, attempt_before_ended_at=time.time() - 300, confirmation_time=300.0).run()
+    submission(attempt=2, previous_attempt_ended_at=time.time() - 300, confirmation_time=300.0).run()
     assert [r.method for r in service.requests] == ["GET", "POST"]
 
 
@@ -118,7 +118,7 @@ def test_a_worker_whose_clock_is_ahead_waits_the_full_confirmation_time(submissi
     with pytest.raises(SubmissionPaused):
         submission(
             attempt=2,
-            attempt_before_ended_at=time.time() - 1.0,
+            previous_attempt_ended_at=time.time() - 1.0,
             clock=lambda: time.time() + 7200.0,
             skew=lambda: -7200.0,
             until=4e9,
@@ -183,7 +183,7 @@ def test_delays_start_small_again_after_an_outage(submission, service, monkeypat
     monkeypatch.setattr("airflow_json2video.submission.submitter.random.random", lambda: 0.5)
     passed = FakeClock()
     task = submission(
-        attempt=2, attempt_before_ended_at=passed.clock() - 900, clock=passed.clock, sleep=passed.sleep, until=4e9
+        attempt=2, previous_attempt_ended_at=passed.clock() - 900, clock=passed.clock, sleep=passed.sleep, until=4e9
     )
     _unreachable(task, monkeypatch, [True, True, True, False, True])  # three times the list, which answers then
     assert not task.run().adopted
