@@ -248,7 +248,7 @@ class BatchRecovery:
     # --- the list -------------------------------------------------------------------------------
 
     def _read_list(self, since: float | None) -> float:
-        """Record all renders of this batch's items in the list; return when the reading began.
+        """Record all renders of this batch's items in the list; return when the read began.
 
         :param since: see :func:`.find_stamped_renders`.
         """

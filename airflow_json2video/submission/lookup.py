@@ -34,7 +34,7 @@ __all__ = [
 T = TypeVar("T")
 
 LOOKUP_WINDOW = 86_400.0
-"""Seconds. If the list did not show a render that is older than this, later readings will not show it either.
+"""Seconds. If the list did not show a render that is older than this, later reads will not show it either.
 
 This is much longer than any list lags: this machine's clock may be ahead of the service's by hours.
 """

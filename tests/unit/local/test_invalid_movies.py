@@ -1,4 +1,4 @@
-"""What the service answers to each movie that a strict client would not send: most are taken and fail late, if at all.
+"""How the service responds to each movie that a strict client would not send: most are taken and fail late, if at all.
 
 The words of the refusals, and of 06 and 14, are the real service's; what the sources leave open is marked as ours.
 """
