@@ -15,7 +15,7 @@ from packaging import version
 
 __all__ = [
     "as_outputs",
-    "asset_stores",
+    "asset_state_stores",
     "attempt_is_current",
     "context_names",
     "end_superseded_attempt",
@@ -209,7 +209,7 @@ def _row_of(ti: Any) -> dict[str, Any]:
     return {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
 
-def asset_stores(trigger: Any) -> list[Any]:
+def asset_state_stores(trigger: Any) -> list[Any]:
     """Return the state store of each asset that an event trigger watches; none before Airflow 3.3."""
     accessors = getattr(trigger, "asset_state_store", None)
     if accessors is None:

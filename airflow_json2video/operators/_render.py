@@ -43,7 +43,7 @@ from airflow_json2video.submission.attempt import (
 )
 from airflow_json2video.submission.budget import Budget
 from airflow_json2video.submission.submitter import SubmittedRender, Submitter
-from airflow_json2video.submission.task_store import TaskStateStore
+from airflow_json2video.submission.task_state_store import TaskStateStore
 from airflow_json2video.task_log import log_finished
 from airflow_json2video.templates import check_stored_template_variables
 from airflow_json2video.triggers.render import defer_until_rendered, outcome_from_event
@@ -221,7 +221,7 @@ class RenderAttempt:
             still_current=lambda: attempt_is_current(ti),
             before_submit=lambda: self._check_before_paying(document, budget, identity, store),
             is_stored=store.is_stored if store else None,
-            task_store=TaskStateStore.from_context(self._context),
+            task_state_store=TaskStateStore.from_context(self._context),
         )
 
     def _check_before_paying(

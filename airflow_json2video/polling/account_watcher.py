@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_json2video.api.calls.movies import get_movie, list_movies
 from airflow_json2video.api.pagination import MovieListing
-from airflow_json2video.core.completed import FinishedRenders, RenderFilter
+from airflow_json2video.core.finished_renders import FinishedRenders, RenderFilter
 from airflow_json2video.core.poll_schedule import MAX_RETRY_AFTER, MIN_POLL_INTERVAL, poll_schedule
 from airflow_json2video.core.result import to_json
 from airflow_json2video.deployment import aget_deployment

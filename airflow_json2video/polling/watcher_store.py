@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from airflow_json2video.version_compat import asset_stores
+from airflow_json2video.version_compat import asset_state_stores
 
 __all__ = ["WatcherStateStore"]
 
@@ -37,7 +37,7 @@ class WatcherStateStore:
 
         :param identity: what distinguishes this watcher from others of this package; plain JSON.
         """
-        stores = asset_stores(trigger)
+        stores = asset_state_stores(trigger)
         digest = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         return cls(stores, f"{_KEY}.{digest}") if stores else None
 

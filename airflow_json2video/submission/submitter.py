@@ -48,7 +48,7 @@ from airflow_json2video.submission.lookup import TaskLookup
 if TYPE_CHECKING:
     from airflow_json2video.api.client import Json2VideoClient
     from airflow_json2video.api.responses import MovieStatus
-    from airflow_json2video.submission.task_store import TaskStateStore
+    from airflow_json2video.submission.task_state_store import TaskStateStore
     from airflow_json2video.task_log import TaskLog
 
 __all__ = ["SubmittedRender", "Submitter"]
@@ -99,7 +99,7 @@ class Submitter:
     :param before_submit: called before each POST and never before an adoption; raises if the render is not affordable.
     :param is_stored: called with a finished render whose file the service has deleted; returns whether it is stored
         elsewhere, so that it need not be paid for again. Raises if that is unknown.
-    :param task_store: Airflow's task state store, where there is one. It saves reading the list; if it has
+    :param task_state_store: Airflow's task state store, where there is one. It saves reading the list; if it has
         lost or mixed up its content, nothing else changes.
     :param skew: returns the seconds by which the service's clock is ahead of this machine's; default: measured from
         the service's responses.
@@ -124,7 +124,7 @@ class Submitter:
     still_current: Callable[[], bool] = lambda: True
     before_submit: Callable[[], None] = lambda: None
     is_stored: Callable[[MovieStatus], bool] | None = None
-    task_store: TaskStateStore | None = None
+    task_state_store: TaskStateStore | None = None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     skew: Callable[[], float] | None = None
@@ -174,13 +174,13 @@ class Submitter:
         render, lookup = None, self._lookup
         # Also after an absence that was confirmed before a wait (for credits, for example): reading the list is free.
         if lookup is not None and (self._state.unconfirmed is not None or self._state.sent):
-            render = self._from_task_store(lookup) or self._resolve(lookup)
+            render = self._from_task_state_store(lookup) or self._resolve(lookup)
         while render is None:
             render = self._post()
             if render is None and lookup is not None:
                 render = self._resolve(lookup)
-        if self.task_store is not None and lookup is not None:
-            self.task_store.save(lookup.stamp.submission_key, render.project)
+        if self.task_state_store is not None and lookup is not None:
+            self.task_state_store.save(lookup.stamp.submission_key, render.project)
         return render
 
     # --- sending --------------------------------------------------------------------------------
@@ -252,9 +252,9 @@ class Submitter:
 
     # --- finding out whether a render exists ----------------------------------------------------
 
-    def _from_task_store(self, lookup: TaskLookup) -> SubmittedRender | None:
+    def _from_task_state_store(self, lookup: TaskLookup) -> SubmittedRender | None:
         """Adopt the render that Airflow's store names, if the service confirms it."""
-        project = self.task_store.load(lookup.stamp.submission_key) if self.task_store is not None else None
+        project = self.task_state_store.load(lookup.stamp.submission_key) if self.task_state_store is not None else None
         if project is None:
             return None
         try:

@@ -87,7 +87,7 @@ class Json2VideoRenderEventTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire an event for each render that ends."""
         await load_in_thread("airflow_json2video.polling.account_watcher", "airflow_json2video.polling.watcher_store")
-        from airflow_json2video.core.completed import RenderFilter
+        from airflow_json2video.core.finished_renders import RenderFilter
         from airflow_json2video.hooks.json2video import Json2VideoHook
         from airflow_json2video.polling.account_watcher import watch_account
         from airflow_json2video.polling.watcher_store import WatcherStateStore

@@ -525,7 +525,7 @@ class Store(dict):
         self[key] = value
 
 
-def test_a_retry_with_airflows_task_store_asks_for_one_project_and_lists_nothing(render, service):
+def test_a_retry_with_airflows_task_state_store_asks_for_one_project_and_lists_nothing(render, service):
     store = Store()
     Attempt(render(), names={"task_state_store": store}).start()
     before = len(service.requests)
@@ -544,7 +544,7 @@ def test_a_retry_with_airflows_task_store_asks_for_one_project_and_lists_nothing
         {"submission_key": "SAME", "project": 7},
     ],
 )
-def test_a_wrong_or_missing_task_store_changes_only_the_number_of_requests(render, service, kept):
+def test_a_wrong_or_missing_task_state_store_changes_only_the_number_of_requests(render, service, kept):
     first = Attempt(render())
     first.start()
     store = Store()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from airflow_json2video.core.completed import RenderFilter
+from airflow_json2video.core.finished_renders import RenderFilter
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.polling.account_watcher import watch_account
 

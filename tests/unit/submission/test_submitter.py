@@ -17,7 +17,7 @@ from airflow_json2video.exceptions import (
     QuotaExhausted,
     SubmissionUnconfirmed,
 )
-from airflow_json2video.submission.task_store import TaskStateStore
+from airflow_json2video.submission.task_state_store import TaskStateStore
 from tests.unit.submission.support import NOT_STARTED, TASK, FakeClock
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
@@ -300,18 +300,18 @@ class Store:
         self.kept[key] = value
 
 
-def test_the_project_in_the_task_store_is_adopted_without_reading_the_list(submission, client, monkeypatch):
+def test_the_project_in_the_task_state_store_is_adopted_without_reading_the_list(submission, client, monkeypatch):
     store = Store()
-    first = submission(task_store=TaskStateStore(store)).run()
+    first = submission(task_state_store=TaskStateStore(store)).run()
     monkeypatch.delattr(type(client), "movies")
-    again = submission(attempt=2, task_store=TaskStateStore(store)).run()
+    again = submission(attempt=2, task_state_store=TaskStateStore(store)).run()
     assert (again.project, again.adopted) == (first.project, True)
 
 
-def test_a_task_store_with_the_render_of_another_task_is_ignored(submission, service):
+def test_a_task_state_store_with_the_render_of_another_task_is_ignored(submission, service):
     other = submission(task=replace(TASK, map_index=9)).run()
     store = Store(airflow_json2video={"submission_key": TASK.submission_key, "project": other.project})
-    assert submission(attempt=2, task_store=TaskStateStore(store)).run().project != other.project
+    assert submission(attempt=2, task_state_store=TaskStateStore(store)).run().project != other.project
     assert service.posts == 2
 
 

@@ -183,7 +183,7 @@ class Store:
         self.projects[key] = project
 
 
-def attempt(world, number, *, ended_at, task_store, max_hold):
+def attempt(world, number, *, ended_at, task_state_store, max_hold):
     """Run one attempt through all its processes; return its render, or None if it ended without one."""
     state, until = None, None
     for _ in range(1000):
@@ -199,7 +199,7 @@ def attempt(world, number, *, ended_at, task_store, max_hold):
             log=logging.getLogger(__name__),
             until=until + process.error,
             max_hold=max_hold,
-            task_store=task_store,
+            task_state_store=task_state_store,
             still_current=lambda: True,
             sleep=process.sleep,
             clock=process.clock,
@@ -219,19 +219,23 @@ def attempt(world, number, *, ended_at, task_store, max_hold):
     raise AssertionError("a wait without an end")
 
 
-@pytest.mark.parametrize("has_task_store", [False, True], ids=["no task state", "task state"])
+@pytest.mark.parametrize("has_task_state_store", [False, True], ids=["no task state", "task state"])
 @pytest.mark.parametrize("end_is_known", [False, True], ids=["end unknown", "end known"])
 @pytest.mark.parametrize("max_hold", [15.0, float("inf")], ids=["deferrable", "on the worker"])
-def test_no_history_pays_twice_and_each_ends_with_a_render(has_task_store, end_is_known, max_hold):
+def test_no_history_pays_twice_and_each_ends_with_a_render(has_task_state_store, end_is_known, max_hold):
     posts = 0
     for seed in range(HISTORIES // 8):
-        world = World(f"{seed} {has_task_store} {end_is_known} {max_hold}")
-        task_store, ended_at, began = Store() if has_task_store else None, None, world.now
+        world = World(f"{seed} {has_task_state_store} {end_is_known} {max_hold}")
+        task_state_store, ended_at, began = Store() if has_task_state_store else None, None, world.now
         for number in range(1, 9):
             if number > LAST_BAD_ATTEMPT:
                 world.may_kill, world.fault_rate, world.renders_fail = False, 0.0, 0.0
             render = attempt(
-                world, number, ended_at=ended_at if end_is_known else None, task_store=task_store, max_hold=max_hold
+                world,
+                number,
+                ended_at=ended_at if end_is_known else None,
+                task_state_store=task_state_store,
+                max_hold=max_hold,
             )
             paid = [each[0] for each in world.renders if each[0] not in world.failed]
             assert len(paid) <= 1, f"seed {seed}: paid for {len(paid)} renders"

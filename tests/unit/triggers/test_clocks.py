@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_json2video.api import clock
 from airflow_json2video.batch import recovery as batch_finding
 from airflow_json2video.batch import submitter as batch
-from airflow_json2video.core.completed import FinishedRenders, RenderFilter
+from airflow_json2video.core.finished_renders import FinishedRenders, RenderFilter
 from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators._deferral import ResumeState
 from airflow_json2video.operators.batch import Json2VideoBatchRenderOperator

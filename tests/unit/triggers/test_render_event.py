@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("airflow.sdk", reason="assets are watched from Airflow 3 on")
 
-from airflow_json2video.core.completed import FinishedRenders
+from airflow_json2video.core.finished_renders import FinishedRenders
 from airflow_json2video.core.identity import Stamp, TaskIdentity, add_stamp
 from airflow_json2video.exceptions import Json2VideoError
 from airflow_json2video.hooks.json2video import Json2VideoHook

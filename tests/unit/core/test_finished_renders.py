@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_json2video.core.completed import FinishedRenders, RenderFilter
+from airflow_json2video.core.finished_renders import FinishedRenders, RenderFilter
 from airflow_json2video.core.identity import NO_DEPLOYMENT, Stamp, TaskIdentity, add_stamp
 
 NOW = datetime(2026, 6, 1, 0, 1, tzinfo=timezone.utc).timestamp()  # a minute into a month
