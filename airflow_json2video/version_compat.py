@@ -18,6 +18,7 @@ __all__ = [
     "asset_state_stores",
     "attempt_is_current",
     "context_names",
+    "earliest_submission_time",
     "end_superseded_attempt",
     "execution_deadline",
     "is_resumed",
@@ -27,7 +28,6 @@ __all__ = [
     "previous_attempt_had_project",
     "previous_attempt_xcom_keys",
     "remote_executor",
-    "run_began",
     "shortest_deferral",
     "stats",
     "succeeded_attempts",
@@ -254,7 +254,7 @@ def remote_executor(task: Any) -> str | None:
     return None if name in _LOCAL_EXECUTORS else name
 
 
-def run_began(context: Mapping[str, Any]) -> float | None:
+def earliest_submission_time(context: Mapping[str, Any]) -> float | None:
     """Return a time, in epoch seconds, before which no attempt of the run can have submitted anything.
 
     It is a day before the run's start, because clocks differ. Airflow forgets that start when a run is cleared; then it

@@ -62,7 +62,7 @@ class BatchRecovery:
     :param clock: of this machine, for durations.
     :param render_timeout: seconds during which a refused item is submitted again.
     :param last_returned_attempt: see :func:`.decide_submission`, also for ``confirmation_time`` and the options.
-    :param run_began_at: epoch seconds before which this run submitted nothing; the list is read back to it.
+    :param earliest_submission_time: epoch seconds before which this run submitted nothing; the list is read back to it.
     :param is_stored: returns whether the video of a finished render is stored, if the service no longer has its file.
     :ivar failure: the error that interrupted the read of the list for lost responses.
     """
@@ -81,7 +81,7 @@ class BatchRecovery:
     last_returned_attempt: int = 0
     on_lost_response: OnLostResponse = "resubmit"
     on_clear: OnClear = "reuse"
-    run_began_at: float | None = None
+    earliest_submission_time: float | None = None
     is_stored: Callable[[int, MovieStatus], bool] | None = None
     clock: Callable[[], float] = time.monotonic
     failure: Json2VideoError | None = None
@@ -118,7 +118,7 @@ class BatchRecovery:
         self._reports_other_deployment = not recovery.first_read_at
         try:
             read_at = self._read_list(
-                self.run_began_at if recovery.reads_whole_run else recovery.read_at - LOOKUP_WINDOW
+                self.earliest_submission_time if recovery.reads_whole_run else recovery.read_at - LOOKUP_WINDOW
             )
         except Json2VideoError as error:
             raise SubmissionUnconfirmed(

@@ -21,7 +21,7 @@ __all__ = [
     "QuotaWait",
     "check_max_credits",
     "check_reserve",
-    "cost_of",
+    "compute_cost",
     "format_cost",
     "is_sufficient",
     "required_credits",
@@ -221,7 +221,7 @@ class Cost(TypedDict):
     remaining_credits: float | None
 
 
-def cost_of(result: Mapping[str, Any], *, estimated: int | None) -> Cost:
+def compute_cost(result: Mapping[str, Any], *, estimated: int | None) -> Cost:
     """Return the cost of a finished render, or of one that was only submitted: then nothing is charged yet.
 
     :param result: the result of a render task.

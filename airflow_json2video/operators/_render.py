@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_json2video import metrics
 from airflow_json2video.core.identity import Stamp, fingerprint
 from airflow_json2video.core.poll_schedule import poll_schedule
-from airflow_json2video.core.price import cost_of, format_cost, wait_deadline
+from airflow_json2video.core.price import compute_cost, format_cost, wait_deadline
 from airflow_json2video.core.render_status import RenderOutcome, RenderTracker
 from airflow_json2video.core.result import RenderResult, render_result
 from airflow_json2video.core.submission_state import SubmissionPaused, SubmissionState
@@ -50,12 +50,12 @@ from airflow_json2video.triggers.render import defer_until_rendered, outcome_fro
 from airflow_json2video.version_compat import (
     as_outputs,
     attempt_is_current,
+    earliest_submission_time,
     end_superseded_attempt,
     execution_deadline,
     previous_attempt_ended_at,
     previous_attempt_had_project,
     remote_executor,
-    run_began,
 )
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class RenderAttempt:
             hard_until=float("inf") if state.hard_until is None else state.hard_until,
             max_hold=_MAX_HOLD if task.deferrable else float("inf"),
             confirmation_time=task.hook.settings.confirmation_time,
-            since=run_began(self._context),
+            since=earliest_submission_time(self._context),
             log=self._log,
             on_lost_response=task.on_lost_response,
             on_clear=task.on_clear,
@@ -350,7 +350,7 @@ class RenderAttempt:
         ti = self._context["ti"]
         if self._records_returned_result:
             record_returned_result(ti)
-        cost = cost_of(result, estimated=estimated)
+        cost = compute_cost(result, estimated=estimated)
         ti.xcom_push(key="json2video_cost", value=dict(cost))
         if cost["charged_seconds"] is not None:
             self._log.info("%s", format_cost(cost))

@@ -21,7 +21,7 @@ from airflow_json2video.version_compat import as_outputs
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["SensorTask", "check_render", "defer_until_done", "poll_render", "result_of_event", "tracker_of"]
+__all__ = ["SensorTask", "check_render", "defer_until_done", "make_tracker", "poll_render", "result_from_event"]
 
 
 class SensorTask(TriggeredTask, Protocol):
@@ -39,7 +39,7 @@ def check_render(task: SensorTask, context: Context) -> None:
     Json2VideoRenderLink.persist(context, dashboard_url(task.hook.settings.host, project=task.project))
 
 
-def tracker_of(task: SensorTask, *, timeout: float, poll_interval: float) -> RenderTracker:
+def make_tracker(task: SensorTask, *, timeout: float, poll_interval: float) -> RenderTracker:
     """Return the tracker of a render that was submitted elsewhere, so that its age is unknown."""
     now = task.hook.clock.now()
     schedule = poll_schedule(poll_interval, is_loopback=task.hook.settings.is_loopback)
@@ -77,7 +77,7 @@ def defer_until_done(task: SensorTask, context: Context, *, timeout: float, poll
     )
 
 
-def result_of_event(task: SensorTask, event: Any, context: Context, *, project: str) -> RenderResult:
+def result_from_event(task: SensorTask, event: Any, context: Context, *, project: str) -> RenderResult:
     """Return the result that the trigger's event describes.
 
     :raises Json2VideoError: the render failed. :raises AirflowSensorTimeout: the sensor's timeout is over.

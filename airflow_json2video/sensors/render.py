@@ -98,18 +98,18 @@ class Json2VideoRenderSensor(TemplatedFields, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None, project: str = "", **_: Any) -> RenderResult:
         """Return the result after the trigger has fired, or fail with the reason."""
-        from airflow_json2video.sensors._render import result_of_event
+        from airflow_json2video.sensors._render import result_from_event
 
         try:
-            return result_of_event(self, event, context, project=project)
+            return result_from_event(self, event, context, project=project)
         except Json2VideoError as error:
             self._fail(error, context)
 
     @cached_property
     def _tracker(self) -> RenderTracker:
-        from airflow_json2video.sensors._render import tracker_of
+        from airflow_json2video.sensors._render import make_tracker
 
-        return tracker_of(self, timeout=_seconds(self.timeout), poll_interval=_seconds(self.poke_interval))
+        return make_tracker(self, timeout=_seconds(self.timeout), poll_interval=_seconds(self.poke_interval))
 
     def _fail(self, error: Json2VideoError, context: Context) -> NoReturn:  # noqa: ARG002
         # One of Airflow's own exceptions, since soft_fail handles no others.

@@ -14,9 +14,9 @@ from airflow_json2video.deployment import get_or_create_deployment
 from airflow_json2video.exceptions import AttemptSuperseded, Json2VideoError
 from airflow_json2video.submission.lookup import require_no_other_render
 from airflow_json2video.version_compat import (
+    earliest_submission_time,
     is_resumed,
     previous_attempt_xcom_keys,
-    run_began,
     succeeded_attempts,
 )
 
@@ -72,7 +72,7 @@ def task_identity(
     def before_creating() -> None:
         if is_resumed or previous_attempt(context) is not None:
             names = {identity.name_key} if items is None else identity.name_keys(items)
-            require_no_other_render(hook.client, names, since=run_began(context))
+            require_no_other_render(hook.client, names, since=earliest_submission_time(context))
 
     deployment = get_or_create_deployment(hook.settings.namespace, ti=ti, log=log, before_creating=before_creating)
     return replace(identity, deployment=deployment)

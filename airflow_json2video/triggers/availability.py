@@ -71,18 +71,18 @@ class Json2VideoAvailabilityTrigger(Json2VideoTrigger):
 
     async def wait(self) -> TriggerEvent:
         """Send requests until one is answered."""
-        asked = 0
+        requests = 0
         if self.after is not None:
             await asyncio.sleep(self.after)
         while True:
-            if asked or self.after is None:
-                delay = min(_FIRST_DELAY * 1.5 ** min(self.attempt + asked, 20), _MAX_DELAY)
+            if requests or self.after is None:
+                delay = min(_FIRST_DELAY * 1.5 ** min(self.attempt + requests, 20), _MAX_DELAY)
                 delay *= random.uniform(0.8, 1.2)  # noqa: S311
                 await asyncio.sleep(max(0.0, min(delay, self.deadline - self._now())))
-            asked += 1
+            requests += 1
             if await self._answers() or self._now() >= self.deadline:
                 break
-        payload: dict[str, Any] = {"asked": asked, "deadline": self.deadline, "attempt": self.attempt}
+        payload: dict[str, Any] = {"requests": requests, "deadline": self.deadline, "attempt": self.attempt}
         if self.repeat is not None:
             payload["repeat"] = self.repeat
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]

@@ -60,15 +60,20 @@ class Json2VideoCreditsTrigger(Json2VideoTrigger):
 
     async def wait(self) -> TriggerEvent:
         """Read the balance until it is enough."""
-        asked = 0
+        requests = 0
         while True:
-            delay = min(_FIRST_DELAY * 1.5 ** min(self.attempt * 2 + asked, 20), _MAX_DELAY)
+            delay = min(_FIRST_DELAY * 1.5 ** min(self.attempt * 2 + requests, 20), _MAX_DELAY)
             delay *= random.uniform(0.8, 1.2)  # noqa: S311
             await asyncio.sleep(max(0.0, min(delay, self.deadline - self._now())))
-            asked += 1
+            requests += 1
             if await self._has_enough() or self._now() >= self.deadline:
                 break
-        payload = {"asked": asked, "min_credits": self.min_credits, "deadline": self.deadline, "attempt": self.attempt}
+        payload = {
+            "requests": requests,
+            "min_credits": self.min_credits,
+            "deadline": self.deadline,
+            "attempt": self.attempt,
+        }
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _has_enough(self) -> bool:

@@ -91,7 +91,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
         """Return the event that ends the task without a worker; None if the task must end on a worker."""
         if self.task_end is None or outcome.movie is None or outcome.error is not None:
             return None
-        from airflow_json2video.core.price import cost_of, format_cost
+        from airflow_json2video.core.price import compute_cost, format_cost
         from airflow_json2video.core.result import render_result
         from airflow_json2video.metrics import render_charged, render_done
         from airflow_json2video.task_log import log_finished
@@ -101,7 +101,7 @@ class Json2VideoRenderTrigger(Json2VideoTrigger):
             end = TriggeredTaskEnd(self.task_end)
             quota = outcome.remaining_quota
             result = render_result(outcome.movie, remaining_quota=quota, submission_key=end.submission_key)
-            cost = cost_of(result, estimated=end.estimated_credits)
+            cost = compute_cost(result, estimated=end.estimated_credits)
             event = await end.event(result, cost=cost if end.is_billed else None)
         except Exception as error:  # whatever it is, the task can end on a worker
             self.log.warning("Could not end the task from the trigger (%r); it ends on a worker.", error)

@@ -32,7 +32,7 @@ def find_layout_errors(document: Mapping[str, Any]) -> list[Finding]:
 
 
 def _run(options: argparse.Namespace) -> ExitCode:
-    from airflow_json2video.local.cli.timetable import format_timetable, timetable
+    from airflow_json2video.local.cli.timeline_report import format_timeline_report, timeline_report
     from airflow_json2video.local.planning.plan import plan
     from airflow_json2video.local.planning.resolve import MovieFault, resolve
 
@@ -42,12 +42,12 @@ def _run(options: argparse.Namespace) -> ExitCode:
     except MovieFault as fault:
         print(f"error: {fault_finding(str(fault), document)}", file=sys.stderr)
         return ExitCode.FAILED
-    facts = timetable(timeline, document)
+    facts = timeline_report(timeline, document)
     if options.json:
         print(json.dumps(facts, ensure_ascii=False, indent=2), file=options.out)
         return ExitCode.OK
     encoding = options.out.encoding or "utf-8"
-    for line in format_timetable(facts, name=source_name(options.movie)):
+    for line in format_timeline_report(facts, name=source_name(options.movie)):
         print(line.encode(encoding, "replace").decode(encoding), file=options.out)
     return ExitCode.OK
 

@@ -226,7 +226,7 @@ class BatchStep:
             render_timeout=self._settings.render_timeout,
             confirmation_time=hook.settings.confirmation_time,
             last_returned_attempt=self._state.last_returned_attempt,
-            run_began_at=version_compat.run_began(self._context),
+            earliest_submission_time=version_compat.earliest_submission_time(self._context),
             log=self._item_log,
             on_lost_response=self._settings.on_lost_response,
             on_clear=self._settings.on_clear,

@@ -8,7 +8,7 @@ from airflow_json2video.core.price import (
     Price,
     check_max_credits,
     check_reserve,
-    cost_of,
+    compute_cost,
     format_cost,
     is_sufficient,
     required_credits,
@@ -156,7 +156,7 @@ def test_an_invalid_time_is_refused(until):
 def test_the_cost_of_a_finished_render_depends_on_its_duration():
     movie = {"project": "p", "duration": "9.4", "width": 3840, "height": 2160}
     result = render_result(movie, remaining_quota={"time": 560}, submission_key=None)
-    cost = cost_of(result, estimated=38)
+    cost = compute_cost(result, estimated=38)
     assert cost == {
         "project": "p",
         "estimated_credits": 38,
@@ -169,6 +169,6 @@ def test_the_cost_of_a_finished_render_depends_on_its_duration():
 
 
 def test_a_render_that_was_only_submitted_has_not_been_charged():
-    cost = cost_of(render_result({"project": "p"}, remaining_quota=None, submission_key=None), estimated=10)
+    cost = compute_cost(render_result({"project": "p"}, remaining_quota=None, submission_key=None), estimated=10)
     assert (cost["estimated_credits"], cost["charged_seconds"], cost["charged_credits"]) == (10, None, None)
     assert cost["remaining_credits"] is None

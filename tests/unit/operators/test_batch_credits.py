@@ -254,7 +254,7 @@ def test_state_lost_during_a_wait_for_credits_is_rebuilt_from_the_list_and_the_e
     service.settings.update({"credits": 103})
     attempt = start(BatchAttempt(lambda: waiting_batch(min_remaining_credits=100)))
     until = attempt.deferred.trigger.deadline
-    attempt.event = {"asked": 1, "min_credits": 101, "deadline": until, "attempt": 0}
+    attempt.event = {"requests": 1, "min_credits": 101, "deadline": until, "attempt": 0}
     attempt.xcoms.clear()
     attempt.next_step()
     resume(attempt, until=Json2VideoCreditsTrigger)

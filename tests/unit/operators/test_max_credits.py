@@ -184,7 +184,7 @@ def test_a_task_that_resumes_with_only_the_event_waits_until_the_same_time(patie
     until = attempt.deferred.trigger.deadline
     for waited in (1, 2):
         before = attempt.deferred.trigger
-        attempt.event = {"asked": 1, "min_credits": 2, "deadline": until, "attempt": before.attempt}
+        attempt.event = {"requests": 1, "min_credits": 2, "deadline": until, "attempt": before.attempt}
         attempt.deferred.kwargs = {}
         attempt.resume()
         assert attempt.deferred.trigger is not before
@@ -200,7 +200,7 @@ def test_the_trigger_only_reads(patient, service):
     service.settings.update({"credits": 50})
     attempt.fire()
     trigger = attempt.deferred.trigger
-    assert attempt.event == {"asked": 1, "min_credits": 2, "deadline": trigger.deadline, "attempt": 0}
+    assert attempt.event == {"requests": 1, "min_credits": 2, "deadline": trigger.deadline, "attempt": 0}
     assert calls_of(service)[before:] == [("GET", "/v2/movies")]
     assert "a-key-of-the-tests" not in json.dumps(attempt.deferred.trigger.serialize())
 
@@ -215,7 +215,7 @@ def test_the_trigger_waits_while_there_is_too_little_and_over_an_outage(patient,
     began = time.monotonic()
     attempt.fire()
     assert time.monotonic() - began >= 0.9
-    assert attempt.event["asked"] > 2
+    assert attempt.event["requests"] > 2
 
 
 def test_the_wait_has_an_end_and_says_so(patient, service):
@@ -232,7 +232,7 @@ def test_the_deadline_of_a_wait_is_absolute_and_survives_a_second_one(patient, s
     attempt = Attempt(patient())
     attempt.start()
     first = attempt.deferred.trigger
-    attempt.event = {"asked": 1}
+    attempt.event = {"requests": 1}
     assert attempt.resume() is attempt.deferred
     assert attempt.deferred.trigger is not first
     assert attempt.deferred.trigger.deadline == first.deadline

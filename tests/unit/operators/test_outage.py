@@ -141,7 +141,7 @@ def test_a_service_that_responds_to_the_trigger_but_not_to_the_task_is_asked_les
     outcome = second.start()
     for _ in range(3):
         pauses.append(outcome.trigger.after)
-        second.event = {"asked": 1}
+        second.event = {"requests": 1}
         outcome = second.resume()
     assert pauses == sorted(pauses)
     assert pauses[-1] > 14
@@ -231,7 +231,7 @@ def test_without_a_triggerer_the_worker_waits_for_the_end_of_an_outage_until_the
 def test_a_refusal_is_a_response_and_ends_the_wait(connection, service):
     service.settings.update({"api_keys": ("another",)})
     trigger = Json2VideoAvailabilityTrigger(json2video_conn_id="json2video_default", deadline=4e9)
-    assert fired(trigger) == [{"asked": 1, "deadline": 4e9, "attempt": 0}]
+    assert fired(trigger) == [{"requests": 1, "deadline": 4e9, "attempt": 0}]
 
 
 def test_its_arguments_recreate_the_trigger_and_contain_no_secret(connection):

@@ -13,7 +13,7 @@ import pytest
 from airflow_json2video.api import calls
 from airflow_json2video.api.client import Json2VideoClient
 from airflow_json2video.submission.lookup import find_stamped_renders
-from airflow_json2video.version_compat import run_began
+from airflow_json2video.version_compat import earliest_submission_time
 
 DAY = 86400.0
 NOW = datetime(2026, 11, 26, 12, tzinfo=timezone.utc)
@@ -140,5 +140,5 @@ def ago(days):
     ],
 )
 def test_the_start_of_a_run_is_known_after_a_clear_too(context, days):
-    began = run_began(context)
+    began = earliest_submission_time(context)
     assert began == (None if days is None else (NOW - timedelta(days=days)).timestamp())

@@ -15,14 +15,14 @@ from airflow_json2video.movie.pricing import render_credits
 if TYPE_CHECKING:
     from airflow_json2video.local.planning.timeline import Layer, ScenePlan, Sound, Timeline
 
-__all__ = ["format_timetable", "timetable"]
+__all__ = ["format_timeline_report", "timeline_report"]
 
 _BAR = 24
 _FILL = 48
 _TAGS = re.compile(r"<(style|script).*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
 
 
-def timetable(timeline: Timeline, document: Mapping[str, Any]) -> dict[str, Any]:
+def timeline_report(timeline: Timeline, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a timeline as JSON: times are seconds of the movie, and each ``path`` is one in *document*."""
     fps = timeline.fps
     return {
@@ -112,8 +112,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= _FILL else f"{text[: _FILL - 3]}..."
 
 
-def format_timetable(facts: Mapping[str, Any], *, name: str) -> Iterator[str]:
-    """Yield a timetable as lines: the scenes with their elements, elements over all scenes, sounds, warnings."""
+def format_timeline_report(facts: Mapping[str, Any], *, name: str) -> Iterator[str]:
+    """Yield a report as lines: the scenes with their elements, elements over all scenes, sounds, warnings."""
     price = f"{facts['credits']} credit{'' if facts['credits'] == 1 else 's'}"
     yield (
         f"{name}: {facts['width']}x{facts['height']}, {_clock(facts['duration'])} ({facts['frames']} frames at "
