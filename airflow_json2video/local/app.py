@@ -42,7 +42,7 @@ def build_app(backend: Backend) -> App:
         Route("/v2/templates/library", _keyed(backend, _library(backend)), methods=_METHODS),
         Route("/v2/media", _keyed(backend, serve_media), methods=_METHODS),
         Route("/v2/media/{what}", _keyed(backend, serve_media), methods=_METHODS),
-        Route("/v2/{rest:path}", _keyed(backend, _nowhere), methods=_METHODS),
+        Route("/v2/{rest:path}", _keyed(backend, _not_found), methods=_METHODS),
         Route("/renders/{name}", _video(backend), methods=["GET", "HEAD"]),
         *storage_routes(backend.drive),
         *control_routes(backend),
@@ -102,7 +102,7 @@ def _allow(request: Request, *methods: str) -> None:
         raise Refusal(405, "Method not allowed")
 
 
-async def _nowhere(request: Request) -> Response:  # noqa: ARG001 - a handler takes a request
+async def _not_found(request: Request) -> Response:  # noqa: ARG001 - a handler takes a request
     raise Refusal(404, "Not found")
 
 

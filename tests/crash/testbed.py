@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.crash.markers import Markers
-from tests.crash.other import OtherDeployment
+from tests.crash.second_deployment import SecondDeployment
 from tests.support.airflow import Airflow, free_port
 from tests.support.airflow_api import ApiUnavailable, RestApi
 from tests.support.processes import ROOT
@@ -168,7 +168,7 @@ class Testbed:
         self._seen: dict[tuple[str, str, int], Seen] = {}
         self._ended = threading.Event()
         self.airflow: Airflow
-        self.other: OtherDeployment
+        self.other: SecondDeployment
 
     def __enter__(self) -> Testbed:
         try:
@@ -201,7 +201,7 @@ class Testbed:
                 **self._environment,
             },
         )
-        self.other = OtherDeployment(self.home / "other", environment=self.airflow.environment)
+        self.other = SecondDeployment(self.home / "other", environment=self.airflow.environment)
         self._stack.callback(self.other.processes.stop_all)
         self._stack.enter_context(self.airflow)
         self._url = self._start_user_api()

@@ -56,7 +56,7 @@ class Encoder:
         if sound:
             self._audio = self._container.add_stream("aac", rate=SAMPLE_RATE, options={"b": "160k"})
             self._audio.layout = "stereo"
-        self._heard = 0
+        self._samples_written = 0
         self._frame_count = 0
         self._last: av.VideoFrame | None = None
         self._failure: BaseException | None = None
@@ -106,9 +106,9 @@ class Encoder:
             return
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
         frame.sample_rate = SAMPLE_RATE
-        frame.pts = self._heard
+        frame.pts = self._samples_written
         frame.time_base = Fraction(1, SAMPLE_RATE)
-        self._heard += block.shape[1]
+        self._samples_written += block.shape[1]
         self._container.mux(self._audio.encode(frame))
 
     def __enter__(self) -> Encoder:

@@ -49,11 +49,11 @@ class HtmlStills:
         :raises MovieFault: its ``src`` is missing or unusable.
         """
         if not self.enabled:
-            self._give_up(layer, "HTML is drawn only if it is enabled (setting html, --html)")
+            self._warn_of_placeholder(layer, "HTML is drawn only if it is enabled (setting html, --html)")
             return None
         browser = self.search()
         if browser is None:
-            self._give_up(layer, _NO_BROWSER)
+            self._warn_of_placeholder(layer, _NO_BROWSER)
             return None
         source = self._source(layer)
         if source is None:
@@ -66,15 +66,15 @@ class HtmlStills:
             except (BrowserFault, OSError) as fault:
                 self._failed[page.name] = str(fault)
         if page.name in self._failed:
-            self._give_up(layer, f"the browser failed: {self._failed[page.name]}")
+            self._warn_of_placeholder(layer, f"the browser failed: {self._failed[page.name]}")
             return None
-        self._tell(layer)
+        self._warn_of_limits(layer)
         return target
 
-    def _give_up(self, layer: Layer, why: str) -> None:
+    def _warn_of_placeholder(self, layer: Layer, why: str) -> None:
         self.warn(f"{layer.where}: {why}")
 
-    def _tell(self, layer: Layer) -> None:
+    def _warn_of_limits(self, layer: Layer) -> None:
         self.warn(f"{layer.where}: this html is drawn as a still, without animation and without network access")
         if any(layer.element.get(name) is True for name in ("tailwindcss", "tailwind")):
             self.warn(f"{layer.where}: Tailwind is ignored, because it requires the network")

@@ -84,7 +84,7 @@ class _Render:
         self._progress = progress
         self._html = HtmlStills(assets=assets, enabled=html, warn=self._warn)
         self._warnings: dict[str, None] = {}
-        self._heard = AudioPrepass(assets=assets, warn=self._warn)
+        self._audio = AudioPrepass(assets=assets, warn=self._warn)
 
     def run(self) -> dict[str, Any]:
         if self._mode == "slate":
@@ -95,7 +95,7 @@ class _Render:
             timeline = self.prepared()
             with tempfile.TemporaryDirectory(prefix="json2video-sound-") as scratch:
                 self._draw(timeline, Path(scratch) / "track")
-        ass = self._heard.save_subtitles(self._path)
+        ass = self._audio.save_subtitles(self._path)
         return {**result_of(timeline, self._path), "warnings": list(self._warnings), "ass": ass}
 
     def prepared(self) -> Timeline:
@@ -110,7 +110,7 @@ class _Render:
                     self._find(mask)
         for sound in timeline.sounds:
             self._find(sound)
-        self._heard.prepare(timeline, find=self._find)
+        self._audio.prepare(timeline, find=self._find)
         return timeline
 
     def _planned(self) -> Timeline:
@@ -127,7 +127,7 @@ class _Render:
         if isinstance(one, Layer) and one.element.get("type") == "html":
             return self._html.find(one)
         if one.element.get("type") in KINDS:
-            return self._heard.file(one)
+            return self._audio.file(one)
         if one.element.get("type") not in ("image", "video", "audio", "mask") or not one.element.get("src"):
             return None
         return self._file(one.where, one.element)
@@ -143,7 +143,7 @@ class _Render:
 
     def _measure(self, where: str, element: Mapping[str, Any]) -> float | None:
         if element.get("type") == "voice":
-            return self._heard.seconds(where, element)
+            return self._audio.seconds(where, element)
         path = self._file(where, element)
         kind = str(element.get("type"))
         if path is None:

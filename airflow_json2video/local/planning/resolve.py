@@ -97,7 +97,7 @@ class _Resolver:
     def _scene(self, scene: Mapping[str, Any], scope: Scope, number: int) -> dict[str, Any] | None:
         where = f"Scene #{number}"
         local = self._declared(scene.get("variables"), scope, where)
-        if not self._kept(scene, local, where):
+        if not self._is_included(scene, local, where):
             return None
         self._count(where)
         skipped = ("elements", "variables", "condition", "iterate", "iterate-as", "import")
@@ -126,7 +126,7 @@ class _Resolver:
             if not isinstance(element, Mapping):
                 raise MovieFault(f"{here}: the element is not an object")
             local = self._declared(element.get("variables"), scope, here)
-            if not self._kept(element, local, here):
+            if not self._is_included(element, local, here):
                 continue
             self._count(here)
             resolved = {k: self._filled(v, local, here) for k, v in element.items() if k not in _SCOPING}
@@ -147,7 +147,7 @@ class _Resolver:
             self._warnings[f"{where}: the text was cut to {self._limits.text:,} characters"] = None
         return element
 
-    def _kept(self, node: Mapping[str, Any], scope: Scope, where: str) -> bool:
+    def _is_included(self, node: Mapping[str, Any], scope: Scope, where: str) -> bool:
         return "condition" not in node or truthy(self._filled(node["condition"], scope, where))
 
     def _filled(self, value: Any, scope: Scope, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""``json2video local``, run in this process; test_lasting runs it in a subprocess."""
+"""``json2video local``, run in this process; test_restart runs it in a subprocess."""
 
 from __future__ import annotations
 

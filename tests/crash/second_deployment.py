@@ -15,10 +15,10 @@ from typing import Any
 
 from tests.support.processes import ProcessSet
 
-__all__ = ["OtherDeployment", "main"]
+__all__ = ["SecondDeployment", "main"]
 
 
-class OtherDeployment:
+class SecondDeployment:
     """The deployment whose renders the row's own deployment must not touch.
 
     :param home: its folder. :param environment: of the deployment that it resembles.
@@ -41,7 +41,7 @@ class OtherDeployment:
             if not (self._home / "airflow.db").exists():
                 command = [sys.executable, "-m", "airflow", "db", "migrate"]
                 self.processes.run("db-migrate", command, env=self._environment, timeout=180)
-        command = [sys.executable, "-m", "tests.crash.other", dag_id, run_id, json.dumps(conf)]
+        command = [sys.executable, "-m", "tests.crash.second_deployment", dag_id, run_id, json.dumps(conf)]
         self.processes.start(run_id, command, env=self._environment)
 
     def wait_for_run(self, run_id: str, *, timeout: float = 180.0) -> None:
