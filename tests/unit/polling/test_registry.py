@@ -104,7 +104,7 @@ def test_the_end_of_the_event_loop_ends_a_subscription_whose_connection_is_being
     async def never(hook):
         await asyncio.sleep(3600)
 
-    monkeypatch.setattr(Json2VideoHook, "look_up", never)
+    monkeypatch.setattr(Json2VideoHook, "aget_settings", never)
     ended = []
 
     async def subscribe():
