@@ -6,7 +6,6 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_json2video.exceptions import ConfigurationError, MediaNotFound
-from airflow_json2video.hooks.json2video import Json2VideoHook
 from airflow_json2video.operators.drive import (
     Json2VideoCreateFolderOperator,
     Json2VideoDeleteFileOperator,
@@ -14,31 +13,11 @@ from airflow_json2video.operators.drive import (
     Json2VideoListFilesOperator,
     Json2VideoMoveFileOperator,
 )
-from airflow_json2video.transfers.object_storage_to_json2video import ObjectStorageToJson2VideoOperator
+from tests.unit import uploads
 from tests.unit.attempts import Attempt
+from tests.unit.uploads import upload
 
-
-@pytest.fixture
-def hook(connection, service):
-    service.settings.update({"upload_confirm": 0.0})
-    return Json2VideoHook()
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Poll a file without delays; these tests are not about the delays."""
-    monkeypatch.setattr("airflow_json2video.storage.drive_upload._POLL_INTERVAL", 0.01)
-
-
-@pytest.fixture
-def logo(tmp_path):
-    path = tmp_path / "logo.png"
-    path.write_bytes(b"a picture")
-    return path
-
-
-def upload(source, **arguments):
-    return Attempt(ObjectStorageToJson2VideoOperator(task_id="upload", source=str(source), **arguments)).run()
+hook, logo, quick = uploads.hook, uploads.logo, uploads.quick
 
 
 def test_an_unknown_file_type_is_refused_when_the_dag_is_parsed():
